@@ -434,99 +434,98 @@ def tracked(name: str, state: str = "running", episode: int = 1, generation: int
     return TrackedDelivery(name, ACCOUNT, "us-east-1", episode, state, generation=generation)
 
 
-def test_the_last_to_end_knows_that_it_is_the_last(store):
+@pytest.fixture
+def tracking(store):
+    """The tracked deliveries of a promotion that runs."""
+    store.records.create(Write(promotion(AMI), "running", {}, NOW), NOW)
+    return store.tracked
+
+
+def test_the_last_to_end_knows_that_it_is_the_last(tracking):
     """Only the last one wakes the promotion."""
-    store.records.create(Write(promotion(AMI), "running", {}, NOW), NOW)
     for name in ("d1", "d2", "d3"):
-        assert store.tracked.add(AMI, tracked(name))
+        assert tracking.add(AMI, tracked(name))
 
-    assert [store.tracked.end(AMI, tracked(name, "delivered")) for name in ("d1", "d2", "d3")] == [False, False, True]
-    assert [one.state for one in store.tracked.all(AMI)] == ["delivered"] * 3
+    assert [tracking.end(AMI, tracked(name, "delivered")) for name in ("d1", "d2", "d3")] == [False, False, True]
+    assert [one.state for one in tracking.all(AMI)] == ["delivered"] * 3
 
 
-def test_those_that_were_counted_together_end_as_if_each_had_been_counted(store):
+def test_those_that_were_counted_together_end_as_if_each_had_been_counted(tracking):
     """The last one knows that it is the last."""
-    store.records.create(Write(promotion(AMI), "running", {}, NOW), NOW)
     for name in ("d1", "d2"):
-        assert store.tracked.add(AMI, tracked(name), count=False)
-    store.tracked.count(AMI, 2)
+        assert tracking.add(AMI, tracked(name), count=False)
+    tracking.count(AMI, 2)
 
-    assert [store.tracked.end(AMI, tracked(name, "delivered")) for name in ("d1", "d2")] == [False, True]
+    assert [tracking.end(AMI, tracked(name, "delivered")) for name in ("d1", "d2")] == [False, True]
 
 
-def test_an_end_counts_once_and_a_new_episode_runs_again(store):
+def test_an_end_counts_once_and_a_new_episode_runs_again(tracking):
     """Put-if-absent: a repeated end counts once, and an older episode's end does not end the new one."""
-    store.records.create(Write(promotion(AMI), "running", {}, NOW), NOW)
-    assert store.tracked.add(AMI, tracked("d1"))
-    assert not store.tracked.add(AMI, tracked("d1"))
-    store.tracked.end(AMI, tracked("d1", "failed"))
-    assert store.tracked.add(AMI, tracked("d1", episode=2))
+    assert tracking.add(AMI, tracked("d1"))
+    assert not tracking.add(AMI, tracked("d1"))
+    tracking.end(AMI, tracked("d1", "failed"))
+    assert tracking.add(AMI, tracked("d1", episode=2))
 
-    store.tracked.end(AMI, tracked("d1", "failed"))
-    assert store.tracked.all(AMI) == [tracked("d1", episode=2)]
+    tracking.end(AMI, tracked("d1", "failed"))
+    assert tracking.all(AMI) == [tracked("d1", episode=2)]
 
 
 @pytest.mark.parametrize("state", ["failed", "delivered", "shared"])
-def test_a_delivery_keeps_the_generation_that_began_it(store, state):
+def test_a_delivery_keeps_the_generation_that_began_it(tracking, state):
     """Its worker, which writes the end, does not know it; a newer generation begins again what has failed."""
-    store.records.create(Write(promotion(AMI), "running", {}, NOW), NOW)
-    assert store.tracked.add(AMI, tracked("d1", generation=3))
+    assert tracking.add(AMI, tracked("d1", generation=3))
 
-    store.tracked.end(AMI, tracked("d1", state))
-    assert store.tracked.all(AMI) == [tracked("d1", state, generation=3)]
-    store.tracked.end(AMI, tracked("d1", "withdrawn"))
-    assert store.tracked.all(AMI)[0].generation == 3
+    tracking.end(AMI, tracked("d1", state))
+    assert tracking.all(AMI) == [tracked("d1", state, generation=3)]
+    tracking.end(AMI, tracked("d1", "withdrawn"))
+    assert tracking.all(AMI)[0].generation == 3
 
-    assert store.tracked.add(AMI, tracked("d1", episode=2, generation=4))
-    assert store.tracked.all(AMI) == [tracked("d1", episode=2, generation=4)]
+    assert tracking.add(AMI, tracked("d1", episode=2, generation=4))
+    assert tracking.all(AMI) == [tracked("d1", episode=2, generation=4)]
 
 
-def test_a_delivery_keeps_that_its_account_joined_and_says_when_it_ended(store):
+def test_a_delivery_keeps_that_its_account_joined_and_says_when_it_ended(tracking):
     """The first its worker does not know, the second only its worker does."""
-    store.records.create(Write(promotion(AMI), "running", {}, NOW), NOW)
-    assert store.tracked.add(AMI, replace(tracked("d1", generation=3), joined=3))
-    store.tracked.end(AMI, replace(tracked("d1", "failed"), ended_at=NOW))
-    (ended,) = store.tracked.all(AMI)
+    assert tracking.add(AMI, replace(tracked("d1", generation=3), joined=3))
+    tracking.end(AMI, replace(tracked("d1", "failed"), ended_at=NOW))
+    (ended,) = tracking.all(AMI)
     assert ended == replace(tracked("d1", "failed", generation=3), joined=3, ended_at=NOW)
 
 
 @pytest.mark.parametrize(
     "before", [tracked("d1", "cancelled", 0), tracked("d1", "failed", 1, generation=2)], ids=["new", "reopened"]
 )
-def test_an_episode_that_was_announced_and_never_written_is_taken_back(store, before):
+def test_an_episode_that_was_announced_and_never_written_is_taken_back(tracking, before):
     """It counts as running no longer, an episode that is there stays, and the next one is added again."""
-    store.records.create(Write(promotion(AMI), "running", {}, NOW), NOW)
     announced = tracked("d1", episode=before.episode + 1, generation=3)
-    assert store.tracked.add(AMI, announced)
-    store.tracked.take_back(AMI, replace(announced, episode=announced.episode + 1), before)
-    assert store.tracked.all(AMI) == [announced]
-    store.tracked.take_back(AMI, announced, before)
-    assert store.tracked.all(AMI) == [before]
-    store.tracked.take_back(AMI, announced, before)
+    assert tracking.add(AMI, announced)
+    tracking.take_back(AMI, replace(announced, episode=announced.episode + 1), before)
+    assert tracking.all(AMI) == [announced]
+    tracking.take_back(AMI, announced, before)
+    assert tracking.all(AMI) == [before]
+    tracking.take_back(AMI, announced, before)
 
-    assert store.tracked.add(AMI, announced)
-    assert store.tracked.end(AMI, replace(announced, state="delivered"))
+    assert tracking.add(AMI, announced)
+    assert tracking.end(AMI, replace(announced, state="delivered"))
 
 
 @pytest.mark.parametrize(("first", "then"), [("shared", "withdrawn"), ("shared", EXPIRED), ("delivered", "recalled")])
-def test_what_is_taken_back_in_one_episode_is_so_whichever_worker_writes_last(store, first, then):
+def test_what_is_taken_back_in_one_episode_is_so_whichever_worker_writes_last(tracking, first, then):
     """One invocation may still write the outcome that another has overtaken."""
-    store.records.create(Write(promotion(AMI), "running", {}, NOW), NOW)
-    assert store.tracked.add(AMI, tracked("d1"))
+    assert tracking.add(AMI, tracked("d1"))
     for state in (first, then, first):
-        store.tracked.end(AMI, tracked("d1", state))
+        tracking.end(AMI, tracked("d1", state))
 
-    assert store.tracked.all(AMI) == [tracked("d1", then)]
+    assert tracking.all(AMI) == [tracked("d1", then)]
 
 
-def test_the_end_of_an_episode_that_was_taken_back_too_early_counts(store):
+def test_the_end_of_an_episode_that_was_taken_back_too_early_counts(tracking):
     """Its record was written after all, and says what is true; an older episode's end changes nothing then."""
-    store.records.create(Write(promotion(AMI), "running", {}, NOW), NOW)
-    assert store.tracked.add(AMI, tracked("d1", episode=2))
-    store.tracked.take_back(AMI, tracked("d1", episode=2), tracked("d1", "delivered"))
+    assert tracking.add(AMI, tracked("d1", episode=2))
+    tracking.take_back(AMI, tracked("d1", episode=2), tracked("d1", "delivered"))
 
-    assert store.tracked.end(AMI, tracked("d1", "recalled", episode=2))
-    store.tracked.end(AMI, tracked("d1", "withdrawn"))
-    assert store.tracked.all(AMI) == [tracked("d1", "recalled", episode=2)]
-    assert store.tracked.add(AMI, tracked("d1", episode=3))
-    assert store.tracked.end(AMI, tracked("d1", "delivered", episode=3)), "none is counted twice"
+    assert tracking.end(AMI, tracked("d1", "recalled", episode=2))
+    tracking.end(AMI, tracked("d1", "withdrawn"))
+    assert tracking.all(AMI) == [tracked("d1", "recalled", episode=2)]
+    assert tracking.add(AMI, tracked("d1", episode=3))
+    assert tracking.end(AMI, tracked("d1", "delivered", episode=3)), "none is counted twice"

@@ -21,6 +21,13 @@ def due(store, now: int) -> list[RecordKey]:
     return [one.key for shard in range(SHARDS) for one in store.records.due(shard, now, 10)]
 
 
+@pytest.fixture
+def begun(store):
+    """The stores with one record, which was requested and is due now."""
+    store.records.create(write(), NOW)
+    return store
+
+
 def test_a_record_is_put_once(store):
     """Put-if-absent: the second one changes nothing."""
     assert store.records.create(write(), NOW)
@@ -29,38 +36,36 @@ def test_a_record_is_put_once(store):
 
 
 @pytest.mark.parametrize("whole", [390 * 1024, 420 * 1024])
-def test_an_item_of_more_than_400_kb_is_refused(store, whole):
+def test_an_item_of_more_than_400_kb_is_refused(begun, whole):
     """Of a record, its body counts together with its inbox; an item beside a record counts by itself."""
-    store.records.create(write(), NOW)
     fits = whole < 400 * 1024
 
     def says(act) -> bool:
-        """Whether the store takes it."""
+        """Whether the begun takes it."""
         try:
             act()
         except (AssertionError, ClientError):
             return False
         return True
 
-    assert says(lambda: store.records.put(RecordKey("heads", "ami-1"), {"body": "x" * whole})) is fits
-    assert says(lambda: store.records.make_due(KEY, NOW, {"n": "x" * (whole // 2)}))
-    stored = store.records.read(KEY)
-    assert says(lambda: store.records.save(stored, write(body={"n": "x" * (whole // 2)}), (), NOW)) is fits
+    assert says(lambda: begun.records.put(RecordKey("heads", "ami-1"), {"body": "x" * whole})) is fits
+    assert says(lambda: begun.records.make_due(KEY, NOW, {"n": "x" * (whole // 2)}))
+    stored = begun.records.read(KEY)
+    assert says(lambda: begun.records.save(stored, write(body={"n": "x" * (whole // 2)}), (), NOW)) is fits
 
 
-def test_what_happened_and_what_leads_to_it_expires_and_the_record_does_not(store):
+def test_what_happened_and_what_leads_to_it_expires_and_the_record_does_not(begun):
     """History and look-ups expire after 400 days, so that years of finished work cost nothing."""
-    store.records.create(write(), NOW)
     entry = lookup(copy_lookups("222222222222", "us-east-1", "snap-1"), "0123")
     beside = [(entry, {"kind": "lookup", "delivery": "0123"}), (RecordKey("heads", "ami-1"), {"kind": "head"})]
-    began = store.records.save(store.records.read(KEY), write(), ["it began"], NOW, beside)
-    store.records.save(began, write("over", None), ["it ended"], NOW)
+    began = begun.records.save(begun.records.read(KEY), write(), ["it began"], NOW, beside)
+    begun.records.save(began, write("over", None), ["it ended"], NOW)
 
-    past = [item["expires_at"] for _, item in store.records.list(KEY.pk, "history#")]
-    assert {*past, store.records.get(entry)["expires_at"]} == {NOW + 400 * 86_400}
-    assert store.history(KEY) == [["it began"], ["it ended"]]
-    assert "expires_at" not in store.records.get(RecordKey("heads", "ami-1"))
-    assert not any("expires_at" in item for _, item in store.records.list(KEY.pk, KEY.sk))
+    past = [item["expires_at"] for _, item in begun.records.list(KEY.pk, "history#")]
+    assert {*past, begun.records.get(entry)["expires_at"]} == {NOW + 400 * 86_400}
+    assert begun.history(KEY) == [["it began"], ["it ended"]]
+    assert "expires_at" not in begun.records.get(RecordKey("heads", "ami-1"))
+    assert not any("expires_at" in item for _, item in begun.records.list(KEY.pk, KEY.sk))
 
 
 def test_many_records_are_put_at_once_each_with_what_stands_beside_it(store):
@@ -86,115 +91,101 @@ def test_many_records_are_read_at_once_without_what_is_missing_or_damaged(store)
     assert {key: stored.body for key, stored in found.items()} == {keys[1]: {"of": keys[1].pk}}
 
 
-def test_where_one_of_many_is_there_none_is_put_and_it_is_named(store):
+def test_where_one_of_many_is_there_none_is_put_and_it_is_named(begun):
     """The caller can leave it out and try again."""
-    store.records.create(write(), NOW)
     other = RecordKey("delivery#4567")
     new = [
         (Write(key, "requested", {"n": 2}, NOW), [(RecordKey("heads", key.pk), {"kind": "head"})])
         for key in (other, KEY)
     ]
 
-    assert set(store.records.create_all(new, NOW)) == {KEY}
-    assert store.records.read(other) is None
-    assert store.records.get(RecordKey("heads", KEY.pk)) is None
-    assert store.records.read(KEY).body == {"n": 1}
+    assert set(begun.records.create_all(new, NOW)) == {KEY}
+    assert begun.records.read(other) is None
+    assert begun.records.get(RecordKey("heads", KEY.pk)) is None
+    assert begun.records.read(KEY).body == {"n": 1}
 
 
-def test_a_record_that_nobody_can_read_is_replaced_whole(store):
+def test_a_record_that_nobody_can_read_is_replaced_whole(begun):
     """The new record has no inbox entries, and is due when it says."""
-    store.records.create(write(), NOW)
-    store.records.leave(KEY, {"image": "x"}, NOW)
-    store.records.park(KEY, "damaged", NOW)
-    store.records.replace(write(body={"n": 2}, due=NOW + 60), NOW)
+    begun.records.leave(KEY, {"image": "x"}, NOW)
+    begun.records.park(KEY, "damaged", NOW)
+    begun.records.replace(write(body={"n": 2}, due=NOW + 60), NOW)
 
-    stored = store.records.read(KEY)
+    stored = begun.records.read(KEY)
     assert (stored.body, stored.inbox, stored.parked) == ({"n": 2}, {}, "")
-    assert due(store, NOW) == []
-    assert due(store, NOW + 60) == [KEY]
-    store.records.replace(write(body={"n": 3}), NOW + 1)
-    assert not store.records.save(stored, write("open", None), (), NOW + 1), "it began with an earlier replacement"
-    assert store.records.save(store.records.read(KEY), write("open", None), (), NOW + 1)
+    assert due(begun, NOW) == []
+    assert due(begun, NOW + 60) == [KEY]
+    begun.records.replace(write(body={"n": 3}), NOW + 1)
+    assert not begun.records.save(stored, write("open", None), (), NOW + 1), "it began with an earlier replacement"
+    assert begun.records.save(begun.records.read(KEY), write("open", None), (), NOW + 1)
 
 
-def test_there_is_nothing_where_nothing_was_put(store):
-    """To read a missing record does not create one."""
-    assert store.records.read(KEY) is None
-    assert store.records.read(KEY) is None
-
-
-def test_a_write_on_an_old_version_is_refused(store):
+def test_a_write_on_an_old_version_is_refused(begun):
     """Two invocations on one record: the later write is refused and changes nothing."""
-    store.records.create(write(), NOW)
-    one, two = store.records.read(KEY), store.records.read(KEY)
+    one, two = begun.records.read(KEY), begun.records.read(KEY)
 
-    assert store.records.save(one, write("copying"), ["one"], NOW)
-    assert not store.records.save(two, write("failed"), ["two"], NOW)
-    assert store.history(KEY) == [["one"]]
+    assert begun.records.save(one, write("copying"), ["one"], NOW)
+    assert not begun.records.save(two, write("failed"), ["two"], NOW)
+    assert begun.history(KEY) == [["one"]]
 
 
 @pytest.mark.parametrize("happened", [[], ["something"]])
 @pytest.mark.parametrize("come", ["leave", "make due"])
-def test_a_write_never_hides_what_came_meanwhile(store, happened, come):
+def test_a_write_never_hides_what_came_meanwhile(begun, happened, come):
     """An inbox entry or wake that arrives between read and write makes the write fail."""
-    store.records.create(write(), NOW)
-    read = store.records.read(KEY)
+    read = begun.records.read(KEY)
     if come == "leave":
-        store.records.leave(KEY, {"cancel": "1:tag"}, NOW)
+        begun.records.leave(KEY, {"cancel": "1:tag"}, NOW)
     else:
-        store.records.make_due(KEY, NOW)
-        assert not store.records.save(read, write("delivered", None), happened, NOW)
-        read = store.records.read(KEY)
-        store.records.make_due(KEY, NOW, {"cancel": "1:tag"})
+        begun.records.make_due(KEY, NOW)
+        assert not begun.records.save(read, write("delivered", None), happened, NOW)
+        read = begun.records.read(KEY)
+        begun.records.make_due(KEY, NOW, {"cancel": "1:tag"})
 
-    assert not store.records.save(read, write("delivered", None), happened, NOW)
-    again = store.records.read(KEY)
+    assert not begun.records.save(read, write("delivered", None), happened, NOW)
+    again = begun.records.read(KEY)
     assert again.inbox == {"cancel": "1:tag"}
-    assert store.records.save(again, write("stopping"), happened, NOW)
-    assert store.records.read(KEY).inbox == {"cancel": "1:tag"}
+    assert begun.records.save(again, write("stopping"), happened, NOW)
+    assert begun.records.read(KEY).inbox == {"cancel": "1:tag"}
 
 
-def test_what_belongs_together_is_written_together(store):
+def test_what_belongs_together_is_written_together(begun):
     """Intent and look-up are written both, or neither."""
-    store.records.create(write(), NOW)
-    read = store.records.read(KEY)
+    read = begun.records.read(KEY)
     partition = copy_lookups("222222222222", "us-east-1", "snap-0a")
     entry = (lookup(partition, "0123"), {"delivery": "0123"})
-    store.records.leave(KEY, {"x": "y"}, NOW)
+    begun.records.leave(KEY, {"x": "y"}, NOW)
 
-    assert not store.records.save(read, write(), ["intent"], NOW, [entry])
-    assert store.records.list(partition, "delivery#") == []
-    assert store.records.save(store.records.read(KEY), write(), ["intent"], NOW, [entry])
-    assert [item["delivery"] for _, item in store.records.list(partition, "delivery#")] == ["0123"]
+    assert not begun.records.save(read, write(), ["intent"], NOW, [entry])
+    assert begun.records.list(partition, "delivery#") == []
+    assert begun.records.save(begun.records.read(KEY), write(), ["intent"], NOW, [entry])
+    assert [item["delivery"] for _, item in begun.records.list(partition, "delivery#")] == ["0123"]
 
 
-def test_what_happened_is_kept_once_however_much_it_is(store):
+def test_what_happened_is_kept_once_however_much_it_is(begun):
     """In the order in which it happened, wherever it is kept; also where a write is lost to a race."""
-    store.records.create(write(), NOW)
     said = [[f"step {number} " + "x" * (number * 40)] for number in range(12)]
-    stored = store.records.read(KEY)
+    stored = begun.records.read(KEY)
     for lines in said:
-        lost = store.records.save(stored, write(), lines, NOW)
+        lost = begun.records.save(stored, write(), lines, NOW)
         assert lost is not None
-        assert store.records.save(stored, write("stopping"), ["lost"], NOW) is None
-        stored = store.records.read(KEY)
+        assert begun.records.save(stored, write("stopping"), ["lost"], NOW) is None
+        stored = begun.records.read(KEY)
 
-    assert store.history(KEY) == said
+    assert begun.history(KEY) == said
 
 
-def test_a_wake_is_sent_once_until_it_is_answered(store):
+def test_a_wake_is_sent_once_until_it_is_answered(begun):
     """One wake until the record is written, and one more before the next sweep, as the first may be lost."""
-    store.records.create(write(), NOW)
-
-    assert store.records.make_due(KEY, NOW) is MadeDue.SEND
-    assert store.records.make_due(KEY, NOW + 49) is MadeDue.SENT
-    assert store.records.make_due(KEY, NOW + 50) is MadeDue.SEND
-    assert store.records.make_due(KEY, NOW + 61) is MadeDue.SENT
-    stored = store.records.read(KEY)
+    assert begun.records.make_due(KEY, NOW) is MadeDue.SEND
+    assert begun.records.make_due(KEY, NOW + 49) is MadeDue.SENT
+    assert begun.records.make_due(KEY, NOW + 50) is MadeDue.SEND
+    assert begun.records.make_due(KEY, NOW + 61) is MadeDue.SENT
+    stored = begun.records.read(KEY)
     assert stored.woken
-    assert not store.records.save(stored, write(), (), NOW + 61).woken
-    assert not store.records.read(KEY).woken
-    assert store.records.make_due(KEY, NOW + 62) is MadeDue.SEND
+    assert not begun.records.save(stored, write(), (), NOW + 61).woken
+    assert not begun.records.read(KEY).woken
+    assert begun.records.make_due(KEY, NOW + 62) is MadeDue.SEND
 
 
 def test_what_may_be_missing_is_created_as_it_is_made_due(store):
@@ -213,29 +204,26 @@ def test_what_may_be_missing_is_created_as_it_is_made_due(store):
     assert due(store, NOW + 100) == []
 
 
-def test_a_write_says_which_entries_the_inbox_has_then(store):
+def test_a_write_says_which_entries_the_inbox_has_then(begun):
     """One that says nothing of the inbox leaves it as it is; one that came meanwhile is never lost."""
-    store.records.create(write(), NOW)
-    store.records.leave(KEY, {"look": "1", "cancel": "1:tag"}, NOW)
-    stored = store.records.save(store.records.read(KEY), write(inbox={"cancel": "1:tag", "image": "x"}), (), NOW)
-    assert stored.inbox == store.records.read(KEY).inbox == {"cancel": "1:tag", "image": "x"}
+    begun.records.leave(KEY, {"look": "1", "cancel": "1:tag"}, NOW)
+    stored = begun.records.save(begun.records.read(KEY), write(inbox={"cancel": "1:tag", "image": "x"}), (), NOW)
+    assert stored.inbox == begun.records.read(KEY).inbox == {"cancel": "1:tag", "image": "x"}
 
-    store.records.save(stored, write(), (), NOW)
-    assert store.records.read(KEY).inbox == stored.inbox
-    read = store.records.read(KEY)
-    store.records.leave(KEY, {"image": "y"}, NOW)
-    assert store.records.save(read, write(inbox={}), (), NOW) is None
-    assert store.records.read(KEY).inbox == {"cancel": "1:tag", "image": "y"}
+    begun.records.save(stored, write(), (), NOW)
+    assert begun.records.read(KEY).inbox == stored.inbox
+    read = begun.records.read(KEY)
+    begun.records.leave(KEY, {"image": "y"}, NOW)
+    assert begun.records.save(read, write(inbox={}), (), NOW) is None
+    assert begun.records.read(KEY).inbox == {"cancel": "1:tag", "image": "y"}
 
 
-def test_a_note_and_a_wake_say_whether_there_is_such_a_record(store):
+def test_a_note_and_a_wake_say_whether_there_is_such_a_record(begun):
     """A missing record takes neither; the caller creates it if it may."""
-    store.records.create(write(), NOW)
-
-    assert store.records.leave(KEY, {"a": "1"}, NOW)
-    assert not store.records.leave(RecordKey("delivery#other"), {"a": "1"}, NOW)
-    assert store.records.make_due(RecordKey("delivery#other"), NOW) is MadeDue.NONE
-    assert store.records.read(RecordKey("delivery#other")) is None
+    assert begun.records.leave(KEY, {"a": "1"}, NOW)
+    assert not begun.records.leave(RecordKey("delivery#other"), {"a": "1"}, NOW)
+    assert begun.records.make_due(RecordKey("delivery#other"), NOW) is MadeDue.NONE
+    assert begun.records.read(RecordKey("delivery#other")) is None
 
 
 def test_a_note_for_later_makes_a_record_at_rest_due_then(store):
@@ -249,14 +237,13 @@ def test_a_note_for_later_makes_a_record_at_rest_due_then(store):
     assert due(store, NOW + 600) == [KEY]
 
 
-def test_an_older_or_repeated_event_leaves_no_note(store):
+def test_an_older_or_repeated_event_leaves_no_note(begun):
     """Versions only rise."""
-    store.records.create(write(), NOW)
-    assert store.records.leave(KEY, {"tag": "000000000007"}, NOW, newer=True)
+    assert begun.records.leave(KEY, {"tag": "000000000007"}, NOW, newer=True)
 
     for version in ("000000000007", "000000000003"):
-        assert store.records.leave(KEY, {"tag": version}, NOW, newer=True)
-    assert store.records.read(KEY).inbox["tag"] == "000000000007"
+        assert begun.records.leave(KEY, {"tag": version}, NOW, newer=True)
+    assert begun.records.read(KEY).inbox["tag"] == "000000000007"
 
 
 def shard(key: RecordKey) -> int:
@@ -309,16 +296,6 @@ def test_a_damaged_deadline_hides_no_record(store):
     assert store.records.due(shard(KEY), NOW + 60, 10) == [Due(KEY, NOW, NOW + 60)]
 
 
-def test_a_record_at_rest_is_due_nowhere_until_somebody_makes_it_due(store):
-    """The index is sparse. A wake makes the record due, in case its message is lost."""
-    store.records.create(write("delivered", None), NOW)
-    assert due(store, NOW + 10**6) == []
-
-    store.records.make_due(KEY, NOW + 5)
-    assert due(store, NOW + 5) == [KEY]
-    assert store.records.read(KEY).scheduled == NOW + 5
-
-
 def test_the_index_moves_as_seldom_as_it_can(store):
     """While a run goes on, the index keeps the time of a poll; at rest, one that is a minute early at most."""
     store.records.create(write("copying", NOW + 600, latest=NOW + 7200), NOW)
@@ -337,66 +314,62 @@ def test_the_index_moves_as_seldom_as_it_can(store):
     assert due(store, NOW + 704) == [], "a time that has passed is no time to be woken at"
 
 
-def test_a_wake_makes_a_record_due_within_a_minute_however_far_off_its_due_date_is(store):
-    """An open share is due in a day; a released holding must not wait that long because one wake was lost."""
-    store.records.create(write("open", NOW + 90_000), NOW)
-    assert store.records.make_due(KEY, NOW) is MadeDue.SEND
+@pytest.mark.parametrize(
+    ("due_at", "woken_at", "wake_at"),
+    [
+        (None, NOW + 5, NOW + 5),
+        (NOW + 90_000, NOW, NOW + 50),
+        (NOW + 30, NOW, NOW + 30),
+        (NOW, NOW + 7200, NOW + 7250),
+    ],
+    ids=["at rest", "far off", "sooner", "long since"],
+)
+def test_a_wake_makes_a_record_due_within_a_minute_whenever_it_was_due(store, due_at, woken_at, wake_at):
+    """One wake may be lost: a released holding must not wait until the share is due, in a day.
 
-    assert due(store, NOW + 49) == []
-    assert due(store, NOW + 50) == [KEY]
+    The index is sparse: a record at rest is in it from its first wake on. What is long due, the sweep wakes every
+    quarter of an hour only.
+    """
+    store.records.create(write("open", due_at), NOW)
+    assert due(store, NOW + 10**6) == ([] if due_at is None else [KEY])
+    assert store.records.make_due(KEY, woken_at) is MadeDue.SEND
+
+    assert store.records.read(KEY).scheduled == wake_at
+    assert (due(store, wake_at - 1), due(store, wake_at)) == ([], [KEY])
 
 
-def test_a_wake_of_what_has_long_been_due_is_looked_at_within_a_minute(store):
-    """The sweep wakes it every quarter of an hour by then; a lost wake must not wait for the next step."""
-    store.records.create(write("open", NOW), NOW)
-    assert store.records.make_due(KEY, NOW + 7200) is MadeDue.SEND
-
-    assert [one.wake_at for one in store.records.due(shard(KEY), NOW + 7260, 10)] == [NOW + 7250]
-
-
-def test_a_wake_does_not_put_off_what_is_due_sooner(store):
-    """A wake never moves the due time to a later one."""
-    store.records.create(write("copying", NOW + 30), NOW)
-    store.records.make_due(KEY, NOW)
-
-    assert due(store, NOW + 30) == [KEY]
-
-
-def test_a_parked_record_is_out_of_the_way(store):
+def test_a_parked_record_is_out_of_the_way(begun):
     """It is not due and not woken; a person finds it."""
-    store.records.create(write(), NOW)
-    store.records.park(KEY, "IllegalEvent", NOW)
+    begun.records.park(KEY, "IllegalEvent", NOW)
 
-    assert due(store, NOW + 10**6) == []
-    assert store.records.make_due(KEY, NOW) is MadeDue.NONE
-    assert due(store, NOW + 10**6) == []
-    assert store.records.read(KEY).parked == "IllegalEvent"
+    assert due(begun, NOW + 10**6) == []
+    assert begun.records.make_due(KEY, NOW) is MadeDue.NONE
+    assert due(begun, NOW + 10**6) == []
+    assert begun.records.read(KEY).parked == "IllegalEvent"
 
 
-def test_a_record_that_was_parked_since_it_was_read_is_not_written(store):
+def test_a_record_that_was_parked_since_it_was_read_is_not_written(begun):
     """Its run may have had a twin; a write would make it due again, and nobody would ever answer that."""
-    store.records.create(write(), NOW)
-    before = store.records.read(KEY)
-    store.records.park(KEY, "IllegalEvent", NOW)
+    before = begun.records.read(KEY)
+    begun.records.park(KEY, "IllegalEvent", NOW)
 
-    assert store.records.save(before, write(due=NOW + 60), ["too late"], NOW) is None
-    assert due(store, NOW + 10**6) == []
-    assert store.records.read(KEY).parked == "IllegalEvent"
+    assert begun.records.save(before, write(due=NOW + 60), ["too late"], NOW) is None
+    assert due(begun, NOW + 10**6) == []
+    assert begun.records.read(KEY).parked == "IllegalEvent"
 
 
-def test_what_is_asked_of_a_parked_record_counts_when_it_goes_on(store):
+def test_what_is_asked_of_a_parked_record_counts_when_it_goes_on(begun):
     """The entry waits until then; a missing record takes none."""
-    store.records.create(write(), NOW)
-    store.records.leave(KEY, {"a": "1"}, NOW)
-    store.records.park(KEY, "IllegalEvent", NOW)
-    assert store.records.make_due(KEY, NOW, {"cancel": "1:tag"}) is MadeDue.NONE
-    assert due(store, NOW + 10**6) == []
-    assert store.records.read(KEY).parked == "IllegalEvent"
+    begun.records.leave(KEY, {"a": "1"}, NOW)
+    begun.records.park(KEY, "IllegalEvent", NOW)
+    assert begun.records.make_due(KEY, NOW, {"cancel": "1:tag"}) is MadeDue.NONE
+    assert due(begun, NOW + 10**6) == []
+    assert begun.records.read(KEY).parked == "IllegalEvent"
 
-    store.records.unpark(KEY, NOW)
-    assert store.records.read(KEY).inbox == {"a": "1", "cancel": "1:tag"}
-    assert store.records.make_due(RecordKey("delivery#other"), NOW, {"cancel": "1:tag"}) is MadeDue.NONE
-    assert store.records.read(RecordKey("delivery#other")) is None
+    begun.records.unpark(KEY, NOW)
+    assert begun.records.read(KEY).inbox == {"a": "1", "cancel": "1:tag"}
+    assert begun.records.make_due(RecordKey("delivery#other"), NOW, {"cancel": "1:tag"}) is MadeDue.NONE
+    assert begun.records.read(RecordKey("delivery#other")) is None
 
 
 def test_a_parked_record_goes_on_when_it_is_notified_to(store):
@@ -415,28 +388,26 @@ def test_a_parked_record_goes_on_when_it_is_notified_to(store):
 
 
 @pytest.mark.parametrize("store", ["dynamo"], indirect=True)  # only DynamoDB's items have a schema
-def test_a_record_of_a_newer_version_or_a_damaged_one_is_not_guessed_at(store):
+def test_a_record_of_a_newer_version_or_a_damaged_one_is_not_guessed_at(begun):
     """It differs from a readable one, so that the worker can park it."""
-    store.records.create(write(), NOW)
-    store.table.update(KEY, "SET body = :b", {":b": "{"})
+    begun.table.update(KEY, "SET body = :b", {":b": "{"})
     with pytest.raises(Unreadable):
-        store.records.read(KEY)
-    store.table.update(KEY, "SET #s = :s", {":s": 99}, names={"#s": "schema"})
+        begun.records.read(KEY)
+    begun.table.update(KEY, "SET #s = :s", {":s": 99}, names={"#s": "schema"})
     with pytest.raises(NewerSchema, match="99"):
-        store.records.read(KEY)
+        begun.records.read(KEY)
 
 
 @pytest.mark.parametrize("store", ["dynamo"], indirect=True)  # in memory there are no attributes
 @pytest.mark.parametrize(("damage", "given"), [("SET version = :w", {":w": "nonsense"}), ("REMOVE version", {})])
-def test_a_record_whose_version_is_damaged_is_woken_all_the_same(store, damage, given):
+def test_a_record_whose_version_is_damaged_is_woken_all_the_same(begun, damage, given):
     """So that its worker parks it. Counted from 1 again, it would write over its history."""
-    store.records.create(write(), NOW)
-    store.table.update(KEY, damage, given)
+    begun.table.update(KEY, damage, given)
 
-    assert store.records.make_due(KEY, NOW) is MadeDue.SEND
-    assert store.records.leave(KEY, {"a": "1"}, NOW)
+    assert begun.records.make_due(KEY, NOW) is MadeDue.SEND
+    assert begun.records.leave(KEY, {"a": "1"}, NOW)
     with pytest.raises(Unreadable):
-        store.records.read(KEY)
+        begun.records.read(KEY)
 
 
 def test_records_spread_over_the_shards():
@@ -473,12 +444,11 @@ def test_an_item_is_forgotten_where_what_was_seen_is_still_so(store):
     assert store.records.get(place) is None
 
 
-def test_what_a_run_leaves_is_due_from_its_last_write(store):
+def test_what_a_run_leaves_is_due_from_its_last_write(begun):
     """The sweep wakes what is long due by ever longer steps; a record that is worked on is not long due."""
-    store.records.create(write(), NOW)
     later = NOW + 3 * 3600
 
-    store.records.save(store.records.read(KEY), write(due=later), (), later, goes_on=True)
+    begun.records.save(begun.records.read(KEY), write(due=later), (), later, goes_on=True)
 
-    (found,) = [one for shard in range(SHARDS) for one in store.records.due(shard, later + 60, 10)]
+    (found,) = [one for shard in range(SHARDS) for one in begun.records.due(shard, later + 60, 10)]
     assert found.wake_at >= later

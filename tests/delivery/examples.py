@@ -45,9 +45,10 @@ ATTEMPTS = tuple(Attempt(f"nonce-{source}", source, NOW, episode=1) for source i
 def a_delivery(state: DeliveryState = DeliveryState.REQUESTED, **changes: object) -> Delivery:
     """A delivery of two encrypted snapshots that entered ``state`` now, with what this state requires.
 
-    ``changes``: its members, or those of its held shares.
+    ``changes``: its members, those of its held shares, or settings of its target.
     """
     held = {name: changes.pop(name) for name in HeldShares.__slots__ if name in changes}
+    settings = {name: changes.pop(name) for name in Target.__slots__ if name in changes}
     fresh = machine.started(
         Delivery(
             id="0123456789abcdef0123",
@@ -78,8 +79,8 @@ def a_delivery(state: DeliveryState = DeliveryState.REQUESTED, **changes: object
     if state is DeliveryState.LAUNCHING:
         built = built.with_launch(attempts=(Attempt("nonce-i", "ami-0b", NOW, "i-0a", episode=built.episode),))
     if state is DeliveryState.SHARED:
-        built = replace(built, target=replace(built.target, mode="share"))
-    return replace(built, **changes)
+        settings = {"mode": "share", **settings}
+    return replace(built, **{"target": replace(built.target, **settings), **changes})
 
 
 def with_copies(delivery: Delivery, *states: CopyState) -> Delivery:
@@ -95,6 +96,11 @@ def with_copies(delivery: Delivery, *states: CopyState) -> Delivery:
         for copy, state in zip(delivery.copies, states, strict=True)
     )
     return replace(delivery, copies=copies)
+
+
+def in_copying(first: CopyState, second: CopyState, **changes: object) -> Delivery:
+    """A delivery in ``copying`` with its two copies in these states. ``changes``: as of ``a_delivery``."""
+    return with_copies(a_delivery(DeliveryState.COPYING, **changes), first, second)
 
 
 def seen(source: str, state: str, **changes: object) -> SeenCopy:

@@ -51,7 +51,7 @@ from chalicelib.engine import codec, schedule
 from chalicelib.engine.errors import IllegalEvent, RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.sharing import share as ledger
-from tests.delivery.examples import EVENTS, FAULT, NOW, TARGET, TARGET_KEY, a_delivery, seen, with_copies
+from tests.delivery.examples import EVENTS, FAULT, NOW, TARGET, TARGET_KEY, a_delivery, in_copying, seen, with_copies
 from tests.fakes import copying
 
 C = CopyState
@@ -165,15 +165,9 @@ SOON = NOW + 900
 
 def waiting_copies(state: CopyState, **times: int) -> Delivery:
     """A delivery whose slots are granted and whose two copies wait until ``times``."""
-    copying = with_copies(a_delivery(DeliveryState.COPYING), state, state)
+    copying = in_copying(state, state)
     copying = copying.with_slots(granted=2, until=NOW + schedule.LEASE, next_ask=NOW + schedule.DAY)
     return replace(copying, copies=tuple(replace(copy, **times) for copy in copying.copies))
-
-
-def lingering() -> Delivery:
-    """A delivery whose AMI is ready, and whose shares stay open for a while."""
-    made = a_delivery(DeliveryState.PUBLISHING, holds_copy=True, image=NewImage("ami-0b", protected=True))
-    return replace(made, target=replace(made.target, linger=SOON - NOW))
 
 
 def shared_until(until: int) -> Delivery:
@@ -190,7 +184,12 @@ def shared_until(until: int) -> Delivery:
         waiting_copies(C.PENDING, next_look=SOON),
         waiting_copies(C.INTENDED, next_look=SOON),
         a_delivery(DeliveryState.LAUNCHING).with_launch(result="passed", next_look=SOON),
-        lingering(),
+        a_delivery(
+            DeliveryState.PUBLISHING,
+            holds_copy=True,
+            image=NewImage("ami-0b", protected=True),
+            linger=SOON - NOW,
+        ),
         shared_until(SOON),
     ],
     ids=["slot", "try", "copy", "lost-try", "instance", "linger", "end-date"],
@@ -238,8 +237,7 @@ def test_nothing_is_held_before_the_checks_and_a_slot():
 
 def test_what_is_copied_already_is_registered_once_its_service_roles_have_their_grants():
     """Copies of an earlier try: only the target's own key is opened, because the AMI will need it."""
-    fresh = a_delivery()
-    fresh = replace(fresh, target=replace(fresh.target, service_linked_roles=(AUTO_SCALING,)))
+    fresh = a_delivery(service_linked_roles=(AUTO_SCALING,))
     copies = tuple(seen(snapshot.id, "completed") for snapshot in fresh.snapshots)
 
     opening = machine.evolve(fresh, TargetReady(TARGET_KEY, copies=copies), NOW)
@@ -253,8 +251,7 @@ def test_what_is_copied_already_is_registered_once_its_service_roles_have_their_
 
 def test_an_ami_that_is_there_already_gets_its_service_roles_grants_first_and_they_stay():
     """As for a copied AMI; if the AMI turns out to differ from the source, the grants are released."""
-    fresh = a_delivery()
-    fresh = replace(fresh, target=replace(fresh.target, service_linked_roles=(AUTO_SCALING,)))
+    fresh = a_delivery(service_linked_roles=(AUTO_SCALING,))
     opening = machine.evolve(fresh, TargetReady(TARGET_KEY, "ami-0b"), NOW)
     assert opening.state is DeliveryState.OPENING
     assert [(share.resource, share.share_name, share.standing) for share in opening.shares.needed] == [
@@ -292,8 +289,8 @@ def test_an_image_that_is_seen_finished_needs_no_further_step():
 
 def test_each_service_role_is_received_of_by_itself_and_names_what_it_waits_for():
     """One role's grant does not count for the other; past the deadline the fault names what the other waits for."""
-    target = replace(a_delivery().target, mode="share", key_access="none", service_linked_roles=(AUTO_SCALING, SPOT))
-    opening = machine.evolve(replace(a_delivery(), target=target), TargetReady(""), NOW)
+    fresh = a_delivery(mode="share", key_access="none", service_linked_roles=(AUTO_SCALING, SPOT))
+    opening = machine.evolve(fresh, TargetReady(""), NOW)
     waits_for = Fault("code", "there", "It is refused.", "Deploy it.")
     shares = in_ledger(opening, {SPOT: {"state": ledger.ShareState.OPENING, "waits_for": waits_for}})
     held = opening.with_shares(holds_standing=True)
@@ -379,7 +376,7 @@ def test_a_refusal_is_no_answer_while_the_share_is_tried_for_a_later_holding():
 
 def test_shares_that_are_refused_while_copies_run_end_it_after_a_last_look():
     """A poll of a copy also asks the ledger, but not in the first hour; completed copies remain usable."""
-    copying_now = with_copies(a_delivery(DeliveryState.COPYING, holds_copy=True), C.PENDING, C.COMPLETED)
+    copying_now = in_copying(C.PENDING, C.COMPLETED, holds_copy=True)
     for minutes, asks in ((59, False), (60, True)):
         polled = copying_now.with_shares(opened_at=NOW - minutes * 60)
         assert (LookAtShares() in machine.outstanding(polled, NOW)) is asks
@@ -390,8 +387,8 @@ def test_shares_that_are_refused_while_copies_run_end_it_after_a_last_look():
 
 def test_each_statement_in_a_keys_policy_is_received_of_by_itself():
     """The account's own statement was refused, for lack of room, the roles' was added: the AMI is not shared."""
-    target = replace(a_delivery().target, mode="share", key_access="policy", service_linked_roles=(AUTO_SCALING,))
-    opening = machine.evolve(replace(a_delivery(), target=target), TargetReady(""), NOW)
+    fresh = a_delivery(mode="share", key_access="policy", service_linked_roles=(AUTO_SCALING,))
+    opening = machine.evolve(fresh, TargetReady(""), NOW)
     account, *others = sorted(opening.shares.needed, key=lambda share: not share.share_name.endswith("-share"))
     assert len(opening.shares.needed) == len(others) + 1
     refused = {account.share_name: {"state": ledger.ShareState.REFUSED, "fault": FAULT, "answered": 1}}
@@ -401,7 +398,7 @@ def test_each_statement_in_a_keys_policy_is_received_of_by_itself():
 
 def test_shares_are_released_when_the_last_copy_is_completed_before_registering():
     """`registering` releases them first."""
-    copying = with_copies(a_delivery(DeliveryState.COPYING, holds_copy=True), C.PENDING, C.COMPLETED)
+    copying = in_copying(C.PENDING, C.COMPLETED, holds_copy=True)
     event = CopiesSeen(("snap-0ac",), (seen("snap-0a", "completed"),))
     after = machine.evolve(copying, event, NOW)
 
@@ -413,7 +410,7 @@ def test_shares_are_released_when_the_last_copy_is_completed_before_registering(
 def test_release_when_registered_keeps_the_shares_until_then():
     """The setting is for users who doubt that EBS is done with the source at `completed`."""
     delivery = a_delivery(DeliveryState.REGISTERING, holds_copy=True)
-    kept = replace(delivery, target=replace(delivery.target, release_when="registered"))
+    kept = a_delivery(DeliveryState.REGISTERING, holds_copy=True, release_when="registered")
 
     assert ReleaseShares(all=False) in machine.outstanding(delivery, NOW)
     assert ReleaseShares(all=False) not in machine.outstanding(kept, NOW)
@@ -422,8 +419,7 @@ def test_release_when_registered_keeps_the_shares_until_then():
 
 def test_linger_keeps_the_shares_for_a_while():
     """The setting `linger`: seconds after the last copy."""
-    delivery = a_delivery(DeliveryState.REGISTERING, holds_copy=True)
-    lingering = replace(delivery, target=replace(delivery.target, linger=600))
+    lingering = a_delivery(DeliveryState.REGISTERING, holds_copy=True, linger=600)
 
     assert ReleaseShares(all=False) not in machine.outstanding(lingering, NOW + 599)
     assert ReleaseShares(all=False) in machine.outstanding(lingering, NOW + 600)
@@ -431,9 +427,7 @@ def test_linger_keeps_the_shares_for_a_while():
 
 def test_shares_stay_open_under_a_copy_that_is_still_seen():
     """A cancelled delivery deletes its copies first; it releases when two looks show them ended or gone."""
-    stopping = machine.evolve(
-        with_copies(a_delivery(DeliveryState.COPYING, holds_copy=True), C.PENDING, C.PENDING), CancelAsked(), NOW
-    )
+    stopping = machine.evolve(in_copying(C.PENDING, C.PENDING, holds_copy=True), CancelAsked(), NOW)
     assert stopping.state is DeliveryState.STOPPING
     assert machine.outstanding(stopping, NOW) == (FindLeftovers(),)
 
@@ -459,16 +453,14 @@ def test_a_withdrawal_looks_after_two_minutes_then_with_each_sweep():
 
 def test_a_time_of_opening_that_is_not_on_record_is_no_deadline_that_has_passed():
     """It raises, so that the record is parked: running copies are not ended for it."""
-    delivery = replace(with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.PENDING), entered={})
+    delivery = replace(in_copying(C.PENDING, C.PENDING), entered={})
     with pytest.raises(KeyError):
         machine.due_events(delivery, NOW)
 
 
 def test_one_stale_list_does_not_close_the_shares_under_running_copies():
     """One look does not show a known copy: that does not mean that it is gone."""
-    stopping = machine.evolve(
-        with_copies(a_delivery(DeliveryState.COPYING, holds_copy=True), C.PENDING, C.PENDING), CancelAsked(), NOW
-    )
+    stopping = machine.evolve(in_copying(C.PENDING, C.PENDING, holds_copy=True), CancelAsked(), NOW)
     stale = machine.evolve(stopping, LeftoversSeen((), ()), NOW + 1000)
     shown = machine.evolve(stale, LeftoversSeen(("snap-0ac",), ("snap-0ac",)), NOW + 1030)
     once_more = machine.evolve(shown, LeftoversSeen((), ()), NOW + 1060)
@@ -510,35 +502,34 @@ def slots(delivery: Delivery, count: int) -> Delivery:
 
 def test_an_intent_to_copy_is_looked_for_before_it_is_made_again():
     """After a crash it is unknown whether CopySnapshot took effect: the delivery looks first, and starts nothing."""
-    delivery = slots(with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.WANTED), 5)
+    delivery = slots(in_copying(C.INTENDED, C.WANTED), 5)
 
     assert machine.outstanding(delivery, NOW) == (FindCopies(),)
 
 
-def test_an_intent_that_does_not_show_itself_is_given_two_minutes():
-    """The copy is wanted again only after a second look, when the two minutes are over."""
-    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
-    early = machine.evolve(delivery, CopiesFound(()), NOW + schedule.SILENCE - 1)
-    late = machine.evolve(early, CopiesFound(()), NOW + schedule.SILENCE)
+@pytest.mark.parametrize(
+    "looks",
+    [
+        (1, schedule.SILENCE - 1, schedule.SILENCE),
+        (2 * schedule.SILENCE, 2 * schedule.SILENCE + schedule.SECOND_LOOK_AFTER),
+    ],
+    ids=["soon", "after a crash"],
+)
+def test_an_intent_that_does_not_show_itself_is_given_two_minutes_and_two_looks(looks):
+    """The copy is wanted again only then. A first look that comes late may be stale, too."""
+    delivery = in_copying(C.INTENDED, C.COMPLETED)
+    first = machine.evolve(delivery, CopiesFound(()), NOW + looks[0]).copies[0]
+    assert first.next_look == NOW + max(schedule.SILENCE, looks[0] + schedule.SECOND_LOOK_AFTER)
 
-    assert early.copies[0].state is C.INTENDED
-    assert late.copies[0].state is C.WANTED
-
-
-def test_a_first_look_that_comes_late_is_no_proof_either():
-    """After a crash the first look is later than that; it may be stale, so a second one follows."""
-    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
-    first = machine.evolve(delivery, CopiesFound(()), NOW + 2 * schedule.SILENCE)
-    second = machine.evolve(first, CopiesFound(()), NOW + 2 * schedule.SILENCE + schedule.SECOND_LOOK_AFTER)
-    expected = (C.INTENDED, NOW + 2 * schedule.SILENCE + schedule.SECOND_LOOK_AFTER)
-
-    assert (first.copies[0].state, first.copies[0].next_look) == expected
-    assert second.copies[0].state is C.WANTED
+    for at in looks:
+        assert delivery.copies[0].state is C.INTENDED
+        delivery = machine.evolve(delivery, CopiesFound(()), NOW + at)
+    assert delivery.copies[0].state is C.WANTED
 
 
 def test_of_two_copies_the_oldest_is_kept_and_the_other_deleted():
     """A repeated CopySnapshot leaves no orphan."""
-    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
+    delivery = in_copying(C.INTENDED, C.COMPLETED)
     delivery = replace(delivery, attempts=(Attempt("earlier", "snap-0a", NOW - 200), *delivery.attempts))
     twins = (
         seen("snap-0a", "pending", copy="snap-0young", started_at=NOW + 5),
@@ -552,7 +543,7 @@ def test_of_two_copies_the_oldest_is_kept_and_the_other_deleted():
 
 def test_a_copy_whose_answer_comes_late_is_deleted_when_another_was_adopted():
     """The answer of an abandoned call comes late: its copy must be deleted."""
-    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.PENDING)
+    delivery = in_copying(C.PENDING, C.PENDING)
     after = machine.evolve(delivery, CopyStarted("snap-0a", "snap-0late"), NOW)
 
     assert after.copies == delivery.copies
@@ -605,7 +596,7 @@ def test_an_outage_of_registering_lasts_until_the_deadline_which_names_it(unknow
 
 def test_a_time_out_leaves_the_intent_standing():
     """A time-out is not a refusal: the copy may exist."""
-    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
+    delivery = in_copying(C.INTENDED, C.COMPLETED)
     unheard = Refused("StartCopy", RefusalKind.THROTTLED, FAULT, "snap-0a", unknown=True)
 
     assert machine.evolve(delivery, unheard, NOW).copies[0].state is C.INTENDED
@@ -616,7 +607,7 @@ def test_a_time_out_leaves_the_intent_standing():
 
 def test_an_inbox_entry_makes_it_look_once():
     """An inbox entry makes the worker read EC2, once for each entry."""
-    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.COMPLETED)
+    delivery = in_copying(C.PENDING, C.COMPLETED)
     delivery = replace(delivery, copies=tuple(replace(c, next_look=NOW + 60) for c in delivery.copies))
     assert machine.outstanding(delivery, NOW) == ()
 
@@ -640,7 +631,7 @@ def test_an_inbox_entry_makes_it_look_once():
 )
 def test_one_look_serves_all_copies_that_events_speak_of(said, others_wait, looks):
     """Nothing is to be done before the last has ended; but one that failed is tried again, and slots are for others."""
-    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.PENDING)
+    delivery = in_copying(C.PENDING, C.PENDING)
     delivery = replace(delivery, copies=tuple(replace(c, next_look=NOW + 60) for c in delivery.copies))
     woken = replace(delivery, inbox={f"look#{source}": event for source, event in said.items()})
 
@@ -654,7 +645,7 @@ def test_one_look_serves_all_copies_that_events_speak_of(said, others_wait, look
 
 def test_a_copy_under_another_key_is_not_believed():
     """Completed, but not under the target's key: the delivery fails and removes everything."""
-    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.COMPLETED)
+    delivery = in_copying(C.PENDING, C.COMPLETED)
     event = CopiesSeen(("snap-0ac",), (seen("snap-0a", "completed", key_arn="arn:another"),))
     after = machine.evolve(delivery, event, NOW)
 
@@ -662,35 +653,30 @@ def test_a_copy_under_another_key_is_not_believed():
     assert [fault.code for fault in after.faults] == ["copy-under-another-key"]
 
 
-def test_a_copy_that_one_look_does_not_show_is_not_missing_yet():
-    """Absence in an eventually consistent read is weak evidence."""
-    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.COMPLETED)
-    for minute in (1, 2):
-        delivery = machine.evolve(delivery, CopiesSeen(("snap-0ac",), ()), NOW + 60 * minute)
+MISSED, RUNS, DONE = (
+    CopiesSeen(("snap-0ac",), shown) for shown in ((), (seen("snap-0a", "pending"),), (seen("snap-0a", "completed"),))
+)
+
+
+@pytest.mark.parametrize(
+    ("looks", "apart", "codes"),
+    [
+        ([MISSED, MISSED], 60, []),
+        ([MISSED, MISSED, MISSED], 60, ["copy-vanished"]),
+        ([RUNS, RUNS, RUNS, RUNS, MISSED, RUNS, RUNS, MISSED], 900, []),
+        ([MISSED, DONE, MISSED], 3600, []),
+    ],
+    ids=["for a minute", "for two minutes", "once after hours", "once before and after its end"],
+)
+def test_a_copy_is_gone_only_when_looks_for_two_minutes_do_not_show_it(looks, apart, codes):
+    """Absence in an eventually consistent read is weak evidence; a run beside may have begun its look much earlier."""
+    delivery = in_copying(C.PENDING, C.PENDING)
+    for number, look in enumerate(looks, 1):
         assert delivery.state is DeliveryState.COPYING
+        delivery = machine.evolve(delivery, look, NOW + apart * number)
 
-    gone = machine.evolve(delivery, CopiesSeen(("snap-0ac",), ()), NOW + 180)
-    assert [fault.code for fault in gone.faults] == ["copy-vanished"]
-
-
-def test_a_copy_that_has_run_for_hours_is_not_gone_by_one_look():
-    """Nor by a second one that comes after others have shown it."""
-    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.COMPLETED)
-    missed, there = CopiesSeen(("snap-0ac",), ()), CopiesSeen(("snap-0ac",), (seen("snap-0a", "pending"),))
-    for number, look in enumerate((there, there, there, there, missed, there, there, missed)):
-        delivery = machine.evolve(delivery, look, NOW + 900 * number)
-
-    assert (delivery.state, delivery.faults) == (DeliveryState.COPYING, ())
-
-
-def test_a_copy_that_has_completed_is_not_gone_by_one_late_look():
-    """A look had missed it before, and the next one has shown it; a run beside began the last look before that."""
-    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.PENDING)
-    missed, done = CopiesSeen(("snap-0ac",), ()), CopiesSeen(("snap-0ac",), (seen("snap-0a", "completed"),))
-    for number, look in enumerate((missed, done, missed)):
-        delivery = machine.evolve(delivery, look, NOW + 3600 * number)
-
-    assert (delivery.state, delivery.faults) == (DeliveryState.COPYING, ())
+    assert [fault.code for fault in delivery.faults] == codes
+    assert (delivery.state is DeliveryState.COPYING) is not bool(codes)
 
 
 def test_an_image_that_differs_once_is_looked_at_again():
@@ -723,7 +709,7 @@ def test_one_early_look_removes_no_image_that_was_pending_for_hours(late):
 @pytest.mark.parametrize("message", ["Given key ID is not accessible", "Source snapshot is not found"])
 def test_access_that_is_not_true_yet_is_tried_again_after_one_two_and_four_minutes(message):
     """A grant may need five minutes to take effect, and so may a share; the errored copy is deleted before that."""
-    delivery = slots(with_copies(a_delivery(DeliveryState.COPYING, opened_at=NOW), C.PENDING, C.COMPLETED), 9)
+    delivery = slots(in_copying(C.PENDING, C.COMPLETED, opened_at=NOW), 9)
     late = CopiesSeen(("snap-0ac",), (seen("snap-0a", "error", message=message),))
     after = machine.evolve(delivery, late, NOW)
 
@@ -738,7 +724,7 @@ def test_access_that_is_not_true_yet_is_tried_again_after_one_two_and_four_minut
 
 def test_a_key_that_is_not_accessible_after_ten_minutes_is_a_failure():
     """By then a permission is missing, and the message says which."""
-    delivery = with_copies(a_delivery(DeliveryState.COPYING, opened_at=NOW - 601), C.PENDING, C.COMPLETED)
+    delivery = in_copying(C.PENDING, C.COMPLETED, opened_at=NOW - 601)
     event = CopiesSeen(("snap-0ac",), (seen("snap-0a", "error", message="Given key ID is not accessible"),))
     after = machine.evolve(delivery, event, NOW)
 
@@ -769,7 +755,7 @@ def test_a_missing_role_is_waited_for_with_one_notice():
 
 def test_a_refusal_that_is_over_is_not_named_as_the_cause_of_a_deadline():
     """One throttled look in the first hour does not explain a deadline after 24 hours."""
-    copying = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.COMPLETED)
+    copying = in_copying(C.PENDING, C.COMPLETED)
     throttled = machine.evolve(copying, Refused("LookAtCopies", RefusalKind.THROTTLED, FAULT), NOW)
     looked = machine.evolve(throttled, CopiesSeen(("snap-0ac",), (seen("snap-0a", "pending"),)), NOW + 60)
     passed = machine.evolve(looked, DeadlinePassed(), NOW + 24 * 3600)
@@ -804,30 +790,19 @@ def test_an_image_that_was_there_already_is_not_removed_if_it_differs():
 
 
 def test_too_many_copies_gives_the_slot_back_and_tells_the_copy_quota():
-    """ResourceLimitExceeded is no failure; the quota learns the limit."""
-    delivery = slots(
-        with_copies(a_delivery(DeliveryState.COPYING, slots=SlotRequest("1:2:0:0")), C.INTENDED, C.PENDING), 2
-    )
+    """ResourceLimitExceeded is no failure; the quota learns the limit, also if it was being asked at that moment."""
+    delivery = slots(in_copying(C.INTENDED, C.PENDING, slots=SlotRequest("1:2:0:0")), 2)
     after = machine.evolve(delivery, Refused("StartCopy", RefusalKind.LIMIT, FAULT, "snap-0a"), NOW)
-
     assert after.copies[0].state is C.WANTED
     assert AskSlots(3, 2, 1, NOW) in machine.outstanding(after, NOW)
 
-
-def test_what_changed_while_the_copy_quota_was_asked_is_notified_next():
-    """EC2 refused a copy between decision and request: the delivery sends the new numbers, too."""
-    delivery = slots(
-        with_copies(a_delivery(DeliveryState.COPYING, slots=SlotRequest("1:1:0:0")), C.INTENDED, C.PENDING), 2
-    )
-    refused = machine.evolve(delivery, Refused("StartCopy", RefusalKind.LIMIT, FAULT, "snap-0a"), NOW)
-    after = machine.evolve(refused, SlotsAsked(2, 0, 2, NOW + schedule.LEASE), NOW)
-
-    assert AskSlots(3, 2, 1, NOW) in machine.outstanding(after, NOW)
+    answered = machine.evolve(after, SlotsAsked(2, 0, 2, NOW + schedule.LEASE), NOW)
+    assert AskSlots(3, 2, 1, NOW) in machine.outstanding(answered, NOW)
 
 
 def test_a_deadline_while_copying_deletes_the_copies_first():
     """The fault names the state that lasted too long, and a cure."""
-    delivery = with_copies(a_delivery(DeliveryState.COPYING, holds_copy=True), C.PENDING, C.PENDING)
+    delivery = in_copying(C.PENDING, C.PENDING, holds_copy=True)
     late = NOW + delivery.target.copy_deadline
     assert machine.due_events(delivery, late) == (DeadlinePassed(),)
 
@@ -871,15 +846,6 @@ def test_a_delivery_that_stops_holds_no_share_after_its_deletions(seen_or_refuse
             closed.append(number)
 
     assert closed == list(range(closes_after, 4) if closes_after else ())
-
-
-def test_cancelling_before_anything_was_made_ends_at_once():
-    """There is nothing to look for or to remove."""
-    after = machine.evolve(a_delivery(DeliveryState.AWAITING_SLOT), CancelAsked(), NOW)
-
-    assert after.state is DeliveryState.TIDYING
-    assert machine.outstanding(after, NOW) == (NotifyOutcome(),)
-    assert machine.evolve(after, OutcomeNotified.of(after), NOW).state is DeliveryState.CANCELLED
 
 
 OLD = Cleanup(to_delete=("snap-0old",))
@@ -966,8 +932,7 @@ def test_who_ended_a_delivery_stays_on_its_record():
 
     asked = machine.evolve(waiting, CancelAsked(why="Withdrawn by ann."), NOW)
     over = machine.evolve(asked, OutcomeNotified.of(asked), NOW)
-    shared = replace(a_delivery(DeliveryState.SHARED), target=replace(waiting.target, mode="share"))
-    expired = machine.evolve(shared, CancelAsked(expired=True, why="x"), NOW)
+    expired = machine.evolve(a_delivery(DeliveryState.SHARED), CancelAsked(expired=True, why="x"), NOW)
 
     assert (over.state, over.because) == (DeliveryState.CANCELLED, "Withdrawn by ann.")
     assert expired.because == "The date `until` of the targets file has come."

@@ -1,7 +1,5 @@
 """Deregistration protection: set when no later step may remove the AMI; its failure never fails a delivery."""
 
-from dataclasses import replace
-
 from chalicelib.delivery import machine
 from chalicelib.delivery.model import Delivery, DeliveryState, NewImage
 from chalicelib.delivery.phase import CancelAsked, Refused
@@ -15,8 +13,7 @@ PROTECT, NOTIFY = ProtectImage(), NotifyOutcome()
 
 def publishing(**settings: object) -> Delivery:
     """A delivery whose AMI was compared, and whose owner is not notified yet."""
-    fresh = a_delivery(DeliveryState.PUBLISHING, image=NewImage("ami-0b"))
-    return replace(fresh, target=replace(fresh.target, **settings))
+    return a_delivery(DeliveryState.PUBLISHING, image=NewImage("ami-0b"), **settings)
 
 
 def refused(delivery: Delivery, kind: RefusalKind, now: int = NOW) -> Delivery:

@@ -2,26 +2,14 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
 from awsim.world import World
 from chalicelib.images.aws.hub_images import HubSource
+from tests.engine.hub_worker import HUB, REGION, RootSessions
 
-HUB, STRANGER = "111111111111", "999999999999"
-HOME, ABROAD = "us-east-1", "eu-west-1"
-
-
-class RootSessions:
-    """Clients of the hub's root, in place of a function's."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-
-    def own(self, service: str, *, region: str = "") -> Any:
-        """A client in a Region, or in the hub's."""
-        return self._world.client(service, HUB, region or HOME)
+STRANGER, ABROAD = "999999999999", "eu-west-1"
 
 
 @pytest.fixture
@@ -43,9 +31,9 @@ def test_an_own_ami_abroad_is_found_disabled_or_not(world, disabled):
         world.kernel.run(limit=timedelta(minutes=5))
         assert ec2.describe_images(ImageIds=[ami])["Images"] == []
 
-    source = HubSource(RootSessions(world), HUB, HOME, "promote")
+    source = HubSource(RootSessions(world), HUB, REGION, "promote")
     assert source.snapshots_of(ami, ABROAD) == wanted
-    assert source.snapshots_of(ami, HOME) == frozenset()
+    assert source.snapshots_of(ami, REGION) == frozenset()
 
 
 def test_an_ami_of_somebody_else_proves_nothing(world):
@@ -55,6 +43,6 @@ def test_an_ami_of_somebody_else_proves_nothing(world):
         ImageId=ami, LaunchPermission={"Add": [{"UserId": HUB}]}
     )
 
-    source = HubSource(RootSessions(world), HUB, HOME, "promote")
+    source = HubSource(RootSessions(world), HUB, REGION, "promote")
     assert source.snapshots_of(ami, ABROAD) == frozenset()
     assert source.snapshots_of("ami-00000000000000000", ABROAD) == frozenset()

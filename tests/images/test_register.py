@@ -1,6 +1,5 @@
 """The RegisterImage request, its name and tags, and the comparison of the copy with its source."""
 
-import copy
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -528,8 +527,3 @@ def test_a_template_without_faults_never_fails(template):
     """Any template has faults, or gives a legal name."""
     if not name_template.faults(template):
         assert LEGAL_NAME.fullmatch(names.image_name(template, an_image(Name="n" * 128)))
-
-
-def test_the_changes_do_not_touch_what_they_share():
-    """Each example above is built separately."""
-    assert copy.deepcopy(full().shown) == full().shown

@@ -345,13 +345,14 @@ def test_a_new_value_while_another_waits_takes_its_place():
     assert outstanding(play(looked, compared("a", "one", surplus=True)), NOW) == (do.Slice(END),)
 
 
-def test_a_removal_is_a_slice_that_goes_on_where_it_stopped():
-    """A thousand requests do not fit into one run; then the pass begins what is missing."""
-    part = play(a_promotion(S.ADJUSTING, cursor=END), sliced(END + "d0500"))
-    assert outstanding(part, NOW) == (do.Slice(END + "d0500"),)
+@pytest.mark.parametrize("part", [END, BEGIN])
+def test_a_slice_goes_on_where_the_last_one_stopped(part):
+    """A thousand targets do not fit into one run; after the removals the pass begins what is missing."""
+    first = play(a_promotion(S.ADJUSTING, cursor=part), sliced(f"{part}d0500"))
+    assert outstanding(first, NOW) == (do.Slice(f"{part}d0500"),)
 
-    assert outstanding(play(part, sliced(EXAMINE)), NOW) == (do.Examine(),)
-    assert play(part, sliced()).state is S.RUNNING
+    assert outstanding(play(first, sliced(EXAMINE)), NOW) == (do.Examine(),)
+    assert play(first, sliced()).state is S.RUNNING
 
 
 @pytest.mark.parametrize("entry", [{}, {"tag": "000000000009"}, {"withdraw": "1"}])
@@ -552,19 +553,6 @@ def test_a_removed_tag_that_is_known_is_not_looked_for_again(state):
 # --- the pass, and the wait ------------------------------------------------------------------------------------------
 
 
-def test_a_thousand_targets_are_written_in_slices_with_a_cursor():
-    """A slice takes as long as there is time; the cursor says where to continue."""
-    promotion = a_promotion(S.ADJUSTING, cursor=BEGIN)
-    cursors = []
-    for place in [*range(70, 1000, 70), None]:
-        (command,) = outstanding(promotion, NOW)
-        cursors.append(command.cursor)
-        promotion = play(promotion, sliced("" if place is None else f"{BEGIN}{place:04d}"))
-
-    assert promotion.state is S.RUNNING
-    assert cursors == [BEGIN, *(f"{BEGIN}{place:04d}" for place in range(70, 1000, 70))]
-
-
 def test_running_compares_when_a_delivery_wakes_it_and_polls_otherwise():
     """The wake compares; without one a poll after growing waits does, and reads the tag."""
     running = play(a_promotion(S.ADJUSTING, cursor=BEGIN), sliced(newest=1))
@@ -577,17 +565,6 @@ def test_running_compares_when_a_delivery_wakes_it_and_polls_otherwise():
     assert outstanding(running, NOW + schedule.HOUR) == (do.LookAtTag(), do.Compare())
 
 
-def test_a_tag_put_back_before_the_deliveries_ended_begins_them_again():
-    """The value in force names a target whose delivery was cancelled; a new event has the source examined again."""
-    running = a_promotion(S.RUNNING, episode=1)
-    again = play(running, compared(missing=True))
-    assert outstanding(again, NOW) == (do.Examine(),)
-
-    tagged = play(with_tag_event(running), TAG, compared(inputs="of generation 2", missing=True))
-    assert outstanding(tagged, NOW) == (do.Examine(),)
-    assert play(tagged, ev.Examined(source="s")).episode == 2
-
-
 def test_what_is_cancelled_whenever_it_begins_is_begun_again_more_and_more_slowly():
     """Somebody else cancels it for the same inputs, without end; a tag event begins it at once."""
     promotion, waits, now = a_promotion(S.RUNNING), [], NOW
@@ -598,6 +575,7 @@ def test_what_is_cancelled_whenever_it_begins_is_begun_again_more_and_more_slowl
         promotion = play(promotion, TAG, ev.Examined(source="s"), sliced(newest=1), now=now)
 
     assert waits == [0, *schedule.POLLS, schedule.POLLS[-1], schedule.POLLS[-1]]
+    assert promotion.episode == len(waits)
     assert play(with_tag_event(promotion, 9), TAG, now=now).restarts == 0
 
 

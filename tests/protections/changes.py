@@ -82,6 +82,11 @@ class MemberChange:
         return MemberChange(self.home, self.name, raises if callable(self.wrong) else Unusable())
 
 
+def wrapped(home: Any, name: str, by: Callable[[Any], Any]) -> MemberChange:
+    """A change that puts something around the member."""
+    return MemberChange(home, name, by(getattr(home, name)))
+
+
 def make(
     changes: Iterable[MemberChange], put: Callable[[Any, str, Any], object] = setattr, *, raising: bool = False
 ) -> None:
@@ -346,23 +351,17 @@ CHANGES = {
         MemberChange(OwnDate, "is_shown", lambda _own, date: bool(date)),
     ),
     # deliveries
-    "the intent of a copy is not written": (
-        MemberChange(machine, "record_intent", unless_copies_start(machine.record_intent)),
-    ),
-    "copies are not looked for": (
-        MemberChange(DeliveryExecutor, "execute", finds_no_copies(DeliveryExecutor.execute)),
-    ),
+    "the intent of a copy is not written": (wrapped(machine, "record_intent", unless_copies_start),),
+    "copies are not looked for": (wrapped(DeliveryExecutor, "execute", finds_no_copies),),
     "opens a wave unasked": (MemberChange(LiveWaves, "look", lambda *_: WaveSeen(open=True)),),
     "images are not looked for": (MemberChange(AwsTargetImages, "named", lambda *_: ()),),
     "each CopyImage has a new client token": (
-        MemberChange(TargetSessions, "client", with_new_tokens(TargetSessions.client)),
+        wrapped(TargetSessions, "client", with_new_tokens),
         MemberChange(AwsTargetImages, "named", lambda *_: ()),
     ),
-    "a failing delivery keeps its shares": (
-        MemberChange(DeliveryExecutor, "_release", nothing_while_ending(DeliveryExecutor._release)),
-    ),
+    "a failing delivery keeps its shares": (wrapped(DeliveryExecutor, "_release", nothing_while_ending),),
     "a withdrawn delivery releases its first share alone": (
-        MemberChange(DeliveryExecutor, "_release", the_first_of_the_withdrawn(DeliveryExecutor._release)),
+        wrapped(DeliveryExecutor, "_release", the_first_of_the_withdrawn),
     ),
     "a look-up is not written with the intent": (MemberChange(DeliveryCodec, "intent_items", lambda *_: ()),),
     "nonces are not asked": (MemberChange(proof, "copies", lambda _delivery, seen: proof.Copies(tuple(seen))),),
@@ -386,11 +385,9 @@ CHANGES = {
         MemberChange(proof, "is_there", lambda image, shown: any(one.id == image and one.delivery for one in shown)),
     ),
     "a lift enables only what EC2 said is disabled": (
-        MemberChange(ReleaseCommands, "execute", what_is_known_to_be_disabled(ReleaseCommands.execute)),
+        wrapped(ReleaseCommands, "execute", what_is_known_to_be_disabled),
     ),
-    "a share stays open until its notice was sent": (
-        MemberChange(machine, "PHASES", not_while_it_publishes(machine.PHASES)),
-    ),
+    "a share stays open until its notice was sent": (wrapped(machine, "PHASES", not_while_it_publishes),),
     "a withdrawal is notified at its release": (MemberChange(permissions, "still_open", lambda *_: ()),),
     "an instance counts as gone when its end was asked for": (MemberChange(instances, "ended", forgets_instances),),
     "one look that misses a test's instance is believed": (
@@ -402,13 +399,11 @@ CHANGES = {
         MemberChange(TagEntry, "__str__", lambda _entry: f"{int(time.time() * 100):012d}"),
     ),
     "discovery looks for nothing": (MemberChange(Discover, "run", lambda *_, **__: None),),
-    "standing shares are not compared": (NO_PASS, MemberChange(TagPass, "run", but_for_the_shared(TagPass.run))),
+    "standing shares are not compared": (NO_PASS, wrapped(TagPass, "run", but_for_the_shared)),
     "the pass over standing shares does nothing": (NO_PASS,),
     "the copies of a promotion that cannot act go on": (MemberChange(StandingPass, "_end_running", lambda *_: True),),
-    "a removal waits for the checks of the source": (
-        MemberChange(PromotionExecutor, "_wanted", examined_first(PromotionExecutor._wanted)),
-    ),
-    "a value in force is resolved strictly": (MemberChange(AppliedFile, "resolve", strictly(AppliedFile.resolve)),),
+    "a removal waits for the checks of the source": (wrapped(PromotionExecutor, "_wanted", examined_first),),
+    "a value in force is resolved strictly": (wrapped(AppliedFile, "resolve", strictly),),
     "a pass begins anew each time": (MemberChange(Rotation, "_stopped_behind", lambda *_: None),),
     # who is entitled
     "who may receive is not asked": (MemberChange(LiveEntitlements, "judge", lambda *_: Judgement()),),
@@ -419,25 +414,21 @@ CHANGES = {
     "whom it names is not asked": (
         MemberChange(entitlements, "_receiver", lambda target, _resource, **_: target.unit or target.account),
     ),
-    "one look at a source that is gone is believed": (
-        MemberChange(LiveEntitlements, "judge", at_one_look(LiveEntitlements.judge)),
-    ),
+    "one look at a source that is gone is believed": (wrapped(LiveEntitlements, "judge", at_one_look),),
     "what is open for copies is closed with the source": (
         MemberChange(entitlements, "_was_opened", lambda _share: False),
     ),
     "an AMI that AWS does not show is everybody's trouble": (
-        MemberChange(LiveEntitlements, "_why_not", everybodys_trouble(LiveEntitlements._why_not)),
+        wrapped(LiveEntitlements, "_why_not", everybodys_trouble),
     ),
     # promotions
     "one look that misses the tag answers what was asked": (MemberChange(evolving, "_doubted", lambda *_: {}),),
     "a lift promotes all": (MemberChange(evolving, "_lifted", lambda asked, _entry: evolving._raised(asked, {})),),
-    "a lift begins what joined later": (MemberChange(evolving, "_lifted", as_if_asked(evolving._lifted)),),
+    "a lift begins what joined later": (wrapped(evolving, "_lifted", as_if_asked),),
     "what was withdrawn before it began is forgotten": (MemberChange(WantedTargets, "left_out", lambda *_: {}),),
     # shares
-    "an intended closing counts as done": (MemberChange(share_events, "evolve", closed_at_once(share_events.evolve)),),
-    "a statement is put without an intent": (
-        MemberChange(share_events, "evolve", but_for_policies(share_events.evolve)),
-    ),
+    "an intended closing counts as done": (wrapped(share_events, "evolve", closed_at_once),),
+    "a statement is put without an intent": (wrapped(share_events, "evolve", but_for_policies),),
     "each CreateGrant has a new name": (
         MemberChange(grants, "grant_name", new_name),
         MemberChange(grant_names, "grant_name", new_name),
@@ -449,15 +440,11 @@ CHANGES = {
     "a share whose state is lost counts as closed": (
         MemberChange(ledger, "_was_intended", lambda item, _known: item.get("state") == "open"),
     ),
-    "one look at a removal is believed": (MemberChange(share_events, "evolve", gone_at_once(share_events.evolve)),),
+    "one look at a removal is believed": (wrapped(share_events, "evolve", gone_at_once),),
     "a refusal about the resource is halved": (MemberChange(share_batches, "ABOUT_THE_RESOURCE", frozenset()),),
     # records
-    "the last writer of a record wins": (
-        MemberChange(DynamoRecords, "save", over_what_others_wrote(DynamoRecords.save)),
-    ),
-    "the ledger has no versions": (
-        MemberChange(ledger.DynamoLedger, "save", over_the_others_shares(ledger.DynamoLedger.save)),
-    ),
+    "the last writer of a record wins": (wrapped(DynamoRecords, "save", over_what_others_wrote),),
+    "the ledger has no versions": (wrapped(ledger.DynamoLedger, "save", over_the_others_shares),),
     "the sweep wakes nothing": (MemberChange(sweep.Sweep, "run", lambda *_, **__: None),),
     "the sweep forgets its place": (MemberChange(sweep.Round, "text", lambda self: f"[{self.since}, {self.until}]"),),
     "the time left is not asked": (MemberChange(Budget, "allows", lambda *_: True),),

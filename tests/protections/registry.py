@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from inspect import signature
+from typing import Any
 
 from chalicelib.delivery.phases.copying import LookAtCopies
 from chalicelib.delivery.phases.imaging import VerifyImage
@@ -146,6 +147,16 @@ def whatever_was_seen(change):
         return change(self, key, attributes, {})
 
     return wrong
+
+
+def shown_by(says: str, fails: Callable[..., object], *given: object, **named: object) -> Protection:
+    """A protection that a test of another file shows, and nothing else."""
+    return Protection(existing(says, fails, *given, **named))
+
+
+def packaged(*given: Any, **named: Any) -> Protection:
+    """A protection that one scenario of the package shows, and nothing else; takes what ``Packaged`` takes."""
+    return Protection((Packaged(*given, **named),))
 
 
 NO_LONGER_NAMED = removals.test_an_account_that_the_tag_no_longer_names_is_withdrawn_whatever_else_is_wrong
@@ -346,7 +357,7 @@ PROTECTIONS = {
         Parts(delivery_machine=wrong.relies_on_its_lease),
     ),
     # what replaces members of chalicelib (``CHANGES``)
-    "the intent of a copy is not written": Protection((Packaged((BROKEN, UNWRITTEN)),)),
+    "the intent of a copy is not written": packaged((BROKEN, UNWRITTEN)),
     "opens a wave unasked": Protection(
         (
             *model(f"invariant 1: {SNAPSHOT} opens for ami-0a at 200000000002/us-east-1 before first", shape=IN_WAVES),
@@ -362,31 +373,26 @@ PROTECTIONS = {
             Packaged((BROKEN, f"{AGAIN} completed"), dying("worker", "CopySnapshot", "after")),
         )
     ),
-    "images are not looked for": Protection(
+    "images are not looked for": packaged(
         (
-            Packaged(
-                ("0 AMIs", "snapshots set(), used set()", "states {'222222222222': 'failed'}", FAILED_AND_OVER),
-                dying("worker", "RegisterImage", "after"),
-            ),
-        )
+            "0 AMIs in 222222222222, us-east-1",
+            "snapshots set(), used set() in 222222222222, us-east-1",
+            "states {'222222222222': 'failed'}",
+            FAILED_AND_OVER,
+        ),
+        dying("worker", "RegisterImage", "after"),
     ),
-    "each CopyImage has a new client token": Protection(
+    "each CopyImage has a new client token": packaged(
         (
-            Packaged(
-                (
-                    "states {'222222222222': 'failed'}",
-                    FAILED_AND_OVER,
-                    "0 AMIs in 222222222222, us-east-1",
-                    "snapshots set(), used set() in 222222222222, us-east-1",
-                ),
-                dying("worker", "CopyImage", "after"),
-                COPY_IMAGE,
-            ),
-        )
+            "states {'222222222222': 'failed'}",
+            FAILED_AND_OVER,
+            "0 AMIs in 222222222222, us-east-1",
+            "snapshots set(), used set() in 222222222222, us-east-1",
+        ),
+        dying("worker", "CopyImage", "after"),
+        COPY_IMAGE,
     ),
-    "a failing delivery keeps its shares": Protection(
-        (Packaged(left_open(COPY_GRANT, PERMISSION, PERMISSION), scenario=CANCELLED),)
-    ),
+    "a failing delivery keeps its shares": packaged(left_open(COPY_GRANT, PERMISSION, PERMISSION), scenario=CANCELLED),
     "a withdrawn delivery releases its first share alone": Protection(
         (
             *model(rf"invariant 1: left open: permission \('snap-00', '{A}'\)", shape=SHARED),
@@ -398,53 +404,39 @@ PROTECTIONS = {
         ),
         anyway=(NO_PASS,),
     ),
-    "a look-up is not written with the intent": Protection(
-        (Packaged(("late",), under(EARLY), AT_ONCE, AT_ONCE_SECONDS),)
+    "a look-up is not written with the intent": packaged(("late",), under(EARLY), AT_ONCE, AT_ONCE_SECONDS),
+    "one look that misses the tag answers what was asked": shown_by(
+        r"assert \{.*\} == \{.*\}\n.*Differing items:\n.*'failed'\} != .*'delivered'\}\n.*",
+        stale_looks.test_what_failed_is_tried_again_although_the_first_look_misses_it,
+        stale_looks.retried,
+        stale_looks.MISSES["no tag"],
     ),
-    "one look that misses the tag answers what was asked": Protection(
-        existing(
-            r"assert \{.*\} == \{.*\}\n.*Differing items:\n.*'failed'\} != .*'delivered'\}\n.*",
-            stale_looks.test_what_failed_is_tried_again_although_the_first_look_misses_it,
-            stale_looks.retried,
-            stale_looks.MISSES["no tag"],
-        )
+    "a lift promotes all": shown_by(
+        r"assert \{.*\} == \{\}\n.*Left contains 2 more items:\n.*",
+        withdrawals.test_a_lift_promotes_nothing_of_the_baseline,
+        "withdrawal",
+        "available",
     ),
-    "a lift promotes all": Protection(
-        existing(
-            r"assert \{.*\} == \{\}\n.*Left contains 2 more items:\n.*",
-            withdrawals.test_a_lift_promotes_nothing_of_the_baseline,
-            "withdrawal",
-            "available",
-        )
+    "a lift begins what joined later": shown_by(
+        r"assert \{.*\} == \{.*\}\n.*Left contains 1 more item:\n.*'200000000003'\): 'delivered'\}\n.*",
+        withdrawals.test_a_lift_begins_no_account_that_the_file_got_after_the_tag_event,
+        "recall",
     ),
-    "a lift begins what joined later": Protection(
-        existing(
-            r"assert \{.*\} == \{.*\}\n.*Left contains 1 more item:\n.*'200000000003'\): 'delivered'\}\n.*",
-            withdrawals.test_a_lift_begins_no_account_that_the_file_got_after_the_tag_event,
-            "recall",
-        )
+    "what was withdrawn before it began is forgotten": shown_by(
+        r"assert \{.*\} == \{.*\}\n.*Right contains 1 more item:\n.*'200000000002'\): 'delivered'\}\n.*",
+        withdrawals.test_what_was_withdrawn_before_it_began_begins_by_the_lift_and_an_account_of_a_later_file_does_not,
     ),
-    "what was withdrawn before it began is forgotten": Protection(
-        existing(
-            r"assert \{.*\} == \{.*\}\n.*Right contains 1 more item:\n.*'200000000002'\): 'delivered'\}\n.*",
-            withdrawals.test_what_was_withdrawn_before_it_began_begins_by_the_lift_and_an_account_of_a_later_file_does_not,
-        )
+    "nonces are not asked": shown_by(
+        r"assert not \(\{'snap-.*\} & \{'snap-.*\}\)\n.*",
+        planted.test_planted_snapshots_are_never_used_wherever_it_dies,
+        "snapshots",
+        None,
     ),
-    "nonces are not asked": Protection(
-        existing(
-            r"assert not \(\{'snap-.*\} & \{'snap-.*\}\)\n.*",
-            planted.test_planted_snapshots_are_never_used_wherever_it_dies,
-            "snapshots",
-            None,
-        )
-    ),
-    "what an attempt made is not kept": Protection(
-        existing(
-            r"invariant 4: \['ami-.*'\] are made of what somebody planted",
-            planted.test_a_snapshot_with_the_nonce_of_a_cancelled_attempt_is_never_used,
-            "snapshots",
-            "snapshots",
-        )
+    "what an attempt made is not kept": shown_by(
+        r"invariant 4: \['ami-.*'\] are made of what somebody planted",
+        planted.test_a_snapshot_with_the_nonce_of_a_cancelled_attempt_is_never_used,
+        "snapshots",
+        "snapshots",
     ),
     "what is recalled stays current": Protection(
         model(
@@ -453,27 +445,21 @@ PROTECTIONS = {
             shape=NAMED,
         )
     ),
-    "what is current is retired, too": Protection(
-        existing(
-            r"account 200000000001, us-east-1, parameter /golden/base/current names ami-\w+, which is deprecated",
-            retirement.test_a_copy_that_a_rollback_holds_is_current_and_stays,
-        )
+    "what is current is retired, too": shown_by(
+        r"account 200000000001, us-east-1, parameter /golden/base/current names ami-\w+, which is deprecated",
+        retirement.test_a_copy_that_a_rollback_holds_is_current_and_stays,
     ),
-    "what is current again stays deprecated": Protection(
-        existing(
-            r"assert \(\{'ami-0a', 'ami-0b'\}, 0\) == \(\{'ami-0a'\}, 1\)\n.*",
-            retirement.test_a_retired_copy_that_a_rollback_makes_current_is_deprecated_no_longer,
-            retirement.RULE,
-        )
+    "what is current again stays deprecated": shown_by(
+        r"assert \(\{'ami-0a', 'ami-0b'\}, 0\) == \(\{'ami-0a'\}, 1\)\n.*",
+        retirement.test_a_retired_copy_that_a_rollback_makes_current_is_deprecated_no_longer,
+        retirement.RULE,
     ),
-    "every deprecation counts as the service's own": Protection(
-        existing(
-            r"assert None == '2029-01-01T00:00:00\.000Z'\n.*",
-            retirement.test_a_date_that_the_service_has_not_written_stays_or_comes_back,
-            "",
-            retirement.LATER,
-            retirement.LATER,
-        )
+    "every deprecation counts as the service's own": shown_by(
+        r"assert None == '2029-01-01T00:00:00\.000Z'\n.*",
+        retirement.test_a_date_that_the_service_has_not_written_stays_or_comes_back,
+        "",
+        retirement.LATER,
+        retirement.LATER,
     ),
     "a deadline acts without a look": Protection(
         existing(
@@ -486,12 +472,10 @@ PROTECTIONS = {
         ),
         anyway=(ANY_END,),
     ),
-    "what an earlier try left is forgotten": Protection(
-        existing(
-            r"assert not \(\{'snap-.*\} & \{'snap-.*\}\)",
-            refusals.test_copies_that_an_earlier_episode_has_left_are_deleted_although_it_is_cancelled_before_it_copies,
-            "awaiting-slot",
-        )
+    "what an earlier try left is forgotten": shown_by(
+        r"assert not \(\{'snap-.*\} & \{'snap-.*\}\)",
+        refusals.test_copies_that_an_earlier_episode_has_left_are_deleted_although_it_is_cancelled_before_it_copies,
+        "awaiting-slot",
     ),
     "a result counts for every episode": Protection(
         (
@@ -505,214 +489,154 @@ PROTECTIONS = {
             ),
         )
     ),
-    "a kept AMI that is gone goes on naming each try": Protection(
-        existing(
-            r"assert \('failed', \['.*name-taken'\]\) == \('delivered', \[\]\)\n.*",
-            launches.test_a_kept_ami_that_its_owner_has_deregistered_names_no_other_try,
-            "is taken",
-        )
+    "a kept AMI that is gone goes on naming each try": shown_by(
+        r"assert \('failed', \['.*name-taken'\]\) == \('delivered', \[\]\)\n.*",
+        launches.test_a_kept_ami_that_its_owner_has_deregistered_names_no_other_try,
+        "is taken",
     ),
-    "a kept AMI without its tags is taken for gone": Protection(
-        existing(
-            r"assert .*At index 0 diff: \['ami-\w+', 'ami-\w+'\] != \['ami-\w+'\]\n.*",
-            launches.test_a_kept_ami_that_shows_without_its_tags_is_not_gone,
-        )
+    "a kept AMI without its tags is taken for gone": shown_by(
+        r"assert .*At index 0 diff: \['ami-\w+', 'ami-\w+'\] != \['ami-\w+'\]\n.*",
+        launches.test_a_kept_ami_that_shows_without_its_tags_is_not_gone,
     ),
-    "a lift enables only what EC2 said is disabled": Protection(
-        existing(
-            r"assert 'disabled' == 'available'\n.*",
-            recalls.test_lifting_a_recall_enables_what_it_may_have_disabled,
-            took_effect=True,
-        )
+    "a lift enables only what EC2 said is disabled": shown_by(
+        r"assert 'disabled' == 'available'\n.*",
+        recalls.test_lifting_a_recall_enables_what_it_may_have_disabled,
+        took_effect=True,
     ),
-    "a share stays open until its notice was sent": Protection(
-        existing(
-            r"assert \{'ami-0b'\} == set\(\)\n.*",
-            pointers.test_a_removal_closes_a_share_at_once_while_its_notice_waits_for_the_pointer,
-            "the tag is removed",
-            (),
-        )
+    "a share stays open until its notice was sent": shown_by(
+        r"assert \{'ami-0b'\} == set\(\)\n.*",
+        pointers.test_a_removal_closes_a_share_at_once_while_its_notice_waits_for_the_pointer,
+        "the tag is removed",
+        (),
     ),
-    "a withdrawal is notified at its release": Protection(
-        existing(
-            r"assert \[\{.*\}\] == \[\]\n.*Left contains one more item: .*",
-            damaged,
-            "policy",
-            "schema is text",
-        )
+    "a withdrawal is notified at its release": shown_by(
+        r"assert \[\{.*\}\] == \[\]\n.*Left contains one more item: .*",
+        damaged,
+        "policy",
+        "schema is text",
     ),
-    "an instance counts as gone when its end was asked for": Protection(
-        existing(
-            r"invariant 13: i-\w+ is shutting-down, and \w+ does not know it",
-            launches.test_an_ami_is_published_after_its_instance_started_and_was_terminated,
-            "copy",
-        )
+    "an instance counts as gone when its end was asked for": shown_by(
+        r"invariant 13: i-\w+ is shutting-down, and \w+ does not know it",
+        launches.test_an_ami_is_published_after_its_instance_started_and_was_terminated,
+        "copy",
     ),
-    "one look that misses a test's instance is believed": Protection(
-        existing(
-            r"assert \('failed', .* == \('delivered', .*\n.*",
-            launches.test_an_instance_that_runs_is_gone_only_if_two_looks_miss_it,
-            1,
-            (),
-            ("delivered", []),
-        )
+    "one look that misses a test's instance is believed": shown_by(
+        r"assert \('failed', .* == \('delivered', .*\n.*",
+        launches.test_an_instance_that_runs_is_gone_only_if_two_looks_miss_it,
+        1,
+        (),
+        ("delivered", []),
     ),
-    "each RunInstances has a new client token": Protection(
-        existing(
-            r"invariant 13: \w+ starts one beside \[CloudInstance\(.* state='pending', .*\)\]",
-            launches.test_an_instance_whose_answer_was_lost_is_found_by_its_nonce,
-            "copy",
-            RefusalKind.THROTTLED,
-        )
+    "each RunInstances has a new client token": shown_by(
+        r"invariant 13: \w+ starts one beside \[CloudInstance\(.* state='pending', .*\)\]",
+        launches.test_an_instance_whose_answer_was_lost_is_found_by_its_nonce,
+        "copy",
+        RefusalKind.THROTTLED,
     ),
     "every tag event counts as new": Protection(
         tuple(Packaged(TWICE, under(messages), FAILED) for messages in (THREE_TIMES, SHUFFLED, A_DAY_LATE))
     ),
-    "discovery looks for nothing": Protection((Packaged(("nobody has looked at the tagged AMI",), under(NO_EVENTS)),)),
-    "standing shares are not compared": Protection(
+    "discovery looks for nothing": packaged(("nobody has looked at the tagged AMI",), under(NO_EVENTS)),
+    "standing shares are not compared": packaged(
         (
-            Packaged(
-                (
-                    *(f"open, and nobody is entitled: {share}" for share in ALL_SHARED),
-                    "invariant 2: preexisting, and gone: ami of 111111111111 in us-east-1 to UserId 444444444444",
-                ),
-                under(NO_EVENTS),
-                DEREGISTERED,
-            ),
-        )
+            *(f"open, and nobody is entitled: {share}" for share in ALL_SHARED),
+            "invariant 2: preexisting, and gone: ami of 111111111111 in us-east-1 to UserId 444444444444",
+        ),
+        under(NO_EVENTS),
+        DEREGISTERED,
     ),
-    "the pass over standing shares does nothing": Protection(
-        existing(
-            r"assert \{'200000000002'\} == set\(\)\n.*",
-            NO_LONGER_NAMED,
-            shared_ami.TROUBLES["damaged delivery"],
-            None,
-        )
+    "the pass over standing shares does nothing": shown_by(
+        r"assert \{'200000000002'\} == set\(\)\n.*",
+        NO_LONGER_NAMED,
+        shared_ami.TROUBLES["damaged delivery"],
+        None,
     ),
-    "the copies of a promotion that cannot act go on": Protection(
-        existing(
-            r"assert \{.*\} == set\(\)\n.* '200000000001'\n.*",
-            removals.test_copies_that_a_promotion_which_cannot_act_no_longer_names_are_ended,
-            shared_ami.park_promotion,
-            "tag",
-        )
+    "the copies of a promotion that cannot act go on": shown_by(
+        r"assert \{.*\} == set\(\)\n.* '200000000001'\n.*",
+        removals.test_copies_that_a_promotion_which_cannot_act_no_longer_names_are_ended,
+        shared_ami.park_promotion,
+        "tag",
     ),
     "a removal waits for the checks of the source": Protection(
         existing(ONLY_THE_FIRST, NO_LONGER_NAMED, shared_ami.disable_key, MEMBER), anyway=(NO_PASS,)
     ),
-    "a value in force is resolved strictly": Protection(
-        existing(
-            ONLY_THE_FIRST,
-            removals.test_an_account_that_the_file_loses_is_withdrawn_whatever_else_is_wrong,
-            shared_ami.pause,
-        )
+    "a value in force is resolved strictly": shown_by(
+        ONLY_THE_FIRST,
+        removals.test_an_account_that_the_file_loses_is_withdrawn_whatever_else_is_wrong,
+        shared_ami.pause,
     ),
-    "a pass begins anew each time": Protection(
-        existing(
-            r"assert 59 <= \(\(400 // 7\) \+ 1\)",
-            discovery.test_many_that_have_moved_are_all_dealt_with_however_short_the_runs_are,
-            7,
-        )
+    "a pass begins anew each time": shown_by(
+        r"assert 59 <= \(\(400 // 7\) \+ 1\)",
+        discovery.test_many_that_have_moved_are_all_dealt_with_however_short_the_runs_are,
+        7,
     ),
-    "who may receive is not asked": Protection(
-        existing(
-            r"assert \('may', False\) == \('refused', True\)\n.*",
-            entitled.test_whom_the_file_does_not_contain_is_refused_whatever_the_tag_says,
-            MEMBER,
-        )
+    "who may receive is not asked": shown_by(
+        r"assert \('may', False\) == \('refused', True\)\n.*",
+        entitled.test_whom_the_file_does_not_contain_is_refused_whatever_the_tag_says,
+        MEMBER,
     ),
-    "the table of members alone says who is in an OU": Protection(
-        existing(
-            r"assert \['may', 'may'\] == \['may', 'waits'\]\n.*",
-            entitled.test_whom_only_the_table_of_members_has_in_an_ou_gets_nothing,
-        )
+    "the table of members alone says who is in an OU": shown_by(
+        r"assert \['may', 'may'\] == \['may', 'waits'\]\n.*",
+        entitled.test_whom_only_the_table_of_members_has_in_an_ou_gets_nothing,
     ),
-    "to what it belongs is not asked": Protection(
-        existing(
-            r"assert \('may', False\) == \('refused', True\)\n.*",
-            entitled.test_what_is_no_part_of_the_ami_is_refused,
-            "resource#snapshot#snap-01",
-        )
+    "to what it belongs is not asked": shown_by(
+        r"assert \('may', False\) == \('refused', True\)\n.*",
+        entitled.test_what_is_no_part_of_the_ami_is_refused,
+        "resource#snapshot#snap-01",
     ),
-    "whom it names is not asked": Protection(
-        existing(
-            r"assert 'may' != 'may'\n.*",
-            entitled.test_a_unit_gets_nothing_where_its_accounts_do_each_by_itself,
-            entitled.IMAGE,
-            Purpose.COPY,
-            {},
-        )
+    "whom it names is not asked": shown_by(
+        r"assert 'may' != 'may'\n.*",
+        entitled.test_a_unit_gets_nothing_where_its_accounts_do_each_by_itself,
+        entitled.IMAGE,
+        Purpose.COPY,
+        {},
     ),
-    "one look at a source that is gone is believed": Protection(
-        existing(r"assert 'failed' == 'delivered'\n.*", source_gone.test_one_look_that_does_not_show_it_is_no_evidence)
+    "one look at a source that is gone is believed": shown_by(
+        r"assert 'failed' == 'delivered'\n.*", source_gone.test_one_look_that_does_not_show_it_is_no_evidence
     ),
-    "what is open for copies is closed with the source": Protection(
-        existing(
-            r"invariant 1: resource#policy#.*:key/source-0 closes to 200000000001 under the unfinished snap-.*c",
-            source_gone.test_while_copies_run_an_open_statement_is_never_closed_for_that,
-        )
+    "what is open for copies is closed with the source": shown_by(
+        r"invariant 1: resource#policy#.*:key/source-0 closes to 200000000001 under the unfinished snap-.*c",
+        source_gone.test_while_copies_run_an_open_statement_is_never_closed_for_that,
     ),
-    "an AMI that AWS does not show is everybody's trouble": Protection(
-        existing(
-            r"assert .*\n.*At index 0 diff: \('owed', 'DescribeImages was refused: \w+\.'\) != \('may', ''\)\n.*",
-            entitled.test_an_ami_that_aws_does_not_show_is_its_own_holders_trouble,
-            RefusalKind.DENIED,
-            entitled.AMI,
-        )
+    "an AMI that AWS does not show is everybody's trouble": shown_by(
+        r"assert .*\n.*At index 0 diff: \('owed', 'DescribeImages was refused: \w+\.'\) != \('may', ''\)\n.*",
+        entitled.test_an_ami_that_aws_does_not_show_is_its_own_holders_trouble,
+        RefusalKind.DENIED,
+        entitled.AMI,
     ),
-    "an intended closing counts as done": Protection(
+    "an intended closing counts as done": packaged(
         (
-            Packaged(
-                (
-                    *left_open(PERMISSION),
-                    f"{ILLEGAL}: resource#snapshot#snap, share#222222222222: PermissionRemoved {UNEXPECTED}",
-                    f"{ILLEGAL}: resource#key#{KEY}#222222222222, share#id-AmiCopyRole: LookedAfter {UNEXPECTED}",
-                ),
-                dying("share-worker", "ModifySnapshotAttribute", "before", 3),
-            ),
-        )
+            *left_open(PERMISSION),
+            f"{ILLEGAL}: resource#snapshot#snap, share#222222222222: PermissionRemoved {UNEXPECTED}",
+            f"{ILLEGAL}: resource#key#{KEY}#222222222222, share#id-AmiCopyRole: LookedAfter {UNEXPECTED}",
+        ),
+        dying("share-worker", "ModifySnapshotAttribute", "before", 3),
     ),
-    "a statement is put without an intent": Protection(
-        (
-            Packaged(
-                (BROKEN, f"invariant 3: resource#policy#{KEY} opens to 222222222222, wanted on record"),
-                scenario=BY_POLICY,
-            ),
-        )
+    "a statement is put without an intent": packaged(
+        (BROKEN, f"invariant 3: resource#policy#{KEY} opens to 222222222222, wanted on record"),
+        scenario=BY_POLICY,
     ),
-    "each CreateGrant has a new name": Protection(
-        (Packaged(left_open(COPY_GRANT), dying("share-worker", "CreateGrant", "after")),)
+    "each CreateGrant has a new name": packaged(left_open(COPY_GRANT), dying("share-worker", "CreateGrant", "after")),
+    "grants for service-linked roles count as gone": packaged(
+        ("1 grants to Auto Scaling on the target's key",), scenario=BY_POLICY_FAILED
     ),
-    "grants for service-linked roles count as gone": Protection(
-        (Packaged(("1 grants to Auto Scaling on the target's key",), scenario=BY_POLICY_FAILED),)
+    "a share whose state is lost counts as closed": shown_by(
+        r"assert \{\('.*\)\} == set\(\)\n.*Extra items in the left set:\n.*",
+        damaged,
+        "policy",
+        "state is gone, body is gone",
     ),
-    "a share whose state is lost counts as closed": Protection(
-        existing(
-            r"assert \{\('.*\)\} == set\(\)\n.*Extra items in the left set:\n.*",
-            damaged,
-            "policy",
-            "state is gone, body is gone",
-        )
+    "one look at a removal is believed": shown_by(
+        r"assert \[\(1, 0\), \(0, .*\] == \[\(1, 0\), \(1, .*\]\n.*At index 1 diff: \(0, 1\) != \(1, 1\)\n.*",
+        shares.test_a_permission_is_closed_when_two_looks_miss_it,
     ),
-    "one look at a removal is believed": Protection(
-        existing(
-            r"assert \[\(1, 0\), \(0, .*\] == \[\(1, 0\), \(1, .*\]\n.*At index 1 diff: \(0, 1\) != \(1, 1\)\n.*",
-            shares.test_a_permission_is_closed_when_two_looks_miss_it,
-        )
+    "a refusal about the resource is halved": shown_by(
+        "assert 999 == 1",
+        shares.test_a_refusal_about_the_resource_is_notified_to_all_after_one_call,
+        "aws-AccessDenied",
     ),
-    "a refusal about the resource is halved": Protection(
-        existing(
-            "assert 999 == 1",
-            shares.test_a_refusal_about_the_resource_is_notified_to_all_after_one_call,
-            "aws-AccessDenied",
-        )
-    ),
-    "the last writer of a record wins": Protection(
-        (Packaged((BROKEN, f"{AGAIN} pending"), under(WORKER_TWICE), besides=UNWRITTEN),)
-    ),
-    "the ledger has no versions": Protection(
-        (Packaged(left_open(PERMISSION), under(SHARE_WORKER_TWICE), seeds=range(1, 19)),)
-    ),
+    "the last writer of a record wins": packaged((BROKEN, f"{AGAIN} pending"), under(WORKER_TWICE), besides=UNWRITTEN),
+    "the ledger has no versions": packaged(left_open(PERMISSION), under(SHARE_WORKER_TWICE), seeds=range(1, 19)),
     "the sweep wakes nothing": Protection(
         (
             *model(rf"{NO_REST} \{{\}}", stories.lost),
@@ -725,19 +649,15 @@ PROTECTIONS = {
             ),
         )
     ),
-    "the sweep forgets its place": Protection(
-        existing(
-            "not within 100 minutes: 800 of 4000 woken",
-            sweeping.test_killed_after_one_page_of_every_run_no_shard_waits_for_another,
-        )
+    "the sweep forgets its place": shown_by(
+        "not within 100 minutes: 800 of 4000 woken",
+        sweeping.test_killed_after_one_page_of_every_run_no_shard_waits_for_another,
     ),
-    "the time left is not asked": Protection(
-        existing(
-            r"assert \{.*\} == set\(\)\n.*Extra items in the left set:\n.*",
-            shares.test_many_grants_are_opened_and_revoked_however_slow_aws_is,
-            300,
-            2.0,
-        )
+    "the time left is not asked": shown_by(
+        r"assert \{.*\} == set\(\)\n.*Extra items in the left set:\n.*",
+        shares.test_many_grants_are_opened_and_revoked_however_slow_aws_is,
+        300,
+        2.0,
     ),
     # what replaces a member of the tests' stores
     "a mark is written whatever was seen": Protection(

@@ -28,6 +28,7 @@ NOW, DAY = 1_800_000_000, 24 * 3600
 OLD = Release("ami-0a", "2026-01-01T00:00:00.000Z", "ami-0a", "x86_64", "d1", 1)
 NEW = Release("ami-0b", "2026-02-01T00:00:00.000Z", "ami-0b", "x86_64", "d2", 1)
 GONE = Fault("role-not-assumable", "account 222222222222", "The role is gone.", "Make it again.")
+FRESH = Pointer("222222222222", "us-east-1", "/golden/base/current", "base", "111111111111", next_try=NOW)
 
 
 def looked(value: str, *releases: Release) -> Looked:
@@ -38,11 +39,19 @@ def looked(value: str, *releases: Release) -> Looked:
 
 def written(*, unknown: bool) -> Pointer:
     """A pointer that has written NEW; ``unknown``: the answer was lost."""
-    pointer = Pointer("222222222222", "us-east-1", "/golden/base/current", "base", "111111111111", next_try=NOW)
-    pointer = machine.evolve(pointer, looked("", OLD, NEW), NOW)
+    pointer = machine.evolve(FRESH, looked("", OLD, NEW), NOW)
     assert pointer.intent is not None
     done = PointerRefused(RefusalKind.THROTTLED, GONE, (OLD, NEW), unknown=True) if unknown else Changed()
     return machine.evolve(pointer, done, NOW)
+
+
+def replaces_its_own(pointer: Pointer) -> None:
+    """Assert that it moves a parameter which shows NEW, a day later, when only OLD is left."""
+    pointer = machine.evolve(pointer, looked(NEW.image, OLD), NOW + DAY)
+
+    assert pointer.fault is None
+    assert pointer.intent is not None
+    assert (pointer.intent.image, pointer.intent.over) == (OLD.image, NEW.image)
 
 
 @pytest.mark.parametrize("unknown", [False, True])
@@ -58,11 +67,8 @@ def test_a_value_that_it_may_have_written_is_its_own_although_nobody_could_read_
     """The AMI is taken back meanwhile, and a day later the parameter shows it."""
     pointer = machine.evolve(written(unknown=unknown), unread, NOW + 60)
     pointer = machine.evolve(pointer, DeliveriesWoken(("d1", "d2")), NOW + 60)
-    pointer = machine.evolve(pointer, looked(NEW.image, OLD), NOW + DAY)
 
-    assert pointer.fault is None
-    assert pointer.intent is not None
-    assert (pointer.intent.image, pointer.intent.over) == (OLD.image, NEW.image)
+    replaces_its_own(pointer)
 
 
 def begun(pointer: Pointer) -> Pointer:
@@ -73,20 +79,15 @@ def begun(pointer: Pointer) -> Pointer:
 @pytest.mark.parametrize("refused", [PointerRefused(RefusalKind.ROLE, GONE, (OLD,)), Unwanted((OLD,))])
 def test_a_value_of_a_process_that_was_killed_in_the_call_is_its_own(refused):
     """The next process cannot repeat the call; the AMI is taken back meanwhile."""
-    pointer = Pointer("222222222222", "us-east-1", "/golden/base/current", "base", "111111111111", next_try=NOW)
-    pointer = begun(begun(machine.evolve(pointer, looked("", OLD, NEW), NOW)))
+    pointer = begun(begun(machine.evolve(FRESH, looked("", OLD, NEW), NOW)))
     pointer = machine.evolve(pointer, refused, NOW)
-    pointer = machine.evolve(pointer, looked(NEW.image, OLD), NOW + DAY)
 
-    assert pointer.fault is None
-    assert pointer.intent is not None
-    assert (pointer.intent.image, pointer.intent.over) == (OLD.image, NEW.image)
+    replaces_its_own(pointer)
 
 
 def test_a_refused_write_leaves_no_claim_on_a_value():
     """What Parameter Store has refused was not written: such a value is a person's."""
-    pointer = Pointer("222222222222", "us-east-1", "/golden/base/current", "base", "111111111111", next_try=NOW)
-    pointer = begun(machine.evolve(pointer, looked("", OLD, NEW), NOW))
+    pointer = begun(machine.evolve(FRESH, looked("", OLD, NEW), NOW))
     pointer = machine.evolve(pointer, PointerRefused(RefusalKind.DENIED, GONE, (OLD,)), NOW)
     pointer = machine.evolve(pointer, looked(NEW.image, OLD), NOW + DAY)
 
@@ -97,12 +98,8 @@ def test_a_refused_write_leaves_no_claim_on_a_value():
 def test_a_copy_that_is_current_again_before_ec2_shows_its_date_is_deprecated_no_longer():
     """EC2 shows what was written some minutes late, and the operator rolls back in these."""
     old, new = replace(OLD, image="ami-1a"), replace(NEW, image="ami-1b")
-    rule, pin, to_the_second = (
-        Retirement(1, DAY),
-        Pin(old.source, old.made_at, NOW + 20, "an operator"),
-        "%Y-%m-%dT%H:%M:%SZ",
-    )
-    pointer = Pointer("222222222222", "us-east-1", "/golden/base/current", "base", "111111111111", image=new.image)
+    rule, pin = Retirement(1, DAY), Pin(old.source, old.made_at, NOW + 20, "an operator")
+    pointer = replace(FRESH, image=new.image)
     pointer = machine.evolve(pointer, replace(looked(new.image, old, new), rule=rule), NOW)
     pointer = machine.evolve(pointer, DeliveriesWoken(pointer.waiting), NOW)
     (retire,) = machine.outstanding(pointer, NOW)
@@ -112,7 +109,7 @@ def test_a_copy_that_is_current_again_before_ec2_shows_its_date_is_deprecated_no
     pointer = machine.evolve(pointer, late, NOW + 40)
     assert machine.outstanding(pointer, NOW + 40) == ()
     assert pointer.next_try <= NOW + 3600
-    shows = {old.image: datetime.fromtimestamp(NOW + 60, UTC).strftime(to_the_second)}
+    shows = {old.image: datetime.fromtimestamp(NOW + 60, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
     pointer = machine.evolve(pointer, replace(late, seen=replace(late.seen, deprecated=shows)), pointer.next_try)
     assert machine.outstanding(pointer, pointer.next_try) == (machine.EndRetirement(old.image, ""),)
 
@@ -124,7 +121,7 @@ def test_the_dates_of_copies_that_are_remembered_no_longer_are_forgotten():
     """Else the record would grow for years."""
     old, new = replace(OLD, image="ami-1a"), replace(NEW, image="ami-1b")
     own = {old.image: OwnDate(NOW)}
-    pointer = Pointer("222222222222", "us-east-1", "/p", "base", "111111111111", image=new.image, own_dates=own)
+    pointer = replace(FRESH, image=new.image, own_dates=own)
 
     assert machine.evolve(pointer, looked(new.image, old, new), NOW).own_dates == own
     assert machine.evolve(pointer, looked(new.image, new), NOW).own_dates == {}

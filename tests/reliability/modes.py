@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from awsim.services.ec2.state import Boot
 from demo import stage
-from tests.reliability.scenarios import Scenario
+from tests.reliability.scenarios import Scenario, left_over, owned, tag, wrong_end
 from tests.scenarios import pointers
 from tests.scenarios.scene import AUTO_SCALING, DEV, HUB, HUB_TAG, PROD, REGION, ROLE, SERVICE, TEST, Scene
 
@@ -134,10 +134,6 @@ def _in_waves(scene: Scene) -> None:
 def _own_key(scene: Scene) -> str:
     """The ARN of DEV's key."""
     return str(scene.client("kms", DEV).describe_key(KeyId="alias/ami-promoter")["KeyMetadata"]["Arn"])
-
-
-def _tag(run: ScenarioRun) -> None:
-    run.scene.tag("")
 
 
 def _stop_and_retry(run: ScenarioRun) -> None:
@@ -269,7 +265,7 @@ def _recall_and_lift(run: ScenarioRun) -> None:
 
 def _withdrawn(scene: Scene) -> list[str]:
     """No share of the service is open, and no target can launch the AMI."""
-    problems = _ended(scene, {DEV: "withdrawn"}, "delivery.shared", "delivery.withdrawn")
+    problems = wrong_end(scene, {DEV: "withdrawn"}, "delivery.shared", "delivery.withdrawn")
     return [*problems, *_opened(scene), *_launchable(scene)]
 
 
@@ -282,7 +278,7 @@ def _withdrawn_with_image(scene: Scene) -> list[str]:
 def _narrowed(scene: Scene) -> list[str]:
     """DEV keeps every share, and launches; TEST has none."""
     states = {DEV: "shared", TEST: "withdrawn"}
-    problems = _ended(scene, states, "delivery.shared", "delivery.shared", "delivery.withdrawn")
+    problems = wrong_end(scene, states, "delivery.shared", "delivery.shared", "delivery.withdrawn")
     kept = ["ami-", "grant", "statement", "statement", "statement", *("snap-" for _ in scene.snapshots)]
     return [*problems, *_opened(scene, DEV, kept), *_launchable(scene, DEV)]
 
@@ -307,13 +303,13 @@ def _opened(scene: Scene, account: str = "", kinds: Sequence[str] = ()) -> list[
 
 def _delivered(scene: Scene) -> list[str]:
     """One AMI on its own snapshots, that launches; no share of the service is open at the source."""
-    problems = _ended(scene, {DEV: "delivered"}, "delivery.delivered")
-    return [*problems, *_opened(scene), *_owned(scene, DEV, REGION)]
+    problems = wrong_end(scene, {DEV: "delivered"}, "delivery.delivered")
+    return [*problems, *_opened(scene), *owned(scene, DEV, REGION)]
 
 
 def _named(scene: Scene) -> list[str]:
     """The parameter names the newer AMI, the notice and its tags say so; the older one is deprecated."""
-    problems = [*_ended(scene, {DEV: "delivered"}, "delivery.delivered"), *_opened(scene)]
+    problems = [*wrong_end(scene, {DEV: "delivered"}, "delivery.delivered"), *_opened(scene)]
     (image, sent) = pointers.shows(scene), pointers.notice(scene)["pointer"]
     if sent != {"parameter": pointers.NAME, "image": image, "fault": None, "pinned": None}:
         problems.append(f"sent {sent} of {image}")
@@ -325,20 +321,20 @@ def _named(scene: Scene) -> list[str]:
 def _unnamed(scene: Scene) -> list[str]:
     """The last of its family took the parameter along."""
     shown = pointers.parameter(scene)
-    problems = _ended(scene, {DEV: "withdrawn"}, "delivery.shared", "delivery.withdrawn")
+    problems = wrong_end(scene, {DEV: "withdrawn"}, "delivery.shared", "delivery.withdrawn")
     return [*problems, *_opened(scene), *([f"the parameter is left: {shown}"] if shown else [])]
 
 
 def _recalled(scene: Scene) -> list[str]:
     """Its AMI is disabled and deprecated, and the parameter names the one before, which is as it was."""
-    problems = _ended(scene, {DEV: "recalled"}, "delivery.delivered", "delivery.recalled")
+    problems = wrong_end(scene, {DEV: "recalled"}, "delivery.delivered", "delivery.recalled")
     return [*problems, *_shown(scene, (False, True), "disabled", older=True), *_written(scene, 3), *_opened(scene)]
 
 
 def _restored(scene: Scene) -> list[str]:
     """All is as before the recall. The parameter may have named the older AMI meanwhile."""
     sent = ("delivery.delivered", "delivery.recalled", "delivery.delivered")
-    problems = _ended(scene, {DEV: "delivered"}, *sent)
+    problems = wrong_end(scene, {DEV: "delivered"}, *sent)
     return [
         *problems,
         *_shown(scene, (False, False), "available", older=False),
@@ -376,7 +372,12 @@ def _delivered_to_scale(scene: Scene) -> list[str]:
 
 def _failed_to_register(scene: Scene) -> list[str]:
     """The grant to Auto Scaling is revoked, and nothing else is left."""
-    return [*_ended(scene, {DEV: "failed"}, "delivery.failed"), *_opened(scene), *_granted(scene, 0), *_empty(scene)]
+    return [
+        *wrong_end(scene, {DEV: "failed"}, "delivery.failed"),
+        *_opened(scene),
+        *_granted(scene, 0),
+        *left_over(scene),
+    ]
 
 
 def _booted(scene: Scene) -> list[str]:
@@ -386,8 +387,8 @@ def _booted(scene: Scene) -> list[str]:
 
 def _not_booted(scene: Scene) -> list[str]:
     """Nothing of the AMI is left, nor its instance."""
-    failed = _ended(scene, {DEV: "failed"}, "delivery.failed")
-    return [*failed, *_opened(scene), *_empty(scene), *_instances(scene)]
+    failed = wrong_end(scene, {DEV: "failed"}, "delivery.failed")
+    return [*failed, *_opened(scene), *left_over(scene), *_instances(scene)]
 
 
 def _instances(scene: Scene) -> list[str]:
@@ -400,12 +401,12 @@ def _instances(scene: Scene) -> list[str]:
 def _one_after_the_other(scene: Scene) -> list[str]:
     """Both have it and can launch it."""
     sent = ("delivery.failed", "promotion.wave-stopped", "delivery.delivered", "delivery.delivered")
-    problems = _ended(scene, {DEV: "delivered", TEST: "delivered"}, *sent)
+    problems = wrong_end(scene, {DEV: "delivered", TEST: "delivered"}, *sent)
     why = scene.launch(TEST, scene.delivery(TEST)["image"])
     return [
         *problems,
         *_opened(scene),
-        *_owned(scene, DEV, REGION),
+        *owned(scene, DEV, REGION),
         *([f"TEST cannot launch it: {why}"] if why else []),
     ]
 
@@ -414,37 +415,18 @@ def _cancelled(scene: Scene) -> list[str]:
     """Cancelled; or delivered, if the removal of the tag was read when the AMI was available."""
     if scene.delivery_state(DEV) == "delivered":
         return _delivered(scene)
-    return [*_ended(scene, {DEV: "cancelled"}, "delivery.cancelled"), *_opened(scene), *_empty(scene)]
+    return [*wrong_end(scene, {DEV: "cancelled"}, "delivery.cancelled"), *_opened(scene), *left_over(scene)]
 
 
 def _delivered_abroad(scene: Scene) -> list[str]:
     """The hub's own copy stays beside the target's; each on its own snapshots."""
-    problems = _ended(scene, {DEV: "delivered", HUB: "delivered"}, "delivery.delivered", "delivery.delivered")
-    return [*problems, *_opened(scene), *_owned(scene, DEV, FAR), *_owned(scene, HUB, FAR)]
+    problems = wrong_end(scene, {DEV: "delivered", HUB: "delivered"}, "delivery.delivered", "delivery.delivered")
+    return [*problems, *_opened(scene), *owned(scene, DEV, FAR), *owned(scene, HUB, FAR)]
 
 
 def _images(scene: Scene, account: str, region: str) -> list[str]:
     shown = scene.world.client("ec2", account, region).describe_images(Owners=["self"])["Images"]
     return [image["ImageId"] for image in shown if image["State"] == "available"]
-
-
-def _owned(scene: Scene, account: str, region: str) -> list[str]:
-    """What is wrong with the only AMI that an account should own."""
-    ec2 = scene.world.client("ec2", account, region)
-    images = [image for image in ec2.describe_images(Owners=["self"])["Images"] if image["State"] != "deregistered"]
-    used = {device["Ebs"]["SnapshotId"] for image in images for device in image["BlockDeviceMappings"]}
-    owned = {snapshot["SnapshotId"] for snapshot in ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]}
-    problems = [] if len(images) == 1 else [f"{len(images)} AMIs in {account}, {region}"]
-    if used != owned or len(used) != len(scene.snapshots):
-        problems.append(f"snapshots {owned}, used {used} in {account}, {region}")
-    failed = [scene.world.launch(account, region, image["ImageId"]) for image in images]
-    return [*problems, *(f"{account}, {region} cannot launch it: {why}" for why in failed if why)]
-
-
-def _empty(scene: Scene) -> list[str]:
-    """What is left in the target."""
-    left = [image["ImageId"] for image in scene.images_in(DEV)] + [s["SnapshotId"] for s in scene.snapshots_in(DEV)]
-    return [f"left over: {left}"] if left else []
 
 
 def _granted(scene: Scene, count: int) -> list[str]:
@@ -454,49 +436,22 @@ def _granted(scene: Scene, count: int) -> list[str]:
     return [] if len(found) == count else [f"{len(found)} grants to Auto Scaling on the target's key"]
 
 
-def _ended(scene: Scene, states: dict[str, str], *reported: str) -> list[str]:
-    """Wrong states, or other notices than one for each owner and one summary; repeats have the same id."""
-    problems = [] if scene.states() == states else [f"states {scene.states()}"]
-    bodies = {(body["event"], body["id"]) for body in scene.notices(image=scene.image)}
-    events = sorted(event for event, _ in bodies)
-    return problems if events == sorted((*reported, "promotion.over")) else [*problems, f"sent {sorted(bodies)}"]
-
-
 WITHDRAWN = Scenario("shared and withdrawn", _share_and_untag, _withdrawn, _sharing)
 DEREGISTERED = Scenario("shared and deregistered", _share_and_deregister, _withdrawn_with_image, _sharing)
 DISABLED = Scenario("shared and disabled", _share_and_disable, _withdrawn_with_image, _sharing)
 NARROWED = Scenario("shared and narrowed", _share_and_narrow, _narrowed, _sharing)
-BY_POLICY = Scenario("by policy, for Auto Scaling", _tag, _delivered_to_scale, _by_policy)
-BY_POLICY_FAILED = Scenario("by policy, failed", _tag, _failed_to_register, _by_policy_unregistrable)
-COPY_IMAGE = Scenario("by CopyImage", _tag, _delivered, _by_copy_image)
+BY_POLICY = Scenario("by policy, for Auto Scaling", tag, _delivered_to_scale, _by_policy)
+BY_POLICY_FAILED = Scenario("by policy, failed", tag, _failed_to_register, _by_policy_unregistrable)
+COPY_IMAGE = Scenario("by CopyImage", tag, _delivered, _by_copy_image)
 COPY_IMAGE_CANCELLED = Scenario("by CopyImage, cancelled", _tag_and_cancel, _cancelled, _by_slow_copy_image)
 WAVES = Scenario("in waves", _stop_and_retry, _one_after_the_other, _in_waves)
-NAMED = Scenario("named by a parameter, the one before retired", _tag, _named, _retiring)
+NAMED = Scenario("named by a parameter, the one before retired", tag, _named, _retiring)
 UNNAMED = Scenario("named and withdrawn", _name_and_untag, _unnamed, _sharing_with_pointer)
 RECALLED = Scenario("recalled", _recall, _recalled, _released)
 RESTORED = Scenario("recalled and restored", _recall_and_lift, _restored, _released)
-TESTED = Scenario("launch test", _tag, _booted, _tested)
-TESTED_IN_VAIN = Scenario("launch test, failed", _tag, _not_booted, _tested_in_vain)
-BETWEEN = Scenario("by way of the hub", _tag, _delivered_abroad, _between)
+TESTED = Scenario("launch test", tag, _booted, _tested)
+TESTED_IN_VAIN = Scenario("launch test, failed", tag, _not_booted, _tested_in_vain)
+BETWEEN = Scenario("by way of the hub", tag, _delivered_abroad, _between)
 
-MODES = {
-    scenario.name: scenario
-    for scenario in (
-        WITHDRAWN,
-        DEREGISTERED,
-        DISABLED,
-        NARROWED,
-        BY_POLICY,
-        BY_POLICY_FAILED,
-        COPY_IMAGE,
-        COPY_IMAGE_CANCELLED,
-        BETWEEN,
-        WAVES,
-        NAMED,
-        UNNAMED,
-        RECALLED,
-        RESTORED,
-        TESTED,
-        TESTED_IN_VAIN,
-    )
-}
+MODES = {one.name: one for one in list(vars().values()) if isinstance(one, Scenario)}
+"""Every scenario above, by its name."""

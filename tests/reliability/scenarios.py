@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.scenarios.scene import DEV, Scene
+from tests.scenarios.scene import DEV, REGION, Scene
 
 if TYPE_CHECKING:
     from tests.reliability.scenario_run import ScenarioRun
@@ -24,7 +24,8 @@ class Scenario:
     prepare: Callable[[Scene], None] = lambda _: None
 
 
-def _tag(run: ScenarioRun) -> None:
+def tag(run: ScenarioRun) -> None:
+    """Tag the AMI for the group ``default``."""
     run.scene.tag("")
 
 
@@ -59,18 +60,39 @@ def _unregistrable(scene: Scene) -> None:
     scene.world.injections.refuse("RegisterImage", "InvalidParameterCombination", n=WITHOUT_END)
 
 
+def owned(scene: Scene, account: str, region: str) -> list[str]:
+    """What is wrong with the only AMI that an account should own."""
+    ec2 = scene.world.client("ec2", account, region)
+    images = [image for image in ec2.describe_images(Owners=["self"])["Images"] if image["State"] != "deregistered"]
+    used = {device["Ebs"]["SnapshotId"] for image in images for device in image["BlockDeviceMappings"]}
+    there = {snapshot["SnapshotId"] for snapshot in ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]}
+    problems = [] if len(images) == 1 else [f"{len(images)} AMIs in {account}, {region}"]
+    if used != there or len(used) != len(scene.snapshots):
+        problems.append(f"snapshots {there}, used {used} in {account}, {region}")
+    failed = [scene.world.launch(account, region, image["ImageId"]) for image in images]
+    return [*problems, *(f"{account}, {region} cannot launch it: {why}" for why in failed if why)]
+
+
+def left_over(scene: Scene) -> list[str]:
+    """What is left in the target."""
+    left = [image["ImageId"] for image in scene.images_in(DEV)] + [s["SnapshotId"] for s in scene.snapshots_in(DEV)]
+    return [f"left over: {left}"] if left else []
+
+
+def wrong_end(scene: Scene, states: dict[str, str], *reported: str) -> list[str]:
+    """Wrong states, or other notices than one for each owner and one summary; repeats have the same id."""
+    problems = [] if scene.states() == states else [f"states {scene.states()}"]
+    bodies = {(body["event"], body["id"]) for body in scene.notices(image=scene.image)}
+    events = sorted(event for event, _ in bodies)
+    return problems if events == sorted((*reported, "promotion.over")) else [*problems, f"sent {sorted(bodies)}"]
+
+
 def _delivered(scene: Scene) -> list[str]:
-    images, snapshots = scene.images_in(DEV), {s["SnapshotId"] for s in scene.snapshots_in(DEV)}
-    used = {d["Ebs"]["SnapshotId"] for image in images for d in image["BlockDeviceMappings"]}
-    problems = [] if len(images) == 1 else [f"{len(images)} AMIs"]
-    if used != snapshots or len(used) != len(scene.snapshots):
-        problems.append(f"snapshots {snapshots}, used {used}")
-    return [*problems, *_ended(scene, "delivered")]
+    return [*owned(scene, DEV, REGION), *wrong_end(scene, {DEV: "delivered"}, "delivery.delivered")]
 
 
 def _nothing_left(scene: Scene, state: str) -> list[str]:
-    left = [image["ImageId"] for image in scene.images_in(DEV)] + [s["SnapshotId"] for s in scene.snapshots_in(DEV)]
-    return [*([f"left over: {left}"] if left else []), *_ended(scene, state)]
+    return [*left_over(scene), *wrong_end(scene, {DEV: state}, f"delivery.{state}")]
 
 
 def _cancelled_or_late(scene: Scene) -> list[str]:
@@ -78,18 +100,9 @@ def _cancelled_or_late(scene: Scene) -> list[str]:
     return _delivered(scene) if scene.delivery_state(DEV) == "delivered" else _nothing_left(scene, "cancelled")
 
 
-def _ended(scene: Scene, state: str) -> list[str]:
-    """In that state, its owner notified, and the promotion over; repeats of a notice have the same id."""
-    problems = [] if scene.states() == {DEV: state} else [f"states {scene.states()}"]
-    reported = {(body["event"], body["id"]) for body in scene.notices(image=scene.image)}
-    if sorted(event for event, _ in reported) != [f"delivery.{state}", "promotion.over"]:
-        problems.append(f"sent {sorted(reported)}")
-    return problems
-
-
-DELIVERED = Scenario("delivered", _tag, _delivered)
-AT_ONCE = Scenario("at once", _tag, _delivered, _at_once)
+DELIVERED = Scenario("delivered", tag, _delivered)
+AT_ONCE = Scenario("at once", tag, _delivered, _at_once)
 CANCELLED = Scenario("cancelled", _tag_and_cancel, _cancelled_or_late, _slowly)
-FAILED = Scenario("failed", _tag, lambda scene: _nothing_left(scene, "failed"), _unregistrable)
+FAILED = Scenario("failed", tag, lambda scene: _nothing_left(scene, "failed"), _unregistrable)
 
 SCENARIOS = {scenario.name: scenario for scenario in (DELIVERED, AT_ONCE, CANCELLED, FAILED)}

@@ -1,6 +1,7 @@
 """Kills and disorder in every mode: share mode, CopyImage, key policy, Auto Scaling, by way of the hub."""
 
 from collections import Counter
+from operator import attrgetter
 from random import Random
 
 import pytest
@@ -27,6 +28,7 @@ from tests.reliability.modes import (
 )
 from tests.reliability.plans import BOTH_TWICE, NOTHING_COMES, SHUFFLED, THREE_TIMES
 from tests.reliability.sampling import CHANGES, READING, WHENS, each_kind, storms
+from tests.reliability.scenarios import Scenario
 from tests.reliability.soak import play
 
 pytestmark = pytest.mark.thorough
@@ -60,6 +62,11 @@ wave, each within a quarter of an hour. With 24 seeds it took 29 to 47 minutes.
 MUCH_LATER = LATER + 60
 """Seconds by which one kill may delay the end if the second look after two minutes falls into a refusal's next try."""
 STORMS = 2
+
+
+def each(*scenarios: Scenario) -> pytest.MarkDecorator:
+    """Run a test for each of these."""
+    return pytest.mark.parametrize("scenario", scenarios, ids=attrgetter("name"))
 
 
 @pytest.fixture(scope="module")
@@ -111,36 +118,26 @@ def test_a_death_at_each_kind_of_call_that_stops_or_opens_a_wave_changes_nothing
     all_are_survived(machine, plain_runs, {WAVES.name: chosen})
 
 
-@pytest.mark.parametrize(
-    "scenario",
-    [DEREGISTERED, NARROWED, COPY_IMAGE, BETWEEN, WAVES, NAMED, RESTORED, TESTED],
-    ids=lambda scenario: scenario.name,
-)
+@each(DEREGISTERED, NARROWED, COPY_IMAGE, BETWEEN, WAVES, NAMED, RESTORED, TESTED)
 def test_every_event_and_every_wake_but_the_sweeps_is_lost(machine, scenario):
     """Also events of an AMI that was deregistered, and of one that CopyImage made: the sweep alone is enough."""
     seconds = WAVE_AFTER_WAVE if scenario is WAVES else SEVERAL_TIMES
     ended(machine, scenario, NOTHING_COMES, seconds, "events lost", "messages lost")
 
 
-@pytest.mark.parametrize("scenario", [DISABLED, COPY_IMAGE, UNNAMED, RESTORED], ids=lambda scenario: scenario.name)
+@each(DISABLED, COPY_IMAGE, UNNAMED, RESTORED)
 def test_every_event_comes_three_times(machine, scenario):
     """Also an AMI's states in hub and target, some of them after the end: one withdrawal, one notice."""
     ended(machine, scenario, THREE_TIMES, SEVERAL_TIMES, "events repeated")
 
 
-@pytest.mark.parametrize(
-    "scenario", [DEREGISTERED, NARROWED, COPY_IMAGE, COPY_IMAGE_CANCELLED], ids=lambda scenario: scenario.name
-)
+@each(DEREGISTERED, NARROWED, COPY_IMAGE, COPY_IMAGE_CANCELLED)
 def test_events_come_out_of_order(machine, scenario):
     """Available and deregistered, the wider and the narrower value, in any order."""
     ended(machine, scenario, SHUFFLED, SEVERAL_TIMES)
 
 
-@pytest.mark.parametrize(
-    "scenario",
-    [NARROWED, BY_POLICY_FAILED, COPY_IMAGE, COPY_IMAGE_CANCELLED, WAVES, NAMED, RESTORED, TESTED],
-    ids=lambda scenario: scenario.name,
-)
+@each(NARROWED, BY_POLICY_FAILED, COPY_IMAGE, COPY_IMAGE_CANCELLED, WAVES, NAMED, RESTORED, TESTED)
 def test_each_message_is_given_to_two_invocations_at_once(machine, scenario):
     """The same step twice at the same moment, alternating at calls: one statement, one grant, one copy."""
     ended(machine, scenario, BOTH_TWICE, SEVERAL_TIMES, "messages given out twice")

@@ -12,9 +12,10 @@ from chalicelib.engine.addresses import policy_resource
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.sharing.aws.key_policies import ROUNDS, PolicyStatements
 from chalicelib.sharing.share import Share, ShareState
+from tests.engine.hub_worker import DEV, HUB, RootSessions
 from tests.fakes import MemoryLedger
 
-HUB, DEV, TEST = "111111111111", "222222222222", "333333333333"
+TEST = "333333333333"
 OWNER: dict[str, Any] = {
     "Sid": "Enable IAM User Permissions",
     "Effect": "Allow",
@@ -22,21 +23,6 @@ OWNER: dict[str, Any] = {
     "Action": "kms:*",
     "Resource": "*",
 }
-
-
-class KmsSessions:
-    """The function's own clients, as the hub's root."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-
-    def own(self, service: str, *, once: bool = False, region: str = "") -> Any:
-        """Return a client; ``once`` makes no difference here."""
-        return self.world.client(service, HUB, region or "us-east-1")
-
-    def now(self) -> float:
-        """The simulator's time in epoch seconds."""
-        return self.world.now.timestamp()
 
 
 class Key:
@@ -53,7 +39,7 @@ class Key:
 
     def another(self, region: str = "us-east-1", ledger: MemoryLedger | None = None) -> PolicyStatements:
         """A permission adapter in another execution environment, or of another hub, without the first one's memory."""
-        sessions: Any = KmsSessions(self.world)
+        sessions: Any = RootSessions(self.world)
         return PolicyStatements(sessions, ledger or self.ledger, HUB, region)
 
     def put(self, *statements: dict[str, Any]) -> str:

@@ -17,8 +17,8 @@ from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.sharing import key_policy
 from chalicelib.sharing.aws.role_grants import RoleGrants, policy_for_role
 from chalicelib.sharing.share import Share, ShareState
+from tests.engine.hub_worker import DEV, HUB, REGION, takes
 
-HUB, DEV, REGION = "111111111111", "222222222222", "us-east-1"
 SERVICE, AUTO_SCALING = "autoscaling.amazonaws.com", "AWSServiceRoleForAutoScaling"
 ROLE = f"arn:aws:iam::{DEV}:role/aws-service-role/{SERVICE}/{AUTO_SCALING}"
 TEMPLATE = Path(__file__).resolve().parents[2] / "deploy" / "target.yaml"
@@ -26,7 +26,6 @@ SHARE_WORKER = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Action": ["sts:*", "kms:*"], "Resource": "*"}],
 }
-TRUST = {"Version": "2012-10-17", "Statement": []}
 
 
 class NamedTargets:
@@ -89,16 +88,8 @@ def a_share(key: str, **changes: Any) -> Share:
 @pytest.fixture
 def scene(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[RoleGrantsSetup]:
     """The permission adapter works with the credentials of ``share-worker``'s role."""
-    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_REGION"):
-        monkeypatch.delenv(name, raising=False)
-    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
-        monkeypatch.setenv(name, str(tmp_path / "none"))
     with World() as world:
-        role = world.iam.roles.put(HUB, f"ami-promoter-{REGION}-share-worker", TRUST, {"share-worker": SHARE_WORKER})
-        _, key, secret, token = world.accounts.issue(role.arn, "share-worker")
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
-        monkeypatch.setenv("AWS_SESSION_TOKEN", token)
+        takes(world, monkeypatch, tmp_path, f"ami-promoter-{REGION}-share-worker", SHARE_WORKER)
         yield RoleGrantsSetup(world)
 
 

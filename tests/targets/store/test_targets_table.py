@@ -26,6 +26,12 @@ DIRECTORY = Directory(
 )
 
 
+@pytest.fixture
+def table(client) -> TargetsTable:
+    """The applied file, as a function reads it."""
+    return TargetsTable(client, TABLE, MEMBERS)
+
+
 class RefusingReads:
     """A DynamoDB that refuses to read items, as with a disabled key; what stands behind it answers later."""
 
@@ -53,11 +59,11 @@ def test_names_that_cannot_be_read_delay_no_notice(client):
 
 
 @pytest.mark.parametrize("name", ["x" * 100_000, "dev\x1b[2J", "dev\u202e", "d", " dev"])
-def test_a_name_that_the_command_line_would_refuse_is_none(client, name):
+def test_a_name_that_the_command_line_would_refuse_is_none(client, table, name):
     """Somebody wrote the items by hand; a notice with it could be larger than SNS takes."""
     apply(client, Directory(DIRECTORY.groups, {DEV: (replace(DIRECTORY.accounts[DEV][0], name=name),)}))
-    assert TargetsTable(client, TABLE, MEMBERS).names((DEV,)) == {}
-    assert TargetsTable(client, TABLE, MEMBERS).names((DEV, PROD)) == {}
+    assert table.names((DEV,)) == {}
+    assert table.names((DEV, PROD)) == {}
 
 
 def test_the_service_and_the_schema_allow_the_same_names():
@@ -69,27 +75,26 @@ def test_the_service_and_the_schema_allow_the_same_names():
     ("attributes", "paused"),
     [(None, False), ({"paused": {"BOOL": True}}, True), ({"paused": {"BOOL": False}}, False), ({}, False)],
 )
-def test_the_switch_says_whether_promotions_are_paused(client, attributes, paused):
+def test_the_switch_says_whether_promotions_are_paused(client, table, attributes, paused):
     """No item means not paused."""
     if attributes is not None:
         put(client, "switches", "promotions", **attributes)
 
-    assert TargetsTable(client, TABLE, MEMBERS).paused() is paused
+    assert table.paused() is paused
 
 
-def test_a_value_resolves_by_the_file_in_force(client):
+def test_a_value_resolves_by_the_file_in_force(client, table):
     """Groups become targets with every setting of the file."""
     current = apply(client, DIRECTORY)
 
-    found = TargetsTable(client, TABLE, MEMBERS).read().resolve("all")
+    found = table.read().resolve("all")
 
     assert found.targets == (*DIRECTORY.accounts[DEV], *DIRECTORY.accounts[PROD])
     assert (found.faults, found.digest) == ((), current.digest)
 
 
-def test_a_new_version_holds_from_the_moment_it_is_in_force(client):
+def test_a_new_version_holds_from_the_moment_it_is_in_force(client, table):
     """No read returns a mixture of two files."""
-    table = TargetsTable(client, TABLE, MEMBERS)
     apply(client, DIRECTORY)
     apply(client, Directory({"default": (PROD,)}, {PROD: DIRECTORY.accounts[PROD]}), number=2)
 
@@ -97,9 +102,8 @@ def test_a_new_version_holds_from_the_moment_it_is_in_force(client):
     assert [fault.code for fault in table.read().resolve("all").faults] == ["unknown-group"]
 
 
-def test_role_and_external_id_are_read_live(client):
+def test_role_and_external_id_are_read_live(client, table):
     """A corrected external id reaches a waiting delivery; an account that is not listed gives None."""
-    table = TargetsTable(client, TABLE, MEMBERS)
     apply(client, DIRECTORY)
     assert table.live(DEV) == ("Copier", "x-1")
 
@@ -108,9 +112,9 @@ def test_role_and_external_id_are_read_live(client):
     assert (table.live(DEV), table.live(PROD)) == (("AmiCopyRole", "x-2"), None)
 
 
-def test_names_are_read_with_what_is_read_anyway(client):
+def test_names_are_read_with_what_is_read_anyway(client, table):
     """A name costs no call of its own after a look at the account; a damaged one delays nothing, and is none."""
-    table, calls = TargetsTable(client, TABLE, MEMBERS), []
+    calls = []
     named = replace(DIRECTORY, accounts={DEV: (replace(DIRECTORY.accounts[DEV][0], name="dev"),), PROD: ()})
     assert table.names({DEV}) == {}
     current = apply(client, named)
@@ -129,10 +133,8 @@ def test_names_are_read_with_what_is_read_anyway(client):
     assert table.names({DEV}) == {}
 
 
-def test_before_anything_is_applied_nobody_is_a_target(client):
+def test_before_anything_is_applied_nobody_is_a_target(client, table):
     """A new installation refuses every value and says what to do."""
-    table = TargetsTable(client, TABLE, MEMBERS)
-
     found = table.read().resolve("dev")
 
     assert (found.targets, found.digest) == ((), "")
@@ -145,12 +147,12 @@ def test_before_anything_is_applied_nobody_is_a_target(client):
     assert table.live(DEV) is None
 
 
-def test_items_changed_by_hand_are_not_trusted(client):
+def test_items_changed_by_hand_are_not_trusted(client, table):
     """With an account added to a group in the table, every value is refused."""
     current = apply(client, DIRECTORY)
     put(client, partition(current.version), "group#default", body={"S": f'["{DEV}","{PROD}"]'})
 
-    found = TargetsTable(client, TABLE, MEMBERS).read().resolve("default")
+    found = table.read().resolve("default")
 
     assert found.targets == ()
     assert [str(fault) for fault in found.faults] == [
@@ -162,7 +164,7 @@ def test_items_changed_by_hand_are_not_trusted(client):
     ]
 
 
-def test_a_setting_of_a_newer_version_refuses_promotions_but_not_the_end_of_deliveries(client):
+def test_a_setting_of_a_newer_version_refuses_promotions_but_not_the_end_of_deliveries(client, table):
     """An unknown setting stops new promotions, but not what must be closed."""
     body = f'[{{"account":"{DEV}","region":"us-east-1","role_name":"R","external_id":"","colour":"red"}}]'
     items = {f"account#{DEV}": body}
@@ -170,7 +172,6 @@ def test_a_setting_of_a_newer_version_refuses_promotions_but_not_the_end_of_deli
     put(client, partition(current.version), f"account#{DEV}", body={"S": body})
     pointer = {"version_number": {"N": "1"}, "digest": {"S": current.digest}}
     put(client, "targets", "current", **pointer, applied_at={"S": "t"}, applied_by={"S": "a"})
-    table = TargetsTable(client, TABLE, MEMBERS)
 
     assert [fault.code for fault in table.read().resolve(DEV).faults] == ["targets-damaged"]
     assert "Target has no colour" in table.read().resolve(DEV).faults[0].what
@@ -180,33 +181,30 @@ def test_a_setting_of_a_newer_version_refuses_promotions_but_not_the_end_of_deli
 
 
 @pytest.mark.parametrize("name", ["no!pe", "true", "-x", "1234567890123"])
-def test_a_group_that_no_tag_can_name_is_damage_and_hides_no_other_target(client, name):
+def test_a_group_that_no_tag_can_name_is_damage_and_hides_no_other_target(client, table, name):
     """Somebody who writes the table adds it, with the right digest: nobody resolves by it, or compares it."""
     current = apply(client, replace(DIRECTORY, groups={**DIRECTORY.groups, name: ()}))
-    table = TargetsTable(client, TABLE, MEMBERS)
 
     assert table.content(current.version) is None
     assert [fault.code for fault in table.read().resolve(DEV).faults] == ["targets-damaged"]
 
 
-def test_what_the_item_claims_is_cut(client):
+def test_what_the_item_claims_is_cut(client, table):
     """Somebody who writes the table makes no notice too long by it, and no version that nobody can look up."""
     current = apply(client, DIRECTORY)
     wired = {name: {"S": "x" * 90_000} for name in ("digest", "applied_at", "applied_by")}
     put(client, "targets", "current", version_number={"N": "2"}, **wired)
-    table = TargetsTable(client, TABLE, MEMBERS)
     met = table.in_force()
 
     assert (len(met.version), len(met.at), len(met.by)) == (len(current.version), 40, 500)
     assert table.content(met.version) is None
 
 
-def test_every_read_is_consistent(client):
+def test_every_read_is_consistent(client, table):
     """A file that was applied a moment ago counts."""
     apply(client, DIRECTORY)
     asked = []
     client.meta.events.register("before-parameter-build.dynamodb", lambda params, **_: asked.append(params))
-    table = TargetsTable(client, TABLE, MEMBERS)
 
     table.read().resolve("all")
     table.live(DEV)
@@ -234,21 +232,20 @@ def test_what_dynamodb_leaves_unanswered_is_asked_again(client):
     assert TargetsTable(Sparing(), TABLE, MEMBERS).live(DEV) == ("Copier", "x-1")
 
 
-def test_a_thousand_accounts_resolve(client):
+def test_a_thousand_accounts_resolve(client, table):
     """More than one page of items is read."""
     accounts = [f"{number:012d}" for number in range(1000)]
     tags = {"why": "x" * 250, "what": "y" * 250, "who": "z" * 250}
     apply(client, Directory({"default": tuple(accounts)}, {a: (Target(a, "us-east-1", tags=tags),) for a in accounts}))
 
-    assert [target.account for target in TargetsTable(client, TABLE, MEMBERS).read().resolve("").targets] == accounts
+    assert [target.account for target in table.read().resolve("").targets] == accounts
 
 
-def test_whom_operators_have_withdrawn_is_read_by_ami(client):
+def test_whom_operators_have_withdrawn_is_read_by_ami(client, table):
     """By account, or by account and Region; a damaged entry counts for every value."""
     one = Withdrawal(f"{PROD}/us-east-1", 7, "arn:aws:iam::999999999999:root", "all")
     entries = {DEV: {"S": "no JSON"}, one.place: {"S": withdrawals.written(one)}}
     put(client, "withdrawals", "ami-0a", **entries)
-    table = TargetsTable(client, TABLE, MEMBERS)
 
     damaged, read = table.withdrawals("ami-0a")
 
@@ -284,14 +281,13 @@ def approve(client, author, place, **body):
     return {"pk": {"S": key.pk}, "sk": {"S": key.sk}}
 
 
-def test_approvals_come_from_each_author_and_the_author_is_the_partition(client):
+def test_approvals_come_from_each_author_and_the_author_is_the_partition(client, table):
     """Two approvers, two targets, the newest last; a body that names another author, and a damaged one."""
     here, there = f"{DEV}/us-east-1", f"{PROD}/us-east-1"
     approve(client, "AROA2:joe", here, at=1500, by="arn:somebody")
     approve(client, "AROA1:jane", here)
     approve(client, "AROA1:jane", there)
     approve(client, "AROA3:eve", there, until=None)
-    table = TargetsTable(client, TABLE, MEMBERS)
 
     assert {place: [one.by for one in every] for place, every in table.approvals(AMI, [here, there]).items()} == {
         here: ["AROA1:jane", "AROA2:joe"],
@@ -301,13 +297,13 @@ def test_approvals_come_from_each_author_and_the_author_is_the_partition(client)
     assert table.approvals("ami-0b", [here]) == {}
 
 
-def test_what_an_operator_puts_into_the_index_is_no_approval(client):
+def test_what_an_operator_puts_into_the_index_is_no_approval(client, table):
     """Its attributes are an approval's; its partition is not."""
     place = f"{DEV}/us-east-1"
     body = json.dumps({"digest": "d", "at": 1000, "until": 2000})
     put(client, "targets#x", f"{AMI}/{place}", ami={"S": AMI}, body={"S": body})
 
-    assert TargetsTable(client, TABLE, MEMBERS).approvals(AMI, [place]) == {}
+    assert table.approvals(AMI, [place]) == {}
 
 
 def test_an_approval_that_was_taken_back_is_gone_while_the_index_still_shows_it(client):
@@ -324,11 +320,11 @@ def test_an_approval_that_was_taken_back_is_gone_while_the_index_still_shows_it(
 @pytest.mark.parametrize(
     "body", [{"S": "{"}, {"S": "[]"}, {"B": b"{}"}, {"N": "1"}, {"L": []}], ids=lambda body: next(iter(body))
 )
-def test_a_damaged_pin_is_a_fault_with_its_cure(client, body):
+def test_a_damaged_pin_is_a_fault_with_its_cure(client, table, body):
     """The parameter stays as it is until somebody rolls back again."""
     key = addresses.pin(DEV, "us-east-1", "/golden/base/current")
     put(client, key.pk, key.sk, body=body)
 
     with pytest.raises(Refusal, match="Its pin cannot be read") as refused:
-        TargetsTable(client, TABLE, MEMBERS).pin(DEV, "us-east-1", "/golden/base/current")
+        table.pin(DEV, "us-east-1", "/golden/base/current")
     assert refused.value.fault.code == "pin-damaged"
