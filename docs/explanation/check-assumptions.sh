@@ -153,6 +153,14 @@ make_role() {
         --policy-document "{\"Version\": \"2012-10-17\", \"Statement\": [$4]}"
     later "$1" iam delete-role-policy --role-name "$2" --policy-name "$name"
 }
+is_answered() { # is_answered EXPECTED WHAT SAID: by what a call with --dry-run said; EXPECTED is allowed or denied
+    local said=$3
+    case $said in
+        *DryRunOperation*) said=allowed ;;
+        *UnauthorizedOperation*) said=denied ;;
+    esac
+    if [[ $said == "$1" ]]; then holds "$2 is $said"; else fails "$2 should be $1: $said"; fi
+}
 as_hub_role() { # as_hub_role ROLE WORDS...: the aws command as a role of the hub
     local is
     read -r -a is < <(hub sts assume-role --role-arn "arn:aws:iam::$hub_account:role/$1" --role-session-name "$name" \
@@ -505,14 +513,24 @@ else
             --block-device-mappings "DeviceName=/dev/xvda,Ebs={DeleteOnTermination=true$4}" \
             --tag-specifications "ResourceType=instance,Tags=[{Key=$name,Value=1}]" \
             "ResourceType=volume,Tags=[{Key=$name,Value=1}]" "${@:5}" 2>&1) || true
-        case $said in
-            *DryRunOperation*) said=allowed ;;
-            *UnauthorizedOperation*) said=denied ;;
-        esac
-        if [[ $said == "$1" ]]; then holds "$2 is $said"; else fails "$2 should be $1: $said"; fi
+        is_answered "$1" "$2" "$said"
     }
     launches allowed "a launch test" ,AssociatePublicIpAddress=false ,Encrypted=true
     launches denied "one that does not say whether it has a public address" "" ,Encrypted=true
     launches denied "one of another type" ,AssociatePublicIpAddress=false ,Encrypted=true --instance-type t3.small
     launches denied "one of an encrypted AMI that does not say Encrypted" ,AssociatePublicIpAddress=false ""
+fi
+
+title "18. RegisterImage is asked on the new AMI with its tag, under the service's own session policy"
+if [[ -z ${copied:-} ]]; then echo "   not asked: there is no copy"; else
+    enter_twin --policy "$(session_policy register)"
+    registers() { # registers EXPECTED WHAT WORDS...: nothing is registered (--dry-run)
+        local said
+        said=$(twin ec2 register-image --dry-run --name "$name-$$" --root-device-name /dev/xvda --architecture x86_64 \
+            --virtualization-type hvm --block-device-mappings "DeviceName=/dev/xvda,Ebs={SnapshotId=$copied}" "${@:3}" 2>&1) || true
+        is_answered "$1" "$2" "$said"
+    }
+    registers allowed "an AMI with its delivery's tag" --tag-specifications \
+        "ResourceType=image,Tags=[{Key=ami-promoter:delivery,Value=00000000000000000000}]"
+    registers denied "an AMI without it"
 fi

@@ -313,7 +313,7 @@ def python_lines(number: int, *words: str) -> list[dict[str, Any]]:
     return json.loads(said.stdout)["Statement"]
 
 
-@pytest.mark.parametrize("asked", ["copy snap-0a snap-0b", "copy wide", "image snap-0a", "roles", "look"])
+@pytest.mark.parametrize("asked", ["copy snap-0a snap-0b", "copy wide", "image snap-0a", "register", "roles", "look"])
 def test_the_check_of_assumptions_asks_sts_with_the_services_own_policies(asked):
     """With the right on the snapshots that are asked for."""
     source, own = (f"arn:aws:kms:us-east-1:{account}:key/k" for account in ("1" * 12, "2" * 12))
