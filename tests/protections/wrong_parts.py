@@ -96,10 +96,10 @@ class EntitlesEverybody:
     def __init__(self, *_ports):
         pass
 
-    def judge(self, _resource, _shares, _has_time=None):
+    def judge(self, _shares, _has_time=None):
         return Judgement()
 
-    def ends(self, _resource, shares):
+    def ends(self, shares):
         """No share's end is prolonged."""
         return {one.share_name: 0 for one in shares}
 
