@@ -53,7 +53,7 @@ def look(records: Records, snapshots: TargetSnapshots, delivery: Delivery) -> De
         known = {seen.source: seen.copy for seen in usable}
     wanted = [snapshot.id for snapshot in delivery.snapshots]
     if any(snapshot not in known for snapshot in wanted):
-        what = f"The hub's own AMI {copy.image} in {copy.target.region} does not show a copy of each snapshot."
+        what = f"The hub's own AMI {copy.image.id} in {copy.target.region} does not show a copy of each snapshot."
         return HubCopySeen(incomplete=Fault("hub-copy-incomplete", delivery.where, what, HUB_COPY_CURE))
     return HubCopySeen(tuple((snapshot, known[snapshot]) for snapshot in wanted), copy.key_arn)
 
