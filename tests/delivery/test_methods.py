@@ -285,7 +285,7 @@ def test_an_image_copy_is_compared_by_device():
     def differences(**changes: object) -> list[str]:
         shown = {**raw, **changes}
         found = comparison.differences(
-            image, shown, {}, comparison.copies_by_device(image, shown), name=raw["Name"], tags={}, deprecated=False
+            image, shown, {}, comparison.copies_by_device(image, shown), name=raw["Name"], tags={}
         )
         return [fault.where for fault in found]
 

@@ -448,7 +448,6 @@ class DeliveryExecutor:
             copies,
             name=delivery.image_name,
             tags=image_tags(delivery, image, self.trigger_tag),
-            deprecated=False,
         )
         wrong = tuple(
             Fault(
