@@ -543,6 +543,16 @@ class Delivery:
         """How it ends, or will if nothing goes wrong."""
         return self.ending or (DeliveryState.SHARED if self.shared else DeliveryState.DELIVERED)
 
+    @property
+    def keeps_image(self) -> bool:
+        """Whether the target keeps its AMI, as it ends or will if nothing goes wrong."""
+        return self.ending in (None, DeliveryState.RECALLED)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether its AMI is complete there and stays: it is delivered, or being published."""
+        return self.state in (DeliveryState.PUBLISHING, DeliveryState.DELIVERED)
+
     def with_shares(self, **changes: Any) -> Delivery:
         """Return it with members of its held shares changed."""
         return replace(self, shares=replace(self.shares, **changes))
@@ -606,7 +616,7 @@ def reduced(over: Delivery) -> Delivery:
     ``key_arn`` and the copies are for those that copy from the hub's own, for `status` and for `admin reconcile`; what
     `status` needs to find its shares follows from the source and from how it was to be copied.
     """
-    made = over.copies if over.ending in (None, DeliveryState.RECALLED) else ()
+    made = over.copies if over.keeps_image else ()
     standing = tuple(share for share in over.shares.needed if share.standing)
     return replace(
         over,

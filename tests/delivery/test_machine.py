@@ -4,9 +4,11 @@ import ast
 import importlib
 import inspect
 import pkgutil
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
 
@@ -115,6 +117,17 @@ def modules() -> list[ModuleType]:
 def is_event(one: object) -> bool:
     """Whether it is the class of an event."""
     return isinstance(one, type) and issubclass(one, DeliveryEvent) and one is not DeliveryEvent
+
+
+@pytest.mark.parametrize("state", DeliveryState)
+def test_a_state_is_named_in_its_phase_and_in_one_more_file_at_most(state):
+    """Others ask a property of the record, or the phase: who changes a state finds all that depends on it."""
+    home = Path(inspect.getfile(delivery_room)).parents[1]
+    named = re.compile(rf"DeliveryState\.{state.name}\b")
+    files = {one for one in home.rglob("*.py") if one.name != "model.py" and named.search(one.read_text())}
+
+    assert len(files) <= 2
+    assert any(one.parent.name == "phases" for one in files)
 
 
 def test_ended_states_have_empty_rows():

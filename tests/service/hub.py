@@ -35,7 +35,7 @@ from chalicelib.promotion.machine import RECALL, WITHDRAW
 from chalicelib.promotion.worker.discover import Discover
 from chalicelib.promotion.worker.own_notices import OwnNotices
 from chalicelib.promotion.worker.promotions import PROMOTION_MACHINE, PromotionExecutor
-from chalicelib.promotion.worker.standing_pass import WITHDRAWN, StandingPass
+from chalicelib.promotion.worker.standing_pass import WITHDRAWN_AT, StandingPass
 from chalicelib.promotion.worker.tag_pass import TagPass
 from chalicelib.promotion.worker.trigger_tag_check import TriggerTagCheck
 from chalicelib.release.codec import POINTERS
@@ -326,7 +326,7 @@ class Hub:
     def _leave_withdrawal(self, ami: str, besides: dict[str, str]) -> None:
         records, now = self.stores.records, self.cloud.now
         mark = records.get(addresses.standing(ami)) or {"kind": "standing", "episode": 0}
-        records.put(addresses.standing(ami), {**mark, WITHDRAWN: str(now)})
+        records.put(addresses.standing(ami), {**mark, WITHDRAWN_AT: str(now)})
         records.make_due(addresses.promotion(ami), now, {WITHDRAW: str(now), **besides})
 
     # --- what there is -----------------------------------------------------------------------------------------------

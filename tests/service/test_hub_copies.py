@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.delivery import machine
 from chalicelib.delivery.codecs import DELIVERIES
-from chalicelib.delivery.model import Attempt, CopyState, DeliveryState, HubCopy
+from chalicelib.delivery.model import ENDED, Attempt, CopyState, DeliveryState, HubCopy
 from chalicelib.delivery.phases.checking import HubCopySeen, TargetUnfit
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.delivery.worker import hub_copies
@@ -32,7 +32,11 @@ DONE = CopyState.COMPLETED
 def test_it_is_copied_from_as_soon_as_nothing_can_take_it_away(state):
     """The hub's delivery wakes those that wait while it publishes; they read it at once, and must already see it."""
     made = replace(with_copies(a_delivery(DeliveryState.COPYING), DONE, DONE), state=state, key_arn=TARGET_KEY)
-    made = replace(made, entered=dict.fromkeys(DeliveryState, NOW))
+    made = replace(
+        made,
+        entered=dict.fromkeys(DeliveryState, NOW),
+        ending=state if state in ENDED - {DeliveryState.DELIVERED} else None,
+    )
     stores = in_memory()
     stores.records.create(DELIVERIES.encode(made), NOW)
     looked = hub_copies.look(

@@ -10,7 +10,7 @@ from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.promotion import evolving
 from chalicelib.promotion.codec import PROMOTIONS
-from chalicelib.promotion.worker.standing_pass import WITHDRAWN
+from chalicelib.promotion.worker.standing_pass import WITHDRAWN_AT
 from chalicelib.promotion.worker.tag_pass import read_heads
 from chalicelib.targets.applied_file import Target
 from tests.service.arrivals import NOTHING_COMES
@@ -362,7 +362,7 @@ def test_a_tag_event_during_a_long_pass_counts():
     hub.cloud.tag(AMI, f"{A} {B}")
     assert open_to(hub.wait(200)) == {A, B}
     for key, mark in marks:  # as it was when the pass began: the AMI is due to be compared
-        hub.stores.records.put(key, {**mark, WITHDRAWN: "anew"})
+        hub.stores.records.put(key, {**mark, WITHDRAWN_AT: "anew"})
     hub._discover.passes[1].run(FakeSource(hub.cloud).tagged(), heads, time_left=lambda: 200)
     assert open_to(hub.wait(200)) == {A, B}
     assert hub.outcomes() == {(AMI, A): "shared", (AMI, B): "shared"}

@@ -187,5 +187,6 @@ PHASES = {
         on={CancelAsked: leads(_withdrawn, *ENDS), EndSeen: leads(end_seen, SHARED, *ENDS)},
         outstanding=looks_at_end,
         deadline=end_date,
+        may_last=True,
     ),
 }
