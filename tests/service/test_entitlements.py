@@ -11,6 +11,7 @@ from chalicelib.delivery.worker.begun_deliveries import RecordedDeliveries
 from chalicelib.engine import addresses, codec
 from chalicelib.engine.errors import NewerSchema, Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.schedule import SECOND_LOOK_AFTER
 from chalicelib.images.ports import HubSnapshot
 from chalicelib.monitor.trail_actions import PUBLIC
 from chalicelib.monitor.verdicts import strangers
@@ -828,7 +829,7 @@ def test_a_grant_stands_while_one_of_its_amis_is_tagged():
     grant = share(KEY, A, *(held(ami=ami, purpose=Purpose.STANDING) for ami in (AMI, OTHER)))
     entitled = asked.live()
     asked.cloud.tag(AMI, None)
-    assert entitled.ends(KEY, [grant])[A] == 0
+    assert entitled.ends(KEY, [replace(grant, unsure_since=asked.cloud.now - SECOND_LOOK_AFTER)])[A] == 0
     asked.cloud.tag(OTHER, A)
     asked.cloud.now += FRESH
     assert entitled.ends(KEY, [grant])[A] > asked.cloud.now
@@ -926,7 +927,8 @@ def test_a_damaged_head_is_no_evidence_against_what_stands_while_a_value_is_not_
         asked.records.put(addresses.head(AMI), {"kind": "head", "body": "{"})
     asked.cloud.tag(AMI, "dve")
 
-    assert asked.live().ends(KEY, [standing(KEY)]) == ({} if head else {A: 0})
+    looked_at = replace(standing(KEY), unsure_since=asked.cloud.now - SECOND_LOOK_AFTER)
+    assert asked.live().ends(KEY, [looked_at]) == ({} if head else {A: 0})
 
 
 def test_until_when_hundreds_of_untagged_amis_may_keep_a_grant_takes_few_questions():
