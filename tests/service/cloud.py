@@ -858,7 +858,7 @@ class FakeTargetImages(OfCloud):
     def recall(self, delivery, at, *, disable):
         raw = self.shown(delivery)
         if raw is not None:
-            raw["DeprecationTime"] = at or raw["DeprecationTime"]
+            raw.update({"DeprecationTime": at} if at else {})
             raw["State"] = "disabled" if disable else raw["State"]
 
     def restore(self, delivery):
