@@ -135,6 +135,7 @@ def match(delivery: Delivery, seen: tuple[SeenCopy, ...], now: int) -> Delivery:
             copy=live[0].copy,
             adopted=live[0].copy not in answered,
             tries=max(copy.tries, 1),
+            found_at=0,
             looks=0,
             next_look=now + schedule.COPY_POLLS[0],
         )

@@ -125,7 +125,7 @@ class Copy:
     tries: int = 0
     intended_at: int | None = None
     found_at: int = 0
-    """When all copies in the target were last listed: a try must follow soon after that (invariant 4)."""
+    """When all copies in the target were last listed since it began or ended: a try must follow soon (invariant 4)."""
     not_before: int = 0
     """When the next try may begin, after one that was too early (epoch seconds)."""
     looks: int = 0
@@ -422,8 +422,6 @@ class Delivery:
     method_why: str = ""
     """Why ``copy_method: auto`` chose it."""
     copies: tuple[Copy, ...] = ()
-    copies_listed_again: bool = False
-    """Whether all copies were listed once more after the last one ended; needed if any was tried twice."""
     attempts: tuple[Attempt, ...] = ()
     """The attempts that may have created something, also in earlier episodes: their nonces are the proof."""
     hub_copy: HubCopy = field(default_factory=HubCopy)

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from chalicelib.delivery import attempts, leftovers, preflight, proof
+from chalicelib.delivery import preflight, proof
 from chalicelib.delivery.attempts import CopiesFound, CopyStarted, FindCopies, ImageRegistered, RegisterImage
 from chalicelib.delivery.model import Copy, CopyState, Delivery, DeliveryState
 from chalicelib.delivery.moves import VERIFY_TRIES, again, answered, looks_again
@@ -101,9 +101,11 @@ def _registering(delivery: Delivery, now: int) -> tuple[Command, ...]:
 
 
 def _creates(delivery: Delivery) -> Command:
+    """First list the copies once more if one was tried twice: one that came late is deleted."""
     if delivery.request.discarding:
         return DiscardImage()
-    if not delivery.copies_listed_again and any(copy.tries > 1 or copy.adopted for copy in delivery.copies):
+    in_doubt = any(copy.tries > 1 or copy.adopted for copy in delivery.copies)
+    if in_doubt and not all(copy.found_at for copy in delivery.copies):
         return FindCopies()
     return RegisterImage() if delivery.request.intended_at is None else FindImage()
 
@@ -136,15 +138,6 @@ def _deadline(delivery: Delivery) -> int:
 
 
 # --- registering ------------------------------------------------------------------------------------------------------
-
-
-def _copies_found(event: CopiesFound, delivery: Delivery, now: int) -> Delivery:
-    """Copies were tried twice: delete the one that came late, or fail if none is proven."""
-    found = proof.copies(delivery, event.copies)
-    delivery = leftovers.with_unproven(delivery, found)
-    if doubled := proof.in_doubt(delivery, found.doubled):
-        return fail(delivery, now, proof.doubled_fault(delivery.where, [one.copy for one in doubled]))
-    return replace(attempts.match(delivery, found.own, now), copies_listed_again=True)
 
 
 def _registered(event: ImageRegistered, delivery: Delivery, now: int) -> Delivery:
@@ -313,7 +306,7 @@ def _verifying_refused(event: Refused, delivery: Delivery, now: int) -> Delivery
 PHASES = {
     DeliveryState.REGISTERING: Phase(
         on={
-            CopiesFound: leads(_copies_found, REGISTER, *ENDS),
+            CopiesFound: leads(trouble.listed, REGISTER, *ENDS),
             CopyStarted: leads(trouble.late_copy, REGISTER, *ENDS),
             **beside_in(REGISTER),
             ImageRegistered: leads(_registered, VERIFY, REGISTER),

@@ -504,7 +504,7 @@ class DeliveryExecutor:
             self.waker.wake(addresses.promotion(delivery.ami), cause)
         if delivery.target.account == delivery.hub:
             hub_copies.tell(self.waker, self.tracked, delivery, self.clock)
-        return ending.OutcomeNotified.of(delivery)
+        return ending.OutcomeNotified(delivery.outcome)
 
     def _note_events(self, delivery: Delivery) -> None:
         """Record whether events arrived from the target: one write for each delivery instead of one for each event."""
