@@ -248,15 +248,13 @@ class ImageRequest:
     """The request to EC2 for the new AMI: RegisterImage or CopyImage."""
 
     intended_at: int | None = None
-    tries: int = 0
     copy_image_intended_at: int | None = None
     """When CopyImage was last intended: its resources can show late, even if it has failed since."""
-    token: str = ""
-    """CopyImage's client token: the nonce of the running try. A try after a discarded AMI has a new one."""
-    discarding: bool = False
-    """Whether CopyImage's AMI failed because of a key that is not accessible yet, and is removed for another try."""
     discarded: tuple[str, ...] = ()
-    """AMIs that failed so: each try has its own nonce, and none of these AMIs is used."""
+    """CopyImage's AMIs that failed because of a key that was not accessible yet, and were removed for another try.
+
+    Each such try has its own nonce, and none of these AMIs is used.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -565,7 +565,7 @@ def test_a_copy_whose_answer_comes_late_is_deleted_when_another_was_adopted():
 
 def test_an_intent_to_register_is_looked_for_before_it_is_made_again():
     """RegisterImage has no client token either."""
-    delivery = a_delivery(DeliveryState.REGISTERING, request=ImageRequest(NOW, tries=1))
+    delivery = a_delivery(DeliveryState.REGISTERING, request=ImageRequest(NOW))
     assert machine.outstanding(delivery, NOW) == (FindImage(),)
 
     waiting = machine.evolve(delivery, ImageNotFound(), NOW)

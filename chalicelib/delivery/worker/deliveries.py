@@ -394,10 +394,9 @@ class DeliveryExecutor:
     def _register(self, delivery: Delivery) -> DeliveryEvent:
         """Register or copy the image. If the name is taken, an earlier call whose answer was lost may have taken it."""
         images = self.images
-        copies_image = delivery.copies_image
-        make, nonce = (images.copy, delivery.request.token) if copies_image else (images.register, delivery.nonce())
+        make = images.copy if delivery.copies_image else images.register
         try:
-            return attempts.ImageRegistered(make(delivery, self._image(delivery)), nonce)
+            return attempts.ImageRegistered(make(delivery, self._image(delivery)), delivery.nonce())
         except Refusal as refusal:
             if refusal.kind is not RefusalKind.NAME_TAKEN:
                 raise
