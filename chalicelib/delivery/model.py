@@ -125,7 +125,7 @@ class Copy:
     tries: int = 0
     intended_at: int | None = None
     found_at: int = 0
-    """When all copies in the target were last listed: a try must follow soon after that (invariant 4)."""
+    """When all copies in the target were last listed since it began or ended: a try must follow soon (invariant 4)."""
     not_before: int = 0
     """When the next try may begin, after one that was too early (epoch seconds)."""
     looks: int = 0
@@ -248,15 +248,13 @@ class ImageRequest:
     """The request to EC2 for the new AMI: RegisterImage or CopyImage."""
 
     intended_at: int | None = None
-    tries: int = 0
     copy_image_intended_at: int | None = None
     """When CopyImage was last intended: its resources can show late, even if it has failed since."""
-    token: str = ""
-    """CopyImage's client token: the nonce of the running try. A try after a discarded AMI has a new one."""
-    discarding: bool = False
-    """Whether CopyImage's AMI failed because of a key that is not accessible yet, and is removed for another try."""
     discarded: tuple[str, ...] = ()
-    """AMIs that failed so: each try has its own nonce, and none of these AMIs is used."""
+    """CopyImage's AMIs that failed because of a key that was not accessible yet, and were removed for another try.
+
+    Each such try has its own nonce, and none of these AMIs is used.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -422,8 +420,6 @@ class Delivery:
     method_why: str = ""
     """Why ``copy_method: auto`` chose it."""
     copies: tuple[Copy, ...] = ()
-    copies_listed_again: bool = False
-    """Whether all copies were listed once more after the last one ended; needed if any was tried twice."""
     attempts: tuple[Attempt, ...] = ()
     """The attempts that may have created something, also in earlier episodes: their nonces are the proof."""
     hub_copy: HubCopy = field(default_factory=HubCopy)

@@ -831,7 +831,7 @@ class FakeTargetImages(OfCloud):
     def copy(self, delivery, image):
         tags = [{"Key": key, "Value": value} for key, value in image_tags(delivery, image, TRIGGER).items()]
         account, name = delivery.target.account, delivery.image_name
-        return self._cloud.copy_image(account, delivery.ami, name, delivery.id, delivery.request.token, tags)
+        return self._cloud.copy_image(account, delivery.ami, name, delivery.id, delivery.nonce(), tags)
 
     def named(self, delivery):
         shown = self._cloud.shown_images(delivery.target.account)

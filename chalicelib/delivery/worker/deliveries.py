@@ -400,10 +400,9 @@ class DeliveryExecutor:
     def _register(self, delivery: Delivery) -> DeliveryEvent:
         """Register or copy the image. If the name is taken, an earlier call whose answer was lost may have taken it."""
         images = self.images
-        copies_image = delivery.copies_image
-        make, nonce = (images.copy, delivery.request.token) if copies_image else (images.register, delivery.nonce())
+        make = images.copy if delivery.copies_image else images.register
         try:
-            return attempts.ImageRegistered(make(delivery, self._image(delivery)), nonce)
+            return attempts.ImageRegistered(make(delivery, self._image(delivery)), delivery.nonce())
         except Refusal as refusal:
             if refusal.kind is not RefusalKind.NAME_TAKEN:
                 raise
@@ -510,7 +509,7 @@ class DeliveryExecutor:
             self.waker.wake(addresses.promotion(delivery.ami), cause)
         if delivery.target.account == delivery.hub:
             hub_copies.tell(self.waker, self.tracked, delivery, self.clock)
-        return ending.OutcomeNotified.of(delivery)
+        return ending.OutcomeNotified(delivery.outcome)
 
     def _note_events(self, delivery: Delivery) -> None:
         """Record whether events arrived from the target: one write for each delivery instead of one for each event."""
