@@ -353,9 +353,9 @@ def on_examined(event: ev.Examined, promotion: Promotion, now: int) -> Promotion
     since = promotion.partial_since or now
     if event.partial and now < since + sum(schedule.NOT_YET):
         return _wait(promotion, now, schedule.step(schedule.NOT_YET, promotion.tries), partial_since=since)
-    promotion = replace(promotion, partial_since=0)
     if event.unfit:
-        return RUN(_faulty(promotion, event.faults, event.faulty), now, unfit=event.inputs, cursor="")
+        found = _faulty(promotion, event.faults, named(event.faults, promotion.value or ""))
+        return RUN(found, now, unfit=event.inputs, cursor="")
     examined = {"cursor": BEGIN, "source": event.source, "source_generation": event.generation}
     return ADJUST(promotion, now, episode=promotion.episode + 1, unfit="", **examined)
 

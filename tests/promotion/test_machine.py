@@ -103,8 +103,8 @@ EVENTS: tuple[ev.Event, ...] = (
     compared(None, "none", summarised=True),
     refused("dve"),
     ev.Examined(source="s"),
-    ev.Examined((FAULT,), "faulty", unfit=True),
-    ev.Examined((FAULT,), "faulty", unfit=True, partial=True),
+    ev.Examined((FAULT,), unfit=True),
+    ev.Examined((FAULT,), unfit=True, partial=True),
     sliced(),
     sliced(standing=True, newest=1),
     sliced(END + "d1"),
@@ -217,7 +217,7 @@ def test_a_look_or_a_comparison_of_before_another_result_changes_nothing(event, 
     assert evolve(after, answered(before, event), LATER) == after
 
 
-@pytest.mark.parametrize("event", [ev.Examined(source="s"), ev.Examined((FAULT,), "f", unfit=True), sliced()])
+@pytest.mark.parametrize("event", [ev.Examined(source="s"), ev.Examined((FAULT,), unfit=True), sliced()])
 @pytest.mark.parametrize("moved", [{"inputs": "others"}, {"cursor": END}, {"cursor": ""}], ids=str)
 def test_an_examination_or_a_slice_for_other_inputs_or_of_another_cursor_changes_nothing(event, moved):
     """The record was compared again meanwhile, for another value."""
@@ -275,7 +275,7 @@ def test_a_value_that_names_fewer_counts_after_two_looks():
     assert outstanding(twice, LATER) == (do.Slice(END),)
 
 
-@pytest.mark.parametrize("trouble", [ev.Examined((FAULT,), "f", unfit=True), ev.Paused(), ev.NotExecuted(FAULT)])
+@pytest.mark.parametrize("trouble", [ev.Examined((FAULT,), unfit=True), ev.Paused(), ev.NotExecuted(FAULT)])
 def test_a_refused_or_paused_addition_leaves_the_narrowed_value_in_force(trouble):
     """The source fails its checks, new promotions are paused, or EC2 throttles: the removal stays in force."""
     looked = play(with_tag_event(a_promotion(S.RUNNING), 2), SHOWS_PROD)
@@ -643,7 +643,7 @@ def test_a_check_that_is_refused_for_a_day_is_notified_once_and_goes_on(state):
 
 def test_a_source_that_was_not_shown_whole_days_ago_has_seven_minutes_again():
     """Meanwhile an account was withdrawn; the next pass first asks its delivery to end."""
-    partial, later = ev.Examined((FAULT,), "f", unfit=True, partial=True), NOW + 3 * schedule.DAY
+    partial, later = ev.Examined((FAULT,), unfit=True, partial=True), NOW + 3 * schedule.DAY
     looked = play(with_tag_event(a_promotion()), TAG, compared(missing=True), partial)
     over = play(looked, compared(inputs="withdrawn", summarised=True))
     ends = play(over, ev.TagSeen("prod", "available", "golden"), compared("prod", "more", surplus=True), now=later)
@@ -663,15 +663,15 @@ def test_after_a_day_of_refused_comparisons_a_source_that_had_failed_its_checks_
         compares, ev.RefusedNotified(compares.faulty), TAG, compared(missing=True, summarised=True), now=late
     )
     assert outstanding(compares, late) == (do.Examine(),)
-    unfit = play(compares, ev.Examined((OTHER,), "other", unfit=True), ev.RefusedNotified("other"), now=late)
-    over = play(unfit, compared(missing=True, summarised=True), now=late)
+    unfit = play(compares, ev.Examined((OTHER,), unfit=True), now=late)
+    over = play(unfit, ev.RefusedNotified(unfit.faulty), compared(missing=True, summarised=True), now=late)
     assert (over.state, over.faults) == (S.OVER, (OTHER,))
 
 
 def test_a_source_that_ec2_may_not_show_whole_yet_is_refused_after_seven_minutes():
     """DescribeSnapshots can lack a snapshot for a moment; a look that shows all of it continues at once."""
     looked = play(with_tag_event(a_promotion()), TAG, compared(missing=True))
-    partial = ev.Examined((FAULT,), "f", unfit=True, partial=True)
+    partial = ev.Examined((FAULT,), unfit=True, partial=True)
     for after in (0, 60, 180):
         looked = play(looked, TAG, now=NOW + after) if after else looked
         assert outstanding(looked, NOW + after) == (do.Examine(),)
@@ -687,7 +687,7 @@ def test_a_source_that_ec2_may_not_show_whole_yet_has_seven_minutes_also_after_t
     looked = play(with_tag_event(a_promotion()), TAG, compared(missing=True))
     looked = play(looked, *[ev.NotExecuted(FAULT, later=True)] * 5)
     for after in (0, 419):
-        looked = play(looked, ev.Examined((FAULT,), "f", unfit=True, partial=True), now=NOW + after)
+        looked = play(looked, ev.Examined((FAULT,), unfit=True, partial=True), now=NOW + after)
 
     assert looked.faults == ()
     assert play(looked, ev.Examined(source="s"), now=NOW + 600).cursor == BEGIN

@@ -317,9 +317,8 @@ class PromotionExecutor:
             return self._compare(record, budget)
         image, faults = self._source(promotion, tuple(wanted.targets.values()))
         if image is None or faults:
-            every = (*wanted.faults, *faults)
-            faulty = evolving.named(every, promotion.value or "")
-            return ev.Examined(every, faulty, unfit=True, partial=preflight.may_be_partial(faults), inputs=inputs)
+            partial = preflight.may_be_partial(faults)
+            return ev.Examined((*wanted.faults, *faults), unfit=True, partial=partial, inputs=inputs)
         before = None
         if promotion.source and promotion.source_generation >= promotion.generation:
             before = self._examined_before(promotion)
