@@ -104,15 +104,15 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
     if event.value is None:
         return _untagged(seen, now, promotion)
     seen = replace(seen, absent_since=0)
-    if event.own:
-        return _made_here(replace(seen, notified="") if again else seen, event.value, now)
     asked = _lifted(seen, event.answers["lifted"]) if "lifted" in news else seen
     # a shared AMI waits for a tag event: it may have been disabled on purpose
     restored = promotion.is_gone and promotion.state is not S.OVER and not promotion.standing
     if again or restored or event.value not in known:
-        asked = replace(_raised(asked, {}), read_at=now, compare_after=0)
+        asked = _raised(asked, generation=max(now, asked.newest + 1), compare_after=0)
     elif only:
-        asked = _raised(asked, dict.fromkeys(only, asked.newest + 1))
+        asked = _asked_for(asked, only)
+    if event.own:
+        return _made_here(asked, event.value, now)
     if not asked.newest:  # it is of the baseline
         return asked
     if event.image_state == "pending" and asked.state in (S.REQUESTED, S.COMPARING, S.OVER):
@@ -139,7 +139,7 @@ def _asked(promotion: Promotion, answers: Mapping[str, str], news: set[str]) -> 
     """
     wish = Retry.parse(answers["retry"]).places if "retry" in news else None
     tagged = TagEntry.parse(answers["tag"]) if "tag" in news else None
-    event = tagged is not None and (tagged.at is None or tagged.at > promotion.read_at)
+    event = tagged is not None and (tagged.at is None or tagged.at > promotion.generation)
     return event or wish == [], wish or []
 
 
@@ -155,17 +155,19 @@ def _lifted(promotion: Promotion, entry: str) -> Promotion:
         lifted = [*asked, *(place for place in lifted if promotion.generation_of(accounts[place], place))]
         if not lifted:
             return promotion
-    raised = _raised(promotion, dict.fromkeys(lifted or [EVERYWHERE], promotion.newest + 1))
+    raised = _asked_for(promotion, lifted or [EVERYWHERE])
     all_begun = promotion.passed_generation >= promotion.newest
     return replace(raised, passed_generation=raised.newest) if all_begun else raised
 
 
-def _raised(promotion: Promotion, retries: Mapping[str, int]) -> Promotion:
-    """Raise the generation of some targets, or of all; people are notified again of what still prevents it."""
-    fresh = replace(promotion, restarts=0, faults=(), faulty="", notified="")
-    if retries:
-        return replace(fresh, retries={**promotion.retries, **retries})
-    return replace(fresh, generation=promotion.newest + 1)
+def _asked_for(promotion: Promotion, places: Iterable[str]) -> Promotion:
+    """Raise the generation of some targets."""
+    return _raised(promotion, retries={**promotion.retries, **dict.fromkeys(places, promotion.newest + 1)})
+
+
+def _raised(promotion: Promotion, **generations: Any) -> Promotion:
+    """Raise generations; people are notified again of what still prevents it."""
+    return replace(promotion, restarts=0, faults=(), faulty="", notified="", **generations)
 
 
 def _made_here(promotion: Promotion, value: str, now: int) -> Promotion:
@@ -176,7 +178,7 @@ def _made_here(promotion: Promotion, value: str, now: int) -> Promotion:
         "Tag its source AMI instead. If this one was built from a copy, and only inherited the tag: remove "
         "its ami-promoter:* tags and tag it again.",
     )
-    refused = replace(promotion, refused_value=value, read_at=now, faults=(fault,), faulty=named((fault,), value))
+    refused = replace(promotion, refused_value=value, faults=(fault,), faulty=named((fault,), value))
     busy = promotion.state in (S.COMPARING, S.ADJUSTING)
     return refused if busy or not refused.unnotified else RUN(refused, now)
 

@@ -87,7 +87,10 @@ class Promotion:
     image_name: str = ""
 
     generation: int = 0
-    """Each tag event, and each new value, raises it: what has failed begins again. 0: it has begun nothing."""
+    """When a look found the last tag event, or a new value: what has failed begins again. 0: it has begun nothing.
+
+    Tag events of before this time are no news.
+    """
     retries: Mapping[str, int] = field(default_factory=dict)
     """Generations of what an operator asked to begin again: "account", "account/region", or all that has failed."""
     valid_generation: int = 0
@@ -113,8 +116,6 @@ class Promotion:
     """When a look first showed that value; one that names fewer targets counts after two looks (invariant 1)."""
     looked_at: int = 0
     """When the tag was last read."""
-    read_at: int = 0
-    """Tag events of before this time are no news."""
     absent_since: int = 0
     """Since when looks do not show the tag, or the AMI: absence counts after two looks (invariant 5)."""
     refused_value: str | None = None

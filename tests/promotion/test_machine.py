@@ -461,6 +461,14 @@ def test_an_event_of_before_the_tag_was_read_is_no_new_one(tagged, counts):
     assert (after.state is S.COMPARING) == counts
 
 
+def test_a_tag_event_raises_the_generation_also_by_a_clock_that_is_behind():
+    """Another worker's clock was a minute ahead, when it found the tag and an operator's retry."""
+    before = a_promotion(S.OVER, generation=NOW + 60, retries={"222222222222": NOW + 61})
+    after = play(with_tag_event(before, 2), TAG)
+
+    assert after.generation == NOW + 62
+
+
 def test_a_nudge_of_discovery_with_the_same_value_starts_nothing():
     """Only a tag event tries again what has failed for the same value."""
     over = replace(a_promotion(S.OVER), inbox={"seen": "minute:dev"})
@@ -490,10 +498,10 @@ def test_two_looks_within_a_second_are_one():
 def test_a_repeated_tag_on_a_running_promotion_begins_again_only_what_has_failed():
     """The comparison finds that out by the generation; running deliveries continue."""
     looked = play(with_tag_event(a_promotion(S.RUNNING), 2), TAG)
-    assert (outstanding(looked, NOW), looked.generation) == ((do.Compare(),), 2)
+    assert (outstanding(looked, NOW), looked.generation) == ((do.Compare(),), NOW)
 
-    after = play(looked, compared(inputs="of generation 2", running=True))
-    assert (after.state, after.episode, after.unread("tag"), after.passed_generation) == (S.RUNNING, 0, None, 2)
+    after = play(looked, compared(inputs="of this generation", running=True))
+    assert (after.state, after.episode, after.unread("tag"), after.passed_generation) == (S.RUNNING, 0, None, NOW)
 
 
 def test_a_value_with_a_fault_changes_nothing_and_is_notified_once():
@@ -541,7 +549,7 @@ def test_a_tag_event_that_comes_after_the_first_look_counts():
     )
     after = play(baseline, TAG, now=NOW + 60)
 
-    assert (after.state, after.generation) == (S.COMPARING, 1)
+    assert (after.state, after.generation) == (S.COMPARING, NOW + 60)
 
 
 @pytest.mark.parametrize("state", [S.RUNNING, S.OVER])
