@@ -89,12 +89,13 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
     known = {promotion.value, promotion.refused_value}
     if promotion.state in (S.REQUESTED, S.COMPARING, S.ADJUSTING):
         known.add(promotion.seen_value)
-    since = promotion.seen_since if event.value == promotion.seen_value and promotion.seen_since else now
+    shown = None if gone else event.value
+    since = promotion.seen_since if shown == promotion.seen_value and promotion.seen_since else now
     seen = replace(
         _handled(promotion, {name: entry for name, entry in event.answers.items() if name not in doubted}),
         doubted=doubted,
         image_name=event.image_name or promotion.image_name,
-        seen_value=event.value,
+        seen_value=shown,
         seen_since=since,
         looked_at=now,
         look_after=0,
@@ -103,7 +104,6 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
         return _gone(seen, now, promotion)
     if event.value is None:
         return _untagged(seen, now, promotion)
-    seen = replace(seen, absent_since=0)
     asked = _lifted(seen, event.answers["lifted"]) if "lifted" in news else seen
     # a shared AMI waits for a tag event: it may have been disabled on purpose
     restored = promotion.is_gone and promotion.state is not S.OVER and not promotion.standing
@@ -196,24 +196,23 @@ def _gone(promotion: Promotion, now: int, before: Promotion) -> Promotion:
     """Handle a missing or unusable AMI. Running deliveries continue by what is known; standing shares end."""
     if promotion.state is S.REQUESTED or (promotion.state is S.OVER and not promotion.standing):
         return _untagged(promotion, now, before, gone=True)
-    if promotion.is_gone and promotion.state in (S.ADJUSTING, S.RUNNING, S.OVER):
-        return replace(promotion, absent_since=0, seen_value=before.seen_value, seen_since=before.seen_since)
-    if not _believed(promotion, now):
-        return _absent(promotion, now)
+    if promotion.is_gone:
+        return replace(promotion, seen_value=before.seen_value, seen_since=before.seen_since)
+    if not promotion.is_believed:
+        return _absent(promotion)
     ends = {"gone_generation": max(promotion.newest, 1), "generation": max(promotion.generation, 1)}
-    return COMPARE(promotion, now, absent_since=0, **ends)
+    return COMPARE(promotion, now, seen_value=promotion.value, **ends)  # these looks were none at its tag
 
 
 def _untagged(promotion: Promotion, now: int, before: Promotion, *, gone: bool = False) -> Promotion:
     """Absence in an eventually consistent read is weak evidence; once confirmed, further reads change nothing."""
-    confirmed = before.looked_at and before.seen_value is None and not before.absent_since
-    settled = promotion.state in (S.ADJUSTING, S.RUNNING, S.OVER)
-    if confirmed and settled and promotion.value is None:
+    confirmed = before.looked_at and before.seen_value is None and before.is_believed
+    if confirmed and promotion.state is not S.REQUESTED and promotion.value is None:
         return promotion
-    if not _believed(promotion, now):
-        return _absent(promotion, now)
+    if not promotion.is_believed:
+        return _absent(promotion)
     nothing: dict[str, Any] = {"value": None, "refused_value": None, "places": ""}
-    nothing |= {"failed": 0, "faults": (), "faulty": "", "notified": "", "absent_since": 0}
+    nothing |= {"failed": 0, "faults": (), "faulty": "", "notified": ""}
     nothing["gone_generation"] = promotion.newest if gone else promotion.gone_generation
     removed = replace(promotion, in_force_since=now, withdrawals_from=promotion.in_force_since, **nothing)
     if promotion.state is S.REQUESTED:
@@ -223,13 +222,8 @@ def _untagged(promotion: Promotion, now: int, before: Promotion, *, gone: bool =
     return COMPARE(removed, now)
 
 
-def _believed(promotion: Promotion, now: int) -> bool:
-    return bool(promotion.absent_since) and now >= promotion.absent_since + schedule.SECOND_LOOK_AFTER
-
-
-def _absent(promotion: Promotion, now: int) -> Promotion:
-    since = promotion.absent_since or now
-    return replace(promotion, absent_since=since, next_try=since + schedule.SECOND_LOOK_AFTER)
+def _absent(promotion: Promotion) -> Promotion:
+    return replace(promotion, next_try=promotion.seen_since + schedule.SECOND_LOOK_AFTER)
 
 
 # --- what is wanted, and what there is -------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from chalicelib.delivery.wave_progress import WaveProgress
-from chalicelib.engine import addresses
+from chalicelib.engine import addresses, schedule
 from chalicelib.engine.faults import Fault, count
 from chalicelib.targets.approvals import Asked
 from chalicelib.targets.withdrawals import EVERYWHERE
@@ -111,13 +111,11 @@ class Promotion:
     withdrawals_from: int = 0
     """Withdrawals of before this time have ended, as EC2 has shown another value since."""
     seen_value: str | None = None
-    """The tag's value at the last look; None: there was no tag."""
+    """The tag's value at the last look; None: it missed the tag, or the AMI."""
     seen_since: int = 0
-    """When a look first showed that value; one that names fewer targets counts after two looks (invariant 1)."""
+    """When a look first showed that. A value that names fewer targets counts after two looks, as absence does."""
     looked_at: int = 0
     """When the tag was last read."""
-    absent_since: int = 0
-    """Since when looks do not show the tag, or the AMI: absence counts after two looks (invariant 5)."""
     refused_value: str | None = None
     """The tag's value if it was refused; discovery leaves it alone."""
 
@@ -190,6 +188,16 @@ class Promotion:
     def of_value(self, *, refused: bool) -> Promotion:
         """Return the promotion as the value in force has it; a refused value has raised a generation in vain."""
         return replace(self, generation=self.valid_generation) if refused else self
+
+    @property
+    def is_believed(self) -> bool:
+        """Whether two looks, half a minute apart, have shown the same (invariants 1 and 5)."""
+        return self.looked_at >= self.seen_since + schedule.SECOND_LOOK_AFTER
+
+    @property
+    def absent_since(self) -> int:
+        """Since when looks miss the tag, or the AMI, until that is believed; 0: they miss nothing, or it is."""
+        return 0 if self.seen_value is not None or self.is_believed else self.seen_since
 
     @property
     def basis(self) -> str:

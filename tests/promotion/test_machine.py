@@ -40,6 +40,10 @@ def a_promotion(state: PromotionState = S.REQUESTED, **changes: object) -> Promo
     return replace(fresh, state=state, **(known | changes))
 
 
+MISSED = {"seen_value": None} | dict.fromkeys(("seen_since", "looked_at"), NOW - schedule.SECOND_LOOK_AFTER)
+"""Of a promotion whose last look, half a minute ago, was the first that missed the tag."""
+
+
 def compared(value: str | None = "dev", inputs: str = "inputs", **how: object) -> ev.Compared:
     """The event of a comparison for a value that is understood."""
     return ev.Compared(value, inputs=inputs, file="digest", **how)
@@ -204,7 +208,7 @@ SHOWS_PROD = ev.TagSeen("prod", "available", "golden")
         {"generation": 2},
         {"retries": {"222222222222": 2}},
         {"gone_generation": 1},
-        {"absent_since": NOW},
+        {"seen_value": None},
         {"refused_value": "dve"},
     ],
     ids=str,
@@ -451,6 +455,28 @@ def test_a_source_that_shows_again_while_copies_run_is_promoted_on():
     assert play(back, TAG, now=LATER + 600).generation == back.generation
 
 
+@pytest.mark.parametrize("standing", [False, True])
+def test_a_source_that_shows_again_without_its_tag_counts_as_untagged_after_two_looks(standing):
+    """It was restored, and its tags may show late: that it was gone says nothing about its tag."""
+    missed = ev.TagSeen(None, None)
+    gone = play(a_promotion(S.RUNNING, standing=standing), missed)
+    gone = play(gone, missed, compared(inputs="gone", running=True), now=LATER)
+    once = play(gone, UNTAGGED, now=LATER + 600)
+    assert (once.value, outstanding(once, LATER + 629)) == ("dev", ())
+    assert outstanding(once, LATER + 630) == (do.LookAtTag(),)
+
+    assert play(once, UNTAGGED, now=LATER + 630).value is None
+
+
+@pytest.mark.parametrize("look", [UNTAGGED, ev.TagSeen(None, None), ev.TagSeen("dev", "disabled")])
+def test_a_look_while_a_removal_is_compared_delays_it_no_further(look):
+    """Another wake arrives after the second look: what two have shown is compared at once."""
+    once = play(a_promotion(S.RUNNING, standing=True), look)
+    twice = play(once, look, now=LATER)
+
+    assert outstanding(play(twice, look, now=LATER + 1), LATER + 1) == (do.Compare(),)
+
+
 @pytest.mark.parametrize(("tagged", "counts"), [(NOW - 60, False), (NOW, False), (NOW + 1, True)])
 def test_an_event_of_before_the_tag_was_read_is_no_new_one(tagged, counts):
     """Discovery found the tag and its targets failed; the tag's own event, a day late, starts nothing again."""
@@ -555,7 +581,9 @@ def test_a_tag_event_that_comes_after_the_first_look_counts():
 @pytest.mark.parametrize("state", [S.RUNNING, S.OVER])
 def test_a_removed_tag_that_is_known_is_not_looked_for_again(state):
     """Two concurrent invocations see it gone: the second does not start another wait."""
-    assert play(a_promotion(state, value=None, seen_value=None), UNTAGGED).absent_since == 0
+    known = a_promotion(state, value=None, image_name="golden", **(MISSED | {"looked_at": NOW}))
+
+    assert play(known, UNTAGGED, now=NOW + 1) == replace(known, looked_at=NOW + 1)
 
 
 # --- the pass, and the wait ------------------------------------------------------------------------------------------
@@ -715,7 +743,7 @@ def test_a_pause_may_last_for_a_year_without_a_deadline():
 
 def test_the_last_delivery_ends_just_as_the_tag_is_gone():
     """One step learns both: what is left is asked to end, and the promotion ends after that."""
-    running = a_promotion(S.RUNNING, absent_since=NOW - schedule.SECOND_LOOK_AFTER, seen_since=NOW - 900, tries=3)
+    running = a_promotion(S.RUNNING, tries=3, **MISSED)
     assert (*outstanding(running, NOW), *machine.looks(running, NOW)) == (do.LookAtTag(), do.Compare())
 
     stale = answered(running, compared(summarised=True))

@@ -224,7 +224,7 @@ def test_a_removal_that_waits_is_not_forgotten_by_a_new_value():
 
 def test_while_looks_disagree_the_value_in_force_counts():
     """Nobody is asked to end for one look without the tag."""
-    once = a_promotion(seen_value=None, absent_since=NOW)
+    once = a_promotion(seen_value=None, seen_since=NOW, looked_at=NOW)
 
     assert differs(once, the_file(A), tracked(A)) == ([], [])
 

@@ -30,7 +30,7 @@ from chalicelib.promotion import commands as do
 from chalicelib.promotion import events as ev
 from chalicelib.promotion import evolving, machine, notices, wave_counts
 from chalicelib.promotion.model import END, WORTH_A_LOOK, Promotion
-from chalicelib.promotion.wanted import SHARED, WantedTargets, is_believed, value_by_looks, wanted_targets
+from chalicelib.promotion.wanted import SHARED, WantedTargets, value_by_looks, wanted_targets
 from chalicelib.promotion.wave_counts import WaveCount
 from chalicelib.promotion.worker.passes import AT_ONCE, READ_AT_ONCE, DeliveryPass
 from chalicelib.sharing.ports import Ledger
@@ -123,7 +123,7 @@ class PromotionExecutor:
         """
         withdrawals = self.targets.withdrawals(record.ami)
         wanted = self._wanted_by(record, withdrawals)
-        if wanted.value not in (None, record.value) and not is_believed(record):
+        if wanted.value not in (None, record.value) and not record.is_believed:
             before = self._wanted_by(record, withdrawals, believed=False)
             lifts = bool(before.entitled.withdrawn.keys() - wanted.entitled.withdrawn.keys())
             if lifts or wanted.leaves_out(wanted.surplus(tracked, record)):
