@@ -284,7 +284,7 @@ def _not_believed(promotion: Promotion, event: ev.Compared, now: int) -> Promoti
     """Look again, as the look may have been a stale one; what an operator has withdrawn ends meanwhile."""
     waits = _handled(promotion, event.answers)
     if event.surplus and (event.inputs != promotion.inputs or promotion.cursor):
-        return ADJUST(waits, now, inputs=event.inputs, cursor=END)
+        return ADJUST(waits, now, inputs=event.inputs, unfit_since=0, cursor=END)
     look_at = max(now, promotion.seen_since + schedule.SECOND_LOOK_AFTER)
     return COMPARE(waits, now, next_try=look_at, tries=1)
 
@@ -315,7 +315,7 @@ def _in_force(promotion: Promotion, event: ev.Compared) -> Promotion:
         waves=event.waves,
         wave_cursor=WAKE_ALL if _opens(event.waves, promotion.waves) else promotion.wave_cursor,
         asked=event.asked or promotion.asked,
-        partial_since=0,
+        unfit_since=promotion.unfit_since if event.inputs == promotion.unfit else 0,
     )
 
 
@@ -346,14 +346,14 @@ def on_examined(event: ev.Examined, promotion: Promotion, now: int) -> Promotion
     """Start the additions if the source passed its checks; EC2 has seven minutes to show what it does not show yet."""
     if event.inputs != promotion.inputs or promotion.cursor != EXAMINE:
         return promotion
-    since = promotion.partial_since or now
+    since = promotion.unfit_since or now
     if event.partial and now < since + sum(schedule.NOT_YET):
-        return _wait(promotion, now, schedule.step(schedule.NOT_YET, promotion.tries), partial_since=since)
+        return _wait(promotion, now, schedule.step(schedule.NOT_YET, promotion.tries), unfit_since=since)
     if event.unfit:
         found = _faulty(promotion, event.faults, named(event.faults, promotion.value or ""))
-        return RUN(found, now, unfit=event.inputs, cursor="")
+        return RUN(found, now, unfit_since=since, cursor="")
     examined = {"cursor": BEGIN, "source": event.source, "source_generation": event.generation}
-    return ADJUST(promotion, now, episode=promotion.episode + 1, unfit="", **examined)
+    return ADJUST(promotion, now, episode=promotion.episode + 1, unfit_since=0, **examined)
 
 
 def on_sliced(event: ev.Sliced, promotion: Promotion, now: int) -> Promotion:
@@ -396,7 +396,7 @@ def on_not_executed(event: ev.NotExecuted, promotion: Promotion, now: int) -> Pr
     if waited and promotion.state in (S.REQUESTED, S.COMPARING, S.ADJUSTING):
         fault = _never_available(promotion)
         # it takes the place of the faults of an unfit source, so that one is to be examined again
-        promotion = replace(_faulty(promotion, (fault,), named((fault,), promotion.seen_value or "")), unfit="")
+        promotion = replace(_faulty(promotion, (fault,), named((fault,), promotion.seen_value or "")), unfit_since=0)
     until = now + schedule.step(schedule.RETRIES, promotion.tries)
     if event.look:
         return replace(promotion, tries=promotion.tries + 1, look_after=until)

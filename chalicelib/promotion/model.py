@@ -132,10 +132,8 @@ class Promotion:
 
     So written, those of 1,000 accounts in 17 Regions take 221 KB of an item's 400.
     """
-    unfit: str = ""
-    """For which inputs the source failed its checks: then nothing begins."""
-    partial_since: int = 0
-    """Since when its examination finds parts missing that EC2 may not show yet."""
+    unfit_since: int = 0
+    """Since when the source fails its checks for these inputs; while it is examined, EC2 may not show it whole yet."""
     source: str = ""
     """The name of the source as it was examined; "": not yet."""
     source_generation: int = 0
@@ -237,9 +235,14 @@ class Promotion:
         return 0 < self.newest <= self.gone_generation
 
     @property
+    def unfit(self) -> str:
+        """For which inputs the source has failed its checks: then nothing begins. "": for none."""
+        return self.inputs if self.unfit_since and self.cursor != EXAMINE else ""
+
+    @property
     def is_refused(self) -> bool:
         """Whether its value, or its source, was refused."""
-        return self.refused_value is not None or (self.unfit != "" and self.unfit == self.inputs)
+        return self.refused_value is not None or self.unfit != ""
 
     @property
     def why(self) -> str:

@@ -618,7 +618,7 @@ def test_what_is_cancelled_whenever_it_begins_is_begun_again_more_and_more_slowl
 @pytest.mark.parametrize("state", [S.COMPARING, S.RUNNING, S.OVER])
 def test_a_refused_source_begins_nothing_until_something_changes(state):
     """Otherwise a promotion with a disabled key would examine it without end."""
-    unfit = a_promotion(state, unfit="inputs", value="dev", inputs="inputs")
+    unfit = a_promotion(state, unfit_since=NOW, value="dev", inputs="inputs")
     assert play(unfit, compared(missing=True, summarised=True)).state is S.OVER
 
     assert outstanding(play(unfit, compared(inputs="others", missing=True)), NOW) == (do.Examine(),)
@@ -689,7 +689,7 @@ def test_a_source_that_was_not_shown_whole_days_ago_has_seven_minutes_again():
 
 def test_after_a_day_of_refused_comparisons_a_source_that_had_failed_its_checks_is_examined_again():
     """The fault of that day took the place of its own, and says that the promotion begins by itself."""
-    known = {"unfit": "inputs", "faults": (OTHER,), "faulty": "other", "notified": "other"}
+    known = {"unfit_since": NOW, "faults": (OTHER,), "faulty": "other", "notified": "other"}
     late = NOW + evolving.PENDING_DEADLINE
     compares = play(replace(a_promotion(S.OVER, **known), inbox={"file": "1:digest"}), TAG)
     for _ in range(evolving.TRIES_BEFORE_DEADLINE + 1):
