@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from chalicelib.delivery.tracked import DELIVERED, EXPIRED, FAILED, RECALLED, RUNNING, SHARED, TrackedDelivery
-from chalicelib.engine import schedule
 from chalicelib.engine.addresses import digest
 from chalicelib.engine.faults import Fault
 from chalicelib.promotion.model import BACK_AGAIN, NO_TAG, Promotion
@@ -195,11 +194,6 @@ def value_by_looks(promotion: Promotion) -> str | None:
     """Return the tag's value; the value in force while looks disagree, the AMI is gone, or the service made it."""
     weak = promotion.absent_since or promotion.is_gone or promotion.made_here
     return promotion.value if weak else promotion.seen_value
-
-
-def is_believed(promotion: Promotion) -> bool:
-    """Whether two looks, half a minute apart, have shown the tag's value."""
-    return promotion.looked_at >= promotion.seen_since + schedule.SECOND_LOOK_AFTER
 
 
 def _unknown(
