@@ -180,6 +180,7 @@ class Cloud:
     withdrawn: dict[tuple[str, str], Withdrawal] = field(default_factory=dict)
     """Withdrawals in the operators' table, by AMI and place; includes those that a tag event has ended."""
     approvals: dict[tuple[str, str], Approval] = field(default_factory=dict)
+    """Approvals in the operators' table, by AMI and place."""
     recalls: dict[str, Recall] = field(default_factory=dict)
     """Recalls in the operators' table, by AMI."""
     pins: dict[tuple[str, str], Pin] = field(default_factory=dict)
@@ -188,7 +189,6 @@ class Cloud:
     """Whether the targets' roles allow DisableImage."""
     values: dict[str, list[tuple[int, str | None]]] = field(default_factory=dict)
     """Each AMI's trigger values, the oldest first, and when each was written."""
-    """Approvals in the operators' table, by AMI and place."""
     hub_images: dict[str, dict[str, Any]] = field(default_factory=dict)
     hub_snapshots: dict[str, dict[str, Any]] = field(default_factory=dict)
     permissions: set[tuple[str, str]] = field(default_factory=set)
@@ -320,12 +320,9 @@ class Cloud:
 
     # --- copies ------------------------------------------------------------------------------------------------------
 
-    def live_copies(self, delivery: str | None = None, source: str | None = None) -> list[CloudCopy]:
-        """Return all copies that exist; of one delivery and source, only those that are not in error."""
-        found = [copy for copy in self.copies.values() if not copy.deleted]
-        if delivery is None:
-            return found
-        return [c for c in found if (c.delivery, c.source) == (delivery, source) and c.state != "error"]
+    def live_copies(self) -> list[CloudCopy]:
+        """Return all copies that exist."""
+        return [copy for copy in self.copies.values() if not copy.deleted]
 
     def pending(self, account: str) -> list[CloudCopy]:
         """Return the CopySnapshots that run in an account. A deleted copy runs to its end."""

@@ -1,7 +1,6 @@
 """An AMI that is promoted in waves: dev, then qa, then prod."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from chalicelib.engine import addresses
@@ -72,11 +71,3 @@ def states(hub: Hub, *, after: int = HOUR) -> list[str]:
 def stops(hub: Hub) -> list[dict[str, Any]]:
     """The notices that a wave is stopped."""
     return [one for one in hub.cloud.notices if one["event"] == STOPPED]
-
-
-def joined(hub: Hub, waves: Mapping[str, Wave], groups: Mapping[str, Sequence[str]]) -> None:
-    """Apply a file whose groups have other members; the accounts keep their settings."""
-    before = hub.cloud.directory.accounts
-    apply(hub, waves, groups)
-    listed = {account: before.get(account, targets) for account, targets in hub.cloud.directory.accounts.items()}
-    hub.cloud.directory = replace(hub.cloud.directory, accounts=listed)
