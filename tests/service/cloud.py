@@ -48,6 +48,8 @@ NEVER = 10**9
 NAME_KEPT = 60
 """Seconds for which a deregistered AMI keeps its name."""
 INACCESSIBLE = "Given key ID is not accessible"
+UNREADABLE = AppliedFile(fault=Fault("targets-damaged", "there", "It is damaged.", "Apply it again."))
+"""An applied file that cannot be read."""
 
 
 def target_key(account: str) -> str:
@@ -277,6 +279,13 @@ class Cloud:
         changed = {one: (replace(before[one][0], **settings),) for one in accounts or before}
         self.directory = replace(self.directory, accounts={**before, **changed})
 
+    def drop_targets(self, *accounts: str) -> None:
+        """Apply a file that neither lists these accounts nor has them in a group."""
+        file = self.directory
+        groups = {name: tuple(one for one in some if one not in accounts) for name, some in file.groups.items()}
+        listed = {one: targets for one, targets in file.accounts.items() if one not in accounts}
+        self.directory = replace(file, groups=groups, accounts=listed)
+
     # --- the hub -----------------------------------------------------------------------------------------------------
 
     def make_image(
@@ -300,12 +309,19 @@ class Cloud:
         )
         self.changed()
 
-    def make_available(self, ami: str) -> None:
-        self.hub_images[ami]["State"] = "available"
+    def set_state(self, ami: str, state: str) -> None:
+        """Let one of the hub's AMIs be pending, available or disabled, or be deregistered; EventBridge says so."""
+        if state == "deregistered":
+            self.gone.add(ami)
+        else:
+            self.hub_images[ami]["State"] = state
         self.event("EC2 AMI State Change", f"image/{ami}")
 
-    def tag(self, ami: str, value: str | None) -> None:
-        """Set or remove the trigger tag. The same value again changes nothing, and EventBridge says nothing."""
+    def tag(self, ami: str, value: str | None, *, heard: bool = True) -> None:
+        """Set or remove the trigger tag. The same value again changes nothing, and EventBridge says nothing.
+
+        ``heard``: false if its event is lost.
+        """
         before = tags_of(self.hub_images[ami])
         after = {name: text for name, text in before.items() if name != TRIGGER}
         if value is not None:
@@ -316,7 +332,8 @@ class Cloud:
         self.hub_images[ami]["Tags"] = [{"Key": name, "Value": text} for name, text in after.items()]
         self.changed()
         detail = {"changed-tag-keys": [TRIGGER], "version": next(self._versions), "tags": after}
-        self.event("Tag Change on Resource", f"image/{ami}", **detail)
+        if heard:
+            self.event("Tag Change on Resource", f"image/{ami}", **detail)
 
     # --- copies ------------------------------------------------------------------------------------------------------
 
