@@ -10,10 +10,9 @@ from chalicelib.delivery.instances import InstanceSeen
 from chalicelib.delivery.model import Delivery
 from chalicelib.engine import codec
 from chalicelib.engine.errors import RefusalKind
-from chalicelib.engine.faults import Fault
 from chalicelib.engine.stored import peek
-from chalicelib.targets.applied_file import AppliedFile, LaunchTest
-from tests.service.cloud import PLACE, START, CloudBehavior, Image, LaunchSite
+from chalicelib.targets.applied_file import LaunchTest
+from tests.service.cloud import PLACE, START, UNREADABLE, CloudBehavior, Image, LaunchSite
 from tests.service.gate import LostAnswer, PortCrash
 from tests.service.hub import Hub
 from tests.service.slow import SlowGate, SlowHub
@@ -61,10 +60,7 @@ def until_instance(hub: Hub) -> Hub:
 
 def retried(hub: Hub) -> Hub:
     """Ask for another try, as `ami-promoter retry` does."""
-    key = hub.delivery_key(AMI, DEV)
-    promotion = next(one for one in hub.known() if one.kind == "promotion")
-    assert peek(hub.stores.records, key, DELIVERIES) is not None
-    hub.stores.records.leave(promotion, {"retry": f"{hub.cloud.now}:"}, hub.cloud.now)
+    hub.retry(AMI)
     return hub.wait(2 * HOUR)
 
 
@@ -375,7 +371,7 @@ def test_a_later_date_in_the_file_lets_a_launch_test_go_on():
     """Also where the file cannot be read at the first date."""
     date = START + 5 * MINUTE
     hub = promoted(a_hub("share", target={"until": date}, booting=(12 * MINUTE,)), 0)
-    hub.cloud.applied = AppliedFile(fault=Fault("targets-damaged", "there", "It is damaged.", "Apply it again."))
+    hub.cloud.applied = UNREADABLE
     hub.run(until=date + MINUTE)
     hub.cloud.change_targets(until=START + 10 * HOUR)
     hub.cloud.applied = None
@@ -427,7 +423,7 @@ def test_a_copy_that_was_recalled_while_it_was_tested_is_tested_when_the_recall_
     assert (hub.outcomes()[AMI, DEV], codes(hub)) == (outcome, faults)
     assert {one.subnet for one in hub.cloud.instances.values()} == {PLACE.subnets[0]}
     assert states(hub) == ["terminated"] * 2
-    assert len([one for one in hub.cloud.notices if one["event"] == f"delivery.{outcome}"]) == 1
+    assert len(hub.notified(f"delivery.{outcome}")) == 1
     assert len(hub.cloud.images) == (boots != "impaired")
     assert bool(hub.cloud.parameters) == (boots == "ok")
 

@@ -9,11 +9,10 @@ from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.stored import peek
-from chalicelib.promotion import evolving
 from chalicelib.promotion.codec import PROMOTIONS
 from chalicelib.release.codec import POINTERS
 from chalicelib.targets.recalls import Pin
-from tests.service.cloud import HUB, REGION, TRIGGER, refusal
+from tests.service.cloud import REGION, refusal
 from tests.service.family import DAY, DEV, HOUR, MADE, NAME, NEW, OLD, a_family, promoted, shown
 from tests.service.gate import LostAnswer, PortCrash, PortTrouble, ProcessKilled
 from tests.service.hub import OPERATOR, Hub
@@ -226,7 +225,6 @@ def test_what_is_lifted_while_the_ami_is_pending_begins_nothing_before_it_is_ava
     """It is pending for more than a day; then all that its tag names begins."""
     hub = a_hub(accounts=(DEV, PROD))
     hub.cloud.hub_images[NEW]["State"] = "pending"
-    hub.cloud.changed()
     hub.cloud.tag(NEW, "default")
     hub.wait(HOUR)
     hub.withdraw(NEW, f"{DEV}/{REGION}")
@@ -239,7 +237,6 @@ def test_what_is_lifted_while_the_ami_is_pending_begins_nothing_before_it_is_ava
     assert hub.wait(2 * DAY).outcomes() == {}
 
     hub.cloud.hub_images[NEW]["State"] = "available"
-    hub.cloud.changed()
     hub.discover()
     assert hub.wait(2 * HOUR).outcomes() == {(NEW, DEV): "delivered", (NEW, PROD): "delivered"}
 
@@ -247,17 +244,13 @@ def test_what_is_lifted_while_the_ami_is_pending_begins_nothing_before_it_is_ava
 def test_a_recall_of_an_ami_of_the_baseline_and_its_lift_promote_nothing():
     """It was tagged before the service came; only a target that an operator has asked for begins again."""
     hub = a_hub(accounts=(DEV, PROD))
-    hub.cloud.hub_images[NEW]["Tags"] += [{"Key": TRIGGER, "Value": "default"}]
-    hub.cloud.changed()
-    ignored = evolving.baseline(NEW, HUB, REGION, "default", hub.cloud.now)
-    hub.stores.records.create(PROMOTIONS.encode(ignored), hub.cloud.now)
+    hub.tagged_before(NEW)
     recall_it(hub)
     lift_it(hub)
     assert hub.outcomes() == {}
 
-    key = addresses.promotion(NEW)
     hub.recall(NEW)
-    hub.stores.records.make_due(key, hub.cloud.now, {"retry": f"{hub.cloud.now}:{DEV}"})
+    hub.retry(NEW, DEV)
     assert hub.wait(HOUR).outcomes() == {}
     lift_it(hub)
     assert hub.outcomes() == {(NEW, DEV): "delivered"}
@@ -385,7 +378,7 @@ def test_lifting_a_recall_that_was_refused_every_look_leaves_the_date_of_the_cop
 
 def refusals(hub: Hub) -> list[str]:
     """The last fault of each notice that says what a target has refused."""
-    faults = [one["faults"] for one in hub.cloud.notices if one["event"] == "delivery.recalled"]
+    faults = [one["faults"] for one in hub.notified("delivery.recalled")]
     return [some[-1]["code"] for some in faults if some]
 
 
@@ -446,7 +439,7 @@ def test_a_recall_while_its_lift_is_refused_takes_the_copy_back_at_once(seconds)
     hub.wait(300)
     assert raw(hub, NEW)["State"] == "disabled"
     assert hub.outcomes()[NEW, DEV] == "recalled"
-    said = [one for one in hub.cloud.notices if one["event"] == "delivery.recalled"][-1]
+    said = hub.notified("delivery.recalled")[-1]
     assert (said["recall"]["why"], said["faults"]) == ("It still does not boot.", [])
 
     hub.gate.troubles = []

@@ -55,20 +55,18 @@ def looks(hub: Hub) -> list[int]:
 
 def retried(hub: Hub) -> None:
     """An operator tries all targets again."""
-    ask(hub, "retry", "1:")
+    hub.retry(AMI)
 
 
 def retried_at_both(hub: Hub) -> None:
     """An operator names them."""
-    ask(hub, "retry", f"1:{A},{B}")
+    hub.retry(AMI, A, B)
 
 
 def tagged_again(hub: Hub) -> None:
     """Somebody removes the tag, and writes it again at once; the event of the removal is lost."""
     hub.cloud.now += 1
-    emit, hub.cloud.emit = hub.cloud.emit, lambda _event: None
-    hub.cloud.tag(AMI, None)
-    hub.cloud.emit = emit
+    hub.cloud.tag(AMI, None, heard=False)
     hub.cloud.tag(AMI, "default")
 
 
@@ -183,9 +181,7 @@ def test_what_was_shared_is_shared_again_although_the_first_look_shows_the_ami_d
     """It was disabled, so its shares closed; it is enabled again."""
     hub = tagged(target={"mode": "share"}).wait(HOUR)
     for state in ("disabled", "available"):
-        hub.cloud.hub_images[AMI]["State"] = state
-        hub.cloud.changed()
-        hub.discover()
+        hub.cloud.set_state(AMI, state)
         hub.wait(HOUR)
     assert set(hub.outcomes().values()) == {"withdrawn"}
     stale(hub, DISABLED)
