@@ -317,10 +317,10 @@ class Cloud:
             self.hub_images[ami]["State"] = state
         self.event("EC2 AMI State Change", f"image/{ami}")
 
-    def tag(self, ami: str, value: str | None, *, heard: bool = True) -> None:
+    def tag(self, ami: str, value: str | None, *, arrives: bool = True) -> None:
         """Set or remove the trigger tag. The same value again changes nothing, and EventBridge says nothing.
 
-        ``heard``: false if its event is lost.
+        ``arrives``: false if its event is lost.
         """
         before = tags_of(self.hub_images[ami])
         after = {name: text for name, text in before.items() if name != TRIGGER}
@@ -332,7 +332,7 @@ class Cloud:
         self.hub_images[ami]["Tags"] = [{"Key": name, "Value": text} for name, text in after.items()]
         self.changed()
         detail = {"changed-tag-keys": [TRIGGER], "version": next(self._versions), "tags": after}
-        if heard:
+        if arrives:
             self.event("Tag Change on Resource", f"image/{ami}", **detail)
 
     # --- copies ------------------------------------------------------------------------------------------------------

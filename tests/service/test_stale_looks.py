@@ -66,7 +66,7 @@ def retried_at_both(hub: Hub) -> None:
 def tagged_again(hub: Hub) -> None:
     """Somebody removes the tag, and writes it again at once; the event of the removal is lost."""
     hub.cloud.now += 1
-    hub.cloud.tag(AMI, None, heard=False)
+    hub.cloud.tag(AMI, None, arrives=False)
     hub.cloud.tag(AMI, "default")
 
 

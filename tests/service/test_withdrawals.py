@@ -99,7 +99,7 @@ def test_a_tag_that_was_gone_for_a_while_ends_it_also_if_no_event_came():
 def test_a_value_whose_event_was_lost_is_meant_by_who_has_seen_it():
     """The operator saw the new value before the service did: it names B, and the entry withdraws B."""
     hub = tagged(A, target={"mode": "share"}).wait(HOUR)
-    hub.cloud.tag(AMI, f"{A} {B}", heard=False)
+    hub.cloud.tag(AMI, f"{A} {B}", arrives=False)
     hub.withdraw(AMI, B)
     assert open_to(hub, after=HOUR) == {A}
 
@@ -331,7 +331,7 @@ def test_a_value_that_is_not_understood_hides_no_withdrawal():
     """The operator saw the value before the service did, which keeps the one in force: B's copy ends all the same."""
     hub = copying()
     hub.run(until=START + 20)
-    hub.cloud.tag(AMI, f"{A} {B} nonsense", heard=False)
+    hub.cloud.tag(AMI, f"{A} {B} nonsense", arrives=False)
     hub.withdraw(AMI, B)
     assert hub.ended() == {(AMI, A): "delivered", (AMI, B): "cancelled"}
 
