@@ -11,11 +11,10 @@ from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.stored import peek
 from chalicelib.promotion.codec import PROMOTIONS
 from chalicelib.release.codec import POINTERS
-from chalicelib.targets.recalls import Pin
 from tests.service.cloud import REGION, refusal
-from tests.service.family import DAY, DEV, HOUR, MADE, NAME, NEW, OLD, a_family, promoted, shown
+from tests.service.family import DAY, DEV, HOUR, NAME, NEW, OLD, a_family, pinned, promoted, shown
 from tests.service.gate import LostAnswer, PortCrash, PortTrouble, ProcessKilled
-from tests.service.hub import OPERATOR, Hub
+from tests.service.hub import Hub
 
 PROD = "200000000002"
 DENIED = {"why": RefusalKind.DENIED, "code": "UnauthorizedOperation"}
@@ -615,8 +614,7 @@ def test_a_recall_that_another_invocation_took_back_before_it_was_written_can_be
 def test_a_pin_that_is_lifted_and_whose_wake_is_lost_ends_within_a_day():
     """The pointer looks once a day, whatever came."""
     hub = promoted(a_hub(), OLD, NEW)
-    hub.cloud.pins[DEV, NAME] = Pin(OLD, MADE[OLD], hub.cloud.now, OPERATOR)
-    assert shown(hub.wait(25 * HOUR)) == OLD
+    assert shown(pinned(hub, OLD)) == OLD
 
     hub.cloud.pins.clear()
     assert shown(hub.wait(25 * HOUR)) == NEW
