@@ -59,6 +59,21 @@ def shared_then_copied(soak: int, until: int, **settings: LaunchTest) -> Hub:
     return hub
 
 
+def after_an_ou() -> OrganizationHub:
+    """An OU of one account that has the AMI, and another account that waits ten hours longer."""
+    it = OrganizationHub(A)
+    it.cloud.directory = replace(it.cloud.directory, waves={"other": Wave("default", 10 * HOUR)})
+    it.look(3)
+    it.tag("default other")
+    assert it.outcomes == {A: "delivered", C: WAITS}
+    return it
+
+
+def opens_at(it: OrganizationHub) -> int:
+    """When its second wave opens (epoch seconds)."""
+    return max(one["at"] for one in it.hub.notified("delivery.delivered")) + 10 * HOUR
+
+
 # --- chains ----------------------------------------------------------------------------------------------------------
 
 
@@ -303,17 +318,13 @@ def test_people_are_notified_once_that_a_wave_waits_in_vain_also_if_somebody_who
 
 def test_an_account_that_joins_later_does_not_restart_the_wave():
     """Neither while the group before runs, nor during the soak, nor if it fails."""
-    it = OrganizationHub(A)
-    it.cloud.directory = replace(it.cloud.directory, waves={"other": Wave("default", 10 * HOUR)})
-    it.look(3)
-    it.tag("default other")
-    assert it.outcomes == {A: "delivered", C: WAITS}
-    opens_at = max(one["at"] for one in it.hub.notified("delivery.delivered")) + 10 * HOUR
+    it = after_an_ou()
+    opens = opens_at(it)
     break_key(it.hub, B)
     it.organization.accounts[B] = "ACTIVE"
     it.look(12)
     assert it.outcomes == {A: "delivered", B: "failed", C: WAITS}
-    it.hub.run(until=opens_at + HOUR)
+    it.hub.run(until=opens + HOUR)
     assert it.outcomes == {A: "delivered", B: "failed", C: "delivered"}
     it.cloud.tag("ami-0a", None)
     it.look(3)
@@ -326,11 +337,7 @@ def test_an_account_that_joins_later_does_not_restart_the_wave():
 
 def test_people_are_notified_of_a_wave_after_a_group_of_which_only_accounts_that_joined_later_are_left():
     """Their deliveries run, and do not count: the fault says so, and a tag event counts them."""
-    it = OrganizationHub(A)
-    it.cloud.directory = replace(it.cloud.directory, waves={"other": Wave("default", 10 * HOUR)})
-    it.look(3)
-    it.tag("default other")
-    assert it.outcomes == {A: "delivered", C: WAITS}
+    it = after_an_ou()
     it.organization.accounts = {B: "ACTIVE"}
     it.look(12 * 12)
     assert it.outcomes == {A: "delivered", B: "delivered", C: WAITS}
@@ -344,11 +351,8 @@ def test_people_are_notified_of_a_wave_after_a_group_of_which_only_accounts_that
 
 def test_an_account_that_joins_later_and_is_withdrawn_does_not_restart_the_wave_when_that_is_lifted():
     """It was withdrawn before it joined; its delivery, which fails, begins with the lift, during the soak."""
-    it = OrganizationHub(A)
-    it.cloud.directory = replace(it.cloud.directory, waves={"other": Wave("default", 10 * HOUR)})
-    it.look(3)
-    it.tag("default other")
-    opens_at = max(one["at"] for one in it.hub.notified("delivery.delivered")) + 10 * HOUR
+    it = after_an_ou()
+    opens = opens_at(it)
     break_key(it.hub, B)
     it.hub.withdraw("ami-0a", B)
     it.organization.accounts[B] = "ACTIVE"
@@ -357,7 +361,7 @@ def test_an_account_that_joins_later_and_is_withdrawn_does_not_restart_the_wave_
     it.hub.lift("ami-0a", B)
     it.look(12)
     assert it.outcomes == {A: "delivered", B: "failed", C: WAITS}
-    it.hub.run(until=opens_at + HOUR)
+    it.hub.run(until=opens + HOUR)
     assert it.outcomes == {A: "delivered", B: "failed", C: "delivered"}
 
 
@@ -434,24 +438,21 @@ def test_where_its_ami_is_gone_it_waits_no_longer():
 
 def test_pause_approval_and_wave_together():
     """The wave first, then the approval, which an approver may give meanwhile. A paused hub opens no wave."""
-    hub = hub_with({"prod": Wave("dev", 2 * HOUR)})
-    hub.cloud.change_targets(PROD, approval="required")
-    hub.cloud.tag(AMI, "dev prod")
-    assert states(hub)[3] == WAITS
-    hub.cloud.paused = True
-    assert states(hub, after=5 * HOUR)[3] == WAITS
-    hub.cloud.paused = False
-    assert states(hub)[3] == "awaiting-approval"
-    hub.approve(AMI)
-    assert states(hub, after=2 * HOUR)[3] == "delivered"
+    paused, meanwhile = (hub_with({"prod": Wave("dev", 2 * HOUR)}) for _ in range(2))
+    for hub in (paused, meanwhile):
+        hub.cloud.change_targets(PROD, approval="required")
+        hub.cloud.tag(AMI, "dev prod")
+        assert states(hub)[3] == WAITS
+    paused.cloud.paused = True
+    assert states(paused, after=5 * HOUR)[3] == WAITS
+    paused.cloud.paused = False
+    assert states(paused)[3] == "awaiting-approval"
+    paused.approve(AMI)
+    assert states(paused, after=2 * HOUR)[3] == "delivered"
 
-    hub = hub_with({"prod": Wave("dev", 2 * HOUR)})
-    hub.cloud.change_targets(PROD, approval="required")
-    hub.cloud.tag(AMI, "dev prod")
-    states(hub)
-    hub.approve(AMI)
-    assert states(hub, after=1800)[3] == WAITS
-    assert states(hub, after=3 * HOUR)[3] == "delivered"
+    meanwhile.approve(AMI)
+    assert states(meanwhile, after=1800)[3] == WAITS
+    assert states(meanwhile, after=3 * HOUR)[3] == "delivered"
 
 
 def test_settings_of_waves_void_no_approval_and_restart_nothing():
@@ -496,8 +497,8 @@ def test_what_was_found_for_other_members_of_the_group_before_opens_nothing():
     waves = {"prod": Wave("dev", DAY + 300)}  # between two polls of the promotion
     hub = promoted(waves, broken=(QA,))
     assert states(hub) == ["delivered", "delivered", "failed", WAITS]
-    opens_at = max(reported(hub, "delivery.delivered", one) for one in (DEV, DEV2)) + waves["prod"].soak
-    hub.run(until=opens_at - 60)
+    ended = max(reported(hub, "delivery.delivered", one) for one in (DEV, DEV2))
+    hub.run(until=ended + waves["prod"].soak - 60)
     apply(hub, waves, {**GROUPS, "dev": (DEV, DEV2, QA)})
     assert states(hub)[3] == WAITS
     assert len(stops(hub)) == 1
