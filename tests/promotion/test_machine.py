@@ -455,6 +455,18 @@ def test_a_source_that_shows_again_while_copies_run_is_promoted_on():
     assert play(back, TAG, now=LATER + 600).generation == back.generation
 
 
+def test_a_source_is_looked_for_before_a_promotion_ends_without_it():
+    """It was restored after the last look, and nobody looks after the end."""
+    missed = ev.TagSeen(None, None)
+    gone = play(play(a_promotion(S.RUNNING), missed), missed, compared(inputs="gone", running=True), now=LATER)
+    woken = (*outstanding(gone, LATER), *machine.looks(gone, LATER))
+    polled = outstanding(gone, gone.next_try)
+    assert woken == polled == (do.LookAtTag(), do.Compare())
+
+    throttled = play(gone, ev.NotExecuted(FAULT, look=True), now=LATER)
+    assert machine.looks(throttled, LATER) == (do.Compare(),)
+
+
 @pytest.mark.parametrize("standing", [False, True])
 def test_a_source_that_shows_again_without_its_tag_counts_as_untagged_after_two_looks(standing):
     """It was restored, and its tags may show late: that it was gone says nothing about its tag."""
