@@ -14,7 +14,7 @@ from functools import partial
 from inspect import signature
 from typing import Any
 
-from chalicelib.delivery.phases.copying import LookAtCopies
+from chalicelib.delivery.attempts import FindCopies
 from chalicelib.delivery.phases.imaging import VerifyImage
 from chalicelib.delivery.slots import AskSlots
 from chalicelib.engine.errors import RefusalKind
@@ -259,7 +259,7 @@ PROTECTIONS = {
     ),
     "throws away": Protection(
         model(r"invariant 4: \w+ deletes \{'snap-\w+'\}, which it goes on with"),
-        Parts(deliveries=wrong.instead(LookAtCopies, wrong.throws_away)),
+        Parts(deliveries=wrong.instead(FindCopies, wrong.throws_away)),
     ),
     "tidies too soon": Protection(
         model(r"invariant 4: \w+ is verifying, and all it made is removed"),

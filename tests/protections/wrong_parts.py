@@ -242,7 +242,7 @@ def opens_before_its_turn(executor, record, command):
 
 def throws_away(executor, record, command):
     """Delete a copy after looking at it."""
-    executor.snapshots.delete(record, command.copies)
+    executor.snapshots.delete(record, [copy.copy for copy in record.copies if copy.copy])
     return executor.really(record, command)
 
 
