@@ -235,6 +235,14 @@ class Promotion:
         return 0 < self.newest <= self.gone_generation
 
     @property
+    def awaits_restored(self) -> bool:
+        """Whether it is promoted on when a look shows its AMI again, until it is over.
+
+        A shared AMI waits for a tag event: it may have been disabled on purpose.
+        """
+        return self.is_gone and not self.standing and self.state is not PromotionState.OVER
+
+    @property
     def unfit(self) -> str:
         """For which inputs the source has failed its checks: then nothing begins. "": for none."""
         return self.inputs if self.unfit_since and self.cursor != EXAMINE else ""
