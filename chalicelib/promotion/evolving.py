@@ -105,9 +105,7 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
     if event.value is None:
         return _untagged(seen, now, promotion)
     asked = _lifted(seen, event.answers["lifted"]) if "lifted" in news else seen
-    # a shared AMI waits for a tag event: it may have been disabled on purpose
-    restored = promotion.is_gone and promotion.state is not S.OVER and not promotion.standing
-    if again or restored or event.value not in known:
+    if again or promotion.awaits_restored or event.value not in known:
         asked = _raised(asked, generation=max(now, asked.newest + 1), compare_after=0)
     elif only:
         asked = _asked_for(asked, only)
