@@ -206,7 +206,7 @@ class MemoryRecords:
         item = self.records.get(key)
         if item is None or not item.parked:
             return False
-        item.parked = ""
+        item.parked, item.due_at = "", now
         self._alarm(key, now)
         return True
 

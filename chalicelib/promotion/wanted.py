@@ -6,8 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from chalicelib.delivery.tracked import EXPIRED, RUNNING, TrackedDelivery
-from chalicelib.engine import schedule
+from chalicelib.delivery.tracked import DELIVERED, EXPIRED, FAILED, RECALLED, RUNNING, SHARED, TrackedDelivery
 from chalicelib.engine.addresses import digest
 from chalicelib.engine.faults import Fault
 from chalicelib.promotion.model import BACK_AGAIN, NO_TAG, Promotion
@@ -20,8 +19,6 @@ from chalicelib.targets.recalls import recalled
 from chalicelib.targets.waves import FileWaves
 from chalicelib.targets.withdrawals import EVERYWHERE, Withdrawal, by_place, covering, in_force, why_ended
 
-SHARED = "shared"
-DELIVERED, RECALLED = "delivered", "recalled"
 NOT_NAMED = "The tag's value and the applied targets file no longer name it."
 
 
@@ -101,7 +98,7 @@ class WantedTargets:
         by_way = {f"{target.by_way_of}/{target.region}" for target in found.values() if target.by_way_of}
         for place in by_way & self.targets.keys() - found.keys():  # the hub's own copy, which a target waits for
             one = known.get(place)
-            if one is None or one.state in ("failed", EXPIRED):
+            if one is None or one.state in (FAILED, EXPIRED):
                 found[place] = self.targets[place]
         return [found[place] for place in sorted(found)]
 
@@ -114,7 +111,7 @@ class WantedTargets:
         if one.state == EXPIRED:
             return one.generation < promotion.named_generation_of(target.account, target.place)
         older = one.generation < promotion.generation_of(target.account, target.place)
-        return one.state in BACK_AGAIN or (one.state == "failed" and older)
+        return one.state in BACK_AGAIN or (one.state == FAILED and older)
 
     def left_out(self, tracked: Iterable[TrackedDelivery], promotion: Promotion) -> Mapping[str, str]:
         """Return the targets that would have begun but for a withdrawal, as the record has them: its lift begins them.
@@ -197,11 +194,6 @@ def value_by_looks(promotion: Promotion) -> str | None:
     """Return the tag's value; the value in force while looks disagree, the AMI is gone, or the service made it."""
     weak = promotion.absent_since or promotion.is_gone or promotion.made_here
     return promotion.value if weak else promotion.seen_value
-
-
-def is_believed(promotion: Promotion) -> bool:
-    """Whether two looks, half a minute apart, have shown the tag's value."""
-    return promotion.looked_at >= promotion.seen_since + schedule.SECOND_LOOK_AFTER
 
 
 def _unknown(

@@ -387,6 +387,15 @@ def test_a_parked_record_goes_on_when_it_is_notified_to(store):
     assert not store.records.unpark(RecordKey("delivery#other"), NOW)
 
 
+def test_the_days_that_a_record_was_parked_do_not_count_as_overdue(begun):
+    """The sweep tells for how long the oldest record has been due: an alarm, if no worker looks at it for so long."""
+    begun.records.park(KEY, "IllegalEvent", NOW)
+    back = NOW + 3 * 86_400
+    begun.records.unpark(KEY, back)
+
+    assert [one.due_at for shard in range(SHARDS) for one in begun.records.due(shard, back, 10)] == [back]
+
+
 @pytest.mark.parametrize("store", ["dynamo"], indirect=True)  # only DynamoDB's items have a schema
 def test_a_record_of_a_newer_version_or_a_damaged_one_is_not_guessed_at(begun):
     """It differs from a readable one, so that the worker can park it."""

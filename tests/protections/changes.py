@@ -559,7 +559,9 @@ CHANGES = {
     ),
     # promotions
     "one look that misses the tag answers what was asked": (MemberChange(evolving, "_doubted", lambda *_: {}),),
-    "a lift promotes all": (MemberChange(evolving, "_lifted", lambda asked, _entry: evolving._raised(asked, {})),),
+    "a lift promotes all": (
+        MemberChange(evolving, "_lifted", lambda asked, _entry: evolving._raised(asked, generation=asked.newest + 1)),
+    ),
     "a lift begins what joined later": (wrapped(evolving, "_lifted", as_if_asked),),
     "what was withdrawn before it began is forgotten": (MemberChange(WantedTargets, "left_out", lambda *_: {}),),
     # shares

@@ -2,7 +2,7 @@
 
 import heapq
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any, Self
@@ -30,12 +30,13 @@ from chalicelib.entry.events import Events
 from chalicelib.entry.queue_consumer import SHARE_WORKER_KINDS, WORKER_KINDS, QueueConsumer
 from chalicelib.images.arriving import ExaminedSource
 from chalicelib.images.source_images import source_image
+from chalicelib.promotion import evolving
 from chalicelib.promotion.codec import PROMOTIONS, begun, last_source, waves_of
 from chalicelib.promotion.machine import RECALL, WITHDRAW
 from chalicelib.promotion.worker.discover import Discover
 from chalicelib.promotion.worker.own_notices import OwnNotices
 from chalicelib.promotion.worker.promotions import PROMOTION_MACHINE, PromotionExecutor
-from chalicelib.promotion.worker.standing_pass import WITHDRAWN, StandingPass
+from chalicelib.promotion.worker.standing_pass import WITHDRAWN_AT, StandingPass
 from chalicelib.promotion.worker.tag_pass import TagPass
 from chalicelib.promotion.worker.trigger_tag_check import TriggerTagCheck
 from chalicelib.release.codec import POINTERS
@@ -304,8 +305,30 @@ class Hub:
     def _leave_withdrawal(self, ami: str, besides: dict[str, str]) -> None:
         records, now = self.stores.records, self.cloud.now
         mark = records.get(addresses.standing(ami)) or {"kind": "standing", "episode": 0}
-        records.put(addresses.standing(ami), {**mark, WITHDRAWN: str(now)})
+        records.put(addresses.standing(ami), {**mark, WITHDRAWN_AT: str(now)})
         records.make_due(addresses.promotion(ami), now, {WITHDRAW: str(now), **besides})
+
+    def retry(self, ami: str, *places: str) -> None:
+        """Ask for another try of all that has failed, or at these places, as the command line does."""
+        asked = {"retry": f"{self.cloud.now}:{','.join(places)}"}
+        self.stores.records.make_due(addresses.promotion(ami), self.cloud.now, asked)
+
+    def park(self, *keys: RecordKey) -> None:
+        """Park records; from then on the invariants are checked at calls and at rest alone."""
+        self.watchful = False
+        for key in keys:
+            self.stores.records.park(key, "for a test", self.cloud.now)
+
+    def unpark(self, *keys: RecordKey) -> None:
+        for key in keys:
+            assert self.stores.records.unpark(key, self.cloud.now)
+
+    def tagged_before(self, ami: str, value: str = "default") -> None:
+        """Let an AMI have been tagged before discovery first looked: it is of the baseline."""
+        self.cloud.hub_images[ami]["Tags"] += [{"Key": TRIGGER, "Value": value}]
+        self.cloud.changed()
+        ignored = evolving.baseline(ami, HUB, REGION, value, self.cloud.now)
+        self.stores.records.create(PROMOTIONS.encode(ignored), self.cloud.now)
 
     # --- what there is -----------------------------------------------------------------------------------------------
 
@@ -363,6 +386,11 @@ class Hub:
             for account in self.accounts
         }
         return {place: seen.state for place, seen in found.items() if seen is not None}
+
+    def notified(self, event: str, account: str = "") -> list[Mapping[str, Any]]:
+        """The notices of an event, and of an account if one is given, in turn."""
+        about = {"event": event, "account": account} if account else {"event": event}
+        return [notice for notice in self.cloud.notices if about.items() <= notice.items()]
 
     def faults(self) -> list[str]:
         """Return the faults that the notices report."""

@@ -380,7 +380,7 @@ class ModelWorld(Hub):
         """Make the first AMI available, if it was pending."""
         if self.cloud.hub_images[AMIS[0]]["State"] == "pending" and AMIS[0] not in self.cloud.gone:
             self.tell(f"{AMIS[0]} becomes available.")
-            self.cloud.make_available(AMIS[0])
+            self.cloud.set_state(AMIS[0], "available")
 
     # --- arrivals -----------------------------------------------------------------------------------------------------
 

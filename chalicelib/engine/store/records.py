@@ -192,7 +192,7 @@ class DynamoRecords:
     def unpark(self, key: RecordKey, now: int) -> bool:
         freed = self._table.update(
             key,
-            "SET wake_at = :now, due_shard = :shard REMOVE parked, parked_at",
+            "SET wake_at = :now, due_at = :now, due_shard = :shard REMOVE parked, parked_at",
             {":now": now, ":shard": shard_of(key)},
             condition="attribute_exists(parked)",
         )

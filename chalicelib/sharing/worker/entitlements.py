@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from chalicelib.engine import addresses, codec
+from chalicelib.engine import addresses, codec, schedule
 from chalicelib.engine.errors import ParkRecord, Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import IMAGE, SNAPSHOT, Arn, Resource
@@ -22,6 +22,7 @@ from chalicelib.images.ports import Source, TagRead
 from chalicelib.sharing.bounds import NOT_ADMITTED, Bounds
 from chalicelib.sharing.entitlement import (
     HUB_COPY_CURE,
+    NO_ENTITLEMENT,
     NOTHING_OPENED,
     SETTINGS_CHANGED,
     SOURCE_GONE,
@@ -223,6 +224,7 @@ class LiveEntitlements:
         """Return until when each standing share may stay, by the first of its holdings that may keep it.
 
         It first leaves out the holdings that the applied file alone ends, then asks about ``MOST_ASKED`` of the AMIs.
+        That EC2 shows no tag or no AMI counts if the share was unsure before, because one look is weak evidence.
         """
         now, applied = self.clock(), self.targets.read()
         asked: dict[str, Entitlement | Fault | Refusal] = {}
@@ -236,11 +238,12 @@ class LiveEntitlements:
             left = [holding for holding in stand if not over[holding.place]]
             some = _in_turn(left, share.tries, lambda holding: holding.ami)
             known = len(some) == len(left)
+            second = 0 < share.unsure_since <= now - schedule.SECOND_LOOK_AFTER
             for holding in some:
                 if holding.ami not in asked:
                     asked[holding.ami] = self._keeps(holding.ami, applied)
                 entitled = asked[holding.ami]
-                if not isinstance(entitled, Entitlement):
+                if not isinstance(entitled, Entitlement) or (entitled is NO_ENTITLEMENT and not second):
                     known = False
                     continue
                 if entitled.may_keep(holding.place, resource, share.share_name, now):
