@@ -104,9 +104,9 @@ class SlowResource:
         self.woken = False
         self.killed = 0
         self.one_slice = False
+        """Whether each run has time for one slice only."""
         self.wakes: list[RecordKey] = []
         """The deliveries that were woken."""
-        """Whether each run has time for one slice only."""
         records, ledger = SlowStore(self.stores.records, self), SlowStore(self.stores.ledger, self)
         waker = Waker(records, self, self.clock)
         self.worker = ShareWorker(

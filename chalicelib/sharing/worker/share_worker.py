@@ -334,7 +334,7 @@ class ShareWorker:
         names = {s.share_name for s in closing}
         others = {s.account for s in these.shares if holders.needed(s) and s.share_name not in names}
         if {s.account for s in closing} - others:
-            self.waker.remind(*grant_audit.reminder(these.resource, self.waker.clock()))
+            grant_audit.remind(self.records, these.resource, self.waker.clock())
 
     def _removed(self, adapter: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
         """Remove permissions without a name; later looks say whether they are gone.
