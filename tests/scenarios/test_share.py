@@ -50,10 +50,11 @@ def test_only_snapshots_and_one_grant_a_delivery_are_opened(scene):
     [
         ("ModifySnapshotAttribute", "InvalidSnapshot.NotFound", {}),
         ("ModifyImageAttribute", "InvalidAMIID.Unavailable", SHARE),
+        ("CreateGrant", "InvalidArnException", {}),
     ],
 )
-def test_a_source_that_ec2_does_not_show_yet_is_opened_half_a_minute_later(scene, operation, code, settings):
-    """EC2 may say so of one that was made or enabled moments ago: a single answer fails no delivery."""
+def test_what_aws_does_not_show_yet_is_opened_half_a_minute_later(scene, operation, code, settings):
+    """AWS may say so of a source, or a role, that was made or enabled moments ago: one answer fails no delivery."""
     scene.apply(targets_file(**settings))
     scene.world.injections.refuse(operation, code, n=2)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from chalicelib.engine.aws.refusals import KEY_GONE, as_refusal, gone
+from chalicelib.engine.aws.refusals import KEY_GONE, as_refusal, code_of, gone
 from chalicelib.engine.aws.sessions import Sessions
+from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.places import Arn, Resource
 from chalicelib.sharing.grant_names import grant_name, is_named_for
 from chalicelib.sharing.holders import standing
@@ -32,6 +33,8 @@ that Auto Scaling's documentation lists [aws-facts 3, VERIFIED]."""
 GRANTS_IN_A_PAGE = 100
 """The most that ListGrants returns at once [botocore, kms, shape ListGrantsRequest]."""
 GRANT_GONE = (KEY_GONE, "InvalidGrantIdException")
+NO_SUCH_ROLE = "InvalidArnException"
+"""Also for a role that was made moments ago; the two look the same [aws-facts, VERIFIED]."""
 
 
 class KeyGrants:
@@ -56,14 +59,19 @@ class KeyGrants:
     def open(self, resource: str, shares: Sequence[Share]) -> Mapping[str, str]:
         """The same name and parameters return the same grant [aws-facts 3, VERIFIED]: safe to repeat."""
         (share,) = shares
-        with as_refusal("CreateGrant", f"{self._where}, {Resource.parse(resource).arn}"):
-            answer = self._issuer(resource, share).create_grant(
-                KeyId=Resource.parse(resource).arn,
-                GranteePrincipal=share.grantee,
-                Operations=list(LAUNCH_OPERATIONS) if standing(share) else self._operations,
-                Name=self._name(resource, share),
-                **self._retiring(resource, share),
-            )
+        try:
+            with as_refusal("CreateGrant", f"{self._where}, {Resource.parse(resource).arn}"):
+                answer = self._issuer(resource, share).create_grant(
+                    KeyId=Resource.parse(resource).arn,
+                    GranteePrincipal=share.grantee,
+                    Operations=list(LAUNCH_OPERATIONS) if standing(share) else self._operations,
+                    Name=self._name(resource, share),
+                    **self._retiring(resource, share),
+                )
+        except Refusal as refusal:
+            if code_of(refusal) != NO_SUCH_ROLE:
+                raise
+            raise Refusal(RefusalKind.NOT_YET, refusal.fault) from refusal.__cause__
         return {share.share_name: answer["GrantId"]}
 
     def close(self, resource: str, shares: Sequence[Share]) -> bool:

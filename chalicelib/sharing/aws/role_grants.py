@@ -19,14 +19,12 @@ from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Arn, Resource, last_part
 from chalicelib.sharing import refusals
-from chalicelib.sharing.aws.grants import GRANT_GONE, LAUNCH_OPERATIONS, KeyGrants
+from chalicelib.sharing.aws.grants import GRANT_GONE, LAUNCH_OPERATIONS, NO_SUCH_ROLE, KeyGrants
 from chalicelib.sharing.key_policy import FOR_ROLES
 from chalicelib.sharing.share import Share
 from chalicelib.targets.applied_file import grant_role
 from chalicelib.targets.ports import Targets
 
-NO_SUCH_ROLE = "InvalidArnException"
-"""Also for a role that was made moments ago; the two look the same [aws-facts, VERIFIED]."""
 DENIED = ("AccessDeniedException", "AccessDenied")
 
 
