@@ -212,7 +212,7 @@ class ShareWorker:
         part, asked = budget.part(FOR_ASKING), list[Share]()
         for some in part.each(_by_amis(opening), CALLS_TO_ASK):
             try:
-                more = self.entitlements.judge(these.resource, some, part.allows)
+                more = self.entitlements.judge(some, part.allows)
             except Refusal as refusal:
                 more = Judgement(owed={s.share_name: refusal for s in some})
             if more.owed:
@@ -308,7 +308,7 @@ class ShareWorker:
         part, over, prolonged, now = budget.part(FOR_ASKING), set[str](), list[Share](), self.waker.clock()
         for some in part.each(_by_amis(dated), CALLS_TO_ASK):
             try:
-                ends = self.entitlements.ends(these.resource, some)
+                ends = self.entitlements.ends(some)
             except Refusal:
                 ends = {}
             for s in some:
