@@ -438,6 +438,8 @@ def _nothing_current(pointer: Pointer, event: Looked, now: int) -> Pointer:
     gone = named is None and pointer.image not in event.seen.available
     if gone or (named is not None and named.shared):
         return _intend(pointer, Intent("", pointer.image, "", now), now)
+    if named is None and _is_early(pointer, now):  # it was taken back, and EC2 may show it yet
+        return _again(pointer, now, schedule.POLLS)
     return _rest(pointer, now, _dangling(pointer))
 
 
