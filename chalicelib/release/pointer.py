@@ -119,11 +119,6 @@ class Pointer:
         return PointerState.RESTING if self.settled or self.intent is None else PointerState.WRITING
 
     @property
-    def due_at(self) -> int | None:
-        """When a worker must look at it again."""
-        return self.next_try
-
-    @property
     def where(self) -> str:
         """The parameter's place, for messages."""
         return f"account {self.account}, {self.region}, parameter {self.parameter}"
