@@ -43,11 +43,12 @@ class AwsTargetImages:
 
         The SDK may repeat the call: the same client token makes no second AMI [VERIFIED]. The token is the try's nonce.
         """
-        tags = image_tags(delivery, image, self._trigger_tag, delivery.request.token)
+        nonce = delivery.nonce()
+        tags = image_tags(delivery, image, self._trigger_tag, nonce)
         with self._sessions.as_refusal("CopyImage", f"{delivery.where}, {image.id}"):
             copy = partial(
                 self._sessions.client("ec2", "image", delivery, [s.id for s in delivery.snapshots]).copy_image,
-                ClientToken=delivery.request.token,
+                ClientToken=nonce,
                 SourceImageId=image.id,
                 SourceRegion=self._hub_region,
                 Name=delivery.image_name,
@@ -56,7 +57,7 @@ class AwsTargetImages:
                 KmsKeyId=delivery.key_arn,
                 TagSpecifications=[
                     {"ResourceType": "image", "Tags": tag_list(tags)},
-                    {"ResourceType": "snapshot", "Tags": tag_list(service_tags(delivery, delivery.request.token))},
+                    {"ResourceType": "snapshot", "Tags": tag_list(service_tags(delivery, nonce))},
                 ],
             )
             answer = within_time(copy, "SnapshotCopyCompletionDurationMinutes", delivery.target.complete_within)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from chalicelib.delivery.model import Delivery, DeliveryState, LastLook, Naming, Recalled, reduced
+from chalicelib.delivery.model import Delivery, DeliveryState, LastLook, Naming, Recalled
 from chalicelib.delivery.moves import again, looks_again
 from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.delivery.phases.ending import (
@@ -19,6 +19,7 @@ from chalicelib.delivery.phases.ending import (
     OutcomeNotified,
     notice_refused,
     notify,
+    over,
     recall,
     waits,
 )
@@ -181,10 +182,6 @@ def _given_up(delivery: Delivery, now: int) -> Delivery:
     return RECALL(replace(known, ending=RECALLED.state), now)
 
 
-def _over(event: OutcomeNotified, delivery: Delivery, now: int) -> Delivery:
-    return reduced(RECALLED(delivery, now)) if event.is_of(delivery) else delivery
-
-
 def _restoring(delivery: Delivery, now: int) -> tuple[Command, ...]:
     return (RestoreCopy(),) if now >= delivery.next_try else ()
 
@@ -229,7 +226,7 @@ PHASES = {
         on={
             CopySeen: leads(_seen, RECALL),
             CopyRecalled: leads(_recalled, RECALL),
-            OutcomeNotified: leads(_over, RECALL, RECALLED),
+            OutcomeNotified: leads(over, RECALL, RECALLED),
             Refused: leads(_refused, RECALL),
             DeadlinePassed: leads(_too_long, RECALL),
         },

@@ -81,13 +81,13 @@ def test_the_value_that_is_being_checked(body, candidate):
     [
         ({"refused_value": "dve"}, True),
         ({"refused_value": ""}, True),
-        ({"unfit": "9c1f", "inputs": "9c1f"}, True),
-        ({"unfit": "9c1f", "inputs": "74ab"}, False),
+        ({"unfit_since": 60, "inputs": "9c1f"}, True),
+        ({"unfit_since": 60, "inputs": "9c1f", "cursor": "examine"}, False),
         ({}, False),
     ],
 )
 def test_whether_value_or_source_is_refused(body, refused):
-    """The source counts as refused for what it was examined for, and no longer when that has changed."""
+    """The source counts as refused when its checks are over: before, EC2 may not show it whole yet."""
     assert page(a_record(**body), (), (), 0)["refused"] is refused
 
 
