@@ -12,7 +12,6 @@ from chalicelib.delivery.model import ENDED, Attempt, CopyState, DeliveryState, 
 from chalicelib.delivery.phases.checking import HubCopySeen, TargetUnfit
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.delivery.worker import hub_copies
-from chalicelib.engine import addresses
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.schedule import MINUTE
 from chalicelib.targets.applied_file import Directory, Target
@@ -161,7 +160,7 @@ def test_a_retry_of_one_account_tries_the_hubs_copy_again_that_it_waits_for():
     """Otherwise the account would wait two days for a copy that nobody makes."""
     hub = by_way_of_the_hub(A, B, troubles=[failing(2)])
     assert because_of_the_hub(hub.wait(HOUR)) == 2
-    hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"retry": f"1:{A}"})
+    hub.retry(AMI, A)
     assert set(hub.wait(HOUR).outcomes().values()) == {"failed"}
     assert because_of_the_hub(hub) == 3
     assert not hub.gate.troubles[0].times
@@ -181,7 +180,7 @@ def test_the_hubs_copy_begins_before_the_account_that_waits_for_it():
         return saved
 
     hub.stores.records.save = dying
-    hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"retry": f"1:{first}"})
+    hub.retry(AMI, first)
     hub.wait(HOUR)
     assert not left
     assert hub.stores.records.read(hub.delivery_key(AMI, HUB)).body["episode"] == 2

@@ -122,7 +122,10 @@ def _recalling(delivery: Delivery, now: int) -> tuple[Command, ...]:
 
 
 def _seen(event: CopySeen, delivery: Delivery, now: int) -> Delivery:
-    """Keep what the first look that shows the AMI has found: a later one may show the recall itself."""
+    """Keep what the first look that shows the AMI has found: a later one may show the recall itself.
+
+    If it is deprecated already, its pointer may be ending that just now, or EC2 not show yet that it has.
+    """
     if delivery.recall.seen or delivery.recall.done:
         return delivery
     delivery = delivery.with_recall(by=event.by, why=event.why)
@@ -131,6 +134,9 @@ def _seen(event: CopySeen, delivery: Delivery, now: int) -> Delivery:
     known = delivery.recall
     before = known.deprecated_before if known.restored_at else event.deprecated_at
     may_disable = known.may_disable or event.may_disable
+    sure_at = delivery.entered[RECALL.state] + schedule.SILENCE
+    if delivery.naming.parameter and not may_disable and has_come(before, now) and now < sure_at:
+        return again(delivery, now, sure_at - now)
     return replace(
         delivery.with_recall(seen=True, deprecated_before=before, may_disable=may_disable), tries=0, next_try=now
     )

@@ -215,8 +215,14 @@ class DeliveryExecutor:
             what = "The applied targets file no longer contains this account."
             cure = "Add it to the file, apply it, and tag the AMI again; or leave it out of the tag's value."
             return checking.TargetUnfit((Fault("target-dropped", delivery.where, what, cure),))
-        missing = self.roles.missing(delivery) if delivery.target.service_linked_roles else ()
-        without_roles = preflight.default_roles_missing(delivery.where, delivery.target, delivery.ami, missing)
+        keys = delivery.source_keys if delivery.shared else ()
+        foreign = preflight.roles_on_foreign_keys(delivery.where, delivery.target, delivery.hub, keys)
+        if foreign is not None and not delivery.target.roles_by_default:
+            return checking.TargetUnfit((foreign,))
+        missing = self.roles.missing(delivery) if delivery.target.service_linked_roles and foreign is None else ()
+        without_roles = foreign or preflight.default_roles_missing(
+            delivery.where, delivery.target, delivery.ami, missing
+        )
         if missing and without_roles is None:
             return checking.TargetUnfit(preflight.roles_missing(delivery.where, delivery.target, missing))
         place, unplaced = self._launches.check(delivery)

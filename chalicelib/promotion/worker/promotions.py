@@ -30,7 +30,7 @@ from chalicelib.promotion import commands as do
 from chalicelib.promotion import events as ev
 from chalicelib.promotion import evolving, machine, notices, wave_counts
 from chalicelib.promotion.model import END, WORTH_A_LOOK, Promotion
-from chalicelib.promotion.wanted import WantedTargets, is_believed, value_by_looks, wanted_targets
+from chalicelib.promotion.wanted import WantedTargets, value_by_looks, wanted_targets
 from chalicelib.promotion.wave_counts import WaveCount
 from chalicelib.promotion.worker.passes import AT_ONCE, READ_AT_ONCE, DeliveryPass
 from chalicelib.sharing.ports import Ledger
@@ -123,7 +123,7 @@ class PromotionExecutor:
         """
         withdrawals = self.targets.withdrawals(record.ami)
         wanted = self._wanted_by(record, withdrawals)
-        if wanted.value not in (None, record.value) and not is_believed(record):
+        if wanted.value not in (None, record.value) and not record.is_believed:
             before = self._wanted_by(record, withdrawals, believed=False)
             lifts = bool(before.entitled.withdrawn.keys() - wanted.entitled.withdrawn.keys())
             if lifts or wanted.leaves_out(wanted.surplus(tracked, record)):
@@ -317,9 +317,8 @@ class PromotionExecutor:
             return self._compare(record, budget)
         image, faults = self._source(promotion, tuple(wanted.targets.values()))
         if image is None or faults:
-            every = (*wanted.faults, *faults)
-            faulty = evolving.named(every, promotion.value or "")
-            return ev.Examined(every, faulty, unfit=True, partial=preflight.may_be_partial(faults), inputs=inputs)
+            partial = preflight.may_be_partial(faults)
+            return ev.Examined((*wanted.faults, *faults), unfit=True, partial=partial, inputs=inputs)
         before = None
         if promotion.source and promotion.source_generation >= promotion.generation:
             before = self._examined_before(promotion)

@@ -168,7 +168,7 @@ def test_a_time_that_cannot_be(epoch):
             "deliveries begun: some are shared",
         ),
         (
-            'Examined {"faults": "(Fault(code=\'key-disabled\',)", "faulty": "74ab", "unfit": "True", "inputs": "9c"}',
+            'Examined {"faults": "(Fault(code=\'key-disabled\',)", "unfit": "True", "inputs": "9c"}',
             "source examined: faults key-disabled, it cannot be promoted",
         ),
         ('RefusedNotified {"faulty": "74ab"}', "notice of the faults sent"),
