@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from chalicelib.delivery.tracked import EXPIRED, RUNNING, TrackedDelivery
+from chalicelib.delivery.tracked import DELIVERED, EXPIRED, FAILED, RECALLED, RUNNING, SHARED, TrackedDelivery
 from chalicelib.engine.addresses import digest
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Place
@@ -20,8 +20,6 @@ from chalicelib.targets.recalls import recalled
 from chalicelib.targets.waves import FileWaves
 from chalicelib.targets.withdrawals import EVERYWHERE, Withdrawal, by_place, covering, in_force, why_ended
 
-SHARED = "shared"
-DELIVERED, RECALLED = "delivered", "recalled"
 NOT_NAMED = "The tag's value and the applied targets file no longer name it."
 
 
@@ -100,7 +98,7 @@ class WantedTargets:
         by_way = {f"{target.by_way_of}/{target.region}" for target in found.values() if target.by_way_of}
         for place in by_way & self.targets.keys() - found.keys():  # the hub's own copy, which a target waits for
             one = known.get(place)
-            if one is None or one.state in ("failed", EXPIRED, *BACK_AGAIN):
+            if one is None or one.state in (FAILED, EXPIRED, *BACK_AGAIN):
                 found[place] = self.targets[place]
         return [found[place] for place in sorted(found)]
 
@@ -115,7 +113,7 @@ class WantedTargets:
         if one.state == EXPIRED:
             return one.generation < promotion.named_generation_of(target.account, target.place)
         older = one.generation < promotion.generation_of(target.account, target.place)
-        return one.state in BACK_AGAIN or (one.state == "failed" and older)
+        return one.state in BACK_AGAIN or (one.state == FAILED and older)
 
     def left_out(self, tracked: Iterable[TrackedDelivery], promotion: Promotion) -> Mapping[str, str]:
         """Return the targets that would have begun but for a withdrawal, as the record has them: its lift begins them.

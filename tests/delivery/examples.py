@@ -42,6 +42,13 @@ ATTEMPTS = tuple(Attempt(f"nonce-{source}", source, NOW, episode=1) for source i
 """One attempt for each copy and one for the image; ``seen`` shows what they made."""
 
 
+ENDINGS = {
+    **dict.fromkeys((DeliveryState.STOPPING, DeliveryState.TIDYING, DeliveryState.FAILED), DeliveryState.FAILED),
+    DeliveryState.RECALLING: DeliveryState.RECALLED,
+}
+"""How the example of a state ends, if not well."""
+
+
 def a_delivery(state: DeliveryState = DeliveryState.REQUESTED, **changes: object) -> Delivery:
     """A delivery of two encrypted snapshots that entered ``state`` now, with what this state requires.
 
@@ -70,9 +77,7 @@ def a_delivery(state: DeliveryState = DeliveryState.REQUESTED, **changes: object
         ready if late or state is DeliveryState.AWAITING_SLOT else fresh,
         state=state,
         entered=dict.fromkeys(ORDER[: ORDER.index(state) + 1], NOW),
-        ending=DeliveryState.FAILED
-        if state in (DeliveryState.STOPPING, DeliveryState.TIDYING, DeliveryState.FAILED)
-        else None,
+        ending=ENDINGS.get(state),
     )
     opened = {"opened_at": NOW - 3600} if state is DeliveryState.COPYING else {}
     built = built.with_shares(**{"last_closing_at": NOW + 25 * 3600 if late else None, **opened, **held})

@@ -4,9 +4,11 @@ import ast
 import importlib
 import inspect
 import pkgutil
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
 
@@ -115,6 +117,17 @@ def modules() -> list[ModuleType]:
 def is_event(one: object) -> bool:
     """Whether it is the class of an event."""
     return isinstance(one, type) and issubclass(one, DeliveryEvent) and one is not DeliveryEvent
+
+
+@pytest.mark.parametrize("state", DeliveryState)
+def test_a_state_is_named_in_its_phase_and_in_one_more_file_at_most(state):
+    """Others ask a property of the record, or the phase: who changes a state finds all that depends on it."""
+    home = Path(inspect.getfile(delivery_room)).parents[1]
+    named = re.compile(rf"DeliveryState\.{state.name}\b")
+    files = {one for one in home.rglob("*.py") if one.name != "model.py" and named.search(one.read_text())}
+
+    assert len(files) <= 2
+    assert any(one.parent.name == "phases" for one in files)
 
 
 def test_ended_states_have_empty_rows():
@@ -552,7 +565,7 @@ def test_a_copy_whose_answer_comes_late_is_deleted_when_another_was_adopted():
 
 def test_an_intent_to_register_is_looked_for_before_it_is_made_again():
     """RegisterImage has no client token either."""
-    delivery = a_delivery(DeliveryState.REGISTERING, request=ImageRequest(NOW, tries=1))
+    delivery = a_delivery(DeliveryState.REGISTERING, request=ImageRequest(NOW))
     assert machine.outstanding(delivery, NOW) == (FindImage(),)
 
     waiting = machine.evolve(delivery, ImageNotFound(), NOW)
@@ -875,7 +888,7 @@ def test_what_an_earlier_episode_left_is_deleted_before_the_last_notice_and_noth
 
     gone = machine.evolve(after, SnapshotsDeleted(("snap-0old",)), NOW)
     assert machine.outstanding(gone, NOW) == (NotifyOutcome(),)
-    over = machine.evolve(gone, OutcomeNotified.of(gone), NOW)
+    over = machine.evolve(gone, OutcomeNotified(gone.outcome), NOW)
     assert (over.ended, over.cleanup.leftovers) == (True, ("ami-0b",) if delivery.image.id else ())
 
 
@@ -931,7 +944,7 @@ def test_who_ended_a_delivery_stays_on_its_record():
     waiting = a_delivery(DeliveryState.AWAITING_SLOT)
 
     asked = machine.evolve(waiting, CancelAsked(why="Withdrawn by ann."), NOW)
-    over = machine.evolve(asked, OutcomeNotified.of(asked), NOW)
+    over = machine.evolve(asked, OutcomeNotified(asked.outcome), NOW)
     expired = machine.evolve(a_delivery(DeliveryState.SHARED), CancelAsked(expired=True, why="x"), NOW)
 
     assert (over.state, over.because) == (DeliveryState.CANCELLED, "Withdrawn by ann.")
@@ -968,7 +981,7 @@ def test_a_recall_whose_copy_two_looks_have_missed_is_done_and_leaves_nothing_to
     assert machine.due_at(delivery) == NOW + 30
 
     gone = machine.evolve(delivery, CopySeen(there=False), NOW + 30)
-    over = machine.evolve(gone, OutcomeNotified.of(gone), NOW + 30)
+    over = machine.evolve(gone, OutcomeNotified(gone.outcome), NOW + 30)
     assert (over.state, over.recall.seen) == (DeliveryState.RECALLED, False)
     assert turned(over, NOW + 60, recalled=False).state is DeliveryState.PUBLISHING
 

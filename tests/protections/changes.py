@@ -8,50 +8,64 @@ import time
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 from chalicelib.delivery import instances, leftovers, machine, permissions, proof
-from chalicelib.delivery.attempts import CopiesFound, FindCopies
+from chalicelib.delivery.attempts import CopiesFound, FindCopies, RegisterImage
 from chalicelib.delivery.aws.target_images import AwsTargetImages
 from chalicelib.delivery.aws.target_sessions import TargetSessions
-from chalicelib.delivery.codecs import DeliveryCodec
+from chalicelib.delivery.codecs import DELIVERIES, DeliveryCodec
 from chalicelib.delivery.model import Attempt, DeliveryState
 from chalicelib.delivery.phase import DeadlinePassed
 from chalicelib.delivery.phases import ending, trouble
-from chalicelib.delivery.phases.copying import StartCopy
-from chalicelib.delivery.phases.ending import fail
+from chalicelib.delivery.phases.checking import AwaitingRoleNotified
+from chalicelib.delivery.phases.copying import LookAtCopies, StartCopy
+from chalicelib.delivery.phases.ending import FindLeftovers, LeftoversSeen, NotifyOutcome, fail
+from chalicelib.delivery.phases.imaging import VerifyImage
 from chalicelib.delivery.phases.recalling import RestoreCopy
-from chalicelib.delivery.phases.waiting import WaveSeen
-from chalicelib.delivery.shares import SharesReleased
+from chalicelib.delivery.phases.waiting import ApprovalSeen, WaveSeen
+from chalicelib.delivery.shares import HoldShares, SharesHeld, SharesReleased
+from chalicelib.delivery.slots import AskSlots, SlotsAsked
 from chalicelib.delivery.worker import deliveries
+from chalicelib.delivery.worker.copy_quotas import CopyQuotas
 from chalicelib.delivery.worker.deliveries import DeliveryExecutor
+from chalicelib.delivery.worker.live_approvals import LiveApprovals
 from chalicelib.delivery.worker.live_waves import LiveWaves
 from chalicelib.delivery.worker.releases import ReleaseCommands
-from chalicelib.engine import schedule, sweep
+from chalicelib.engine import addresses, schedule, sweep
 from chalicelib.engine.budget import Budget
+from chalicelib.engine.faults import Fault
 from chalicelib.engine.rotation import Rotation
 from chalicelib.engine.runner import Machine
 from chalicelib.engine.store.records import DynamoRecords
 from chalicelib.engine.wakes import TagEntry
-from chalicelib.promotion import evolving
+from chalicelib.promotion import events as promotion_events
+from chalicelib.promotion import evolving, wanted
 from chalicelib.promotion.wanted import WantedTargets
 from chalicelib.promotion.worker.discover import Discover
+from chalicelib.promotion.worker.passes import DeliveryPass
 from chalicelib.promotion.worker.promotions import PromotionExecutor
 from chalicelib.promotion.worker.standing_pass import StandingPass
 from chalicelib.promotion.worker.tag_pass import TagPass
 from chalicelib.release import pointer
 from chalicelib.release.current import current
 from chalicelib.release.retirement import OwnDate, to_deprecate
-from chalicelib.sharing import grant_names, share_events
+from chalicelib.sharing import entitlement, grant_names, share_events
 from chalicelib.sharing.aws import grants
+from chalicelib.sharing.aws.key_policies import PolicyStatements
 from chalicelib.sharing.aws.role_grants import RoleGrants
 from chalicelib.sharing.ports import Judgement
 from chalicelib.sharing.share import ShareState
 from chalicelib.sharing.store import ledger
 from chalicelib.sharing.worker import entitlements, share_batches
 from chalicelib.sharing.worker.entitlements import LiveEntitlements
+from chalicelib.sharing.worker.share_worker import ShareWorker
 from chalicelib.targets.applied_file import AppliedFile
 from chalicelib.targets.worker.live_members import LiveMembers
+
+NEVER = 10**11
 
 
 class Replaced(Exception):
@@ -104,25 +118,143 @@ def as_if_asked(lifted):
     return lambda promotion, entry: replace(lifted(promotion, entry), passed_generation=promotion.passed_generation)
 
 
-# --- deliveries ------------------------------------------------------------------------------------------------------
+def as_if_not_summarised(compare):
+    """Publish the summary at every look after the end, also if owners were notified."""
+    return lambda self, promotion, budget: compare(self, replace(promotion, summarised_episode=0), budget)
 
 
-def unless_copies_start(record_intent):
-    """Leave the record unchanged if copies are to be started."""
+def again_without_end(compare):
+    """Compare without end, once the deliveries have begun."""
 
-    def wrong(record, commands, now, nonces):
-        if any(isinstance(command, StartCopy) for command in commands):
-            return record
-        return record_intent(record, commands, now, nonces)
+    def wrong(self, promotion, budget):
+        found = compare(self, promotion, budget)
+        return promotion_events.NotExecuted(Fault("again", "", "", "")) if promotion.episode else found
 
     return wrong
 
 
-def finds_no_copies(execute):
-    """Copy again without a look whether the first call took effect."""
+def as_if_cancelled(missing):
+    """Take a delivered delivery for a cancelled one, which begins again."""
 
-    def wrong(self, record, command, budget):
-        return CopiesFound(()) if isinstance(command, FindCopies) else execute(self, record, command, budget)
+    def wrong(self, tracked, promotion):
+        cancelled = [replace(one, state="cancelled") if one.state == "delivered" else one for one in tracked]
+        return missing(self, cancelled, promotion)
+
+    return wrong
+
+
+def if_all_can_be_read(begin):
+    """Begin no delivery if one of the promotion's cannot be read."""
+
+    def wrong(self, promotion, wanted_targets, tracked, budget):
+        for one in tracked:
+            DELIVERIES.decode(self.records.read(addresses.delivery(one.delivery)))
+        return begin(self, promotion, wanted_targets, tracked, budget)
+
+    return wrong
+
+
+# --- deliveries ------------------------------------------------------------------------------------------------------
+
+
+def unwritten(kind):
+    """Leave the record unchanged if a command of this kind is to be executed."""
+
+    def without_intent(record_intent):
+        def wrong(record, commands, now, nonces):
+            if any(isinstance(command, kind) for command in commands):
+                return record
+            return record_intent(record, commands, now, nonces)
+
+        return wrong
+
+    return wrapped(machine, "record_intent", without_intent)
+
+
+def instead(kind, what):
+    """Do something else for a command of this kind.
+
+    ``what`` gets the executor, what it does otherwise (a function of record and command), record and command.
+    """
+
+    def around(execute):
+        def wrong(self, record, command, budget):
+            usual = partial(execute, self, budget=budget)
+            return what(self, usual, record, command) if isinstance(command, kind) else usual(record, command)
+
+        return wrong
+
+    return wrapped(DeliveryExecutor, "execute", around)
+
+
+def lets_go_early(executor, usual, record, command):
+    """Release the shares as soon as a copy has started."""
+    event = usual(record, command)
+    executor._release(record, Budget(lambda: 30), everything=True)
+    return event
+
+
+def opens_before_its_turn(executor, usual, record, command):
+    """Hold the shares while it waits for a slot."""
+    if record.state is DeliveryState.AWAITING_SLOT:
+        executor._hold(record, HoldShares(executor.clock() + 10**5), Budget(lambda: 30))
+    return usual(record, command)
+
+
+def keeps_its_slots(_executor, usual, record, command):
+    """Request slots and never return them."""
+    if record.state is DeliveryState.AWAITING_SLOT:
+        return usual(record, command)
+    had = record.slots
+    return SlotsAsked(command.wanted, command.done, had.granted, had.until, had.limited_at or 0)
+
+
+def throws_away(executor, usual, record, command):
+    """Delete a copy after looking at it."""
+    executor.snapshots.delete(record, command.copies)
+    return usual(record, command)
+
+
+def tidies_too_soon(executor, usual, record, command):
+    """Remove what it made while it still works."""
+    executor.images.deregister(record, record.image.id)
+    return usual(record, command)
+
+
+def evolving_so(wrongly):
+    """Compute another record: ``wrongly`` gets ``evolve``, record, event and time."""
+    return wrapped(machine, "evolve", lambda evolve: partial(wrongly, evolve))
+
+
+def relies_on_its_lease(evolve, record, event, now):
+    """Skip the check, before a copy starts, whether the lease has expired."""
+    after = evolve(record, event, now)
+    return after.with_slots(until=NEVER) if after.slots.until else after
+
+
+def meets_the_unexpected(evolve, record, event, now):
+    """Take an event to a state that has no edge for it."""
+    return evolve(record, AwaitingRoleNotified() if isinstance(event, SharesHeld) else event, now)
+
+
+def waits_for_the_running(evolve, record, event, now):
+    """Hold the shares of a delivery that stops until its last copy has ended."""
+    after = evolve(record, event, now)
+    running = isinstance(event, LeftoversSeen) and event.unfinished
+    return after.with_cleanup(deletes_accepted=False) if running else after
+
+
+def never_due(encode):
+    """Store a delivery as one that is never due, and waits for events alone."""
+    return lambda self, record: replace(encode(self, record), due_at=None)
+
+
+def due_too_late(encode):
+    """Store a delivery as due again days after its deadline."""
+
+    def wrong(self, record):
+        write = encode(self, record)
+        return write if write.due_at is None else replace(write, due_at=write.due_at + 10**6)
 
     return wrong
 
@@ -235,6 +367,72 @@ def but_for_the_shared(run):
 
 
 # --- shares ----------------------------------------------------------------------------------------------------------
+
+
+def with_adapter(**says):
+    """Let a step of the share worker have an adapter that says this without asking AWS."""
+
+    def around(step):
+        def wrong(self, adapter, *rest):
+            step(self, SimpleNamespace(**{"batch": adapter.batch, "open": adapter.open, **says}), *rest)
+
+        return wrong
+
+    return around
+
+
+def without_intents(open_them):
+    """Open shares without a written intent."""
+
+    def wrong(self, adapter, these, opening, budget):
+        save = these.save
+        these.save = lambda shares, happened, **rest: (
+            list(shares) if happened == "opening is intended" else save(shares, happened, **rest)
+        )
+        open_them(self, adapter, these, opening, budget)
+
+    return wrong
+
+
+def without_end(begin):
+    """Read shares as if they had no last closing time."""
+
+    def wrong(self, key):
+        stored, shares = begin(self, key)
+        return stored, [replace(share, last_closing_at=NEVER) for share in shares]
+
+    return wrong
+
+
+def but_for_images(opened):
+    """Take a launch permission for open without asking for it."""
+
+    def wrong(self, adapter, resource, some):
+        if not resource.startswith("resource#image#"):
+            return opened(self, adapter, resource, some)
+        return [share_events.evolve(one, share_events.ShareOpened(), self.waker.clock()) for one in some]
+
+    return wrong
+
+
+def as_read_first(read):
+    """Edit the policy that was read first."""
+
+    def wrong(self, key):
+        known = self.__dict__.setdefault("known", {})
+        return known.setdefault(key, read(self, key))
+
+    return wrong
+
+
+def by_any_approval(not_approved):
+    """Open by any approval that was ever given."""
+
+    def wrong(self, share, holding, entitled, approved):
+        place = f"{holding.account}/{holding.region}"
+        return None if place in approved.given else not_approved(self, share, holding, entitled, approved)
+
+    return wrong
 
 
 def closed_at_once(evolve):
@@ -351,8 +549,26 @@ CHANGES = {
         MemberChange(OwnDate, "is_shown", lambda _own, date: bool(date)),
     ),
     # deliveries
-    "the intent of a copy is not written": (wrapped(machine, "record_intent", unless_copies_start),),
-    "copies are not looked for": (wrapped(DeliveryExecutor, "execute", finds_no_copies),),
+    "lets go early": (instead(StartCopy, lets_go_early),),
+    "waits for the running": (evolving_so(waits_for_the_running),),
+    "opens before its turn": (instead(AskSlots, opens_before_its_turn),),
+    "registers unwritten": (unwritten(RegisterImage),),
+    "removes nothing": (instead(FindLeftovers, lambda *_: LeftoversSeen((), ())),),
+    "throws away": (instead(LookAtCopies, throws_away),),
+    "tidies too soon": (instead(VerifyImage, tidies_too_soon),),
+    "is never due": (wrapped(DeliveryCodec, "encode", never_due),),
+    "comes too late": (wrapped(DeliveryCodec, "encode", due_too_late),),
+    "meets the unexpected": (evolving_so(meets_the_unexpected),),
+    "keeps its slots": (instead(AskSlots, keeps_its_slots),),
+    "relies on its lease": (evolving_so(relies_on_its_lease),),
+    "tells of nothing": (
+        instead(NotifyOutcome, lambda _, usual, record, command: usual(record.with_image(id="ami-none"), command)),
+    ),
+    "tells nobody": (
+        instead(NotifyOutcome, lambda _, usual, record, _command: usual(record, NotifyOutcome(publish=False))),
+    ),
+    "the intent of a copy is not written": (unwritten(StartCopy),),
+    "copies are not looked for": (instead(FindCopies, lambda *_: CopiesFound(())),),
     "opens a wave unasked": (MemberChange(LiveWaves, "look", lambda *_: WaveSeen(open=True)),),
     "images are not looked for": (MemberChange(AwsTargetImages, "named", lambda *_: ()),),
     "each CopyImage has a new client token": (
@@ -394,7 +610,15 @@ CHANGES = {
         MemberChange(instances, "_may_show", lambda attempt, _since, now: now < attempt.at + schedule.SILENCE),
     ),
     "each RunInstances has a new client token": (MemberChange(instances.RunInstance, "intend", another_token),),
+    # copy quotas
+    "grants no slots": (MemberChange(CopyQuotas, "run", lambda *_, **__: None),),
+    "takes no slots back": (MemberChange(CopyQuotas, "goes_on", lambda *_: True),),
+    "renews no slots": (MemberChange(CopyQuotas, "goes_on", lambda *_: False),),
     # promotions
+    "opens the delivered": (wrapped(WantedTargets, "missing", as_if_cancelled),),
+    "is never over": (wrapped(PromotionExecutor, "_compare", again_without_end),),
+    "tells again": (wrapped(PromotionExecutor, "_compare", as_if_not_summarised),),
+    "one for all": (wrapped(DeliveryPass, "begin", if_all_can_be_read),),
     "every tag event counts as new": (
         MemberChange(TagEntry, "__str__", lambda _entry: f"{int(time.time() * 100):012d}"),
     ),
@@ -406,6 +630,14 @@ CHANGES = {
     "a value in force is resolved strictly": (wrapped(AppliedFile, "resolve", strictly),),
     "a pass begins anew each time": (MemberChange(Rotation, "_stopped_behind", lambda *_: None),),
     # who is entitled
+    "ignores withdrawals": (
+        MemberChange(wanted, "in_force", lambda *_: ()),
+        MemberChange(entitlement, "in_force", lambda *_: ()),
+    ),
+    "opens by any approval": (
+        MemberChange(LiveApprovals, "look", lambda *_: ApprovalSeen("nobody")),
+        wrapped(LiveEntitlements, "_not_approved", by_any_approval),
+    ),
     "who may receive is not asked": (MemberChange(LiveEntitlements, "judge", lambda *_: Judgement()),),
     "the table of members alone says who is in an OU": (
         MemberChange(LiveMembers, "checked", lambda _self, applied, *_: applied),
@@ -429,6 +661,14 @@ CHANGES = {
     "a lift begins what joined later": (wrapped(evolving, "_lifted", as_if_asked),),
     "what was withdrawn before it began is forgotten": (MemberChange(WantedTargets, "left_out", lambda *_: {}),),
     # shares
+    "never closes": (
+        wrapped(ShareWorker, "_close", with_adapter(close=lambda *_: False, showing=lambda *_: frozenset())),
+    ),
+    "knows no last closing time": (wrapped(ShareWorker, "_begin", without_end),),
+    "takes all for its own": (wrapped(ShareWorker, "_open", with_adapter(showing=lambda *_: frozenset())),),
+    "forgets intents": (wrapped(ShareWorker, "_open", without_intents),),
+    "opens half": (wrapped(ShareWorker, "_opened", but_for_images),),
+    "puts the old again": (wrapped(PolicyStatements, "_read", as_read_first),),
     "an intended closing counts as done": (wrapped(share_events, "evolve", closed_at_once),),
     "a statement is put without an intent": (wrapped(share_events, "evolve", but_for_policies),),
     "each CreateGrant has a new name": (

@@ -79,8 +79,7 @@ def damage(key):
 
 def park_promotion(hub):
     """The promotion's record is parked."""
-    hub.watchful = False
-    hub.stores.records.park(addresses.promotion(AMI), "for a test", hub.cloud.now)
+    hub.park(addresses.promotion(AMI))
 
 
 def lose_head(hub):
@@ -113,8 +112,7 @@ TROUBLES = {
 
 def park_delivery(hub):
     """The delivery's record is parked."""
-    hub.watchful = False
-    hub.stores.records.park(hub.delivery_key(AMI, B), "for a test", hub.cloud.now)
+    hub.park(hub.delivery_key(AMI, B))
 
 
 def record(hub: Hub) -> Promotion:

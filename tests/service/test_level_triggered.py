@@ -259,7 +259,7 @@ def test_a_good_account_gets_its_ami_beside_900_with_conflicting_settings():
         assert not stores.seen(addresses.promotion(AMI)).parked
         assert hub.outcomes() == {(AMI, A): "delivered"}
         assert len(record(hub).faults) == MOST_FAULTS
-        assert [notice["event"] for notice in hub.cloud.notices].count("promotion.refused") == 1
+        assert len(hub.notified("promotion.refused")) == 1
 
 
 def test_nothing_piles_up_beside_a_promotion_however_often_its_targets_change():
@@ -300,7 +300,7 @@ def test_an_examination_that_aws_refuses_for_26_hours_is_made_afterwards(mode):
     pass_time(hub, 2 * HOUR)
 
     assert set(hub.outcomes().values()) == {"shared" if mode == "share" else "delivered"}
-    assert [notice["event"] for notice in hub.cloud.notices].count("promotion.refused") == 1
+    assert len(hub.notified("promotion.refused")) == 1
     assert record(hub).faults == ()
 
 

@@ -181,7 +181,7 @@ def test_where_the_target_refuses_the_look_for_a_day_it_fails_removes_nothing_an
     there = {copy.id for copy in hub.cloud.live_copies()} | set(hub.cloud.images)
     assert hub.ended()[AMI, A] == "failed"
     assert {copy.id for copy in hub.cloud.live_copies()} | set(hub.cloud.images) == there
-    (reported,) = [notice for notice in hub.cloud.notices if notice["event"] == "delivery.failed"]
+    (reported,) = hub.notified("delivery.failed")
     assert there <= set(reported["leftovers"])
     assert f"deadline-{state}" in [fault["code"] for fault in reported["faults"]]
     assert hub.cloud.permissions == set()

@@ -91,12 +91,12 @@ def test_what_does_not_pass_fails_one_target_alone(trouble):
     hub.invariants.rest()
     assert hub.outcomes() == {(AMI, BAD): "failed", (AMI, GOOD): "delivered"}
     assert [image.account for image in hub.cloud.images.values()] == [GOOD]
-    (failed,) = (notice for notice in hub.cloud.notices if notice["event"] == "delivery.failed")
+    (failed,) = hub.notified("delivery.failed")
     assert (failed["account"], failed["image"]) == (BAD, None)
     assert [(f["code"], f["what"], f["cure"]) for f in failed["faults"]] == [
         ("aws-Denied", "AWS says Denied.", "Mend it.")
     ]
-    (over,) = (notice for notice in hub.cloud.notices if notice["event"] == "promotion.over")
+    (over,) = hub.notified("promotion.over")
     assert over["counts"] == {"delivered": 1, "shared": 0, "failed": 1, "cancelled": 0, "withdrawn": 0, "recalled": 0}
 
 
@@ -161,7 +161,7 @@ def test_leftovers_that_may_not_be_removed_are_listed_and_keep_nothing_open():
     assert not hub.cloud.permissions
     assert not hub.cloud.grants
     assert hub.outcomes() == {(AMI, BAD): "failed"}
-    (failed,) = (notice for notice in hub.cloud.notices if notice["event"] == "delivery.failed")
+    (failed,) = hub.notified("delivery.failed")
     assert len(failed["leftovers"]) == 2
 
 
@@ -173,7 +173,7 @@ def test_copies_that_an_earlier_episode_has_left_are_deleted_although_it_is_canc
     hub = scene.hub(troubles=[no_deletion, of("target.images", "register", RefusalKind.DENIED)])
     hub.cloud.tag(AMI, "default")
     hub.run()
-    (failed,) = (notice for notice in hub.cloud.notices if notice["event"] == "delivery.failed")
+    (failed,) = hub.notified("delivery.failed")
     left = {copy.id for copy in hub.cloud.live_copies()}
     assert left == set(failed["leftovers"])
 
@@ -208,10 +208,7 @@ def test_an_account_dropped_from_the_file_before_anything_is_opened_gets_nothing
     hub.cloud.tag(AMI, "default")
     hub.run(until=START + seconds)
     held = hub.stores.seen(hub.delivery_key(AMI, BAD))
-    directory = hub.cloud.directory
-    hub.cloud.directory = replace(
-        directory, accounts={account: found for account, found in directory.accounts.items() if account != BAD}
-    )
+    hub.cloud.drop_targets(BAD)
     hub.run()
 
     hub.invariants.rest()

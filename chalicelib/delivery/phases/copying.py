@@ -198,12 +198,10 @@ def _started(event: CopyStarted, delivery: Delivery, now: int) -> Delivery:
 
 
 def _found(event: CopiesFound, delivery: Delivery, now: int) -> Delivery:
-    sorted_out = proof.copies(delivery, event.copies)
-    delivery = leftovers.with_unproven(delivery, sorted_out)
-    if doubled := proof.in_doubt(delivery, sorted_out.doubled):
-        return fail(delivery, now, proof.doubled_fault(delivery.where, [one.copy for one in doubled]))
-    found = each_copy(attempts.match(delivery, sorted_out.own, now), lambda copy: replace(copy, found_at=now))
-    judged = _judge(_silent(found, now), sorted_out.own, now)
+    found = trouble.listed(event, delivery, now)
+    if found.ending is not None:
+        return found
+    judged = _judge(_silent(found, now), event.copies, now)
     if judged.state is not COPY.state:
         return judged
     if judged.last_look.failure is not None:
@@ -251,7 +249,7 @@ def _judge(delivery: Delivery, seen: tuple[proof.SeenCopy, ...], now: int, asked
         if found.state == "completed":
             if found.key_arn != delivery.key_arn:
                 faults.append(_wrong_key(delivery, copy, found))
-            return replace(copy, state=CopyState.COMPLETED, progress=100, looks=0, next_look=0)
+            return replace(copy, state=CopyState.COMPLETED, progress=100, found_at=0, looks=0, next_look=0)
         if found.state == "pending":
             wait = schedule.step(schedule.COPY_POLLS, copy.looks + 1)
             return replace(copy, looks=copy.looks + 1, next_look=now + wait, progress=found.progress)
