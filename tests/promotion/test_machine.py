@@ -288,12 +288,12 @@ def test_a_refused_or_paused_addition_leaves_the_narrowed_value_in_force(trouble
     assert (after.value, after.cursor.startswith(END)) == ("prod", False)
 
 
-@pytest.mark.parametrize("state", [S.COMPARING, S.ADJUSTING, S.RUNNING])
-@pytest.mark.parametrize("trouble", [ev.Paused(), ev.NotExecuted(FAULT)])
+@pytest.mark.parametrize(
+    ("state", "trouble"),
+    [(S.ADJUSTING, ev.Paused()), *((state, ev.NotExecuted(FAULT)) for state in (S.COMPARING, S.ADJUSTING, S.RUNNING))],
+)
 def test_a_tag_event_is_looked_at_while_additions_are_held_back(state, trouble):
     """The tag is narrowed again while new promotions are paused, or SNS fails: it is read at once."""
-    if type(trouble) not in TRANSITIONS[state]:
-        return
     kept_back = play(a_promotion(state), trouble)
 
     assert outstanding(with_tag_event(kept_back, 3), NOW) == (do.LookAtTag(),)

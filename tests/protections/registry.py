@@ -125,14 +125,10 @@ def damaged(mode: str, kind: str) -> None:
         damage.test_whatever_of_a_share_is_damaged_nothing_stays_open_unnoticed(stores, mode, kind)
 
 
-def whatever_was_seen(change):
+def whatever_was_seen(change, self, key, attributes, seen):
     """Write on a mark as it was read, over what others have written since."""
-
-    def wrong(self, key, attributes, seen):
-        self.items[key] = {"kind": "standing", **{name: value for name, value in seen.items() if value is not None}}
-        return change(self, key, attributes, {})
-
-    return wrong
+    self.items[key] = {"kind": "standing", **{name: value for name, value in seen.items() if value is not None}}
+    return change(self, key, attributes, {})
 
 
 def shown_by(says: str, fails: Callable[..., object], *given: object, **named: object) -> Protection:
@@ -593,7 +589,7 @@ PROTECTIONS = {
             looks=0,
             by="withdraw",
         ),
-        changes=(MemberChange(MemoryRecords, "change", whatever_was_seen(MemoryRecords.change)),),
+        changes=(wrapped(MemoryRecords, "change", whatever_was_seen),),
     ),
 }
 

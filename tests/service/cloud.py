@@ -815,9 +815,6 @@ class FakeTargetSnapshots(OfCloud):
     def find(self, delivery):
         return self._cloud.shown(delivery.target.account, delivery.id)
 
-    def look_at(self, delivery, copies):
-        return tuple(copy for copy in self.find(delivery) if copy.copy in copies)
-
     def copy(self, delivery, source):
         return self._cloud.start_copy(delivery.target.account, source.id, delivery.id, delivery.nonce(source.id))
 

@@ -19,14 +19,17 @@ from tests.service.shared_ami import (
     AMI,
     HOUR,
     TROUBLES,
+    hear_tag_change,
     open_to,
     outcomes,
     park_delivery,
     pass_time,
+    recalled_for_a_while,
     record,
     shared,
     tagged,
     untagged,
+    withdrawn,
 )
 
 DEEP = {**TROUBLES, "parked delivery": park_delivery, "no trouble": lambda _hub: None}
@@ -83,20 +86,8 @@ def test_a_retry_does_not_serve_a_region_again_and_a_tag_event_does():
 
 def test_a_value_and_back_ends_what_was_withdrawn_before_and_a_late_event_does_not():
     """Both tag events are lost, so the values are compared. A late event from before the withdrawal has no effect."""
-    hub = shared()
-    hub.withdraw(AMI, B)
-    pass_time(hub, HOUR)
-    old = {"changed-tag-keys": ["promote"], "version": 99, "tags": {"promote": f"{A} {B}"}}
-    hub.hears.tag_change(
-        {
-            "id": "late",
-            "account": "111111111111",
-            "region": "us-east-1",
-            "time": "2027-01-15T08:00:01Z",
-            "resources": [f"arn:aws:ec2:us-east-1::image/{AMI}"],
-            "detail": old,
-        }
-    )
+    hub = withdrawn()
+    hear_tag_change(hub, "2027-01-15T08:00:01Z")
     assert open_to(hub, after=HOUR) == {A}
     hub.cloud.emit = lambda _event: None
     hub.cloud.tag(AMI, A)
@@ -221,9 +212,7 @@ def test_what_was_asked_for_of_an_ami_that_is_pending_for_days_begins_when_it_is
     """The same for one of the baseline that was tagged again as for a new one; no further tag event is needed."""
     hub = copying() if first == "new" else baseline()
     if first == "recalled baseline":
-        hub.recall(AMI)
-        pass_time(hub, HOUR)
-        hub.lift_recall(AMI)
+        recalled_for_a_while(hub)
         pass_time(hub, HOUR)
     hub.cloud.hub_images[AMI]["State"] = "pending"
     hub.cloud.tag(AMI, "default")
@@ -232,9 +221,7 @@ def test_what_was_asked_for_of_an_ami_that_is_pending_for_days_begins_when_it_is
     if meanwhile == "withdrawal":
         hub.withdraw(AMI, B)
     if meanwhile == "recall and lift":
-        hub.recall(AMI)
-        pass_time(hub, HOUR)
-        hub.lift_recall(AMI)
+        recalled_for_a_while(hub)
     pass_time(hub, 30 * HOUR)
     assert {one["event"] for one in hub.cloud.notices} == {"promotion.refused"}
     assert hub.outcomes() == {}
@@ -283,9 +270,7 @@ def test_what_was_withdrawn_before_it_began_begins_by_the_lift_and_an_account_of
     hub.withdraw(AMI, B)
     assert outcomes(hub, after=HOUR) == {(AMI, A): "delivered"}
     add_to_file(hub, C)
-    hub.recall(AMI)
-    pass_time(hub, HOUR)
-    hub.lift_recall(AMI)
+    recalled_for_a_while(hub)
     assert outcomes(hub, after=HOUR) == {(AMI, A): "delivered"}
 
     hub.lift(AMI, B)
@@ -324,7 +309,7 @@ def withdrawals(hub) -> list[list[str]]:
 def test_a_process_may_die_at_any_call_while_it_withdraws():
     """Killed before and after each call from the withdrawal on; the sweep continues it."""
 
-    def withdrawn(crash=None):
+    def played(crash=None):
         hub = shared()
         hub.watchful = False  # a pass killed between release and wake: the delivery repairs it when due
         hub.gate.calls = 0
@@ -334,9 +319,9 @@ def test_a_process_may_die_at_any_call_while_it_withdraws():
         assert hub.outcomes() == {(AMI, A): "shared", (AMI, B): "withdrawn"}, crash
         return hub.gate.calls
 
-    for call in range(min(withdrawn(), 90)):
+    for call in range(min(played(), 90)):
         for after in (False, True):
-            withdrawn(PortCrash(call, after))
+            played(PortCrash(call, after))
 
 
 def test_the_sweep_alone_is_enough():
@@ -400,7 +385,7 @@ def test_what_was_parked_when_its_account_lost_the_ami_ends_when_it_goes_on(whos
 def test_a_pass_may_die_at_any_call_that_ends_the_hold_of_a_parked_delivery():
     """Nobody else would look at the share: it has no date, and the delivery that held it cannot act."""
 
-    def withdrawn(crash=None):
+    def played(crash=None):
         hub = shared(key_access="none")  # one share: nothing else leads the pass back to it
         park_delivery(hub)
         hub.gate.calls, hub.gate.crashes = 0, [crash] if crash else []
@@ -411,5 +396,5 @@ def test_a_pass_may_die_at_any_call_that_ends_the_hold_of_a_parked_delivery():
         assert "delivery.withdrawn" in [notice["event"] for notice in hub.cloud.notices], crash
         return hub.gate.calls
 
-    for call in range(min(withdrawn(), 110)):
-        withdrawn(PortCrash(call, after=False))
+    for call in range(min(played(), 110)):
+        played(PortCrash(call, after=False))

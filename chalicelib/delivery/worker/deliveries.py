@@ -162,8 +162,6 @@ class DeliveryExecutor:
                 return attempts.CopyStarted(source, self.snapshots.copy(delivery, snapshot), delivery.nonce(source))
             case attempts.FindCopies():
                 return attempts.CopiesFound(self.snapshots.find(delivery), self.snapshots.role(delivery))
-            case copying.LookAtCopies(copies):
-                return copying.CopiesSeen(copies, self.snapshots.look_at(delivery, copies))
             case leftovers.DeleteSnapshots(useless):
                 self.snapshots.delete(delivery, useless)
                 return leftovers.SnapshotsDeleted(useless)
