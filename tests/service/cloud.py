@@ -48,6 +48,8 @@ NEVER = 10**9
 NAME_KEPT = 60
 """Seconds for which a deregistered AMI keeps its name."""
 INACCESSIBLE = "Given key ID is not accessible"
+UNREADABLE = AppliedFile(fault=Fault("targets-damaged", "there", "It is damaged.", "Apply it again."))
+"""An applied file that cannot be read."""
 
 
 def target_key(account: str) -> str:
@@ -180,6 +182,7 @@ class Cloud:
     withdrawn: dict[tuple[str, str], Withdrawal] = field(default_factory=dict)
     """Withdrawals in the operators' table, by AMI and place; includes those that a tag event has ended."""
     approvals: dict[tuple[str, str], Approval] = field(default_factory=dict)
+    """Approvals in the operators' table, by AMI and place."""
     recalls: dict[str, Recall] = field(default_factory=dict)
     """Recalls in the operators' table, by AMI."""
     pins: dict[tuple[str, str], Pin] = field(default_factory=dict)
@@ -188,7 +191,6 @@ class Cloud:
     """Whether the targets' roles allow DisableImage."""
     values: dict[str, list[tuple[int, str | None]]] = field(default_factory=dict)
     """Each AMI's trigger values, the oldest first, and when each was written."""
-    """Approvals in the operators' table, by AMI and place."""
     hub_images: dict[str, dict[str, Any]] = field(default_factory=dict)
     hub_snapshots: dict[str, dict[str, Any]] = field(default_factory=dict)
     permissions: set[tuple[str, str]] = field(default_factory=set)
@@ -277,6 +279,13 @@ class Cloud:
         changed = {one: (replace(before[one][0], **settings),) for one in accounts or before}
         self.directory = replace(self.directory, accounts={**before, **changed})
 
+    def drop_targets(self, *accounts: str) -> None:
+        """Apply a file that neither lists these accounts nor has them in a group."""
+        file = self.directory
+        groups = {name: tuple(one for one in some if one not in accounts) for name, some in file.groups.items()}
+        listed = {one: targets for one, targets in file.accounts.items() if one not in accounts}
+        self.directory = replace(file, groups=groups, accounts=listed)
+
     # --- the hub -----------------------------------------------------------------------------------------------------
 
     def make_image(
@@ -300,12 +309,19 @@ class Cloud:
         )
         self.changed()
 
-    def make_available(self, ami: str) -> None:
-        self.hub_images[ami]["State"] = "available"
+    def set_state(self, ami: str, state: str) -> None:
+        """Let one of the hub's AMIs be pending, available or disabled, or be deregistered; EventBridge says so."""
+        if state == "deregistered":
+            self.gone.add(ami)
+        else:
+            self.hub_images[ami]["State"] = state
         self.event("EC2 AMI State Change", f"image/{ami}")
 
-    def tag(self, ami: str, value: str | None) -> None:
-        """Set or remove the trigger tag. The same value again changes nothing, and EventBridge says nothing."""
+    def tag(self, ami: str, value: str | None, *, arrives: bool = True) -> None:
+        """Set or remove the trigger tag. The same value again changes nothing, and EventBridge says nothing.
+
+        ``arrives``: false if its event is lost.
+        """
         before = tags_of(self.hub_images[ami])
         after = {name: text for name, text in before.items() if name != TRIGGER}
         if value is not None:
@@ -316,16 +332,14 @@ class Cloud:
         self.hub_images[ami]["Tags"] = [{"Key": name, "Value": text} for name, text in after.items()]
         self.changed()
         detail = {"changed-tag-keys": [TRIGGER], "version": next(self._versions), "tags": after}
-        self.event("Tag Change on Resource", f"image/{ami}", **detail)
+        if arrives:
+            self.event("Tag Change on Resource", f"image/{ami}", **detail)
 
     # --- copies ------------------------------------------------------------------------------------------------------
 
-    def live_copies(self, delivery: str | None = None, source: str | None = None) -> list[CloudCopy]:
-        """Return all copies that exist; of one delivery and source, only those that are not in error."""
-        found = [copy for copy in self.copies.values() if not copy.deleted]
-        if delivery is None:
-            return found
-        return [c for c in found if (c.delivery, c.source) == (delivery, source) and c.state != "error"]
+    def live_copies(self) -> list[CloudCopy]:
+        """Return all copies that exist."""
+        return [copy for copy in self.copies.values() if not copy.deleted]
 
     def pending(self, account: str) -> list[CloudCopy]:
         """Return the CopySnapshots that run in an account. A deleted copy runs to its end."""
@@ -801,9 +815,6 @@ class FakeTargetSnapshots(OfCloud):
     def find(self, delivery):
         return self._cloud.shown(delivery.target.account, delivery.id)
 
-    def look_at(self, delivery, copies):
-        return tuple(copy for copy in self.find(delivery) if copy.copy in copies)
-
     def copy(self, delivery, source):
         return self._cloud.start_copy(delivery.target.account, source.id, delivery.id, delivery.nonce(source.id))
 
@@ -831,7 +842,7 @@ class FakeTargetImages(OfCloud):
     def copy(self, delivery, image):
         tags = [{"Key": key, "Value": value} for key, value in image_tags(delivery, image, TRIGGER).items()]
         account, name = delivery.target.account, delivery.image_name
-        return self._cloud.copy_image(account, delivery.ami, name, delivery.id, delivery.request.token, tags)
+        return self._cloud.copy_image(account, delivery.ami, name, delivery.id, delivery.nonce(), tags)
 
     def named(self, delivery):
         shown = self._cloud.shown_images(delivery.target.account)
@@ -858,7 +869,7 @@ class FakeTargetImages(OfCloud):
     def recall(self, delivery, at, *, disable):
         raw = self.shown(delivery)
         if raw is not None:
-            raw["DeprecationTime"] = at or raw["DeprecationTime"]
+            raw.update({"DeprecationTime": at} if at else {})
             raw["State"] = "disabled" if disable else raw["State"]
 
     def restore(self, delivery):

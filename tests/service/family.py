@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from chalicelib.targets.recalls import Pin
 from tests.service.cloud import CloudBehavior
-from tests.service.hub import Hub
+from tests.service.hub import OPERATOR, Hub
 
 DEV = "200000000001"
 NAME = "/golden/base/current"
@@ -37,6 +38,12 @@ def shown(hub: Hub, account: str = DEV) -> str:
         return ""
     image = hub.cloud.images.get(found.value)
     return found.value if image is None else image.source
+
+
+def pinned(hub: Hub, ami: str) -> Hub:
+    """Let an operator hold the pointer at an AMI, and a day pass."""
+    hub.cloud.pins[PLACE] = Pin(ami, MADE[ami], hub.cloud.now, OPERATOR)
+    return hub.wait(25 * HOUR)
 
 
 def another_architecture(hub: Hub) -> str:

@@ -1,10 +1,8 @@
 """An AMI that is promoted in waves: dev, then qa, then prod."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
-from chalicelib.engine import addresses
 from chalicelib.targets.applied_file import Directory, Target
 from chalicelib.targets.waves import Wave
 from tests.service.cloud import REGION, target_key
@@ -57,11 +55,6 @@ def cure_key(hub: Hub, account: str) -> None:
     hub.cloud.disabled.discard(target_key(account))
 
 
-def retry(hub: Hub, accounts: str = "") -> None:
-    """Try again what failed, as the command line does."""
-    hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"retry": f"{hub.cloud.now}:{accounts}"})
-
-
 def states(hub: Hub, *, after: int = HOUR) -> list[str]:
     """The states in the order dev, dev, qa, prod, after so many seconds."""
     hub.wait(after)
@@ -71,12 +64,4 @@ def states(hub: Hub, *, after: int = HOUR) -> list[str]:
 
 def stops(hub: Hub) -> list[dict[str, Any]]:
     """The notices that a wave is stopped."""
-    return [one for one in hub.cloud.notices if one["event"] == STOPPED]
-
-
-def joined(hub: Hub, waves: Mapping[str, Wave], groups: Mapping[str, Sequence[str]]) -> None:
-    """Apply a file whose groups have other members; the accounts keep their settings."""
-    before = hub.cloud.directory.accounts
-    apply(hub, waves, groups)
-    listed = {account: before.get(account, targets) for account, targets in hub.cloud.directory.accounts.items()}
-    hub.cloud.directory = replace(hub.cloud.directory, accounts=listed)
+    return hub.notified(STOPPED)

@@ -17,7 +17,6 @@ from tests.service.slow_cases import soaked
 
 HOUR = 3600
 AMI = "ami-0a"
-"""The most invocations of a run: a run of this size needs many."""
 FAST = 0.11
 """The longest call in seconds while the scene is prepared."""
 

@@ -50,7 +50,7 @@ class HubSetup:
         for number, ami in enumerate(AMIS[: len(self.amis)]):
             hub.cloud.after(number * 20, lambda ami=ami: hub.cloud.tag(ami, "default"))
         if self.pending:
-            hub.cloud.after(400, lambda: hub.cloud.make_available(AMIS[0]))
+            hub.cloud.after(400, lambda: hub.cloud.set_state(AMIS[0], "available"))
         hub.run()
         return hub
 

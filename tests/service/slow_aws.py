@@ -84,10 +84,10 @@ class EverybodyMay:
     def __init__(self, resource: SlowResource) -> None:
         self._resource = resource
 
-    def ends(self, _resource: str, shares: Sequence[Share]) -> Mapping[str, int]:
+    def ends(self, shares: Sequence[Share]) -> Mapping[str, int]:
         return {share.share_name: 0 for share in shares}
 
-    def judge(self, _resource: str, _shares: Sequence[Share], _has_time: object = None) -> Judgement:
+    def judge(self, _shares: Sequence[Share], _has_time: object = None) -> Judgement:
         self._resource.spend()
         return Judgement()
 
@@ -104,9 +104,9 @@ class SlowResource:
         self.woken = False
         self.killed = 0
         self.one_slice = False
+        """Whether each run has time for one slice only."""
         self.wakes: list[RecordKey] = []
         """The deliveries that were woken."""
-        """Whether each run has time for one slice only."""
         records, ledger = SlowStore(self.stores.records, self), SlowStore(self.stores.ledger, self)
         waker = Waker(records, self, self.clock)
         self.worker = ShareWorker(

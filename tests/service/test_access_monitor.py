@@ -14,7 +14,6 @@ import pytest
 from chalicelib.engine import addresses
 from chalicelib.engine.budget import slices
 from chalicelib.engine.errors import LostRace, Refusal, RefusalKind
-from chalicelib.engine.faults import Fault
 from chalicelib.monitor.judging import SeenPolicy
 from chalicelib.monitor.store.findings import DynamoFindings
 from chalicelib.monitor.store.ledger_past import DynamoLedgerPast
@@ -25,7 +24,7 @@ from chalicelib.sharing.share_events import OpeningIntended, evolve
 from chalicelib.targets.applied_file import AppliedFile, Directory, Target, nothing_applied
 from chalicelib.targets.worker.live_members import LiveMembers
 from tests.fakes import copying
-from tests.service.cloud import FakeWhereabouts, Quiet
+from tests.service.cloud import UNREADABLE, FakeWhereabouts, Quiet, refusal
 from tests.service.organization import of_an_ou
 from tests.stores import on_dynamodb
 
@@ -188,7 +187,7 @@ def test_a_message_with_the_id_of_another_event_does_not_replace_its_finding(set
 
 def test_without_a_readable_file_nobody_is_called_a_stranger(setup):
     """The event comes again later; if no file was ever applied, every account is a stranger."""
-    setup.file = AppliedFile(fault=Fault("targets-damaged", "here", "It is damaged.", "Apply it."))
+    setup.file = UNREADABLE
     with pytest.raises(Refusal):
         setup.judge_event("a snapshot is shared")
     setup.file = AppliedFile(fault=nothing_applied("here"))
@@ -220,8 +219,7 @@ def test_who_is_no_stranger_is_asked_of_organizations_itself(setup):
 def test_while_organizations_does_not_answer_the_event_comes_again(setup, kind):
     """Nobody of the OU is called a stranger, or none, meanwhile."""
     setup.file = AppliedFile(of_an_ou(DEV, TEST), "digest")
-    fault = Fault("organization-unreadable", "o", "Refused.", "Ask.")
-    setup.whereabouts.refuses = Refusal(kind, fault)
+    setup.whereabouts.refuses = refusal(kind, "organization-unreadable")
     with pytest.raises(Refusal):
         setup.judge_event("a snapshot is shared", **BY_JO)
     assert setup.topic == []
@@ -236,7 +234,7 @@ def test_whom_the_file_lists_by_id_needs_no_answer_of_organizations(setup):
     setup.file = AppliedFile(of_an_ou(DEV, TEST), "digest")
     listed = {one: (Target(one, "us-east-1"),) for one in (DEV, TEST)}
     setup.file = AppliedFile(replace(setup.directory, accounts=listed), "digest")
-    setup.whereabouts.refuses = Refusal(RefusalKind.DENIED, Fault("organization-unreadable", "o", "Refused.", "Ask."))
+    setup.whereabouts.refuses = refusal(RefusalKind.DENIED, "organization-unreadable")
     setup.judge_event("a snapshot is shared", **BY_JO)
     assert published(setup) == [("foreign-listed", [DEV, TEST])]
 

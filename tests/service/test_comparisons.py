@@ -7,29 +7,26 @@ import pytest
 
 from chalicelib.engine import addresses
 from chalicelib.engine.errors import RefusalKind
-from chalicelib.engine.faults import Fault
 from chalicelib.promotion import commands as do
-from chalicelib.targets.applied_file import AppliedFile, Directory, Target
-from tests.service.cloud import REGION, CloudBehavior, refusal, target_key
-from tests.service.gate import PortTrouble
+from chalicelib.targets.applied_file import Directory, Target
+from tests.service.cloud import REGION, UNREADABLE, CloudBehavior, refusal, target_key
 from tests.service.hub import Hub
 from tests.service.organization import A, B, C, of_an_ou
 from tests.service.shared_ami import AMI, HOUR, conflicting, pass_time, record, tagged, untagged, when
 
 FOR_HOURS = CloudBehavior(copying=(60 * HOUR,))
 THROTTLED = refusal(RefusalKind.THROTTLED, "aws-throttled")
-UNUSABLE = AppliedFile(fault=Fault("targets-damaged", "the table", "it cannot be read.", "Apply the file again."))
 
 
 def refuse_the_examination(hub: Hub) -> None:
     """A value that is refused is tagged, and EC2 refuses to show the source."""
-    hub.gate.troubles.append(PortTrouble("source", "examine", THROTTLED, times=10**6))
+    hub.gate.refuse("source", "examine", why=RefusalKind.THROTTLED)
     hub.cloud.tag(AMI, "default nobody")
     hub.wait(HOUR)
 
 
 def damage_the_file(hub: Hub) -> None:
-    hub.cloud.applied = UNUSABLE
+    hub.cloud.applied = UNREADABLE
 
 
 @pytest.mark.parametrize("trouble", [refuse_the_examination, damage_the_file])
@@ -50,8 +47,7 @@ def test_a_withdrawal_waits_neither_for_the_file_nor_for_the_source(trouble, mod
 def test_people_are_notified_once_that_the_source_cannot_be_read_however_often_the_file_changes():
     """EC2 refuses the look for days; then what waited begins, and nothing is said of it any longer."""
     hub = tagged()
-    refused = PortTrouble("source", "examine", THROTTLED, times=10**6)
-    hub.gate.troubles.append(refused)
+    hub.gate.refuse("source", "examine", why=RefusalKind.THROTTLED)
     for day in range(4):
         hub.wait(25 * HOUR)
         hub.cloud.change_targets(tags={"day": str(day)})
@@ -59,7 +55,7 @@ def test_people_are_notified_once_that_the_source_cannot_be_read_however_often_t
     assert [one["event"] for one in hub.cloud.notices] == ["promotion.refused"]
     assert [one.code for one in record(hub).faults] == ["source-never-available"]
 
-    refused.times = 0
+    hub.gate.troubles.clear()
     hub.wait(HOUR)
     assert hub.outcomes() == {(AMI, A): "delivered", (AMI, B): "delivered"}
     assert record(hub).faults == ()
@@ -71,7 +67,7 @@ def test_an_approver_is_asked_while_another_delivery_does_not_end():
     hub.cloud.change_targets(A, approval="required")
     hub.cloud.tag(AMI, B)
     hub.wait(1800)
-    hub.stores.records.park(hub.delivery_key(AMI, B), "by hand", hub.cloud.now)
+    hub.park(hub.delivery_key(AMI, B))
     hub.cloud.tag(AMI, A)
     hub.wait(HOUR)
 
@@ -124,17 +120,33 @@ def test_one_stale_look_ends_nobody_also_if_a_withdrawal_comes(withdrawn):
     assert hub.outcomes() == ends
 
 
-def test_a_retry_for_one_account_shares_an_ami_again_that_was_disabled():
+def lift_after_withdrawal(hub):
+    """An operator withdraws the account, and lifts that."""
+    hub.withdraw(AMI, A)
+    pass_time(hub, HOUR)
+    hub.lift(AMI, A)
+
+
+def retry_one(hub):
+    """An operator asks for the account's delivery again."""
+    hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"retry": f"1:{A}"})
+
+
+@pytest.mark.parametrize("ask", [retry_one, lift_after_withdrawal])
+def test_what_is_asked_for_one_account_shares_an_ami_with_nobody_else_that_was_disabled(ask):
     """The others stay as they are until the AMI is tagged again."""
     hub = tagged(target={"mode": "share"})
     hub.wait(HOUR)
     for state in ("disabled", "available"):
-        hub.cloud.hub_images[AMI]["State"] = state
-        hub.cloud.changed()
+        hub.cloud.set_state(AMI, state)
         pass_time(hub, HOUR)
     assert set(hub.outcomes().values()) == {"withdrawn"}
-    hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"retry": f"1:{A}"})
-    assert hub.wait(HOUR).outcomes()[AMI, A] == "shared"
+    ask(hub)
+    pass_time(hub, HOUR)
+    assert hub.outcomes() == {(AMI, A): "shared", (AMI, B): "withdrawn"}
+
+    hub.cloud.tag(AMI, f"{A} {B}")
+    assert set(hub.wait(HOUR).outcomes().values()) == {"shared"}
 
 
 def test_an_image_that_is_marked_as_the_services_own_begins_nothing_again():

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chalicelib.engine import addresses, schedule
-from chalicelib.engine.errors import Refusal, RefusalKind
+from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.monitor import drift
 from chalicelib.monitor.drift import Pass, PassPart, ShownAccess, Situation
@@ -23,7 +23,7 @@ from chalicelib.sharing.share import Purpose, Share, ShareState
 from chalicelib.targets.applied_file import AppliedFile, Directory, Target
 from chalicelib.targets.worker.live_members import LiveMembers
 from tests.fakes import MemoryLedger, copying
-from tests.service.cloud import FakeWhereabouts, Quiet
+from tests.service.cloud import UNREADABLE, FakeWhereabouts, Quiet, refusal
 from tests.service.gate import ProcessKilled
 from tests.service.organization import ARN, of_an_ou, with_members
 
@@ -80,7 +80,7 @@ class OpenHub:
     def _asked(self, what: str) -> None:
         self.asked.append(what)
         if kind := self.refuses.get(what):
-            raise Refusal(kind, Fault("denied", what, "AWS refused.", "Ask."))
+            raise refusal(kind, "AccessDenied")
 
 
 class Kept:
@@ -128,7 +128,25 @@ class Setup:
         self.telemetry = Quiet()
         self.learning, self.siblings = 0, frozenset[str]()
         self.whereabouts = FakeWhereabouts(self)
+        self.another_process()
+
+    def another_process(self) -> None:
+        """One that has forgotten every answer about accounts."""
         self.members = LiveMembers(lambda _named: self.whereabouts, lambda: self.now)
+
+    def has_an_ou(self, *accounts: str) -> None:
+        """Let the file list an OU with these accounts alone."""
+        self.file = AppliedFile(of_an_ou(*accounts), "digest")
+
+    def answers_in(self, seconds: float) -> None:
+        """Let each question about an account take so long."""
+        whereabouts = self.whereabouts.whereabouts
+
+        def slow(account: str) -> Any:
+            self.hub.spent += seconds
+            return whereabouts(account)
+
+        self.whereabouts.whereabouts = slow
 
     @property
     def directory(self) -> Directory:
@@ -165,6 +183,12 @@ class Setup:
     def wake_all(self, wakes: Any) -> list[Any]:
         self.woken += [key.pk for key, _ in wakes]
         return []
+
+    def opened_to(self, *accounts: str) -> None:
+        """Let the service have opened the snapshot to these accounts, and to no other."""
+        self.hub.open[SNAP] = {*accounts}
+        for one in accounts:
+            self.share(SNAPSHOT, one, account=one)
 
     def share(self, resource: str, name: str, state: ShareState = ShareState.OPEN, **more: Any) -> Share:
         """Put a share into the ledger that DEV holds."""
@@ -269,11 +293,10 @@ def test_the_hub_of_another_region_is_left_to_its_own_audit(setup):
 
 def test_an_account_that_only_the_table_of_members_has_in_an_ou_is_a_stranger(setup):
     """Also where the ledger says that the service opened the share; and an OU whose ARN only the table has."""
-    setup.file = AppliedFile(of_an_ou(DEV, TEST), "digest")
+    setup.has_an_ou(DEV, TEST)
     evil = ARN.replace("900000000000", STRANGER)
-    setup.share(SNAPSHOT, DEV)
-    setup.share(SNAPSHOT, TEST, account=TEST)
-    setup.hub.open = {SNAP: {DEV, TEST}, AMI: {ARN}}
+    setup.opened_to(DEV, TEST)
+    setup.hub.open[AMI] = {ARN}
     assert setup.day() == [("notice", "foreign-listed", [ARN])]
 
     setup.whereabouts.says[TEST] = ()
@@ -286,17 +309,9 @@ def test_an_account_that_only_the_table_of_members_has_in_an_ou_is_a_stranger(se
 def test_the_audit_asks_about_a_thousand_accounts_in_several_runs_and_goes_on_where_it_stopped(setup):
     """Each question takes 0.4 seconds of a run's four minutes."""
     accounts = [f"{number:012}" for number in range(1, 1001)]
-    setup.file = AppliedFile(of_an_ou(*accounts), "digest")
-    setup.hub.open[SNAP] = {*accounts}
-    for one in accounts:
-        setup.share(SNAPSHOT, one, account=one)
-    whereabouts = setup.whereabouts.whereabouts
-
-    def slow(account: str) -> Any:
-        setup.hub.spent += 0.4
-        return whereabouts(account)
-
-    setup.whereabouts.whereabouts = slow
+    setup.has_an_ou(*accounts)
+    setup.opened_to(*accounts)
+    setup.answers_in(0.4)
     setup.whereabouts.says[accounts[-1]] = ()
     assert setup.day() == [("page", "own-without-intent", [accounts[-1]])]
     assert setup.hub.spent < 240
@@ -306,49 +321,32 @@ def test_the_audit_asks_about_a_thousand_accounts_in_several_runs_and_goes_on_wh
 def test_the_audit_asks_about_each_account_of_a_place_although_no_two_runs_are_of_one_process(setup, number, seconds):
     """Each question takes a quarter of a second; a new process has forgotten every answer."""
     accounts = [f"{one:012}" for one in range(1, number + 1)]
-    setup.file = AppliedFile(of_an_ou(*accounts), "digest")
-    setup.hub.open = {SNAP: {*accounts}}
-    for one in accounts:
-        setup.share(SNAPSHOT, one, account=one)
-    asked, whereabouts = [], setup.whereabouts.whereabouts
-
-    def slow(account: str) -> Any:
-        setup.hub.spent += 0.25
-        asked.append(account)
-        return whereabouts(account)
-
-    setup.whereabouts.whereabouts = slow
+    setup.has_an_ou(*accounts)
+    setup.opened_to(*accounts)
+    setup.answers_in(0.25)
     gone = [accounts[0], accounts[-1]]
     setup.whereabouts.says |= dict.fromkeys(gone, ())
     for _ in range(60):
-        setup.members = LiveMembers(lambda _named: setup.whereabouts, lambda: setup.now)
-        setup.run(seconds)
-        setup.now += FIVE
+        setup.another_process()
+        setup.runs(1, seconds)
     assert [(one["verdict"], one["receivers"]) for one in setup.topic] == [("own-without-intent", gone)]
-    assert len(asked) < 3 * number, "two looks, and what the end of a run has cut off"
+    assert len(setup.whereabouts.asked) < 3 * number, "two looks, and what the end of a run has cut off"
 
 
 def run_until_half_asked(setup, part: PassPart) -> None:
     """Let a run's time be up before it has asked about all accounts of one place."""
-    whereabouts = setup.whereabouts.whereabouts
-
-    def slow(account: str) -> Any:
-        setup.hub.spent += 0.25
-        return whereabouts(account)
-
-    setup.whereabouts.whereabouts = slow
+    setup.answers_in(0.25)
     while not (setup.kept.at and setup.kept.at.part == part and setup.kept.at.asked):
-        setup.members = LiveMembers(lambda _named: setup.whereabouts, lambda: setup.now)  # each is a new process
-        setup.run(60)
-        setup.now += FIVE
-    setup.members = LiveMembers(lambda _named: setup.whereabouts, lambda: setup.now)
+        setup.another_process()
+        setup.runs(1, 60)
+    setup.another_process()
 
 
 @pytest.mark.parametrize("next_one", ["snap-0a", "snap-0c"])
 def test_what_was_asked_about_one_place_counts_for_no_other(setup, next_one):
     """The next run looks at another snapshot: one that is new, or the one after, because the first is deleted."""
     stranger, *others = [f"{one:012}" for one in range(1, 301)]
-    setup.file = AppliedFile(of_an_ou(stranger, *others), "digest")
+    setup.has_an_ou(stranger, *others)
     setup.hub.open = {"snap-0b": {stranger, *others}}
     run_until_half_asked(setup, PassPart.SNAPSHOTS)
     setup.hub.open = {next_one: {stranger}}
@@ -360,7 +358,7 @@ def test_what_was_asked_about_one_place_counts_for_no_other(setup, next_one):
 def test_whom_the_file_lists_by_now_is_no_page_because_an_earlier_run_has_asked(setup):
     """It was applied between two runs, within the second look at a snapshot."""
     fresh, *others = [f"{one:012}" for one in range(1, 301)]
-    setup.file = AppliedFile(of_an_ou(fresh, *others), "digest")
+    setup.has_an_ou(fresh, *others)
     setup.hub.open = {SNAP: {fresh, *others}}
     setup.whereabouts.says[fresh] = ()
     run_until_half_asked(setup, PassPart.DOUBTS)
@@ -373,11 +371,10 @@ def test_whom_the_file_lists_by_now_is_no_page_because_an_earlier_run_has_asked(
 @pytest.mark.parametrize("kind", [RefusalKind.DENIED, RefusalKind.ROLE, RefusalKind.THROTTLED])
 def test_while_organizations_does_not_answer_the_audit_concludes_nothing_of_accounts_of_ous(setup, kind):
     """It reports that it did not see, and pages as soon as it does."""
-    setup.file = AppliedFile(of_an_ou(DEV), "digest")
-    setup.hub.open[SNAP] = {DEV}
-    setup.share(SNAPSHOT, DEV)
+    setup.has_an_ou(DEV)
+    setup.opened_to(DEV)
     setup.whereabouts.says[DEV] = ()
-    setup.whereabouts.refuses = Refusal(kind, Fault("organization-unreadable", "o", "Refused.", "Ask."))
+    setup.whereabouts.refuses = refusal(kind, "organization-unreadable")
     assert setup.day() == []
     assert setup.kept.at.not_seen or setup.kept.at.part
     setup.whereabouts.refuses = None
@@ -396,12 +393,8 @@ def test_a_stranger_and_everybody_are_a_page_and_a_listed_account_is_a_notice(se
     setup.grant("g-1", "theirs", root)
 
     assert sorted(setup.day()) == [
-        ("notice", "foreign-listed", [DEV]),
-        ("notice", "foreign-listed", [TEST]),
-        ("page", "foreign-stranger", [STRANGER]),
-        ("page", "foreign-stranger", [STRANGER]),
-        ("page", "foreign-stranger", [PUBLIC]),
-        ("page", "foreign-stranger", [root]),
+        *(("notice", "foreign-listed", [one]) for one in (DEV, TEST)),
+        *(("page", "foreign-stranger", [one]) for one in (STRANGER, STRANGER, PUBLIC, root)),
     ]
     assert len(setup.kept.kept) == 6
 
@@ -417,8 +410,8 @@ def test_what_has_the_services_name_without_a_record_is_a_page_and_its_worker_is
 
 def test_a_stranger_whom_the_ledger_knows_is_a_page_all_the_same(setup):
     """Who has stolen the share worker can forge the ledger, and not the applied file. Preexisting is foreign."""
-    setup.hub.open |= {SNAP: {STRANGER}, AMI: {STRANGER}}
-    setup.share(SNAPSHOT, STRANGER, account=STRANGER)
+    setup.opened_to(STRANGER)
+    setup.hub.open[AMI] = {STRANGER}
     setup.share(IMAGE, STRANGER, account=STRANGER, preexisting=True)
 
     assert sorted(verdict for _, verdict, _ in setup.day()) == ["foreign-stranger", "own-without-intent"]
@@ -426,8 +419,7 @@ def test_a_stranger_whom_the_ledger_knows_is_a_page_all_the_same(setup):
 
 def test_a_file_that_has_just_been_applied_pages_for_nobody_it_took_out(setup):
     """What it took away is being closed; an hour later it must be."""
-    setup.hub.open[SNAP] = {STRANGER}
-    setup.share(SNAPSHOT, STRANGER, account=STRANGER)
+    setup.opened_to(STRANGER)
     setup.since = NOON + schedule.DAY
     assert setup.day() == []
     setup.since = 1
@@ -512,8 +504,7 @@ def test_a_pass_over_ten_thousand_snapshots_ends_within_four_hours(setup):
     runs = 0
     while not (setup.kept.at and setup.kept.at.ended_at):
         before = len(setup.hub.asked)
-        setup.run()
-        setup.now += FIVE
+        setup.runs(1)
         runs += 1
         assert len(setup.hub.asked) - before <= PER_RUN + 6
 
@@ -578,8 +569,7 @@ def test_a_list_of_grants_that_takes_too_long_ends_the_run_in_time_and_concludes
     setup.grant("g-ours", grant_name(share, REGION))
     setup.hub.page_takes = 60
     for _ in range(5):
-        setup.run()
-        setup.now += FIVE
+        setup.runs(1)
         assert setup.hub.spent <= 240
     assert not setup.kept.at.ended_at
     setup.hub.page_takes = 0
@@ -633,7 +623,7 @@ def test_without_a_readable_file_nobody_is_called_a_stranger(setup):
     """It waits, and says so; where no file was ever applied everybody is one."""
     setup.hub.open[SNAP] = {DEV}
     readable = setup.file
-    setup.file = AppliedFile(fault=Fault("targets-damaged", "here", "It is damaged.", "Apply it."))
+    setup.file = UNREADABLE
     assert setup.day() == []
     assert ("not_done", ("drift-audit", "It is damaged.")) in setup.telemetry.reported
 

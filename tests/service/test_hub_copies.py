@@ -8,11 +8,10 @@ import pytest
 
 from chalicelib.delivery import machine
 from chalicelib.delivery.codecs import DELIVERIES
-from chalicelib.delivery.model import Attempt, CopyState, DeliveryState, HubCopy
+from chalicelib.delivery.model import ENDED, Attempt, CopyState, DeliveryState, HubCopy
 from chalicelib.delivery.phases.checking import HubCopySeen, TargetUnfit
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.delivery.worker import hub_copies
-from chalicelib.engine import addresses
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.schedule import MINUTE
 from chalicelib.targets.applied_file import Directory, Target
@@ -32,7 +31,11 @@ DONE = CopyState.COMPLETED
 def test_it_is_copied_from_as_soon_as_nothing_can_take_it_away(state):
     """The hub's delivery wakes those that wait while it publishes; they read it at once, and must already see it."""
     made = replace(with_copies(a_delivery(DeliveryState.COPYING), DONE, DONE), state=state, key_arn=TARGET_KEY)
-    made = replace(made, entered=dict.fromkeys(DeliveryState, NOW))
+    made = replace(
+        made,
+        entered=dict.fromkeys(DeliveryState, NOW),
+        ending=state if state in ENDED - {DeliveryState.DELIVERED} else None,
+    )
     stores = in_memory()
     stores.records.create(DELIVERIES.encode(made), NOW)
     looked = hub_copies.look(
@@ -52,7 +55,7 @@ def test_it_is_copied_from_as_soon_as_nothing_can_take_it_away(state):
 @pytest.mark.parametrize("known", [True, False], ids=["it made another", "no answer was heard"])
 def test_a_snapshot_there_with_the_nonce_of_an_attempt_that_made_another_is_not_copied_from(known):
     """The hub's AMI in that Region was there already: its record does not list the copies, so the look lists them."""
-    made = replace(a_delivery(DeliveryState.DELIVERED), copies=(), key_arn=TARGET_KEY)
+    made = replace(a_delivery(DeliveryState.DELIVERED).with_image(id="ami-0b"), copies=(), key_arn=TARGET_KEY)
     ids = {"snap-0a": "snap-0ac", "snap-0b": "snap-0gone"} if known else {}
     made = replace(made, attempts=tuple(replace(one, id=ids.get(one.source, "")) for one in made.attempts))
     stores = in_memory()
@@ -66,6 +69,7 @@ def test_a_snapshot_there_with_the_nonce_of_an_attempt_that_made_another_is_not_
     assert [fault.code for fault in waiting.faults] == (["hub-copy-incomplete"] if known else [])
     assert bool(waiting.hub_copy.snapshots) is not known
     assert all("copy the AMI in the hub" in fault.cure for fault in waiting.faults), "a new tag would not do"
+    assert all(f"The hub's own AMI ami-0b in {REGION} does not" in fault.what for fault in waiting.faults)
 
 
 def test_a_copy_there_under_an_earlier_key_is_not_copied_from():
@@ -156,7 +160,7 @@ def test_a_retry_of_one_account_tries_the_hubs_copy_again_that_it_waits_for():
     """Otherwise the account would wait two days for a copy that nobody makes."""
     hub = by_way_of_the_hub(A, B, troubles=[failing(2)])
     assert because_of_the_hub(hub.wait(HOUR)) == 2
-    hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"retry": f"1:{A}"})
+    hub.retry(AMI, A)
     assert set(hub.wait(HOUR).outcomes().values()) == {"failed"}
     assert because_of_the_hub(hub) == 3
     assert not hub.gate.troubles[0].times
@@ -176,7 +180,7 @@ def test_the_hubs_copy_begins_before_the_account_that_waits_for_it():
         return saved
 
     hub.stores.records.save = dying
-    hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"retry": f"1:{first}"})
+    hub.retry(AMI, first)
     hub.wait(HOUR)
     assert not left
     assert hub.stores.records.read(hub.delivery_key(AMI, HUB)).body["episode"] == 2

@@ -38,13 +38,17 @@ class AskedTarget:
     """How often the target no longer knows a cursor."""
     looks: int = 0
 
-    def page(self, account: str, region: str, part: str, cursor: str) -> InventoryPage:
+    def looked_at(self, cursor: str) -> None:
+        """Count a look; refuse it, or its cursor."""
         self.looks += 1
         if self.trouble:
             raise self.trouble
         if cursor and self.stale:
             self.stale -= 1
             raise StaleCursor(RefusalKind.DENIED, FAULT)
+
+    def page(self, account: str, region: str, part: str, cursor: str) -> InventoryPage:
+        self.looked_at(cursor)
         if part == "images":
             return InventoryPage(images=(OwnImage("ami-1", "golden", "available", "d1", "ami-0"),))
         start = int(cursor or 0)
@@ -54,12 +58,7 @@ class AskedTarget:
         return InventoryPage(snapshots=found, cursor=more)
 
     def uses(self, account: str, region: str, image: str, cursor: str) -> InventoryPage:
-        self.looks += 1
-        if self.trouble:
-            raise self.trouble
-        if cursor and self.stale:
-            self.stale -= 1
-            raise StaleCursor(RefusalKind.DENIED, FAULT)
+        self.looked_at(cursor)
         use = AmiUse("ec2:Instance", f"{image}-{cursor or 1}")
         return InventoryPage(uses=(use,), cursor="" if cursor else "2")
 
@@ -136,6 +135,16 @@ class InventorySetup:
         self.worker.run(self.key, "test", time_left=lambda: seconds)
         return INVENTORIES.decode(self.records.read(self.key))
 
+    def asked_what_names(self, image: str) -> tuple[Inventory, list[str]]:
+        """The record of this question after a run, and the ARNs that were stored beside it."""
+        record = Inventory(DEV, REGION, image=image)
+        self.records.create(INVENTORIES.encode(replace(record, due_at=NOW)), NOW)
+        self.records.make_due(record.key, NOW, {LOOK: "one"})
+        self.worker.run(record.key, "test", time_left=lambda: 30)
+        items = [item for _, item in self.records.list(record.key.pk, "found#")]
+        arns = [row["use"]["arn"] for item in items for row in json.loads(item["body"])]
+        return INVENTORIES.decode(self.records.read(record.key)), arns
+
     def results(self, run: str) -> list[str | None]:
         items = [item for _, item in self.records.list(KEY.pk, f"remove#{run}#")]
         return [one.get("result") for item in items for one in json.loads(item["body"])]
@@ -172,16 +181,8 @@ def test_a_page_that_is_longer_than_an_item_is_kept_in_several():
     scene = InventorySetup()
     arns = [f"arn:aws:ec2:{REGION}:{DEV}:instance/i-{n:017x}" for n in range(5000)]
     scene.place.uses = lambda *_: InventoryPage(uses=tuple(AmiUse("ec2:Instance", arn) for arn in arns))
-    key = addresses.inventory(DEV, REGION, image="ami-1")
-    scene.records.create(INVENTORIES.encode(replace(Inventory(DEV, REGION, image="ami-1"), due_at=NOW)), NOW)
-    scene.records.make_due(key, NOW, {LOOK: "one"})
-
-    scene.worker.run(key, "test", time_left=lambda: 30)
-
-    seen = INVENTORIES.decode(scene.records.read(key))
-    items = [scene.records.get(addresses.inventory_page(key, n)) for n in range(seen.pages)]
-    assert seen.seen == "one"
-    assert [row["use"]["arn"] for item in items for row in json.loads(item["body"])] == arns
+    seen, found = scene.asked_what_names("ami-1")
+    assert (seen.seen, found) == ("one", arns)
 
 
 def countdown(steps: int) -> Callable[[], int]:
@@ -305,6 +306,33 @@ def test_a_copy_of_a_delivery_under_way_is_not_removed():
     assert scene.results("one") == ["its delivery is under way, and looks after it"]
 
 
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda records, key: setattr(records.records[key], "damaged", True), "its delivery cannot be read: "),
+        (lambda records, key: records.park(key, "IllegalEvent", NOW), "its delivery is parked: IllegalEvent"),
+    ],
+    ids=["damaged", "parked"],
+)
+def test_a_copy_of_a_delivery_that_cannot_be_read_stays_and_others_go(spoil, why):
+    """Its record may know the copy. The target's list is not parked for that: it is there for such copies."""
+    scene = InventorySetup()
+    delivery = addresses.delivery("d1")
+    scene.records.create(Write(delivery, "failed", {"state": "failed"}, NOW), NOW)
+    spoil(scene.records, delivery)
+    order = json.dumps([{"snapshot": "snap-1", "delivery": "d1"}, {"snapshot": "snap-2", "delivery": "d2"}])
+    scene.records.put(addresses.inventory_order(KEY, "one", 0), {"kind": "order", "slices": 1, "body": order})
+    scene.ask(**{REMOVE: "one"})
+
+    scene.worker.run(KEY, "test", time_left=lambda: 30)
+
+    assert not scene.records.read(KEY).parked
+    assert scene.place.snapshots == ["snap-1"]
+    first, second = scene.results("one")
+    assert first.startswith(why)
+    assert second == ""
+
+
 def test_a_removal_that_is_refused_says_why():
     """The other removals are tried all the same."""
     scene = InventorySetup(AskedTarget(trouble=Refusal(RefusalKind.DENIED, FAULT)))
@@ -369,15 +397,7 @@ def test_a_target_that_cannot_be_checked_says_why(setup, code):
 def test_what_names_an_ami_is_listed_page_by_page_beside_other_questions(stale):
     """A record of its own for each AMI; a cursor that EC2 no longer knows begins the list again."""
     here = InventorySetup(place=AskedTarget(stale=stale))
-    record = Inventory(DEV, REGION, image="ami-7")
-    here.records.create(INVENTORIES.encode(replace(record, due_at=NOW)), NOW)
-    here.records.make_due(record.key, NOW, {LOOK: "one"})
-
-    here.worker.run(record.key, "test", time_left=lambda: 30)
-
-    found = INVENTORIES.decode(here.records.read(record.key))
-    assert (found.seen, found.pages, found.fault, here.place.looks) == ("one", 2, None, 2 + 2 * stale)
-    items = [item for _, item in here.records.list(record.key.pk, "found#")]
-    arns = [row["use"]["arn"] for item in items for row in json.loads(item["body"])]
+    seen, arns = here.asked_what_names("ami-7")
+    assert (seen.seen, seen.pages, seen.fault, here.place.looks) == ("one", 2, None, 2 + 2 * stale)
     assert arns == ["ami-7-1", "ami-7-2"]
     assert INVENTORIES.decode(here.records.read(KEY)).seen == ""

@@ -6,7 +6,6 @@ from dataclasses import replace
 from chalicelib.delivery.phase import Command
 from chalicelib.delivery.phases.checking import CheckTarget
 from chalicelib.delivery.phases.waiting import LookAtApproval
-from chalicelib.engine import addresses
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.targets.applied_file import Target
 from tests.service.cloud import REGION, refusal, target_key
@@ -56,7 +55,7 @@ def test_a_target_that_was_unfit_in_an_earlier_episode_fails_no_later_one():
         until(hub, "failed")
         hub.cloud.disabled.clear()
         hub.gate.refuse("target.keys", "describe", why=RefusalKind.THROTTLED)
-        hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"retry": f"{hub.cloud.now}:"})
+        hub.retry(AMI)
         until(hub, "requested")
 
     works, hub.deliveries.run = hub.deliveries.run, lambda *_, **__: None

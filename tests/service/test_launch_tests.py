@@ -1,6 +1,7 @@
 """One instance from each new AMI starts in the target before the AMI is published, and never outlives its delivery."""
 
 import itertools
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -10,10 +11,9 @@ from chalicelib.delivery.instances import InstanceSeen
 from chalicelib.delivery.model import Delivery
 from chalicelib.engine import codec
 from chalicelib.engine.errors import RefusalKind
-from chalicelib.engine.faults import Fault
 from chalicelib.engine.stored import peek
-from chalicelib.targets.applied_file import AppliedFile, LaunchTest
-from tests.service.cloud import PLACE, START, CloudBehavior, Image, LaunchSite
+from chalicelib.targets.applied_file import LaunchTest
+from tests.service.cloud import PLACE, START, UNREADABLE, CloudBehavior, Image, LaunchSite
 from tests.service.gate import LostAnswer, PortCrash
 from tests.service.hub import Hub
 from tests.service.slow import SlowGate, SlowHub
@@ -22,8 +22,14 @@ AMI, DEV, PROD = "ami-0a", "200000000001", "200000000002"
 MINUTE, HOUR, DAY = 60, 3600, 24 * 3600
 MODES = ("copy", "share")
 ENDS = {"copy": "delivered", "share": "shared"}
-BROKEN = ("impaired", "hangs", "Client.InternalError")
-UNTESTED = ("pending", "Server.InternalError", "Server.InsufficientInstanceCapacity", "Client.UserInitiatedShutdown")
+BROKEN = ("impaired", "hangs", "Client.InstanceInitiatedShutdown")
+UNTESTED = (
+    "pending",
+    "Server.InternalError",
+    "Server.InsufficientInstanceCapacity",
+    "Client.UserInitiatedShutdown",
+    "Client.InternalError",
+)
 
 
 def a_hub(
@@ -61,10 +67,7 @@ def until_instance(hub: Hub) -> Hub:
 
 def retried(hub: Hub) -> Hub:
     """Ask for another try, as `ami-promoter retry` does."""
-    key = hub.delivery_key(AMI, DEV)
-    promotion = next(one for one in hub.known() if one.kind == "promotion")
-    assert peek(hub.stores.records, key, DELIVERIES) is not None
-    hub.stores.records.leave(promotion, {"retry": f"{hub.cloud.now}:"}, hub.cloud.now)
+    hub.retry(AMI)
     return hub.wait(2 * HOUR)
 
 
@@ -83,8 +86,25 @@ def codes(hub: Hub) -> list[str]:
     return [fault["code"] for fault in notice(hub)["faults"]]
 
 
+def ended(hub: Hub) -> tuple[str, list[str]]:
+    """The state of the delivery, and the codes of the faults in its last notice."""
+    return hub.outcomes()[AMI, DEV], codes(hub)
+
+
 def states(hub: Hub) -> list[str]:
     return [one.state for one in hub.cloud.instances.values()]
+
+
+def calls(hub: Hub) -> Counter[tuple[str, str]]:
+    """Count the calls from now on, by port and method."""
+    made, real = Counter[tuple[str, str]](), hub.gate.call
+
+    def call(name: str, method: str, *rest: Any) -> Any:
+        made[name, method] += 1
+        return real(name, method, *rest)
+
+    hub.gate.call = call
+    return made
 
 
 def is_open(hub: Hub) -> bool:
@@ -119,8 +139,7 @@ def test_an_ami_that_does_not_start_fails_and_nothing_of_it_stays(mode, boots):
     """As one that differs from its source; its instance is terminated."""
     hub = promoted(a_hub(mode, boots=(boots,)))
 
-    assert hub.outcomes()[AMI, DEV] == "failed"
-    assert codes(hub) == ["launch-test-failed"]
+    assert ended(hub) == ("failed", ["launch-test-failed"])
     assert set(states(hub)) == {"terminated"}
     assert (hub.cloud.images, hub.cloud.live_copies(), hub.cloud.launches) == ({}, [], set())
     assert notice(hub)["leftovers"] == []
@@ -131,8 +150,7 @@ def test_an_ami_that_could_not_be_tested_stays_unpublished_and_is_tested_again_w
     """Hours of copying are kept; the notice says why, and names the AMI that stays."""
     hub = promoted(a_hub(boots=(boots, "ok"), target={"ssm_parameter": "/golden/{family}/current"}))
     copies, (image,) = set(hub.cloud.copies), hub.cloud.images
-    assert hub.outcomes()[AMI, DEV] == "failed"
-    assert codes(hub) == ["launch-not-tested"]
+    assert ended(hub) == ("failed", ["launch-not-tested"])
     assert (notice(hub)["image"], notice(hub)["leftovers"]) == (None, [image])
     assert hub.cloud.parameters == {}
     assert "DeregistrationProtection" not in hub.cloud.images[image].raw
@@ -181,7 +199,7 @@ def test_a_kept_ami_that_its_owner_has_deregistered_names_no_other_try(its_name)
         hub.cloud.images["ami-0f"] = Image("ami-0f", DEV, kept.name, "", "", (), {"State": "available"})
     retried(rename(hub))
 
-    assert (hub.outcomes()[AMI, DEV], codes(hub)) == ("delivered", [])
+    assert ended(hub) == ("delivered", [])
     made = record(hub).image.id
     assert hub.cloud.images[made].name == f"new-golden-{AMI}-{AMI}"
     assert len(hub.cloud.copies) == 1, "its snapshots are still there"
@@ -219,7 +237,7 @@ def test_a_kept_ami_that_its_owner_has_disabled_stays_until_it_is_enabled():
     kept.raw["State"] = "disabled"
     for _ in range(2):
         retried(hub)
-        assert (hub.outcomes()[AMI, DEV], codes(hub)) == ("failed", ["registered-image-failed"])
+        assert ended(hub) == ("failed", ["registered-image-failed"])
         assert f"enable-image --image-id {kept.id}" in notice(hub)["faults"][0]["cure"]
         assert (list(hub.cloud.images), notice(hub)["leftovers"]) == ([kept.id], [kept.id])
 
@@ -250,7 +268,7 @@ def test_in_share_mode_a_key_that_is_not_open_yet_is_no_failure():
 def test_two_invocations_that_look_at_one_instance_fail_no_ami_for_a_key_that_is_not_open_yet(order):
     """The first begins again without that instance; what the second has seen of it says nothing about the next one."""
     hub = promoted(a_hub("share", order=order, boots=("Client.InternalError", "ok"), booting=(20,)))
-    assert (hub.outcomes()[AMI, DEV], codes(hub)) == ("shared", [])
+    assert ended(hub) == ("shared", [])
     assert set(states(hub)) == {"terminated"}
 
 
@@ -260,7 +278,7 @@ def test_one_moment_at_which_a_check_is_impaired_fails_no_ami():
     impaired = InstanceSeen(next(iter(hub.cloud.instances)), "running", system="ok", instance="impaired")
     hub.gate.troubles.append(LostAnswer("target.instances", "see", after=False, says=impaired, times=2))
     assert hub.wait(2 * HOUR).gate.troubles[0].times == 0
-    assert (hub.outcomes()[AMI, DEV], codes(hub)) == ("delivered", [])
+    assert ended(hub) == ("delivered", [])
 
 
 @pytest.mark.parametrize(
@@ -274,7 +292,7 @@ def test_an_instance_that_runs_is_gone_only_if_two_looks_miss_it(missed, order, 
     stale = InstanceSeen(next(iter(hub.cloud.instances)))
     hub.gate.troubles.append(LostAnswer("target.instances", "see", after=False, says=stale, times=missed))
     assert hub.wait(2 * HOUR).gate.troubles[0].times == 0
-    assert (hub.outcomes()[AMI, DEV], codes(hub)) == expected
+    assert ended(hub) == expected
     assert states(hub) == ["terminated"]
 
 
@@ -314,18 +332,10 @@ def test_an_instance_whose_answer_was_lost_is_found_by_its_nonce(mode, kind):
 
 def test_checks_that_come_late_but_within_the_time_are_ok():
     """It looks at 1, 2, 4 … minutes until then, and once at the end."""
-    hub = promoted(a_hub(booting=(15 * MINUTE - 5,)), 0)
-    until_instance(hub)
-    looks = [0]
-    real = hub.gate.call
-
-    def call(name, method, *rest):
-        looks[0] += (name, method) == ("target.instances", "see")
-        return real(name, method, *rest)
-
-    hub.gate.call = call
+    hub = until_instance(promoted(a_hub(booting=(15 * MINUTE - 5,)), 0))
+    made = calls(hub)
     assert hub.wait(2 * HOUR).outcomes()[AMI, DEV] == "delivered"
-    assert looks[0] == 4
+    assert made["target.instances", "see"] == 4
 
 
 CANCELS = {
@@ -375,7 +385,7 @@ def test_a_later_date_in_the_file_lets_a_launch_test_go_on():
     """Also where the file cannot be read at the first date."""
     date = START + 5 * MINUTE
     hub = promoted(a_hub("share", target={"until": date}, booting=(12 * MINUTE,)), 0)
-    hub.cloud.applied = AppliedFile(fault=Fault("targets-damaged", "there", "It is damaged.", "Apply it again."))
+    hub.cloud.applied = UNREADABLE
     hub.run(until=date + MINUTE)
     hub.cloud.change_targets(until=START + 10 * HOUR)
     hub.cloud.applied = None
@@ -423,11 +433,11 @@ def test_a_copy_that_was_recalled_while_it_was_tested_is_tested_when_the_recall_
     hub.lift_recall(AMI)
     hub.wait(2 * HOUR)
 
-    outcome, faults = ONCE_LIFTED[boots]
-    assert (hub.outcomes()[AMI, DEV], codes(hub)) == (outcome, faults)
+    outcome, _ = ONCE_LIFTED[boots]
+    assert ended(hub) == ONCE_LIFTED[boots]
     assert {one.subnet for one in hub.cloud.instances.values()} == {PLACE.subnets[0]}
     assert states(hub) == ["terminated"] * 2
-    assert len([one for one in hub.cloud.notices if one["event"] == f"delivery.{outcome}"]) == 1
+    assert len(hub.notified(f"delivery.{outcome}")) == 1
     assert len(hub.cloud.images) == (boots != "impaired")
     assert bool(hub.cloud.parameters) == (boots == "ok")
 
@@ -526,8 +536,7 @@ def test_an_outage_of_the_worker_only_delays_the_test(minutes, boots):
     hub.until_state(AMI, DEV, "launching")
     hub.switch_off("worker", minutes * MINUTE)
     hub.wait(minutes * MINUTE + 2 * HOUR)
-    assert hub.outcomes()[AMI, DEV] == ("delivered" if boots == "ok" else "failed"), codes(hub)
-    assert codes(hub) == ([] if boots == "ok" else ["launch-test-failed"])
+    assert ended(hub) == (("delivered", []) if boots == "ok" else ("failed", ["launch-test-failed"]))
     assert set(states(hub)) == {"terminated"}
 
 
@@ -571,8 +580,7 @@ def test_a_launch_role_that_is_not_there_is_waited_for_before_anything_is_opened
     hub = a_hub()
     hub.gate.refuse("target.instances", "place", why=RefusalKind.ROLE)
     promoted(hub, HOUR)
-    assert hub.outcomes()[AMI, DEV] == "awaiting-role"
-    assert codes(hub) == ["launch-role-not-assumable"]
+    assert ended(hub) == ("awaiting-role", ["launch-role-not-assumable"])
     assert "LaunchTest=true" in notice(hub)["faults"][0]["cure"]
     assert not is_open(hub)
     hub.gate.troubles.clear()
@@ -591,17 +599,10 @@ def test_the_end_of_the_console_is_on_the_record_alone():
 def test_without_the_setting_nothing_is_asked_and_nothing_more_is_on_the_record():
     """No call as the launch role, and no member on the record that is written."""
     hub = a_hub(target={"launch_test": None})
-    called = set()
-    real = hub.gate.call
-
-    def call(name, method, *rest):
-        called.add(name)
-        return real(name, method, *rest)
-
-    hub.gate.call = call
+    made = calls(hub)
     promoted(hub)
     assert hub.outcomes()[AMI, DEV] == "delivered"
-    assert "target.instances" not in called
+    assert "target.instances" not in {port for port, _ in made}
     stored = codec.encode(record(hub), sparse=True)
     assert "launch" not in stored
     assert "launch_test" not in stored["target"]

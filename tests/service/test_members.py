@@ -184,7 +184,7 @@ def test_a_conflict_that_a_move_has_made_is_notified_once_and_changes_nothing():
     it.organization.accounts[C] = "ACTIVE"
     it.look(4)
 
-    (refused,) = [notice for notice in it.cloud.notices if notice["event"] == "promotion.refused"]
+    (refused,) = it.hub.notified("promotion.refused")
     assert [fault["code"] for fault in refused["faults"]] == ["organization-conflict"]
     assert it.outcomes == {A: "delivered", C: "delivered"}
     assert it.reported("promotion.over") == 1

@@ -47,7 +47,7 @@ def assert_theirs_is_left_alone(hub: Hub, planted: set[str]) -> None:
     (image,) = hub.cloud.images.values()
     assert not set(image.copies) & planted
     assert planted <= {copy.id for copy in hub.cloud.copies.values() if not copy.deleted}
-    (reported,) = [notice for notice in hub.cloud.notices if notice["event"] == "delivery.delivered"]
+    (reported,) = hub.notified("delivery.delivered")
     assert reported["image"] == image.id
 
 
@@ -76,7 +76,7 @@ def test_what_is_planted_while_a_delivery_is_cancelled_is_not_deleted(method):
     hub.cloud.tag(AMI, None)
     assert hub.ended()[AMI, A] == "cancelled"
     assert {copy.id for copy in hub.cloud.live_copies()} == planted
-    (reported,) = [notice for notice in hub.cloud.notices if notice["event"] == "delivery.cancelled"]
+    (reported,) = hub.notified("delivery.cancelled")
     assert planted == set(reported["leftovers"])
 
 
@@ -172,5 +172,5 @@ def test_a_copy_that_shows_after_its_nonce_has_gone_is_never_used_or_deleted(met
     hub.run()
 
     assert_theirs_is_left_alone(hub, {late.id})
-    (reported,) = [notice for notice in hub.cloud.notices if notice["event"] == "delivery.delivered"]
+    (reported,) = hub.notified("delivery.delivered")
     assert late.id in reported["leftovers"]

@@ -1,6 +1,7 @@
 """A recall takes an AMI back everywhere, in any order with promotions and crashes; lifting it restores what can be."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -9,14 +10,12 @@ from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.stored import peek
-from chalicelib.promotion import evolving
 from chalicelib.promotion.codec import PROMOTIONS
 from chalicelib.release.codec import POINTERS
-from chalicelib.targets.recalls import Pin
-from tests.service.cloud import HUB, REGION, TRIGGER, refusal
-from tests.service.family import DAY, DEV, HOUR, MADE, NAME, NEW, OLD, a_family, promoted, shown
+from tests.service.cloud import REGION, refusal
+from tests.service.family import DAY, DEV, HOUR, NAME, NEW, OLD, a_family, pinned, promoted, shown
 from tests.service.gate import LostAnswer, PortCrash, PortTrouble, ProcessKilled
-from tests.service.hub import OPERATOR, Hub
+from tests.service.hub import Hub
 
 PROD = "200000000002"
 DENIED = {"why": RefusalKind.DENIED, "code": "UnauthorizedOperation"}
@@ -51,6 +50,24 @@ def raw(hub: Hub, ami: str, account: str = DEV) -> dict:
     return next(one.raw for one in hub.cloud.images.values() if (one.source, one.account) == (ami, account))
 
 
+def newest(hub: Hub) -> tuple[str, str, str]:
+    """The state of the newest AMI's delivery to DEV, and its copy there: its state, its date or "deprecated"."""
+    copy, now = raw(hub, NEW), datetime.fromtimestamp(hub.cloud.now, UTC).isoformat()
+    date = copy.get("DeprecationTime", "")
+    return hub.outcomes()[NEW, DEV], copy["State"], "deprecated" if date and date <= now else date
+
+
+RECALLED, DISABLED = ("recalled", "available", "deprecated"), ("recalled", "disabled", "deprecated")
+RESTORED = ("delivered", "available", "")
+
+
+def fault_of_pointer(hub: Hub) -> str:
+    """The code of the fault on the record of DEV's pointer, or "" if there is none."""
+    pointer = peek(hub.stores.records, hub.pointer_key(DEV, NAME), POINTERS)
+    assert pointer is not None
+    return "" if pointer.fault is None else pointer.fault.code
+
+
 def events(hub: Hub, ami: str) -> list[str]:
     return [one["event"] for one in hub.cloud.notices if one.get("source_image") == ami and "delivery" in one]
 
@@ -83,8 +100,7 @@ def test_a_tag_that_is_not_understood_neither_lifts_nor_prevents_a_recall(before
     if not before:
         recall_it(hub)
 
-    assert hub.outcomes()[NEW, DEV] == "recalled"
-    assert raw(hub, NEW)["DeprecationTime"]
+    assert newest(hub) == RECALLED
     assert shown(hub) == OLD
     assert events(hub, NEW) == ["delivery.delivered", "delivery.recalled"]
 
@@ -134,8 +150,7 @@ def test_a_recall_right_after_the_copy_was_made_waits_for_no_damaged_source():
     hub.stores.records.put(examined, {**hub.stores.records.get(examined), "body": "{}"})
     recall_it(hub)
 
-    assert hub.outcomes()[NEW, DEV] == "recalled"
-    assert raw(hub, NEW)["DeprecationTime"]
+    assert newest(hub) == RECALLED
 
 
 def test_a_date_that_ec2_does_not_show_yet_comes_back_when_the_recall_is_lifted():
@@ -150,8 +165,7 @@ def test_a_date_that_ec2_does_not_show_yet_comes_back_when_the_recall_is_lifted(
     assert not hub.gate.troubles[0].times
 
     lift_it(hub)
-    assert hub.outcomes()[NEW, DEV] == "delivered"
-    assert raw(hub, NEW)["DeprecationTime"] == "2028-06-01T00:00:00Z"
+    assert newest(hub) == ("delivered", "available", "2028-06-01T00:00:00Z")
 
 
 def test_a_recall_waits_for_no_linger():
@@ -162,9 +176,8 @@ def test_a_recall_waits_for_no_linger():
     assert shown(hub) == NEW
 
     recall_it(hub)
-    assert hub.outcomes()[NEW, DEV] == "recalled"
+    assert newest(hub) == RECALLED
     assert shown(hub) == OLD
-    assert raw(hub, NEW)["DeprecationTime"]
     assert hub.cloud.permissions == set()
     assert events(hub, NEW) == ["delivery.recalled"]
 
@@ -193,9 +206,7 @@ def test_one_look_that_misses_the_copy_ends_no_recall():
     hub.gate.troubles = [LostAnswer("target.images", "shown")]
     recall_it(hub)
 
-    assert hub.outcomes()[NEW, DEV] == "recalled"
-    assert raw(hub, NEW)["DeprecationTime"]
-    assert raw(hub, NEW)["State"] == "disabled"
+    assert newest(hub) == DISABLED
 
 
 def test_a_pause_delays_no_recall():
@@ -215,10 +226,7 @@ def test_a_recall_of_the_only_ami_leaves_the_parameter_and_says_so():
 
     assert hub.outcomes()[OLD, DEV] == "recalled"
     assert shown(hub) == OLD
-    pointer = peek(hub.stores.records, hub.pointer_key(DEV, NAME), POINTERS)
-    assert pointer is not None
-    assert pointer.fault is not None
-    assert pointer.fault.code == "pointer-nothing-current"
+    assert fault_of_pointer(hub) == "pointer-nothing-current"
 
 
 @pytest.mark.parametrize("act", ["recall", "withdrawal"])
@@ -226,7 +234,6 @@ def test_what_is_lifted_while_the_ami_is_pending_begins_nothing_before_it_is_ava
     """It is pending for more than a day; then all that its tag names begins."""
     hub = a_hub(accounts=(DEV, PROD))
     hub.cloud.hub_images[NEW]["State"] = "pending"
-    hub.cloud.changed()
     hub.cloud.tag(NEW, "default")
     hub.wait(HOUR)
     hub.withdraw(NEW, f"{DEV}/{REGION}")
@@ -239,7 +246,6 @@ def test_what_is_lifted_while_the_ami_is_pending_begins_nothing_before_it_is_ava
     assert hub.wait(2 * DAY).outcomes() == {}
 
     hub.cloud.hub_images[NEW]["State"] = "available"
-    hub.cloud.changed()
     hub.discover()
     assert hub.wait(2 * HOUR).outcomes() == {(NEW, DEV): "delivered", (NEW, PROD): "delivered"}
 
@@ -247,17 +253,13 @@ def test_what_is_lifted_while_the_ami_is_pending_begins_nothing_before_it_is_ava
 def test_a_recall_of_an_ami_of_the_baseline_and_its_lift_promote_nothing():
     """It was tagged before the service came; only a target that an operator has asked for begins again."""
     hub = a_hub(accounts=(DEV, PROD))
-    hub.cloud.hub_images[NEW]["Tags"] += [{"Key": TRIGGER, "Value": "default"}]
-    hub.cloud.changed()
-    ignored = evolving.baseline(NEW, HUB, REGION, "default", hub.cloud.now)
-    hub.stores.records.create(PROMOTIONS.encode(ignored), hub.cloud.now)
+    hub.tagged_before(NEW)
     recall_it(hub)
     lift_it(hub)
     assert hub.outcomes() == {}
 
-    key = addresses.promotion(NEW)
     hub.recall(NEW)
-    hub.stores.records.make_due(key, hub.cloud.now, {"retry": f"{hub.cloud.now}:{DEV}"})
+    hub.retry(NEW, DEV)
     assert hub.wait(HOUR).outcomes() == {}
     lift_it(hub)
     assert hub.outcomes() == {(NEW, DEV): "delivered"}
@@ -268,16 +270,14 @@ def test_a_parameter_that_the_file_no_longer_sets_stays_and_says_that_its_ami_is
     """The service leaves it to a person; the fault ends with the recall."""
     hub = promoted(a_hub(mode), OLD, NEW)
     hub.cloud.change_targets(ssm_parameter="")
-    key = hub.pointer_key(DEV, NAME)
     hub.wait(2 * DAY)
-    assert peek(hub.stores.records, key, POINTERS).fault is None
+    assert fault_of_pointer(hub) == ""
     recall_it(hub)
 
-    assert shown(hub) == NEW
-    assert peek(hub.stores.records, key, POINTERS).fault.code == "pointer-names-recalled"
+    assert (shown(hub), fault_of_pointer(hub)) == (NEW, "pointer-names-recalled")
     hub.lift_recall(NEW)
     hub.wait(25 * HOUR)
-    assert peek(hub.stores.records, key, POINTERS).fault is None
+    assert fault_of_pointer(hub) == ""
 
 
 def test_a_recall_that_is_lifted_at_once_or_repeated_ends_as_the_last_one_said():
@@ -289,8 +289,7 @@ def test_a_recall_that_is_lifted_at_once_or_repeated_ends_as_the_last_one_said()
         hub.lift_recall(NEW)
         hub.wait(seconds)
     hub.wait(2 * HOUR)
-    assert (hub.outcomes()[NEW, DEV], shown(hub)) == ("delivered", NEW)
-    assert "DeprecationTime" not in raw(hub, NEW)
+    assert (newest(hub), shown(hub)) == (RESTORED, NEW)
 
     hub.recall(NEW)
     hub.wait(2 * HOUR)
@@ -351,8 +350,7 @@ def test_lifting_a_recall_enables_what_it_may_have_disabled(took_effect):
 
     hub.gate.troubles = []
     lift_it(hub)
-    assert hub.outcomes()[NEW, DEV] == "delivered"
-    assert raw(hub, NEW)["State"] == "available"
+    assert newest(hub) == RESTORED
     assert shown(hub) == NEW
 
 
@@ -378,14 +376,13 @@ def test_lifting_a_recall_that_was_refused_every_look_leaves_the_date_of_the_cop
 
     hub.gate.troubles = []
     lift_it(hub)
-    assert hub.outcomes()[NEW, DEV] == "delivered"
-    assert raw(hub, NEW)["DeprecationTime"] == "2027-06-01T00:00:00.000Z"
+    assert newest(hub) == ("delivered", "available", "2027-06-01T00:00:00.000Z")
     assert shown(hub) == NEW
 
 
 def refusals(hub: Hub) -> list[str]:
     """The last fault of each notice that says what a target has refused."""
-    faults = [one["faults"] for one in hub.cloud.notices if one["event"] == "delivery.recalled"]
+    faults = [one["faults"] for one in hub.notified("delivery.recalled")]
     return [some[-1]["code"] for some in faults if some]
 
 
@@ -424,12 +421,11 @@ def test_a_recall_beside_a_lift_that_sees_nothing_of_the_copy_can_be_lifted():
     lift_it(hub)
     hub.recall(NEW)
     hub.wait(3 * DAY)
-    assert (hub.outcomes()[NEW, DEV], raw(hub, NEW)["State"]) == ("recalled", "disabled")
+    assert newest(hub) == DISABLED
 
     hub.gate.troubles = []
     lift_it(hub)
-    assert (hub.outcomes()[NEW, DEV], raw(hub, NEW)["State"]) == ("delivered", "available")
-    assert "DeprecationTime" not in raw(hub, NEW)
+    assert newest(hub) == RESTORED
 
 
 @pytest.mark.parametrize("seconds", [HOUR, 2 * DAY])
@@ -444,15 +440,13 @@ def test_a_recall_while_its_lift_is_refused_takes_the_copy_back_at_once(seconds)
 
     hub.recall(NEW, why="It still does not boot.")
     hub.wait(300)
-    assert raw(hub, NEW)["State"] == "disabled"
-    assert hub.outcomes()[NEW, DEV] == "recalled"
-    said = [one for one in hub.cloud.notices if one["event"] == "delivery.recalled"][-1]
+    assert newest(hub) == DISABLED
+    said = hub.notified("delivery.recalled")[-1]
     assert (said["recall"]["why"], said["faults"]) == ("It still does not boot.", [])
 
     hub.gate.troubles = []
     lift_it(hub)
-    assert hub.outcomes()[NEW, DEV] == "delivered"
-    assert (raw(hub, NEW)["State"], raw(hub, NEW)["DeprecationTime"]) == ("available", before)
+    assert newest(hub) == ("delivered", "available", before)
 
 
 @pytest.mark.parametrize("may_disable", [True, False])
@@ -468,13 +462,10 @@ def test_a_recall_right_after_a_lift_takes_back_what_ec2_still_shows_as_recalled
     hub.gate.troubles.append(LostAnswer("target.images", "shown", after=False, says=late))
     recall_it(hub)
     assert hub.gate.troubles[0].times == 0
-    assert hub.outcomes()[NEW, DEV] == "recalled"
-    assert raw(hub, NEW)["DeprecationTime"] != before
-    assert raw(hub, NEW)["State"] == ("disabled" if may_disable else "available")
+    assert newest(hub) == (DISABLED if may_disable else RECALLED)
 
     lift_it(hub)
-    assert hub.outcomes()[NEW, DEV] == "delivered"
-    assert (raw(hub, NEW)["State"], raw(hub, NEW)["DeprecationTime"]) == ("available", before)
+    assert newest(hub) == ("delivered", "available", before)
 
 
 @pytest.mark.parametrize("method", ["recall", "restore"])
@@ -527,13 +518,11 @@ def test_a_recall_beside_the_notice_of_the_delivery_deprecates_the_copy():
 
     beside(hub, "notices", "publish", recall)
     promoted(hub, NEW)
-    assert hub.outcomes()[NEW, DEV] == "recalled"
-    assert raw(hub, NEW)["DeprecationTime"]
+    assert newest(hub) == RECALLED
     assert events(hub, NEW) == ["delivery.delivered", "delivery.recalled"]
 
     lift_it(hub)
-    assert hub.outcomes()[NEW, DEV] == "delivered"
-    assert "DeprecationTime" not in raw(hub, NEW)
+    assert newest(hub) == RESTORED
 
 
 def test_a_withdrawal_beside_the_notice_of_a_shared_ami_releases_it_and_says_so():
@@ -569,14 +558,10 @@ def test_a_recall_outlasts_a_call_of_the_lift_before_it_that_comes_late(first):
 
     beside(hub, "target.images", "restore", recall_again)
     lift_it(hub)
-    assert hub.outcomes()[NEW, DEV] == "recalled"
-    assert raw(hub, NEW)["DeprecationTime"]
-    assert raw(hub, NEW)["State"] == "disabled"
+    assert newest(hub) == DISABLED
 
     lift_it(hub)
-    assert hub.outcomes()[NEW, DEV] == "delivered"
-    assert "DeprecationTime" not in raw(hub, NEW)
-    assert raw(hub, NEW)["State"] == "available"
+    assert newest(hub) == RESTORED
 
 
 def test_a_lift_outlasts_a_call_of_the_recall_that_comes_late():
@@ -592,9 +577,7 @@ def test_a_lift_outlasts_a_call_of_the_recall_that_comes_late():
 
     beside(hub, "target.images", "recall", lift)
     recall_it(hub)
-    assert hub.outcomes()[NEW, DEV] == "delivered"
-    assert "DeprecationTime" not in raw(hub, NEW)
-    assert raw(hub, NEW)["State"] == "available"
+    assert newest(hub) == RESTORED
 
 
 def test_a_recall_that_another_invocation_took_back_before_it_was_written_can_be_lifted():
@@ -612,8 +595,7 @@ def test_a_recall_that_another_invocation_took_back_before_it_was_written_can_be
     assert hub.outcomes()[NEW, DEV] == "recalled"
 
     lift_it(hub)
-    assert hub.outcomes()[NEW, DEV] == "delivered"
-    assert raw(hub, NEW)["State"] == "available"
+    assert newest(hub) == RESTORED
 
 
 # --- pins ------------------------------------------------------------------------------------------------------------
@@ -622,8 +604,7 @@ def test_a_recall_that_another_invocation_took_back_before_it_was_written_can_be
 def test_a_pin_that_is_lifted_and_whose_wake_is_lost_ends_within_a_day():
     """The pointer looks once a day, whatever came."""
     hub = promoted(a_hub(), OLD, NEW)
-    hub.cloud.pins[DEV, NAME] = Pin(OLD, MADE[OLD], hub.cloud.now, OPERATOR)
-    assert shown(hub.wait(25 * HOUR)) == OLD
+    assert shown(pinned(hub, OLD)) == OLD
 
     hub.cloud.pins.clear()
     assert shown(hub.wait(25 * HOUR)) == NEW

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from chalicelib.delivery.model import DeliveryState
 from chalicelib.engine.errors import RefusalKind
 from tests.service.cloud import START, refusal
 from tests.service.gate import PortTrouble
@@ -27,6 +28,12 @@ def _concerns_the_bad(*args):
     ) or all(not hasattr(arg, "target") and not isinstance(arg, list) for arg in args)
 
 
+def looking(why, **more):
+    """A refusal of a look at the first account's copies, while they are made."""
+    trouble = of("target.snapshots", "find", why, **more)
+    return replace(trouble, only=lambda asked: trouble.only(asked) and asked.state is DeliveryState.COPYING)
+
+
 def played(*troubles, accounts=2, **settings):
     """Promote one AMI of an encrypted and a plain snapshot to two accounts."""
     scene = HubSetup(accounts=accounts, amis=((0, 1),), encrypted=(True, False, True, True))
@@ -44,7 +51,7 @@ WAITED_OUT = {
     ),
     "too many copies run": of("target.snapshots", "copy", RefusalKind.LIMIT, times=3),
     "the share is not true yet": of("target.snapshots", "copy", RefusalKind.NOT_YET, times=3),
-    "the copies cannot be described": of("target.snapshots", "look_at", RefusalKind.THROTTLED, times=3),
+    "the copies cannot be described": looking(RefusalKind.THROTTLED, times=3),
     "RegisterImage is throttled": of("target.images", "register", RefusalKind.THROTTLED, times=3),
     "RegisterImage answers to nobody": of("target.images", "register", RefusalKind.THROTTLED, after=True, unknown=True),
     "RegisterImage gets no answer and has done nothing": of(
@@ -75,7 +82,7 @@ def test_what_passes_is_waited_out(trouble):
 FATAL = {
     "the checks are denied": of("target.keys", "describe", RefusalKind.DENIED),
     "CopySnapshot is denied": of("target.snapshots", "copy", RefusalKind.DENIED),
-    "the copies may not be described": of("target.snapshots", "look_at", RefusalKind.DENIED),
+    "the copies may not be described": looking(RefusalKind.DENIED),
     "RegisterImage is denied": of("target.images", "register", RefusalKind.DENIED),
     "the new AMI may not be described": of("target.images", "see", RefusalKind.DENIED),
     "the permission is refused for one account": of("snapshots", "open", RefusalKind.DENIED, times=WITHOUT_END),
@@ -91,12 +98,12 @@ def test_what_does_not_pass_fails_one_target_alone(trouble):
     hub.invariants.rest()
     assert hub.outcomes() == {(AMI, BAD): "failed", (AMI, GOOD): "delivered"}
     assert [image.account for image in hub.cloud.images.values()] == [GOOD]
-    (failed,) = (notice for notice in hub.cloud.notices if notice["event"] == "delivery.failed")
+    (failed,) = hub.notified("delivery.failed")
     assert (failed["account"], failed["image"]) == (BAD, None)
     assert [(f["code"], f["what"], f["cure"]) for f in failed["faults"]] == [
         ("aws-Denied", "AWS says Denied.", "Mend it.")
     ]
-    (over,) = (notice for notice in hub.cloud.notices if notice["event"] == "promotion.over")
+    (over,) = hub.notified("promotion.over")
     assert over["counts"] == {"delivered": 1, "shared": 0, "failed": 1, "cancelled": 0, "withdrawn": 0, "recalled": 0}
 
 
@@ -161,7 +168,7 @@ def test_leftovers_that_may_not_be_removed_are_listed_and_keep_nothing_open():
     assert not hub.cloud.permissions
     assert not hub.cloud.grants
     assert hub.outcomes() == {(AMI, BAD): "failed"}
-    (failed,) = (notice for notice in hub.cloud.notices if notice["event"] == "delivery.failed")
+    (failed,) = hub.notified("delivery.failed")
     assert len(failed["leftovers"]) == 2
 
 
@@ -173,7 +180,7 @@ def test_copies_that_an_earlier_episode_has_left_are_deleted_although_it_is_canc
     hub = scene.hub(troubles=[no_deletion, of("target.images", "register", RefusalKind.DENIED)])
     hub.cloud.tag(AMI, "default")
     hub.run()
-    (failed,) = (notice for notice in hub.cloud.notices if notice["event"] == "delivery.failed")
+    (failed,) = hub.notified("delivery.failed")
     left = {copy.id for copy in hub.cloud.live_copies()}
     assert left == set(failed["leftovers"])
 
@@ -208,10 +215,7 @@ def test_an_account_dropped_from_the_file_before_anything_is_opened_gets_nothing
     hub.cloud.tag(AMI, "default")
     hub.run(until=START + seconds)
     held = hub.stores.seen(hub.delivery_key(AMI, BAD))
-    directory = hub.cloud.directory
-    hub.cloud.directory = replace(
-        directory, accounts={account: found for account, found in directory.accounts.items() if account != BAD}
-    )
+    hub.cloud.drop_targets(BAD)
     hub.run()
 
     hub.invariants.rest()

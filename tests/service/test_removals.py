@@ -8,14 +8,13 @@ import pytest
 from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.errors import NewerSchema
-from chalicelib.engine.faults import Fault
 from chalicelib.promotion import commands as do
 from chalicelib.promotion.worker.standing_pass import AT_ONCE
 from chalicelib.promotion.worker.tag_pass import read_heads
 from chalicelib.promotion.worker.trigger_tag_check import TRIGGER
-from chalicelib.targets.applied_file import AppliedFile, Directory, Target
+from chalicelib.targets.applied_file import Directory, Target
 from chalicelib.targets.organization import Organization, Unit
-from tests.service.cloud import REGION, START, CloudBehavior, source_key
+from tests.service.cloud import REGION, START, UNREADABLE, CloudBehavior, source_key
 from tests.service.gate import PortCrash, ProcessKilled
 from tests.service.hub import DISCOVERY, Hub
 from tests.service.organization import (
@@ -88,16 +87,14 @@ def test_owners_get_one_notice_of_a_withdrawal_whose_delivery_cannot_publish(tro
     trouble(hub)
     hub.cloud.tag(AMI, value)
     pass_time(hub, 2 * HOUR)
-    reported = [one for one in hub.cloud.notices if one["event"] == "delivery.withdrawn" and one["account"] == B]
-    assert len(reported) == 1
+    assert len(hub.notified("delivery.withdrawn", B)) == 1
     assert open_to(hub) == ({A} if value else set())
     key = hub.delivery_key(AMI, B)
     hub.stores.records.records[key].body = before
-    hub.stores.records.unpark(key, hub.cloud.now)
+    hub.unpark(key)
     pass_time(hub, 2 * HOUR)
 
-    reported = [one for one in hub.cloud.notices if one["event"] == "delivery.withdrawn" and one["account"] == B]
-    assert len({one["id"] for one in reported}) == 1
+    assert len({one["id"] for one in hub.notified("delivery.withdrawn", B)}) == 1
 
 
 @pytest.mark.parametrize("trouble", [TROUBLES["damaged delivery"], park_delivery], ids=["damaged", "parked"])
@@ -123,14 +120,13 @@ def test_copies_that_a_promotion_which_cannot_act_no_longer_names_are_ended(trou
     """Their shares close within the hour, and nothing is delivered there; a copy that is still named is delivered."""
     hub = tagged(f"{A} {B}", behavior=SLOW).wait(600)
     trouble(hub)
-    directory = hub.cloud.directory
     match lost:
         case "tag":
             hub.cloud.tag(AMI, None)
         case "name":
             hub.cloud.tag(AMI, A)
         case "file":
-            hub.cloud.directory = replace(directory, accounts={A: directory.accounts[A]})
+            hub.cloud.drop_targets(B)
         case "withdrawn":
             hub.withdraw(AMI, B)
     pass_time(hub, HOUR)
@@ -157,11 +153,10 @@ def test_copies_of_an_account_whose_settings_conflicted_end_when_the_file_loses_
 
 @pytest.mark.parametrize("trouble", [break_head, lose_head], ids=["damaged", "lost"])
 def test_copies_end_whose_promotion_cannot_act_and_whose_head_says_nothing(trouble):
-    """The file loses B; nobody can tell what the promotion knew, and the tag says whom it names."""
+    """The file has no target of B any more; nobody can tell what the promotion knew, and the tag says whom it names."""
     hub = copying_for_a_parked_promotion()
     trouble(hub)
-    directory = hub.cloud.directory
-    hub.cloud.directory = replace(directory, accounts={A: directory.accounts[A]})
+    hub.cloud.directory = replace(hub.cloud.directory, accounts={A: hub.cloud.directory.accounts[A]})
     pass_time(hub, HOUR)
 
     assert {account for _, account in hub.cloud.permissions} == {A}
@@ -172,8 +167,7 @@ def test_an_account_that_the_file_loses_is_withdrawn_whatever_else_is_wrong(trou
     """Without an event: discovery sees that another file is in force."""
     hub = shared()
     trouble(hub)
-    directory = hub.cloud.directory
-    hub.cloud.directory = replace(directory, groups={"default": (A,)}, accounts={A: directory.accounts[A]})
+    hub.cloud.drop_targets(B)
     assert open_to(hub, after=HOUR) == {A}
 
 
@@ -183,11 +177,7 @@ def test_an_ami_of_no_use_is_shared_with_nobody_whatever_else_is_wrong(trouble, 
     """A deregistered or disabled AMI entitles no account: its key grants close, too."""
     hub = shared()
     trouble(hub)
-    if how == "deregistered":
-        hub.cloud.gone.add(AMI)
-    else:
-        hub.cloud.hub_images[AMI]["State"] = "disabled"
-    hub.cloud.event("EC2 AMI State Change", f"image/{AMI}")
+    hub.cloud.set_state(AMI, how)
     pass_time(hub, HOUR)
 
     assert not hub.cloud.grants
@@ -196,17 +186,13 @@ def test_an_ami_of_no_use_is_shared_with_nobody_whatever_else_is_wrong(trouble, 
 def test_an_ami_that_is_enabled_again_while_a_share_was_opening_is_shared_with_nobody_and_its_promotion_ends():
     """Disabled, everybody is asked to end; B's share opened after that. The next tag event shares it again."""
     hub = tagged(A, target={"mode": "share"}).wait(HOUR)
-    works, hub.share_worker.run = hub.share_worker.run, lambda *_args, **_left: None
-    hub.cloud.tag(AMI, f"{A} {B}")
-    hub.wait(120)
-    for state in ("disabled", "available"):
-        hub.cloud.hub_images[AMI]["State"] = state
-        hub.cloud.event("EC2 AMI State Change", f"image/{AMI}")
+    with outage(hub, "share-worker"):
+        hub.cloud.tag(AMI, f"{A} {B}")
         hub.wait(120)
-    assert hub.outcomes() == {(AMI, A): "tidying", (AMI, B): "opening"}, (
-        "nobody says that it was withdrawn before a look"
-    )
-    hub.share_worker.run = works
+        for state in ("disabled", "available"):
+            hub.cloud.set_state(AMI, state)
+            hub.wait(120)
+        assert hub.outcomes() == {(AMI, A): "tidying", (AMI, B): "opening"}, "it is withdrawn after a look only"
     pass_time(hub, HOUR)
 
     assert (set(hub.outcomes().values()), open_to(hub)) == ({"withdrawn"}, set())
@@ -217,10 +203,9 @@ def test_an_ami_that_is_enabled_and_tagged_again_while_its_shares_are_ending_is_
     """Disabled, everybody is asked to end; the tag event comes before they have."""
     hub = shared()
     works, hub.deliveries.run = hub.deliveries.run, lambda *_args, **_left: None
-    hub.cloud.hub_images[AMI]["State"] = "disabled"
-    hub.cloud.event("EC2 AMI State Change", f"image/{AMI}")
+    hub.cloud.set_state(AMI, "disabled")
     hub.wait(120)
-    hub.cloud.hub_images[AMI]["State"] = "available"
+    hub.cloud.set_state(AMI, "available")
     for value in (None, f"{A} {B}"):
         hub.cloud.tag(AMI, value)
         hub.wait(10)
@@ -228,7 +213,7 @@ def test_an_ami_that_is_enabled_and_tagged_again_while_its_shares_are_ending_is_
     hub.deliveries.run = works
     pass_time(hub, HOUR)
 
-    withdrawn = [notice["account"] for notice in hub.cloud.notices if notice["event"] == "delivery.withdrawn"]
+    withdrawn = [notice["account"] for notice in hub.notified("delivery.withdrawn")]
     assert (sorted(withdrawn), open_to(hub)) == ([A, B], {A, B})
     assert hub.stores.seen(addresses.promotion(AMI)).state == "over"
 
@@ -247,7 +232,7 @@ def test_a_value_that_is_not_understood_withdraws_nobody():
     hub = shared()
     hub.cloud.tag(AMI, "dve")
     assert open_to(hub, after=DAY) == {A, B}
-    assert len({notice["id"] for notice in hub.cloud.notices if notice["event"] == "promotion.refused"}) == 1
+    assert len({notice["id"] for notice in hub.notified("promotion.refused")}) == 1
 
 
 def test_a_fault_of_one_account_keeps_nobody_else_shared():
@@ -270,17 +255,32 @@ def test_a_fault_of_one_account_keeps_nobody_else_shared():
 # --- organizational units --------------------------------------------------------------------------------------------
 
 
+SHARED_WITH_THE_OU = {"default": (Target("", REGION, mode="share", launch_permission="group"),)}
+
+
 def by_unit(accounts) -> OrganizationHub:
     """An AMI shared with an OU by its ARN."""
     it = OrganizationHub(*accounts)
     it.hub.unwatched()  # the invariants check accounts alone
-    it.cloud.directory = replace(
-        it.cloud.directory, by_unit={"default": (Target("", REGION, mode="share", launch_permission="group"),)}
-    )
+    it.cloud.directory = replace(it.cloud.directory, by_unit=SHARED_WITH_THE_OU)
     it.look()
     it.tag()
     assert {who for _, who in it.cloud.launches} == {ARN}
     return it
+
+
+def name_both_ous(it: OrganizationHub) -> None:
+    """Let the file's group have the other OU, too."""
+    named = Organization(ORGANIZATION, {OU: ("default",), OTHER_OU: ("default",)})
+    groups = {**it.cloud.directory.groups, "default": (OU, OTHER_OU)}
+    it.cloud.directory = replace(it.cloud.directory, groups=groups, organization=named)
+
+
+def move_to_the_other_ou(it: OrganizationHub) -> None:
+    """Let the accounts of the OU be in the other one."""
+    membership = it.cloud.directory.membership
+    moved = {OU: Unit(ARN), OTHER_OU: replace(membership.units[OU], arn=OTHER_ARN)}
+    it.cloud.directory = replace(it.cloud.directory, membership=membership_of(moved))
 
 
 def test_an_ou_that_the_file_names_no_longer_may_not_launch():
@@ -298,16 +298,8 @@ def test_an_ou_that_the_file_names_no_longer_may_not_launch():
 def test_an_account_that_moves_between_two_ous_of_a_group_is_shared_with_by_the_new_one():
     """The old OU's permission is revoked when none of its accounts is left; the new one's is granted."""
     it = by_unit((A,))
-    directory = it.cloud.directory
-    units = {OU: ("default",), OTHER_OU: ("default",)}
-    it.cloud.directory = replace(
-        directory,
-        groups={**directory.groups, "default": (OU, OTHER_OU)},
-        organization=Organization(ORGANIZATION, units),
-    )
-    membership = directory.membership
-    moved = {OU: replace(membership.units[OU], accounts=()), OTHER_OU: replace(membership.units[OU], arn=OTHER_ARN)}
-    it.cloud.directory = replace(it.cloud.directory, membership=membership_of(moved))
+    name_both_ous(it)
+    move_to_the_other_ou(it)
     pass_time(it.hub, HOUR)
 
     assert {who for _, who in it.cloud.launches} == {OTHER_ARN}
@@ -318,17 +310,13 @@ def test_who_moves_to_another_ou_or_gets_other_settings_before_it_holds_its_shar
     """`worker` was off when the account moved; what the delivery then asks for, the file no longer gives it."""
     it = OrganizationHub(A)
     it.hub.unwatched()
-    target = Target("", REGION, mode="share", launch_permission="group")
-    groups = {**it.cloud.directory.groups, "default": (OU, OTHER_OU)}
-    named = Organization(ORGANIZATION, {OU: ("default",), OTHER_OU: ("default",)})
-    it.cloud.directory = replace(it.cloud.directory, groups=groups, by_unit={"default": (target,)}, organization=named)
+    it.cloud.directory = replace(it.cloud.directory, by_unit=SHARED_WITH_THE_OU)
+    name_both_ous(it)
     it.look()
     works, it.hub.deliveries.run = it.hub.deliveries.run, lambda *_args, **_left: None
     it.cloud.tag("ami-0a", "default")
     it.hub.wait(120)
-    membership = it.cloud.directory.membership
-    other = {OU: Unit(ARN), OTHER_OU: replace(membership.units[OU], arn=OTHER_ARN)}
-    it.cloud.directory = replace(it.cloud.directory, membership=membership_of(other))
+    move_to_the_other_ou(it)
     pass_time(it.hub, HOUR)
     it.hub.deliveries.run = works
     pass_time(it.hub, HOUR)
@@ -372,8 +360,7 @@ def test_a_later_date_in_the_file_keeps_what_is_shared_and_is_its_end_then(later
     hub.cloud.change_targets(until=START + 60 * HOUR)
     assert open_to(hub, after=10 * HOUR) == set()
     assert set(hub.outcomes().values()) == {"withdrawn"}
-    reported = sorted({notice["id"] for notice in hub.cloud.notices if notice["event"] == "delivery.withdrawn"})
-    assert len(reported) == 2
+    assert len({notice["id"] for notice in hub.notified("delivery.withdrawn")}) == 2
 
 
 @pytest.mark.parametrize("off", ["nothing", "worker"])
@@ -401,8 +388,7 @@ def test_who_starts_again_by_a_new_file_brings_nobody_along_whose_date_has_come(
 def test_a_file_that_cannot_be_read_keeps_what_is_shared_for_a_day_after_its_date():
     """An unreadable file is no evidence; but nothing stays open without end."""
     hub = shared(until=START + 6 * HOUR)
-    unreadable = AppliedFile(fault=Fault("targets-damaged", "there", "It is damaged.", "Apply it again."))
-    hub.cloud.applied = unreadable
+    hub.cloud.applied = UNREADABLE
     assert open_to(hub, after=20 * HOUR) == {A, B}
     assert open_to(hub, after=14 * HOUR) == set()
 
@@ -412,7 +398,7 @@ def test_a_file_that_cannot_be_read_just_when_it_is_asked_again_withdraws_nobody
     hub = shared(until=START + 6 * HOUR)
     hub.cloud.change_targets(until=START + 100 * HOUR)
     pass_time(hub, 40 * HOUR)
-    hub.cloud.applied = AppliedFile(fault=Fault("targets-damaged", "there", "It is damaged.", "Apply it again."))
+    hub.cloud.applied = UNREADABLE
     pass_time(hub, 22 * HOUR)
     hub.cloud.applied = None
     assert open_to(hub, after=6 * HOUR) == {A, B}
@@ -498,7 +484,7 @@ def test_a_fresh_hub_names_in_one_notice_what_it_leaves_and_counts_every_tag_eve
     hub.discover()
     hub.run(until=START + DAY)
 
-    (notice,) = [one for one in hub.cloud.notices if one["event"] == "hub.baseline"]
+    (notice,) = hub.notified("hub.baseline")
     assert notice["images"] == [AMI, "ami-01"]
     assert hub.outcomes() == {(AMI, A): "delivered"}
 
@@ -519,9 +505,8 @@ def test_a_file_that_cannot_be_used_keeps_no_untagged_ami_shared():
     """A person damages the applied items, or the membership: without a tag no account is entitled in any case."""
     hub = shared()
     damage(lambda _hub: addresses.promotion(AMI))(hub)  # only the pass is left
-    fault = Fault("targets-damaged", "table", "They were changed by hand.", "Apply them again.")
-    hub._discover.passes[1].targets._port.read = lambda: AppliedFile(digest="digest", fault=fault)
-    hub._discover.passes[1].targets._port.digests = lambda: "digest/members"
+    file = hub._discover.passes[1].targets._port
+    file.read, file.digests = lambda: UNREADABLE, lambda: "digest/members"
     assert open_to(hub, after=HOUR) == {A, B}
 
     hub.cloud.tag(AMI, None)
@@ -668,7 +653,7 @@ def test_a_delivery_whose_record_was_damaged_and_begins_again_is_ended_like_any_
         del hub.stores.records.records[key]
     else:
         hub.stores.records.records[key].body = before
-        hub.stores.records.unpark(key, hub.cloud.now)
+        hub.unpark(key)
     for value in (None, f"{A} {B}"):
         hub.cloud.tag(AMI, value)
         pass_time(hub, 900)

@@ -31,7 +31,7 @@ def test_the_statement_that_serves_all_copies_for_an_account_names_the_role_that
     judge, answers = hub.share_worker.entitlements.judge, iter(range(denied))
 
     def judged(*asked):
-        if asked[0].startswith("resource#policy#") and next(answers, None) is not None:
+        if asked[0][0].resource.startswith("resource#policy#") and next(answers, None) is not None:
             raise refusal(RefusalKind.DENIED, "UnauthorizedOperation")
         return judge(*asked)
 
@@ -124,7 +124,7 @@ def test_an_account_that_leaves_the_file_while_its_role_is_renamed_keeps_no_othe
         hub.cloud.hub_snapshots[f"snap-0{number}"]["KmsKeyId"] = source_key(0)
     hub.cloud.tag("ami-0a", A)
     hub.wait(600)
-    hub.stores.records.park(hub.delivery_key("ami-0a", A), "for a test", hub.cloud.now)
+    hub.park(hub.delivery_key("ami-0a", A))
     accounts = hub.cloud.directory.accounts
     renamed = {**accounts, A: (replace(accounts[A][0], role_name="Renamed"),)}
     hub.cloud.directory = Directory({"default": (A, B)}, renamed)

@@ -6,7 +6,6 @@ from chalicelib.engine import addresses
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.release.codec import POINTERS
 from chalicelib.targets.applied_file import Retirement
-from chalicelib.targets.recalls import Pin
 from tests.service.cloud import REGION
 from tests.service.family import (
     DAY,
@@ -18,9 +17,10 @@ from tests.service.family import (
     a_family,
     another_architecture,
     calls_for_pointers,
+    pinned,
     promoted,
 )
-from tests.service.gate import PortCrash, PortTrouble, ProcessKilled
+from tests.service.gate import LostAnswer, PortCrash, PortTrouble, ProcessKilled
 from tests.service.hub import Hub
 
 POINTER = addresses.pointer(DEV, REGION, NAME)
@@ -88,7 +88,7 @@ def test_a_setting_that_comes_later_counts_at_the_next_look_and_begins_nothing_a
     sent = len(hub.cloud.notices)
     hub.cloud.change_targets(retire=RULE)
 
-    hub.wait(25 * 3600)
+    hub.wait(25 * HOUR)
 
     assert deprecated(hub) == {FIRST, SECOND}
     assert [one for one in hub.cloud.notices[sent:] if "delivery" in one] == []
@@ -98,10 +98,8 @@ def test_a_copy_that_a_rollback_holds_is_current_and_stays():
     """What is newer than the pin is neither current nor pinned."""
     hub = a_hub(rule=None)
     promoted(hub, *MADE)
-    hub.cloud.pins[PLACE] = Pin(FIRST, MADE[FIRST], hub.cloud.now, "an operator")
     hub.cloud.change_targets(retire=RULE)
-
-    hub.wait(25 * 3600)
+    pinned(hub, FIRST)
 
     assert pointer(hub).source == FIRST
     assert deprecated(hub) == {SECOND}
@@ -119,9 +117,9 @@ def test_a_copy_that_is_current_again_before_it_was_deprecated_stays(act):
         hub.wait(1)
     if act == "recall":
         hub.recall(THIRD)
+        hub.wait(25 * HOUR)
     else:
-        hub.cloud.pins[PLACE] = Pin(SECOND, MADE[SECOND], hub.cloud.now, "an operator")
-    hub.wait(25 * 3600)
+        pinned(hub, SECOND)
 
     assert pointer(hub).source == SECOND
     assert deprecated(hub) == ({THIRD} if act == "recall" else set())
@@ -130,9 +128,8 @@ def test_a_copy_that_is_current_again_before_it_was_deprecated_stays(act):
 def test_where_the_parameter_is_gone_the_superseded_copies_are_deprecated_all_the_same():
     """The pinned copy was disabled, and a person deleted the parameter, as the fault says. Nothing is current then."""
     hub = promoted(a_hub(rule=None), FIRST, SECOND, THIRD)
-    hub.cloud.pins[PLACE] = Pin(FIRST, MADE[FIRST], hub.cloud.now, "an operator")
-    next(one for one in hub.cloud.images.values() if one.source == FIRST).raw["State"] = "disabled"
-    hub.wait(2 * DAY)
+    raw(hub, FIRST)["State"] = "disabled"
+    pinned(hub, FIRST).wait(DAY)
     del hub.cloud.parameters[PLACE]
     hub.cloud.change_targets(retire=RULE)
     hub.wait(2 * DAY)
@@ -141,17 +138,15 @@ def test_where_the_parameter_is_gone_the_superseded_copies_are_deprecated_all_th
     assert not pointer(hub).retiring
 
 
-def rolled_back(hub: Hub, hours: int = 25) -> Hub:
+def rolled_back(hub: Hub) -> Hub:
     """Roll back to the copy before the newest, which is retired; run."""
-    hub.cloud.pins[PLACE] = Pin(SECOND, MADE[SECOND], hub.cloud.now, "an operator")
-    hub.wait(hours * 3600)
-    assert pointer(hub).source == SECOND
+    assert pointer(pinned(hub, SECOND)).source == SECOND
     return hub
 
 
-def second(hub: Hub) -> dict:
-    """The retired copy, as EC2 shows it."""
-    return next(one.raw for one in hub.cloud.images.values() if one.source == SECOND)
+def raw(hub: Hub, ami: str = SECOND) -> dict:
+    """The copy of an AMI as EC2 shows it, by default of the one that is retired."""
+    return next(one.raw for one in hub.cloud.images.values() if one.source == ami)
 
 
 @pytest.mark.parametrize("rule", [RULE, None])
@@ -160,11 +155,11 @@ def test_a_retired_copy_that_a_rollback_makes_current_is_deprecated_no_longer(ru
     hub = promoted(a_hub(), *MADE)
     hub.cloud.change_targets(retire=rule)
     made = calls(hub)
-    rolled_back(hub, 3 * 24)
+    rolled_back(hub).wait(2 * DAY)
     assert (deprecated(hub), made.count("end_retirement")) == ({FIRST}, 1)
 
     del hub.cloud.pins[PLACE]
-    hub.wait(25 * 3600)
+    hub.wait(25 * HOUR)
     assert pointer(hub).source == THIRD
     assert deprecated(hub) == ({FIRST, SECOND} if rule else {FIRST})
 
@@ -173,7 +168,7 @@ def test_a_retired_copy_that_a_recall_makes_current_is_deprecated_no_longer():
     """The newest is taken back everywhere: the one before is what everybody is to launch."""
     hub = promoted(a_hub(), *MADE)
     hub.recall(THIRD)
-    hub.wait(25 * 3600)
+    hub.wait(25 * HOUR)
 
     assert pointer(hub).source == SECOND
     assert deprecated(hub) == {FIRST, THIRD}
@@ -184,10 +179,25 @@ def test_a_retired_copy_that_a_recall_makes_current_is_deprecated_no_longer_besi
     hub = promoted(a_hub(), *MADE)
     promoted(hub, another_architecture(hub))
     hub.recall(THIRD)
-    hub.wait(25 * 3600)
+    hub.wait(25 * HOUR)
 
     assert pointer(hub).source == SECOND
     assert deprecated(hub) == {FIRST, THIRD}
+
+
+def test_a_copy_that_is_recalled_just_when_its_deprecation_ends_is_deprecated_all_the_same():
+    """EC2 still shows the date that the pointer has removed a moment ago, when the next AMI turns out bad, too."""
+    hub = promoted(a_hub(), *MADE)
+    stale = dict(raw(hub))
+    hub.recall(THIRD)
+    hub.wait(60)
+    assert deprecated(hub) == {FIRST, THIRD}
+    hub.gate.troubles = [LostAnswer("target.images", "shown", says=stale)]
+    hub.recall(SECOND)
+    hub.wait(HOUR)
+
+    assert hub.outcomes()[SECOND, DEV] == "recalled"
+    assert deprecated(hub) == {SECOND, THIRD}
 
 
 LATER, PAST = "2029-01-01T00:00:00.000Z", "2026-12-01T00:00:00.000Z"
@@ -197,12 +207,12 @@ LATER, PAST = "2029-01-01T00:00:00.000Z", "2026-12-01T00:00:00.000Z"
 def test_a_date_that_the_service_has_not_written_stays_or_comes_back(before, since, shows):
     """The source's later date comes back; one that has passed, and one that its owner wrote since, stay."""
     hub = promoted(a_hub(rule=None), *MADE)
-    second(hub).update({"DeprecationTime": before} if before else {})
+    raw(hub).update({"DeprecationTime": before} if before else {})
     hub.cloud.change_targets(retire=RULE)
-    assert deprecated(hub.wait(25 * 3600)) == {FIRST, SECOND}
-    second(hub).update({"DeprecationTime": since} if since else {})
+    assert deprecated(hub.wait(25 * HOUR)) == {FIRST, SECOND}
+    raw(hub).update({"DeprecationTime": since} if since else {})
 
-    assert second(rolled_back(hub)).get("DeprecationTime") == shows
+    assert raw(rolled_back(hub)).get("DeprecationTime") == shows
 
 
 @pytest.mark.parametrize("disables", [False, True])
@@ -215,16 +225,16 @@ def test_a_retired_copy_that_was_recalled_is_deprecated_no_longer_when_it_is_cur
     """The recall is lifted, then an operator goes back to it. What its owner wrote, before or meanwhile, is there."""
     hub = promoted(a_hub(rule=None), *MADE)
     hub.cloud.may_disable = disables
-    second(hub).update({"DeprecationTime": before} if before else {})
+    raw(hub).update({"DeprecationTime": before} if before else {})
     hub.cloud.change_targets(retire=RULE)
-    hub.wait(25 * 3600)
+    hub.wait(25 * HOUR)
     hub.recall(SECOND)
     assert deprecated(hub.wait(3 * DAY)) == {FIRST, SECOND}
-    second(hub).update({"DeprecationTime": since} if since else {})
+    raw(hub).update({"DeprecationTime": since} if since else {})
     hub.lift_recall(SECOND)
-    hub.wait(25 * 3600)
+    hub.wait(25 * HOUR)
 
-    assert second(rolled_back(hub)).get("DeprecationTime") == shows
+    assert raw(rolled_back(hub)).get("DeprecationTime") == shows
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -250,7 +260,7 @@ def test_a_refusal_to_end_a_deprecation_is_said_and_tried_again(kind, hours):
     assert deprecated(hub) == {FIRST, SECOND}
 
     hub.gate.troubles = []
-    hub.wait(hours * 3600)
+    hub.wait(hours * HOUR)
     assert (deprecated(hub), pointer(hub).not_retired) == ({FIRST}, None)
 
 
@@ -293,7 +303,7 @@ def test_a_refusal_is_said_and_fails_nothing(kind, hours):
     assert [one["outcome"] for one in hub.cloud.notices if "outcome" in one and "delivery" in one] == ["delivered"] * 3
 
     hub.gate.troubles = []
-    assert deprecated(hub.wait(hours * 3600)) == {FIRST, SECOND}
+    assert deprecated(hub.wait(hours * HOUR)) == {FIRST, SECOND}
     assert pointer(hub).not_retired is None
 
 
@@ -318,5 +328,5 @@ def test_a_target_that_the_file_loses_has_nothing_left_to_deprecate():
     assert pointer(hub).not_retired.code == "aws-AccessDenied"
 
     hub.cloud.directory = type(hub.cloud.directory)()
-    hub.wait(25 * 3600)
+    hub.wait(25 * HOUR)
     assert (pointer(hub).unwanted, pointer(hub).not_retired) == (True, None)

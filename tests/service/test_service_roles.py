@@ -108,7 +108,7 @@ def test_a_role_that_cannot_be_assumed_is_waited_for_until_the_deadline_which_na
     world.tag(0, "default")
     assert list(world.wait(7 * HOUR).outcomes().values()) == ["opening"]
     assert list(world.wait(2 * HOUR).outcomes().values()) == ["failed"]
-    (fault,) = next(n["faults"] for n in world.cloud.notices if n["event"] == "delivery.failed")
+    (fault,) = next(n["faults"] for n in world.notified("delivery.failed"))
     assert (fault["code"], fault["cure"]) == ("deadline-opening", "Mend it.")
     assert fault["what"].endswith("The last refusal was: AWS says AccessDenied.")
     world.end()

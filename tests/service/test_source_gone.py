@@ -37,8 +37,7 @@ def come_to(state: str, **changes) -> Hub:
 
 def deregister(hub: Hub) -> None:
     """Deregister the AMI; EventBridge says so."""
-    hub.cloud.gone.add(AMI)
-    hub.cloud.event("EC2 AMI State Change", f"image/{AMI}")
+    hub.cloud.set_state(AMI, "deregistered")
 
 
 def with_its_snapshots(hub: Hub) -> None:
@@ -49,8 +48,7 @@ def with_its_snapshots(hub: Hub) -> None:
 
 def disable(hub: Hub) -> None:
     """Disable it."""
-    hub.cloud.hub_images[AMI]["State"] = "disabled"
-    hub.cloud.event("EC2 AMI State Change", f"image/{AMI}")
+    hub.cloud.set_state(AMI, "disabled")
 
 
 GOES = {"deregistered": deregister, "with its snapshots": with_its_snapshots, "disabled": disable}

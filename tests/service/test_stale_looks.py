@@ -8,12 +8,11 @@ from chalicelib.engine import addresses
 from chalicelib.engine.schedule import SECOND_LOOK_AFTER
 from chalicelib.images.ports import TagRead
 from chalicelib.promotion import machine
-from chalicelib.promotion.model import NO_TAG
-from tests.service.cloud import CloudBehavior, target_key
+from tests.service.cloud import START, CloudBehavior, target_key
 from tests.service.gate import LostAnswer
 from tests.service.hub import Hub
 from tests.service.organization import A, B
-from tests.service.shared_ami import AMI, HOUR, open_to, record, tagged
+from tests.service.shared_ami import AMI, HOUR, open_to, pass_time, record, shared, tagged
 
 MISSES = {"no tag": TagRead(None, "available", AMI), "no AMI": TagRead(None, None)}
 DISABLED = TagRead("default", "disabled", AMI)
@@ -55,20 +54,18 @@ def looks(hub: Hub) -> list[int]:
 
 def retried(hub: Hub) -> None:
     """An operator tries all targets again."""
-    ask(hub, "retry", "1:")
+    hub.retry(AMI)
 
 
 def retried_at_both(hub: Hub) -> None:
     """An operator names them."""
-    ask(hub, "retry", f"1:{A},{B}")
+    hub.retry(AMI, A, B)
 
 
 def tagged_again(hub: Hub) -> None:
     """Somebody removes the tag, and writes it again at once; the event of the removal is lost."""
     hub.cloud.now += 1
-    emit, hub.cloud.emit = hub.cloud.emit, lambda _event: None
-    hub.cloud.tag(AMI, None)
-    hub.cloud.emit = emit
+    hub.cloud.tag(AMI, None, arrives=False)
     hub.cloud.tag(AMI, "default")
 
 
@@ -108,33 +105,21 @@ def test_what_was_taken_back_before_it_began_begins_with_the_lift_although_the_f
     assert hub.outcomes() == {(AMI, A): "delivered", (AMI, B): "delivered"}
 
 
-def test_the_event_of_a_removal_begins_nothing_although_the_look_still_shows_the_tag():
-    """The second look, half a minute later, misses it: what failed is left alone, and no notice follows."""
+@pytest.mark.parametrize("value", [None, B], ids=["no tag", "another value"])
+def test_what_failed_is_left_alone_when_the_tag_is_removed_or_changed_although_the_look_still_shows_the_old_one(value):
+    """The second look, half a minute later, shows what the event has said: nothing begins, and no notice follows."""
     hub = failed()
     notices = len(hub.cloud.notices)
     stale(hub, TagRead("default", "available", AMI))
     hub.cloud.now += 1
-    hub.cloud.tag(AMI, None)
+    hub.cloud.tag(AMI, value)
     hub.wait(180)
-    assert record(hub).why == NO_TAG, "it does not wait for discovery"
-    hub.wait(HOUR)
-
-    assert hub.outcomes() == {(AMI, A): "failed", (AMI, B): "delivered"}
-    assert len(hub.cloud.notices) == notices
-
-
-def test_what_failed_under_the_value_before_is_left_alone_although_the_look_still_shows_that_value():
-    """The event says that the value is another one: a second look, half a minute later, shows it."""
-    hub = failed()
-    stale(hub, TagRead("default", "available", AMI))
-    hub.cloud.now += 1
-    hub.cloud.tag(AMI, B)
-    hub.wait(180)
-    assert record(hub).value == B, "it does not wait for discovery"
+    assert record(hub).value == value, "it does not wait for discovery"
     hub.wait(HOUR)
 
     assert hub.outcomes() == {(AMI, A): "failed", (AMI, B): "delivered"}
     assert {one.account: one.episode for one in hub.stores.tracked.all(AMI)} == {A: 1, B: 1}
+    assert len(hub.cloud.notices) == notices
 
 
 def test_a_look_that_shows_the_value_before_ends_no_withdrawal():
@@ -183,9 +168,7 @@ def test_what_was_shared_is_shared_again_although_the_first_look_shows_the_ami_d
     """It was disabled, so its shares closed; it is enabled again."""
     hub = tagged(target={"mode": "share"}).wait(HOUR)
     for state in ("disabled", "available"):
-        hub.cloud.hub_images[AMI]["State"] = state
-        hub.cloud.changed()
-        hub.discover()
+        hub.cloud.set_state(AMI, state)
         hub.wait(HOUR)
     assert set(hub.outcomes().values()) == {"withdrawn"}
     stale(hub, DISABLED)
@@ -193,6 +176,19 @@ def test_what_was_shared_is_shared_again_although_the_first_look_shows_the_ami_d
     hub.wait(HOUR)
 
     assert set(hub.outcomes().values()) == {"shared"}
+
+
+@pytest.mark.parametrize("shown", MISSES.values(), ids=MISSES)
+def test_what_the_file_has_prolonged_stays_shared_although_the_look_at_its_date_misses_the_tag(shown):
+    """The share worker looks at the date by which the AMI was shared; nobody would share it again."""
+    hub = shared(until=START + 6 * HOUR)
+    hub.cloud.change_targets(until=START + 100 * HOUR)
+    pass_time(hub, 5 * HOUR)
+    look = stale(hub, shown)
+    pass_time(hub, 2 * HOUR)
+
+    assert look.times == 0
+    assert open_to(hub) == {A, B}
 
 
 GONE = {

@@ -40,6 +40,8 @@ class Aws:
     calls: Counter[str] = field(default_factory=Counter)
     die_after: int = 10**9
     """The process is killed after this many calls of an invocation."""
+    one_page: bool = False
+    """The process is killed when an invocation has written how far it has come, after its first page."""
     took_at: float = START
     index: dict[RecordKey, tuple[int, int]] = field(default_factory=dict)
     """Each due record's ``wake_at`` and deadline."""
@@ -99,6 +101,8 @@ class Aws:
         self._call("PutItem")
         item = values(request["Item"])
         self.items[RecordKey(item["pk"], item["sk"])] = request["Item"]
+        if self.one_page:
+            raise ProcessKilled
         self._done()
         return {}
 
@@ -228,14 +232,7 @@ def test_killed_after_so_many_calls_of_every_run_it_gets_through_all_shards(call
 
 def test_killed_after_one_page_of_every_run_no_shard_waits_for_another():
     """A thousand are due, and each run is killed after its first page: every shard's last record is woken in time."""
-    aws = Aws(index=due_records(4_000))
-    put = aws.put_item
-
-    def put_and_die(**request: Any) -> Any:
-        put(**request)
-        raise ProcessKilled
-
-    aws.put_item = put_and_die
+    aws = Aws(index=due_records(4_000), one_page=True)
     took = minutes(aws, 100, all_woken(aws))
 
     assert took <= 4_000 / 200 + 2 * SHARDS
@@ -243,14 +240,7 @@ def test_killed_after_one_page_of_every_run_no_shard_waits_for_another():
 
 def test_a_worker_that_is_stuck_keeps_nobody_behind_it_from_being_woken():
     """A thousand records stay due, and each run is killed after its first page: those behind are woken, too."""
-    aws = Aws(index=due_records(4_000))
-    put, late = aws.put_item, RecordKey("delivery#late")
-
-    def put_and_die(**request: Any) -> Any:
-        put(**request)
-        raise ProcessKilled
-
-    aws.put_item = put_and_die
+    aws, late = Aws(index=due_records(4_000), one_page=True), RecordKey("delivery#late")
     aws.index[late] = (START + 600, 0)
     minutes(aws, 120, lambda: late.pk in aws.sent)
 

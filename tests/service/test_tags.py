@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.engine import addresses
 from tests.service.cloud import START, source_key
 from tests.service.scenes import ACCOUNTS, scenes
 from tests.service.shared_ami import AMI, outcomes, pass_time, tagged, untagged
@@ -36,7 +35,7 @@ def test_the_last_value_decides_the_end(scene, changes):
         at += wait
         hub.cloud.after(at, lambda value=value: hub.cloud.tag(ami, value))
     if scene.pending:
-        hub.cloud.after(400, lambda: hub.cloud.make_available(ami))
+        hub.cloud.after(400, lambda: hub.cloud.set_state(ami, "available"))
     hub.run()
 
     hub.invariants.rest()
@@ -75,7 +74,7 @@ def test_a_new_value_whose_event_is_lost_starts_all_that_failed_whatever_a_retry
     assert set(hub.at(START + 3600).outcomes().values()) <= {"failed", "cancelled"}
     hub.cloud.directory = file
     hub.cloud.disabled.add(source_key(0))
-    hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"retry": f"1:{FIRST}"})
+    hub.retry(AMI, FIRST)
     hub.wait(3600)
     hub.cloud.disabled.clear()
     hub._event_fates = itertools.cycle([()])

@@ -5,14 +5,12 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.engine import addresses, schedule
-from chalicelib.engine.faults import Fault
-from chalicelib.promotion import evolving
 from chalicelib.promotion.codec import PROMOTIONS
-from chalicelib.targets.applied_file import AppliedFile, Directory, LaunchTest, Target
+from chalicelib.targets.applied_file import Directory, LaunchTest, Target
 from chalicelib.targets.organization import Unit
 from chalicelib.targets.waves import Wave
 from tests.service.arrivals import NOTHING_COMES
-from tests.service.cloud import HUB, REGION, START, TRIGGER, CloudBehavior
+from tests.service.cloud import REGION, START, UNREADABLE, CloudBehavior
 from tests.service.gate import PortCrash, PortTrouble, ProcessKilled
 from tests.service.hub import Hub
 from tests.service.in_waves import (
@@ -28,7 +26,6 @@ from tests.service.in_waves import (
     cure_key,
     hub_with,
     promoted,
-    retry,
     states,
     stops,
 )
@@ -62,6 +59,21 @@ def shared_then_copied(soak: int, until: int, **settings: LaunchTest) -> Hub:
     return hub
 
 
+def after_an_ou() -> OrganizationHub:
+    """An OU of one account that has the AMI, and another account that waits ten hours longer."""
+    it = OrganizationHub(A)
+    it.cloud.directory = replace(it.cloud.directory, waves={"other": Wave("default", 10 * HOUR)})
+    it.look(3)
+    it.tag("default other")
+    assert it.outcomes == {A: "delivered", C: WAITS}
+    return it
+
+
+def opens_at(it: OrganizationHub) -> int:
+    """When its second wave opens (epoch seconds)."""
+    return max(one["at"] for one in it.hub.notified("delivery.delivered")) + 10 * HOUR
+
+
 # --- chains ----------------------------------------------------------------------------------------------------------
 
 
@@ -80,9 +92,7 @@ def test_what_was_shared_until_its_date_has_succeeded_although_its_record_is_par
     """Its shares close at the date without it, and it has been shared: the wave after it opens."""
     hub = shared_then_copied(3 * HOUR, START + 2 * HOUR)
     assert states(hub)[:2] == ["shared", "shared"]
-    hub.watchful = False
-    for account in (DEV, DEV2):
-        hub.stores.records.park(hub.delivery_key(AMI, account), "for a test", hub.cloud.now)
+    hub.park(*(hub.delivery_key(AMI, account) for account in (DEV, DEV2)))
 
     assert states(hub, after=5 * HOUR)[3] == "delivered"
     assert stops(hub) == []
@@ -112,7 +122,7 @@ def test_what_was_shared_until_its_date_stays_a_success_when_another_try_is_take
     hub.cloud.directory = replace(hub.cloud.directory, accounts=listed)
     killed = PortTrouble("tracked", "add", ProcessKilled(), after=True)
     hub.gate.troubles = [killed]
-    retry(hub, DEV)
+    hub.retry(AMI, DEV)
     while killed.times:
         hub.wait(1)
     hub.withdraw(AMI, DEV)
@@ -134,16 +144,13 @@ def test_what_is_parked_before_its_date_keeps_the_wave_after_it_waiting_for_thir
     """Nobody knows whether the AMI is good; once the records continue, it is known that nobody is left before it."""
     hub = shared_then_copied(0, START + 300, launch_test=LaunchTest("t3.micro"))
     hub.run(until=START + 200)
-    hub.watchful = False
     keys = [hub.delivery_key(AMI, account) for account in (DEV, DEV2)]
-    for key in keys:
-        hub.stores.records.park(key, "for a test", hub.cloud.now)
+    hub.park(*keys)
     pass_time(hub, DAY)
     assert (states(hub)[3], stops(hub), hub.cloud.launches) == (WAITS, [], set())
 
     if continues:
-        for key in keys:
-            hub.stores.records.unpark(key, hub.cloud.now)
+        hub.unpark(*keys)
         assert states(hub) == ["withdrawn", "withdrawn", "", WAITS]
         assert len(stops(hub)) == 1
     hub.cloud.now = START + 29 * DAY
@@ -189,7 +196,7 @@ def test_a_retry_moves_only_its_own_end():
     hub = promoted({"qa": Wave("dev", 5 * HOUR), "prod": Wave("qa")}, broken=(DEV,))
     states(hub, after=DAY)
     cure_key(hub, DEV)
-    retry(hub, DEV)
+    hub.retry(AMI, DEV)
     assert states(hub, after=4 * HOUR) == ["delivered", "delivered", WAITS, WAITS]
     first, again = (reported(hub, "delivery.delivered", one) for one in (DEV2, DEV))
     assert again > first + 23 * HOUR
@@ -212,15 +219,12 @@ def test_after_thirty_days_it_fails_like_one_without_an_approval():
 def test_a_retry_of_some_targets_of_an_ami_that_was_ignored_passes_their_waves():
     """An AMI of the baseline has no generation of its own; what an operator begins there counts all the same."""
     hub = hub_with()
-    hub.cloud.hub_images[AMI]["Tags"] = [{"Key": TRIGGER, "Value": "dev qa prod"}]
-    hub.cloud.changed()
-    ignored = evolving.baseline(AMI, HUB, REGION, "dev qa prod", START)
-    hub.stores.records.create(PROMOTIONS.encode(ignored), START)
+    hub.tagged_before(AMI, "dev qa prod")
     assert states(hub) == [""] * 4
-    retry(hub, QA)
+    hub.retry(AMI, QA)
     assert states(hub) == ["", "", WAITS, ""]
     assert [one.partition(":")[0] for one in hub.faults()] == ["wave-not-begun"]
-    retry(hub, f"{DEV},{QA}")
+    hub.retry(AMI, DEV, QA)
     assert states(hub) == ["delivered", "", "delivered", ""]
     assert reported(hub, "delivery.delivered", DEV) < reported(hub, "delivery.delivered", QA)
 
@@ -308,23 +312,19 @@ def test_people_are_notified_once_that_a_wave_waits_in_vain_also_if_somebody_who
     pass_time(hub, HOUR)
     hub.withdraw(AMI, QA)
     assert states(hub, after=2 * DAY) == ["delivered", "", "cancelled", WAITS]
-    notified = [one for one in hub.cloud.notices if one["event"] == "promotion.refused"]
+    notified = hub.notified("promotion.refused")
     assert [[fault["code"] for fault in one["faults"]] for one in notified] == [["wave-not-begun"]]
 
 
 def test_an_account_that_joins_later_does_not_restart_the_wave():
     """Neither while the group before runs, nor during the soak, nor if it fails."""
-    it = OrganizationHub(A)
-    it.cloud.directory = replace(it.cloud.directory, waves={"other": Wave("default", 10 * HOUR)})
-    it.look(3)
-    it.tag("default other")
-    assert it.outcomes == {A: "delivered", C: WAITS}
-    opens_at = max(one["at"] for one in it.cloud.notices if one["event"] == "delivery.delivered") + 10 * HOUR
+    it = after_an_ou()
+    opens = opens_at(it)
     break_key(it.hub, B)
     it.organization.accounts[B] = "ACTIVE"
     it.look(12)
     assert it.outcomes == {A: "delivered", B: "failed", C: WAITS}
-    it.hub.run(until=opens_at + HOUR)
+    it.hub.run(until=opens + HOUR)
     assert it.outcomes == {A: "delivered", B: "failed", C: "delivered"}
     it.cloud.tag("ami-0a", None)
     it.look(3)
@@ -337,11 +337,7 @@ def test_an_account_that_joins_later_does_not_restart_the_wave():
 
 def test_people_are_notified_of_a_wave_after_a_group_of_which_only_accounts_that_joined_later_are_left():
     """Their deliveries run, and do not count: the fault says so, and a tag event counts them."""
-    it = OrganizationHub(A)
-    it.cloud.directory = replace(it.cloud.directory, waves={"other": Wave("default", 10 * HOUR)})
-    it.look(3)
-    it.tag("default other")
-    assert it.outcomes == {A: "delivered", C: WAITS}
+    it = after_an_ou()
     it.organization.accounts = {B: "ACTIVE"}
     it.look(12 * 12)
     assert it.outcomes == {A: "delivered", B: "delivered", C: WAITS}
@@ -355,11 +351,8 @@ def test_people_are_notified_of_a_wave_after_a_group_of_which_only_accounts_that
 
 def test_an_account_that_joins_later_and_is_withdrawn_does_not_restart_the_wave_when_that_is_lifted():
     """It was withdrawn before it joined; its delivery, which fails, begins with the lift, during the soak."""
-    it = OrganizationHub(A)
-    it.cloud.directory = replace(it.cloud.directory, waves={"other": Wave("default", 10 * HOUR)})
-    it.look(3)
-    it.tag("default other")
-    opens_at = max(one["at"] for one in it.cloud.notices if one["event"] == "delivery.delivered") + 10 * HOUR
+    it = after_an_ou()
+    opens = opens_at(it)
     break_key(it.hub, B)
     it.hub.withdraw("ami-0a", B)
     it.organization.accounts[B] = "ACTIVE"
@@ -368,7 +361,7 @@ def test_an_account_that_joins_later_and_is_withdrawn_does_not_restart_the_wave_
     it.hub.lift("ami-0a", B)
     it.look(12)
     assert it.outcomes == {A: "delivered", B: "failed", C: WAITS}
-    it.hub.run(until=opens_at + HOUR)
+    it.hub.run(until=opens + HOUR)
     assert it.outcomes == {A: "delivered", B: "failed", C: "delivered"}
 
 
@@ -445,24 +438,21 @@ def test_where_its_ami_is_gone_it_waits_no_longer():
 
 def test_pause_approval_and_wave_together():
     """The wave first, then the approval, which an approver may give meanwhile. A paused hub opens no wave."""
-    hub = hub_with({"prod": Wave("dev", 2 * HOUR)})
-    hub.cloud.change_targets(PROD, approval="required")
-    hub.cloud.tag(AMI, "dev prod")
-    assert states(hub)[3] == WAITS
-    hub.cloud.paused = True
-    assert states(hub, after=5 * HOUR)[3] == WAITS
-    hub.cloud.paused = False
-    assert states(hub)[3] == "awaiting-approval"
-    hub.approve(AMI)
-    assert states(hub, after=2 * HOUR)[3] == "delivered"
+    paused, meanwhile = (hub_with({"prod": Wave("dev", 2 * HOUR)}) for _ in range(2))
+    for hub in (paused, meanwhile):
+        hub.cloud.change_targets(PROD, approval="required")
+        hub.cloud.tag(AMI, "dev prod")
+        assert states(hub)[3] == WAITS
+    paused.cloud.paused = True
+    assert states(paused, after=5 * HOUR)[3] == WAITS
+    paused.cloud.paused = False
+    assert states(paused)[3] == "awaiting-approval"
+    paused.approve(AMI)
+    assert states(paused, after=2 * HOUR)[3] == "delivered"
 
-    hub = hub_with({"prod": Wave("dev", 2 * HOUR)})
-    hub.cloud.change_targets(PROD, approval="required")
-    hub.cloud.tag(AMI, "dev prod")
-    states(hub)
-    hub.approve(AMI)
-    assert states(hub, after=1800)[3] == WAITS
-    assert states(hub, after=3 * HOUR)[3] == "delivered"
+    meanwhile.approve(AMI)
+    assert states(meanwhile, after=1800)[3] == WAITS
+    assert states(meanwhile, after=3 * HOUR)[3] == "delivered"
 
 
 def test_settings_of_waves_void_no_approval_and_restart_nothing():
@@ -474,7 +464,7 @@ def test_settings_of_waves_void_no_approval_and_restart_nothing():
     apply(hub, {"prod": Wave("dev")}, approval="required")
     pass_time(hub, 2 * HOUR)
     assert states(hub, after=0)[3] == "delivered"
-    done = [one for one in hub.cloud.notices if one["event"] == "delivery.delivered"]
+    done = hub.notified("delivery.delivered")
     assert [one["episode"] for one in done] == [1, 1, 1]
 
 
@@ -507,8 +497,8 @@ def test_what_was_found_for_other_members_of_the_group_before_opens_nothing():
     waves = {"prod": Wave("dev", DAY + 300)}  # between two polls of the promotion
     hub = promoted(waves, broken=(QA,))
     assert states(hub) == ["delivered", "delivered", "failed", WAITS]
-    opens_at = max(reported(hub, "delivery.delivered", one) for one in (DEV, DEV2)) + waves["prod"].soak
-    hub.run(until=opens_at - 60)
+    ended = max(reported(hub, "delivery.delivered", one) for one in (DEV, DEV2))
+    hub.run(until=ended + waves["prod"].soak - 60)
     apply(hub, waves, {**GROUPS, "dev": (DEV, DEV2, QA)})
     assert states(hub)[3] == WAITS
     assert len(stops(hub)) == 1
@@ -563,7 +553,7 @@ def test_a_file_that_cannot_be_read_while_it_wakes_loses_no_wake():
 
     def unreadable(port, method, args):
         if (port, method) == ("records", "save") and args[1].body.get("wave_cursor"):
-            hub.cloud.applied = AppliedFile(fault=Fault("targets-damaged", "there", "It is damaged.", "Ask."))
+            hub.cloud.applied = UNREADABLE
             hub.gate.watch = watch
 
     hub.gate.watch = unreadable
@@ -642,13 +632,14 @@ def test_the_parameter_of_a_later_wave_names_the_ami():
     assert named == {image.account: one for one, image in hub.cloud.images.items()}
 
 
-def test_an_ami_that_is_restored_while_its_first_wave_copies_reaches_the_others():
+@pytest.mark.parametrize("later", [60, 20 * 60], ids=["soon", "just before they end"])
+def test_an_ami_that_is_restored_while_its_first_wave_copies_reaches_the_others(later):
     """It was deregistered by mistake: the waves that waited failed, and nobody tags it again."""
     hub = promoted(behavior=CloudBehavior(copying=(1800,)))
     states(hub, after=5 * 60)
-    hub.cloud.gone.add(AMI)
-    hub.cloud.event("EC2 AMI State Change", f"image/{AMI}")
+    hub.cloud.set_state(AMI, "deregistered")
     assert states(hub, after=5 * 60) == ["copying", "copying", "failed", "failed"]
 
+    assert states(hub, after=later)[:2] == ["copying", "copying"]
     hub.cloud.gone.remove(AMI)
     assert states(hub, after=4 * HOUR) == DONE

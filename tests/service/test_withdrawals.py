@@ -6,29 +6,29 @@ import pytest
 
 from chalicelib.engine import addresses
 from chalicelib.engine.addresses import STANDING
-from chalicelib.engine.errors import Refusal, RefusalKind
-from chalicelib.engine.faults import Fault
-from chalicelib.promotion import evolving
-from chalicelib.promotion.codec import PROMOTIONS
-from chalicelib.promotion.worker.standing_pass import WITHDRAWN
+from chalicelib.engine.errors import RefusalKind
+from chalicelib.promotion.worker.standing_pass import WITHDRAWN_AT
 from chalicelib.promotion.worker.tag_pass import read_heads
 from chalicelib.targets.applied_file import Target
 from tests.service.arrivals import NOTHING_COMES
-from tests.service.cloud import HUB, REGION, START, TRIGGER, FakeSource
-from tests.service.gate import PortCrash, PortTrouble
+from tests.service.cloud import REGION, START, FakeSource
+from tests.service.gate import PortCrash
 from tests.service.hub import Hub
 from tests.service.organization import A, B, C
 from tests.service.shared_ami import (
     AMI,
     HOUR,
     TROUBLES,
+    hear_tag_change,
     open_to,
     outcomes,
     park_delivery,
     pass_time,
+    recalled_for_a_while,
     shared,
     tagged,
     untagged,
+    withdrawn,
 )
 
 DEEP = {**TROUBLES, "parked delivery": park_delivery, "no trouble": lambda _hub: None}
@@ -55,7 +55,7 @@ def test_a_retry_does_not_serve_a_region_again_and_a_tag_event_does():
     hub = shared()
     hub.withdraw(AMI, f"{B}/us-east-1")
     pass_time(hub, HOUR)
-    hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"retry": f"1:{B}"})
+    hub.retry(AMI, B)
     assert open_to(hub, after=25 * HOUR) == {A}
     hub.cloud.tag(AMI, None)
     pass_time(hub, 300)
@@ -65,20 +65,8 @@ def test_a_retry_does_not_serve_a_region_again_and_a_tag_event_does():
 
 def test_a_value_and_back_ends_what_was_withdrawn_before_and_a_late_event_does_not():
     """Both tag events are lost, so the values are compared. A late event from before the withdrawal has no effect."""
-    hub = shared()
-    hub.withdraw(AMI, B)
-    pass_time(hub, HOUR)
-    old = {"changed-tag-keys": ["promote"], "version": 99, "tags": {"promote": f"{A} {B}"}}
-    hub.hears.tag_change(
-        {
-            "id": "late",
-            "account": "111111111111",
-            "region": "us-east-1",
-            "time": "2027-01-15T08:00:01Z",
-            "resources": [f"arn:aws:ec2:us-east-1::image/{AMI}"],
-            "detail": old,
-        }
-    )
+    hub = withdrawn()
+    hear_tag_change(hub, "2027-01-15T08:00:01Z")
     assert open_to(hub, after=HOUR) == {A}
     hub.cloud.emit = lambda _event: None
     hub.cloud.tag(AMI, A)
@@ -102,9 +90,7 @@ def test_a_tag_that_was_gone_for_a_while_ends_it_also_if_no_event_came():
 def test_a_value_whose_event_was_lost_is_meant_by_who_has_seen_it():
     """The operator saw the new value before the service did: it names B, and the entry withdraws B."""
     hub = tagged(A, target={"mode": "share"}).wait(HOUR)
-    emit, hub.cloud.emit = hub.cloud.emit, lambda _event: None
-    hub.cloud.tag(AMI, f"{A} {B}")
-    hub.cloud.emit = emit
+    hub.cloud.tag(AMI, f"{A} {B}", arrives=False)
     hub.withdraw(AMI, B)
     assert open_to(hub, after=HOUR) == {A}
 
@@ -132,10 +118,7 @@ def test_a_copy_is_cancelled_wherever_it_is(seconds):
 def baseline() -> Hub:
     """A hub whose AMI was tagged before discovery first looked."""
     hub = untagged()
-    hub.cloud.hub_images[AMI]["Tags"] += [{"Key": TRIGGER, "Value": "default"}]
-    hub.cloud.changed()
-    ignored = evolving.baseline(AMI, HUB, REGION, "default", hub.cloud.now)
-    hub.stores.records.create(PROMOTIONS.encode(ignored), hub.cloud.now)
+    hub.tagged_before(AMI)
     return hub
 
 
@@ -155,7 +138,7 @@ def test_a_lift_promotes_nothing_of_the_baseline(act, state):
     if act == "recall":
         hub.lift_recall(AMI)
     pass_time(hub, HOUR)
-    hub.cloud.make_available(AMI)
+    hub.cloud.set_state(AMI, "available")
     assert outcomes(hub, after=HOUR) == {}
 
     hub.cloud.tag(AMI, f"{A} {B}")
@@ -168,7 +151,7 @@ def test_of_the_baseline_a_lift_promotes_what_an_operator_has_asked_for_meanwhil
     hub = baseline()
     for place in (lifted, B):
         hub.withdraw(AMI, place)
-    hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"retry": f"1:{asked}"})
+    hub.retry(AMI, asked)
     assert outcomes(hub, after=HOUR) == {}
 
     for place in (lifted, B):
@@ -182,9 +165,9 @@ def test_a_retry_of_one_account_of_the_baseline_waits_for_the_ami_and_promotes_t
     """The AMI is pending when the operator asks for A, also for days; a tag event, also a pending one's, is for all."""
     hub = baseline()
     hub.cloud.hub_images[AMI]["State"] = "pending"
-    hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"retry": f"1:{A}"})
+    hub.retry(AMI, A)
     assert outcomes(hub, after=hours * HOUR) == {}
-    hub.cloud.make_available(AMI)
+    hub.cloud.set_state(AMI, "available")
     assert outcomes(hub, after=HOUR) == {(AMI, A): "delivered"}
 
 
@@ -193,12 +176,12 @@ def test_a_tag_event_of_a_pending_ami_of_the_baseline_is_for_all_also_after_a_re
     """The operator has asked for A, then somebody tags the AMI again; it is available later."""
     hub = baseline()
     hub.cloud.hub_images[AMI]["State"] = "pending"
-    hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"retry": f"1:{A}"})
+    hub.retry(AMI, A)
     pass_time(hub, HOUR)
     hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"tag": "000000000009"})
     hub.cloud.tag(AMI, value)
     pass_time(hub, HOUR)
-    hub.cloud.make_available(AMI)
+    hub.cloud.set_state(AMI, "available")
     assert outcomes(hub, after=HOUR) == {(AMI, A): "delivered", (AMI, B): "delivered"}
 
 
@@ -208,9 +191,7 @@ def test_what_was_asked_for_of_an_ami_that_is_pending_for_days_begins_when_it_is
     """The same for one of the baseline that was tagged again as for a new one; no further tag event is needed."""
     hub = copying() if first == "new" else baseline()
     if first == "recalled baseline":
-        hub.recall(AMI)
-        pass_time(hub, HOUR)
-        hub.lift_recall(AMI)
+        recalled_for_a_while(hub)
         pass_time(hub, HOUR)
     hub.cloud.hub_images[AMI]["State"] = "pending"
     hub.cloud.tag(AMI, "default")
@@ -219,14 +200,12 @@ def test_what_was_asked_for_of_an_ami_that_is_pending_for_days_begins_when_it_is
     if meanwhile == "withdrawal":
         hub.withdraw(AMI, B)
     if meanwhile == "recall and lift":
-        hub.recall(AMI)
-        pass_time(hub, HOUR)
-        hub.lift_recall(AMI)
+        recalled_for_a_while(hub)
     pass_time(hub, 30 * HOUR)
     assert {one["event"] for one in hub.cloud.notices} == {"promotion.refused"}
     assert hub.outcomes() == {}
 
-    hub.cloud.make_available(AMI)
+    hub.cloud.set_state(AMI, "available")
     there = (A,) if meanwhile == "withdrawal" else (A, B)
     assert outcomes(hub, after=HOUR) == {(AMI, account): "delivered" for account in there}
 
@@ -270,9 +249,7 @@ def test_what_was_withdrawn_before_it_began_begins_by_the_lift_and_an_account_of
     hub.withdraw(AMI, B)
     assert outcomes(hub, after=HOUR) == {(AMI, A): "delivered"}
     add_to_file(hub, C)
-    hub.recall(AMI)
-    pass_time(hub, HOUR)
-    hub.lift_recall(AMI)
+    recalled_for_a_while(hub)
     assert outcomes(hub, after=HOUR) == {(AMI, A): "delivered"}
 
     hub.lift(AMI, B)
@@ -290,8 +267,7 @@ def test_what_aws_does_not_let_go_of_is_said_after_an_hour(parked):
     if parked:
         park_delivery(hub)
         codes = ["withdrawn-unsaid", *codes]
-    refused = Refusal(RefusalKind.THROTTLED, Fault("aws-throttled", AMI, "Refused.", "Wait."))
-    hub.gate.troubles.append(PortTrouble("images", "close", refused, times=10**6))
+    hub.gate.refuse("images", "close", why=RefusalKind.THROTTLED)
     hub.withdraw(AMI, B)
     pass_time(hub, 3300)
     assert withdrawals(hub) == []
@@ -305,18 +281,14 @@ def test_what_aws_does_not_let_go_of_is_said_after_an_hour(parked):
 
 def withdrawals(hub) -> list[list[str]]:
     """The codes of the faults of each notice that says withdrawn."""
-    return [
-        [fault["code"] for fault in notice["faults"]]
-        for notice in hub.cloud.notices
-        if notice["event"] == "delivery.withdrawn"
-    ]
+    return [[fault["code"] for fault in notice["faults"]] for notice in hub.notified("delivery.withdrawn")]
 
 
 @pytest.mark.thorough
 def test_a_process_may_die_at_any_call_while_it_withdraws():
     """Killed before and after each call from the withdrawal on; the sweep continues it."""
 
-    def withdrawn(crash=None):
+    def played(crash=None):
         hub = shared()
         hub.watchful = False  # a pass killed between release and wake: the delivery repairs it when due
         hub.gate.calls = 0
@@ -326,9 +298,9 @@ def test_a_process_may_die_at_any_call_while_it_withdraws():
         assert hub.outcomes() == {(AMI, A): "shared", (AMI, B): "withdrawn"}, crash
         return hub.gate.calls
 
-    for call in range(min(withdrawn(), 90)):
+    for call in range(min(played(), 90)):
         for after in (False, True):
-            withdrawn(PortCrash(call, after))
+            played(PortCrash(call, after))
 
 
 def test_the_sweep_alone_is_enough():
@@ -344,9 +316,7 @@ def test_a_value_that_is_not_understood_hides_no_withdrawal():
     """The operator saw the value before the service did, which keeps the one in force: B's copy ends all the same."""
     hub = copying()
     hub.run(until=START + 20)
-    emit, hub.cloud.emit = hub.cloud.emit, lambda _event: None
-    hub.cloud.tag(AMI, f"{A} {B} nonsense")
-    hub.cloud.emit = emit
+    hub.cloud.tag(AMI, f"{A} {B} nonsense", arrives=False)
     hub.withdraw(AMI, B)
     assert hub.ended() == {(AMI, A): "delivered", (AMI, B): "cancelled"}
 
@@ -362,11 +332,11 @@ def test_a_tag_event_during_a_long_pass_counts():
     hub.cloud.tag(AMI, f"{A} {B}")
     assert open_to(hub.wait(200)) == {A, B}
     for key, mark in marks:  # as it was when the pass began: the AMI is due to be compared
-        hub.stores.records.put(key, {**mark, WITHDRAWN: "anew"})
+        hub.stores.records.put(key, {**mark, WITHDRAWN_AT: "anew"})
     hub._discover.passes[1].run(FakeSource(hub.cloud).tagged(), heads, time_left=lambda: 200)
     assert open_to(hub.wait(200)) == {A, B}
     assert hub.outcomes() == {(AMI, A): "shared", (AMI, B): "shared"}
-    assert [one["event"] for one in hub.cloud.notices].count("delivery.withdrawn") == 2  # both before the pass
+    assert len(hub.notified("delivery.withdrawn")) == 2  # both before the pass
 
 
 @pytest.mark.parametrize("how", ["withdrawn", "no longer named"])
@@ -375,20 +345,18 @@ def test_what_was_parked_when_its_account_lost_the_ami_ends_when_it_goes_on(whos
     """Its copy was running: it is not delivered, because neither tag nor operator allows it any more."""
     hub = copying()
     hub.run(until=START + 20)
-    hub.watchful = False
-    parked = hub.delivery_key(AMI, B)
-    hub.stores.records.park(parked, "for a test", hub.cloud.now)
+    hub.park(hub.delivery_key(AMI, B))
     if whose == "promotion":
-        hub.stores.records.park(addresses.promotion(AMI), "for a test", hub.cloud.now)
+        hub.park(addresses.promotion(AMI))
     if how == "withdrawn":
         hub.withdraw(AMI, B)
     else:
         hub.cloud.tag(AMI, A)
     pass_time(hub, HOUR)
     if whose == "promotion":
-        hub.stores.records.unpark(addresses.promotion(AMI), hub.cloud.now)
+        hub.unpark(addresses.promotion(AMI))
         hub.wait(120)
-    hub.stores.records.unpark(parked, hub.cloud.now)
+    hub.unpark(hub.delivery_key(AMI, B))
     assert outcomes(hub, after=HOUR) == {(AMI, A): "delivered", (AMI, B): "cancelled"}
 
 
@@ -396,7 +364,7 @@ def test_what_was_parked_when_its_account_lost_the_ami_ends_when_it_goes_on(whos
 def test_a_pass_may_die_at_any_call_that_ends_the_hold_of_a_parked_delivery():
     """Nobody else would look at the share: it has no date, and the delivery that held it cannot act."""
 
-    def withdrawn(crash=None):
+    def played(crash=None):
         hub = shared(key_access="none")  # one share: nothing else leads the pass back to it
         park_delivery(hub)
         hub.gate.calls, hub.gate.crashes = 0, [crash] if crash else []
@@ -407,5 +375,5 @@ def test_a_pass_may_die_at_any_call_that_ends_the_hold_of_a_parked_delivery():
         assert "delivery.withdrawn" in [notice["event"] for notice in hub.cloud.notices], crash
         return hub.gate.calls
 
-    for call in range(min(withdrawn(), 110)):
-        withdrawn(PortCrash(call, after=False))
+    for call in range(min(played(), 110)):
+        played(PortCrash(call, after=False))

@@ -9,7 +9,6 @@ from ami_promoter.promotions.promotion_data import BAD
 from ami_promoter.targets_file.compiler import HubPlace, compile_targets
 from chalicelib.engine import addresses
 from chalicelib.engine.errors import RefusalKind
-from chalicelib.promotion.model import Retry
 from chalicelib.targets.applied_file import Directory
 from chalicelib.targets.recalls import Pin
 from tests.service.cloud import HUB, REGION, refusal, source_key, target_key
@@ -57,7 +56,7 @@ class MemoryDriver(Driver):
         for snapshot in volumes:
             self.cloud.hub_snapshots[snapshot]["KmsKeyId"] = source_key(0)
         if pending:
-            self.cloud.after(pending, lambda: self.cloud.make_available(ami))
+            self.cloud.after(pending, lambda: self.cloud.set_state(ami, "available"))
         return ami
 
     def tag(self, value: str, ami: str = "") -> None:
@@ -67,21 +66,18 @@ class MemoryDriver(Driver):
         self.cloud.tag(ami or self.ami, None)
 
     def deregister(self) -> None:
-        self.cloud.gone.add(self.ami)
         self.cloud.launches = {place for place in self.cloud.launches if place[0] != self.ami}
-        self.cloud.event("EC2 AMI State Change", f"image/{self.ami}")
+        self.cloud.set_state(self.ami, "deregistered")
 
     def disable(self) -> None:
-        self.cloud.hub_images[self.ami]["State"] = "disabled"
-        self.cloud.event("EC2 AMI State Change", f"image/{self.ami}")
+        self.cloud.set_state(self.ami, "disabled")
 
     def approve(self, hours: int = 24) -> None:
         self.hub.approve(self.ami, hours * HOUR)
 
     def retry(self) -> None:
-        now, tracked = self.cloud.now, self.hub.stores.tracked.all(self.ami)
-        asked = str(Retry(str(now), [one.place for one in tracked if one.state in BAD]))
-        self.hub.stores.records.make_due(addresses.promotion(self.ami), now, {"retry": asked})
+        tracked = self.hub.stores.tracked.all(self.ami)
+        self.hub.retry(self.ami, *(one.place for one in tracked if one.state in BAD))
 
     def withdraw(self, account: str) -> None:
         self.hub.withdraw(self.ami, account)
