@@ -206,7 +206,7 @@ class MemoryRecords:
         item = self.records.get(key)
         if item is None or not item.parked:
             return False
-        item.parked = ""
+        item.parked, item.due_at = "", now
         self._alarm(key, now)
         return True
 
@@ -229,18 +229,19 @@ class MemoryRecords:
         return MadeDue.SEND
 
     def leave(
-        self, key: RecordKey, inbox: Mapping[str, str], now: int, *, newer: bool = False, due: int | None = None
-    ) -> bool:
+        self, key: RecordKey, inbox: Mapping[str, str], now: int, *, newer: bool = False, fresh: Write | None = None
+    ) -> None:
+        if fresh is not None and key not in self.records:
+            self.replace(fresh, now)
         item = self.records.get(key)
         stale = item is not None and newer and any(item.inbox.get(name, "") >= value for name, value in inbox.items())
         if item is None or item.parked or stale:
-            return item is not None
+            return
         item.inbox.update(inbox)
         check_size(key, item.body, item.inbox)
         item.version += 1
         if item.wake_at is None:
-            self._alarm(key, now if due is None else due)
-        return True
+            self._alarm(key, now if fresh is None else fresh.due_at or now)
 
     def put(self, key: RecordKey, attributes: Mapping[str, Any]) -> None:
         check_size(key, attributes)

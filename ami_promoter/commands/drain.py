@@ -22,11 +22,11 @@ from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import UNSETTLED, Reader, RecordSeen, by_name
 from ami_promoter.hub.wakes import wake
 from ami_promoter.promotions import promotion_data, shares
+from ami_promoter.promotions.following import follow
 from ami_promoter.promotions.promotion_text import shares_table
 from ami_promoter.rights import LOOK_AGAIN, READ_ALL, SWITCH
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
-from ami_promoter.terminal.output import tell
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import TerminalClock, VerbCaller, admin, verb, wait_at_most, yes_option
 from chalicelib.delivery.model import ENDED, Delivery, DeliveryState, WishToEnd
@@ -35,9 +35,6 @@ from chalicelib.engine.faults import count
 from chalicelib.engine.places import Resource
 from chalicelib.promotion.model import Promotion, PromotionState
 from chalicelib.sharing.share import OPEN_STATES, Share
-
-POLL = 30
-"""Seconds between two reads of the records with ``--wait``."""
 
 WHY = "drain"
 
@@ -105,18 +102,16 @@ class Drain:
 
     def wait(self, view: DrainView, *, delete_copies: bool, limit: int | None) -> DrainView:
         """Wait until the hub is drained, at most ``limit`` seconds; also cancel deliveries that started meanwhile."""
-        until = None if limit is None else self.clock.now() + limit
-        said = ""
-        while not view.drained and (until is None or self.clock.now() < until):
-            if (now := counts(view)) != said:
-                tell(now)
-                said = now
-            self.clock.sleep(POLL)
+
+        def look() -> DrainView:
+            nonlocal view
             view = self._again(view)
             if view.drained:
                 view = self.look()
             self.cancel(view, delete_copies=delete_copies)
-        return view
+            return view
+
+        return follow(look, lambda seen: seen.drained, self.clock, changes=counts, limit=limit)
 
     def _again(self, view: DrainView) -> DrainView:
         """Read again the records that had not ended, which is cheaper than the whole table."""

@@ -190,12 +190,18 @@ def _telling(place: str, doing: str) -> Iterator[None]:
     try:
         yield
     except (sdk.ClientError, sdk.BotoCoreError) as error:
-        done = doing if _refused(error) else doing.replace(UNCHANGED, "(it may be done: run the command again)")
-        raise HubError(f"{done} failed: {_ended(str(error))}", place, _cure(error), code_of(error)) from error
+        raise _hub_error(error, place, doing) from error
     except Refusal as refusal:
+        if isinstance(refusal.__cause__, (sdk.ClientError, sdk.BotoCoreError)):  # its cure is for the service's roles
+            raise _hub_error(refusal.__cause__, place, doing) from refusal
         raise HubError.of(refusal.fault) from refusal
     except Misconfigured as error:
         raise HubError(str(error), place, code="misconfigured") from error
+
+
+def _hub_error(error: sdk.ClientError | sdk.BotoCoreError, place: str, doing: str) -> HubError:
+    done = doing if _refused(error) else doing.replace(UNCHANGED, "(it may be done: run the command again)")
+    return HubError(f"{done} failed: {_ended(str(error))}", place, _cure(error), code_of(error))
 
 
 def _refused(error: sdk.ClientError | sdk.BotoCoreError) -> bool:

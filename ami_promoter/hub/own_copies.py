@@ -15,7 +15,7 @@ from chalicelib.engine.aws import sdk
 from chalicelib.engine.aws.refusals import IN_USE, NO_IMAGE, NO_SNAPSHOT, gone
 from chalicelib.engine.budget import slices
 from chalicelib.images import register
-from chalicelib.images.aws.shapes import FILTER_VALUES, tags_of
+from chalicelib.images.aws.shapes import FILTER_VALUES, snapshots_of, tags_of
 
 CLEAN_UP_TAG = "ami-promoter-clean-up"
 """On a snapshot: the AMI with which it goes. deploy/guardrails.yaml reserves keys that begin with `ami-promoter:`."""
@@ -124,7 +124,7 @@ class OwnCopies:
         found: dict[str, frozenset[str]] = dict.fromkeys(snapshots, frozenset())
         for some in slices(snapshots, FILTER_VALUES):
             for raw in self._images([{"Name": "block-device-mapping.snapshot-id", "Values": some}]):
-                for snapshot in found.keys() & _snapshots_of(raw):
+                for snapshot in found.keys() & snapshots_of(raw):
                     found[snapshot] |= {raw["ImageId"]}
         return found
 
@@ -194,11 +194,5 @@ def _copy(raw: Mapping[str, Any]) -> StandingCopy | None:
         raw["State"],
         raw.get("DeprecationTime", ""),
         raw.get("DeregistrationProtection", UNPROTECTED),
-        tuple(_snapshots_of(raw)),
+        tuple(sorted(snapshots_of(raw))),
     )
-
-
-def _snapshots_of(raw: Mapping[str, Any]) -> Iterator[str]:
-    for device in raw.get("BlockDeviceMappings", ()):
-        if snapshot := device.get("Ebs", {}).get("SnapshotId"):
-            yield snapshot

@@ -57,7 +57,7 @@ _DELIVERY = js.thing(
     next_look=js.time("latest time at which the service will look at the delivery again"),
     method=js.text("how the service copies: snapshots (CopySnapshot and RegisterImage) or image (CopyImage)"),
     method_why=js.text("why the service chose this method; empty: the targets file sets it"),
-    image=js.perhaps(js.text("id of the AMI in the target; null: there is none yet")),
+    image=js.perhaps(js.text("id of the AMI in the target; null: there is none yet, or it was removed")),
     family=js.text("family of the source AMI, as its tag names it; empty: it has none"),
     pointer=js.perhaps(
         js.described("the parameter that names the family's current AMI there; null: there is none", pointers.SCHEMA)
@@ -210,6 +210,7 @@ def delivery(
     """Show a delivery; ``now`` is in epoch seconds."""
     one, state = record.it, record.state
     ended = state in ENDED
+    left = [*one.cleanup.leftovers, *one.cleanup.unproven] if ended else []
     return {
         "id": one.id,
         "account": one.target.account,
@@ -220,7 +221,7 @@ def delivery(
         "next_look": moment(record.item.get("due_at")),
         "method": one.method,
         "method_why": one.method_why,
-        "image": one.image.id,
+        "image": None if state in BAD and one.image.id not in left else one.image.id,
         "family": one.naming.family,
         "pointer": pointers.of_delivery(record, found),
         "key": one.key_arn or None,
@@ -234,7 +235,7 @@ def delivery(
         "protected": one.image.protected,
         "unprotected": _to_json(one.image.unprotected),
         "without_roles": _to_json(one.sharing.without_roles if one.outcome in GOOD else None),
-        "leftovers": [*one.cleanup.leftovers, *one.cleanup.unproven] if ended else [],
+        "leftovers": left,
         "parked": record.parked,
     }
 

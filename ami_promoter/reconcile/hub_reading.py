@@ -1,24 +1,32 @@
-"""Reads permissions, grants and key policies of the hub, with the caller's credentials."""
+"""Reads permissions, grants and key policies of the hub: by the service's adapters, with the caller's credentials."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
-from ami_promoter.hub.aws import Connection, code_of
+from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.source_checks import CallersSessions
 from ami_promoter.reconcile import ledger_facts
 from ami_promoter.reconcile.facts import Grant, PolicyStatement
 from ami_promoter.terminal.progress import Progress
 from chalicelib.engine.aws import sdk
-from chalicelib.engine.aws.refusals import GONE, KEY_GONE
+from chalicelib.engine.aws.refusals import KEY_GONE, as_refusal, code_of
 from chalicelib.engine.budget import slices
+from chalicelib.engine.errors import Refusal
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import IMAGE, Arn, Resource
-from chalicelib.images.aws.shapes import FILTER_VALUES
+from chalicelib.images.aws.shapes import FILTER_VALUES, every, snapshots_of
 from chalicelib.sharing import key_policy
+from chalicelib.sharing.aws.ec2_permissions import LaunchPermissions, SnapshotPermissions
+from chalicelib.sharing.aws.grants import GrantListing
+from chalicelib.sharing.aws.key_policies import policy_of
 
 AGAIN = "Repair that, and run the command again."
+
+_T = TypeVar("_T")
 
 
 @dataclass(slots=True)
@@ -40,6 +48,7 @@ class HubReading:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._sessions = CallersSessions(connection)
         self.faults: list[Fault] = []
 
     def there(self, candidates: Candidates) -> tuple[list[Resource], set[str]]:
@@ -52,8 +61,7 @@ class HubReading:
         with self._connection.telling("describing source images and snapshots"):
             for image in self._described("", "images", candidates.images):
                 found.append(Resource.of(image["ImageId"]))
-                devices = image.get("BlockDeviceMappings", ())
-                candidates.add_snapshots("", filter(None, (it.get("Ebs", {}).get("SnapshotId") for it in devices)))
+                candidates.add_snapshots("", snapshots_of(image))
             for region, ids in sorted(candidates.snapshots.items()):
                 try:
                     for raw in self._described(region, "snapshots", ids):
@@ -68,53 +76,41 @@ class HubReading:
 
     def _described(self, region: str, what: str, ids: Collection[str]) -> Iterator[Mapping[str, Any]]:
         """Describe images or snapshots of the hub, by a filter, in which an unknown id is no error."""
-        images = what == "images"
-        given: dict[str, Any] = {"Owners": ["self"], "IncludeDisabled": True} if images else {"OwnerIds": ["self"]}
-        pages = self._ec2(region).get_paginator(f"describe_{what}")
+        whose: dict[str, Any] = {"OwnerIds": ["self"]}
+        if what == "images":
+            whose = {"Owners": ["self"], "IncludeDisabled": True}
+        ec2 = self._sessions.own("ec2", region=region)
         ordered, progress = sorted(ids), Progress(f"Describing {what} of the hub")
         for number, some in enumerate(slices(ordered, FILTER_VALUES)):
-            asked = [{"Name": "image-id" if images else "snapshot-id", "Values": some}]
-            for page in pages.paginate(Filters=asked, **given):
-                yield from page["Images" if images else "Snapshots"]
+            yield from every(ec2, what, Filters=[{"Name": f"{what.removesuffix('s')}-id", "Values": some}], **whose)
             progress.at(number * FILTER_VALUES, len(ordered))
 
     def permissions(self, sources: Iterable[Resource]) -> dict[Resource, frozenset[str]]:
         """Read who may use each snapshot and launch each AMI; ``faults`` gets what cannot be read."""
         found: dict[Resource, frozenset[str]] = {}
-        ordered = list(sources)
-        progress = Progress("Reading who may use snapshots and AMIs")
-        for number, source in enumerate(ordered):
-            progress.at(number, len(ordered))
-            try:
-                found[source] = self._open_to(source)
-            except (sdk.ClientError, sdk.BotoCoreError) as error:
-                if code_of(error) not in GONE:
-                    self.faults.append(
-                        Fault("not-seen", source.in_words, f"Who may use it cannot be read: {error}.", AGAIN)
-                    )
+        for source in _each(sources, "Reading who may use snapshots and AMIs"):
+            read_by = LaunchPermissions if source.kind == IMAGE else SnapshotPermissions
+            with self._noticing(source.in_words, "Who may use it"):
+                receivers = read_by(self._sessions, self._connection.place).receivers(source)
+                found |= {} if receivers is None else {source: receivers}
         return found
-
-    def _open_to(self, source: Resource) -> frozenset[str]:
-        ec2 = self._ec2(source.region)
-        if source.kind == IMAGE:
-            answer = ec2.describe_image_attribute(ImageId=source.name, Attribute="launchPermission")
-            return frozenset(value for entry in answer.get("LaunchPermissions", ()) for value in entry.values())
-        answer = ec2.describe_snapshot_attribute(SnapshotId=source.name, Attribute="createVolumePermission")
-        return frozenset(entry.get("UserId") or "all" for entry in answer["CreateVolumePermissions"])
 
     def grants(self, keys: Iterable[str]) -> tuple[tuple[Grant, ...], frozenset[str]]:
         """Return the grants with the service's name on these keys, and the keys that were read to the end."""
         found: list[Grant] = []
         read: set[str] = set()
         hub, region = self._connection.account, self._connection.region
-        for key in self._each(keys, "Reading the grants on keys"):
-            try:
-                for page in self._kms(key).get_paginator("list_grants").paginate(KeyId=key):
-                    own = (ledger_facts.grant_of(key, raw, hub, region) for raw in page["Grants"])
+        listing = GrantListing(self._sessions, self._connection.place)
+        for key in _each(sorted(keys), "Reading the grants on keys"):
+            with self._noticing(key, "Its grants", "kms:ListGrants"):
+                page, marker = listing.page(key, "")
+                while True:
+                    own = (ledger_facts.grant_of(key, one, hub, region) for one in page)
                     found += [grant for grant in own if grant is not None]
+                    if not marker:
+                        break
+                    page, marker = listing.page(key, marker)
                 read.add(key)
-            except (sdk.ClientError, sdk.BotoCoreError) as error:
-                self._unread(key, error, "grants", "kms:ListGrants")
         return tuple(found), frozenset(read)
 
     def statements(self, keys: Iterable[str]) -> tuple[tuple[PolicyStatement, ...], frozenset[str]]:
@@ -122,35 +118,33 @@ class HubReading:
         found: list[PolicyStatement] = []
         read: set[str] = set()
         hub = key_policy.hub_sid(self._connection.account, self._connection.region)
-        for key in self._each(keys, "Reading the policies of keys"):
-            try:
-                text = self._kms(key).get_key_policy(KeyId=key, PolicyName="default")["Policy"]
-            except (sdk.ClientError, sdk.BotoCoreError) as error:
-                self._unread(key, error, "policy", "kms:GetKeyPolicy")
-                continue
-            own = ledger_facts.statements_of(key, text, hub)
-            if isinstance(own, str):
-                self.faults.append(Fault("not-seen", key, f"The service's statements cannot be found: {own}", AGAIN))
-                continue
-            found += own
-            read.add(key)
+        for key in _each(sorted(keys), "Reading the policies of keys"):
+            with self._noticing(key, "Its policy", "kms:GetKeyPolicy"), as_refusal("GetKeyPolicy", key):
+                own = ledger_facts.statements_of(key, policy_of(self._sessions, key), hub)
+                if isinstance(own, str):
+                    self.faults.append(
+                        Fault("not-seen", key, f"The service's statements cannot be found: {own}", AGAIN)
+                    )
+                    continue
+                found += own
+                read.add(key)
         return tuple(found), frozenset(read)
 
-    def _each(self, keys: Iterable[str], what: str) -> Iterator[str]:
-        ordered, progress = sorted(keys), Progress(what)
-        for number, key in enumerate(ordered):
-            progress.at(number, len(ordered))
-            yield key
+    @contextmanager
+    def _noticing(self, where: str, thing: str, right: str = "") -> Iterator[None]:
+        """Add a fault if AWS refuses to show something, unless the key was deleted, so that nothing is open."""
+        try:
+            yield
+        except Refusal as refusal:
+            if code_of(refusal) != KEY_GONE:
+                cure = f"You need {right} on this key (docs/reference/cli.md). {AGAIN}" if right else AGAIN
+                said = f"{thing} cannot be read: {refusal.fault.what}"
+                self.faults.append(Fault("not-seen", where, said if said.endswith(".") else f"{said}.", cure))
 
-    def _unread(self, key: str, error: sdk.ClientError | sdk.BotoCoreError, what: str, right: str) -> None:
-        """Add a fault that something of a key cannot be read, unless the key was deleted, so that nothing is open."""
-        if code_of(error) == KEY_GONE:
-            return
-        cure = f"You need {right} on this key (docs/reference/cli.md). {AGAIN}"
-        self.faults.append(Fault("not-seen", key, f"Its {what} cannot be read: {error}.", cure))
 
-    def _ec2(self, region: str) -> Any:
-        return self._connection.client("ec2", region or None)
-
-    def _kms(self, key: str) -> Any:
-        return self._connection.client("kms", Arn.parse(key).region)
+def _each(ordered: Iterable[_T], what: str) -> Iterator[_T]:
+    """Yield each, and report the progress."""
+    every_one, progress = list(ordered), Progress(what)
+    for number, one in enumerate(every_one):
+        progress.at(number, len(every_one))
+        yield one

@@ -15,6 +15,7 @@ from chalicelib.engine.places import Arn
 from chalicelib.sharing import key_policy
 from chalicelib.sharing.grant_names import GRANT_PREFIX, service_role
 from chalicelib.sharing.key_policy import Access
+from chalicelib.sharing.ports import SeenGrant
 from chalicelib.sharing.share import OPEN_STATES, Share
 
 _NAME = f"{GRANT_PREFIX}(?P<region>[a-z0-9-]+):%s:(?P<intended_at>[0-9]+)"
@@ -28,28 +29,19 @@ def had_open(entry: Mapping[str, Any]) -> bool:
     return open_or_gone and entry.get("preexisting") is False
 
 
-def grant_of(key: str, raw: Mapping[str, Any], hub: str, region: str) -> Grant | None:
-    """Read a grant that `ListGrants` shows on a key; None if its name or issuer is not the service's.
+def grant_of(key: str, seen: SeenGrant, hub: str, region: str) -> Grant | None:
+    """Read a grant that KMS shows on a key; None if its name or issuer is not the service's.
 
     The name contains the hub's Region: ``region`` is this hub's. The hub issues the grants for targets; an account
     issues the grants for its own service-linked roles.
     """
-    grantee = str(raw.get("GranteePrincipal", ""))
-    account = Arn.parse(grantee).account or grantee
-    of_role = service_role(grantee)
-    named = (_ROLE_GRANT if of_role else _GRANT).fullmatch(str(raw.get("Name", "")))
+    account = Arn.parse(seen.grantee).account or seen.grantee
+    of_role = service_role(seen.grantee)
+    named = (_ROLE_GRANT if of_role else _GRANT).fullmatch(seen.name)
     issuer = f"::{account if of_role else hub}:"
-    if not named or named["region"] != region or issuer not in str(raw.get("IssuingAccount", "")):
+    if not named or named["region"] != region or issuer not in seen.issuer:
         return None
-    arn = str(raw.get("KeyId", key))
-    return Grant(
-        arn if arn.startswith("arn:") else key,
-        str(raw["GrantId"]),
-        named["delivery"] or "",
-        int(named["intended_at"]),
-        account,
-        grantee,
-    )
+    return Grant(key, seen.id, named["delivery"] or "", int(named["intended_at"]), account, seen.grantee)
 
 
 def is_of(share: Share, grant: Grant) -> bool:

@@ -9,8 +9,8 @@ from ami_promoter.targets_file.settings import bounds
 from ami_promoter.terminal.durations import duration
 from chalicelib.engine import codec
 from chalicelib.engine.faults import count
-from chalicelib.targets.applied_file import Target
-from chalicelib.targets.difference import Changes, Difference, settings_changed
+from chalicelib.targets.applied_file import Target, settings_changed
+from chalicelib.targets.difference import Changes, Difference
 from chalicelib.targets.organization import is_unit
 from chalicelib.targets.waves import Wave
 

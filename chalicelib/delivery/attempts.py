@@ -21,12 +21,11 @@ class RegisterImage(Command):
 
     def intend(self, delivery: Delivery, nonce: str, now: int) -> Delivery:
         """Begin an attempt. CopyImage of the same AMI again keeps its nonce, which is its client token."""
-        request = delivery.request
-        fresh = delivery.with_request(intended_at=now, tries=request.tries + 1)
-        if delivery.copies_image:
-            fresh = fresh.with_request(copy_image_intended_at=now, token=request.token or nonce)
-        again = delivery.copies_image and request.token
-        return fresh if again else proof.begin(fresh, nonce, "", now)
+        fresh = delivery.with_request(intended_at=now)
+        if not delivery.copies_image:
+            return proof.begin(fresh, nonce, "", now)
+        fresh = fresh.with_request(copy_image_intended_at=now)
+        return fresh if _is_begun(delivery) else proof.begin(fresh, nonce, "", now)
 
     def nonce(self, delivery: Delivery) -> str:
         """Return that of the last attempt to make the image."""
@@ -38,7 +37,13 @@ class RegisterImage(Command):
 
     def tried(self, delivery: Delivery) -> bool:
         """Whether its intent was written before."""
-        return delivery.request.tries > 0
+        return _is_begun(delivery)
+
+
+def _is_begun(delivery: Delivery) -> bool:
+    """Whether a call of this episode may have made the AMI, or with its token may make it yet."""
+    last = delivery.attempt()
+    return last is not None and last.episode == delivery.episode and last.id not in delivery.request.discarded
 
 
 class FindCopies(Command):
@@ -135,6 +140,7 @@ def match(delivery: Delivery, seen: tuple[SeenCopy, ...], now: int) -> Delivery:
             copy=live[0].copy,
             adopted=live[0].copy not in answered,
             tries=max(copy.tries, 1),
+            found_at=0,
             looks=0,
             next_look=now + schedule.COPY_POLLS[0],
         )

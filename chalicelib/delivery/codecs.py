@@ -11,7 +11,7 @@ from dataclasses import replace
 from chalicelib.delivery import copy_quota, machine
 from chalicelib.delivery.attempts import ImageRegistered
 from chalicelib.delivery.copy_quota import CopyQuota
-from chalicelib.delivery.model import ENDED, Delivery, DeliveryState
+from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.phase import Command, DeliveryEvent
 from chalicelib.delivery.phases.copying import StartCopy
 from chalicelib.engine import addresses, codec
@@ -33,11 +33,10 @@ class DeliveryCodec(RecordCodec[Delivery, Command, DeliveryEvent]):
         return replace(super().encode(record), latest=machine.deadline(record), inbox=record.inbox)
 
     def about(self, record: Delivery, now: int) -> Mapping[str, object]:
-        """Return its AMI and target; its seconds in its state, unless it ended, is shared, or waits for a person."""
+        """Return its AMI and target; its seconds in its state, unless it has ended or may wait in it for weeks."""
         names = {"ami": record.ami, "target_account": record.target.account, "target_region": record.target.region}
-        since = record.entered.get(record.state)
-        awaits = (DeliveryState.AWAITING_WAVE, DeliveryState.AWAITING_APPROVAL)
-        rests = record.state in (*ENDED, DeliveryState.SHARED, *awaits)
+        since, phase = record.entered.get(record.state), machine.PHASES.get(record.state)
+        rests = phase is None or phase.may_last
         return names if rests or since is None else {**names, "seconds": now - since}
 
     def intent_items(self, record: Delivery, commands: Sequence[Command]) -> Extras:

@@ -125,7 +125,7 @@ class Copy:
     tries: int = 0
     intended_at: int | None = None
     found_at: int = 0
-    """When all copies in the target were last listed: a try must follow soon after that (invariant 4)."""
+    """When all copies in the target were last listed since it began or ended: a try must follow soon (invariant 4)."""
     not_before: int = 0
     """When the next try may begin, after one that was too early (epoch seconds)."""
     looks: int = 0
@@ -248,15 +248,13 @@ class ImageRequest:
     """The request to EC2 for the new AMI: RegisterImage or CopyImage."""
 
     intended_at: int | None = None
-    tries: int = 0
     copy_image_intended_at: int | None = None
     """When CopyImage was last intended: its resources can show late, even if it has failed since."""
-    token: str = ""
-    """CopyImage's client token: the nonce of the running try. A try after a discarded AMI has a new one."""
-    discarding: bool = False
-    """Whether CopyImage's AMI failed because of a key that is not accessible yet, and is removed for another try."""
     discarded: tuple[str, ...] = ()
-    """AMIs that failed so: each try has its own nonce, and none of these AMIs is used."""
+    """CopyImage's AMIs that failed because of a key that was not accessible yet, and were removed for another try.
+
+    Each such try has its own nonce, and none of these AMIs is used.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -422,8 +420,6 @@ class Delivery:
     method_why: str = ""
     """Why ``copy_method: auto`` chose it."""
     copies: tuple[Copy, ...] = ()
-    copies_listed_again: bool = False
-    """Whether all copies were listed once more after the last one ended; needed if any was tried twice."""
     attempts: tuple[Attempt, ...] = ()
     """The attempts that may have created something, also in earlier episodes: their nonces are the proof."""
     hub_copy: HubCopy = field(default_factory=HubCopy)
@@ -543,6 +539,16 @@ class Delivery:
         """How it ends, or will if nothing goes wrong."""
         return self.ending or (DeliveryState.SHARED if self.shared else DeliveryState.DELIVERED)
 
+    @property
+    def keeps_image(self) -> bool:
+        """Whether the target keeps its AMI, as it ends or will if nothing goes wrong."""
+        return self.ending in (None, DeliveryState.RECALLED)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether its AMI is complete there and stays: it is delivered, or being published."""
+        return self.state in (DeliveryState.PUBLISHING, DeliveryState.DELIVERED)
+
     def with_shares(self, **changes: Any) -> Delivery:
         """Return it with members of its held shares changed."""
         return replace(self, shares=replace(self.shares, **changes))
@@ -606,7 +612,7 @@ def reduced(over: Delivery) -> Delivery:
     ``key_arn`` and the copies are for those that copy from the hub's own, for `status` and for `admin reconcile`; what
     `status` needs to find its shares follows from the source and from how it was to be copied.
     """
-    made = over.copies if over.ending in (None, DeliveryState.RECALLED) else ()
+    made = over.copies if over.keeps_image else ()
     standing = tuple(share for share in over.shares.needed if share.standing)
     return replace(
         over,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chalicelib.delivery.model import Delivery, DeliveryState
+from chalicelib.delivery.model import Delivery
 from chalicelib.engine.faults import Fault, retried
 from chalicelib.engine.notices import MAX_LISTED, NoticeKind, said_faults
 from chalicelib.sharing import holders
@@ -28,18 +28,12 @@ refused for a day. If the recall is lifted, a notice ``delivery.delivered`` foll
 WAITING = NoticeKind("delivery.waiting-for-role", {"waiting": "is waiting for the role in"}, chat="Failed")
 """The role in the target cannot be assumed yet. Sent once; the service tries until the queue deadline."""
 
-_ENDINGS = {
-    DeliveryState.FAILED: FAILED,
-    DeliveryState.CANCELLED: CANCELLED,
-    DeliveryState.WITHDRAWN: WITHDRAWN,
-    DeliveryState.RECALLED: RECALLED,
-    None: DELIVERED,
-}
+_OF_OUTCOME = {next(iter(kind.said)): kind for kind in (DELIVERED, FAILED, CANCELLED, SHARED, WITHDRAWN, RECALLED)}
 
 
 def outcome(delivery: Delivery, now: int) -> dict[str, Any]:
     """Build the last notice of a delivery."""
-    kind = SHARED if delivery.shared and delivery.ending is None else _ENDINGS[delivery.ending]
+    kind = _OF_OUTCOME[delivery.outcome]
     there = delivery.image.id if kind in (DELIVERED, RECALLED) else None
     recall = delivery.recall
     return {

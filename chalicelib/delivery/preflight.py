@@ -15,7 +15,7 @@ from chalicelib.delivery.kms_keys import source_key_faults, target_key_faults
 from chalicelib.engine import codec
 from chalicelib.engine.faults import Fault, count
 from chalicelib.engine.illegible import ILLEGIBLE
-from chalicelib.engine.places import last_part
+from chalicelib.engine.places import Arn, last_part
 from chalicelib.images import register
 from chalicelib.images.image import (
     SourceImage,
@@ -111,6 +111,25 @@ def default_roles_missing(where: str, target: Target, ami: str, missing: Sequenc
         "If not, write `service_linked_roles: []` in the targets file."
     )
     return Fault("service-linked-role-missing", where, what, cure)
+
+
+def roles_on_foreign_keys(where: str, target: Target, hub: str, keys: Sequence[str]) -> Fault | None:
+    """Return why service-linked roles get no grant on an AMI's source keys: the hub ends grants on its own keys only.
+
+    ``hub``: its account. None: all keys are the hub's, or the target names no such role.
+    """
+    foreign = next((key for key in keys if Arn.parse(key).account not in ("", hub)), None)
+    if foreign is None or not target.service_linked_roles:
+        return None
+    names = ", ".join(map(last_part, target.service_linked_roles))
+    return Fault(
+        "service-linked-role-foreign-key",
+        where,
+        f"There is no grant for {names} on {foreign}: the hub could not end it, as the key belongs to account "
+        f"{Arn.parse(foreign).account}.",
+        "If that service is to launch the AMI, make the grant there by hand (aws kms create-grant), and have the key's "
+        "owner revoke it. Write `service_linked_roles: []` in the targets file and apply it; then tag the AMI again.",
+    )
 
 
 def _grant_role_missing(where: str, target: Target, role: str) -> Fault:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 RUNNING, EXPIRED = "running", "expired"
 """Of a tracked delivery: it has not ended; its shares ended at the date ``until``, so it does not begin by itself."""
-GOOD = ("delivered", "shared")
+DELIVERED, SHARED = "delivered", "shared"
+FAILED, CANCELLED, WITHDRAWN, RECALLED = "failed", "cancelled", "withdrawn", "recalled"
+GOOD = (DELIVERED, SHARED)
 """The outcomes of a successful delivery."""
 SUCCEEDED = (*GOOD, EXPIRED)
 """The states of a delivery that was successful: what was shared until its date has ended as it was meant to."""

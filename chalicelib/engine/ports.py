@@ -128,11 +128,12 @@ class Records(Protocol):
         """
 
     def leave(
-        self, key: RecordKey, inbox: Mapping[str, str], now: int, *, newer: bool = False, due: int | None = None
-    ) -> bool:
-        """Write inbox entries. A due record keeps its time; another one becomes due at ``due`` (default: now).
+        self, key: RecordKey, inbox: Mapping[str, str], now: int, *, newer: bool = False, fresh: Write | None = None
+    ) -> None:
+        """Write inbox entries. A due record keeps its time; another one becomes due now, or when ``fresh`` is.
 
-        ``newer``: only if each inbox entry is greater than the one there. False: there is no such record.
+        A parked record gets none. ``newer``: only if each inbox entry is greater than the one there. ``fresh``: the
+        record to create if there is none.
         """
 
     def put(self, key: RecordKey, attributes: Mapping[str, Any]) -> None:

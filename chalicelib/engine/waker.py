@@ -57,12 +57,6 @@ class Waker:
         """Send wakes without making records due: they were just written, or look soon by themselves."""
         self._wakes.wake_all(wakes)
 
-    def remind(self, write: Write, inbox: Mapping[str, str]) -> None:
-        """Write inbox entries for a record, and create it first if it does not exist; due by ``write.due_at``."""
-        if not self._records.leave(write.key, inbox, self.clock(), due=write.due_at):
-            self._records.create(write, self.clock())
-            self._records.leave(write.key, inbox, self.clock(), due=write.due_at)
-
     def send(self, key: RecordKey, cause: str) -> None:
         """Send a wake for a record that is due already."""
         self._wakes.wake(key, cause)

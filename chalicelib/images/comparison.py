@@ -51,19 +51,16 @@ def differences(
     registered: Mapping[str, Any],
     attributes: Mapping[str, Mapping[str, Any]],
     copies: Mapping[str, str],
-    key_arn: str | None = None,
     *,
     name: str,
     tags: Mapping[str, str],
-    deprecated: bool = True,
 ) -> tuple[Fault, ...]:
-    """Return how the copy differs from its source, one fault for each member.
+    """Return how the copy differs from its source, one fault for each member but for the deprecation date, set later.
 
     ``registered`` is DescribeImages' answer for the copy, and ``attributes`` the answers for ``attributes_to_compare``.
     ``copies`` are by source snapshot, or by device name if CopyImage made them (``copies_by_device``); without one the
     image's own snapshot is a difference. ``name`` and ``tags`` are those that the copy must have; further tags do not
-    matter. ``key_arn`` is compared if EC2 names a key
-    in a mapping. ``deprecated=False``: the deprecation date has not been set yet.
+    matter.
     """
     needless: dict[str, Mapping[str, Any]] = {
         attribute: {} for attribute in attributes_to_read(registered) if not image.uefi_data
@@ -81,8 +78,6 @@ def differences(
             *_image_members(image, result, name),
             *((f"Tags[{key}]", value, result.tags.get(key)) for key, value in sorted(tags.items())),
             *_device_members(image, result, copies),
-            *_key_members(registered, key_arn),
-            *(_deprecation(image, result) if deprecated else ()),
         )
         if wanted != found
     )
@@ -146,13 +141,6 @@ def _device_members(image: SourceImage, result: SourceImage, copies: Mapping[str
         there = _normal(wanted[name], size) | _of_the_copy(wanted[name], found[name], copies)
         for member in sorted({*there, *here}):
             yield f"{where}.{member}", there.get(member), here.get(member)
-
-
-def _key_members(registered: Mapping[str, Any], key_arn: str | None) -> _Compared:
-    for mapping in registered.get("BlockDeviceMappings", ()):
-        ebs = mapping.get("Ebs", {})
-        if key_arn and "SnapshotId" in ebs and "KmsKeyId" in ebs:
-            yield f"BlockDeviceMappings[{mapping['DeviceName']}].Ebs.KmsKeyId", key_arn, ebs["KmsKeyId"]
 
 
 def _deprecation(image: SourceImage, result: SourceImage) -> _Compared:

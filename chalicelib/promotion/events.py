@@ -76,8 +76,6 @@ class Examined:
     """The source was checked; ``faults`` lists all of its faults, after those of blocked accounts."""
 
     faults: tuple[Fault, ...] = ()
-    faulty: str = ""
-    """Digest of these."""
     unfit: bool = False
     """Whether the source has faults."""
     partial: bool = False

@@ -89,12 +89,13 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
     known = {promotion.value, promotion.refused_value}
     if promotion.state in (S.REQUESTED, S.COMPARING, S.ADJUSTING):
         known.add(promotion.seen_value)
-    since = promotion.seen_since if event.value == promotion.seen_value and promotion.seen_since else now
+    shown = None if gone else event.value
+    since = promotion.seen_since if shown == promotion.seen_value and promotion.seen_since else now
     seen = replace(
         _handled(promotion, {name: entry for name, entry in event.answers.items() if name not in doubted}),
         doubted=doubted,
         image_name=event.image_name or promotion.image_name,
-        seen_value=event.value,
+        seen_value=shown,
         seen_since=since,
         looked_at=now,
         look_after=0,
@@ -103,16 +104,13 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
         return _gone(seen, now, promotion)
     if event.value is None:
         return _untagged(seen, now, promotion)
-    seen = replace(seen, absent_since=0)
-    if event.own:
-        return _made_here(replace(seen, notified="") if again else seen, event.value, now)
     asked = _lifted(seen, event.answers["lifted"]) if "lifted" in news else seen
-    # a shared AMI waits for a tag event: it may have been disabled on purpose
-    restored = promotion.is_gone and promotion.state is not S.OVER and not promotion.standing
-    if again or restored or event.value not in known:
-        asked = replace(_raised(asked, {}), read_at=now, compare_after=0)
+    if again or promotion.awaits_restored or event.value not in known:
+        asked = _raised(asked, generation=max(now, asked.newest + 1), compare_after=0)
     elif only:
-        asked = _raised(asked, dict.fromkeys(only, asked.newest + 1))
+        asked = _asked_for(asked, only)
+    if event.own:
+        return _made_here(asked, event.value, now)
     if not asked.newest:  # it is of the baseline
         return asked
     if event.image_state == "pending" and asked.state in (S.REQUESTED, S.COMPARING, S.OVER):
@@ -139,7 +137,7 @@ def _asked(promotion: Promotion, answers: Mapping[str, str], news: set[str]) -> 
     """
     wish = Retry.parse(answers["retry"]).places if "retry" in news else None
     tagged = TagEntry.parse(answers["tag"]) if "tag" in news else None
-    event = tagged is not None and (tagged.at is None or tagged.at > promotion.read_at)
+    event = tagged is not None and (tagged.at is None or tagged.at > promotion.generation)
     return event or wish == [], wish or []
 
 
@@ -155,17 +153,19 @@ def _lifted(promotion: Promotion, entry: str) -> Promotion:
         lifted = [*asked, *(place for place in lifted if promotion.generation_of(accounts[place], place))]
         if not lifted:
             return promotion
-    raised = _raised(promotion, dict.fromkeys(lifted or [EVERYWHERE], promotion.newest + 1))
+    raised = _asked_for(promotion, lifted or [EVERYWHERE])
     all_begun = promotion.passed_generation >= promotion.newest
     return replace(raised, passed_generation=raised.newest) if all_begun else raised
 
 
-def _raised(promotion: Promotion, retries: Mapping[str, int]) -> Promotion:
-    """Raise the generation of some targets, or of all; people are notified again of what still prevents it."""
-    fresh = replace(promotion, restarts=0, faults=(), faulty="", notified="")
-    if retries:
-        return replace(fresh, retries={**promotion.retries, **retries})
-    return replace(fresh, generation=promotion.newest + 1)
+def _asked_for(promotion: Promotion, places: Iterable[str]) -> Promotion:
+    """Raise the generation of some targets."""
+    return _raised(promotion, retries={**promotion.retries, **dict.fromkeys(places, promotion.newest + 1)})
+
+
+def _raised(promotion: Promotion, **generations: Any) -> Promotion:
+    """Raise generations; people are notified again of what still prevents it."""
+    return replace(promotion, restarts=0, faults=(), faulty="", notified="", **generations)
 
 
 def _made_here(promotion: Promotion, value: str, now: int) -> Promotion:
@@ -176,7 +176,7 @@ def _made_here(promotion: Promotion, value: str, now: int) -> Promotion:
         "Tag its source AMI instead. If this one was built from a copy, and only inherited the tag: remove "
         "its ami-promoter:* tags and tag it again.",
     )
-    refused = replace(promotion, refused_value=value, read_at=now, faults=(fault,), faulty=named((fault,), value))
+    refused = replace(promotion, refused_value=value, faults=(fault,), faulty=named((fault,), value))
     busy = promotion.state in (S.COMPARING, S.ADJUSTING)
     return refused if busy or not refused.unnotified else RUN(refused, now)
 
@@ -194,24 +194,23 @@ def _gone(promotion: Promotion, now: int, before: Promotion) -> Promotion:
     """Handle a missing or unusable AMI. Running deliveries continue by what is known; standing shares end."""
     if promotion.state is S.REQUESTED or (promotion.state is S.OVER and not promotion.standing):
         return _untagged(promotion, now, before, gone=True)
-    if promotion.is_gone and promotion.state in (S.ADJUSTING, S.RUNNING, S.OVER):
-        return replace(promotion, absent_since=0, seen_value=before.seen_value, seen_since=before.seen_since)
-    if not _believed(promotion, now):
-        return _absent(promotion, now)
+    if promotion.is_gone:
+        return replace(promotion, seen_value=before.seen_value, seen_since=before.seen_since)
+    if not promotion.is_believed:
+        return _absent(promotion)
     ends = {"gone_generation": max(promotion.newest, 1), "generation": max(promotion.generation, 1)}
-    return COMPARE(promotion, now, absent_since=0, **ends)
+    return COMPARE(promotion, now, seen_value=promotion.value, **ends)  # these looks were none at its tag
 
 
 def _untagged(promotion: Promotion, now: int, before: Promotion, *, gone: bool = False) -> Promotion:
     """Absence in an eventually consistent read is weak evidence; once confirmed, further reads change nothing."""
-    confirmed = before.looked_at and before.seen_value is None and not before.absent_since
-    settled = promotion.state in (S.ADJUSTING, S.RUNNING, S.OVER)
-    if confirmed and settled and promotion.value is None:
+    confirmed = before.looked_at and before.seen_value is None and before.is_believed
+    if confirmed and promotion.state is not S.REQUESTED and promotion.value is None:
         return promotion
-    if not _believed(promotion, now):
-        return _absent(promotion, now)
+    if not promotion.is_believed:
+        return _absent(promotion)
     nothing: dict[str, Any] = {"value": None, "refused_value": None, "places": ""}
-    nothing |= {"failed": 0, "faults": (), "faulty": "", "notified": "", "absent_since": 0}
+    nothing |= {"failed": 0, "faults": (), "faulty": "", "notified": ""}
     nothing["gone_generation"] = promotion.newest if gone else promotion.gone_generation
     removed = replace(promotion, in_force_since=now, withdrawals_from=promotion.in_force_since, **nothing)
     if promotion.state is S.REQUESTED:
@@ -221,13 +220,8 @@ def _untagged(promotion: Promotion, now: int, before: Promotion, *, gone: bool =
     return COMPARE(removed, now)
 
 
-def _believed(promotion: Promotion, now: int) -> bool:
-    return bool(promotion.absent_since) and now >= promotion.absent_since + schedule.SECOND_LOOK_AFTER
-
-
-def _absent(promotion: Promotion, now: int) -> Promotion:
-    since = promotion.absent_since or now
-    return replace(promotion, absent_since=since, next_try=since + schedule.SECOND_LOOK_AFTER)
+def _absent(promotion: Promotion) -> Promotion:
+    return replace(promotion, next_try=promotion.seen_since + schedule.SECOND_LOOK_AFTER)
 
 
 # --- what is wanted, and what there is -------------------------------------------------------------------------------
@@ -288,7 +282,7 @@ def _not_believed(promotion: Promotion, event: ev.Compared, now: int) -> Promoti
     """Look again, as the look may have been a stale one; what an operator has withdrawn ends meanwhile."""
     waits = _handled(promotion, event.answers)
     if event.surplus and (event.inputs != promotion.inputs or promotion.cursor):
-        return ADJUST(waits, now, inputs=event.inputs, cursor=END)
+        return ADJUST(waits, now, inputs=event.inputs, unfit_since=0, cursor=END)
     look_at = max(now, promotion.seen_since + schedule.SECOND_LOOK_AFTER)
     return COMPARE(waits, now, next_try=look_at, tries=1)
 
@@ -319,7 +313,7 @@ def _in_force(promotion: Promotion, event: ev.Compared) -> Promotion:
         waves=event.waves,
         wave_cursor=WAKE_ALL if _opens(event.waves, promotion.waves) else promotion.wave_cursor,
         asked=event.asked or promotion.asked,
-        partial_since=0,
+        unfit_since=promotion.unfit_since if event.inputs == promotion.unfit else 0,
     )
 
 
@@ -350,14 +344,14 @@ def on_examined(event: ev.Examined, promotion: Promotion, now: int) -> Promotion
     """Start the additions if the source passed its checks; EC2 has seven minutes to show what it does not show yet."""
     if event.inputs != promotion.inputs or promotion.cursor != EXAMINE:
         return promotion
-    since = promotion.partial_since or now
+    since = promotion.unfit_since or now
     if event.partial and now < since + sum(schedule.NOT_YET):
-        return _wait(promotion, now, schedule.step(schedule.NOT_YET, promotion.tries), partial_since=since)
-    promotion = replace(promotion, partial_since=0)
+        return _wait(promotion, now, schedule.step(schedule.NOT_YET, promotion.tries), unfit_since=since)
     if event.unfit:
-        return RUN(_faulty(promotion, event.faults, event.faulty), now, unfit=event.inputs, cursor="")
+        found = _faulty(promotion, event.faults, named(event.faults, promotion.value or ""))
+        return RUN(found, now, unfit_since=since, cursor="")
     examined = {"cursor": BEGIN, "source": event.source, "source_generation": event.generation}
-    return ADJUST(promotion, now, episode=promotion.episode + 1, unfit="", **examined)
+    return ADJUST(promotion, now, episode=promotion.episode + 1, unfit_since=0, **examined)
 
 
 def on_sliced(event: ev.Sliced, promotion: Promotion, now: int) -> Promotion:
@@ -400,7 +394,7 @@ def on_not_executed(event: ev.NotExecuted, promotion: Promotion, now: int) -> Pr
     if waited and promotion.state in (S.REQUESTED, S.COMPARING, S.ADJUSTING):
         fault = _never_available(promotion)
         # it takes the place of the faults of an unfit source, so that one is to be examined again
-        promotion = replace(_faulty(promotion, (fault,), named((fault,), promotion.seen_value or "")), unfit="")
+        promotion = replace(_faulty(promotion, (fault,), named((fault,), promotion.seen_value or "")), unfit_since=0)
     until = now + schedule.step(schedule.RETRIES, promotion.tries)
     if event.look:
         return replace(promotion, tries=promotion.tries + 1, look_after=until)

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from chalicelib.delivery.wave_progress import WaveProgress
-from chalicelib.engine import addresses
+from chalicelib.engine import addresses, schedule
 from chalicelib.engine.faults import Fault, count
 from chalicelib.targets.approvals import Asked
 from chalicelib.targets.withdrawals import EVERYWHERE
@@ -87,7 +87,10 @@ class Promotion:
     image_name: str = ""
 
     generation: int = 0
-    """Each tag event, and each new value, raises it: what has failed begins again. 0: it has begun nothing."""
+    """When a look found the last tag event, or a new value: what has failed begins again. 0: it has begun nothing.
+
+    Tag events of before this time are no news.
+    """
     retries: Mapping[str, int] = field(default_factory=dict)
     """Generations of what an operator asked to begin again: "account", "account/region", or all that has failed."""
     valid_generation: int = 0
@@ -108,15 +111,11 @@ class Promotion:
     withdrawals_from: int = 0
     """Withdrawals of before this time have ended, as EC2 has shown another value since."""
     seen_value: str | None = None
-    """The tag's value at the last look; None: there was no tag."""
+    """The tag's value at the last look; None: it missed the tag, or the AMI."""
     seen_since: int = 0
-    """When a look first showed that value; one that names fewer targets counts after two looks (invariant 1)."""
+    """When a look first showed that. A value that names fewer targets counts after two looks, as absence does."""
     looked_at: int = 0
     """When the tag was last read."""
-    read_at: int = 0
-    """Tag events of before this time are no news."""
-    absent_since: int = 0
-    """Since when looks do not show the tag, or the AMI: absence counts after two looks (invariant 5)."""
     refused_value: str | None = None
     """The tag's value if it was refused; discovery leaves it alone."""
 
@@ -133,10 +132,8 @@ class Promotion:
 
     So written, those of 1,000 accounts in 17 Regions take 221 KB of an item's 400.
     """
-    unfit: str = ""
-    """For which inputs the source failed its checks: then nothing begins."""
-    partial_since: int = 0
-    """Since when its examination finds parts missing that EC2 may not show yet."""
+    unfit_since: int = 0
+    """Since when the source fails its checks for these inputs; while it is examined, EC2 may not show it whole yet."""
     source: str = ""
     """The name of the source as it was examined; "": not yet."""
     source_generation: int = 0
@@ -191,6 +188,16 @@ class Promotion:
         return replace(self, generation=self.valid_generation) if refused else self
 
     @property
+    def is_believed(self) -> bool:
+        """Whether two looks, half a minute apart, have shown the same (invariants 1 and 5)."""
+        return self.looked_at >= self.seen_since + schedule.SECOND_LOOK_AFTER
+
+    @property
+    def absent_since(self) -> int:
+        """Since when looks miss the tag, or the AMI, until that is believed; 0: they miss nothing, or it is."""
+        return 0 if self.seen_value is not None or self.is_believed else self.seen_since
+
+    @property
     def basis(self) -> str:
         """Identifies what a look or comparison starts from: its result does not count once that has changed."""
         seen = (self.seen_value, self.absent_since, self.value, self.refused_value)
@@ -227,10 +234,27 @@ class Promotion:
         """Whether the AMI is gone or disabled, and nothing has begun again since: by a tag, or as it was restored."""
         return 0 < self.newest <= self.gone_generation
 
+    def is_gone_for(self, account: str, place: str) -> bool:
+        """Whether nobody has asked for a target since the AMI was gone or disabled: then it gets nothing."""
+        return 0 < self.generation_of(account, place) <= self.gone_generation
+
+    @property
+    def awaits_restored(self) -> bool:
+        """Whether it is promoted on when a look shows its AMI again, until it is over.
+
+        A shared AMI waits for a tag event: it may have been disabled on purpose.
+        """
+        return self.is_gone and not self.standing and self.state is not PromotionState.OVER
+
+    @property
+    def unfit(self) -> str:
+        """For which inputs the source has failed its checks: then nothing begins. "": for none."""
+        return self.inputs if self.unfit_since and self.cursor != EXAMINE else ""
+
     @property
     def is_refused(self) -> bool:
         """Whether its value, or its source, was refused."""
-        return self.refused_value is not None or (self.unfit != "" and self.unfit == self.inputs)
+        return self.refused_value is not None or self.unfit != ""
 
     @property
     def why(self) -> str:

@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from chalicelib.delivery.tracked import EXPIRED, RUNNING, TrackedDelivery
-from chalicelib.engine import schedule
+from chalicelib.delivery.tracked import DELIVERED, EXPIRED, FAILED, RECALLED, RUNNING, SHARED, TrackedDelivery
 from chalicelib.engine.addresses import digest
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.places import Place
 from chalicelib.promotion.model import BACK_AGAIN, NO_TAG, Promotion
 from chalicelib.sharing import entitlement
 from chalicelib.sharing.entitlement import Entitlement, launched_by
@@ -20,8 +20,6 @@ from chalicelib.targets.recalls import recalled
 from chalicelib.targets.waves import FileWaves
 from chalicelib.targets.withdrawals import EVERYWHERE, Withdrawal, by_place, covering, in_force, why_ended
 
-SHARED = "shared"
-DELIVERED, RECALLED = "delivered", "recalled"
 NOT_NAMED = "The tag's value and the applied targets file no longer name it."
 
 
@@ -64,13 +62,12 @@ class WantedTargets:
 
     def surplus(self, tracked: Iterable[TrackedDelivery], promotion: Promotion) -> list[TrackedDelivery]:
         """Return the deliveries that run, or are shared, and should not, or are to be recalled or restored; by id."""
-        gone = promotion.is_gone
         turns = DELIVERED if self.recalled else RECALLED
         ends = [
             one
             for one in tracked
             if (one.state in (RUNNING, SHARED) and not self._may_go_on(one.place))
-            or (gone and one.state == SHARED)
+            or (one.state == SHARED and promotion.is_gone_for(one.account, one.place))
             or one.state == turns
         ]
         return sorted(ends, key=lambda one: one.delivery)
@@ -101,12 +98,14 @@ class WantedTargets:
         by_way = {f"{target.by_way_of}/{target.region}" for target in found.values() if target.by_way_of}
         for place in by_way & self.targets.keys() - found.keys():  # the hub's own copy, which a target waits for
             one = known.get(place)
-            if one is None or one.state in ("failed", EXPIRED):
+            if one is None or one.state in (FAILED, EXPIRED, *BACK_AGAIN):
                 found[place] = self.targets[place]
         return [found[place] for place in sorted(found)]
 
     def _begins(self, target: Target, one: TrackedDelivery | None, promotion: Promotion) -> bool:
         """An account that is added to the file waits for a tag event; one that joins an OU does not."""
+        if promotion.is_gone_for(target.account, target.place):
+            return False
         if one is None:
             joins = promotion.generation > 0 and self.back_fill and bool(target.unit)
             left_out = promotion.was_left_out(target.account, target.region)
@@ -114,7 +113,7 @@ class WantedTargets:
         if one.state == EXPIRED:
             return one.generation < promotion.named_generation_of(target.account, target.place)
         older = one.generation < promotion.generation_of(target.account, target.place)
-        return one.state in BACK_AGAIN or (one.state == "failed" and older)
+        return one.state in BACK_AGAIN or (one.state == FAILED and older)
 
     def left_out(self, tracked: Iterable[TrackedDelivery], promotion: Promotion) -> Mapping[str, str]:
         """Return the targets that would have begun but for a withdrawal, as the record has them: its lift begins them.
@@ -145,7 +144,7 @@ class WantedTargets:
 
     def why_it_ends(self, promotion: Promotion, place: str) -> str:
         """Return why a delivery is asked to end: a sentence."""
-        if promotion.is_gone:
+        if promotion.is_gone_for(Place.parse(place).account, place):
             otherwise = "The AMI is gone or disabled."
         elif promotion.value is None:
             otherwise = promotion.why or NO_TAG
@@ -197,11 +196,6 @@ def value_by_looks(promotion: Promotion) -> str | None:
     """Return the tag's value; the value in force while looks disagree, the AMI is gone, or the service made it."""
     weak = promotion.absent_since or promotion.is_gone or promotion.made_here
     return promotion.value if weak else promotion.seen_value
-
-
-def is_believed(promotion: Promotion) -> bool:
-    """Whether two looks, half a minute apart, have shown the tag's value."""
-    return promotion.looked_at >= promotion.seen_since + schedule.SECOND_LOOK_AFTER
 
 
 def _unknown(

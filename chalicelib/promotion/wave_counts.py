@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from chalicelib.delivery.tracked import RUNNING, SUCCEEDED, TrackedDelivery
+from chalicelib.delivery.tracked import FAILED, RUNNING, SUCCEEDED, TrackedDelivery
 from chalicelib.delivery.wave_progress import WaveProgress
 from chalicelib.engine.addresses import digest
 from chalicelib.engine.faults import Fault
@@ -15,7 +15,6 @@ from chalicelib.promotion.wanted import WantedTargets
 from chalicelib.targets.applied_file import VALUE, Target
 from chalicelib.targets.waves import FileWaves, Wave
 
-FAILED = "failed"
 NOT_BEGUN = "wave-not-begun"
 """Code of the fault of a wave that waits in vain, as no delivery of the group before it counts."""
 

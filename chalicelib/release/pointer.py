@@ -414,7 +414,9 @@ def _compared(event: Looked, pointer: Pointer, now: int) -> Pointer:
     )
     if newest is None:
         return _nothing_current(pointer, event, now)
-    if now_current is None or value == now_current.image:
+    if now_current is None:
+        return _rest(pointer, now, _dangling(pointer))
+    if value == now_current.image:
         return _rest(pointer, now, _other_architecture(pointer, newest))
     if intent is not None and intent.image == now_current.image and value != intent.image:
         return _rest(pointer, now, _not_valid(pointer, now_current), AFTER_TROUBLE if intent.unsure else LOOK_EVERY)
@@ -599,8 +601,11 @@ def prefix_cure(parameter: str) -> str:
 
 
 def _dangling(pointer: Pointer) -> Fault:
-    what = f"It names {pointer.image}, and the account shows no AMI of the family `{pointer.family}` available."
-    cure = f"Promote an AMI of the family; or delete the parameter there. {_retry(pointer)}"
+    what = (
+        f"It names {pointer.image}. No AMI of the family `{pointer.family}` can be current there: each is recalled, "
+        "not available, newer than a rollback allows, or of another architecture."
+    )
+    cure = f"Promote another AMI of the family, or end the rollback; or delete the parameter there. {_retry(pointer)}"
     return Fault("pointer-nothing-current", pointer.where, what, cure)
 
 

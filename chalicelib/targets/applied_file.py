@@ -163,6 +163,12 @@ def of_delivery(target: Target) -> dict[str, Any]:
     return {name: value for name, value in codec.encode(target).items() if name not in beside}
 
 
+def settings_changed(old: Target, new: Target) -> dict[str, tuple[Any, Any]]:
+    """Return the settings in which two targets differ, each with its old and its new value."""
+    before, after = codec.encode(old), codec.encode(new)
+    return {key: (before[key], after[key]) for key in before if before[key] != after[key]}
+
+
 def carried(target: Target) -> tuple[str, ...]:
     """Return which tags of the source arrive in a target; where the AMI itself is shared, EC2 shows some of them."""
     return target.source_tags if target.mode == "copy" else SHOWN_WITH_A_SHARED_AMI
@@ -481,8 +487,8 @@ def _differing(one: tuple[Target, ...], other: tuple[Target, ...]) -> list[str]:
     """Return the settings in which an account's targets differ."""
     if [target.region for target in one] != [target.region for target in other]:
         return ["`regions`"]
-    pairs = [(codec.encode(here), codec.encode(there)) for here, there in zip(one, other, strict=True)]
-    return sorted({f"`{name}`" for here, there in pairs for name in here if here[name] != there[name]})
+    pairs = zip(one, other, strict=True)
+    return sorted({f"`{name}`" for here, there in pairs for name in settings_changed(here, there)})
 
 
 def _hub_copy(target: Target, directory: Directory) -> Target | None:

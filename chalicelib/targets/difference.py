@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from chalicelib.engine import codec
 from chalicelib.engine.faults import Fault
-from chalicelib.targets.applied_file import AppliedFile, Directory, Target, resolve
+from chalicelib.targets.applied_file import AppliedFile, Directory, Target, resolve, settings_changed
 from chalicelib.targets.organization import Membership, Organization, Unit, allowance, is_unit
 from chalicelib.targets.waves import Wave
 
@@ -93,12 +93,6 @@ def _organization(then: Organization | None, now: Organization | None) -> dict[s
 
 def _places(directory: Directory) -> dict[Place, Target]:
     return {(target.account, target.region): target for targets in directory.accounts.values() for target in targets}
-
-
-def settings_changed(old: Target, new: Target) -> dict[str, tuple[Any, Any]]:
-    """Return the settings in which two targets differ, each with its old and its new value."""
-    before, after = codec.encode(old), codec.encode(new)
-    return {key: (before[key], after[key]) for key in before if before[key] != after[key]}
 
 
 # --- where the newer one asks for less -------------------------------------------------------------------------------

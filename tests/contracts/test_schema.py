@@ -58,7 +58,8 @@ def test_a_record_of_another_version_is_not_guessed_at(table, written, why):
     with pytest.raises(why, match=r"schema \d"):
         records.read(DELIVERY)
     assert issubclass(why, ParkRecord)
-    assert records.leave(DELIVERY, {"cancel": "1:x"}, NOW)
+    records.leave(DELIVERY, {"cancel": "1:x"}, NOW)
+    assert table.get(DELIVERY)["in:cancel"] == "1:x"
     assert body_of(table, DELIVERY) == {"ami": AMI}
 
 

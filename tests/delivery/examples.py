@@ -16,7 +16,7 @@ from chalicelib.delivery.phases.checking import (
     TargetReady,
     TargetUnfit,
 )
-from chalicelib.delivery.phases.copying import CopiesSeen, OthersWait
+from chalicelib.delivery.phases.copying import OthersWait
 from chalicelib.delivery.phases.ending import ClosingSeen, LeftoversSeen, OutcomeNotified
 from chalicelib.delivery.phases.imaging import (
     ImageDiscarded,
@@ -40,6 +40,13 @@ FAULT = Fault("code", "where", "what.", "cure.")
 ORDER = tuple(DeliveryState)
 ATTEMPTS = tuple(Attempt(f"nonce-{source}", source, NOW, episode=1) for source in ("snap-0a", "snap-0b", ""))
 """One attempt for each copy and one for the image; ``seen`` shows what they made."""
+
+
+ENDINGS = {
+    **dict.fromkeys((DeliveryState.STOPPING, DeliveryState.TIDYING, DeliveryState.FAILED), DeliveryState.FAILED),
+    DeliveryState.RECALLING: DeliveryState.RECALLED,
+}
+"""How the example of a state ends, if not well."""
 
 
 def a_delivery(state: DeliveryState = DeliveryState.REQUESTED, **changes: object) -> Delivery:
@@ -70,9 +77,7 @@ def a_delivery(state: DeliveryState = DeliveryState.REQUESTED, **changes: object
         ready if late or state is DeliveryState.AWAITING_SLOT else fresh,
         state=state,
         entered=dict.fromkeys(ORDER[: ORDER.index(state) + 1], NOW),
-        ending=DeliveryState.FAILED
-        if state in (DeliveryState.STOPPING, DeliveryState.TIDYING, DeliveryState.FAILED)
-        else None,
+        ending=ENDINGS.get(state),
     )
     opened = {"opened_at": NOW - 3600} if state is DeliveryState.COPYING else {}
     built = built.with_shares(**{"last_closing_at": NOW + 25 * 3600 if late else None, **opened, **held})
@@ -157,10 +162,9 @@ EVENTS: tuple[DeliveryEvent, ...] = (
     CopiesFound((seen("snap-0a", "pending"), seen("snap-0b", "error"))),
     CopiesFound((seen("snap-0a", "pending"), seen("snap-0a", "pending", copy="snap-0other"))),
     CopiesFound((seen("snap-0a", "completed", nonce=""),)),
-    CopiesSeen(("snap-0ac",), ()),
-    CopiesSeen(("snap-0ac", "snap-0bc"), (seen("snap-0a", "completed"), seen("snap-0b", "completed"))),
-    CopiesSeen(("snap-0ac",), (seen("snap-0a", "error", message="Given key ID is not accessible"),)),
-    CopiesSeen(("snap-0ac",), (seen("snap-0a", "completed", key_arn="arn:other"),)),
+    CopiesFound((seen("snap-0a", "completed"), seen("snap-0b", "completed"))),
+    CopiesFound((seen("snap-0a", "error", message="Given key ID is not accessible"),)),
+    CopiesFound((seen("snap-0a", "completed", key_arn="arn:other"),)),
     SnapshotsDeleted(("snap-0ac",)),
     ImageRegistered("ami-0b"),
     ImageNotFound(),

@@ -240,7 +240,7 @@ def test_what_a_discarded_try_made_is_looked_for_when_the_delivery_stops():
 
 def test_what_a_refused_copy_image_made_all_the_same_is_looked_for():
     """The SDK repeats it with its token: the first call may have worked unheard, and its nonce stays on record."""
-    ready = a_delivery(DeliveryState.REGISTERING, method="image")
+    ready = a_delivery(DeliveryState.REGISTERING, method="image", attempts=())
     asked = machine.record_intent(ready, (RegisterImage(),), NOW, ["n"])
     refused = machine.evolve(asked, Refused("RegisterImage", RefusalKind.DENIED, FAULT, nonce="n"), NOW)
 
@@ -285,7 +285,7 @@ def test_an_image_copy_is_compared_by_device():
     def differences(**changes: object) -> list[str]:
         shown = {**raw, **changes}
         found = comparison.differences(
-            image, shown, {}, comparison.copies_by_device(image, shown), name=raw["Name"], tags={}, deprecated=False
+            image, shown, {}, comparison.copies_by_device(image, shown), name=raw["Name"], tags={}
         )
         return [fault.where for fault in found]
 

@@ -263,12 +263,14 @@ def test_each_attempt_has_a_nonce_of_its_own_that_stands_on_the_record_before_th
     an_image = a_delivery(DeliveryState.REGISTERING, method="image", attempts=())
     first = machine.record_intent(an_image, (RegisterImage(),), NOW, ["n3"])
     again = machine.record_intent(first.with_request(intended_at=None), (RegisterImage(),), NOW + 200, ["n4"])
-    discarding = again.with_image(id="ami-0b").with_request(discarding=True)
-    gone = machine.evolve(discarding, ImageDiscarded(), NOW + 200 + schedule.SILENCE)
+    made = machine.evolve(again, ImageRegistered("ami-0b", "n3"), NOW + 200)
+    gone = machine.evolve(
+        replace(made, state=DeliveryState.REGISTERING), ImageDiscarded(), NOW + 200 + schedule.SILENCE
+    )
     anew = machine.record_intent(gone, (RegisterImage(),), NOW + 900, ["n5"])
 
     assert intended.attempts == (Attempt("n1", "snap-0a", NOW, episode=1), Attempt("n2", "snap-0b", NOW, episode=1))
-    assert (first.request.token, again.request.token, gone.request.token, anew.request.token) == ("n3", "n3", "", "n5")
+    assert (first.nonce(), again.nonce(), anew.nonce()) == ("n3", "n3", "n5")
     assert [one.nonce for one in anew.attempts] == ["n3", "n5"]
 
 

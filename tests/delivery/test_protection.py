@@ -28,7 +28,7 @@ def test_an_ami_is_protected_before_its_owner_hears_of_it():
 
     protected = machine.evolve(delivery, ImageProtected(), NOW)
     assert machine.outstanding(protected, NOW) == (NOTIFY,)
-    assert machine.evolve(protected, OutcomeNotified.of(protected), NOW).image.protected
+    assert machine.evolve(protected, OutcomeNotified(protected.outcome), NOW).image.protected
     for state in set(DeliveryState) - {DeliveryState.PUBLISHING}:
         assert PROTECT not in machine.outstanding(
             a_delivery(state, image=NewImage("ami-0b")).with_image(available_at=NOW), NOW
@@ -60,7 +60,7 @@ def test_a_refusal_does_not_fail_a_good_delivery():
     for kind in set(RefusalKind) - {RefusalKind.THROTTLED}:
         after = refused(publishing(), kind)
         assert machine.outstanding(after, NOW) == (NOTIFY,)
-        over = machine.evolve(after, OutcomeNotified.of(after), NOW)
+        over = machine.evolve(after, OutcomeNotified(after.outcome), NOW)
         assert (over.state, over.image.protected) == (DeliveryState.DELIVERED, False)
         assert over.image.unprotected is not None
         assert (over.image.unprotected.code, FAULT.what in over.image.unprotected.what) == ("image-not-protected", True)

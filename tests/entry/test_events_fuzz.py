@@ -61,10 +61,10 @@ class StrictRecords(MemoryRecords):
             assert 0 < len(f"{name}{value}".encode()) <= LONGEST_ENTRY
         return super().leave(key, inbox, now, **how)
 
-    def create(self, write, now):
+    def replace(self, write, now):
         check_key(write.key.pk)
         json.dumps(write.body).encode()
-        return super().create(write, now)
+        super().replace(write, now)
 
     def list(self, pk, prefix):
         check_key(pk)

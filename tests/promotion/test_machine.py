@@ -40,6 +40,10 @@ def a_promotion(state: PromotionState = S.REQUESTED, **changes: object) -> Promo
     return replace(fresh, state=state, **(known | changes))
 
 
+MISSED = {"seen_value": None} | dict.fromkeys(("seen_since", "looked_at"), NOW - schedule.SECOND_LOOK_AFTER)
+"""Of a promotion whose last look, half a minute ago, was the first that missed the tag."""
+
+
 def compared(value: str | None = "dev", inputs: str = "inputs", **how: object) -> ev.Compared:
     """The event of a comparison for a value that is understood."""
     return ev.Compared(value, inputs=inputs, file="digest", **how)
@@ -103,8 +107,8 @@ EVENTS: tuple[ev.Event, ...] = (
     compared(None, "none", summarised=True),
     refused("dve"),
     ev.Examined(source="s"),
-    ev.Examined((FAULT,), "faulty", unfit=True),
-    ev.Examined((FAULT,), "faulty", unfit=True, partial=True),
+    ev.Examined((FAULT,), unfit=True),
+    ev.Examined((FAULT,), unfit=True, partial=True),
     sliced(),
     sliced(standing=True, newest=1),
     sliced(END + "d1"),
@@ -204,7 +208,7 @@ SHOWS_PROD = ev.TagSeen("prod", "available", "golden")
         {"generation": 2},
         {"retries": {"222222222222": 2}},
         {"gone_generation": 1},
-        {"absent_since": NOW},
+        {"seen_value": None},
         {"refused_value": "dve"},
     ],
     ids=str,
@@ -217,7 +221,7 @@ def test_a_look_or_a_comparison_of_before_another_result_changes_nothing(event, 
     assert evolve(after, answered(before, event), LATER) == after
 
 
-@pytest.mark.parametrize("event", [ev.Examined(source="s"), ev.Examined((FAULT,), "f", unfit=True), sliced()])
+@pytest.mark.parametrize("event", [ev.Examined(source="s"), ev.Examined((FAULT,), unfit=True), sliced()])
 @pytest.mark.parametrize("moved", [{"inputs": "others"}, {"cursor": END}, {"cursor": ""}], ids=str)
 def test_an_examination_or_a_slice_for_other_inputs_or_of_another_cursor_changes_nothing(event, moved):
     """The record was compared again meanwhile, for another value."""
@@ -275,7 +279,7 @@ def test_a_value_that_names_fewer_counts_after_two_looks():
     assert outstanding(twice, LATER) == (do.Slice(END),)
 
 
-@pytest.mark.parametrize("trouble", [ev.Examined((FAULT,), "f", unfit=True), ev.Paused(), ev.NotExecuted(FAULT)])
+@pytest.mark.parametrize("trouble", [ev.Examined((FAULT,), unfit=True), ev.Paused(), ev.NotExecuted(FAULT)])
 def test_a_refused_or_paused_addition_leaves_the_narrowed_value_in_force(trouble):
     """The source fails its checks, new promotions are paused, or EC2 throttles: the removal stays in force."""
     looked = play(with_tag_event(a_promotion(S.RUNNING), 2), SHOWS_PROD)
@@ -451,6 +455,40 @@ def test_a_source_that_shows_again_while_copies_run_is_promoted_on():
     assert play(back, TAG, now=LATER + 600).generation == back.generation
 
 
+def test_a_source_is_looked_for_before_a_promotion_ends_without_it():
+    """It was restored after the last look, and nobody looks after the end."""
+    missed = ev.TagSeen(None, None)
+    gone = play(play(a_promotion(S.RUNNING), missed), missed, compared(inputs="gone", running=True), now=LATER)
+    woken = (*outstanding(gone, LATER), *machine.looks(gone, LATER))
+    polled = outstanding(gone, gone.next_try)
+    assert woken == polled == (do.LookAtTag(), do.Compare())
+
+    throttled = play(gone, ev.NotExecuted(FAULT, look=True), now=LATER)
+    assert machine.looks(throttled, LATER) == (do.Compare(),)
+
+
+@pytest.mark.parametrize("standing", [False, True])
+def test_a_source_that_shows_again_without_its_tag_counts_as_untagged_after_two_looks(standing):
+    """It was restored, and its tags may show late: that it was gone says nothing about its tag."""
+    missed = ev.TagSeen(None, None)
+    gone = play(a_promotion(S.RUNNING, standing=standing), missed)
+    gone = play(gone, missed, compared(inputs="gone", running=True), now=LATER)
+    once = play(gone, UNTAGGED, now=LATER + 600)
+    assert (once.value, outstanding(once, LATER + 629)) == ("dev", ())
+    assert outstanding(once, LATER + 630) == (do.LookAtTag(),)
+
+    assert play(once, UNTAGGED, now=LATER + 630).value is None
+
+
+@pytest.mark.parametrize("look", [UNTAGGED, ev.TagSeen(None, None), ev.TagSeen("dev", "disabled")])
+def test_a_look_while_a_removal_is_compared_delays_it_no_further(look):
+    """Another wake arrives after the second look: what two have shown is compared at once."""
+    once = play(a_promotion(S.RUNNING, standing=True), look)
+    twice = play(once, look, now=LATER)
+
+    assert outstanding(play(twice, look, now=LATER + 1), LATER + 1) == (do.Compare(),)
+
+
 @pytest.mark.parametrize(("tagged", "counts"), [(NOW - 60, False), (NOW, False), (NOW + 1, True)])
 def test_an_event_of_before_the_tag_was_read_is_no_new_one(tagged, counts):
     """Discovery found the tag and its targets failed; the tag's own event, a day late, starts nothing again."""
@@ -459,6 +497,14 @@ def test_an_event_of_before_the_tag_was_read_is_no_new_one(tagged, counts):
 
     assert (after.generation > over.generation) == counts
     assert (after.state is S.COMPARING) == counts
+
+
+def test_a_tag_event_raises_the_generation_also_by_a_clock_that_is_behind():
+    """Another worker's clock was a minute ahead, when it found the tag and an operator's retry."""
+    before = a_promotion(S.OVER, generation=NOW + 60, retries={"222222222222": NOW + 61})
+    after = play(with_tag_event(before, 2), TAG)
+
+    assert after.generation == NOW + 62
 
 
 def test_a_nudge_of_discovery_with_the_same_value_starts_nothing():
@@ -490,10 +536,10 @@ def test_two_looks_within_a_second_are_one():
 def test_a_repeated_tag_on_a_running_promotion_begins_again_only_what_has_failed():
     """The comparison finds that out by the generation; running deliveries continue."""
     looked = play(with_tag_event(a_promotion(S.RUNNING), 2), TAG)
-    assert (outstanding(looked, NOW), looked.generation) == ((do.Compare(),), 2)
+    assert (outstanding(looked, NOW), looked.generation) == ((do.Compare(),), NOW)
 
-    after = play(looked, compared(inputs="of generation 2", running=True))
-    assert (after.state, after.episode, after.unread("tag"), after.passed_generation) == (S.RUNNING, 0, None, 2)
+    after = play(looked, compared(inputs="of this generation", running=True))
+    assert (after.state, after.episode, after.unread("tag"), after.passed_generation) == (S.RUNNING, 0, None, NOW)
 
 
 def test_a_value_with_a_fault_changes_nothing_and_is_notified_once():
@@ -541,13 +587,15 @@ def test_a_tag_event_that_comes_after_the_first_look_counts():
     )
     after = play(baseline, TAG, now=NOW + 60)
 
-    assert (after.state, after.generation) == (S.COMPARING, 1)
+    assert (after.state, after.generation) == (S.COMPARING, NOW + 60)
 
 
 @pytest.mark.parametrize("state", [S.RUNNING, S.OVER])
 def test_a_removed_tag_that_is_known_is_not_looked_for_again(state):
     """Two concurrent invocations see it gone: the second does not start another wait."""
-    assert play(a_promotion(state, value=None, seen_value=None), UNTAGGED).absent_since == 0
+    known = a_promotion(state, value=None, image_name="golden", **(MISSED | {"looked_at": NOW}))
+
+    assert play(known, UNTAGGED, now=NOW + 1) == replace(known, looked_at=NOW + 1)
 
 
 # --- the pass, and the wait ------------------------------------------------------------------------------------------
@@ -582,7 +630,7 @@ def test_what_is_cancelled_whenever_it_begins_is_begun_again_more_and_more_slowl
 @pytest.mark.parametrize("state", [S.COMPARING, S.RUNNING, S.OVER])
 def test_a_refused_source_begins_nothing_until_something_changes(state):
     """Otherwise a promotion with a disabled key would examine it without end."""
-    unfit = a_promotion(state, unfit="inputs", value="dev", inputs="inputs")
+    unfit = a_promotion(state, unfit_since=NOW, value="dev", inputs="inputs")
     assert play(unfit, compared(missing=True, summarised=True)).state is S.OVER
 
     assert outstanding(play(unfit, compared(inputs="others", missing=True)), NOW) == (do.Examine(),)
@@ -643,7 +691,7 @@ def test_a_check_that_is_refused_for_a_day_is_notified_once_and_goes_on(state):
 
 def test_a_source_that_was_not_shown_whole_days_ago_has_seven_minutes_again():
     """Meanwhile an account was withdrawn; the next pass first asks its delivery to end."""
-    partial, later = ev.Examined((FAULT,), "f", unfit=True, partial=True), NOW + 3 * schedule.DAY
+    partial, later = ev.Examined((FAULT,), unfit=True, partial=True), NOW + 3 * schedule.DAY
     looked = play(with_tag_event(a_promotion()), TAG, compared(missing=True), partial)
     over = play(looked, compared(inputs="withdrawn", summarised=True))
     ends = play(over, ev.TagSeen("prod", "available", "golden"), compared("prod", "more", surplus=True), now=later)
@@ -653,7 +701,7 @@ def test_a_source_that_was_not_shown_whole_days_ago_has_seven_minutes_again():
 
 def test_after_a_day_of_refused_comparisons_a_source_that_had_failed_its_checks_is_examined_again():
     """The fault of that day took the place of its own, and says that the promotion begins by itself."""
-    known = {"unfit": "inputs", "faults": (OTHER,), "faulty": "other", "notified": "other"}
+    known = {"unfit_since": NOW, "faults": (OTHER,), "faulty": "other", "notified": "other"}
     late = NOW + evolving.PENDING_DEADLINE
     compares = play(replace(a_promotion(S.OVER, **known), inbox={"file": "1:digest"}), TAG)
     for _ in range(evolving.TRIES_BEFORE_DEADLINE + 1):
@@ -663,15 +711,15 @@ def test_after_a_day_of_refused_comparisons_a_source_that_had_failed_its_checks_
         compares, ev.RefusedNotified(compares.faulty), TAG, compared(missing=True, summarised=True), now=late
     )
     assert outstanding(compares, late) == (do.Examine(),)
-    unfit = play(compares, ev.Examined((OTHER,), "other", unfit=True), ev.RefusedNotified("other"), now=late)
-    over = play(unfit, compared(missing=True, summarised=True), now=late)
+    unfit = play(compares, ev.Examined((OTHER,), unfit=True), now=late)
+    over = play(unfit, ev.RefusedNotified(unfit.faulty), compared(missing=True, summarised=True), now=late)
     assert (over.state, over.faults) == (S.OVER, (OTHER,))
 
 
 def test_a_source_that_ec2_may_not_show_whole_yet_is_refused_after_seven_minutes():
     """DescribeSnapshots can lack a snapshot for a moment; a look that shows all of it continues at once."""
     looked = play(with_tag_event(a_promotion()), TAG, compared(missing=True))
-    partial = ev.Examined((FAULT,), "f", unfit=True, partial=True)
+    partial = ev.Examined((FAULT,), unfit=True, partial=True)
     for after in (0, 60, 180):
         looked = play(looked, TAG, now=NOW + after) if after else looked
         assert outstanding(looked, NOW + after) == (do.Examine(),)
@@ -687,7 +735,7 @@ def test_a_source_that_ec2_may_not_show_whole_yet_has_seven_minutes_also_after_t
     looked = play(with_tag_event(a_promotion()), TAG, compared(missing=True))
     looked = play(looked, *[ev.NotExecuted(FAULT, later=True)] * 5)
     for after in (0, 419):
-        looked = play(looked, ev.Examined((FAULT,), "f", unfit=True, partial=True), now=NOW + after)
+        looked = play(looked, ev.Examined((FAULT,), unfit=True, partial=True), now=NOW + after)
 
     assert looked.faults == ()
     assert play(looked, ev.Examined(source="s"), now=NOW + 600).cursor == BEGIN
@@ -707,7 +755,7 @@ def test_a_pause_may_last_for_a_year_without_a_deadline():
 
 def test_the_last_delivery_ends_just_as_the_tag_is_gone():
     """One step learns both: what is left is asked to end, and the promotion ends after that."""
-    running = a_promotion(S.RUNNING, absent_since=NOW - schedule.SECOND_LOOK_AFTER, seen_since=NOW - 900, tries=3)
+    running = a_promotion(S.RUNNING, tries=3, **MISSED)
     assert (*outstanding(running, NOW), *machine.looks(running, NOW)) == (do.LookAtTag(), do.Compare())
 
     stale = answered(running, compared(summarised=True))

@@ -185,6 +185,10 @@ def test_the_hubs_own_copy_begins_with_a_target_that_waits_for_it():
     assert differs(again, by_way, replace(at[A], state="failed"), replace(at[HUB], state="delivered")) == ([], [A])
     assert differs(again, by_way, replace(at[A], state="failed")) == ([], [HUB, A])
 
+    gone = replace(again, gone_generation=1)
+    ended = [replace(one, state="cancelled") for one in at.values()]
+    assert differs(gone, by_way, *ended) == ([], [HUB, A]), "also where the AMI was gone until then"
+
 
 # --- what ends -------------------------------------------------------------------------------------------------------
 
@@ -224,7 +228,7 @@ def test_a_removal_that_waits_is_not_forgotten_by_a_new_value():
 
 def test_while_looks_disagree_the_value_in_force_counts():
     """Nobody is asked to end for one look without the tag."""
-    once = a_promotion(seen_value=None, absent_since=NOW)
+    once = a_promotion(seen_value=None, seen_since=NOW, looked_at=NOW)
 
     assert differs(once, the_file(A), tracked(A)) == ([], [])
 
@@ -234,6 +238,7 @@ def test_a_gone_image_ends_what_is_shared_and_lets_copies_finish():
     there = [tracked(A), tracked(B, "shared"), tracked(C, "cancelled")]
     assert differs(a_promotion(gone_generation=1), the_file(A, B, C), *there) == ([B], [])
     assert differs(a_promotion(gone_generation=1, generation=2), the_file(A, B, C), *there) == ([], [C])
+    assert differs(a_promotion(gone_generation=1, retries={A: 2}), the_file(A, B, C), *there) == ([B], [])
 
 
 def test_an_image_that_the_service_made_gives_nobody_anything():
@@ -296,7 +301,7 @@ def test_thousands_of_targets_that_a_withdrawal_kept_out_fit_on_the_record_and_b
     ("changes", "counts"),
     [
         ({}, True),
-        ({"generation": 7, "read_at": NOW + 50}, True),
+        ({"generation": NOW + 50}, True),
         ({"in_force_since": NOW + 20}, True),
         ({"withdrawals_from": NOW + 20}, False),
         ({"seen_value": "prod", "in_force_since": NOW + 20}, False),

@@ -8,50 +8,64 @@ import time
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 from chalicelib.delivery import instances, leftovers, machine, permissions, proof
-from chalicelib.delivery.attempts import CopiesFound, FindCopies
+from chalicelib.delivery.attempts import CopiesFound, FindCopies, RegisterImage
 from chalicelib.delivery.aws.target_images import AwsTargetImages
 from chalicelib.delivery.aws.target_sessions import TargetSessions
-from chalicelib.delivery.codecs import DeliveryCodec
+from chalicelib.delivery.codecs import DELIVERIES, DeliveryCodec
 from chalicelib.delivery.model import Attempt, DeliveryState
 from chalicelib.delivery.phase import DeadlinePassed
 from chalicelib.delivery.phases import ending, trouble
+from chalicelib.delivery.phases.checking import AwaitingRoleNotified
 from chalicelib.delivery.phases.copying import StartCopy
-from chalicelib.delivery.phases.ending import fail
+from chalicelib.delivery.phases.ending import FindLeftovers, LeftoversSeen, NotifyOutcome, fail
+from chalicelib.delivery.phases.imaging import VerifyImage
 from chalicelib.delivery.phases.recalling import RestoreCopy
-from chalicelib.delivery.phases.waiting import WaveSeen
-from chalicelib.delivery.shares import SharesReleased
+from chalicelib.delivery.phases.waiting import ApprovalSeen, WaveSeen
+from chalicelib.delivery.shares import HoldShares, SharesHeld, SharesReleased
+from chalicelib.delivery.slots import AskSlots, SlotsAsked
 from chalicelib.delivery.worker import deliveries
+from chalicelib.delivery.worker.copy_quotas import CopyQuotas
 from chalicelib.delivery.worker.deliveries import DeliveryExecutor
+from chalicelib.delivery.worker.live_approvals import LiveApprovals
 from chalicelib.delivery.worker.live_waves import LiveWaves
 from chalicelib.delivery.worker.releases import ReleaseCommands
-from chalicelib.engine import schedule, sweep
+from chalicelib.engine import addresses, schedule, sweep
 from chalicelib.engine.budget import Budget
+from chalicelib.engine.faults import Fault
 from chalicelib.engine.rotation import Rotation
 from chalicelib.engine.runner import Machine
 from chalicelib.engine.store.records import DynamoRecords
 from chalicelib.engine.wakes import TagEntry
-from chalicelib.promotion import evolving
+from chalicelib.promotion import events as promotion_events
+from chalicelib.promotion import evolving, wanted
 from chalicelib.promotion.wanted import WantedTargets
 from chalicelib.promotion.worker.discover import Discover
+from chalicelib.promotion.worker.passes import DeliveryPass
 from chalicelib.promotion.worker.promotions import PromotionExecutor
 from chalicelib.promotion.worker.standing_pass import StandingPass
 from chalicelib.promotion.worker.tag_pass import TagPass
 from chalicelib.release import pointer
 from chalicelib.release.current import current
 from chalicelib.release.retirement import OwnDate, to_deprecate
-from chalicelib.sharing import grant_names, share_events
+from chalicelib.sharing import entitlement, grant_names, share_events
 from chalicelib.sharing.aws import grants
+from chalicelib.sharing.aws.key_policies import PolicyStatements
 from chalicelib.sharing.aws.role_grants import RoleGrants
 from chalicelib.sharing.ports import Judgement
 from chalicelib.sharing.share import ShareState
 from chalicelib.sharing.store import ledger
 from chalicelib.sharing.worker import entitlements, share_batches
 from chalicelib.sharing.worker.entitlements import LiveEntitlements
+from chalicelib.sharing.worker.share_worker import ShareWorker
 from chalicelib.targets.applied_file import AppliedFile
 from chalicelib.targets.worker.live_members import LiveMembers
+
+NEVER = 10**11
 
 
 class Replaced(Exception):
@@ -82,9 +96,14 @@ class MemberChange:
         return MemberChange(self.home, self.name, raises if callable(self.wrong) else Unusable())
 
 
-def wrapped(home: Any, name: str, by: Callable[[Any], Any]) -> MemberChange:
-    """A change that puts something around the member."""
-    return MemberChange(home, name, by(getattr(home, name)))
+def wrapped(home: Any, name: str, by: Callable[..., Any]) -> MemberChange:
+    """A change that calls something else in place of a member, which it gets before the member's own arguments."""
+    usual = getattr(home, name)
+
+    def wrong(*given: Any, **named: Any) -> Any:
+        return by(usual, *given, **named)
+
+    return MemberChange(home, name, wrong)
 
 
 def make(
@@ -99,54 +118,136 @@ def make(
 # --- promotions ------------------------------------------------------------------------------------------------------
 
 
-def as_if_asked(lifted):
+def as_if_asked(lifted, promotion, entry):
     """Let the lift of a withdrawal or recall be a retry, which begins also what had not begun."""
-    return lambda promotion, entry: replace(lifted(promotion, entry), passed_generation=promotion.passed_generation)
+    return replace(lifted(promotion, entry), passed_generation=promotion.passed_generation)
+
+
+def as_if_not_summarised(compare, self, promotion, budget):
+    """Publish the summary at every look after the end, also if owners were notified."""
+    return compare(self, replace(promotion, summarised_episode=0), budget)
+
+
+def again_without_end(compare, self, promotion, budget):
+    """Compare without end, once the deliveries have begun."""
+    found = compare(self, promotion, budget)
+    return promotion_events.NotExecuted(Fault("again", "", "", "")) if promotion.episode else found
+
+
+def as_if_cancelled(missing, self, tracked, promotion):
+    """Take a delivered delivery for a cancelled one, which begins again."""
+    cancelled = [replace(one, state="cancelled") if one.state == "delivered" else one for one in tracked]
+    return missing(self, cancelled, promotion)
+
+
+def if_all_can_be_read(begin, self, promotion, wanted_targets, tracked, budget):
+    """Begin no delivery if one of the promotion's cannot be read."""
+    for one in tracked:
+        DELIVERIES.decode(self.records.read(addresses.delivery(one.delivery)))
+    return begin(self, promotion, wanted_targets, tracked, budget)
 
 
 # --- deliveries ------------------------------------------------------------------------------------------------------
 
 
-def unless_copies_start(record_intent):
-    """Leave the record unchanged if copies are to be started."""
+def unwritten(kind):
+    """Leave the record unchanged if a command of this kind is to be executed."""
 
-    def wrong(record, commands, now, nonces):
-        if any(isinstance(command, StartCopy) for command in commands):
-            return record
-        return record_intent(record, commands, now, nonces)
+    def wrong(record_intent, record, commands, now, nonces):
+        unwritten_one = any(isinstance(command, kind) for command in commands)
+        return record if unwritten_one else record_intent(record, commands, now, nonces)
 
-    return wrong
-
-
-def finds_no_copies(execute):
-    """Copy again without a look whether the first call took effect."""
-
-    def wrong(self, record, command, budget):
-        return CopiesFound(()) if isinstance(command, FindCopies) else execute(self, record, command, budget)
-
-    return wrong
+    return wrapped(machine, "record_intent", wrong)
 
 
-def nothing_while_ending(release):
+def instead(kind, what):
+    """Do something else for a command of this kind.
+
+    ``what`` gets the executor, what it does otherwise (a function of record and command), record and command.
+    """
+
+    def wrong(execute, self, record, command, budget):
+        usual = partial(execute, self, budget=budget)
+        return what(self, usual, record, command) if isinstance(command, kind) else usual(record, command)
+
+    return wrapped(DeliveryExecutor, "execute", wrong)
+
+
+def lets_go_early(executor, usual, record, command):
+    """Release the shares as soon as a copy has started."""
+    event = usual(record, command)
+    executor._release(record, Budget(lambda: 30), everything=True)
+    return event
+
+
+def opens_before_its_turn(executor, usual, record, command):
+    """Hold the shares while it waits for a slot."""
+    if record.state is DeliveryState.AWAITING_SLOT:
+        executor._hold(record, HoldShares(executor.clock() + 10**5), Budget(lambda: 30))
+    return usual(record, command)
+
+
+def keeps_its_slots(_executor, usual, record, command):
+    """Request slots and never return them."""
+    if record.state is DeliveryState.AWAITING_SLOT:
+        return usual(record, command)
+    had = record.slots
+    return SlotsAsked(command.wanted, command.done, had.granted, had.until, had.limited_at or 0)
+
+
+def throws_away(executor, usual, record, command):
+    """Delete a copy after looking at it."""
+    executor.snapshots.delete(record, [copy.copy for copy in record.copies if copy.copy])
+    return usual(record, command)
+
+
+def tidies_too_soon(executor, usual, record, command):
+    """Remove what it made while it still works."""
+    executor.images.deregister(record, record.image.id)
+    return usual(record, command)
+
+
+def relies_on_its_lease(evolve, record, event, now):
+    """Skip the check, before a copy starts, whether the lease has expired."""
+    after = evolve(record, event, now)
+    return after.with_slots(until=NEVER) if after.slots.until else after
+
+
+def meets_the_unexpected(evolve, record, event, now):
+    """Take an event to a state that has no edge for it."""
+    return evolve(record, AwaitingRoleNotified() if isinstance(event, SharesHeld) else event, now)
+
+
+def waits_for_the_running(evolve, record, event, now):
+    """Hold the shares of a delivery that stops until its last copy has ended."""
+    after = evolve(record, event, now)
+    running = isinstance(event, LeftoversSeen) and event.unfinished
+    return after.with_cleanup(deletes_accepted=False) if running else after
+
+
+def never_due(encode, self, record):
+    """Store a delivery as one that is never due, and waits for events alone."""
+    return replace(encode(self, record), due_at=None)
+
+
+def due_too_late(encode, self, record):
+    """Store a delivery as due again days after its deadline."""
+    write = encode(self, record)
+    return write if write.due_at is None else replace(write, due_at=write.due_at + 10**6)
+
+
+def nothing_while_ending(release, self, delivery, time_left, *, everything):
     """Release nothing while the delivery is ending."""
-
-    def wrong(self, delivery, time_left, *, everything):
-        if delivery.ending:
-            return SharesReleased(everything)
-        return release(self, delivery, time_left, everything=everything)
-
-    return wrong
+    if delivery.ending:
+        return SharesReleased(everything)
+    return release(self, delivery, time_left, everything=everything)
 
 
-def the_first_of_the_withdrawn(release):
+def the_first_of_the_withdrawn(release, self, delivery, time_left, *, everything):
     """Release only the first share of a withdrawn delivery."""
-
-    def wrong(self, delivery, time_left, *, everything):
-        needed = delivery.shares.needed
-        some = needed[:1] if delivery.ending == "withdrawn" else needed
-        return release(self, delivery.with_shares(needed=some), time_left, everything=everything)
-
-    return wrong
+    needed = delivery.shares.needed
+    some = needed[:1] if delivery.ending == "withdrawn" else needed
+    return release(self, delivery.with_shares(needed=some), time_left, everything=everything)
 
 
 class Anew:
@@ -163,19 +264,15 @@ class Anew:
         return self._client.copy_image(**{**asked, "ClientToken": uuid.uuid4().hex})
 
 
-def with_new_tokens(client):
+def with_new_tokens(client, self, service, *rest, **more):
     """Let each CopyImage have a new client token."""
-    return lambda self, service, *rest, **more: Anew(client(self, service, *rest, **more))
+    return Anew(client(self, service, *rest, **more))
 
 
-def what_is_known_to_be_disabled(execute):
+def what_is_known_to_be_disabled(execute, self, delivery, command):
     """Let a lift enable only what EC2 has said is disabled."""
-
-    def wrong(self, delivery, command):
-        known = delivery.with_recall(may_disable=delivery.recall.disabled)
-        return execute(self, known if isinstance(command, RestoreCopy) else delivery, command)
-
-    return wrong
+    known = delivery.with_recall(may_disable=delivery.recall.disabled)
+    return execute(self, known if isinstance(command, RestoreCopy) else delivery, command)
 
 
 def not_while_it_publishes(phases):
@@ -203,89 +300,100 @@ def another_token(self, delivery, nonce, now):
 # --- promotions ------------------------------------------------------------------------------------------------------
 
 
-def examined_first(understand):
+def examined_first(understand, self, record, tracked):
     """Let nothing begin or end until the source passes its checks."""
-
-    def wrong(self, record, tracked):
-        wanted, promotion = understand(self, record, tracked)
-        _, faults = self._source(promotion, ())
-        return replace(wanted, unknown=bool(faults)), promotion
-
-    return wrong
+    wanted, promotion = understand(self, record, tracked)
+    _, faults = self._source(promotion, ())
+    return replace(wanted, unknown=bool(faults)), promotion
 
 
-def strictly(resolve):
+def strictly(resolve, self, value, *, in_force=False):
     """Treat a name that the file has lost as a fault, also in a value in force."""
-
-    def wrong(self, value, *, in_force=False):
-        return resolve(self, value)
-
-    return wrong
+    return resolve(self, value)
 
 
-def but_for_the_shared(run):
+def but_for_the_shared(run, self, found, heads, *, time_left):
     """Read no head of a shared AMI."""
-
-    def wrong(self, found, heads, *, time_left):
-        shared = {ami for ami, head in heads.items() if head.standing}
-        others = {ami: head for ami, head in heads.items() if ami not in shared}
-        run(self, [one for one in found if one.ami not in shared], others, time_left=time_left)
-
-    return wrong
+    shared = {ami for ami, head in heads.items() if head.standing}
+    others = {ami: head for ami, head in heads.items() if ami not in shared}
+    run(self, [one for one in found if one.ami not in shared], others, time_left=time_left)
 
 
 # --- shares ----------------------------------------------------------------------------------------------------------
 
 
-def closed_at_once(evolve):
+def with_adapter(**says):
+    """Let a step of the share worker have an adapter that says this without asking AWS."""
+
+    def wrong(step, self, adapter, *rest):
+        step(self, SimpleNamespace(**{"batch": adapter.batch, "open": adapter.open, **says}), *rest)
+
+    return wrong
+
+
+def without_intents(open_them, self, adapter, these, opening, budget):
+    """Open shares without a written intent."""
+    save = these.save
+    these.save = lambda shares, happened, **rest: (
+        list(shares) if happened == "opening is intended" else save(shares, happened, **rest)
+    )
+    open_them(self, adapter, these, opening, budget)
+
+
+def without_end(begin, self, key):
+    """Read shares as if they had no last closing time."""
+    stored, shares = begin(self, key)
+    return stored, [replace(share, last_closing_at=NEVER) for share in shares]
+
+
+def but_for_images(opened, self, adapter, resource, some):
+    """Take a launch permission for open without asking for it."""
+    if not resource.startswith("resource#image#"):
+        return opened(self, adapter, resource, some)
+    return [share_events.evolve(one, share_events.ShareOpened(), self.waker.clock()) for one in some]
+
+
+def as_read_first(read, self, key):
+    """Edit the policy that was read first."""
+    known = self.__dict__.setdefault("known", {})
+    return known.setdefault(key, read(self, key))
+
+
+def by_any_approval(not_approved, self, share, holding, entitled, approved):
+    """Open by any approval that was ever given."""
+    place = f"{holding.account}/{holding.region}"
+    return None if place in approved.given else not_approved(self, share, holding, entitled, approved)
+
+
+def closed_at_once(evolve, one, event, now):
     """Take the intent of a closing for its result."""
-
-    def wrong(one, event, now):
-        after = evolve(one, event, now)
-        return replace(after, state=ShareState.CLOSED) if isinstance(event, share_events.ClosingIntended) else after
-
-    return wrong
+    after = evolve(one, event, now)
+    return replace(after, state=ShareState.CLOSED) if isinstance(event, share_events.ClosingIntended) else after
 
 
-def but_for_policies(evolve):
+def but_for_policies(evolve, one, event, now):
     """Record no intent for key policies."""
-
-    def wrong(one, event, now):
-        intends = isinstance(event, share_events.OpeningIntended) and one.resource.startswith("resource#policy#")
-        return one if intends else evolve(one, event, now)
-
-    return wrong
+    intends = isinstance(event, share_events.OpeningIntended) and one.resource.startswith("resource#policy#")
+    return one if intends else evolve(one, event, now)
 
 
-def gone_at_once(evolve):
+def gone_at_once(evolve, one, event, now):
     """Take a permission for gone after the first look that misses it."""
-
-    def wrong(one, event, now):
-        missed = isinstance(event, share_events.LookedAfter) and not event.showing
-        removed = {"removed_at": now - share_events.GONE_NO_SOONER_THAN, "gone_at": 0}
-        return evolve(replace(one, **removed) if missed else one, event, now)
-
-    return wrong
+    missed = isinstance(event, share_events.LookedAfter) and not event.showing
+    removed = {"removed_at": now - share_events.GONE_NO_SOONER_THAN, "gone_at": 0}
+    return evolve(replace(one, **removed) if missed else one, event, now)
 
 
-def at_one_look(judge):
+def at_one_look(judge, self, some, _has_time=None):
     """Believe a look by itself that shows no AMI."""
-
-    def wrong(self, resource, some, _has_time=None):
-        found = judge(self, resource, some)
-        return judge(self, resource, [replace(one, waits_for=found.waits.get(one.share_name)) for one in some])
-
-    return wrong
+    found = judge(self, some)
+    return judge(self, [replace(one, waits_for=found.waits.get(one.share_name)) for one in some])
 
 
-def everybodys_trouble(why_not):
+def everybodys_trouble(why_not, self, look, *asked):
     """Take what AWS refuses to say of one AMI for its answer about all."""
-
-    def wrong(self, look, *asked):
-        answer = why_not(self, look, *asked)
-        return next(iter(look.owed.values()), answer)
-
-    return wrong
+    answer = why_not(self, look, *asked)
+    return next(iter(look.owed.values()), answer)
 
 
 def new_name(share, _region):
@@ -296,28 +404,20 @@ def new_name(share, _region):
 # --- stores ----------------------------------------------------------------------------------------------------------
 
 
-def over_what_others_wrote(save):
+def over_what_others_wrote(save, self, before, *rest, **more):
     """Write a record as if it had just been read."""
-
-    def wrong(self, before, *rest, **more):
-        while True:
-            now = self.read(before.key)
-            saved = save(self, replace(before, version=now.version), *rest, **more)
-            if saved is not None:
-                return saved
-
-    return wrong
+    while True:
+        now = self.read(before.key)
+        saved = save(self, replace(before, version=now.version), *rest, **more)
+        if saved is not None:
+            return saved
 
 
-def over_the_others_shares(save):
+def over_the_others_shares(save, self, shares, *rest, **more):
     """Write shares as if they had just been read."""
-
-    def wrong(self, shares, *rest, **more):
-        versions = {(s.resource, s.share_name): s.version for one in shares for s in self.shares(one.resource)}
-        fresh = [replace(s, version=versions.get((s.resource, s.share_name), s.version)) for s in shares]
-        return save(self, fresh, *rest, **more)
-
-    return wrong
+    versions = {(s.resource, s.share_name): s.version for one in shares for s in self.shares(one.resource)}
+    fresh = [replace(s, version=versions.get((s.resource, s.share_name), s.version)) for s in shares]
+    return save(self, fresh, *rest, **more)
 
 
 ANY_END = MemberChange(
@@ -351,8 +451,26 @@ CHANGES = {
         MemberChange(OwnDate, "is_shown", lambda _own, date: bool(date)),
     ),
     # deliveries
-    "the intent of a copy is not written": (wrapped(machine, "record_intent", unless_copies_start),),
-    "copies are not looked for": (wrapped(DeliveryExecutor, "execute", finds_no_copies),),
+    "lets go early": (instead(StartCopy, lets_go_early),),
+    "waits for the running": (wrapped(machine, "evolve", waits_for_the_running),),
+    "opens before its turn": (instead(AskSlots, opens_before_its_turn),),
+    "registers unwritten": (unwritten(RegisterImage),),
+    "removes nothing": (instead(FindLeftovers, lambda *_: LeftoversSeen((), ())),),
+    "throws away": (instead(FindCopies, throws_away),),
+    "tidies too soon": (instead(VerifyImage, tidies_too_soon),),
+    "is never due": (wrapped(DeliveryCodec, "encode", never_due),),
+    "comes too late": (wrapped(DeliveryCodec, "encode", due_too_late),),
+    "meets the unexpected": (wrapped(machine, "evolve", meets_the_unexpected),),
+    "keeps its slots": (instead(AskSlots, keeps_its_slots),),
+    "relies on its lease": (wrapped(machine, "evolve", relies_on_its_lease),),
+    "tells of nothing": (
+        instead(NotifyOutcome, lambda _, usual, record, command: usual(record.with_image(id="ami-none"), command)),
+    ),
+    "tells nobody": (
+        instead(NotifyOutcome, lambda _, usual, record, _command: usual(record, NotifyOutcome(publish=False))),
+    ),
+    "the intent of a copy is not written": (unwritten(StartCopy),),
+    "copies are not looked for": (instead(FindCopies, lambda *_: CopiesFound(())),),
     "opens a wave unasked": (MemberChange(LiveWaves, "look", lambda *_: WaveSeen(open=True)),),
     "images are not looked for": (MemberChange(AwsTargetImages, "named", lambda *_: ()),),
     "each CopyImage has a new client token": (
@@ -387,14 +505,24 @@ CHANGES = {
     "a lift enables only what EC2 said is disabled": (
         wrapped(ReleaseCommands, "execute", what_is_known_to_be_disabled),
     ),
-    "a share stays open until its notice was sent": (wrapped(machine, "PHASES", not_while_it_publishes),),
+    "a share stays open until its notice was sent": (
+        MemberChange(machine, "PHASES", not_while_it_publishes(machine.PHASES)),
+    ),
     "a withdrawal is notified at its release": (MemberChange(permissions, "still_open", lambda *_: ()),),
     "an instance counts as gone when its end was asked for": (MemberChange(instances, "ended", forgets_instances),),
     "one look that misses a test's instance is believed": (
         MemberChange(instances, "_may_show", lambda attempt, _since, now: now < attempt.at + schedule.SILENCE),
     ),
     "each RunInstances has a new client token": (MemberChange(instances.RunInstance, "intend", another_token),),
+    # copy quotas
+    "grants no slots": (MemberChange(CopyQuotas, "run", lambda *_, **__: None),),
+    "takes no slots back": (MemberChange(CopyQuotas, "goes_on", lambda *_: True),),
+    "renews no slots": (MemberChange(CopyQuotas, "goes_on", lambda *_: False),),
     # promotions
+    "opens the delivered": (wrapped(WantedTargets, "missing", as_if_cancelled),),
+    "is never over": (wrapped(PromotionExecutor, "_compare", again_without_end),),
+    "tells again": (wrapped(PromotionExecutor, "_compare", as_if_not_summarised),),
+    "one for all": (wrapped(DeliveryPass, "begin", if_all_can_be_read),),
     "every tag event counts as new": (
         MemberChange(TagEntry, "__str__", lambda _entry: f"{int(time.time() * 100):012d}"),
     ),
@@ -406,6 +534,14 @@ CHANGES = {
     "a value in force is resolved strictly": (wrapped(AppliedFile, "resolve", strictly),),
     "a pass begins anew each time": (MemberChange(Rotation, "_stopped_behind", lambda *_: None),),
     # who is entitled
+    "ignores withdrawals": (
+        MemberChange(wanted, "in_force", lambda *_: ()),
+        MemberChange(entitlement, "in_force", lambda *_: ()),
+    ),
+    "opens by any approval": (
+        MemberChange(LiveApprovals, "look", lambda *_: ApprovalSeen("nobody")),
+        wrapped(LiveEntitlements, "_not_approved", by_any_approval),
+    ),
     "who may receive is not asked": (MemberChange(LiveEntitlements, "judge", lambda *_: Judgement()),),
     "the table of members alone says who is in an OU": (
         MemberChange(LiveMembers, "checked", lambda _self, applied, *_: applied),
@@ -423,10 +559,20 @@ CHANGES = {
     ),
     # promotions
     "one look that misses the tag answers what was asked": (MemberChange(evolving, "_doubted", lambda *_: {}),),
-    "a lift promotes all": (MemberChange(evolving, "_lifted", lambda asked, _entry: evolving._raised(asked, {})),),
+    "a lift promotes all": (
+        MemberChange(evolving, "_lifted", lambda asked, _entry: evolving._raised(asked, generation=asked.newest + 1)),
+    ),
     "a lift begins what joined later": (wrapped(evolving, "_lifted", as_if_asked),),
     "what was withdrawn before it began is forgotten": (MemberChange(WantedTargets, "left_out", lambda *_: {}),),
     # shares
+    "never closes": (
+        wrapped(ShareWorker, "_close", with_adapter(close=lambda *_: False, showing=lambda *_: frozenset())),
+    ),
+    "knows no last closing time": (wrapped(ShareWorker, "_begin", without_end),),
+    "takes all for its own": (wrapped(ShareWorker, "_open", with_adapter(showing=lambda *_: frozenset())),),
+    "forgets intents": (wrapped(ShareWorker, "_open", without_intents),),
+    "opens half": (wrapped(ShareWorker, "_opened", but_for_images),),
+    "puts the old again": (wrapped(PolicyStatements, "_read", as_read_first),),
     "an intended closing counts as done": (wrapped(share_events, "evolve", closed_at_once),),
     "a statement is put without an intent": (wrapped(share_events, "evolve", but_for_policies),),
     "each CreateGrant has a new name": (

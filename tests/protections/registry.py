@@ -1,8 +1,7 @@
 """Every protection that the tests remove: its name, the change, where that shows, and the exact message there.
 
 Two files play them: ``tests/service/test_removed_protections.py`` in memory, and
-``tests/reliability/test_removed_protections.py`` against the package. A protection whose change replaces members of
-``chalicelib`` (``changes.py``) can be played in both; one that is a wrong part (``wrong_parts.py``) only in memory.
+``tests/reliability/test_removed_protections.py`` against the package. The changes are in ``changes.py``.
 
 One fault is not among them, a stale read of a key's policy: ``tests/sharing/test_key_policies.py`` shows it. The
 two looks after a removal repair all of it that the model can see.
@@ -14,15 +13,11 @@ from functools import partial
 from inspect import signature
 from typing import Any
 
-from chalicelib.delivery.phases.copying import LookAtCopies
-from chalicelib.delivery.phases.imaging import VerifyImage
-from chalicelib.delivery.slots import AskSlots
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.sharing.share import Purpose
 from tests.fakes import MemoryRecords
 from tests.protections import stories
-from tests.protections import wrong_parts as wrong
-from tests.protections.changes import ANY_END, CHANGES, NO_PASS, MemberChange
+from tests.protections.changes import ANY_END, CHANGES, NO_PASS, MemberChange, over_what_others_wrote, wrapped
 from tests.reliability.ending import AT_ONCE_SECONDS, SEEDS
 from tests.reliability.modes import BY_POLICY, BY_POLICY_FAILED, COPY_IMAGE, DEREGISTERED, NARROWED, WAVES, WITHDRAWN
 from tests.reliability.plans import (
@@ -57,12 +52,9 @@ from tests.service import test_source_gone as source_gone
 from tests.service import test_stale_looks as stale_looks
 from tests.service import test_sweep as sweeping
 from tests.service import test_withdrawals as withdrawals
-from tests.service.hub import Parts
 from tests.service.organization import A as MEMBER
 from tests.service.world import ModelWorld, WorldSetup
-from tests.stores import Stores, in_memory, on_dynamodb
-
-RIGHT = Parts()
+from tests.stores import on_dynamodb
 
 
 @dataclass(frozen=True)
@@ -70,8 +62,7 @@ class InMemory:
     """A scene of the service in memory, and all of its assertion's message, as a regular expression."""
 
     says: str
-    play: Callable[[Parts, Callable[[], Stores]], object]
-    """Plays it with these parts and stores."""
+    play: Callable[[], object]
 
 
 @dataclass(frozen=True)
@@ -93,8 +84,6 @@ class Protection:
     """What is removed, and where that shows. What replaces members of ``chalicelib`` stands in ``CHANGES``."""
 
     shows: tuple[InMemory | Packaged, ...]
-    parts: Parts = RIGHT
-    stores: Callable[[], Stores] = in_memory
     changes: tuple[MemberChange, ...] = ()
     """More changes, of what is in the tests alone."""
     anyway: tuple[MemberChange, ...] = ()
@@ -109,28 +98,25 @@ SHARED = WorldSetup(mode="share", key_access="policy", service_roles=1)
 APPROVED = WorldSetup(approval="required")
 NAMED = WorldSetup(amis=((0,), (1,)), dates=(1, 2))
 IN_WAVES = WorldSetup(accounts=2, waves=0)
-VOID = Parts(approvals=wrong.TakesAllForApproved, entitlements=wrong.OpensByAnyApproval)
 
 
 def model(says: str, *played: Callable[[ModelWorld], None], shape: WorldSetup = ONE) -> tuple[InMemory]:
     """Stories of the model, or the plain one; the first that breaks an invariant ends them."""
 
-    def play(parts: Parts, stores: Callable[[], Stores]) -> None:
+    def play() -> None:
         for story in played or (stories.plain,):
-            story(ModelWorld(shape, parts, stores()))
+            story(ModelWorld(shape))
 
     return (InMemory(says, play),)
 
 
-def scene(says: str, play: Callable[[Parts], object]) -> tuple[InMemory]:
-    """A scene that asserts its own end."""
-    return (InMemory(says, lambda parts, _stores: play(parts)),)
-
-
 def existing(says: str, fails: Callable[..., object], *given: object, **named: object) -> tuple[InMemory]:
-    """A test of another file, unchanged. Raises TypeError where it takes other arguments, so each run notices that."""
+    """A scene that asserts its own end, or a test of another file, unchanged.
+
+    Raises TypeError where it takes other arguments, so each run notices that.
+    """
     signature(fails).bind(*given, **named)
-    return (InMemory(says, lambda _parts, _stores: fails(*given, **named)),)
+    return (InMemory(says, partial(fails, *given, **named)),)
 
 
 def damaged(mode: str, kind: str) -> None:
@@ -139,19 +125,20 @@ def damaged(mode: str, kind: str) -> None:
         damage.test_whatever_of_a_share_is_damaged_nothing_stays_open_unnoticed(stores, mode, kind)
 
 
-def whatever_was_seen(change):
+def whatever_was_seen(change, self, key, attributes, seen):
     """Write on a mark as it was read, over what others have written since."""
-
-    def wrong(self, key, attributes, seen):
-        self.items[key] = {"kind": "standing", **{name: value for name, value in seen.items() if value is not None}}
-        return change(self, key, attributes, {})
-
-    return wrong
+    self.items[key] = {"kind": "standing", **{name: value for name, value in seen.items() if value is not None}}
+    return change(self, key, attributes, {})
 
 
 def shown_by(says: str, fails: Callable[..., object], *given: object, **named: object) -> Protection:
     """A protection that a test of another file shows, and nothing else."""
     return Protection(existing(says, fails, *given, **named))
+
+
+def in_model(says: str, *played: Callable[[ModelWorld], None], shape: WorldSetup = ONE) -> Protection:
+    """A protection that stories of the model show, and nothing else."""
+    return Protection(model(says, *played, shape=shape))
 
 
 def packaged(*given: Any, **named: Any) -> Protection:
@@ -217,146 +204,72 @@ def under(messages, seed=SEEDS[0]) -> RunPlan:
 
 
 PROTECTIONS = {
-    # wrong parts
-    "never closes": Protection(
-        model(r"invariant 1: the grant \(.*\) is open and the ledger does not know"),
-        Parts(share_worker=wrong.NeverCloses),
+    "never closes": in_model(r"invariant 1: the grant \(.*\) is open and the ledger does not know"),
+    "lets go early": in_model(rf"invariant 1: {SNAPSHOT} closes to {A} under the unfinished snap-\w+", stories.slow),
+    "waits for the running": in_model(
+        rf"invariant 1: {DELIVERY} stops, and has held its shares for \d+ s", stories.stopped
     ),
-    "lets go early": Protection(
-        model(rf"invariant 1: {SNAPSHOT} closes to {A} under the unfinished snap-\w+", stories.slow),
-        Parts(deliveries=wrong.LetsGoEarly),
+    "opens before its turn": in_model(
+        rf"invariant 1: {SNAPSHOT} opens for ami-0a at {A}/us-east-1 while awaiting-slot", stories.waiting
     ),
-    "waits for the running": Protection(
-        model(rf"invariant 1: {DELIVERY} stops, and has held its shares for \d+ s", stories.stopped),
-        Parts(delivery_machine=wrong.waits_for_the_running),
+    "knows no last closing time": in_model(
+        rf"invariant 1: {SNAPSHOT} is open \d+ s past its last closing time", stories.damaged
     ),
-    "opens before its turn": Protection(
-        model(rf"invariant 1: {SNAPSHOT} opens for ami-0a at {A}/us-east-1 while awaiting-slot", stories.waiting),
-        Parts(deliveries=wrong.instead(AskSlots, wrong.opens_before_its_turn)),
+    "takes all for its own": in_model(f"invariant 2: {SNAPSHOT} was open before us", stories.shared_before),
+    "forgets intents": in_model(f"invariant 3: {GRANT} opens to {A}, wanted on record"),
+    "registers unwritten": in_model(r"invariant 3: \w+ registers without an intent on record"),
+    "removes nothing": in_model(r"invariant 4: orphan: snap-\w+ of \w+, completed", stories.failing, shape=PAIR),
+    "throws away": in_model(r"invariant 4: \w+ deletes \{'snap-\w+'\}, which it goes on with"),
+    "tidies too soon": in_model(r"invariant 4: \w+ is verifying, and all it made is removed"),
+    "is never due": in_model(f"invariant 6: {DELIVERY} is awaiting-slot, and nothing is due"),
+    "comes too late": in_model(rf"invariant 6: {DELIVERY} is awaiting-slot until \d+, and woken no sooner than \d+"),
+    "meets the unexpected": in_model(
+        rf"invariant 6: {DELIVERY} is parked: {DELIVERY}: AwaitingRoleNotified is not expected in state opening\."
     ),
-    "knows no last closing time": Protection(
-        model(rf"invariant 1: {SNAPSHOT} is open \d+ s past its last closing time", stories.damaged),
-        Parts(share_worker=wrong.NeverEnds),
+    "opens the delivered": in_model(
+        f"invariant 6: {DELIVERY} was delivered, and is requested", stories.extended, shape=TWO
     ),
-    "takes all for its own": Protection(
-        model(f"invariant 2: {SNAPSHOT} was open before us", stories.shared_before),
-        Parts(share_worker=wrong.TakesAllForItsOwn),
+    "is never over": in_model(rf"{NO_REST} \{{{PLACE}: 'delivered'\}}"),
+    "keeps its slots": in_model(rf"quota#{A}#us-east-1 still keeps slots: SlotLease\(.*granted=1.*\)"),
+    "grants no slots": in_model(rf"{NO_REST} \{{{PLACE}: 'failed'\}}"),
+    "one for all": in_model(
+        rf"invariant 6: promotion#ami-0a is parked: {DELIVERY}: Delivery has no damaged",
+        stories.damaged_and_tagged_again,
+        shape=TWO,
     ),
-    "forgets intents": Protection(
-        model(f"invariant 3: {GRANT} opens to {A}, wanted on record"), Parts(share_worker=wrong.ForgetsIntents)
+    "ignores withdrawals": Protection(
+        (
+            *model(f"invariant 1: ami-0a is shared with {A}", stories.withdrawn, shape=SHARED),
+            *model(f"invariant 8: {GRANT} opens to withdrawn {A}", stories.withdrawn_first),
+        )
     ),
-    "registers unwritten": Protection(
-        model(r"invariant 3: \w+ registers without an intent on record"),
-        Parts(delivery_machine=wrong.registers_unwritten),
+    "opens half": in_model(rf"invariant 1: \w+ is shared, and resource#image#ami-0a is not open to {A}", shape=SHARED),
+    "puts the old again": in_model(
+        r"invariant 1: the statement \(.*\) is there and the ledger does not know", shape=STATEMENTS
     ),
-    "removes nothing": Protection(
-        model(
-            r"invariant 4: orphan: snap-\w+ of \w+, completed",
-            stories.failing,
-            shape=PAIR,
-        ),
-        Parts(deliveries=wrong.REMOVES_NOTHING),
+    "tells of nothing": in_model(r"invariant 10: \w+ tells of ami-none, which never was"),
+    "opens by any approval": Protection(
+        (
+            *model(
+                rf"invariant 11: resource#key#\S+/source-0#{A} opens to {A} without a valid approval",
+                stories.voided,
+                shape=APPROVED,
+            ),
+            *model(f"invariant 11: {SNAPSHOT} opens to {A} without a valid approval", stories.expired, shape=APPROVED),
+        )
     ),
-    "throws away": Protection(
-        model(r"invariant 4: \w+ deletes \{'snap-\w+'\}, which it goes on with"),
-        Parts(deliveries=wrong.instead(LookAtCopies, wrong.throws_away)),
+    "tells nobody": in_model(r"invariant 10: nobody was told: \w+ delivered"),
+    "tells again": shown_by(r"told more than once: Counter\(\{'\w+': 2, '\w+': 1\}\)", stories.tagged_twice),
+    "takes no slots back": shown_by(
+        rf"ami-01 waits for ever: \{{\('ami-00', '{A}'\): 'copying', \('ami-01', '{A}'\): 'awaiting-slot', .*\}}",
+        quota_scenes.nobody_works_on_it,
+        quota_scenes.damaged,
+        40,
     ),
-    "tidies too soon": Protection(
-        model(r"invariant 4: \w+ is verifying, and all it made is removed"),
-        Parts(deliveries=wrong.instead(VerifyImage, wrong.tidies_too_soon)),
+    "renews no slots": shown_by("a copy is begun while as many run as may", quota_scenes.long_copies),
+    "relies on its lease": shown_by(
+        r"invariant 7: snap-000 is copied for \w+ without a slot: None", quota_scenes.parked_and_freed, "opening"
     ),
-    "the last writer wins": Protection(
-        model(f"{COPIED} pending", *(stories.twice(order) for order in range(8))), stores=wrong.careless
-    ),
-    "is never due": Protection(
-        model(f"invariant 6: {DELIVERY} is awaiting-slot, and nothing is due"), Parts(delivery_codec=wrong.NeverDue)
-    ),
-    "comes too late": Protection(
-        model(rf"invariant 6: {DELIVERY} is awaiting-slot until \d+, and woken no sooner than \d+"),
-        Parts(delivery_codec=wrong.ComesTooLate),
-    ),
-    "meets the unexpected": Protection(
-        model(
-            rf"invariant 6: {DELIVERY} is parked: {DELIVERY}: AwaitingRoleNotified is not expected in state opening\."
-        ),
-        Parts(delivery_machine=wrong.meets_the_unexpected),
-    ),
-    "opens the delivered": Protection(
-        model(f"invariant 6: {DELIVERY} was delivered, and is requested", stories.extended, shape=TWO),
-        Parts(promotions=wrong.OpensTheDelivered),
-    ),
-    "is never over": Protection(model(rf"{NO_REST} \{{{PLACE}: 'delivered'\}}"), Parts(promotions=wrong.NeverOver)),
-    "keeps its slots": Protection(
-        model(rf"quota#{A}#us-east-1 still keeps slots: SlotLease\(.*granted=1.*\)"),
-        Parts(deliveries=wrong.KeepsItsSlots),
-    ),
-    "grants no slots": Protection(model(rf"{NO_REST} \{{{PLACE}: 'failed'\}}"), Parts(copy_quotas=wrong.GrantsNothing)),
-    "one for all": Protection(
-        model(
-            rf"invariant 6: promotion#ami-0a is parked: {DELIVERY}: Delivery has no damaged",
-            stories.damaged_and_tagged_again,
-            shape=TWO,
-        ),
-        Parts(promotions=wrong.OneForAll),
-    ),
-    "keeps the withdrawn": Protection(
-        model(f"invariant 1: ami-0a is shared with {A}", stories.withdrawn, shape=SHARED), wrong.IGNORED
-    ),
-    "opens to the withdrawn": Protection(
-        model(f"invariant 8: {GRANT} opens to withdrawn {A}", stories.withdrawn_first), wrong.IGNORED
-    ),
-    "opens half": Protection(
-        model(rf"invariant 1: \w+ is shared, and resource#image#ami-0a is not open to {A}", shape=SHARED),
-        Parts(share_worker=wrong.OpensHalf),
-    ),
-    "puts the old again": Protection(
-        model(r"invariant 1: the statement \(.*\) is there and the ledger does not know", shape=STATEMENTS),
-        Parts(policy_adapter=wrong.PutsTheOldAgain),
-    ),
-    "believes the promotion": Protection(
-        model(f"invariant 8: {GRANT} opens to the stranger {A}", stories.dropped),
-        Parts(entitlements=wrong.EntitlesEverybody),
-    ),
-    "tells of nothing": Protection(
-        model(r"invariant 10: \w+ tells of ami-none, which never was"), Parts(deliveries=wrong.TELLS_OF_NOTHING)
-    ),
-    "opens by a void approval": Protection(
-        model(
-            rf"invariant 11: resource#key#\S+/source-0#{A} opens to {A} without a valid approval",
-            stories.voided,
-            shape=APPROVED,
-        ),
-        VOID,
-    ),
-    "opens by an expired approval": Protection(
-        model(f"invariant 11: {SNAPSHOT} opens to {A} without a valid approval", stories.expired, shape=APPROVED), VOID
-    ),
-    "tells nobody": Protection(
-        model(r"invariant 10: nobody was told: \w+ delivered"), Parts(deliveries=wrong.TELLS_NOBODY)
-    ),
-    "tells again": Protection(
-        scene(r"told more than once: Counter\(\{'\w+': 2, '\w+': 1\}\)", stories.tagged_twice),
-        Parts(promotions=wrong.TellsAgain),
-    ),
-    "takes no slots back": Protection(
-        scene(
-            rf"ami-01 waits for ever: \{{\('ami-00', '{A}'\): 'copying', \('ami-01', '{A}'\): 'awaiting-slot', .*\}}",
-            partial(quota_scenes.nobody_works_on_it, quota_scenes.damaged, 40),
-        ),
-        Parts(copy_quotas=wrong.TakesNothingBack),
-    ),
-    "renews no slots": Protection(
-        scene("a copy is begun while as many run as may", quota_scenes.long_copies),
-        Parts(copy_quotas=wrong.RenewsNothing),
-    ),
-    "relies on its lease": Protection(
-        scene(
-            r"invariant 7: snap-000 is copied for \w+ without a slot: None",
-            partial(quota_scenes.parked_and_freed, "opening"),
-        ),
-        Parts(delivery_machine=wrong.relies_on_its_lease),
-    ),
-    # what replaces members of chalicelib (``CHANGES``)
     "the intent of a copy is not written": packaged((BROKEN, UNWRITTEN)),
     "opens a wave unasked": Protection(
         (
@@ -570,10 +483,15 @@ PROTECTIONS = {
         discovery.test_many_that_have_moved_are_all_dealt_with_however_short_the_runs_are,
         7,
     ),
-    "who may receive is not asked": shown_by(
-        r"assert \('may', False\) == \('refused', True\)\n.*",
-        entitled.test_whom_the_file_does_not_contain_is_refused_whatever_the_tag_says,
-        MEMBER,
+    "who may receive is not asked": Protection(
+        (
+            *model(f"invariant 8: {GRANT} opens to the stranger {A}", stories.dropped),
+            *existing(
+                r"assert \('may', False\) == \('refused', True\)\n.*",
+                entitled.test_whom_the_file_does_not_contain_is_refused_whatever_the_tag_says,
+                MEMBER,
+            ),
+        )
     ),
     "the table of members alone says who is in an OU": shown_by(
         r"assert \['may', 'may'\] == \['may', 'waits'\]\n.*",
@@ -660,6 +578,10 @@ PROTECTIONS = {
         2.0,
     ),
     # what replaces a member of the tests' stores
+    "the last writer wins": Protection(
+        model(f"{COPIED} pending", *(stories.twice(order) for order in range(8))),
+        changes=(wrapped(MemoryRecords, "save", over_what_others_wrote),),
+    ),
     "a mark is written whatever was seen": Protection(
         existing(
             r"assert \(1, None\) == \(1, 'a stamp'\)\n.*",
@@ -667,7 +589,7 @@ PROTECTIONS = {
             looks=0,
             by="withdraw",
         ),
-        changes=(MemberChange(MemoryRecords, "change", whatever_was_seen(MemoryRecords.change)),),
+        changes=(wrapped(MemoryRecords, "change", whatever_was_seen),),
     ),
 }
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-from tests.service.hub import Parts
 from tests.service.scenes import HubSetup, all_delivered
 from tests.service.world import HOUR, ModelWorld
 
@@ -168,9 +167,9 @@ def expired(world: ModelWorld) -> None:
     world.end()
 
 
-def tagged_twice(parts: Parts) -> None:
+def tagged_twice() -> None:
     """What was delivered is tagged again with the same value: there is nothing to do, and nothing to notify."""
-    hub = HubSetup().hub(parts=parts)
+    hub = HubSetup().hub()
     hub.cloud.tag("ami-0a", "default")
     hub.run()
     hub.cloud.tag("ami-0a", None)

@@ -125,3 +125,19 @@ def test_the_dates_of_copies_that_are_remembered_no_longer_are_forgotten():
 
     assert machine.evolve(pointer, looked(new.image, old, new), NOW).own_dates == own
     assert machine.evolve(pointer, looked(new.image, new), NOW).own_dates == {}
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_that_nothing_of_its_architecture_is_left_is_said_as_it_is(held):
+    """It names a recalled copy, which the account still shows available.
+
+    The only other one is of another architecture, which what launches from it could not run, or newer than a rollback.
+    """
+    bad, other = replace(OLD, image="ami-1a"), replace(NEW, architecture="x86_64" if held else "arm64")
+    pin = Pin(OLD.source, OLD.made_at, NOW, "an operator") if held else None
+    seen = replace(looked(bad.image, bad, other), recalled=frozenset({bad.source}), pin=pin)
+    pointer = machine.evolve(replace(FRESH, image=bad.image), seen, NOW)
+
+    assert pointer.intent is None
+    assert pointer.fault.code == "pointer-nothing-current"
+    assert "each is recalled, not available, newer than a rollback allows, or of another archi" in pointer.fault.what

@@ -13,7 +13,7 @@ from tests.scenarios.approving import WAITS, file
 from tests.scenarios.permission_log import LOG, WHERE
 from tests.scenarios.platform import ROOT
 from tests.scenarios.regions import FAR, everywhere
-from tests.scenarios.scene import DEV, PROD, REGION, TEST, Scene
+from tests.scenarios.scene import DEV, PROD, TEST, Scene, as_administrator
 from tests.scenarios.sharing import sharing_file
 from tests.scenarios.without_permission import withhold
 
@@ -27,17 +27,11 @@ def scene(request, monkeypatch, tmp_path) -> Iterator[Scene]:
     Copies take half a minute and grants work at once, unless a test slows them down. A parameter names other targets,
     or the start time.
     """
-    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN", "AWS_REGION"):
-        monkeypatch.delenv(name, raising=False)
-    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AMI_PROMOTER_CONFIG"):
-        monkeypatch.setenv(name, str(tmp_path / "none"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     param = getattr(request, "param", stage.TARGETS)
     targets, start = (stage.TARGETS, param) if isinstance(param, datetime) else (param, NINE)
     with World(start=start) as world:
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", world.accounts.root(stage.HUB).access_key)
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "sandbox")
-        monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+        as_administrator(monkeypatch, tmp_path, world)
         if WHERE in os.environ:
             LOG.listen(world.iam, f"{request.path.name}::{request.node.name}")
         withhold(world.iam.roles)
@@ -52,10 +46,7 @@ def become(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[
     """
 
     def become(policy: Mapping[str, Any], account: str = stage.HUB) -> dict[str, str]:
-        trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{account}:root"}, "Action": "sts:AssumeRole"}
-        document = {"Version": "2012-10-17", "Statement": [trust]}
-        made = scene.world.iam.put_role(account, "Person", document, {"only": policy})
-        _, key, secret, token = scene.world.accounts.issue(made.arn, "person")
+        _, key, secret, token = scene.world.accounts.issue(scene.role(account, "Person", only=policy), "person")
         variables = {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret, "AWS_SESSION_TOKEN": token}
         for name, value in variables.items():
             monkeypatch.setenv(name, value)

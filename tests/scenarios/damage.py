@@ -26,20 +26,25 @@ def _without(name: str) -> Callable[[Body], Body]:
     return lambda body: {key: value for key, value in body.items() if key != name}
 
 
-UNREADABLE: Mapping[str, Callable[[Body], Attributes]] = {
+BODIES: Mapping[str, Callable[[Body], Attributes]] = {
     "the body is no JSON": _always(body={"S": "{"}),
     "the body is a list": _always(body={"S": "[]"}),
     "the body is a number": _always(body={"N": "5"}),
-    "the body is null": _always(body={"S": "null"}),
     "the body is empty": _always(body={"S": "{}"}),
     "the body is gone": _always(body=None),
+    "the version is text": _always(version=REST),
+    "the version is gone": _always(version=None),
+}
+"""Of a record or a share."""
+
+UNREADABLE: Mapping[str, Callable[[Body], Attributes]] = {
+    **BODIES,
+    "the body is null": _always(body={"S": "null"}),
     "an unknown member": _body(lambda body: {**body, "colour": "red"}),
     "an unknown state": _body(lambda body: {**body, "state": "flying"}),
     "a newer schema": _always(schema={"N": "99"}),
     "an older schema": _always(schema={"N": "0"}),
     "the schema is text": _always(schema=REST),
-    "the version is text": _always(version=REST),
-    "the version is gone": _always(version=None),
     "a hint is a number": _always(**{"in:cancel": {"N": "5"}}),
 }
 """Of any record with a state: its worker parks it at once."""
@@ -65,18 +70,12 @@ HARMLESS: Mapping[str, Callable[[Body], Attributes]] = {
 """Of attributes that the sweep reads: it must continue with all others, and the record's message group repairs them."""
 
 SHARES: Mapping[str, Callable[[Body], Attributes]] = {
-    "the body is no JSON": _always(body={"S": "{"}),
-    "the body is a list": _always(body={"S": "[]"}),
-    "the body is a number": _always(body={"N": "5"}),
-    "the body is empty": _always(body={"S": "{}"}),
-    "the body is gone": _always(body=None),
+    **BODIES,
     "it speaks of another resource": _body(lambda body: {**body, "resource": "resource#snapshot#snap-0123"}),
     "an unknown state": _body(lambda body: {**body, "state": "ajar"}),
     "the account is gone, the body too": _always(account=None, body=None),
     "the last hour is text": _always(last_closing_at=REST),
     "the last hour is gone": _always(last_closing_at=None),
-    "the version is text": _always(version=REST),
-    "the version is gone": _always(version=None),
     "the grantee is a number": _always(grantee={"N": "5"}),
 }
 """Of an open share: it closes, and other accounts' shares on the same resource are unaffected."""

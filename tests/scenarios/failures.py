@@ -6,7 +6,7 @@ from typing import Any
 
 from awsim.api import AwsError, Call
 from awsim.injections import THROTTLED
-from tests.scenarios.scene import DELIVERY_TAG, DEV, HUB, HUB_TAG, REGION, SNAPSHOT_TAG, TABLE, TEST, Scene
+from tests.scenarios.scene import DELIVERY_TAG, DEV, HUB, HUB_TAG, REGION, SNAPSHOT_TAG, TABLE, TEST, Scene, document
 
 COPY = 60
 """Seconds that a copy takes in these scenarios, by ``calm_pace``."""
@@ -67,11 +67,10 @@ def refuse(
     return met
 
 
-def deny(scene: Scene, account: str, *actions: str) -> None:
-    """Deny actions to the role there by an inline policy, which stands in for a service control policy."""
-    statement = {"Effect": "Deny", "Action": list(actions), "Resource": "*"}
-    document = {"Version": "2012-10-17", "Statement": [statement]}
-    scene.world.iam.roles.put_policy(f"arn:aws:iam::{account}:role/AmiCopyRole", "guardrail", document)
+def deny(scene: Scene, account: str, *actions: str, role: str = "AmiCopyRole") -> None:
+    """Deny actions to a role there by an inline policy, which stands in for a service control policy."""
+    denial = document({"Effect": "Deny", "Action": list(actions), "Resource": "*"})
+    scene.world.iam.roles.put_policy(f"arn:aws:iam::{account}:role/{role}", "guardrail", denial)
 
 
 def write(scene: Scene, pk: str, sk: str = "record", *, remove: tuple[str, ...] = (), **attributes: Any) -> None:

@@ -49,9 +49,8 @@ class Forger:
         self.ledger, self.records = DynamoLedger(table), DynamoRecords(table)
         self.other_key = scene.client("kms").create_key()["KeyMetadata"]["Arn"]
         self.untagged = scene.seed("private", key=self.other_key)
-        (image,) = scene.client("ec2").describe_images(ImageIds=[self.untagged])["Images"]
         self.amis = {TAGGED: scene.image, UNTAGGED: self.untagged}
-        self.snapshots = {TAGGED: scene.snapshots[0], UNTAGGED: image["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]}
+        self.snapshots = {TAGGED: scene.snapshots[0], UNTAGGED: scene.snapshots_of(self.untagged)[0]}
         self.keys = {"own": scene.key, "other": self.other_key}
         self._scene = scene
 

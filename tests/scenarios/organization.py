@@ -27,8 +27,8 @@ class OrganizationScene:
         self.stack = scene.world.deploy(
             ROOT / "deploy" / "organization.yaml", MANAGEMENT, REGION, "ami-promoter-organization", given
         )
-        admitted = {"TargetAccounts": ",".join(sorted(scene.listed)), "OrganizationId": self.made.id, **READ_ROLE}
-        scene.world.deploy(ROOT / stage.HUB_TEMPLATE, HUB, REGION, "ami-promoter", admitted)
+        admitted = ",".join(sorted(scene.listed))
+        scene.deploy_hub(TargetAccounts=admitted, OrganizationId=self.made.id, **READ_ROLE)
 
     def file(self, settings: str = BY_ROLE) -> str:
         """A targets file of one group with the outer OU."""

@@ -18,6 +18,7 @@ from typing import Any
 
 import click
 import jsonschema
+import pytest
 import yaml
 from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.models.dynamo_type import DynamoType
@@ -64,11 +65,45 @@ def targets_file(groups: Mapping[str, Any] = GROUPS, accounts: Mapping[str, Any]
     return yaml.safe_dump({"defaults": defaults, "groups": dict(groups), "accounts": dict(accounts or {})})
 
 
+def document(*statements: Mapping[str, Any]) -> dict[str, Any]:
+    """A policy of these statements."""
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+def lets(principal: str, *actions: str, **more: Any) -> dict[str, Any]:
+    """A statement that allows an account, or a principal by its ARN, these actions; all without any."""
+    arn = f"arn:aws:iam::{principal}:root" if principal.isdigit() else principal
+    return {"Effect": "Allow", "Principal": {"AWS": arn}, "Action": list(actions) or "*", "Resource": "*", **more}
+
+
+def put_key_policy(kms: Any, key: str, *statements: Mapping[str, Any]) -> None:
+    """Write the policy of a key."""
+    kms.put_key_policy(KeyId=key, PolicyName="default", Policy=json.dumps(document(*statements)))
+
+
+def permit(ec2: Any, snapshot: str, account: str, operation: str = "add") -> None:
+    """Share a snapshot with an account, or unshare it ("remove")."""
+    ec2.modify_snapshot_attribute(
+        SnapshotId=snapshot, Attribute="createVolumePermission", OperationType=operation, UserIds=[account]
+    )
+
+
 class Answering(io.StringIO):
     """A terminal at which somebody answers."""
 
     def isatty(self) -> bool:
         return True
+
+
+def as_administrator(patch: pytest.MonkeyPatch, directory: Path, world: World) -> None:
+    """Let this process be the administrator of the hub, whatever settings of AWS the machine has."""
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN", "AWS_REGION"):
+        patch.delenv(name, raising=False)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AMI_PROMOTER_CONFIG"):
+        patch.setenv(name, str(directory / "none"))
+    patch.setenv("AWS_ACCESS_KEY_ID", world.accounts.root(HUB).access_key)
+    patch.setenv("AWS_SECRET_ACCESS_KEY", "sandbox")
+    patch.setenv("AWS_DEFAULT_REGION", REGION)
 
 
 class Scene:
@@ -105,10 +140,15 @@ class Scene:
 
     def person(self, role: str, service: str, account: str = HUB, allowed: str = "*") -> Any:
         """A service, for a role of an account that IAM allows an action, or all, on everything."""
-        policy = {"Statement": [{"Effect": "Allow", "Action": allowed, "Resource": "*"}]}
-        made = self.world.iam.put_role(account, role, {"Version": "2012-10-17", "Statement": []}, {"all": policy})
-        _, key, _, token = self.world.accounts.issue(made.arn, "person")
+        may = document({"Effect": "Allow", "Action": allowed, "Resource": "*"})
+        _, key, _, token = self.world.accounts.issue(self.role(account, role, all=may), "person")
         return wire.client(service, REGION, key, token)
+
+    def role(self, account: str, name: str, admits: str = "", **policies: Mapping[str, Any]) -> str:
+        """Make a role that an account's root may assume, its own unless ``admits`` says another; return its ARN."""
+        root = {"AWS": f"arn:aws:iam::{admits or account}:root"}
+        trust = document({"Effect": "Allow", "Principal": root, "Action": "sts:AssumeRole"})
+        return str(self.world.iam.put_role(account, name, trust, policies).arn)
 
     def cli(self, *words: str) -> tuple[int, str, str]:
         """Run ``ami-promoter`` as the hub's administrator; return exit status, output and errors.
@@ -167,6 +207,10 @@ class Scene:
         given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": stage.EXTERNAL_ID, **parameters}
         return self.world.deploy(ROOT / stage.TARGET_TEMPLATE, account, region, "ami-promoter-target", given)
 
+    def deploy_hub(self, template: Path = ROOT / stage.HUB_TEMPLATE, **parameters: str) -> Stack:
+        """Update the hub's stack, with these parameters alone."""
+        return self.world.deploy(template, HUB, REGION, "ami-promoter", parameters)
+
     def tag(self, value: str, image: str = "", key: str = TRIGGER) -> None:
         self.client("ec2").create_tags(Resources=[image or self.image], Tags=[{"Key": key, "Value": value}])
 
@@ -175,9 +219,7 @@ class Scene:
 
     def share_before(self, account: str, snapshot: str) -> None:
         """Share a snapshot by hand, before the service comes."""
-        self.client("ec2").modify_snapshot_attribute(
-            SnapshotId=snapshot, Attribute="createVolumePermission", OperationType="add", UserIds=[account]
-        )
+        permit(self.client("ec2"), snapshot, account)
         self.preexisting = set(self.world.shares_open())
 
     def seed(self, name: str, volumes: Any = (8,), **rest: Any) -> str:
@@ -187,6 +229,10 @@ class Scene:
     def launch(self, account: str, image: str = "", by: str = "") -> str:
         """Launch the hub's AMI, or another, in an account; return "" if it runs, else EC2's reason."""
         return self.world.launch(account, REGION, image or self.image, by=by)
+
+    def subscribe(self, protocol: str = "https", endpoint: str = "https://example.com", **attributes: str) -> Any:
+        """Subscribe to the topic of notices."""
+        return self.world.sns.subscribe(self.stage.hub.outputs["TopicArn"], protocol, endpoint, attributes)
 
     def emit(
         self,
@@ -260,6 +306,13 @@ class Scene:
         self.tag(value)
         self.run_until(lambda: len(self.live_copies()) == 2)
 
+    def copying(self, value: str, seconds: float, *accounts: str) -> None:
+        """Tag the AMI, and run until it is copied to these accounts, or to DEV; ``seconds``: how long copies take."""
+        self.world.ec2.pace.copy = seconds
+        self.tag(value)
+        for account in accounts or (DEV,):
+            self.run_until_state("copying", account)
+
     def run_until_over(self, image: str = "", seconds: float = 3 * HOUR, times: int = 1) -> None:
         """Run until this many summaries were published for the AMI, and everything is at rest."""
         self.run_until(lambda: len(self.notices("promotion.over", image or self.image)) >= times, seconds)
@@ -320,6 +373,11 @@ class Scene:
         """The only AMI that the account owns."""
         (found,) = self.images_in(account)
         return found
+
+    def snapshots_of(self, image: str, account: str = HUB) -> list[str]:
+        """The snapshots of an account's AMI."""
+        (shown,) = self.client("ec2", account).describe_images(ImageIds=[image])["Images"]
+        return [one["Ebs"]["SnapshotId"] for one in shown["BlockDeviceMappings"] if "Ebs" in one]
 
     def deregister(self, account: str, image: str, **options: Any) -> None:
         """Lift the protection and deregister, as the account's administrator."""

@@ -13,7 +13,7 @@ from awsim.world import World
 from demo import stage
 from tests.scenarios import damage, test_poison, test_refusals
 from tests.scenarios.platform import ROOT
-from tests.scenarios.scene import REGION, Scene
+from tests.scenarios.scene import Scene, as_administrator
 
 Kinds = Mapping[str, Any]
 
@@ -49,11 +49,5 @@ def run(seconds: float, seed: int) -> tuple[int, list[str]]:
 def in_a_world(play: Callable[[Scene], None], seed: int, targets: Mapping[str, str]) -> None:
     """Play in a simulator of its own, with the hub and these targets deployed."""
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as directory, World(seed) as world:
-        for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN", "AWS_REGION"):
-            patch.delenv(name, raising=False)
-        for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
-            patch.setenv(name, f"{directory}/none")
-        patch.setenv("AWS_ACCESS_KEY_ID", world.accounts.root(stage.HUB).access_key)
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "sandbox")
-        patch.setenv("AWS_DEFAULT_REGION", REGION)
+        as_administrator(patch, Path(directory), world)
         play(Scene(world, Path(directory), ROOT, targets))

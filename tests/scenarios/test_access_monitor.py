@@ -19,7 +19,21 @@ from tests.scenarios.monitoring import (
     verdicts,
 )
 from tests.scenarios.platform import ROOT
-from tests.scenarios.scene import DEV, HOUR, HUB, PROD, REGION, SERVICE, STRANGER, TEST, Scene, targets_file
+from tests.scenarios.scene import (
+    DEV,
+    HOUR,
+    HUB,
+    PROD,
+    REGION,
+    SERVICE,
+    STRANGER,
+    TEST,
+    Scene,
+    lets,
+    permit,
+    put_key_policy,
+    targets_file,
+)
 from tests.scenarios.stolen import client
 
 OURS = f"arn:aws:iam::{HUB}:role/ami-promoter-{REGION}-share-worker"
@@ -28,9 +42,7 @@ OURS = f"arn:aws:iam::{HUB}:role/ami-promoter-{REGION}-share-worker"
 def admit(scene: Scene, *accounts: str) -> None:
     """Let the hub's account and others use the key by its policy."""
     principals = [f"arn:aws:iam::{account}:root" for account in (HUB, *accounts)]
-    allowed = {"Effect": "Allow", "Principal": {"AWS": principals}, "Action": "kms:*", "Resource": "*"}
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
-    scene.client("kms").put_key_policy(KeyId=scene.key, PolicyName="default", Policy=policy)
+    put_key_policy(scene.client("kms"), scene.key, {**lets(HUB, "kms:*"), "Principal": {"AWS": principals}})
 
 
 # --- no finding for expected acts ---
@@ -102,9 +114,7 @@ def test_a_stolen_share_worker_pages_even_where_it_forges_the_ledger(scene):
         "what": {"L": []},
     }
     client(scene, "share-worker", "dynamodb").put_item(TableName=f"ami-promoter-{REGION}", Item=forged)
-    client(scene, "share-worker", "ec2").modify_snapshot_attribute(
-        SnapshotId=scene.snapshots[1], Attribute="createVolumePermission", OperationType="add", UserIds=[STRANGER]
-    )
+    permit(client(scene, "share-worker", "ec2"), scene.snapshots[1], STRANGER)
     assert verdicts(scene.after(LATE)) == [("page", "own-without-intent")] * 3
     assert "does not list" in findings(scene)[-1]["why"]
 
@@ -144,9 +154,7 @@ def test_lifting_the_block_of_public_snapshots_is_a_page(scene):
 def test_a_grant_that_somebody_revokes_under_a_running_copy_is_a_warning(scene):
     """A warning, which names the account."""
     monitored(scene)
-    scene.world.ec2.pace.copy = 2000
-    scene.tag("dev")
-    scene.run_until_state("copying")
+    scene.copying("dev", 2000)
     scene.wait(LATE)
     [ours] = [one for one in scene.grants() if f":{DEV}:" in one["GranteePrincipal"]]
     scene.client("kms").revoke_grant(KeyId=scene.key, GrantId=ours["GrantId"])
@@ -232,17 +240,12 @@ def test_one_alarm_for_each_principal_and_hour_and_history_has_every_finding(sce
     scene.promote("dev")
     for _ in range(2):
         for snapshot in scene.snapshots:
-            client(scene, "share-worker", "ec2").modify_snapshot_attribute(
-                SnapshotId=snapshot, Attribute="createVolumePermission", OperationType="add", UserIds=[STRANGER]
-            )
+            permit(client(scene, "share-worker", "ec2"), snapshot, STRANGER)
     assert verdicts(scene.after(LATE)) == [("page", "own-without-intent")]
-    status, out, _ = scene.cli("history", scene.image, "--json")
-    found = json.loads(out)["findings"]
-    assert status == 0
+    found = scene.ask("history", scene.image)["findings"]
     expected = [("CreateTags", "none"), *[("ModifySnapshotAttribute", "page")] * 4]
     assert sorted((one["call"], one["severity"]) for one in found) == expected
-    status, out, _ = scene.cli("history", scene.image)
-    assert "Access monitor: 5" in out
+    assert "Access monitor: 5" in scene.said("history")[1]
 
 
 def test_nothing_pages_while_it_learns(scene):
@@ -285,9 +288,7 @@ def test_a_trail_without_the_services_grants_is_silent(scene):
     """Half an hour after a grant that no event showed, and until one shows."""
     monitored(scene)
     scene.world.cloudtrail.stop_logging(HUB)
-    scene.world.ec2.pace.copy = 1500
-    scene.tag("dev")
-    scene.run_until_state("copying")
+    scene.copying("dev", 1500)
     assert silent(scene.after(25 * 60)) == 0
     assert silent(scene.after(15 * 60)) >= 1
 
@@ -344,8 +345,7 @@ def test_what_happens_while_it_is_off_is_the_drift_audits_to_find(scene):
 
 def let_in(scene, role, account):
     """As a role that somebody made in the hub, share the snapshot with an account, and grant it the key."""
-    permission = {"Attribute": "createVolumePermission", "OperationType": "add", "UserIds": [account]}
-    scene.person(role, "ec2").modify_snapshot_attribute(SnapshotId=scene.snapshots[0], **permission)
+    permit(scene.person(role, "ec2"), scene.snapshots[0], account)
     root = f"arn:aws:iam::{account}:root"
     scene.person(role, "kms").create_grant(
         KeyId=scene.key, GranteePrincipal=root, Operations=["Decrypt", "CreateGrant"]

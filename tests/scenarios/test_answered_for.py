@@ -58,6 +58,7 @@ def test_each_call_that_changed_aws_is_in_the_history_by_its_request_id(scene, h
 
     assert set(scene.states().values()) == ({"withdrawn"} if how == "share" else {"delivered"})
     assert by_ids(reported) == made(scene)
+    assert any(error for _, error in by_ids(reported).values())
     assert unknown(reported) == []
     left = {one["resource"].partition("#")[0] for one in reported["shares"] if one["open"]}
     assert left == ({"role"} if how == "service roles" else set())  # a grant on the target's own key serves its AMI

@@ -130,9 +130,16 @@ def arrived(scene):
     """What PROD has: tags of the AMI, of its snapshots, its description and deprecation."""
     scene.run_until_state("delivered", PROD)
     image = scene.image_in(PROD)
-    ids = [device["Ebs"]["SnapshotId"] for device in image["BlockDeviceMappings"]]
+    ids = scene.snapshots_of(image["ImageId"], PROD)
     snapshots = scene.client("ec2", PROD).describe_snapshots(SnapshotIds=ids)["Snapshots"]
-    return theirs(image), [theirs(one) for one in snapshots], image.get("Description"), image.get("DeprecationTime")
+    said = image.get("Description"), image.get("DeprecationTime", "")[:16]
+    return theirs(image), [theirs(one) for one in snapshots], *said
+
+
+def approved(arrives):
+    """The same, of what an approver was shown."""
+    said = arrives["description"], (arrives["deprecation"] or "")[:16]
+    return arrives["tags"], [one["tags"] for one in arrives["snapshots"]], *said
 
 
 @pytest.fixture
@@ -168,9 +175,7 @@ def test_the_approver_is_shown_what_arrives_and_not_what_somebody_made_of_it(dre
         assert words in said
     assert "Somebody has since changed" in said
     assert shown["since"] == ["request", "deprecation", "tags", "snapshots"]
-    tags, of_snapshots, description, deprecation = arrived(dressed)
-    assert (tags, of_snapshots) == (arrives["tags"], [one["tags"] for one in arrives["snapshots"]])
-    assert (description, deprecation[:16]) == (arrives["description"], arrives["deprecation"][:16])
+    assert arrived(dressed) == approved(arrives)
 
 
 @pytest.mark.parametrize("what", ["a tag", "a snapshot's tag", "the description", "the deprecation"])
@@ -188,10 +193,8 @@ def test_what_is_changed_after_the_approval_does_not_arrive(dressed, what, when)
         "the description": lambda: undress(dressed),
         "the deprecation": lambda: undress(dressed),
     }[what]()
-    tags, of_snapshots, description, deprecation = arrived(dressed)
 
-    assert (tags, of_snapshots) == (arrives["tags"], [one["tags"] for one in arrives["snapshots"]])
-    assert (description, deprecation[:16]) == (arrives["description"], arrives["deprecation"][:16])
+    assert arrived(dressed) == approved(arrives)
     assert not [one for one in dressed.notices("delivery.failed") if one["account"] == PROD]
 
 
@@ -224,9 +227,7 @@ def test_a_tag_event_voids_the_approval_of_what_was_changed(dressed, change):
     now = approve(dressed, "--digest", asked(dressed)[-1][:12])
     assert now["digest"] != before["digest"]
     (arrives,) = now["arrives"]
-    tags, of_snapshots, description, _ = arrived(dressed)
-    assert (tags, of_snapshots) == (arrives["tags"], [one["tags"] for one in arrives["snapshots"]])
-    assert description == arrives["description"]
+    assert arrived(dressed) == approved(arrives)
 
 
 def test_a_tag_event_that_changes_nothing_of_what_arrives_voids_nothing(waiting):
@@ -330,8 +331,7 @@ LiveEntitlements._not_approved = lambda *_: None
 
 def test_where_nobody_asks_a_forged_share_opens(waiting, tmp_path):
     """The scenario can fail: without the check in the package the snapshot is shared."""
-    given = {"TargetAccounts": f"{DEV},{TEST},{PROD}"}
-    waiting.world.deploy(new_version(tmp_path, "careless", CARELESS), HUB, REGION, "ami-promoter", given)
+    waiting.deploy_hub(new_version(tmp_path, "careless", CARELESS), TargetAccounts=f"{DEV},{TEST},{PROD}")
     forger = Forger(waiting)
     forger.write(FORGED["a snapshot"], Purpose.COPY)
     assert PROD in waiting.after(90).shared_with(forger.snapshots["tagged"])
@@ -339,24 +339,18 @@ def test_where_nobody_asks_a_forged_share_opens(waiting, tmp_path):
 
 def doctored(scene, check):
     """What `doctor` says of one check of the hub."""
-    _, out, _ = scene.cli("doctor", "--hub-only", "--json")
-    return [(one["passed"], one["what"], one["cure"]) for one in json.loads(out)["findings"] if one["check"] == check]
+    found = scene.answer("doctor", "--hub-only")[1]["findings"]
+    return [(one["passed"], one["what"], one["cure"]) for one in found if one["check"] == check]
 
 
 def test_doctor_says_what_waits_and_who_may_approve(waiting):
     """Nobody, somebody who may tag as well, or an approver; once it is approved, nothing waits."""
-    trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{HUB}:root"}, "Action": "sts:AssumeRole"}
-
-    def hand_out(role: str, *names: str) -> None:
-        documents = {name: deployed(name) for name in names}
-        waiting.world.iam.put_role(HUB, role, {"Version": "2012-10-17", "Statement": [trust]}, documents)
-
     ((passed, what, cure),) = doctored(waiting, "approvers")
     assert (passed, "no role or user of the hub may approve" in what) == (False, True)
     assert "deploy/cli-approver.json" in cure
-    hand_out("Both", "cli-tagger", "cli-approver")
+    waiting.role(HUB, "Both", tags=deployed("cli-tagger"), approves=deployed("cli-approver"))
     assert doctored(waiting, "approvers")[0][0] is False
-    hand_out("Ann", "cli-approver")
+    waiting.role(HUB, "Ann", approves=deployed("cli-approver"))
     assert doctored(waiting, "approvers") == [
         (True, "role/Ann may approve; role/Both may, too, but may also write the tag.", "")
     ]

@@ -1,14 +1,12 @@
 """Verbs that ask the service for nothing: the targets file, key policies, completion."""
 
-import json
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from ami_promoter.cli import main
 from demo import stage
-from tests.scenarios.scene import DEV, HUB, PROD, TEST, Scene
+from tests.scenarios.scene import DEV, HUB, PROD, TEST, Scene, lets, put_key_policy
 
 OK, FAULT, USAGE, AWS = 0, 1, 2, 3
 
@@ -35,9 +33,8 @@ def test_a_targets_file_from_its_first_check_to_what_is_in_force(scene, as_accou
 
     file.write_text(text, encoding="utf-8")
     assert scene.cli("targets", "validate", str(file), "--json")[0] == OK
-    status, out, _ = scene.cli("targets", "diff", str(file), "--json")
-    removed = json.loads(out)["targets"]["removed"]
-    assert (status, [one["account"] for one in removed]) == (OK, [PROD])
+    removed = scene.ask("targets", "diff", str(file))["targets"]["removed"]
+    assert [one["account"] for one in removed] == [PROD]
     before = scene.cli("targets", "show")
     assert (before[0], before[1]) == (OK, stage.TARGETS_FILE)
     assert "Version 1 in account 111111111111" in before[2]
@@ -56,14 +53,13 @@ def test_a_key_of_ones_own_is_made_fit_by_what_is_printed(scene, as_account):
         as_account(account)
         kms = scene.client("kms", account)
         key = kms.create_key()["KeyMetadata"]["Arn"]
-        owner = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{account}:root"}, "Resource": "*"}
-        admin = {**owner, "Action": [f"kms:{verb}*" for verb in ("Describe", "Get", "Put", "Enable")]}
-        put_policy(kms, key, [admin])
-        words = ("doctor", "key-policy", "target") if which == "target" else ("doctor", "key-policy", "hub")
+        admin = lets(account, *(f"kms:{verb}*" for verb in ("Describe", "Get", "Put", "Enable")))
+        put_key_policy(kms, key, admin)
+        words = ("doctor", "key-policy", which)
         status, out, _ = scene.cli(*words, key, "--json")
         assert (status, role in out) == (FAULT, True), out
 
-        put_policy(kms, key, [admin, *scene.ask(*words)["statements"]])
+        put_key_policy(kms, key, admin, *scene.ask(*words)["statements"])
         scene.wait(10)
         status, _, err = scene.cli(*words, key)
         assert (status, "rotation is off" in err) == (OK, True), err
@@ -76,11 +72,6 @@ def test_a_key_of_ones_own_is_made_fit_by_what_is_printed(scene, as_account):
     status, _, err = scene.cli("doctor", "key-policy", "target", scene.stage.targets[TEST].outputs["KeyArn"])
     assert (status, "AccessDenied" in err or "not authorized" in err) == (AWS, True), err
     assert scene.cli("doctor", "key-policy", "hub", "alias/none")[0] == AWS
-
-
-def put_policy(kms: Any, key: str, statements: Sequence[dict[str, Any]]) -> None:
-    policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
-    kms.put_key_policy(KeyId=key, PolicyName="default", Policy=policy)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -6,15 +6,14 @@ and external id.
 
 import json
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from awsim.cfn import TemplateError
 from chalicelib.sharing.share import Purpose
-from demo import stage
 from tests.scenarios.forgeries import TAGGED, Forger, Forgery, role_of
-from tests.scenarios.platform import ROOT
 from tests.scenarios.pointers import NAME, PREFIX, deploy
 from tests.scenarios.scene import (
     AUTO_SCALING,
@@ -27,8 +26,12 @@ from tests.scenarios.scene import (
     ROLE,
     SERVICE,
     STRANGER,
+    TABLE,
     TEST,
     Scene,
+    document,
+    lets,
+    permit,
     targets_file,
 )
 from tests.scenarios.sharing import SHARE
@@ -36,6 +39,7 @@ from tests.scenarios.stolen import COPIES, GRANTS, LAUNCHES, client, entered, re
 
 SLR = f"arn:aws:iam::{DEV}:role/{ROLE}"
 GRANT = ["Decrypt", "CreateGrant"]
+NOTICES = f"arn:aws:events:{REGION}:{HUB}:event-bus/{TABLE}-notices"
 
 
 @pytest.fixture
@@ -51,13 +55,16 @@ def theirs(scene: Scene) -> tuple[str, str]:
     """A stranger's unencrypted AMI and its snapshot, shared with DEV."""
     image = scene.world.ec2.seed_image(STRANGER, REGION, name="golden", volumes=(8,))
     ec2 = scene.client("ec2", STRANGER)
-    (shown,) = ec2.describe_images(ImageIds=[image])["Images"]
-    snapshot: str = shown["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
+    (snapshot,) = scene.snapshots_of(image, STRANGER)
     ec2.modify_image_attribute(ImageId=image, LaunchPermission={"Add": [{"UserId": DEV}]})
-    ec2.modify_snapshot_attribute(
-        SnapshotId=snapshot, Attribute="createVolumePermission", OperationType="add", UserIds=[DEV]
-    )
+    permit(ec2, snapshot, DEV)
     return image, snapshot
+
+
+def golden_on(snapshot: str) -> dict[str, Any]:
+    """What registers an AMI on a snapshot."""
+    volume = {"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": snapshot}}
+    return {"Name": "golden", "RootDeviceName": "/dev/sda1", "BlockDeviceMappings": [volume]}
 
 
 # --- the share worker can make nothing in a target ---
@@ -66,18 +73,13 @@ def theirs(scene: Scene) -> tuple[str, str]:
 def test_the_share_worker_can_touch_no_image_and_no_snapshot_of_a_target(delivered):
     """It can copy, register, tag, share, delete and read nothing there, of any owner."""
     scene, ours = delivered, delivered.image_in(DEV)
-    snapshot = ours["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
+    snapshot = scene.snapshots_of(ours["ImageId"], DEV)[0]
     ec2, (_, foreign) = entered(scene, "share-worker", GRANTS, "ec2"), theirs(scene)
     golden = {"ResourceType": "snapshot", "Tags": [{"Key": "Approved", "Value": "yes"}]}
 
     refused(ec2.copy_snapshot, SourceSnapshotId=foreign, SourceRegion=REGION, TagSpecifications=[golden])
     refused(ec2.copy_image, SourceImageId=scene.image, SourceRegion=REGION, Name="golden")
-    refused(
-        ec2.register_image,
-        Name="golden",
-        RootDeviceName="/dev/sda1",
-        BlockDeviceMappings=[{"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": snapshot}}],
-    )
+    refused(ec2.register_image, **golden_on(snapshot))
     refused(ec2.create_tags, Resources=[snapshot], Tags=golden["Tags"])
     refused(ec2.deregister_image, ImageId=ours["ImageId"])
     refused(ec2.delete_snapshot, SnapshotId=snapshot)
@@ -125,12 +127,7 @@ def test_the_worker_copies_no_strangers_snapshot_into_a_target(scene):
 
     refused(ec2.copy_snapshot, SourceSnapshotId=foreign, SourceRegion=REGION, TagSpecifications=[ours])
     refused(ec2.copy_image, SourceImageId=image, SourceRegion=REGION, Name="golden")
-    refused(
-        ec2.register_image,
-        Name="golden",
-        RootDeviceName="/dev/sda1",
-        BlockDeviceMappings=[{"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": foreign}}],
-    )
+    refused(ec2.register_image, **golden_on(foreign))
     assert scene.images_in(DEV) == scene.snapshots_in(DEV) == []
 
     policy = scene.world.iam.roles.named(DEV, COPIES).policies["ami-promoter"]
@@ -142,8 +139,7 @@ def test_the_worker_copies_no_strangers_snapshot_into_a_target(scene):
 def test_the_worker_removes_and_tags_nothing_of_a_targets_own(scene):
     """It cannot touch what lacks the hub's tag, nor add that tag."""
     own = scene.world.ec2.seed_image(DEV, REGION, name="theirs", volumes=(8,))
-    (shown,) = scene.client("ec2", DEV).describe_images(ImageIds=[own])["Images"]
-    snapshot = shown["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
+    (snapshot,) = scene.snapshots_of(own, DEV)
     ec2 = entered(scene, "worker", COPIES, "ec2")
 
     for resource in (own, snapshot):
@@ -199,9 +195,7 @@ def test_the_worker_grants_nothing_in_a_target(scene):
 
 def test_the_worker_uses_keys_through_ec2_alone(scene):
     """While a copy runs it can neither read with the hub's key nor write with the target's; EC2 can for it."""
-    scene.world.ec2.pace.copy = 600
-    scene.tag("dev")
-    scene.run_until_state("copying")
+    scene.copying("dev", 600)
     thief, *_ = scene.world.accounts.issue(f"arn:aws:iam::{DEV}:role/{COPIES}", "thief")
     own = scene.stage.targets[DEV].outputs["KeyArn"]
 
@@ -246,15 +240,9 @@ def test_the_worker_reaches_no_parameter_outside_the_path_that_the_stack_names(s
 def test_the_share_worker_grants_to_nobody_but_the_roles_that_copy_and_accounts(scene):
     """Not to any other role or to a user, in a listed account or another; and no more than copying takes."""
     kms = client(scene, "share-worker", "kms")
-    thief = scene.world.iam.put_role(STRANGER, "thief", {"Version": "2012-10-17", "Statement": []}).arn
-    evil = scene.world.iam.put_role(DEV, "evil", {"Version": "2012-10-17", "Statement": []}).arn
+    roles = scene.role(STRANGER, "thief"), scene.role(DEV, "evil"), f"arn:aws:iam::{HUB}:role/{TABLE}-share-worker"
 
-    for to in (
-        thief,
-        evil,
-        f"arn:aws:iam::{DEV}:user/somebody",
-        f"arn:aws:iam::{HUB}:role/ami-promoter-{REGION}-share-worker",
-    ):
+    for to in (*roles, f"arn:aws:iam::{DEV}:user/somebody"):
         refused(kms.create_grant, KeyId=scene.key, GranteePrincipal=to, Operations=GRANT)
     copies = f"arn:aws:iam::{DEV}:role/{COPIES}"
     refused(kms.create_grant, KeyId=scene.key, GranteePrincipal=copies, Operations=["Decrypt", "RetireGrant"])
@@ -266,9 +254,8 @@ def test_the_share_worker_can_lock_the_owner_out_of_a_key_whose_policy_it_may_wr
     """KMS's own check only demands that the writer may write again; only keys that the stack names are at stake."""
     kms, owner = client(scene, "share-worker", "kms"), scene.client("kms")
     payroll = owner.create_key()["KeyMetadata"]["Arn"]
-    thief = {"AWS": f"arn:aws:iam::{HUB}:role/ami-promoter-{REGION}-share-worker"}
-    alone = [{"Effect": "Allow", "Principal": thief, "Action": "kms:*", "Resource": "*"}]
-    written = {"PolicyName": "default", "Policy": json.dumps({"Version": "2012-10-17", "Statement": alone})}
+    alone = document(lets(f"arn:aws:iam::{HUB}:role/{TABLE}-share-worker", "kms:*"))
+    written = {"PolicyName": "default", "Policy": json.dumps(alone)}
 
     refused(kms.put_key_policy, KeyId=payroll, **written)
     refused(kms.put_key_policy, KeyId=scene.key, **written, BypassPolicyLockoutSafetyCheck=True)
@@ -327,9 +314,7 @@ def test_with_a_golden_tag_the_share_worker_shares_no_other_snapshot_and_can_sti
     share = {"Attribute": "createVolumePermission", "OperationType": "add", "UserIds": [DEV]}
     refused(thief.modify_snapshot_attribute, SnapshotId=other, **share)
 
-    scene.world.ec2.pace.copy = 600
-    scene.tag("")
-    scene.run_until_state("copying")
+    scene.copying("", 600)
     scene.client("ec2").delete_tags(Resources=scene.snapshots, Tags=[{"Key": "golden"}])
     refused(thief.modify_snapshot_attribute, SnapshotId=scene.snapshots[0], **share)
     assert scene.after(HOUR).states() == {DEV: "delivered"}
@@ -348,15 +333,13 @@ def a_volume(scene: Scene) -> str:
 def redeploy(scene: Scene, **given: str) -> None:
     """Update the hub's stack with other parameters."""
     before = {"TargetAccounts": f"{DEV},{TEST}", "PolicyKeyArns": scene.key}
-    parameters = {name: value for name, value in {**before, **given}.items() if value}
-    scene.world.deploy(ROOT / stage.HUB_TEMPLATE, HUB, REGION, "ami-promoter", parameters)
+    scene.deploy_hub(**{name: value for name, value in {**before, **given}.items() if value})
 
 
 def trusting(scene: Scene, account: str) -> None:
     """Roles with the expected names in an account, which admit any principal of the hub's account."""
-    hub = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{HUB}:root"}, "Action": "sts:AssumeRole"}
     for name in (COPIES, GRANTS, LAUNCHES):
-        scene.world.iam.put_role(account, name, {"Version": "2012-10-17", "Statement": [hub]})
+        scene.role(account, name, admits=HUB)
 
 
 @pytest.mark.parametrize(("function", "role"), [("worker", COPIES), ("share-worker", GRANTS)])
@@ -446,8 +429,7 @@ def test_a_tag_that_the_target_does_not_let_in_does_not_arrive(scene, method):
 
 def test_nobody_but_a_function_publishes_notices(scene):
     """Neither on the topic nor on the bus: not the hub's administrators, and no target."""
-    bus = f"arn:aws:events:{REGION}:{HUB}:event-bus/ami-promoter-{REGION}-notices"
-    forged = {"Source": "ami-promoter", "DetailType": "delivery.delivered", "Detail": "{}", "EventBusName": bus}
+    forged = {"Source": "ami-promoter", "DetailType": "delivery.delivered", "Detail": "{}", "EventBusName": NOTICES}
     for account in (HUB, DEV):
         refused(scene.client("events", account).put_events, Entries=[forged])
         refused(scene.client("sns", account).publish, TopicArn=scene.stage.hub.outputs["TopicArn"], Message="{}")
@@ -455,8 +437,7 @@ def test_nobody_but_a_function_publishes_notices(scene):
 
 def test_the_worker_tells_in_no_other_services_name(scene):
     """On its own bus it may say who it is, and nothing else."""
-    bus = f"arn:aws:events:{REGION}:{HUB}:event-bus/ami-promoter-{REGION}-notices"
-    said = {"DetailType": "EC2 AMI State Change", "Detail": "{}", "EventBusName": bus}
+    said = {"DetailType": "EC2 AMI State Change", "Detail": "{}", "EventBusName": NOTICES}
     events = client(scene, "worker", "events")
 
     refused(events.put_events, Entries=[{**said, "Source": "aws.ec2"}])
@@ -469,6 +450,5 @@ def test_what_is_forged_on_the_default_bus_is_not_where_notices_are(scene):
     scene.client("events").put_events(Entries=[forged])
     scene.promote("")
 
-    notices = f"arn:aws:events:{REGION}:{HUB}:event-bus/ami-promoter-{REGION}-notices"
-    handled = [event for bus, event in scene.world.events.seen if bus == notices]
+    handled = [event for bus, event in scene.world.events.seen if bus == NOTICES]
     assert [event["detail"].get("source_image") for event in handled] == [scene.image] * len(handled) != []

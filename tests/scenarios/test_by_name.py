@@ -1,6 +1,5 @@
 """An AMI's name in place of its id."""
 
-import json
 from dataclasses import replace
 
 import pytest
@@ -17,8 +16,7 @@ def test_a_name_serves_wherever_an_id_does(scene):
     for words in (("plan", NAME, DEV), ("promote", NAME, DEV, "--wait"), ("wait", NAME), ("where", NAME)):
         status, out, err = scene.cli(*words)
         assert (status, scene.image in out) == (0, True), (words, out, err)
-    _, out, _ = scene.cli("status", NAME, "--json")
-    assert json.loads(out)["promotion"]["ami"] == scene.image
+    assert scene.ask("status", NAME)["promotion"]["ami"] == scene.image
     scene.client("ec2").deregister_image(ImageId=scene.image)
     assert scene.image in scene.cli("history", NAME)[1]
 
@@ -48,11 +46,10 @@ def built_again(scene):
 
 def test_an_ami_that_was_built_again_does_not_hide_the_promoted_one(scene, built_again):
     """A recall by name must not take the wrong one of the two."""
-    status, out, err = scene.cli("recall", NAME, "--why", "bad", "--yes", "--json")
+    fault = scene.ask("recall", NAME, "--why", "bad", "--yes", status=FAULT)["faults"][0]
 
-    fault = json.loads(out)["faults"][0]
-    assert (status, fault["code"]) == (FAULT, "ambiguous-ami")
-    assert all(ami in fault["what"] for ami in built_again), err
+    assert fault["code"] == "ambiguous-ami"
+    assert all(ami in fault["what"] for ami in built_again), fault
     assert "recalled" not in scene.states().values()
 
 

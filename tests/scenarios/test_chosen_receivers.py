@@ -5,16 +5,14 @@ import pytest
 from awsim.services.organizations import PATHS
 from chalicelib.sharing.share import Purpose
 from chalicelib.sharing.share_events import OpeningIntended, evolve
-from demo import stage
 from tests.scenarios.forgeries import Forger, Forgery, and_the_stranger, role_of, write_members
 from tests.scenarios.monitoring import audited, monitored, verdicts
 from tests.scenarios.organization import READ_ROLE, READING, ROLE, SECRET, OrganizationScene
-from tests.scenarios.platform import ROOT, new_version
-from tests.scenarios.scene import DEV, GATHERING, HOUR, HUB, PROD, REGION, STRANGER, TEST
+from tests.scenarios.platform import new_version
+from tests.scenarios.scene import DEV, GATHERING, HOUR, HUB, PROD, STRANGER, TEST, document, permit
 from tests.scenarios.stolen import COPIES, client, refused
 
-TRUSTING = {"Version": "2012-10-17", "Statement": []}
-EVERYTHING = {"all": {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}}
+EVERYTHING = document({"Effect": "Allow", "Action": "*", "Resource": "*"})
 ADMITS_ALL = {**READ_ROLE, "TargetAccounts": "", "OrganizationId": ""}
 FORGED = [
     Forgery("snapshot:tagged", STRANGER, ("tagged", STRANGER), ""),
@@ -29,8 +27,8 @@ def organization(scene):
     org = OrganizationScene(scene)
     org.people.add_account(org.made, DEV, org.inner)
     scene.apply(org.file())
-    scene.world.deploy(ROOT / stage.HUB_TEMPLATE, HUB, REGION, "ami-promoter", ADMITS_ALL)
-    scene.world.iam.put_role(STRANGER, COPIES, TRUSTING, EVERYTHING)
+    scene.deploy_hub(**ADMITS_ALL)
+    scene.role(STRANGER, COPIES, all=EVERYTHING)
     assert scene.promoted("workloads") == {DEV: "delivered"}
     return org
 
@@ -69,7 +67,7 @@ LiveMembers.checked = lambda _self, applied, *_: applied
 
 def test_where_only_the_table_is_asked_the_stranger_gets_snapshot_and_key(scene, organization, tmp_path):
     """The scenario can fail: without the question in the package both are open within 20 seconds."""
-    scene.world.deploy(new_version(tmp_path, "careless", CARELESS), HUB, REGION, "ami-promoter", ADMITS_ALL)
+    scene.deploy_hub(new_version(tmp_path, "careless", CARELESS), **ADMITS_ALL)
     write_members(scene, and_the_stranger)
     thief = Forger(scene, "discover")
     for forgery in FORGED[:2]:
@@ -91,8 +89,7 @@ def robbed(scene):
     (share,) = [one for one in thief.ledger.shares(thief.resource(forgery).pk) if one.share_name == forgery.to]
     now = int(scene.world.now.timestamp())
     thief.ledger.save([evolve(share, OpeningIntended(), now)], "forged", now)
-    permission = {"Attribute": "createVolumePermission", "OperationType": "add", "UserIds": [STRANGER]}
-    client(scene, "share-worker", "ec2").modify_snapshot_attribute(SnapshotId=scene.snapshots[0], **permission)
+    permit(client(scene, "share-worker", "ec2"), scene.snapshots[0], STRANGER)
     for _ in range(30):
         scene.wait(60)
         write_members(scene, and_the_stranger)  # `discover` itself takes it out again
@@ -175,10 +172,8 @@ def test_without_paths_each_parent_is_asked(scene, organization, reads):
 def test_a_role_of_the_same_name_elsewhere_is_not_entered(scene, organization):
     """Only the one that the hub's parameter names, whatever else trusts the functions, and beside `TargetAccounts`."""
     monitored(scene, **READ_ROLE)
-    name = ROLE.rpartition("/")[2]
-    trust = {"Statement": [{"Effect": "Allow", "Principal": {"AWS": HUB}, "Action": "sts:AssumeRole"}]}
-    scene.world.iam.put_role(STRANGER, name, trust, EVERYTHING)
+    elsewhere = scene.role(STRANGER, ROLE.rpartition("/")[2], admits=HUB, all=EVERYTHING)
     for function in ("discover", "share-worker", "access-monitor", "drift-audit"):
         sts = client(scene, function, "sts")
-        refused(sts.assume_role, RoleArn=f"arn:aws:iam::{STRANGER}:role/{name}", RoleSessionName="thief")
+        refused(sts.assume_role, RoleArn=elsewhere, RoleSessionName="thief")
         sts.assume_role(RoleArn=ROLE, RoleSessionName="thief", ExternalId=SECRET)

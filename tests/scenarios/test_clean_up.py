@@ -139,16 +139,13 @@ def test_a_removal_that_stops_between_two_calls_goes_on_when_it_is_run_again(sce
 
     assert status == OK
     assert images(scene) == set(three[-1:])
-    (left,) = scene.client("ec2", DEV).describe_images(ImageIds=three[-1:])["Images"]
-    assert snapshots(scene) == {one["Ebs"]["SnapshotId"] for one in left["BlockDeviceMappings"] if "Ebs" in one}
+    assert snapshots(scene) == set(scene.snapshots_of(three[-1], DEV))
     assert scene.cli("admin", "clean-up")[1].endswith("Nothing can be removed.\n")
 
 
 def test_a_snapshot_that_cannot_be_deleted_keeps_no_other(scene, three, as_admin):
     """EC2 refuses to delete a locked snapshot for years: the others of its AMI go, now and if a run was stopped."""
-    ec2 = scene.client("ec2", DEV)
-    (oldest,) = ec2.describe_images(ImageIds=three[:1])["Images"]
-    locked, other = sorted(one["Ebs"]["SnapshotId"] for one in oldest["BlockDeviceMappings"] if "Ebs" in one)
+    locked, other = scene.snapshots_of(three[0], DEV)
     as_admin("ec2:DeleteSnapshot")
     assert clean_up(scene, "--yes")[0] == UNFINISHED
     assert {locked, other} <= snapshots(scene)
@@ -317,10 +314,8 @@ def test_what_the_hub_retires_its_administrator_can_remove(scene, as_admin):
 @pytest.mark.thorough
 def test_a_snapshot_without_the_hubs_tag_stays(scene, three, as_admin):
     """Its owner took the tag off: the AMI goes without it."""
-    ec2 = scene.client("ec2", DEV)
-    (image,) = ec2.describe_images(ImageIds=three[:1])["Images"]
-    own = next(one["Ebs"]["SnapshotId"] for one in image["BlockDeviceMappings"] if "Ebs" in one)
-    ec2.delete_tags(Resources=[own], Tags=[{"Key": "ami-promoter:hub"}])
+    own = scene.snapshots_of(three[0], DEV)[0]
+    scene.client("ec2", DEV).delete_tags(Resources=[own], Tags=[{"Key": "ami-promoter:hub"}])
     as_admin()
 
     status, found = clean_up(scene, "--yes")

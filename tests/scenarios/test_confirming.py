@@ -4,7 +4,6 @@ import sys
 
 import pytest
 
-from tests.scenarios.approving import file as needing_approval
 from tests.scenarios.scene import DEV, PROD, TEST, Answering, targets_file
 
 OK, FAULT = 0, 1
@@ -15,15 +14,6 @@ def running(scene):
     """Two deliveries copy."""
     scene.begin_copies("dev", seconds=600)
     scene.run_until(lambda: set(scene.delivery_states()) == {"copying"})
-    return scene
-
-
-@pytest.fixture
-def waiting(scene):
-    """A delivery waits for an approval."""
-    scene.apply(needing_approval())
-    scene.tag("prod")
-    scene.run_until_state("awaiting-approval", PROD)
     return scene
 
 

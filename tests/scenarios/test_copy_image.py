@@ -1,10 +1,8 @@
 """Copy method image: CopyImage in the target, with a launch permission only while it reads."""
 
-import json
-
 import pytest
 
-from tests.scenarios.scene import DEV, HOUR, REGION, SNAPSHOT_TAG, TEST, targets_file
+from tests.scenarios.scene import DEV, HOUR, REGION, SNAPSHOT_TAG, TEST, lets, put_key_policy, targets_file
 
 
 @pytest.fixture
@@ -119,10 +117,7 @@ def test_a_target_key_that_the_role_may_not_use_fails_with_what_to_do(image_scen
     """CopyImage accepts any key, and fails late: retried for ten minutes, then EC2's error; nothing is left."""
     kms = image_scene.world.client("kms", DEV, REGION)
     key = kms.describe_key(KeyId="alias/ami-promoter")["KeyMetadata"]["KeyId"]
-    looks = ["kms:DescribeKey", "kms:GetKeyPolicy", "kms:PutKeyPolicy"]
-    allow = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{DEV}:root"}, "Action": looks, "Resource": "*"}
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
-    kms.put_key_policy(KeyId=key, PolicyName="default", Policy=policy)
+    put_key_policy(kms, key, lets(DEV, "kms:DescribeKey", "kms:GetKeyPolicy", "kms:PutKeyPolicy"))
     image_scene.promote("", seconds=2 * HOUR)
 
     assert image_scene.states() == {DEV: "failed"}

@@ -10,7 +10,7 @@ from demo import stage
 from tests.scenarios.failures import write
 from tests.scenarios.monitoring import MONITOR, monitored
 from tests.scenarios.platform import ROOT
-from tests.scenarios.scene import DEV, HUB, PROD, REGION, TEST, targets_file
+from tests.scenarios.scene import DEV, HUB, PROD, REGION, TEST, lets, put_key_policy, targets_file
 
 NOTICES = f"arn:aws:sns:{REGION}:{HUB}:ami-promoter-{REGION}-notices"
 ALARMS = f"arn:aws:sns:{REGION}:{HUB}:{stage.ALARMS}"
@@ -72,7 +72,7 @@ def test_it_warns_of_each_parameter_that_is_open(scene):
     key = scene.client("kms").create_key()["KeyMetadata"]["Arn"]
     keys = {"SourceKeyArns": scene.key, "DataKeyArn": key}
     rest = {"GoldenTagValue": "yes", "BlockPublicSnapshots": "block-all-sharing"}
-    scene.world.deploy(ROOT / stage.HUB_TEMPLATE, HUB, REGION, "ami-promoter", {**given, **keys, **rest})
+    scene.deploy_hub(**{**given, **keys, **rest})
 
     (closed,) = (one for one in doctor(scene, "--hub-only")[2]["findings"] if one["check"] == "open-defaults")
     assert (closed["passed"], closed["cure"]) == (True, "")
@@ -243,9 +243,7 @@ def test_the_hubs_key_of_what_is_under_way(scene):
     assert f"aws kms enable-key --region {REGION} --key-id {scene.key}" in bad["hub", "source-key"]["cure"]
 
     kms.enable_key(KeyId=scene.key)
-    root = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{HUB}:root"}, "Resource": "*"}
-    policy = {"Version": "2012-10-17", "Statement": [{**root, "Action": ["kms:Put*", "kms:Get*", "kms:Describe*"]}]}
-    kms.put_key_policy(KeyId=scene.key, PolicyName="default", Policy=json.dumps(policy))
+    put_key_policy(kms, scene.key, lets(HUB, "kms:Put*", "kms:Get*", "kms:Describe*"))
 
     _, bad, _ = doctor(scene, "--hub-only")
 

@@ -5,7 +5,19 @@ import json
 import pytest
 
 from tests.scenarios.monitoring import WAYS, audited, monitored, share
-from tests.scenarios.scene import DEV, HOUR, HUB, REGION, SERVICE, STRANGER, TEST, Scene, targets_file
+from tests.scenarios.scene import (
+    DEV,
+    HOUR,
+    HUB,
+    REGION,
+    SERVICE,
+    STRANGER,
+    TEST,
+    Scene,
+    lets,
+    put_key_policy,
+    targets_file,
+)
 
 TWO_LOOKS = 1800
 """Seconds in which a pass over a small hub begins and takes its second looks."""
@@ -51,8 +63,7 @@ def test_what_was_opened_past_the_service_is_found_though_no_event_says_so(scene
     scene.client("ec2").modify_image_attribute(ImageId=scene.image, LaunchPermission={"Add": [{"UserId": TEST}]})
     scene.client("kms").create_grant(KeyId=scene.key, GranteePrincipal=root, Operations=["Decrypt"])
     policy = json.loads(scene.key_policy())
-    policy["Statement"].append({"Effect": "Allow", "Principal": {"AWS": root}, "Action": "kms:*", "Resource": "*"})
-    scene.client("kms").put_key_policy(KeyId=scene.key, PolicyName="default", Policy=json.dumps(policy))
+    put_key_policy(scene.client("kms"), scene.key, *policy["Statement"], lets(STRANGER, "kms:*"))
     before = scene.world.shares_open()
     assert sorted(audited(scene.after(TWO_LOOKS))) == [
         ("notice", "foreign-listed", scene.image),
@@ -61,9 +72,8 @@ def test_what_was_opened_past_the_service_is_found_though_no_event_says_so(scene
         ("page", "foreign-stranger", scene.snapshots[0]),
     ]
     assert scene.world.shares_open() == before  # it closes nothing that is not the service's
-    status, out, _ = scene.cli("history", scene.image, "--json")
-    assert status == 0
-    assert [one["severity"] for one in json.loads(out)["findings"] if one["call"] == "drift audit"].count("page") == 3
+    found = scene.ask("history", scene.image)["findings"]
+    assert [one["severity"] for one in found if one["call"] == "drift audit"].count("page") == 3
 
 
 def test_a_grant_of_the_service_that_the_ledger_does_not_know_is_a_page_and_is_closed(scene):

@@ -12,7 +12,7 @@ import click
 
 from ami_promoter.cli import main, root
 from ami_promoter.verbs import Verb
-from tests.scenarios.scene import DEV
+from tests.scenarios.scene import DEV, document
 
 OK, FAULT, USAGE, AWS, UNFINISHED, FAILED, CANCELLED = range(7)
 SHOWN_HERE = (USAGE, FAULT, AWS)
@@ -21,7 +21,7 @@ NOWHERE = "ami-00000000000000000"
 """An AMI that does not exist."""
 NO_PROFILE = "--profile none"
 """What `targets validate` asks the SDK for; nothing else of it does."""
-NOTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}]}
+NOTHING = document({"Effect": "Deny", "Action": "*", "Resource": "*"})
 
 LINES: dict[str, tuple[str | None, ...]] = {
     "plan": ("ami-1", "AMI dve", "AMI dev"),

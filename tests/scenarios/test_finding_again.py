@@ -1,7 +1,5 @@
 """What happened and what is where, among many promotions: by time, name, group, and so many."""
 
-import json
-
 import pytest
 
 from ami_promoter.promotions import choosing
@@ -35,17 +33,15 @@ def chosen(three, words, left):
     amis = [three.amis[at] for at in left]
     _, out, _ = three.cli("where", *words)
     _, ids, _ = three.cli("where", *words, "--ids")
-    _, data, _ = three.cli("where", *words, "--json")
 
     assert [line.split()[0] for line in out.splitlines() if line.startswith("ami-")] == amis, words
-    assert [one["source"] for one in json.loads(data)["listed"]] == amis, words
+    assert [one["source"] for one in three.ask("where", *words)["listed"]] == amis, words
     assert len(ids.splitlines()) == sum(2 if at == 0 else 1 for at in left), words
     assert ("1 older promotion not shown" in out) is ("--limit" in words), words
 
-    _, data, _ = three.cli("history", *words, "--json")
     status, out, _ = three.cli("history", *words)
 
-    assert {one["ami"] for one in json.loads(data)["entries"]} == set(amis), words
+    assert {one["ami"] for one in three.ask("history", *words)["entries"]} == set(amis), words
     assert status == 0, words
     assert f"History of {len(left)} AMI{'s' if len(left) > 1 else ''} in " in out, words
 
@@ -67,13 +63,11 @@ def test_what_is_chosen_is_listed(three, monkeypatch):
 def cut_in_time(three):
     """The history of an account or an AMI has only steps of the last time, and what is still open."""
     for words in (("--account", DEV), (three.amis[0],)):
-        _, whole, _ = three.cli("history", *words, "--json")
-        _, late, _ = three.cli("history", *words, "--since", "90m", "--json")
-        late, whole = json.loads(late), json.loads(whole)
+        whole, late = three.ask("history", *words), three.ask("history", *words, "--since", "90m")
         assert {one["ami"] for one in whole["entries"]} > {one["ami"] for one in late["entries"]}
         assert len(late["shares"]) < len(whole["shares"])
-    _, of_test, _ = three.cli("history", "--account", TEST, "--image", "golden-*", "--json")
-    assert {one["account"] for one in json.loads(of_test)["entries"]} == {TEST}
+    of_test = three.ask("history", "--account", TEST, "--image", "golden-*")
+    assert {one["account"] for one in of_test["entries"]} == {TEST}
 
 
 def test_a_choice_is_of_many(scene):

@@ -40,9 +40,7 @@ def test_a_plan_tells_what_is_there_from_what_ends(scene):
     scene.promote("dev")
     expected = {DEV: "there already", TEST: "stays", PROD: "new"}
     assert does(scene.answer("plan", scene.image, f"{DEV} {PROD}")[1]) == expected
-    scene.world.ec2.pace.copy = 600
-    scene.tag("dev prod")
-    scene.run_until_state("copying", PROD)
+    scene.copying("dev prod", 600, PROD)
 
     assert does(scene.answer("plan", scene.image, "dev")[1])[PROD] == "cancelled"
     assert does(scene.answer("plan", scene.image)[1])[PROD] == "under way"
@@ -120,9 +118,7 @@ def test_each_step_and_each_share_with_its_seconds(scene):
 
 def test_what_is_open_has_no_seconds_yet(scene):
     """While the copies run."""
-    scene.world.ec2.pace.copy = 600
-    scene.tag(DEV)
-    scene.run_until_state("copying")
+    scene.copying(DEV, 600)
 
     _, reported = scene.answer("history", scene.image)
 

@@ -9,7 +9,7 @@ import pytest
 from chalicelib.sharing.share import Purpose, Share, ShareState
 from tests.scenarios.forgeries import REFUSED, TAGGED, UNTAGGED, WAITS, Forger, Forgery, role_of
 from tests.scenarios.platform import new_version
-from tests.scenarios.scene import DEV, HUB, PROD, REGION, STRANGER, targets_file
+from tests.scenarios.scene import DEV, PROD, STRANGER, targets_file
 
 ORGANIZATION = "arn:aws:organizations::900000000000:organization/o-a1b2c3d4e5"
 UNIT = "arn:aws:organizations::900000000000:ou/o-a1b2c3d4e5/ou-ab12-11111111"
@@ -72,7 +72,7 @@ def test_where_nobody_asks_a_forged_share_opens(scene, tmp_path):
 
     IAM asks by ``TargetAccounts``, which this hub does not have.
     """
-    scene.world.deploy(new_version(tmp_path, "careless", CARELESS), HUB, REGION, "ami-promoter", {})
+    scene.deploy_hub(new_version(tmp_path, "careless", CARELESS))
     forger = Forger(scene)
     forger.write(FORGERIES["an untagged snapshot, to a stranger"], Purpose.COPY)
     assert scene.after(90).shared_with(forger.snapshots[UNTAGGED]) == {STRANGER}

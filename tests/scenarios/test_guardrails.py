@@ -9,12 +9,12 @@ from samtranslator.yaml_helper import yaml_parse
 
 from awsim.iam.policy import Ask
 from tests.scenarios.platform import ROOT
-from tests.scenarios.scene import DEV, HUB, HUB_TAG, REGION, TRIGGER, Scene, targets_file
+from tests.scenarios.scene import DEV, HUB, HUB_TAG, REGION, TRIGGER, Scene, document, targets_file
 from tests.scenarios.stolen import refused
 
 MANAGEMENT = "900000000000"
 FAMILY = "family"
-EVERYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "ec2:*", "Resource": "*"}]}
+EVERYTHING = document({"Effect": "Allow", "Action": "ec2:*", "Resource": "*"})
 
 
 @pytest.fixture
@@ -111,8 +111,7 @@ def test_nobody_but_the_service_writes_its_tags(guarded):
     """Neither alone nor within a creating call; a target's administrator can make nothing with them."""
     own = guarded.world.ec2.seed_image(DEV, REGION, name="golden", volumes=(8,))
     admin, backup = guarded.person("administrator", "ec2", DEV), guarded.person("backup", "ec2", DEV)
-    (shown,) = admin.describe_images(ImageIds=[own])["Images"]
-    snapshot = shown["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
+    (snapshot,) = guarded.snapshots_of(own, DEV)
     ours = [{"Key": HUB_TAG, "Value": HUB}]
     planted = tags("image", **{HUB_TAG: HUB, "ami-promoter:source-image": guarded.image})
 
@@ -157,10 +156,15 @@ CHANGES = {
 
 def denied(scene: Scene, name: str, action: str, arn: str, account: str = HUB, **context: str) -> bool:
     """Whether the organization denies a role with full permissions this."""
-    role = scene.world.iam.put_role(account, name, {"Version": "2012-10-17", "Statement": []}, {"all": EVERYTHING})
-    caller, *_ = scene.world.accounts.issue(role.arn, name)
+    caller, *_ = scene.world.accounts.issue(scene.role(account, name, all=EVERYTHING), name)
     keys = {**scene.world.iam.context(caller, REGION), **{key.replace("_", ":"): one for key, one in context.items()}}
     return bool(scene.world.iam.guarded(caller, Ask(action, arn, keys)))
+
+
+def only_deployers(scene: Scene, action: str, arn: str, account: str = HUB, deployer: str = "deployment") -> None:
+    """Assert that an administrator is denied this, and a deployer is not."""
+    assert denied(scene, "administrator", action, arn, account), (action, arn)
+    assert not denied(scene, deployer, action, arn, account), (action, arn)
 
 
 ARNS = {
@@ -190,14 +194,12 @@ def test_only_deployers_change_the_hubs_parts(guarded: Scene) -> None:
         arn = ARNS[kind].format(region=REGION, hub=HUB, name=made.ref.rsplit("/", 1)[-1])
         arn = made.ref if made.ref.startswith("arn:") else arn
         for action in CHANGES[kind]:
-            assert denied(guarded, "administrator", action, arn), (action, arn)
-            assert not denied(guarded, "deployment", action, arn), (action, arn)
+            only_deployers(guarded, action, arn)
         assert not denied(guarded, "administrator", CHANGES[kind][0], arn.replace("ami-promoter", "another")), arn
     assert seen == set(CHANGES)
     rule = f"arn:aws:events:{REGION}:{HUB}:rule/ami-promoter-OnTagChangeOnTagChangeEvent-1A2B"
     for action in ("events:DisableRule", "events:RemoveTargets", "events:PutTargets"):
-        assert denied(guarded, "administrator", action, rule), action
-        assert not denied(guarded, "deployment", action, rule), action
+        only_deployers(guarded, action, rule)
     mapping = f"arn:aws:lambda:{REGION}:{HUB}:event-source-mapping:1"
     ours = f"arn:aws:lambda:{REGION}:{HUB}:function:ami-promoter-{REGION}-worker"
     change = "lambda:UpdateEventSourceMapping"
@@ -226,8 +228,7 @@ def test_a_targets_administrator_changes_neither_role_nor_its_trust(guarded: Sce
     for role in ("AmiCopyRole", "AmiCopyRole-grants", "AmiCopyRole-launch"):
         arn = f"arn:aws:iam::{DEV}:role/{role}"
         for action in ("iam:UpdateAssumeRolePolicy", "iam:PutRolePolicy", "iam:DeleteRole", "iam:AttachRolePolicy"):
-            assert denied(guarded, "administrator", action, arn, DEV), action
-            assert not denied(guarded, "deployer", action, arn, DEV), action
+            only_deployers(guarded, action, arn, DEV, "deployer")
     assert not denied(guarded, "administrator", "iam:PutRolePolicy", f"arn:aws:iam::{DEV}:role/theirs", DEV)
 
 
@@ -237,8 +238,7 @@ def test_an_administrator_does_not_become_a_deployer(guarded: Scene, account: st
     for role in ("deployment", "deploy-evil"):
         arn = f"arn:aws:iam::{account}:role/{role}"
         for action in ("iam:CreateRole", "iam:UpdateAssumeRolePolicy", "iam:AttachRolePolicy"):
-            assert denied(guarded, "administrator", action, arn, account), (role, action)
-            assert not denied(guarded, "deployer", action, arn, account), (role, action)
+            only_deployers(guarded, action, arn, account, "deployer")
 
 
 def test_an_administrator_does_not_change_the_hubs_stack(guarded: Scene) -> None:
@@ -247,8 +247,7 @@ def test_an_administrator_does_not_change_the_hubs_stack(guarded: Scene) -> None
         ours = f"arn:aws:cloudformation:{REGION}:{HUB}:stack/{stack}/1a2b"
         for call in ("UpdateStack", "CreateChangeSet", "ExecuteChangeSet", "DeleteStack"):
             action = f"cloudformation:{call}"
-            assert denied(guarded, "administrator", action, ours), action
-            assert not denied(guarded, "deployment", action, ours), action
+            only_deployers(guarded, action, ours)
             assert not denied(guarded, "administrator", action, ours.replace("ami-promoter", "another")), action
         assert not denied(guarded, "administrator", "cloudformation:DescribeStacks", ours)
 
@@ -257,7 +256,7 @@ def test_an_administrator_takes_no_tables_policy_away(guarded: Scene) -> None:
     """By the calls themselves, the root user included; without the guardrail both would."""
     arn = f"arn:aws:dynamodb:{REGION}:{HUB}:table/ami-promoter-{REGION}-config"
     administrator, deployment = (guarded.person(role, "dynamodb") for role in ("administrator", "deployment"))
-    policy = json.dumps({"Version": "2012-10-17", "Statement": []})
+    policy = json.dumps(document())
     for client in (guarded.client("dynamodb"), administrator):
         refused(client.put_resource_policy, ResourceArn=arn, Policy=policy)
         refused(client.delete_table, TableName=f"ami-promoter-{REGION}-config")

@@ -9,7 +9,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.scenarios.scene import DEV, REGION, targets_file
+from tests.scenarios.scene import DEV, REGION, document, targets_file
 from tests.scenarios.sharing import SHARE
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guide"
@@ -27,12 +27,6 @@ def policy(page, **values):
     return json.loads(found)
 
 
-def a_role(scene, account, name, *statements):
-    trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{account}:root"}, "Action": "sts:AssumeRole"}
-    documents = {"only": {"Version": "2012-10-17", "Statement": list(statements)}}
-    return scene.world.iam.put_role(account, name, {"Version": "2012-10-17", "Statement": [trust]}, documents).arn
-
-
 def act_as(scene, arn):
     """A session with a role's credentials."""
     _, key, secret, token = scene.world.accounts.issue(arn, "person")
@@ -45,9 +39,10 @@ def test_a_consumer_launches_with_the_policy_of_the_page_and_not_with_less(scene
     scene.promote("dev")
     scene.wait(60)  # a key policy takes effect some seconds later
     statements = policy("consume.md", KEY_ARN_OF_THE_HUB=scene.key, REGION=REGION)["Statement"]
-    arn = a_role(scene, DEV, "Enough", LAUNCHES, *statements)
+    arn = scene.role(DEV, "Enough", only=document(LAUNCHES, *statements))
     for number, one in enumerate(statements):
-        a_role(scene, DEV, f"Without{number}", LAUNCHES, *[other for other in statements if other is not one])
+        less = document(LAUNCHES, *[other for other in statements if other is not one])
+        scene.role(DEV, f"Without{number}", only=less)
 
     assert scene.launch(DEV, by="Enough") == ""
     assert [bool(scene.launch(DEV, by=f"Without{n}")) for n in range(2)] == [True, True]

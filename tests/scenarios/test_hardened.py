@@ -3,9 +3,7 @@
 import pytest
 from botocore.exceptions import ClientError
 
-from demo import stage
-from tests.scenarios.platform import ROOT
-from tests.scenarios.scene import DEV, HUB, REGION, Scene, targets_file
+from tests.scenarios.scene import DEV, HUB, REGION, Scene, document, targets_file
 from tools.policies import statements
 
 LIMITS = "ami-promoter/limits"
@@ -14,12 +12,11 @@ LIMITS = "ami-promoter/limits"
 def boundary(scene: Scene, *without: str) -> None:
     """Make the policy in hub and target: every action of docs/reference/permissions.md except some."""
     actions = sorted({action for it in statements() if not it.denied for action in it.actions} - set(without))
-    allowed = {"Effect": "Allow", "Action": actions, "Resource": "*"}
-    document = {"Version": "2012-10-17", "Statement": [allowed]}
-    policy = {
-        "Type": "AWS::IAM::ManagedPolicy",
-        "Properties": {"ManagedPolicyName": LIMITS, "PolicyDocument": document},
+    limits = {
+        "ManagedPolicyName": LIMITS,
+        "PolicyDocument": document({"Effect": "Allow", "Action": actions, "Resource": "*"}),
     }
+    policy = {"Type": "AWS::IAM::ManagedPolicy", "Properties": limits}
     for account in (HUB, DEV):
         scene.world.deploy({"Resources": {"Limits": policy}}, account, REGION, "limits", {})
 
@@ -30,19 +27,13 @@ def harden(scene: Scene) -> tuple[str, str]:
     Return the ARNs of the key that the hub's stack makes, and of the one for its tables, queues and topics.
     """
     data = scene.client("kms").create_key()["KeyMetadata"]["Arn"]
-    hub = scene.world.deploy(
-        ROOT / stage.HUB_TEMPLATE,
-        HUB,
-        REGION,
-        "ami-promoter",
-        {
-            "TargetAccounts": DEV,
-            "CreateSourceKey": "true",
-            "SourceKeyArns": scene.key,
-            "DataKeyArn": data,
-            "PermissionsBoundary": LIMITS,
-            "KeepHistoryDays": "365",
-        },
+    hub = scene.deploy_hub(
+        TargetAccounts=DEV,
+        CreateSourceKey="true",
+        SourceKeyArns=scene.key,
+        DataKeyArn=data,
+        PermissionsBoundary=LIMITS,
+        KeepHistoryDays="365",
     )
     scene.deploy_target(CreateKey="false", PermissionsBoundary=LIMITS)
     return hub.outputs["SourceKeyArn"], data

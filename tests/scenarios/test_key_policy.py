@@ -4,19 +4,11 @@ import json
 from typing import Any
 
 from awsim.services.ec2.seeds import volume
-from demo import stage
 from tests.scenarios.key_policy import by, put, put_now
-from tests.scenarios.platform import ROOT
-from tests.scenarios.scene import DEV, HUB, REGION, TEST, Scene
+from tests.scenarios.scene import DEV, HUB, TEST, Scene, lets
 
 ROLE = f"arn:aws:iam::{DEV}:role/AmiCopyRole"
-OWNER: dict[str, Any] = {
-    "Sid": "Enable IAM User Permissions",
-    "Effect": "Allow",
-    "Principal": {"AWS": f"arn:aws:iam::{HUB}:root"},
-    "Action": "kms:*",
-    "Resource": "*",
-}
+OWNER = lets(HUB, "kms:*", Sid="Enable IAM User Permissions")
 
 
 def sids(text: str) -> list[str]:
@@ -86,17 +78,13 @@ def test_with_key_access_none_the_key_is_never_touched(scene: Scene) -> None:
     assert not [
         c for c in scene.world.calls if c.operation in touched and (c.caller.function or "").endswith("share-worker")
     ]
-    status, history, _ = scene.cli("history", scene.image, "--json")
-    assert status == 0
-    assert "the role may describe it" in history
+    assert "the role may describe it" in str(scene.ask("history", scene.image))
     scene.assert_invariants()
 
 
 def test_a_hub_that_may_not_change_key_policies_says_so(scene: Scene) -> None:
     """PolicyKeyArns is empty by default: a hub that does not need it is not allowed to."""
-    scene.world.deploy(
-        ROOT / stage.HUB_TEMPLATE, HUB, REGION, "ami-promoter", {"TargetAccounts": ",".join(scene.listed)}
-    )
+    scene.deploy_hub(TargetAccounts=",".join(scene.listed))
     by(scene, "policy")
     scene.promote()
 

@@ -57,10 +57,8 @@ def test_a_team_can_filter_for_its_own(scene):
 
 def test_each_documented_filter_policy_brings_what_it_is_for(scene):
     """Each policy of docs/reference/events.md on a subscriber, with SNS's selection of real notices."""
-    topic = scene.stage.hub.outputs["TopicArn"]
     subscribers = {
-        wanted: scene.world.sns.subscribe(topic, "https", "https://example.com", {"FilterPolicy": json.dumps(policy)})
-        for wanted, policy in events.FILTER_POLICIES.items()
+        wanted: scene.subscribe(FilterPolicy=json.dumps(policy)) for wanted, policy in events.FILTER_POLICIES.items()
     }
     fail_prod(scene)
     scene.promote("dev prod")
@@ -84,9 +82,7 @@ def test_each_documented_filter_policy_brings_what_it_is_for(scene):
 
 def test_a_mail_is_text_and_everything_else_receives_json(scene):
     """A person gets one screen with the time in ISO form; every other subscriber gets the notice itself."""
-    topic = scene.stage.hub.outputs["TopicArn"]
-    mail = scene.world.sns.subscribe(topic, "email", "team@example.com")
-    other = scene.world.sns.subscribe(topic, "https", "https://example.com")
+    mail, other = scene.subscribe("email", "team@example.com"), scene.subscribe()
     scene.promote("dev")
 
     bodies = [json.loads(one["Message"]) for one in other.inbox]
@@ -102,8 +98,7 @@ def test_a_mail_is_text_and_everything_else_receives_json(scene):
 
 def test_people_read_the_names_that_the_targets_file_gives(scene):
     """In bodies, subjects and mails; the others have their ids. A new file's name counts from its next read."""
-    topic = scene.stage.hub.outputs["TopicArn"]
-    mail = scene.world.sns.subscribe(topic, "email", "team@example.com")
+    mail = scene.subscribe("email", "team@example.com")
     fail_prod(scene)
     scene.apply(targets_file(accounts={DEV: {"name": "Dev of team-a"}, PROD: {"name": "Shop"}}))
     scene.promote("dev prod")

@@ -7,9 +7,7 @@ runs them in its shell, as a role with the page's permissions and no others.
 import json
 import os
 import re
-import subprocess
 import sys
-import threading
 from datetime import timedelta
 
 import boto3
@@ -24,6 +22,7 @@ from awsim.front import Front
 from awsim.iam import conditions
 from tests.scenarios.platform import ROOT
 from tests.scenarios.scene import DEV, HUB, REGION, TEST
+from tests.scenarios.shells import IMPATIENT, run, write_programs
 
 PAGE = (ROOT / "docs" / "guide" / "pipelines.md").read_text(encoding="utf-8")
 AWS = ROOT / ".venv-aws" / "bin" / "aws"
@@ -32,14 +31,6 @@ A_STEP = timedelta(seconds=20)
 REFUSED = 5
 """Exit status of ``wait`` for a refused value [docs/reference/cli.md]."""
 
-IMPATIENT = f"""\
-#!{sys.executable}
-import sys, time
-from ami_promoter.cli import main
-from ami_promoter.verbs import TerminalClock
-sys.exit(main(clock=TerminalClock(sleep=lambda seconds: time.sleep(seconds / 50))))
-"""
-"""The command line, with a simulator whose time runs faster."""
 INSTALLS = "#!/bin/sh\n[ \"$1 $2\" = 'install ami-promoter==0.2.0' ]\n"
 """``pip`` and ``pipx``: they fetch nothing, and refuse what the page does not name."""
 PYTHON = f"""\
@@ -134,18 +125,11 @@ def shell(scene, become, tmp_path):
 
     ``rights``: those of the caller, None for an administrator of the hub.
     """
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    for name, text in {
-        "ami-promoter": IMPATIENT,
-        "aws": AMAZONS.format(image=scene.image, aws=AWS),
-        "pip": INSTALLS,
-        "pipx": INSTALLS,
-        "python3": PYTHON,
-        "../build-image": f"#!/bin/sh\necho {scene.image}\n",
-    }.items():
-        (programs / name).write_text(text)
-        (programs / name).chmod(0o755)
+    aws, build = AMAZONS.format(image=scene.image, aws=AWS), f"#!/bin/sh\necho {scene.image}\n"
+    fetching = {"pip": INSTALLS, "pipx": INSTALLS, "python3": PYTHON}
+    programs = write_programs(
+        tmp_path / "bin", {"ami-promoter": IMPATIENT, "aws": aws, "../build-image": build, **fetching}
+    )
 
     def shell(scripts, rights=RIGHTS):
         with Front(scene.world) as front:
@@ -160,28 +144,13 @@ def shell(scene, become, tmp_path):
             }
             said = ""
             for script in scripts:
-                status, words = _run(scene, ["bash", "-c", script], environment, tmp_path)
+                status, words = run(scene.world, ["bash", "-c", script], environment, tmp_path, A_STEP)
                 said += words
                 if status:
                     return status, said
             return 0, said
 
     return shell
-
-
-def _run(scene, command, environment, directory):
-    kernel = scene.world.kernel
-    pause = threading.Event()  # never set: in a world, time.sleep takes no time, and Popen.wait would be a busy loop
-    with subprocess.Popen(
-        command, cwd=directory, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
-        end = kernel.now + timedelta(days=2)
-        while process.poll() is None:
-            assert kernel.now < end, "it waits for ever"
-            with kernel.visit():
-                kernel.run(limit=A_STEP)
-            pause.wait(0.05)
-        return process.returncode, process.stdout.read()
 
 
 @pytest.mark.parametrize("tool", SHELLS)
@@ -286,7 +255,7 @@ def test_the_build_of_the_page_makes_an_ami_under_a_key_of_the_hub(scene, shell,
     scene.wait(3600)
     (image,) = scene.client("ec2", HUB).describe_images(ImageIds=[said.strip()])["Images"]
     assert image["State"] == "available"
-    snapshots = [mapping["Ebs"]["SnapshotId"] for mapping in image["BlockDeviceMappings"]]
+    snapshots = scene.snapshots_of(image["ImageId"])
     found = scene.client("ec2", HUB).describe_snapshots(SnapshotIds=snapshots)["Snapshots"]
     assert {one["KmsKeyId"] for one in found} == {scene.key}
 
@@ -338,9 +307,8 @@ def test_the_files_of_packer_and_terraform_are_whole(tool):
     """Read with a parser."""
     (text,) = blocks(tool, "hcl")
 
-    assert {"packer", "source", "build"} <= hcl2.loads(text).keys() or {"terraform", "resource"} <= hcl2.loads(
-        text
-    ).keys()
+    whole = {"Packer": {"packer", "source", "build"}, "Terraform": {"terraform", "resource"}}
+    assert whole[tool] <= hcl2.loads(text).keys()
 
 
 @pytest.mark.parametrize(
@@ -428,8 +396,7 @@ def conditions_of_a_resource(policy, action, arn):
 def test_the_documented_filter_policy_brings_what_a_pipeline_waits_for(scene):
     """A pipeline's queue receives the end and a refusal, and nothing else."""
     (policy,) = re.findall(r"^```json\n(\{\"event\".*?\})\n```", PAGE, re.MULTILINE)
-    topic = scene.stage.hub.outputs["TopicArn"]
-    subscriber = scene.world.sns.subscribe(topic, "https", "https://example.com", {"FilterPolicy": policy})
+    subscriber = scene.subscribe(FilterPolicy=policy)
     scene.promote("dev")
     scene.tag("nobody")
     scene.run_until_refused()

@@ -3,29 +3,23 @@
 `ami-promoter doctor` reports those that it can see before a copy, and the delivery's fault the others.
 """
 
-import json
-
 import pytest
 from botocore.exceptions import ClientError
 
 from demo import stage
 from tests.scenarios.failures import assert_untouched
 from tests.scenarios.platform import doctor
-from tests.scenarios.scene import DEV, HOUR, HUB, PROD, REGION, TEST, targets_file
+from tests.scenarios.scene import DEV, HOUR, HUB, PROD, REGION, TEST, document, lets, put_key_policy, targets_file
 from tests.scenarios.sharing import sharing_file
 
 FAR = "eu-west-1"
 ROLE = f"arn:aws:iam::{DEV}:role/AmiCopyRole"
 USE = ["kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*"]
-ANYBODY = {
-    "Version": "2012-10-17",
-    "Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}],
-}
 NO_RIGHT = "Client.InternalError: Client error on launch"
 
 
 def denied(action: str, *actions: str):
-    return {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": [action, *actions], "Resource": "*"}]}
+    return document({"Effect": "Deny", "Action": [action, *actions], "Resource": "*"})
 
 
 def attach_control_policy(scene, account: str, policy, kind: str = "service"):
@@ -39,20 +33,11 @@ def attach_control_policy(scene, account: str, policy, kind: str = "service"):
 
 def own_key_policy(scene, *statements):
     """Give DEV's key a policy that does not delegate to IAM; the account's root may still change it."""
-    root = {"Sid": "Admin", "Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{DEV}:root"}, "Resource": "*"}
-    admin = {**root, "Action": ["kms:Put*", "kms:Get*", "kms:Describe*"]}
-    policy = {"Version": "2012-10-17", "Statement": [admin, *statements]}
     key = scene.stage.targets[DEV].outputs["KeyArn"]
-    scene.client("kms", DEV).put_key_policy(KeyId=key, PolicyName="default", Policy=json.dumps(policy))
+    admin = lets(DEV, "kms:Put*", "kms:Get*", "kms:Describe*", Sid="Admin")
+    put_key_policy(scene.client("kms", DEV), key, admin, *statements)
     scene.wait(60)  # until it takes effect
     return key
-
-
-def lets(sid: str, actions: list[str], **condition):
-    """A statement for the account's roles."""
-    everybody = {"AWS": f"arn:aws:iam::{DEV}:root"}
-    made = {"Sid": sid, "Effect": "Allow", "Principal": everybody, "Action": actions, "Resource": "*"}
-    return {**made, "Condition": condition} if condition else made
 
 
 def fails(scene, account: str = DEV):
@@ -121,9 +106,8 @@ def test_allowed_amis_hide_what_is_shared(scene):
 
 def test_the_keys_policy_lacks_an_action(scene):
     """CreateGrant is missing: no launch and no copy works. Doctor names it before the copy, the fault after."""
-    key = own_key_policy(scene, lets("Use", ["kms:DescribeKey", *USE]))
-    whole = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
-    scene.world.iam.put_role(DEV, "Builder", ANYBODY, {"all": whole})
+    key = own_key_policy(scene, lets(DEV, "kms:DescribeKey", *USE))
+    scene.role(DEV, "Builder", all=document({"Effect": "Allow", "Action": "*", "Resource": "*"}))
     by_hand = scene.world.ec2.seed_image(DEV, REGION, name="by-hand", key=key)
     assert scene.launch(DEV, by_hand, by="Builder") == NO_RIGHT
 
@@ -144,7 +128,8 @@ def test_the_keys_policy_lacks_an_action(scene):
 def test_the_keys_policy_has_a_condition_that_ec2_here_does_not_meet(scene, service):
     """kms:ViaService names another service, or another Region: decryption fails. The condition is named."""
     via = {"StringEquals": {"kms:ViaService": service}}
-    own_key_policy(scene, lets("Look", ["kms:DescribeKey"]), lets("ThroughIt", [*USE, "kms:CreateGrant"], **via))
+    through = lets(DEV, *USE, "kms:CreateGrant", Sid="ThroughIt", Condition=via)
+    own_key_policy(scene, lets(DEV, "kms:DescribeKey", Sid="Look"), through)
 
     bad = doctor(scene)
 

@@ -4,7 +4,7 @@ import pytest
 
 from demo import stage
 from tests.scenarios.platform import new_version
-from tests.scenarios.scene import DEV, HUB, REGION
+from tests.scenarios.scene import DEV
 
 
 @pytest.mark.parametrize("state", ["opening", "copying"])
@@ -13,10 +13,8 @@ def test_the_stack_is_updated_in_mid_delivery(scene, tmp_path, state):
     """New code on a running hub: execution environments are replaced, and deliveries continue in new ones."""
     scene.tag("")
     scene.run_until_state(state)
-    template = new_version(tmp_path, "next")
     before = len(scene.world.lambda_.invocations)
-    parameters = {"TargetAccounts": ",".join(stage.TARGETS.values())}
-    scene.world.deploy(template, HUB, REGION, "ami-promoter", parameters)
+    scene.deploy_hub(new_version(tmp_path, "next"), TargetAccounts=",".join(stage.TARGETS.values()))
     scene.run_until_over()
 
     later = scene.world.lambda_.invocations[before:]

@@ -78,6 +78,28 @@ def test_an_ami_without_a_deprecation_date_has_none_when_its_recall_is_lifted(sc
     scene.assert_invariants()
 
 
+@pytest.mark.parametrize("image", ["kept", "deregistered"])
+def test_a_copy_that_ec2_calls_unavailable_right_after_it_was_enabled_gets_its_former_date_all_the_same(scene, image):
+    """EnableImage takes effect late. EC2 says the same of a copy that its owner has deregistered: nothing is left."""
+    scene.deploy_target(AllowDisable="true")
+    scene.promote("")
+    scene.ask("recall", scene.image, "--yes", "--why", WHY)
+    until(scene, "recalled", DEV, image=scene.image)
+    ours = copy(scene, scene.image)["ImageId"]
+    if image == "deregistered":
+        owner = scene.world.client("ec2", DEV, REGION)
+        owner.disable_image_deregistration_protection(ImageId=ours)
+        owner.deregister_image(ImageId=ours)
+
+    scene.world.injections.refuse("DisableImageDeprecation", "InvalidAMIID.Unavailable", n=2)
+    scene.ask("recall", scene.image, "--yes", "--lift")
+    until(scene, "delivered", DEV, image=scene.image)
+    asked = [call.error for call in scene.world.calls if call.operation == "DisableImageDeprecation"]
+    assert asked == ["InvalidAMIID.Unavailable"] * (2 if image == "kept" else 1) + [None] * (image == "kept")
+    if image == "kept":
+        assert "DeprecationTime" not in copy(scene, scene.image)
+
+
 @pytest.mark.thorough
 def test_the_hubs_own_copy_in_another_region_is_recalled_and_restored(abroad):
     """As a target's: it is the service's, with the hub's tag."""

@@ -7,7 +7,7 @@ import pytest
 from tests.scenarios.key_policy import by, put_now
 from tests.scenarios.platform import HISTORY, codes, reconcile
 from tests.scenarios.regions import FAR, between
-from tests.scenarios.scene import DEV, HUB, REGION, TABLE, TEST, targets_file
+from tests.scenarios.scene import DEV, HUB, REGION, TABLE, TEST, permit, targets_file
 from tests.scenarios.sharing import SHARE
 
 MINUTE = 60
@@ -22,9 +22,7 @@ def test_a_statement_of_the_service_that_the_ledger_lacks_is_taken_out_of_the_po
     """The owner restored an older policy with it: `admin reconcile` finds it by its Sid, and closes it on demand."""
     by(scene, "policy")
     before = scene.key_policy()
-    scene.world.ec2.pace.copy = 300
-    scene.tag(DEV)
-    scene.run_until_state("copying", DEV)
+    scene.copying(DEV, 300)
     during = scene.key_policy()
     scene.run_until_over()
     assert scene.after(MINUTE).key_policy() == before
@@ -43,9 +41,7 @@ def test_a_statement_that_its_owner_took_out_under_a_copy_is_written_again(scene
     """The ledger has it as open, and a delivery needs it; without it the copy would fail."""
     by(scene, "policy")
     before = scene.key_policy()
-    scene.world.ec2.pace.copy = 1800
-    scene.tag(DEV)
-    scene.run_until_state("copying", DEV)
+    scene.copying(DEV, 1800)
     scene.wait(6 * MINUTE)
     put_now(scene, *json.loads(before)["Statement"])
 
@@ -81,9 +77,7 @@ def test_shares_of_a_hub_copy_in_another_region_are_looked_up_there(scene):
     one, other = (name.partition("@")[0] for name in names)
     assert codes(reconcile(scene)[1]) == set()
 
-    abroad.modify_snapshot_attribute(
-        SnapshotId=one, Attribute="createVolumePermission", OperationType="remove", UserIds=[DEV]
-    )
+    permit(abroad, one, DEV, "remove")
     forget(scene, f"resource#snapshot#{other}@{FAR}")
     scene.wait(HISTORY)
     status, report = reconcile(scene)

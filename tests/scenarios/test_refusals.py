@@ -15,7 +15,7 @@ from awsim.api import AwsError
 from awsim.injections import THROTTLED
 from demo import stage
 from tests.scenarios.failures import assert_untouched, calm_pace, deny, refuse
-from tests.scenarios.scene import DEV, HOUR, HUB, REGION, TEST, Scene
+from tests.scenarios.scene import DEV, HOUR, HUB, REGION, TEST, Scene, permit
 
 HEALTHY = "300000000000"
 OUTAGE = 600
@@ -320,10 +320,8 @@ def deregistered_with_its_snapshots(scene, image):
 
 def unshared_by_a_person(scene, image):
     """A person revokes the permission during the copy."""
-    for snapshot in snapshots_of(scene, image):
-        scene.client("ec2").modify_snapshot_attribute(
-            SnapshotId=snapshot, Attribute="createVolumePermission", OperationType="remove", UserIds=[DEV]
-        )
+    for snapshot in scene.snapshots_of(image):
+        permit(scene.client("ec2"), snapshot, DEV, "remove")
 
 
 def source_key_disabled(scene, image):
@@ -338,14 +336,9 @@ def grant_revoked(scene, image):
         scene.client("kms").revoke_grant(KeyId=arn, GrantId=grant["GrantId"])
 
 
-def snapshots_of(scene, image):
-    (shown,) = scene.client("ec2").describe_images(ImageIds=[image])["Images"]
-    return [mapping["Ebs"]["SnapshotId"] for mapping in shown["BlockDeviceMappings"]]
-
-
 def source_key(scene, image):
     """The key of an AMI's first snapshot."""
-    (shown,) = scene.client("ec2").describe_snapshots(SnapshotIds=snapshots_of(scene, image)[:1])["Snapshots"]
+    (shown,) = scene.client("ec2").describe_snapshots(SnapshotIds=scene.snapshots_of(image)[:1])["Snapshots"]
     return shown["KmsKeyId"]
 
 

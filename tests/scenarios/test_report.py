@@ -153,9 +153,7 @@ def spoilt(scene, pk, kind, sk="record"):
 
 def test_a_damaged_share_is_named_and_may_be_open(scene):
     """With any damage: nothing is left out, and nothing open is shown as closed."""
-    scene.world.ec2.pace.copy = 3600
-    scene.tag(DEV)
-    scene.run_until_state("copying")
+    scene.copying(DEV, 3600)
     scene.wait(30)
     pk, sk = f"resource#snapshot#{scene.snapshots[0]}", f"share#{DEV}"
     there = open_at_aws(scene)

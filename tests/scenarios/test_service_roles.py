@@ -6,7 +6,7 @@ import re
 import pytest
 
 from tests.scenarios.platform import backup, codes, reconcile, restore
-from tests.scenarios.scene import AUTO_SCALING, DEV, HUB, REGION, ROLE, SERVICE, TEST, targets_file
+from tests.scenarios.scene import AUTO_SCALING, DEV, HUB, PROD, REGION, ROLE, SERVICE, TEST, targets_file
 
 SHARE = {"mode": "share"}
 COPY = {"service_linked_roles": [AUTO_SCALING]}
@@ -81,9 +81,8 @@ def test_auto_scaling_launches_the_targets_own_copy(begin):
     assert for_roles(scene, key, DEV) == [(f"arn:aws:iam::{DEV}:role/{ROLE}", DEV)]
     scene.untag()
     assert scale_out(scene.after(30 * 60), image=mine["ImageId"]) == ""
-    status, out, _ = scene.cli("admin", "drain", "--yes", "--json")
-    drained = json.loads(out)
-    assert (status, drained["drained"], drained["open_shares"]) == (0, True, [])
+    drained = scene.ask("admin", "drain", "--yes")
+    assert (drained["drained"], drained["open_shares"]) == (True, [])
     assert [kept["resource"] for kept in drained["kept"]] == [f"role#{key}#{DEV}"]
     scene.assert_invariants()
 
@@ -113,6 +112,37 @@ def test_a_default_role_that_is_missing_is_a_warning(begin):
     scene.untag()
     scene.run_until_state("withdrawn", TEST)
     scene.assert_invariants()
+
+
+def test_on_a_third_accounts_key_no_grant_is_made_that_the_hub_could_not_end(begin):
+    """The AMI is shared without it, and a person learns that; where the file names the role, the delivery fails."""
+    scene = begin(SHARE | {"key_access": "none"}, roles=(DEV,))
+    owner = scene.client("kms", PROD)
+    key = owner.create_key()["KeyMetadata"]["Arn"]
+    statement = {"Effect": "Allow", "Action": "kms:*", "Resource": "*"}
+    admits = [statement | {"Principal": {"AWS": f"arn:aws:iam::{one}:root"}} for one in (PROD, HUB, DEV)]
+    text = json.dumps({"Version": "2012-10-17", "Statement": admits})
+    owner.put_key_policy(KeyId=key, PolicyName="default", Policy=text)
+    grants = scene.world.iam.roles.named(DEV, "AmiCopyRole-grants").policies["ami-promoter-grants"]["Statement"]
+    next(one for one in grants if one["Sid"] == "LetServiceRolesUseHubKeys")["Resource"] = key  # SourceKeyArns
+    scene.image = scene.seed("golden-under-a-third-key", key=key)
+    scene.wait(400)
+    scene.promote("default")
+
+    assert scene.states() == {DEV: "shared"}
+    assert for_roles(scene, key, PROD) == []
+    said = scene.said("status")[1]
+    assert f"There is no grant for {AUTO_SCALING} on {key}: the hub could not end it" in said
+    scene.untag()
+    scene.run_until_state("withdrawn")
+    assert scene.after(10 * 60).launchable_by() == set()
+
+    scene.apply(targets_file(THESE, **NAMED, key_access="none"))
+    scene.promote("default")
+    (fault,) = scene.delivery(DEV)["faults"]
+    assert fault["code"] == "service-linked-role-foreign-key"
+    assert "`service_linked_roles: []`" in fault["cure"]
+    assert scene.launchable_by() == set()
 
 
 def test_plan_says_what_a_named_role_is_needed_for(begin):

@@ -1,7 +1,7 @@
 """Shares: recorded before they open, as few as possible, closed when not needed; others' permissions stay."""
 
 from awsim.iam.ec2_needs import OLDER_FORM
-from tests.scenarios.scene import DEV, HUB, PROD, REGION, TABLE, TEST
+from tests.scenarios.scene import DEV, HUB, PROD, REGION, TABLE, TEST, document, permit
 
 
 def test_each_share_names_its_accounts_to_iam(scene):
@@ -12,7 +12,7 @@ def test_each_share_names_its_accounts_to_iam(scene):
     unnamed = {"Null": {"ec2:Add/userId": "true", "ec2:Remove/userId": "true"}}
     deny = {"Effect": "Deny", "Action": "ec2:ModifySnapshotAttribute", "Resource": "*", "Condition": unnamed}
     role = scene.world.iam.roles.named(HUB, f"{TABLE}-share-worker")
-    role.policies["names-accounts"] = {"Version": "2012-10-17", "Statement": [deny]}
+    role.policies["names-accounts"] = document(deny)
 
     with scene.world.rules.off(OLDER_FORM):
         assert scene.promoted("dev") == {DEV: "delivered", TEST: "delivered"}
@@ -23,10 +23,7 @@ def test_each_share_names_its_accounts_to_iam(scene):
 
 def test_only_snapshots_and_one_grant_a_delivery_are_opened(scene):
     """While it copies: the snapshots for two accounts, a named grant for each role, and no launch permission."""
-    scene.world.ec2.pace.copy = 300
-    scene.tag("dev")
-    scene.run_until_state("copying", DEV)
-    scene.run_until_state("copying", TEST)
+    scene.copying("dev", 300, DEV, TEST)
 
     assert [scene.shared_with(snapshot) for snapshot in scene.snapshots] == [{DEV, TEST}] * 2
     grants = scene.grants()
@@ -55,12 +52,8 @@ def test_one_closed_account_does_not_hinder_the_others(scene):
 def test_a_share_that_a_person_adds_during_the_copy_stays(scene):
     """A person shares the snapshot with another account during the copy: that permission stays."""
     stranger = "555555555555"
-    scene.world.ec2.pace.copy = 200
-    scene.tag("")
-    scene.run_until_state("copying")
-    scene.client("ec2").modify_snapshot_attribute(
-        SnapshotId=scene.snapshots[0], Attribute="createVolumePermission", OperationType="add", UserIds=[stranger]
-    )
+    scene.copying("", 200)
+    permit(scene.client("ec2"), scene.snapshots[0], stranger)
     scene.preexisting = {share for share in scene.world.shares_open() if stranger in share}
     scene.run_until_over()
 

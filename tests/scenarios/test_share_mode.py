@@ -65,6 +65,8 @@ def test_what_comes_back_is_the_services_also_if_ec2_refused_to_remove_it_while_
     sharing.world.injections.refuse("ModifyImageAttribute", "UnauthorizedOperation", account=HUB)
     bring_back(sharing)
 
+    refused = [call.operation for call in sharing.world.calls if call.error == "UnauthorizedOperation"]
+    assert sorted(refused) == ["ModifyImageAttribute", *["ModifySnapshotAttribute"] * 2]
     assert sharing.after(20 * 60).states() == {DEV: "withdrawn", TEST: "withdrawn"}
     assert sharing.world.shares_open() == []
 

@@ -85,8 +85,7 @@ def test_hostile_events_start_nothing_and_hinder_nobody(scene):
 def forge(scene, delivery, source, key):
     """Let the target's owner make a snapshot of their own data with the service's tags, under a key of their choice."""
     own = scene.world.ec2.seed_image(DEV, REGION, name=f"forged-{source}", volumes=(8,))
-    (image,) = [i for i in scene.images_in(DEV) if i["ImageId"] == own]
-    base = image["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
+    (base,) = scene.snapshots_of(own, DEV)
     tags = [{"Key": k, "Value": v} for k, v in ((DELIVERY, delivery), (OURS, HUB), (SOURCE, source)) if v]
     made = scene.client("ec2", DEV).copy_snapshot(
         SourceRegion=REGION,

@@ -34,9 +34,11 @@ def test_a_function_killed_at_a_call(scene, function, operation, nth, when):
 def test_the_table_is_throttled(scene):
     """DynamoDB refuses some calls: the SDK's retries, the next wake, the sweep or discovery recover."""
     scene.wait(DISCOVERY)
-    for operation in ("UpdateItem", "TransactWriteItems", "GetItem", "Query", "PutItem"):
+    operations = {"UpdateItem", "TransactWriteItems", "GetItem", "Query", "PutItem"}
+    for operation in sorted(operations):
         scene.world.injections.throttle(operation, 3, service="dynamodb")
     assert scene.promoted("") == {DEV: "delivered"}
+    assert {call.operation for call in scene.world.calls if call.service == "dynamodb" and call.error} >= operations
     scene.assert_invariants(errors_allowed=True)
 
 
@@ -49,6 +51,7 @@ def test_reads_that_are_a_while_behind(scene, operation):
     scene.world.injections.stale_reads(operation, n=6, seconds=45)
     scene.promote("")
 
+    assert len(scene.world.injections._stale[operation]) < 6, "no read was stale"
     scene.assert_delivered(DEV)
 
 

@@ -6,9 +6,6 @@ From two accounts without anything to a promoted AMI and back. What the page say
 import os
 import re
 import shutil
-import subprocess
-import sys
-import threading
 import zipfile
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,6 +16,7 @@ import pytest
 from awsim.front import Front, write_profiles
 from awsim.world import World
 from tests.scenarios.platform import ROOT
+from tests.scenarios.shells import IMPATIENT, run, write_programs
 from tools import release
 
 pytestmark = pytest.mark.thorough
@@ -27,18 +25,9 @@ PAGE = (ROOT / "docs" / "guide" / "deploy.md").read_text(encoding="utf-8")
 HUB, TARGET, REGION = "111111111111", "222222222222", "eu-central-1"
 A_STEP = timedelta(seconds=1)
 """Virtual time between two looks at a command."""
-LONGEST = timedelta(hours=12)
 ADDED = "chalicelib/another.txt"
 """What only the other package has."""
 
-IMPATIENT = f"""\
-#!{sys.executable}
-import sys, time
-from ami_promoter.cli import main
-from ami_promoter.verbs import TerminalClock
-sys.exit(main(clock=TerminalClock(sleep=lambda seconds: time.sleep(seconds / 50))))
-"""
-"""The command line, with a simulator whose time runs faster."""
 PIPX = """\
 #!/bin/sh
 for wheel in "$@"; do [ "$1" = uninstall ] || [ "$wheel" = install ] || test -f "$wheel" || exit 1; done
@@ -77,11 +66,7 @@ def fits(expected, printed):
 def follow(tmp_path):
     """Run a block in the unpacked release, as a reader with profiles HUB and TARGET, while virtual time runs."""
     folder = release.build(ROOT / "build" / "hub", tmp_path)
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    for name, text in {"ami-promoter": IMPATIENT, "pipx": PIPX}.items():
-        (programs / name).write_text(text)
-        (programs / name).chmod(0o755)
+    programs = write_programs(tmp_path / "bin", {"ami-promoter": IMPATIENT, "pipx": PIPX})
     (folder / "targets.yaml").write_text(re.search(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)[1])
     with World(seed=1) as world, Front(world) as front:
         profiles = write_profiles(tmp_path / "aws", {"HUB": HUB, "TARGET": TARGET}, REGION, front.url)
@@ -93,11 +78,11 @@ def follow(tmp_path):
             **profiles,
         }
 
-        def run(commands):
+        def run_block(commands):
             script = KEEPING.format(re.sub(r"\bBUCKET\b(?!=)", "packages-of-the-hub", commands))
-            return _run(world, ["bash", "-c", script], environment, folder)
+            return run(world, ["bash", "-c", script], environment, folder, A_STEP)
 
-        yield world, run
+        yield world, run_block
 
 
 @pytest.fixture
@@ -108,20 +93,6 @@ def another_release(tmp_path):
     with zipfile.ZipFile(hub / "deployment.zip", "a") as package:
         package.writestr(ADDED, "")
     return release.build(hub, tmp_path / "another")
-
-
-def _run(world, command, environment, folder):
-    end = world.now + LONGEST
-    pause = threading.Event()  # never set: in a world, time.sleep takes no time, and Popen.wait would be a busy loop
-    with subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
-        while process.poll() is None:
-            assert world.now < end, f"it waits for ever: {command[-1]}"
-            with world.kernel.visit():
-                world.kernel.run(limit=A_STEP)
-            pause.wait(0.01)
-        return process.returncode, process.stdout.read()
 
 
 def client(world, service, account):
@@ -135,12 +106,12 @@ def functions_with(file, world):
 
 def test_the_page_leads_from_nothing_to_a_promoted_ami_and_back(follow):
     """Each command ends well and prints what the page says; at the end nothing of the service is left."""
-    world, run = follow
+    world, run_block = follow
     owned = []
     for step in steps():
         if step.not_run:
             continue
-        status, printed = run(step.commands)
+        status, printed = run_block(step.commands)
         expected = step.printed.replace("BUCKET", "packages-of-the-hub").splitlines()
         wrong = [line for line in expected if not fits(line, printed)]
 
@@ -163,15 +134,15 @@ def test_the_page_leads_from_nothing_to_a_promoted_ami_and_back(follow):
 
 def test_an_upgrade_as_the_page_says_runs_the_new_package(follow, another_release):
     """Parameters that are not named keep their values; hub and monitor run the new package all the same."""
-    world, run = follow
+    world, run_block = follow
     make, copy = next(step.commands for step in steps() if "s3 cp" in step.commands).strip().splitlines()
     hub = next(step.commands for step in steps() if "--template-file hub.yaml" in step.commands)
     monitor = hub.replace("hub.yaml --stack-name ami-promoter", "monitor.yaml --stack-name ami-promoter-monitor")
     deploy = f"set -e\n{copy}\n{hub}\n{monitor}"
 
-    first = run(f"{make}\n{deploy}")
+    first = run_block(f"{make}\n{deploy}")
     before = functions_with(ADDED, world)
-    second = run(f"(cd {another_release}\n{deploy})")
+    second = run_block(f"(cd {another_release}\n{deploy})")
 
     assert (first[0], second[0]) == (0, 0), f"{first[1]}\n{second[1]}"
     assert len(world.lambda_.functions) == 9  # seven of the hub, two of the monitor

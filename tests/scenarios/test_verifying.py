@@ -97,9 +97,7 @@ def test_what_is_shared_on_purpose(scene):
 
 def test_what_is_not_delivered_is_not_checked(scene):
     """It is counted; a target without a delivery, and an unknown AMI, are faults."""
-    scene.world.ec2.pace.copy = 600
-    scene.tag(DEV)
-    scene.run_until_state("copying")
+    scene.copying(DEV, 600)
 
     status, _, reported = verify(scene)
     assert (status, reported["skipped"]) == (NOT_SEEN, {"copying": 1})

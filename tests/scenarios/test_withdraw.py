@@ -57,9 +57,7 @@ def test_a_share_ends_the_tag_stays_and_everybody_says_who_did_it(sharing):
 def test_a_running_copy_is_cancelled_and_one_of_two_regions_is_left_out(abroad):
     """Its copies are removed; the account's other Region and the other account are delivered."""
     scene = abroad
-    scene.world.ec2.pace.copy = 600
-    scene.tag(f"{DEV} {TEST}")
-    scene.run_until_state("copying", DEV)
+    scene.copying(f"{DEV} {TEST}", 600)
     withdraw(scene, "--account", f"{DEV}/{REGION}")
     scene.run_until_over()
 
@@ -83,9 +81,7 @@ def test_what_was_opened_closes_within_minutes_although_the_role_vanished_in_mid
 def test_while_the_promotion_is_parked_it_says_what_waits_and_a_retry_ends_it(abroad):
     """A copy continues, as the command says; the retry that unparks the record does not serve the account again."""
     scene = abroad
-    scene.world.ec2.pace.copy = 600
-    scene.tag(f"{DEV} {TEST}")
-    scene.run_until_state("copying", DEV)
+    scene.copying(f"{DEV} {TEST}", 600)
     park(scene, f"promotion#{scene.image}")
     found = withdraw(scene, "--account", DEV)
     assert {one["does"] for one in found["deliveries"]} == {

@@ -317,10 +317,10 @@ class Cloud:
             self.hub_images[ami]["State"] = state
         self.event("EC2 AMI State Change", f"image/{ami}")
 
-    def tag(self, ami: str, value: str | None, *, heard: bool = True) -> None:
+    def tag(self, ami: str, value: str | None, *, arrives: bool = True) -> None:
         """Set or remove the trigger tag. The same value again changes nothing, and EventBridge says nothing.
 
-        ``heard``: false if its event is lost.
+        ``arrives``: false if its event is lost.
         """
         before = tags_of(self.hub_images[ami])
         after = {name: text for name, text in before.items() if name != TRIGGER}
@@ -332,7 +332,7 @@ class Cloud:
         self.hub_images[ami]["Tags"] = [{"Key": name, "Value": text} for name, text in after.items()]
         self.changed()
         detail = {"changed-tag-keys": [TRIGGER], "version": next(self._versions), "tags": after}
-        if heard:
+        if arrives:
             self.event("Tag Change on Resource", f"image/{ami}", **detail)
 
     # --- copies ------------------------------------------------------------------------------------------------------
@@ -815,9 +815,6 @@ class FakeTargetSnapshots(OfCloud):
     def find(self, delivery):
         return self._cloud.shown(delivery.target.account, delivery.id)
 
-    def look_at(self, delivery, copies):
-        return tuple(copy for copy in self.find(delivery) if copy.copy in copies)
-
     def copy(self, delivery, source):
         return self._cloud.start_copy(delivery.target.account, source.id, delivery.id, delivery.nonce(source.id))
 
@@ -845,7 +842,7 @@ class FakeTargetImages(OfCloud):
     def copy(self, delivery, image):
         tags = [{"Key": key, "Value": value} for key, value in image_tags(delivery, image, TRIGGER).items()]
         account, name = delivery.target.account, delivery.image_name
-        return self._cloud.copy_image(account, delivery.ami, name, delivery.id, delivery.request.token, tags)
+        return self._cloud.copy_image(account, delivery.ami, name, delivery.id, delivery.nonce(), tags)
 
     def named(self, delivery):
         shown = self._cloud.shown_images(delivery.target.account)
@@ -872,7 +869,7 @@ class FakeTargetImages(OfCloud):
     def recall(self, delivery, at, *, disable):
         raw = self.shown(delivery)
         if raw is not None:
-            raw["DeprecationTime"] = at or raw["DeprecationTime"]
+            raw.update({"DeprecationTime": at} if at else {})
             raw["State"] = "disabled" if disable else raw["State"]
 
     def restore(self, delivery):

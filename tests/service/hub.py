@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any, Self
 
-from chalicelib.delivery.codecs import DELIVERIES, DeliveryCodec
+from chalicelib.delivery.codecs import DELIVERIES
 from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.worker.begun_deliveries import RecordedDeliveries
 from chalicelib.delivery.worker.copy_quotas import CopyQuotas
@@ -20,7 +20,7 @@ from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.errors import ParkRecord, Unreadable
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.reasons import Reasons
-from chalicelib.engine.runner import Machine, Runner
+from chalicelib.engine.runner import Runner
 from chalicelib.engine.schedule import DAY
 from chalicelib.engine.store.records import SHARDS
 from chalicelib.engine.stored import peek
@@ -36,13 +36,12 @@ from chalicelib.promotion.machine import RECALL, WITHDRAW
 from chalicelib.promotion.worker.discover import Discover
 from chalicelib.promotion.worker.own_notices import OwnNotices
 from chalicelib.promotion.worker.promotions import PROMOTION_MACHINE, PromotionExecutor
-from chalicelib.promotion.worker.standing_pass import WITHDRAWN, StandingPass
+from chalicelib.promotion.worker.standing_pass import WITHDRAWN_AT, StandingPass
 from chalicelib.promotion.worker.tag_pass import TagPass
 from chalicelib.promotion.worker.trigger_tag_check import TriggerTagCheck
 from chalicelib.release.codec import POINTERS
 from chalicelib.release.worker.pointers import POINTER_MACHINE, PointerExecutor, RecordedPointers
 from chalicelib.sharing.aws.key_policies import PolicyStatements
-from chalicelib.sharing.ports import Entitlements
 from chalicelib.sharing.worker.entitlements import LiveEntitlements
 from chalicelib.sharing.worker.grant_audit import GrantAudit
 from chalicelib.sharing.worker.share_worker import ShareWorker
@@ -95,26 +94,6 @@ RETRIES = (60, 120)
 """Seconds after which Lambda invokes a function again that was killed while it handled an event."""
 
 
-@dataclass(frozen=True)
-class Parts:
-    """The classes that make up the service; a mutation replaces one of them."""
-
-    deliveries: Callable[..., DeliveryExecutor] = DeliveryExecutor
-    delivery_machine: Callable[..., Machine] = delivery_machine
-    delivery_codec: Callable[..., DeliveryCodec] = DeliveryCodec
-    promotions: Callable[..., PromotionExecutor] = PromotionExecutor
-    copy_quotas: Callable[..., CopyQuotas] = CopyQuotas
-    share_worker: Callable[..., ShareWorker] = ShareWorker
-    sweep: Callable[..., Sweep] = Sweep
-    events: Callable[..., Events] = Events
-    reasons: Callable[..., Reasons] = Reasons
-    policy_adapter: Callable[..., PolicyStatements] = PolicyStatements
-    entitlements: Callable[..., Entitlements] = LiveEntitlements
-    standing_pass: Callable[..., StandingPass] = StandingPass
-    approvals: Callable[..., LiveApprovals] = LiveApprovals
-    pointers: Callable[..., PointerExecutor] = PointerExecutor
-
-
 class NoMembers:
     """Stands in for ``Members``: this hub's file names no OU. ``tests/service/organization.py`` has the real one."""
 
@@ -143,7 +122,6 @@ class Hub:
     """What an invocation runs beside, in turn: "twin" is the same message again, "other" another message group."""
     order: Sequence[bool] = (True,)
     """At which of their calls two invocations hand over to each other; the list is used in turn and starts over."""
-    parts: Parts = field(default_factory=Parts)
     watchful: bool = True
     """Check the invariants after every invocation, and not only at calls and at rest."""
     most_invocations: int = 20_000
@@ -188,21 +166,21 @@ class Hub:
             "image": guard("images", FakeLaunchPermissions(cloud)),
             "key": guard("keys", FakeKeyGrants(cloud)),
             "role": guard("roles", FakeRoleGrants(cloud)),
-            "policy": guard("policies", self.parts.policy_adapter(FakeKms(cloud, guard), ledger, HUB, REGION)),
+            "policy": guard("policies", PolicyStatements(FakeKms(cloud, guard), ledger, HUB, REGION)),
         }
         waker = Waker(records, wakes, clock)
-        self.hears = self.parts.events(records, wakes, hub=HUB, region=REGION, trigger_tag=TRIGGER)
-        reasons = self.parts.reasons(records, clock, lambda ami: begun(ami, HUB, REGION, clock()))
+        self.hears = Events(records, wakes, hub=HUB, region=REGION, trigger_tag=TRIGGER)
+        reasons = Reasons(records, clock, lambda ami: begun(ami, HUB, REGION, clock()))
         self._worker = QueueConsumer(self, records, reasons, clock, reported, (*WORKER_KINDS, *SHARE_WORKER_KINDS))
         loop = (records, waker, clock, reported)
         self.whereabouts = FakeWhereabouts(cloud)
         asks = guard("organization", self.whereabouts)
         members = LiveMembers(lambda _named: asks, clock)
         ports = records, RecordedDeliveries(records), source, targets
-        entitlements = self.parts.entitlements(*ports, members, clock, (HUB, REGION))
-        self.approvals = self.parts.approvals(records, entitlements, targets, clock, partial(last_source, records))
+        entitlements = LiveEntitlements(*ports, members, clock, (HUB, REGION))
+        self.approvals = LiveApprovals(records, entitlements, targets, clock, partial(last_source, records))
         beside = source, targets, tracked, ledger, notices, self.approvals
-        executor = self.parts.promotions(records, waker, clock, *beside, trigger_tag=TRIGGER)
+        executor = PromotionExecutor(records, waker, clock, *beside, trigger_tag=TRIGGER)
         self.promotions = Runner(PROMOTION_MACHINE, executor, PROMOTIONS, *loop)
         target = (
             guard("target.snapshots", FakeTargetSnapshots(cloud)),
@@ -216,22 +194,22 @@ class Hub:
         beside = slots, ledger, tracked, targets, *target, notices, self.approvals, waves, pointers
         named = {"partition": "aws", "region": REGION, "trigger_tag": TRIGGER}
         self.deliveries = Runner(
-            self.parts.delivery_machine(self._draw),
-            self.parts.deliveries(records, waker, clock, *beside, **named),
-            self.parts.delivery_codec(),
+            delivery_machine(self._draw),
+            DeliveryExecutor(records, waker, clock, *beside, **named),
+            DELIVERIES,
             *loop,
         )
         parameters = guard("target.parameters", FakeParameters(cloud))
-        pointer_executor = self.parts.pointers(records, waker, parameters, targets, clock)
+        pointer_executor = PointerExecutor(records, waker, parameters, targets, clock)
         self.pointers = Runner(POINTER_MACHINE, pointer_executor, POINTERS, *loop)
-        self.copy_quotas = self.parts.copy_quotas(records, slots, waker, clock, reported)
+        self.copy_quotas = CopyQuotas(records, slots, waker, clock, reported)
         waiters = WaitingDeliveries(records, ledger, waker)
-        self.share_worker = self.parts.share_worker(records, ledger, adapters, entitlements, waiters, waker, reported)
+        self.share_worker = ShareWorker(records, ledger, adapters, entitlements, waiters, waker, reported)
         grants = guard("keys", FakeGrantListing(cloud))
         self.grant_audit = GrantAudit(records, ledger, grants, waker, clock, reported, region=REGION)
-        self._sweep = self.parts.sweep(records, wakes, clock, reported, SHARDS)
+        self._sweep = Sweep(records, wakes, clock, reported, SHARDS)
         tags = TagPass(records, targets, waker, clock, HUB, REGION)
-        standing = self.parts.standing_pass(records, ledger, source, targets, tracked, waker, clock, reported, HUB)
+        standing = StandingPass(records, ledger, source, targets, tracked, waker, clock, reported, HUB)
         self._discover = Discover(records, source, (tags, standing, NoMembers()), NoVersions(), clock, reported)
         self.own_notices = OwnNotices(records, ledger, notices, clock)
 
@@ -327,7 +305,7 @@ class Hub:
     def _leave_withdrawal(self, ami: str, besides: dict[str, str]) -> None:
         records, now = self.stores.records, self.cloud.now
         mark = records.get(addresses.standing(ami)) or {"kind": "standing", "episode": 0}
-        records.put(addresses.standing(ami), {**mark, WITHDRAWN: str(now)})
+        records.put(addresses.standing(ami), {**mark, WITHDRAWN_AT: str(now)})
         records.make_due(addresses.promotion(ami), now, {WITHDRAW: str(now), **besides})
 
     def retry(self, ami: str, *places: str) -> None:

@@ -144,7 +144,8 @@ class Invariants:
 
     def _deregistering(self, asked: Delivery, image: str) -> None:
         record = self.delivery(asked.id)
-        if record.request.discarding or image in record.request.discarded:  # the latter by a run beside another
+        fails = record.state is DeliveryState.REGISTERING and record.image.id == image
+        if fails or image in record.request.discarded:  # the latter by a run beside another
             there = self._hub.cloud.images.get(image)
             assert there is None or there.raw["State"] == "failed", (
                 f"invariant 4: {asked.id} discards {there}, which has not failed"

@@ -9,7 +9,7 @@ from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.stored import peek
 from tests.service.cloud import START, CloudBehavior
 from tests.service.groups import WakeMessage
-from tests.service.hub import Hub, Parts
+from tests.service.hub import Hub
 
 ACCOUNT = "200000000001"
 AT_ONCE = 20
@@ -21,13 +21,11 @@ FULL, NEXT, LAST = "ami-00", "ami-01", "ami-02"
 MOST_REFUSED = 50
 """The most copies that EC2 may refuse: all that begin at once, and then one every five minutes."""
 
-RIGHT = Parts()
 
-
-def a_hub(parts: Parts = RIGHT, hours: float = 0.01, **how) -> Hub:
+def a_hub(hours: float = 0.01, **how) -> Hub:
     """A hub with AMIs of twenty, twenty and one unencrypted snapshots, and one account whose copies take this long."""
     behavior = CloudBehavior(copying=(int(hours * HOUR),))
-    hub = Hub((ACCOUNT,), parts=parts, behavior=behavior, watchful=False, **how)
+    hub = Hub((ACCOUNT,), behavior=behavior, watchful=False, **how)
     for ami, count in ((FULL, AT_ONCE), (NEXT, AT_ONCE), (LAST, 1)):
         hub.cloud.make_image(ami, {f"snap-{ami[-1]}{number:02d}": False for number in range(count)})
     return hub
@@ -84,9 +82,9 @@ def delivered(hub: Hub, *amis: str) -> None:
         assert hub.outcomes().get((ami, ACCOUNT)) == "delivered", f"{ami} waits for ever: {hub.outcomes()}"
 
 
-def nobody_works_on_it(damage: Callable[[Hub, RecordKey], None], seconds: int, parts: Parts = RIGHT) -> Hub:
+def nobody_works_on_it(damage: Callable[[Hub, RecordKey], None], seconds: int) -> Hub:
     """Damage a delivery that holds all slots, this many seconds after its tag. Later AMIs arrive in the hours after."""
-    hub = a_hub(parts, hours=0.01)
+    hub = a_hub(hours=0.01)
     hub.cloud.tag(FULL, "default")
     hub.run(until=START + seconds)
     key = hub.delivery_key(FULL, ACCOUNT)
@@ -101,9 +99,9 @@ def nobody_works_on_it(damage: Callable[[Hub, RecordKey], None], seconds: int, p
     return hub
 
 
-def long_copies(parts: Parts = RIGHT) -> Hub:
+def long_copies() -> Hub:
     """Copies take five hours: the next AMIs wait, at most twenty copies run at once, and none is made twice."""
-    hub = a_hub(parts, hours=5)
+    hub = a_hub(hours=5)
     no_more_than_the_limit(hub)
     for ami in (FULL, NEXT, LAST):
         hub.cloud.tag(ami, "default")
@@ -114,13 +112,13 @@ def long_copies(parts: Parts = RIGHT) -> Hub:
     return hub
 
 
-def parked_and_freed(state: str, parts: Parts = RIGHT) -> Hub:
+def parked_and_freed(state: str) -> Hub:
     """A delivery is parked for two hours while it holds all slots, which then go to another; both arrive.
 
     ``state``: "opening", before its first copy; it asks again before it starts one. "copying": its copies continue
     meanwhile, and EC2 refuses the other delivery's until they end.
     """
-    hub = a_hub(parts, hours=3)
+    hub = a_hub(hours=3)
     tries = count_tries(hub)
     if state == "opening":
         no_more_than_the_limit(hub)

@@ -84,10 +84,10 @@ class EverybodyMay:
     def __init__(self, resource: SlowResource) -> None:
         self._resource = resource
 
-    def ends(self, _resource: str, shares: Sequence[Share]) -> Mapping[str, int]:
+    def ends(self, shares: Sequence[Share]) -> Mapping[str, int]:
         return {share.share_name: 0 for share in shares}
 
-    def judge(self, _resource: str, _shares: Sequence[Share], _has_time: object = None) -> Judgement:
+    def judge(self, _shares: Sequence[Share], _has_time: object = None) -> Judgement:
         self._resource.spend()
         return Judgement()
 

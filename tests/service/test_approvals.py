@@ -8,11 +8,10 @@ from chalicelib.delivery.phases.waiting import ApprovalSeen
 from chalicelib.delivery.worker.live_approvals import LiveApprovals
 from chalicelib.sharing.worker.entitlements import LiveEntitlements
 from chalicelib.targets.applied_file import Directory, Target
-from tests.protections.wrong_parts import TakesAllForApproved, found_out
 from tests.service.arrivals import NOTHING_COMES
 from tests.service.cloud import HUB, REGION, START, source_key
 from tests.service.gate import PortCrash
-from tests.service.hub import Hub, Parts
+from tests.service.hub import Hub
 from tests.service.organization import OU, A, B, OrganizationHub
 from tests.service.shared_ami import AMI, HOUR, outcomes, pass_time, tagged, untagged
 
@@ -309,37 +308,33 @@ def test_it_ends_well_wherever_a_process_dies():
         assert len(set(asked(hub))) == 1, call
 
 
-class OpensUnapproved(LiveEntitlements):
-    """Opens without asking for an approval."""
+NOBODY_ASKS = {
+    "the delivery": (LiveApprovals, "look", lambda *_: ApprovalSeen("nobody")),
+    "the share worker": (LiveEntitlements, "_not_approved", lambda *_: None),
+}
 
-    def _not_approved(self, *_args):
-        return None
 
-
-@pytest.mark.parametrize("parts", [Parts(approvals=TakesAllForApproved), Parts(entitlements=OpensUnapproved)])
-def test_one_function_that_asks_nobody_opens_nothing(parts):
+@pytest.mark.parametrize("who", NOBODY_ASKS)
+def test_one_function_that_asks_nobody_opens_nothing(monkeypatch, who):
     """The delivery's check and the share worker's check each suffice to keep everything closed [invariant 11]."""
-    assert not opened(waiting(parts=parts))
+    monkeypatch.setattr(*NOBODY_ASKS[who])
+    assert not opened(waiting())
 
 
-def test_a_service_that_asks_nobody_is_found_out():
+def test_a_service_that_asks_nobody_is_found_out(monkeypatch):
     """With both checks removed, the invariant fails."""
-    with found_out(rf"invariant 11: resource#snapshot#snap-\w+ opens to {A} without a valid approval"):
-        waiting(parts=Parts(approvals=TakesAllForApproved, entitlements=OpensUnapproved))
+    for change in NOBODY_ASKS.values():
+        monkeypatch.setattr(*change)
+    with pytest.raises(
+        AssertionError, match=rf"\Ainvariant 11: resource#snapshot#snap-\w+ opens to {A} without a valid approval\Z"
+    ):
+        waiting()
 
 
-class AlwaysOtherSettings(LiveApprovals):
-    """Says at every look that the targets file has changed the settings of a delivery that waits."""
-
-    def look(self, _delivery):
-        return ApprovalSeen(changed=True)
-
-
-def test_one_that_is_cancelled_as_often_as_it_is_wanted_again_costs_little():
-    """Whatever the reason: each new beginning waits longer than the one before, until a tag event."""
-    hub = tagged(A, accounts=(A,), target={"approval": "required"}, parts=Parts(approvals=AlwaysOtherSettings)).wait(
-        2 * HOUR
-    )
+def test_one_that_is_cancelled_as_often_as_it_is_wanted_again_costs_little(monkeypatch):
+    """Every look says that the file has other settings. Each new beginning waits longer than the one before."""
+    monkeypatch.setattr(LiveApprovals, "look", lambda *_: ApprovalSeen(changed=True))
+    hub = tagged(A, accounts=(A,), target={"approval": "required"}).wait(2 * HOUR)
     before = len(hub.invocations)
     assert before < 200
     hub.cloud.tag(AMI, None)

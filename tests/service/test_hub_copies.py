@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.delivery import machine
 from chalicelib.delivery.codecs import DELIVERIES
-from chalicelib.delivery.model import Attempt, CopyState, DeliveryState, HubCopy
+from chalicelib.delivery.model import ENDED, Attempt, CopyState, DeliveryState, HubCopy
 from chalicelib.delivery.phases.checking import HubCopySeen, TargetUnfit
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.delivery.worker import hub_copies
@@ -31,7 +31,11 @@ DONE = CopyState.COMPLETED
 def test_it_is_copied_from_as_soon_as_nothing_can_take_it_away(state):
     """The hub's delivery wakes those that wait while it publishes; they read it at once, and must already see it."""
     made = replace(with_copies(a_delivery(DeliveryState.COPYING), DONE, DONE), state=state, key_arn=TARGET_KEY)
-    made = replace(made, entered=dict.fromkeys(DeliveryState, NOW))
+    made = replace(
+        made,
+        entered=dict.fromkeys(DeliveryState, NOW),
+        ending=state if state in ENDED - {DeliveryState.DELIVERED} else None,
+    )
     stores = in_memory()
     stores.records.create(DELIVERIES.encode(made), NOW)
     looked = hub_copies.look(
@@ -51,7 +55,7 @@ def test_it_is_copied_from_as_soon_as_nothing_can_take_it_away(state):
 @pytest.mark.parametrize("known", [True, False], ids=["it made another", "no answer was heard"])
 def test_a_snapshot_there_with_the_nonce_of_an_attempt_that_made_another_is_not_copied_from(known):
     """The hub's AMI in that Region was there already: its record does not list the copies, so the look lists them."""
-    made = replace(a_delivery(DeliveryState.DELIVERED), copies=(), key_arn=TARGET_KEY)
+    made = replace(a_delivery(DeliveryState.DELIVERED).with_image(id="ami-0b"), copies=(), key_arn=TARGET_KEY)
     ids = {"snap-0a": "snap-0ac", "snap-0b": "snap-0gone"} if known else {}
     made = replace(made, attempts=tuple(replace(one, id=ids.get(one.source, "")) for one in made.attempts))
     stores = in_memory()
@@ -65,6 +69,7 @@ def test_a_snapshot_there_with_the_nonce_of_an_attempt_that_made_another_is_not_
     assert [fault.code for fault in waiting.faults] == (["hub-copy-incomplete"] if known else [])
     assert bool(waiting.hub_copy.snapshots) is not known
     assert all("copy the AMI in the hub" in fault.cure for fault in waiting.faults), "a new tag would not do"
+    assert all(f"The hub's own AMI ami-0b in {REGION} does not" in fault.what for fault in waiting.faults)
 
 
 def test_a_copy_there_under_an_earlier_key_is_not_copied_from():

@@ -306,6 +306,33 @@ def test_a_copy_of_a_delivery_under_way_is_not_removed():
     assert scene.results("one") == ["its delivery is under way, and looks after it"]
 
 
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda records, key: setattr(records.records[key], "damaged", True), "its delivery cannot be read: "),
+        (lambda records, key: records.park(key, "IllegalEvent", NOW), "its delivery is parked: IllegalEvent"),
+    ],
+    ids=["damaged", "parked"],
+)
+def test_a_copy_of_a_delivery_that_cannot_be_read_stays_and_others_go(spoil, why):
+    """Its record may know the copy. The target's list is not parked for that: it is there for such copies."""
+    scene = InventorySetup()
+    delivery = addresses.delivery("d1")
+    scene.records.create(Write(delivery, "failed", {"state": "failed"}, NOW), NOW)
+    spoil(scene.records, delivery)
+    order = json.dumps([{"snapshot": "snap-1", "delivery": "d1"}, {"snapshot": "snap-2", "delivery": "d2"}])
+    scene.records.put(addresses.inventory_order(KEY, "one", 0), {"kind": "order", "slices": 1, "body": order})
+    scene.ask(**{REMOVE: "one"})
+
+    scene.worker.run(KEY, "test", time_left=lambda: 30)
+
+    assert not scene.records.read(KEY).parked
+    assert scene.place.snapshots == ["snap-1"]
+    first, second = scene.results("one")
+    assert first.startswith(why)
+    assert second == ""
+
+
 def test_a_removal_that_is_refused_says_why():
     """The other removals are tried all the same."""
     scene = InventorySetup(AskedTarget(trouble=Refusal(RefusalKind.DENIED, FAULT)))

@@ -6,7 +6,7 @@ from chalicelib.engine import addresses
 from chalicelib.engine.schema import VERSION
 from chalicelib.promotion import evolving
 from chalicelib.promotion.codec import PROMOTIONS
-from chalicelib.promotion.worker.standing_pass import WITHDRAWN
+from chalicelib.promotion.worker.standing_pass import WITHDRAWN_AT
 from chalicelib.promotion.worker.tag_pass import read_heads
 from tests.service.cloud import HUB, REGION, START
 from tests.service.hub import Hub
@@ -49,7 +49,7 @@ class Marked:
 
     def withdraw(self):
         """An operator withdraws somebody."""
-        self.records.put(MARK, {**self.mark, WITHDRAWN: "a stamp"})
+        self.records.put(MARK, {**self.mark, WITHDRAWN_AT: "a stamp"})
 
 
 @pytest.mark.parametrize("looks", [0, 1], ids=["at the first look", "after the comparison"])
@@ -63,7 +63,8 @@ def test_what_another_writes_on_a_mark_while_a_pass_runs_is_not_lost(looks, by):
 
     marked.run(other=getattr(marked, by))
 
-    assert (marked.mark["episode"], marked.mark.get(WITHDRAWN)) == {"fresh": (2, None), "withdraw": (1, "a stamp")}[by]
+    wanted = {"fresh": (2, None), "withdraw": (1, "a stamp")}
+    assert (marked.mark["episode"], marked.mark.get(WITHDRAWN_AT)) == wanted[by]
     assert by != "fresh" or "compared" not in marked.mark
     marked.run()
     marked.run()
@@ -93,7 +94,7 @@ def test_a_mark_that_was_taken_away_does_not_come_back():
 def test_a_mark_of_an_ami_that_was_never_promoted_goes():
     """An operator has recalled it all the same, or lifted that: else each pass would look at it without end."""
     marked, other = Marked(), addresses.standing("ami-07")
-    marked.records.put(other, {"kind": "standing", "episode": 0, WITHDRAWN: "a stamp"})
+    marked.records.put(other, {"kind": "standing", "episode": 0, WITHDRAWN_AT: "a stamp"})
 
     for _ in range(3):
         marked.run()

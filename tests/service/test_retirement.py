@@ -20,7 +20,7 @@ from tests.service.family import (
     pinned,
     promoted,
 )
-from tests.service.gate import PortCrash, PortTrouble, ProcessKilled
+from tests.service.gate import LostAnswer, PortCrash, PortTrouble, ProcessKilled
 from tests.service.hub import Hub
 
 POINTER = addresses.pointer(DEV, REGION, NAME)
@@ -183,6 +183,21 @@ def test_a_retired_copy_that_a_recall_makes_current_is_deprecated_no_longer_besi
 
     assert pointer(hub).source == SECOND
     assert deprecated(hub) == {FIRST, THIRD}
+
+
+def test_a_copy_that_is_recalled_just_when_its_deprecation_ends_is_deprecated_all_the_same():
+    """EC2 still shows the date that the pointer has removed a moment ago, when the next AMI turns out bad, too."""
+    hub = promoted(a_hub(), *MADE)
+    stale = dict(raw(hub))
+    hub.recall(THIRD)
+    hub.wait(60)
+    assert deprecated(hub) == {FIRST, THIRD}
+    hub.gate.troubles = [LostAnswer("target.images", "shown", says=stale)]
+    hub.recall(SECOND)
+    hub.wait(HOUR)
+
+    assert hub.outcomes()[SECOND, DEV] == "recalled"
+    assert deprecated(hub) == {SECOND, THIRD}
 
 
 LATER, PAST = "2029-01-01T00:00:00.000Z", "2026-12-01T00:00:00.000Z"

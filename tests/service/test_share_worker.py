@@ -71,7 +71,7 @@ class AsksOfEachAmi:
     def __init__(self, resource: SlowResource, unknown: str = ""):
         self.resource, self.unknown = resource, unknown
 
-    def judge(self, _resource, shares, _has_time=None):
+    def judge(self, shares, _has_time=None):
         amis = {holding.ami for one in shares for holding in one.holdings}
         for _ in range(5 * len(amis)):
             self.resource.spend()
@@ -79,9 +79,9 @@ class AsksOfEachAmi:
         names = (one.share_name for one in shares if all(holding.ami == self.unknown for holding in one.holdings))
         return Judgement(owed=dict.fromkeys(names, refused))
 
-    def ends(self, _resource, shares):
+    def ends(self, shares):
         """See the port. The applied file prolongs each share by a day."""
-        self.judge(_resource, shares)
+        self.judge(shares)
         return {one.share_name: self.resource.clock() + 24 * 3600 for one in shares}
 
 
@@ -503,7 +503,7 @@ class NotYet:
     def __init__(self, *, throttled: bool):
         self.throttled, self.over = throttled, False
 
-    def judge(self, _resource, shares, _has_time=None):
+    def judge(self, shares, _has_time=None):
         """See the port."""
         names = [] if self.over else [one.share_name for one in shares]
         if self.throttled:

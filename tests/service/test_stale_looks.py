@@ -8,11 +8,11 @@ from chalicelib.engine import addresses
 from chalicelib.engine.schedule import SECOND_LOOK_AFTER
 from chalicelib.images.ports import TagRead
 from chalicelib.promotion import machine
-from tests.service.cloud import CloudBehavior, target_key
+from tests.service.cloud import START, CloudBehavior, target_key
 from tests.service.gate import LostAnswer
 from tests.service.hub import Hub
 from tests.service.organization import A, B
-from tests.service.shared_ami import AMI, HOUR, open_to, record, tagged
+from tests.service.shared_ami import AMI, HOUR, open_to, pass_time, record, shared, tagged
 
 MISSES = {"no tag": TagRead(None, "available", AMI), "no AMI": TagRead(None, None)}
 DISABLED = TagRead("default", "disabled", AMI)
@@ -65,7 +65,7 @@ def retried_at_both(hub: Hub) -> None:
 def tagged_again(hub: Hub) -> None:
     """Somebody removes the tag, and writes it again at once; the event of the removal is lost."""
     hub.cloud.now += 1
-    hub.cloud.tag(AMI, None, heard=False)
+    hub.cloud.tag(AMI, None, arrives=False)
     hub.cloud.tag(AMI, "default")
 
 
@@ -176,6 +176,19 @@ def test_what_was_shared_is_shared_again_although_the_first_look_shows_the_ami_d
     hub.wait(HOUR)
 
     assert set(hub.outcomes().values()) == {"shared"}
+
+
+@pytest.mark.parametrize("shown", MISSES.values(), ids=MISSES)
+def test_what_the_file_has_prolonged_stays_shared_although_the_look_at_its_date_misses_the_tag(shown):
+    """The share worker looks at the date by which the AMI was shared; nobody would share it again."""
+    hub = shared(until=START + 6 * HOUR)
+    hub.cloud.change_targets(until=START + 100 * HOUR)
+    pass_time(hub, 5 * HOUR)
+    look = stale(hub, shown)
+    pass_time(hub, 2 * HOUR)
+
+    assert look.times == 0
+    assert open_to(hub) == {A, B}
 
 
 GONE = {

@@ -632,12 +632,14 @@ def test_the_parameter_of_a_later_wave_names_the_ami():
     assert named == {image.account: one for one, image in hub.cloud.images.items()}
 
 
-def test_an_ami_that_is_restored_while_its_first_wave_copies_reaches_the_others():
+@pytest.mark.parametrize("later", [60, 20 * 60], ids=["soon", "just before they end"])
+def test_an_ami_that_is_restored_while_its_first_wave_copies_reaches_the_others(later):
     """It was deregistered by mistake: the waves that waited failed, and nobody tags it again."""
     hub = promoted(behavior=CloudBehavior(copying=(1800,)))
     states(hub, after=5 * 60)
     hub.cloud.set_state(AMI, "deregistered")
     assert states(hub, after=5 * 60) == ["copying", "copying", "failed", "failed"]
 
+    assert states(hub, after=later)[:2] == ["copying", "copying"]
     hub.cloud.gone.remove(AMI)
     assert states(hub, after=4 * HOUR) == DONE

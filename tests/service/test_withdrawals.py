@@ -7,7 +7,7 @@ import pytest
 from chalicelib.engine import addresses
 from chalicelib.engine.addresses import STANDING
 from chalicelib.engine.errors import RefusalKind
-from chalicelib.promotion.worker.standing_pass import WITHDRAWN
+from chalicelib.promotion.worker.standing_pass import WITHDRAWN_AT
 from chalicelib.promotion.worker.tag_pass import read_heads
 from chalicelib.targets.applied_file import Target
 from tests.service.arrivals import NOTHING_COMES
@@ -90,7 +90,7 @@ def test_a_tag_that_was_gone_for_a_while_ends_it_also_if_no_event_came():
 def test_a_value_whose_event_was_lost_is_meant_by_who_has_seen_it():
     """The operator saw the new value before the service did: it names B, and the entry withdraws B."""
     hub = tagged(A, target={"mode": "share"}).wait(HOUR)
-    hub.cloud.tag(AMI, f"{A} {B}", heard=False)
+    hub.cloud.tag(AMI, f"{A} {B}", arrives=False)
     hub.withdraw(AMI, B)
     assert open_to(hub, after=HOUR) == {A}
 
@@ -316,7 +316,7 @@ def test_a_value_that_is_not_understood_hides_no_withdrawal():
     """The operator saw the value before the service did, which keeps the one in force: B's copy ends all the same."""
     hub = copying()
     hub.run(until=START + 20)
-    hub.cloud.tag(AMI, f"{A} {B} nonsense", heard=False)
+    hub.cloud.tag(AMI, f"{A} {B} nonsense", arrives=False)
     hub.withdraw(AMI, B)
     assert hub.ended() == {(AMI, A): "delivered", (AMI, B): "cancelled"}
 
@@ -332,7 +332,7 @@ def test_a_tag_event_during_a_long_pass_counts():
     hub.cloud.tag(AMI, f"{A} {B}")
     assert open_to(hub.wait(200)) == {A, B}
     for key, mark in marks:  # as it was when the pass began: the AMI is due to be compared
-        hub.stores.records.put(key, {**mark, WITHDRAWN: "anew"})
+        hub.stores.records.put(key, {**mark, WITHDRAWN_AT: "anew"})
     hub._discover.passes[1].run(FakeSource(hub.cloud).tagged(), heads, time_left=lambda: 200)
     assert open_to(hub.wait(200)) == {A, B}
     assert hub.outcomes() == {(AMI, A): "shared", (AMI, B): "shared"}

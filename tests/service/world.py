@@ -24,10 +24,9 @@ from chalicelib.targets.waves import Wave
 from tests.service.cloud import REGION, START, TRIGGER, Image, refusal, source_key, target_key
 from tests.service.gate import LostAnswer, PortCrash, PortTrouble, ProcessKilled
 from tests.service.groups import WakeMessage
-from tests.service.hub import DISCOVERY, Hub, Parts
+from tests.service.hub import DISCOVERY, Hub
 from tests.service.invariants import stem
 from tests.service.organization import membership_of
-from tests.stores import Stores, in_memory
 
 ACCOUNTS = ("200000000001", "200000000002", "200000000003")
 AMIS = ("ami-0a", "ami-0b", "ami-0c")
@@ -48,7 +47,7 @@ NOBODY = "nobody"
 
 ROLE_METHODS = {
     "target.keys": ("describe",),
-    "target.snapshots": ("find", "look_at", "copy", "tag", "delete"),
+    "target.snapshots": ("find", "copy", "tag", "delete"),
     "target.images": (
         *("named", "of_delivery", "see", "register", "copy", "deprecate", "protect", "deregister"),
         *("shown", "recall", "restore"),
@@ -70,7 +69,6 @@ REFUSALS = {
     "the checks are throttled": ("target.keys", "describe", RefusalKind.THROTTLED, False),
     "the checks are denied": ("target.keys", "describe", RefusalKind.DENIED, False),
     "copies cannot be listed": ("target.snapshots", "find", RefusalKind.THROTTLED, False),
-    "copies cannot be described": ("target.snapshots", "look_at", RefusalKind.THROTTLED, False),
     "copies cannot be deleted": ("target.snapshots", "delete", RefusalKind.DENIED, False),
     "RegisterImage is throttled": ("target.images", "register", RefusalKind.THROTTLED, False),
     "RegisterImage is done, and nobody hears of it": ("target.images", "register", RefusalKind.THROTTLED, True),
@@ -229,7 +227,7 @@ class ModelWorld(Hub):
     silent = False
     """Whether every event is lost, and every wake but the sweep's own."""
 
-    def __init__(self, shape: WorldSetup = WorldSetup(), parts: Parts = Parts(), stores: Stores | None = None) -> None:  # noqa: B008 - frozen
+    def __init__(self, shape: WorldSetup = WorldSetup()) -> None:
         self.shape = shape
         self.story: list[str] = []
         self.excused: set[tuple[str, str]] = set()
@@ -258,9 +256,7 @@ class ModelWorld(Hub):
         if shape.launch_test:
             settings["launch_test"] = LaunchTest("t3.micro", HOUR)
         self._hurry = Supply(0)
-        super().__init__(
-            accounts=ACCOUNTS[: shape.accounts], parts=parts, stores=stores or in_memory(), target=settings
-        )
+        super().__init__(accounts=ACCOUNTS[: shape.accounts], target=settings)
         self._event_fates = self.events = Supply((0,))
         self._wake_fates = self.wakes = Supply((0,))
         self._pairings, self._order = Supply("alone"), Supply(usual=False)

@@ -1,8 +1,10 @@
 """What these tests read: the package from `make package`, and the target's template."""
 
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,8 @@ FUNCTIONS = {
 """Logical id -> function. A renamed one replaces Lambda, role and log: see docs/operations/upgrade.md first."""
 MONITORING = {"AccessMonitor": "access-monitor", "DriftAudit": "drift-audit"}
 """Those of the access monitor's stack."""
+GIVEN = {"HubAccountId": "111111111111", "HubRegion": "us-east-1", "ExternalId": "an-id"}
+"""What a target's template requires."""
 
 
 def resources(template: dict[str, Any], type_: str) -> dict[str, Any]:
@@ -46,6 +50,17 @@ def run_tool(
         text=True,
         check=False,
     )
+
+
+def copied(to: Path, folders: Sequence[str], files: Sequence[str]) -> Path:
+    """Copy sources, with new times."""
+    ignore = shutil.ignore_patterns("__pycache__", "deployments", "deployed")
+    for name in folders:
+        shutil.copytree(ROOT / name, to / name, ignore=ignore, copy_function=shutil.copyfile)
+    for name in files:
+        (to / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / name, to / name)
+    return to
 
 
 def commit_all(sources: Path) -> None:

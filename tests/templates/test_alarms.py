@@ -266,8 +266,8 @@ def test_the_dashboard_shows_what_one_wants_to_know_first(hub):
 
 def test_the_dashboard_speaks_of_this_stack_only(hub):
     """Its queues, functions and alarms are this stack's, with every unconditional alarm."""
-    queues = {f"{name}.QueueName" for name, it in hub["Resources"].items() if it["Type"] == "AWS::SQS::Queue"}
-    functions = {name for name, it in hub["Resources"].items() if it["Type"] == "AWS::Lambda::Function"}
+    queues = {f"{name}.QueueName" for name in resources(hub, "AWS::SQS::Queue")}
+    functions = set(resources(hub, "AWS::Lambda::Function"))
     alarms = of_type({"hub": hub}, "AWS::CloudWatch::Alarm")
     always = {f"{name}.Arn" for name in alarms if "Condition" not in hub["Resources"][name]}
     for widget in widgets(hub):

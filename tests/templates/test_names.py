@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.templates.conftest import FUNCTIONS, MONITORING
+from tests.templates.conftest import FUNCTIONS, MONITORING, resources
 from tools.templates_docs import names
 
 EVERY = FUNCTIONS | MONITORING
@@ -43,12 +43,8 @@ def test_no_name_and_no_logical_id_changes_silently(both):
 
 def test_handlers_keep_their_names(both):
     """A renamed handler is another function, and the old one's queued messages stay unprocessed."""
-    handlers = {
-        logical: it["Properties"]["Handler"]
-        for template in both.values()
-        for logical, it in template["Resources"].items()
-        if it["Type"] == "AWS::Lambda::Function"
-    }
+    functions = (resources(template, "AWS::Lambda::Function").items() for template in both.values())
+    handlers = {logical: it["Handler"] for found in functions for logical, it in found}
 
     assert handlers == {logical: f"app.{name.replace('-', '_')}" for logical, name in EVERY.items()}
 

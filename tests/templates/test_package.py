@@ -5,19 +5,17 @@ import hashlib
 import importlib.util
 import json
 import re
-import shutil
 import subprocess
 import sys
 import tarfile
 import warnings
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import botocore
 import pytest
 
-from tests.templates.conftest import FUNCTIONS, MONITORING, ROOT, commit_all, run_tool
+from tests.templates.conftest import FUNCTIONS, MONITORING, ROOT, commit_all, copied, resources, run_tool
 from tools import checkout, extras, sbom, sdk_data, verify
 from tools.package import BrokenPackage, check_runtime, check_zip, compiled
 
@@ -54,14 +52,8 @@ def content(package: Path) -> dict[str, bytes]:
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     """A copy of the package's sources, with new times, and nothing built yet."""
-    copy = tmp_path / "source"
-    copy.mkdir()
-    ignore = shutil.ignore_patterns("__pycache__", "deployments", "deployed")
-    for name in ("chalicelib", "tools", ".chalice", "deploy"):
-        shutil.copytree(ROOT / name, copy / name, ignore=ignore, copy_function=shutil.copyfile)
-    for name in ("app.py", "LICENSE", "pyproject.toml", "requirements.txt"):
-        shutil.copyfile(ROOT / name, copy / name)
-    return copy
+    files = ("app.py", "LICENSE", "pyproject.toml", "requirements.txt")
+    return copied(tmp_path / "source", ("chalicelib", "tools", ".chalice", "deploy"), files)
 
 
 def test_the_zip_runs_alone(package: Path, tmp_path: Path):
@@ -203,10 +195,7 @@ def test_the_bill_has_the_hash_of_each_file(package: Path, content):
 
 
 JUDGE = "chalicelib/sharing/worker/entitlements.py"
-HONEST = (
-    b"def judge(self, resource: str, shares: Sequence[Share], has_time: Callable[[], bool] = lambda: True)"
-    b" -> Judgement:\n"
-)
+HONEST = b"def judge(self, shares: Sequence[Share], has_time: Callable[[], bool] = lambda: True) -> Judgement:\n"
 FORGED = HONEST + b"        return Judgement()\n"
 
 
@@ -216,7 +205,7 @@ def judged(directory: Path, content: dict[str, bytes]) -> str:
         if name.startswith("chalicelib/"):
             (directory / name).parent.mkdir(parents=True, exist_ok=True)
             (directory / name).write_bytes(data)
-    ask = "from chalicelib.sharing.worker.entitlements import LiveEntitlements as it; print(it.judge(None, '', ()))"
+    ask = "from chalicelib.sharing.worker.entitlements import LiveEntitlements as it; print(it.judge(None, ()))"
     asked = f"import sys; sys.path.insert(0, {str(directory)!r}); {ask}"
     done = subprocess.run([sys.executable, "-I", "-S", "-B", "-c", asked], capture_output=True, text=True, check=False)
     return "everybody" if done.stdout.startswith("Judgement(") else done.stderr.splitlines()[-1]
@@ -369,27 +358,22 @@ def test_a_zip_that_is_not_fit_is_refused(package: Path, tmp_path: Path, without
         check_zip(tmp_path / "it.zip")
 
 
-def a_zip(path: Path, tag: str) -> Path:
-    with zipfile.ZipFile(path, "w") as it:
-        it.writestr("fast-1.0.dist-info/WHEEL", f"Wheel-Version: 1.0\nTag: {tag}\n")
-    return path
-
-
-def a_function(runtime: str) -> dict[str, Any]:
-    return {"Resources": {"Worker": {"Type": "AWS::Lambda::Function", "Properties": {"Runtime": runtime}}}}
-
-
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 TAG = f"cp{sys.version_info.major}{sys.version_info.minor}"
 
 
+def check(folder: Path, tag: str, runtime: str = f"python{HERE}") -> None:
+    """Check a package with one wheel, for a function with this runtime."""
+    worker = {"Type": "AWS::Lambda::Function", "Properties": {"Runtime": runtime}}
+    wheel = {"fast-1.0.dist-info/WHEEL": f"Wheel-Version: 1.0\nTag: {tag}\n".encode()}
+    check_runtime(zipped(folder, wheel), {"Resources": {"Worker": worker}})
+
+
 def test_the_runtime_is_the_python_that_built_the_package(hub):
     """The wheels are chosen for it."""
-    runtimes = {
-        it["Properties"]["Runtime"] for it in hub["Resources"].values() if it["Type"] == "AWS::Lambda::Function"
-    }
+    functions = resources(hub, "AWS::Lambda::Function").values()
 
-    assert runtimes == {f"python{HERE}"}
+    assert {it["Runtime"] for it in functions} == {f"python{HERE}"}
 
 
 PYTHONS = ("python3.14", "python3.13", "python3.12", "python3.11", "python3", "python")
@@ -424,7 +408,7 @@ def test_make_takes_the_newest_python_that_lambda_has(tmp_path, suitable, chosen
 def test_a_runtime_that_is_not_the_builders_is_refused(tmp_path):
     """A compiled module for one Python would not load in another, and the function would not start."""
     with pytest.raises(BrokenPackage, match=f"Worker runs on python3.9, and the package was built with python{HERE}"):
-        check_runtime(a_zip(tmp_path / "it.zip", "py3-none-any"), a_function("python3.9"))
+        check(tmp_path, "py3-none-any", "python3.9")
 
 
 @pytest.mark.parametrize(
@@ -439,7 +423,7 @@ def test_a_runtime_that_is_not_the_builders_is_refused(tmp_path):
 )
 def test_a_wheel_for_the_runtime_is_taken(tmp_path, tag):
     """Pure Python, this Python's, or a stable-ABI wheel of an older one."""
-    check_runtime(a_zip(tmp_path / "it.zip", tag), a_function(f"python{HERE}"))
+    check(tmp_path, tag)
 
 
 @pytest.mark.parametrize(
@@ -456,7 +440,7 @@ def test_a_wheel_for_the_runtime_is_taken(tmp_path, tag):
 def test_a_wheel_for_another_machine_is_refused(tmp_path, tag):
     """The message says what it is for."""
     with pytest.raises(BrokenPackage, match=f"fast-1.0 is a wheel for {tag}, not for python{HERE} on Linux x86_64"):
-        check_runtime(a_zip(tmp_path / "it.zip", tag), a_function(f"python{HERE}"))
+        check(tmp_path, tag)
 
 
 @pytest.mark.parametrize(

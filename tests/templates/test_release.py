@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.templates.conftest import ROOT, commit_all, resources, run_tool
+from tests.templates.conftest import ROOT, commit_all, copied, resources, run_tool
 from tools import release
 
 pytestmark = pytest.mark.thorough
@@ -28,13 +28,7 @@ def released(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def elsewhere(package: Path, tmp_path: Path) -> Path:
     """A copy of the sources, with new times, beside the same package."""
-    copy = tmp_path / "elsewhere"
-    for name in SOURCES:
-        ignore = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / name, copy / name, ignore=ignore, copy_function=shutil.copyfile)
-    (copy / "docs" / "explanation").mkdir(parents=True)
-    for name in (*FILES, SCRIPT):
-        shutil.copyfile(ROOT / name, copy / name)
+    copy = copied(tmp_path / "elsewhere", SOURCES, (*FILES, SCRIPT))
     shutil.copytree(package, copy / "build" / "hub")
     return copy
 

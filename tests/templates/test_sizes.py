@@ -11,8 +11,8 @@ from awsim.cfn import Stack, TemplateError, read
 from awsim.cfn.deployment import _Deployment, _parameters
 from awsim.iam import roles
 from awsim.world import World
+from tests.templates.conftest import GIVEN, TARGET, resources
 from tests.templates.conftest import HUB as PACKAGE
-from tests.templates.conftest import TARGET
 
 HUB, DEV, REGION = "111111111111", "222222222222", "us-east-1"
 LONG_REGION, LONG_PARTITION = "ap-southeast-5", "aws-us-gov"
@@ -33,7 +33,6 @@ OPEN = {
 }
 """A key policy that leaves the decision to the account."""
 VIA = "ec2.us-east-1.amazonaws.com"
-GIVEN = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": "an-id"}
 
 
 def key(number: int) -> str:
@@ -120,8 +119,7 @@ def test_fifty_keys_can_be_named_and_too_many_are_refused_before_anything_is_mad
 def test_at_most_170_accounts_may_be_targets(hub):
     """As root ARNs, in AWS's stored form, they fit into the bus's policy; more are refused."""
     declared = hub["Parameters"]["TargetAccounts"]
-    policies = [it["Properties"] for it in hub["Resources"].values() if it["Type"] == "AWS::Events::EventBusPolicy"]
-    rest = sum(len(json.dumps(policy)) for policy in policies)
+    rest = sum(len(json.dumps(policy)) for policy in resources(hub, "AWS::Events::EventBusPolicy").values())
 
     assert len(",".join(ACCOUNTS)) == declared["MaxLength"]
     assert rest + sum(len(f'"arn:{LONG_PARTITION}:iam::{account}:root",') for account in ACCOUNTS) <= BUS

@@ -4,12 +4,11 @@ import pytest
 
 from awsim.cfn import TemplateError
 from awsim.world import World
-from tests.templates.conftest import STACKSET, TARGET
+from tests.templates.conftest import GIVEN, STACKSET, TARGET
 from tools import stackset as page
 
 HUB, TARGET_ACCOUNT = "111111111111", "222222222222"
 REGIONS = ("eu-central-1", "us-east-1")
-GIVEN = {"HubAccountId": HUB, "HubRegion": "us-east-1", "ExternalId": "an-id"}
 
 
 @pytest.fixture
@@ -99,13 +98,8 @@ def test_two_hubs_serve_one_target_side_by_side():
         admit(world)
         admit(world, "eu-central-1")
         first = world.deploy(TARGET, TARGET_ACCOUNT, "us-east-1", "of-us", GIVEN)
-        second = world.deploy(
-            TARGET,
-            TARGET_ACCOUNT,
-            "us-east-1",
-            "of-eu",
-            {**GIVEN, "HubRegion": "eu-central-1", "RoleName": "AmiCopyRoleEu", "CreateKey": "false"},
-        )
+        of_eu = {**GIVEN, "HubRegion": "eu-central-1", "RoleName": "AmiCopyRoleEu", "CreateKey": "false"}
+        second = world.deploy(TARGET, TARGET_ACCOUNT, "us-east-1", "of-eu", of_eu)
 
         assert first.outputs["RoleArn"] != second.outputs["RoleArn"]
         assert first.resources["CopyEnded"].ref != second.resources["CopyEnded"].ref

@@ -8,7 +8,7 @@ from awsim.world import World
 from chalicelib.delivery import seen
 from chalicelib.delivery.template_rights import PARAMETER
 from chalicelib.sharing import key_policy
-from tests.templates.conftest import TARGET
+from tests.templates.conftest import GIVEN, TARGET, resources
 
 ALL_ON = {"ParameterPrefix": "/golden/", "AllowDisable": "true", "AllowUseReport": "true"}
 TRUSTED = {"Role": "worker", "GrantRole": "share-worker", "LaunchRole": "worker"}
@@ -56,13 +56,16 @@ def test_a_role_without_an_external_id_is_refused(target):
 @pytest.mark.parametrize("role", ["Role", "LaunchRole"])
 def test_keys_are_used_through_ec2_only(target, role):
     """No KMS permission of a role that copies or launches works in a direct call; its grants are for AWS services."""
-    policy = statements(target, role)
-    for statement in policy:
+    seen = set()
+    for statement in statements(target, role):
         actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
-        if any(it.startswith("kms:") and it not in ("kms:DescribeKey", "kms:GetKeyPolicy") for it in actions):
+        uses = {it for it in actions if it.startswith("kms:")} - {"kms:DescribeKey", "kms:GetKeyPolicy"}
+        seen |= uses
+        if uses:
             assert statement["Condition"]["StringLike"] == {"kms:ViaService": "ec2.*.amazonaws.com"}
-        if "kms:CreateGrant" in actions:
+        if "kms:CreateGrant" in uses:
             assert statement["Condition"]["Bool"] == {"kms:GrantIsForAWSResource": "true"}
+    assert {"kms:CreateGrant", "kms:Decrypt"} <= seen
 
 
 def test_direct_grants_are_for_service_linked_roles_of_the_account_only(target):
@@ -89,7 +92,7 @@ def test_only_own_copy_and_image_events_go_to_the_hubs_bus(target):
         "Fn::Sub": "arn:${AWS::Partition}:events:${HubRegion}:${HubAccountId}:"
         "event-bus/ami-promoter-${HubRegion}-inbound"
     }
-    rules = [it["Properties"] for it in target["Resources"].values() if it["Type"] == "AWS::Events::Rule"]
+    rules = resources(target, "AWS::Events::Rule").values()
 
     expected = [["EBS Snapshot Notification"], ["EC2 AMI State Change"]]
     assert [it["EventPattern"]["detail-type"] for it in rules] == expected
@@ -119,19 +122,13 @@ def test_parameters_are_named_below_one_path_and_without_it_not_at_all(target):
 
 def test_without_the_parameter_a_stack_has_the_statements_that_it_had(target):
     """Right for right."""
+    statements = []
     with World() as world:
-        given = {"HubAccountId": "1" * 12, "HubRegion": "us-east-1", "ExternalId": "an-id", "ForwardEvents": "false"}
-        for number, more in enumerate(({}, ALL_ON)):
-            world.deploy(
-                TARGET,
-                "2" * 12,
-                "us-east-1",
-                f"t{number}",
-                {**given, **more, "RoleName": f"R{number}"} | ({"CreateKey": "false"} if number else {}),
-            )
-        off, on = (
-            world.iam.roles.named("2" * 12, f"R{number}").policies["ami-promoter"]["Statement"] for number in (0, 1)
-        )
+        for name, more in (("Off", {}), ("On", {**ALL_ON, "CreateKey": "false"})):
+            given = {**GIVEN, "ForwardEvents": "false", "RoleName": name, **more}
+            world.deploy(TARGET, "2" * 12, "us-east-1", name, given)
+            statements.append(world.iam.roles.named("2" * 12, name).policies["ami-promoter"]["Statement"])
+    off, on = statements
     assert "ssm" not in json.dumps(off)
     assert 'DisableImage"' not in json.dumps(off)
     assert "CalledVia" not in json.dumps(off)
@@ -157,10 +154,9 @@ def test_what_launches_can_pass_no_role_and_uses_no_template_key_pair_or_snapsho
 
 def test_without_launch_test_a_stack_has_no_role_for_it(target):
     """Neither role nor output, and the other roles are as with it; in the role's Region only."""
-    given = {"HubAccountId": "1" * 12, "HubRegion": "us-east-1", "ExternalId": "an-id", "ForwardEvents": "false"}
     with World() as world:
         stacks = [
-            world.deploy(TARGET, account, "us-east-1", "target", {**given, **more})
+            world.deploy(TARGET, account, "us-east-1", "target", {**GIVEN, "ForwardEvents": "false", **more})
             for account, more in (
                 ("2" * 12, {}),
                 ("3" * 12, {"LaunchTest": "true"}),

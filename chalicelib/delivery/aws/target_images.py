@@ -13,7 +13,7 @@ from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.ports import SeenImage
 from chalicelib.delivery.proof import ShownImage
 from chalicelib.delivery.tags import image_tags, service_tags
-from chalicelib.engine.aws.refusals import GONE, gone
+from chalicelib.engine.aws.refusals import GONE, NOT_AVAILABLE, code_of, gone
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.images import comparison, register
 from chalicelib.images.aws.shapes import described, tag_list, tags_of, within_time
@@ -43,11 +43,12 @@ class AwsTargetImages:
 
         The SDK may repeat the call: the same client token makes no second AMI [VERIFIED]. The token is the try's nonce.
         """
-        tags = image_tags(delivery, image, self._trigger_tag, delivery.request.token)
+        nonce = delivery.nonce()
+        tags = image_tags(delivery, image, self._trigger_tag, nonce)
         with self._sessions.as_refusal("CopyImage", f"{delivery.where}, {image.id}"):
             copy = partial(
                 self._sessions.client("ec2", "image", delivery, [s.id for s in delivery.snapshots]).copy_image,
-                ClientToken=delivery.request.token,
+                ClientToken=nonce,
                 SourceImageId=image.id,
                 SourceRegion=self._hub_region,
                 Name=delivery.image_name,
@@ -56,7 +57,7 @@ class AwsTargetImages:
                 KmsKeyId=delivery.key_arn,
                 TagSpecifications=[
                     {"ResourceType": "image", "Tags": tag_list(tags)},
-                    {"ResourceType": "snapshot", "Tags": tag_list(service_tags(delivery, delivery.request.token))},
+                    {"ResourceType": "snapshot", "Tags": tag_list(service_tags(delivery, nonce))},
                 ],
             )
             answer = within_time(copy, "SnapshotCopyCompletionDurationMinutes", delivery.target.complete_within)
@@ -113,16 +114,26 @@ class AwsTargetImages:
                 ec2.disable_image(ImageId=image)
 
     def restore(self, delivery: Delivery) -> None:
+        """EC2 may call an AMI unavailable that it has just enabled: then it is tried again."""
+        enables = delivery.recall.may_disable
+        if enables:
+            self._enable(delivery)
+        try:
+            self._give_date_back(delivery)
+        except Refusal as refusal:
+            late = enables and code_of(refusal) == NOT_AVAILABLE and self.shown(delivery) is not None
+            if late or code_of(refusal) not in GONE:
+                raise
+
+    def _give_date_back(self, delivery: Delivery) -> None:
         """A date that has come meanwhile cannot be set again: then the AMI stays deprecated as of the recall."""
         ec2, image = self._sessions.client("ec2", "recall", delivery), delivery.image.id
-        if delivery.recall.may_disable:
-            self._enable(delivery)
         before = delivery.recall.deprecated_before
         if not before:
-            with self._sessions.as_refusal("DisableImageDeprecation", delivery.where), gone(*GONE):
+            with self._sessions.as_refusal("DisableImageDeprecation", delivery.where):
                 ec2.disable_image_deprecation(ImageId=image)
         elif datetime.fromisoformat(before).timestamp() > self._sessions.now():
-            with self._sessions.as_refusal("EnableImageDeprecation", delivery.where), gone(*GONE):
+            with self._sessions.as_refusal("EnableImageDeprecation", delivery.where):
                 ec2.enable_image_deprecation(ImageId=image, DeprecateAt=before)
 
     def _enable(self, delivery: Delivery) -> None:

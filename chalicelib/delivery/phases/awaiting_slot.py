@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from chalicelib.delivery import slots
 from chalicelib.delivery.model import Delivery, DeliveryState
-from chalicelib.delivery.phase import Command, DeadlinePassed, Phase, Refused, StateEntry
+from chalicelib.delivery.phase import Command, DeadlinePassed, Phase, StateEntry
 from chalicelib.delivery.phases import trouble
 from chalicelib.delivery.phases.ending import CANCELS, ENDS, TIDY, fail
 from chalicelib.delivery.phases.opening import OPEN
@@ -88,7 +88,6 @@ PHASES = {
         on={
             slots.SlotsAsked: leads(_asked, AWAIT_SLOT, OPEN, *ENDS),
             slots.SlotsSeen: leads(_seen, AWAIT_SLOT, OPEN, *ENDS),
-            Refused: leads(trouble.refused, AWAIT_SLOT, *ENDS),
             **CANCELS,
             DeadlinePassed: leads(queued_too_long(_CURE), AWAIT_SLOT, TIDY),
         },

@@ -90,15 +90,6 @@ class OutcomeNotified(DeliveryEvent):
 
     outcome: DeliveryState
 
-    @classmethod
-    def of(cls, delivery: Delivery) -> OutcomeNotified:
-        """Return that the delivery's own notice was sent."""
-        return cls(delivery.outcome)
-
-    def is_of(self, delivery: Delivery) -> bool:
-        """Whether it ends the delivery: one that an invocation beside it has turned meanwhile sends another notice."""
-        return self == self.of(delivery)
-
 
 # --- the ways in ------------------------------------------------------------------------------------------------------
 
@@ -410,11 +401,17 @@ def notice_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
     return replace(delivery, last_look=LastLook(event.fault, now)) if waited else delivery
 
 
+def over(event: OutcomeNotified, delivery: Delivery, now: int) -> Delivery:
+    """Enter the state that the notice says; if an invocation beside it has turned it meanwhile, it sends another."""
+    if event.outcome is not delivery.outcome:
+        return delivery
+    after = StateEntry(delivery.outcome)(delivery, now)
+    return reduced(after) if after.ended else after
+
+
 def _over(event: OutcomeNotified, delivery: Delivery, now: int) -> Delivery:
     """An answer that comes late may have shown more to remove since the notice was sent: then it is sent again."""
-    if not (_is_tidy(delivery) and event.is_of(delivery)):
-        return delivery
-    return reduced(StateEntry(delivery.outcome)(delivery, now))
+    return over(event, delivery, now) if _is_tidy(delivery) else delivery
 
 
 OVER = tuple(map(StateEntry, (DeliveryState.FAILED, DeliveryState.CANCELLED, DeliveryState.WITHDRAWN)))

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from chalicelib.delivery import attempts, leftovers, preflight, proof
+from chalicelib.delivery import preflight, proof
 from chalicelib.delivery.attempts import CopiesFound, CopyStarted, FindCopies, ImageRegistered, RegisterImage
 from chalicelib.delivery.model import Copy, CopyState, Delivery, DeliveryState
 from chalicelib.delivery.moves import VERIFY_TRIES, again, answered, looks_again
@@ -101,9 +101,11 @@ def _registering(delivery: Delivery, now: int) -> tuple[Command, ...]:
 
 
 def _creates(delivery: Delivery) -> Command:
-    if delivery.request.discarding:
+    """First list the copies once more if one was tried twice: one that came late is deleted."""
+    if delivery.image.id is not None:  # CopyImage's, which failed
         return DiscardImage()
-    if not delivery.copies_listed_again and any(copy.tries > 1 or copy.adopted for copy in delivery.copies):
+    in_doubt = any(copy.tries > 1 or copy.adopted for copy in delivery.copies)
+    if in_doubt and not all(copy.found_at for copy in delivery.copies):
         return FindCopies()
     return RegisterImage() if delivery.request.intended_at is None else FindImage()
 
@@ -138,15 +140,6 @@ def _deadline(delivery: Delivery) -> int:
 # --- registering ------------------------------------------------------------------------------------------------------
 
 
-def _copies_found(event: CopiesFound, delivery: Delivery, now: int) -> Delivery:
-    """Copies were tried twice: delete the one that came late, or fail if none is proven."""
-    found = proof.copies(delivery, event.copies)
-    delivery = leftovers.with_unproven(delivery, found)
-    if doubled := proof.in_doubt(delivery, found.doubled):
-        return fail(delivery, now, proof.doubled_fault(delivery.where, [one.copy for one in doubled]))
-    return replace(attempts.match(delivery, found.own, now), copies_listed_again=True)
-
-
 def _registered(event: ImageRegistered, delivery: Delivery, now: int) -> Delivery:
     delivery = proof.answered(delivery, event.nonce, "", event.image)
     if event.image in delivery.request.discarded:  # an answer to an earlier try, late
@@ -173,7 +166,7 @@ def _discarded(_event: ImageDiscarded, delivery: Delivery, now: int) -> Delivery
         return replace(delivery, tries=0, next_try=begun + schedule.SILENCE)
     not_before = begun + schedule.step(schedule.NOT_YET, len(delivery.request.discarded))
     gone = (*delivery.request.discarded, *([delivery.image.id] if delivery.image.id else []))
-    fresh = delivery.with_image(id=None).with_request(intended_at=None, discarding=False, discarded=gone, token="")
+    fresh = delivery.with_image(id=None).with_request(intended_at=None, discarded=gone)
     if fresh.last_look.failure is not None:
         return fail(fresh, now, fresh.last_look.failure)
     return replace(fresh, tries=0, next_try=max(now, not_before))
@@ -198,7 +191,7 @@ _look_once_more = trouble.looks_once_more(_REGISTERING_CURE)
 
 
 def _registering_too_long(event: DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
-    begun = delivery.request.intended_at is not None or delivery.request.discarding
+    begun = delivery.request.intended_at is not None or delivery.image.id is not None
     if delivery.copies_image and not begun and delivery.last_look.failure is None:
         return fail(delivery, now, trouble.deadline_fault(delivery, _REGISTERING_CURE))
     return _look_once_more(event, delivery, now)
@@ -264,7 +257,7 @@ def _image_failed(seen: ImageSeen, delivery: Delivery, now: int) -> Delivery:
         cure = f"{left} Look for DisableImage in that account's CloudTrail; then tag the AMI again."
     elif delivery.copies_image and seen.state == "failed":
         if _access_was_late(seen, delivery):
-            return REGISTER(delivery.with_request(discarding=True), now)
+            return REGISTER(delivery, now)
         code, cure = "image-copy-failed", f"{left} {copy_cure(seen.reason, delivery.target.account)}"
     what = f"The AMI {delivery.image.id} is {seen.state}, not available. {seen.reason}".rstrip()
     fault = Fault(code, delivery.where, what, cure)
@@ -313,7 +306,7 @@ def _verifying_refused(event: Refused, delivery: Delivery, now: int) -> Delivery
 PHASES = {
     DeliveryState.REGISTERING: Phase(
         on={
-            CopiesFound: leads(_copies_found, REGISTER, *ENDS),
+            CopiesFound: leads(trouble.listed, REGISTER, *ENDS),
             CopyStarted: leads(trouble.late_copy, REGISTER, *ENDS),
             **beside_in(REGISTER),
             ImageRegistered: leads(_registered, VERIFY, REGISTER),

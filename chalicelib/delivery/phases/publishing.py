@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from chalicelib.delivery import naming
 from chalicelib.delivery.attempts import CopyStarted
-from chalicelib.delivery.model import Delivery, DeliveryState, reduced
+from chalicelib.delivery.model import Delivery, DeliveryState
 from chalicelib.delivery.moves import again
 from chalicelib.delivery.phase import CancelAsked, Command, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.delivery.phases.ending import (
@@ -22,6 +22,7 @@ from chalicelib.delivery.phases.ending import (
     late_copy,
     notice_refused,
     notify,
+    over,
     recall,
     tidied_by,
     waits,
@@ -126,12 +127,6 @@ def _unprotected(delivery: Delivery, refusal: Fault) -> Fault:
     )
 
 
-def _published(event: OutcomeNotified, delivery: Delivery, now: int) -> Delivery:
-    if not event.is_of(delivery):
-        return delivery
-    return SHARED(delivery, now) if delivery.shared else reduced(DELIVERED(delivery, now))
-
-
 # --- the end of what is shared ----------------------------------------------------------------------------------------
 
 
@@ -173,7 +168,7 @@ PHASES = {
             ImageProtected: leads(_protected, PUBLISH),
             naming.ImageOffered: leads(naming.offered, PUBLISH),
             naming.PointerSeen: leads(naming.seen, PUBLISH),
-            OutcomeNotified: leads(_published, PUBLISH, DELIVERED, SHARED),
+            OutcomeNotified: leads(over, PUBLISH, DELIVERED, SHARED),
             Refused: leads(_refused, PUBLISH),
             EndSeen: leads(end_seen, PUBLISH, *ENDS),
             CancelAsked: leads(_cancelled, RECALL, *ENDS),
@@ -187,5 +182,6 @@ PHASES = {
         on={CancelAsked: leads(_withdrawn, *ENDS), EndSeen: leads(end_seen, SHARED, *ENDS)},
         outstanding=looks_at_end,
         deadline=end_date,
+        may_last=True,
     ),
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from chalicelib.delivery.model import Delivery, DeliveryState, LastLook, Naming, Recalled, reduced
+from chalicelib.delivery.model import Delivery, DeliveryState, LastLook, Naming, Recalled
 from chalicelib.delivery.moves import again, looks_again
 from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.delivery.phases.ending import (
@@ -19,6 +19,7 @@ from chalicelib.delivery.phases.ending import (
     OutcomeNotified,
     notice_refused,
     notify,
+    over,
     recall,
     waits,
 )
@@ -121,7 +122,10 @@ def _recalling(delivery: Delivery, now: int) -> tuple[Command, ...]:
 
 
 def _seen(event: CopySeen, delivery: Delivery, now: int) -> Delivery:
-    """Keep what the first look that shows the AMI has found: a later one may show the recall itself."""
+    """Keep what the first look that shows the AMI has found: a later one may show the recall itself.
+
+    If it is deprecated already, its pointer may be ending that just now, or EC2 not show yet that it has.
+    """
     if delivery.recall.seen or delivery.recall.done:
         return delivery
     delivery = delivery.with_recall(by=event.by, why=event.why)
@@ -130,6 +134,9 @@ def _seen(event: CopySeen, delivery: Delivery, now: int) -> Delivery:
     known = delivery.recall
     before = known.deprecated_before if known.restored_at else event.deprecated_at
     may_disable = known.may_disable or event.may_disable
+    sure_at = delivery.entered[RECALL.state] + schedule.SILENCE
+    if delivery.naming.parameter and not may_disable and has_come(before, now) and now < sure_at:
+        return again(delivery, now, sure_at - now)
     return replace(
         delivery.with_recall(seen=True, deprecated_before=before, may_disable=may_disable), tries=0, next_try=now
     )
@@ -173,10 +180,6 @@ def _given_up(delivery: Delivery, now: int) -> Delivery:
     codes = " ".join(fault.code for fault in faults)
     known = given_up.with_recall(refused=codes, repeated=codes == delivery.recall.refused)
     return RECALL(replace(known, ending=RECALLED.state), now)
-
-
-def _over(event: OutcomeNotified, delivery: Delivery, now: int) -> Delivery:
-    return reduced(RECALLED(delivery, now)) if event.is_of(delivery) else delivery
 
 
 def _restoring(delivery: Delivery, now: int) -> tuple[Command, ...]:
@@ -223,7 +226,7 @@ PHASES = {
         on={
             CopySeen: leads(_seen, RECALL),
             CopyRecalled: leads(_recalled, RECALL),
-            OutcomeNotified: leads(_over, RECALL, RECALLED),
+            OutcomeNotified: leads(over, RECALL, RECALLED),
             Refused: leads(_refused, RECALL),
             DeadlinePassed: leads(_too_long, RECALL),
         },

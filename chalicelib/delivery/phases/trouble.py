@@ -1,14 +1,14 @@
-"""What refusals and deadlines change while a delivery works: it waits, looks once more, or fails."""
+"""What refusals, deadlines and doubt change while a delivery works: it waits, looks once more, or fails."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from chalicelib.delivery import attempts
-from chalicelib.delivery.attempts import CopyStarted
+from chalicelib.delivery import attempts, leftovers, proof
+from chalicelib.delivery.attempts import CopiesFound, CopyStarted
 from chalicelib.delivery.model import Delivery, LastLook
-from chalicelib.delivery.moves import MAX_TRIES, again
+from chalicelib.delivery.moves import MAX_TRIES, again, each_copy
 from chalicelib.delivery.phase import DeadlinePassed, Refused
 from chalicelib.delivery.phases.ending import fail, give_up
 from chalicelib.engine import schedule
@@ -57,6 +57,15 @@ def late_copy(event: CopyStarted, delivery: Delivery, now: int) -> Delivery:
     """CopySnapshot answered late; fail if the answer says that somebody else's snapshot was adopted."""
     known, faults = attempts.answered_late(event, delivery)
     return fail(known, now, *faults) if faults else known
+
+
+def listed(event: CopiesFound, delivery: Delivery, now: int) -> Delivery:
+    """Adopt what was lost of its copies, and delete what is too many; fail if it is in doubt which one is its own."""
+    found = proof.copies(delivery, event.copies)
+    known = leftovers.with_unproven(delivery, found)
+    if doubled := proof.in_doubt(known, found.doubled):
+        return fail(known, now, proof.doubled_fault(known.where, [one.copy for one in doubled]))
+    return each_copy(attempts.match(known, found.own, now), lambda copy: replace(copy, found_at=now))
 
 
 def deadline_fault(delivery: Delivery, cure: str) -> Fault:

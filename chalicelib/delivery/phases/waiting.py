@@ -116,6 +116,7 @@ def _phase(state: StateEntry, look: Command, seen: Row[Delivery], lasts: int, cu
         outstanding=lambda delivery, now: (look,) if now >= delivery.next_try else (),
         deadline=lambda delivery: delivery.entered[state.state] + lasts,
         looks=lambda _delivery, _now: (look,),
+        may_last=True,
     )
 
 

@@ -34,7 +34,7 @@ from chalicelib.delivery.ports import (
 )
 from chalicelib.delivery.tags import image_tags, snapshot_tags
 from chalicelib.delivery.template_rights import template_old
-from chalicelib.delivery.tracked import EXPIRED, TrackedDelivery
+from chalicelib.delivery.tracked import EXPIRED, FAILED, TrackedDelivery
 from chalicelib.delivery.worker import hub_copies, launches, releases
 from chalicelib.delivery.worker.live_approvals import LiveApprovals
 from chalicelib.delivery.worker.live_waves import LiveWaves
@@ -60,9 +60,6 @@ from chalicelib.targets.ports import Targets
 
 SHARES_AT_ONCE = 3
 """Shares that are held or released together: few enough that there is always time for the first ones."""
-
-STAYS = (None, DeliveryState.RECALLED)
-"""How a delivery ends of which the target keeps its AMI."""
 
 CALLS_FOR_SHARES = 11
 """Calls for that: a release or six to hold, two writes for each resource, and one or two messages that wake all."""
@@ -165,8 +162,6 @@ class DeliveryExecutor:
                 return attempts.CopyStarted(source, self.snapshots.copy(delivery, snapshot), delivery.nonce(source))
             case attempts.FindCopies():
                 return attempts.CopiesFound(self.snapshots.find(delivery), self.snapshots.role(delivery))
-            case copying.LookAtCopies(copies):
-                return copying.CopiesSeen(copies, self.snapshots.look_at(delivery, copies))
             case leftovers.DeleteSnapshots(useless):
                 self.snapshots.delete(delivery, useless)
                 return leftovers.SnapshotsDeleted(useless)
@@ -220,8 +215,14 @@ class DeliveryExecutor:
             what = "The applied targets file no longer contains this account."
             cure = "Add it to the file, apply it, and tag the AMI again; or leave it out of the tag's value."
             return checking.TargetUnfit((Fault("target-dropped", delivery.where, what, cure),))
-        missing = self.roles.missing(delivery) if delivery.target.service_linked_roles else ()
-        without_roles = preflight.default_roles_missing(delivery.where, delivery.target, delivery.ami, missing)
+        keys = delivery.source_keys if delivery.shared else ()
+        foreign = preflight.roles_on_foreign_keys(delivery.where, delivery.target, delivery.hub, keys)
+        if foreign is not None and not delivery.target.roles_by_default:
+            return checking.TargetUnfit((foreign,))
+        missing = self.roles.missing(delivery) if delivery.target.service_linked_roles and foreign is None else ()
+        without_roles = foreign or preflight.default_roles_missing(
+            delivery.where, delivery.target, delivery.ami, missing
+        )
         if missing and without_roles is None:
             return checking.TargetUnfit(preflight.roles_missing(delivery.where, delivery.target, missing))
         place, unplaced = self._launches.check(delivery)
@@ -397,10 +398,9 @@ class DeliveryExecutor:
     def _register(self, delivery: Delivery) -> DeliveryEvent:
         """Register or copy the image. If the name is taken, an earlier call whose answer was lost may have taken it."""
         images = self.images
-        copies_image = delivery.copies_image
-        make, nonce = (images.copy, delivery.request.token) if copies_image else (images.register, delivery.nonce())
+        make = images.copy if delivery.copies_image else images.register
         try:
-            return attempts.ImageRegistered(make(delivery, self._image(delivery)), nonce)
+            return attempts.ImageRegistered(make(delivery, self._image(delivery)), delivery.nonce())
         except Refusal as refusal:
             if refusal.kind is not RefusalKind.NAME_TAKEN:
                 raise
@@ -448,7 +448,6 @@ class DeliveryExecutor:
             copies,
             name=delivery.image_name,
             tags=image_tags(delivery, image, self.trigger_tag),
-            deprecated=False,
         )
         wrong = tuple(
             Fault(
@@ -490,7 +489,7 @@ class DeliveryExecutor:
         self._note_events(delivery)
         if publish:
             self.notices.publish(notices.outcome(delivery, self.clock()))
-        if delivery.ending in STAYS:
+        if delivery.keeps_image:
             self._keep_own_key(delivery)
         elif delivery.ending is DeliveryState.WITHDRAWN and delivery.naming.offered_at:
             self._releases.take_back(delivery)
@@ -508,7 +507,7 @@ class DeliveryExecutor:
             self.waker.wake(addresses.promotion(delivery.ami), cause)
         if delivery.target.account == delivery.hub:
             hub_copies.tell(self.waker, self.tracked, delivery, self.clock)
-        return ending.OutcomeNotified.of(delivery)
+        return ending.OutcomeNotified(delivery.outcome)
 
     def _note_events(self, delivery: Delivery) -> None:
         """Record whether events arrived from the target: one write for each delivery instead of one for each event."""
@@ -528,9 +527,8 @@ class DeliveryExecutor:
 
 def _stays(delivery: Delivery) -> str:
     """Return the AMI that the target has of an ended delivery; "" if none."""
-    if delivery.ending not in STAYS:
-        return ""
-    return delivery.image.id or (delivery.ami if delivery.shared else "")
+    made = delivery.image.id or (delivery.ami if delivery.shared else "")
+    return made if delivery.keeps_image else ""
 
 
 def _refused(call: Callable[[], None]) -> Fault | None:
@@ -570,7 +568,7 @@ def _unproven(delivery: Delivery, named: proof.Named) -> tuple[Fault, ...]:
 def notified_as(delivery: Delivery) -> str:
     """Return the outcome for the tracked delivery. One whose date came before its launch test was over has failed."""
     if delivery.outcome is DeliveryState.WITHDRAWN and delivery.sharing.expired:
-        return EXPIRED if DeliveryState.PUBLISHING in delivery.entered else DeliveryState.FAILED.value
+        return EXPIRED if DeliveryState.PUBLISHING in delivery.entered else FAILED
     return delivery.outcome.value
 
 

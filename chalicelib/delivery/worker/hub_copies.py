@@ -35,16 +35,15 @@ def look(records: Records, snapshots: TargetSnapshots, delivery: Delivery) -> De
     copy = peek(records, addresses.delivery(delivery.hub_copy.delivery), DELIVERIES)
     if copy is None:
         return HubCopySeen()
-    there = copy.ended or copy.state is DeliveryState.PUBLISHING
-    if not there or copy.state is DeliveryState.RECALLED:  # it is restored before a delivery begins again
-        began = copy.entered.get(DeliveryState.REQUESTED, 0)
-        return HubCopySeen(waits=copy.state is DeliveryState.AWAITING_APPROVAL, began=began)
-    if copy.state not in (DeliveryState.DELIVERED, DeliveryState.PUBLISHING):
+    if copy.ended and not copy.keeps_image:
         if copy.promotion_episode < delivery.promotion_episode:
             return HubCopySeen()
         why = f" {copy.faults[0].what}" if copy.faults else ""
         what = f"The hub's own copy in {copy.target.region}, from which this one was to be made, is {copy.state}.{why}"
         return TargetUnfit((Fault("hub-copy-failed", delivery.where, what, CURE),))
+    if not copy.is_there:  # one that was recalled is restored before a delivery begins again
+        began = copy.entered.get(DeliveryState.REQUESTED, 0)
+        return HubCopySeen(waits=copy.state is DeliveryState.AWAITING_APPROVAL, began=began)
     known = {one.source: one.copy for one in copy.copies if one.copy}
     if not known:  # its AMI was there already: the snapshots' tags name their sources
         shown = snapshots.find(copy)
@@ -53,7 +52,7 @@ def look(records: Records, snapshots: TargetSnapshots, delivery: Delivery) -> De
         known = {seen.source: seen.copy for seen in usable}
     wanted = [snapshot.id for snapshot in delivery.snapshots]
     if any(snapshot not in known for snapshot in wanted):
-        what = f"The hub's own AMI {copy.image} in {copy.target.region} does not show a copy of each snapshot."
+        what = f"The hub's own AMI {copy.image.id} in {copy.target.region} does not show a copy of each snapshot."
         return HubCopySeen(incomplete=Fault("hub-copy-incomplete", delivery.where, what, HUB_COPY_CURE))
     return HubCopySeen(tuple((snapshot, known[snapshot]) for snapshot in wanted), copy.key_arn)
 

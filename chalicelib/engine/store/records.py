@@ -192,7 +192,7 @@ class DynamoRecords:
     def unpark(self, key: RecordKey, now: int) -> bool:
         freed = self._table.update(
             key,
-            "SET wake_at = :now, due_shard = :shard REMOVE parked, parked_at",
+            "SET wake_at = :now, due_at = :now, due_shard = :shard REMOVE parked, parked_at",
             {":now": now, ":shard": shard_of(key)},
             condition="attribute_exists(parked)",
         )
@@ -234,15 +234,14 @@ class DynamoRecords:
         return MadeDue.SENT if marked is None else MadeDue.SEND
 
     def leave(
-        self, key: RecordKey, inbox: Mapping[str, str], now: int, *, newer: bool = False, due: int | None = None
-    ) -> bool:
+        self, key: RecordKey, inbox: Mapping[str, str], now: int, *, newer: bool = False, fresh: Write | None = None
+    ) -> None:
         try:
-            noted = self._leave(key, inbox, [], {}, due=now if due is None else due, newer=newer)
+            due = now if fresh is None else fresh.due_at or now
+            self._leave(key, inbox, [], {}, due=due, newer=newer, fresh=fresh)
         except sdk.ClientError:
             if not self._cannot_be_counted(key):
                 raise
-            return True
-        return noted is not None or self._table.get(key) is not None
 
     def _cannot_be_counted(self, key: RecordKey) -> bool:
         """Whether a record's version is damaged, or gone."""

@@ -10,7 +10,7 @@ from chalicelib.delivery.model import ENDED
 from chalicelib.delivery.seen import FACETS
 from chalicelib.engine import addresses, codec
 from chalicelib.engine.budget import Budget, slices
-from chalicelib.engine.errors import Refusal, RefusalKind, StaleCursor
+from chalicelib.engine.errors import ParkRecord, Refusal, RefusalKind, StaleCursor
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.ports import Records
 from chalicelib.engine.runner import CALLS_OF_STEP, Machine
@@ -133,7 +133,12 @@ class InventoryExecutor:
 
     def _remove(self, record: Inventory, delivery: str, snapshot: str) -> str:
         """Remove a snapshot and return why not, if so. A delivery that has not ended looks after its own."""
-        stored = self.records.read(addresses.delivery(delivery))
+        try:
+            stored = self.records.read(addresses.delivery(delivery))
+        except ParkRecord as error:  # its own worker parks it
+            return f"its delivery cannot be read: {error!s:.500}"
+        if stored is not None and stored.parked:
+            return f"its delivery is parked: {stored.parked:.500}"
         if stored is not None and stored.body.get("state") not in _OVER:
             return "its delivery is under way, and looks after it"
         try:

@@ -15,7 +15,6 @@ from chalicelib.delivery.machine import started as delivery_started
 from chalicelib.delivery.model import (
     BY_RECALL,
     Delivery,
-    DeliveryState,
     HubCopy,
     Launch,
     Sharing,
@@ -25,7 +24,7 @@ from chalicelib.delivery.model import (
 )
 from chalicelib.delivery.phases.recalling import turned as delivery_turned
 from chalicelib.delivery.ports import TrackedDeliveries
-from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
+from chalicelib.delivery.tracked import CANCELLED, DELIVERED, FAILED, RECALLED, RUNNING, TrackedDelivery
 from chalicelib.delivery.worker.deliveries import notified_as
 from chalicelib.engine import addresses, schedule
 from chalicelib.engine.addresses import RecordKey
@@ -41,7 +40,7 @@ from chalicelib.images.source_images import source_image
 from chalicelib.promotion import events as ev
 from chalicelib.promotion import wave_counts
 from chalicelib.promotion.model import BEGIN, END, EXAMINE, Promotion
-from chalicelib.promotion.wanted import DELIVERED, RECALLED, WantedTargets
+from chalicelib.promotion.wanted import WantedTargets
 from chalicelib.promotion.worker import copy_holdings
 from chalicelib.sharing.entitlement import launched_by
 from chalicelib.sharing.ports import Ledger
@@ -127,7 +126,7 @@ class DeliveryPass:
             ended_at = record.entered.get(record.state, 0)
             was = replace(one, episode=record.episode, state=notified_as(record), generation=0, ended_at=ended_at)
         elif record is None and self._is_missing(addresses.delivery(one.delivery)):
-            was = replace(one, episode=0, state=DeliveryState.CANCELLED.value)
+            was = replace(one, episode=0, state=CANCELLED)
         else:
             return False
         self.tracked.take_back(promotion.ami, one, was)
@@ -286,7 +285,7 @@ class DeliveryPass:
         known = next((one for one in self.tracked.all(promotion.ami) if one.delivery == ident), None)
         failed = _tracked(promotion, target, 1 if known is None else known.episode + 1, known)
         self.tracked.add(promotion.ami, failed)
-        self.tracked.end(promotion.ami, replace(failed, state=DeliveryState.FAILED.value, ended_at=self.clock()))
+        self.tracked.end(promotion.ami, replace(failed, state=FAILED, ended_at=self.clock()))
 
     def _catch_up(self, promotion: Promotion, running: Delivery, one: TrackedDelivery | None) -> None:
         """Track a delivery that another run has begun."""

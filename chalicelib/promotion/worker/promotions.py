@@ -10,7 +10,7 @@ from chalicelib.delivery import preflight
 from chalicelib.delivery.codecs import DELIVERIES
 from chalicelib.delivery.model import DeliveryState
 from chalicelib.delivery.ports import TrackedDeliveries
-from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
+from chalicelib.delivery.tracked import FAILED, RUNNING, SHARED, TrackedDelivery
 from chalicelib.delivery.wave_progress import WaveProgress
 from chalicelib.delivery.worker.live_approvals import LiveApprovals
 from chalicelib.engine import addresses
@@ -30,7 +30,7 @@ from chalicelib.promotion import commands as do
 from chalicelib.promotion import events as ev
 from chalicelib.promotion import evolving, machine, notices, wave_counts
 from chalicelib.promotion.model import END, WORTH_A_LOOK, Promotion
-from chalicelib.promotion.wanted import SHARED, WantedTargets, is_believed, value_by_looks, wanted_targets
+from chalicelib.promotion.wanted import WantedTargets, value_by_looks, wanted_targets
 from chalicelib.promotion.wave_counts import WaveCount
 from chalicelib.promotion.worker.passes import AT_ONCE, READ_AT_ONCE, DeliveryPass
 from chalicelib.sharing.ports import Ledger
@@ -123,7 +123,7 @@ class PromotionExecutor:
         """
         withdrawals = self.targets.withdrawals(record.ami)
         wanted = self._wanted_by(record, withdrawals)
-        if wanted.value not in (None, record.value) and not is_believed(record):
+        if wanted.value not in (None, record.value) and not record.is_believed:
             before = self._wanted_by(record, withdrawals, believed=False)
             lifts = bool(before.entitled.withdrawn.keys() - wanted.entitled.withdrawn.keys())
             if lifts or wanted.leaves_out(wanted.surplus(tracked, record)):
@@ -173,7 +173,7 @@ class PromotionExecutor:
             missing=missing,
             running=running,
             standing=any(one.state == SHARED for one in tracked),
-            failed=sum(one.state == DeliveryState.FAILED and one.place in wanted.targets for one in tracked),
+            failed=sum(one.state == FAILED and one.place in wanted.targets for one in tracked),
             summarised=not left,
             asked=asked,
             waves=progress,
@@ -317,9 +317,8 @@ class PromotionExecutor:
             return self._compare(record, budget)
         image, faults = self._source(promotion, tuple(wanted.targets.values()))
         if image is None or faults:
-            every = (*wanted.faults, *faults)
-            faulty = evolving.named(every, promotion.value or "")
-            return ev.Examined(every, faulty, unfit=True, partial=preflight.may_be_partial(faults), inputs=inputs)
+            partial = preflight.may_be_partial(faults)
+            return ev.Examined((*wanted.faults, *faults), unfit=True, partial=partial, inputs=inputs)
         before = None
         if promotion.source and promotion.source_generation >= promotion.generation:
             before = self._examined_before(promotion)

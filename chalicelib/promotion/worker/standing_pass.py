@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from chalicelib.delivery.codecs import DELIVERIES
-from chalicelib.delivery.model import BY_DATE, DeliveryState, WishToEnd
+from chalicelib.delivery.model import BY_DATE, WishToEnd
 from chalicelib.delivery.ports import TrackedDeliveries
-from chalicelib.delivery.tracked import EXPIRED, RUNNING, TrackedDelivery
+from chalicelib.delivery.tracked import EXPIRED, RUNNING, SHARED, WITHDRAWN, TrackedDelivery
 from chalicelib.engine import addresses, schedule
 from chalicelib.engine.addresses import STANDING
 from chalicelib.engine.budget import Budget, TimeLeft
@@ -41,7 +41,7 @@ from chalicelib.targets.withdrawals import why_ended
 CALLS = 8
 """Calls to end one holding: two wakes (a write and a message each), two releases, and a read of its delivery."""
 E = TypeVar("E")
-WITHDRAWN = "withdrawn"
+WITHDRAWN_AT = "withdrawn"
 """Member of a mark: when an operator withdrew an account; then the pass compares the AMI again."""
 NO_TAG_OR_AMI = "Its tag was removed, or the AMI is gone or disabled."
 AT_ONCE = 20
@@ -89,7 +89,7 @@ class StandingPass:
         def look(ami: str) -> None:
             mark, head, tag = dict(marks[ami]), heads.get(ami, DAMAGED), tagged.get(ami)
             now = self.clock()
-            compared = f"{tag}|{head.value}|{applied.digests}|{mark.get(WITHDRAWN, '')}"
+            compared = f"{tag}|{head.value}|{applied.digests}|{mark.get(WITHDRAWN_AT, '')}"
             if mark.get("compared") == compared and now < _time(mark, "again_at"):
                 return
             if "tag" not in mark or mark["tag"] != tag:  # None (no tag) differs from no entry
@@ -191,7 +191,7 @@ class StandingPass:
         self.ledger.release(one.resource, one.share_name, held, listed=True)
         self.waker.wake_resources([one.resource], f"{held.delivery}:{cause}")
         self.telemetry.share(one.resource, held.account, "released: not entitled", image=ami)
-        self._mark_tracked(ami, held.delivery, EXPIRED if expired else DeliveryState.WITHDRAWN.value)
+        self._mark_tracked(ami, held.delivery, EXPIRED if expired else WITHDRAWN)
         self.ledger.release(one.resource, one.share_name, held)
 
     def _mark_tracked(self, ami: str, delivery: str, state: str) -> None:
@@ -203,7 +203,7 @@ class StandingPass:
         except ParkRecord:  # a damaged promotion delays no removal
             return
         for one in tracked:
-            if one.delivery == delivery and one.state == DeliveryState.SHARED:
+            if one.delivery == delivery and one.state == SHARED:
                 self._tell(ami, one)
                 self.tracked.end(ami, replace(one, state=state, image=""))
 
@@ -222,7 +222,7 @@ class StandingPass:
 
         Then the next pass compares the AMI again.
         """
-        self.records.change(addresses.standing(ami), seen, {name: mark.get(name) for name in ("episode", WITHDRAWN)})
+        self.records.change(addresses.standing(ami), seen, {name: mark.get(name) for name in ("episode", WITHDRAWN_AT)})
 
     def _forget(self, ami: str, mark: Mapping[str, Any]) -> None:
         """Remove the mark, if the promotion that wrote it is over and shares nothing; or if there never was one.

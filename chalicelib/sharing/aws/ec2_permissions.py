@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 from chalicelib.engine.aws.refusals import NO_IMAGE, NO_SNAPSHOT, as_refusal, gone
@@ -10,6 +11,12 @@ from chalicelib.engine.aws.sessions import Sessions
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.places import Resource
 from chalicelib.sharing.share import Share
+
+QUOTA = (
+    "Ask AWS for a higher quota (AMI sharing: 1,000 accounts, OUs and organizations), or share with an OU "
+    "(`launch_permission: group` in the targets file); then tag the AMI again."
+)
+"""The cure where EC2 admits no more receivers [aws-facts 4; that it says ResourceLimitExceeded is UNVERIFIED]."""
 
 STILL_THERE = ("disabled", "pending")
 """States of an AMI that EC2 calls unavailable and that is not gone."""
@@ -41,8 +48,13 @@ class _Ec2Permissions:
 
     def open(self, resource: str, shares: Sequence[Share]) -> Mapping[str, str]:
         it = Resource.parse(resource)
-        with as_refusal(f"Modify{self.shape}Attribute (add)", f"{self._where}, {it.name}"):
-            self._modify(it, "Add", sorted({share.account for share in shares}))
+        try:
+            with as_refusal(f"Modify{self.shape}Attribute (add)", f"{self._where}, {it.name}"):
+                self._modify(it, "Add", sorted({share.account for share in shares}))
+        except Refusal as refusal:
+            if refusal.kind is not RefusalKind.LIMIT:
+                raise
+            raise Refusal(refusal.kind, replace(refusal.fault, cure=QUOTA)) from refusal.__cause__
         return {}
 
     def close(self, resource: str, shares: Sequence[Share]) -> bool:

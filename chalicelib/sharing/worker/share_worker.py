@@ -212,7 +212,7 @@ class ShareWorker:
         part, asked = budget.part(FOR_ASKING), list[Share]()
         for some in part.each(_by_amis(opening), CALLS_TO_ASK):
             try:
-                more = self.entitlements.judge(these.resource, some, part.allows)
+                more = self.entitlements.judge(some, part.allows)
             except Refusal as refusal:
                 more = Judgement(owed={s.share_name: refusal for s in some})
             if more.owed:
@@ -308,7 +308,7 @@ class ShareWorker:
         part, over, prolonged, now = budget.part(FOR_ASKING), set[str](), list[Share](), self.waker.clock()
         for some in part.each(_by_amis(dated), CALLS_TO_ASK):
             try:
-                ends = self.entitlements.ends(these.resource, some)
+                ends = self.entitlements.ends(some)
             except Refusal:
                 ends = {}
             for s in some:
@@ -334,7 +334,7 @@ class ShareWorker:
         names = {s.share_name for s in closing}
         others = {s.account for s in these.shares if holders.needed(s) and s.share_name not in names}
         if {s.account for s in closing} - others:
-            self.waker.remind(*grant_audit.reminder(these.resource, self.waker.clock()))
+            grant_audit.remind(self.records, these.resource, self.waker.clock())
 
     def _removed(self, adapter: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
         """Remove permissions without a name; later looks say whether they are gone.

@@ -5,9 +5,11 @@ from contextlib import redirect_stderr
 from io import StringIO
 
 import pytest
+from botocore.exceptions import ClientError
 
-from ami_promoter.commands.drain import POLL, Drain, drained
+from ami_promoter.commands.drain import Drain, drained
 from ami_promoter.hub.aws import Connection
+from ami_promoter.promotions.following import A_POLL
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.verbs import TerminalClock
 from chalicelib.delivery import machine
@@ -19,7 +21,7 @@ from chalicelib.engine.ports import Write
 from chalicelib.engine.store.records import DynamoRecords
 from chalicelib.sharing import share
 from chalicelib.sharing.store.ledger import DynamoLedger
-from tests.ami_promoter.a_hub import NINE, REGION, a_delivery, write
+from tests.ami_promoter.a_hub import NINE, REGION, AnotherClient, a_delivery, write
 from tests.fakes import copying, sharing
 
 SNAPSHOT = addresses.snapshot_resource("snap-1").pk
@@ -180,15 +182,17 @@ class DrainTime:
             self.steps.pop(0)()
 
 
-def wait(time, timeout=None):
-    """Run ``drain --wait`` on this clock."""
-    drain = Drain(Connection(REGION), TerminalClock(time.sleep, lambda: time.now))
+def wait(time, timeout=None, client=None):
+    """Run ``drain --wait`` on this clock; ``client``: instead of DynamoDB's own."""
+    connection = Connection(REGION)
+    connection.dynamodb = client or connection.dynamodb
+    drain = Drain(connection, TerminalClock(time.sleep, lambda: time.now))
     with redirect_stderr(StringIO()) as errors:
         return drained(drain, wait=True, timeout=timeout), errors.getvalue().splitlines()
 
 
 def test_waiting_ends_when_the_last_share_has_closed(table):
-    """It looks every half minute, and prints what has changed."""
+    """It looks as often as `wait`, and prints what has changed."""
     record = put(table, "222222222222", DeliveryState.AWAITING_SLOT)
     a_share(table, "222222222222")
 
@@ -204,11 +208,36 @@ def test_waiting_ends_when_the_last_share_has_closed(table):
 
     assert report.exit is Exit.OK
     assert report.data["drained"] is True
-    assert time.slept == [POLL] * 3
+    assert time.slept == [A_POLL] * 3
     assert lines == [
         "Deliveries under way: 1 awaiting-slot. Open shares: 1.",
         "Deliveries under way: none. Open shares: 1.",
+        "Deliveries under way: none. Open shares: none.",
     ]
+
+
+class ThrottledReads(AnotherClient):
+    """DynamoDB that refuses the next ``calls`` reads of records."""
+
+    def batch_get_item(self, **asked):
+        """Refuse it, or read."""
+        if self.calls:
+            self.calls -= 1
+            said = {"Error": {"Code": "ThrottlingException", "Message": "wait"}}
+            raise ClientError(said, "BatchGetItem")
+        return self._client.batch_get_item(**asked)
+
+
+def test_an_outage_of_a_minute_ends_no_wait_of_hours(client, table):
+    """The command reports it, looks again, and waits on."""
+    record = put(table, "222222222222", DeliveryState.AWAITING_SLOT)
+    dynamodb = ThrottledReads(client)
+    time = DrainTime(lambda: setattr(dynamodb, "calls", 2), lambda: None, lambda: end(table, record))
+
+    report, lines = wait(time, client=dynamodb)
+
+    assert report.data["drained"] is True
+    assert sum(line.endswith("Looking again.") for line in lines) == 2, lines
 
 
 def test_what_a_late_invocation_began_is_asked_as_well(table):

@@ -1,7 +1,9 @@
 """What the command line says if AWS refuses to let it read records."""
 
 import pytest
+from botocore.exceptions import ClientError
 
+from ami_promoter.hub import source_checks
 from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.hub.records import History, Reader
 from chalicelib.engine import addresses
@@ -30,3 +32,28 @@ def test_a_refusal_to_read_is_a_message(client, read):
     said = r"^account 123456789012, us-east-1, table other: reading the (records|history) failed: .*no such table"
     with pytest.raises(HubError, match=said):
         read(Connection(REGION, "other"))
+
+
+class UnseenImages(Connection):
+    """A hub whose EC2 shows this caller no AMI."""
+
+    def client(self, service, region=None):
+        """Refuse each call."""
+        made = super().client(service, region)
+        made.meta.events.register("before-call.ec2", self.refuse)
+        return made
+
+    def refuse(self, **_call):
+        """Answer as EC2 does for a denial."""
+        raise ClientError({"Error": {"Code": "UnauthorizedOperation", "Message": "denied"}}, "DescribeImages")
+
+
+def test_a_right_that_a_person_lacks_is_not_in_the_templates(client):
+    """The service's adapter is used with the person's credentials: what was refused is theirs, and so is the cure."""
+    with pytest.raises(HubError) as refused:
+        source_checks.examine(UnseenImages(REGION), AMI, "promote")
+
+    fault = refused.value.fault
+    assert fault.what.startswith(f"examining {AMI} failed: "), fault
+    assert (fault.code, fault.where) == ("UnauthorizedOperation", f"account 123456789012, {REGION}")
+    assert fault.cure == "Use a role that is allowed to do this; docs/reference/cli.md lists what each verb needs."

@@ -8,7 +8,7 @@ import pytest
 from ami_promoter.hub.records import record_of
 from ami_promoter.promotions.promotion_data import delivery, page, progress_at, seconds_left
 from ami_promoter.promotions.promotion_text import time_left
-from chalicelib.delivery.model import Copy, CopyState, Delivery, DeliveryState, Sharing
+from chalicelib.delivery.model import Cleanup, Copy, CopyState, Delivery, DeliveryState, NewImage, Sharing
 from chalicelib.engine import codec
 from chalicelib.engine.faults import Fault
 from chalicelib.targets.applied_file import Target
@@ -81,13 +81,13 @@ def test_the_value_that_is_being_checked(body, candidate):
     [
         ({"refused_value": "dve"}, True),
         ({"refused_value": ""}, True),
-        ({"unfit": "9c1f", "inputs": "9c1f"}, True),
-        ({"unfit": "9c1f", "inputs": "74ab"}, False),
+        ({"unfit_since": 60, "inputs": "9c1f"}, True),
+        ({"unfit_since": 60, "inputs": "9c1f", "cursor": "examine"}, False),
         ({}, False),
     ],
 )
 def test_whether_value_or_source_is_refused(body, refused):
-    """The source counts as refused for what it was examined for, and no longer when that has changed."""
+    """The source counts as refused when its checks are over: before, EC2 may not show it whole yet."""
     assert page(a_record(**body), (), (), 0)["refused"] is refused
 
 
@@ -130,6 +130,13 @@ def test_a_damaged_record_is_shown_with_a_fault():
     assert "is damaged" in shown["why"]
 
 
+def shown(state, **members):
+    """What `status` shows of a delivery in this state."""
+    one = Delivery("d-1", "", "ami-1", Target("1" * 12, "us-east-1"), 1, BEGAN, "golden", (), state=state, **members)
+    body = json.dumps(codec.encode(replace(one, entered={state: BEGAN})))
+    return delivery(record_of({"pk": "delivery#d-1", "sk": "record", "state": str(state), "body": body}), BEGAN, {})
+
+
 @pytest.mark.parametrize(
     ("state", "ending", "advised"),
     [
@@ -140,9 +147,22 @@ def test_a_damaged_record_is_shown_with_a_fault():
 )
 def test_nobody_is_advised_on_the_roles_of_what_is_withdrawn(state, ending, advised):
     """A role that the account makes now gets no grant any more."""
-    target, lacks = Target("111111111111", "us-east-1"), Fault("service-linked-role-missing", "", "None.", "Make it.")
-    shared = Delivery("d-1", "", "ami-1", target, 1, BEGAN, "golden", (), state=state, ending=ending)
-    shared = replace(shared, sharing=Sharing(without_roles=lacks), entered={state: BEGAN})
-    stored = {"pk": "delivery#d-1", "sk": "record", "state": str(state), "body": json.dumps(codec.encode(shared))}
+    lacks = Fault("service-linked-role-missing", "", "None.", "Make it.")
 
-    assert (delivery(record_of(stored), BEGAN, {})["without_roles"] is not None) == advised
+    assert (shown(state, ending=ending, sharing=Sharing(without_roles=lacks))["without_roles"] is not None) == advised
+
+
+@pytest.mark.parametrize(
+    ("state", "left", "image"),
+    [
+        (DeliveryState.DELIVERED, (), "ami-2"),
+        (DeliveryState.RECALLED, (), "ami-2"),
+        (DeliveryState.TIDYING, (), "ami-2"),
+        (DeliveryState.FAILED, ("ami-2",), "ami-2"),
+        (DeliveryState.FAILED, (), None),
+        (DeliveryState.CANCELLED, (), None),
+    ],
+)
+def test_an_ami_that_was_removed_is_not_shown_as_the_targets(state, left, image):
+    """As after a launch test that failed; what stays there, because it may be in use, is shown."""
+    assert shown(state, image=NewImage("ami-2"), cleanup=Cleanup(leftovers=left))["image"] == image

@@ -13,6 +13,7 @@ from chalicelib.engine.store.table import Table
 from chalicelib.sharing import key_policy
 from chalicelib.sharing.grant_names import grant_name
 from chalicelib.sharing.key_policy import Access, Audience
+from chalicelib.sharing.ports import SeenGrant
 from chalicelib.sharing.share import Share, ShareState
 from chalicelib.sharing.store.ledger import DynamoLedger
 from tests.fakes import sharing
@@ -87,15 +88,9 @@ NAME = grant_name(Share("", f"{ID}-AmiCopyRole", DEV, intended_at=7), REGION)
 )
 def test_a_grant_is_the_services_by_its_name_and_its_issuer(name, issuer, grantee, ours):
     """Anyone can write a name. A grant of the hub in another Region is that hub's."""
-    raw = {
-        "Name": name,
-        "GrantId": "g",
-        "GranteePrincipal": grantee,
-        "IssuingAccount": f"arn:aws:iam::{issuer}:root",
-        "KeyId": KEY,
-    }
+    seen = SeenGrant("g", name, f"arn:aws:iam::{issuer}:root", grantee)
 
-    assert ledger_facts.grant_of(KEY, raw, HUB, REGION) == (Grant(KEY, "g", ID, 7, DEV, grantee) if ours else None)
+    assert ledger_facts.grant_of(KEY, seen, HUB, REGION) == (Grant(KEY, "g", ID, 7, DEV, grantee) if ours else None)
 
 
 def test_the_services_statements_are_found_by_their_sid_with_whom_they_admit():
