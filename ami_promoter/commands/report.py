@@ -8,12 +8,11 @@ from pathlib import Path
 import click
 
 from ami_promoter.hub import organization, pause_switch
-from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.report_page import reading
 from ami_promoter.report_page.document import FIRST, NOTHING, render
 from ami_promoter.report_page.model import Overview, ReportContext, overview
-from ami_promoter.report_page.publishing import publish
 from ami_promoter.rights import READ_ALL
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import NotDone, Report
@@ -23,6 +22,12 @@ from chalicelib.engine.schedule import DAY
 
 FILE = "ami-promoter-report.html"
 ADDRESS = Matching("s3", "s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.{0,1023}[^/]", "an address like s3://bucket/page.html")
+CURES = {
+    "AccessDenied": "Allow s3:PutObject on {arn}, and kms:GenerateDataKey if the bucket uses its own KMS key.",
+    "NoSuchBucket": "Check the bucket's name, or create the bucket.",
+    "KMS.DisabledException": "Enable the KMS key of the bucket.",
+}
+"""Error code of S3 -> what to do."""
 PRINTS = js.thing(
     **js.HUB,
     file=js.perhaps(js.text("path of the page; null: it is only in S3")),
@@ -86,7 +91,7 @@ def report(caller: VerbCaller, output: Path | None, address: str | None, days: i
             cure = "Name a file in a directory that you can write to: -o FILE."
             raise NotDone(Fault("unwritable", str(file), what, cure)) from error
     if address:
-        publish(connection, page, address)
+        _publish(connection, page, address)
     places = [str(file), *([address] if address else [])] if file else [str(address)]
     open_now = sum(one.open for one in shown.exposures)
     lines = [f"{one}." for one in shown.headlines[:FIRST]] or [NOTHING]
@@ -116,3 +121,17 @@ def _read(connection: Connection, days: int) -> Overview:
     place = connection.account, connection.region, connection.table
     recalls = OperatorsDecisions(connection).recalls()
     return overview(records, ReportContext(*place, now, since, days, said, trouble, recalls))
+
+
+def _publish(connection: Connection, page: bytes, to: str) -> None:
+    """Write the page to ``s3://BUCKET/KEY``, uncached, with the bucket's default encryption."""
+    bucket, _, key = to.removeprefix("s3://").partition("/")
+    try:
+        with connection.telling(f"writing the page to {to}"):
+            connection.client("s3").put_object(
+                Bucket=bucket, Key=key, Body=page, ContentType="text/html; charset=utf-8", CacheControl="no-store"
+            )
+    except HubError as error:
+        fault = error.fault
+        arn = f"arn:{connection.partition}:s3:::{bucket}/{key}"
+        raise HubError(fault.what, to, CURES.get(fault.code, fault.cure).format(arn=arn), fault.code) from error

@@ -68,7 +68,10 @@ class _Compiler:
         everybody = {name: self._members(name, value, organization) for name, value in data.get("groups", {}).items()}
         self.faults += units.faults(self._document, organization, everybody)
         self.faults += waves.faults(self._document, groups, everybody, self._hub.account or "")
-        members = units.accounts_only(everybody)
+        members = {
+            name: {one: path for one, path in mentions.items() if not units.names_unit(one)}
+            for name, mentions in everybody.items()
+        }
         beside = ("members", *waves.KEYS)
         blocks = {
             name: defaults | self._block({k: v for k, v in group.items() if k not in beside}, ("groups", name))
@@ -77,7 +80,7 @@ class _Compiler:
         own = {
             account: self._block(block, ("accounts", account)) for account, block in data.get("accounts", {}).items()
         }
-        with_units = units.groups_with_units(everybody)
+        with_units = [name for name, mentions in everybody.items() if len(members[name]) < len(mentions)]
         groups_of: dict[str, list[str]] = {account: [] for account, block in own.items() if block.keys() != {"name"}}
         for name, mentions in members.items():
             for account in mentions:

@@ -24,14 +24,9 @@ def named(member: str, block: Mapping[str, Any]) -> str:
     return last_part(member)
 
 
-def accounts_only(members: Members) -> Members:
-    """Return the members without units."""
-    return {name: {one: path for one, path in mentions.items() if not _unit(one)} for name, mentions in members.items()}
-
-
-def groups_with_units(members: Members) -> list[str]:
-    """Return the groups that have a unit."""
-    return [name for name, mentions in members.items() if any(map(_unit, mentions))]
+def names_unit(member: str) -> bool:
+    """Whether a group's member is a unit, or the organization by its word."""
+    return member == WHOLE or is_unit(member)
 
 
 def organization(block: Mapping[str, Any], members: Members) -> Organization | None:
@@ -53,7 +48,7 @@ def faults(read: YamlDocument, block: Mapping[str, Any], members: Members) -> It
     mine = block.get("id")
     for mentions in members.values():
         for one, path in mentions.items():
-            if not _unit(one):
+            if not names_unit(one):
                 continue
             written = read.raw[path]
             theirs = Arn.parse(written).path[1] if written.startswith("arn:") else one if one.startswith("o-") else mine
@@ -66,7 +61,3 @@ def faults(read: YamlDocument, block: Mapping[str, Any], members: Members) -> It
             else:
                 continue
             yield Fault("targets-organization", read.where_key(path), what, cure)
-
-
-def _unit(member: str) -> bool:
-    return member == WHOLE or is_unit(member)

@@ -38,8 +38,8 @@ GAP = 2
 _COMMAND = re.compile(COMMAND)
 _GLUE = "\0"
 """Instead of the spaces of a command while a line is folded; ``printable`` leaves none."""
-AN_ID = len("ami-0123456789abcdef0")
-"""So wide is a column that folds at least, if it has so long a word: a longer one, such as an ARN, is folded."""
+AN_ID, FOLDED = len("ami-0123456789abcdef0"), 12
+"""Words up to this length stay whole in a column that folds; a longer one, such as an ARN, has this room at least."""
 BAR, LONGEST_BAR, BESIDE_BAR = 10, 30, 65
 """Columns of a bar, at least and at most; columns of a table beside it."""
 SHORT = 8
@@ -194,8 +194,9 @@ def table(
     for column, name in zip(made.columns, head, strict=True):
         texts = [one for one in column.cells if isinstance(one, Text)]
         own = [one.cell_len for one in texts] if column.no_wrap else []
-        if name in folds:
-            own = [min(len(word), AN_ID) for one in texts for word in one.plain.split()]
+        if column.overflow == "fold" and not column.no_wrap:
+            lengths = (len(word) for one in texts for word in one.plain.split())
+            own = [length if length <= AN_ID else FOLDED for length in lengths]
         column.min_width = max([len(name), *own])
     return made
 
