@@ -19,12 +19,12 @@ from tests.service.shared_ami import (
     AMI,
     HOUR,
     TROUBLES,
-    hear_tag_change,
     open_to,
     outcomes,
     park_delivery,
     pass_time,
     recalled_for_a_while,
+    receive_tag_change,
     shared,
     tagged,
     untagged,
@@ -66,7 +66,7 @@ def test_a_retry_does_not_serve_a_region_again_and_a_tag_event_does():
 def test_a_value_and_back_ends_what_was_withdrawn_before_and_a_late_event_does_not():
     """Both tag events are lost, so the values are compared. A late event from before the withdrawal has no effect."""
     hub = withdrawn()
-    hear_tag_change(hub, "2027-01-15T08:00:01Z")
+    receive_tag_change(hub, "2027-01-15T08:00:01Z")
     assert open_to(hub, after=HOUR) == {A}
     hub.cloud.emit = lambda _event: None
     hub.cloud.tag(AMI, A)
