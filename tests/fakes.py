@@ -189,8 +189,9 @@ class MemoryRecords:
         if item.wake_at is None or not schedule.stays(item.wake_at, after.due_at, now, goes_on=goes_on):
             self._alarm(after.key, None if after.due_at is None else max(after.due_at, now))
         if happened or also:
-            entry = {"what": list(happened), "state": after.state, EXPIRES: now + KEPT}
-            self.put(addresses.history(after.key, item.version), entry)
+            entry = {"version": item.version, "what": list(happened), "state": after.state}
+            past = {"entries": json.dumps([entry]), EXPIRES: now + KEPT}
+            self.put(addresses.history(after.key, item.version), past)
         for key, attributes in also:
             over = {EXPIRES: now + KEPT} if attributes.get("kind") == "lookup" else {}
             self.put(key, {**attributes, **over})

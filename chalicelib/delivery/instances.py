@@ -218,11 +218,11 @@ def verdict(delivery: Delivery, seen: InstanceSeen, now: int) -> LaunchVerdict |
     match seen.state:
         case "running" if (seen.system, seen.instance) == ("ok", "ok"):
             return LaunchVerdict("passed")
-        case "running" if impaired and now >= impaired + schedule.SECOND_LOOK_AFTER:
-            said = f"two looks found a status check impaired: {_checks(seen)}"
-            return LaunchVerdict("failed", _failed(delivery, said))
-        case "running" if late:
-            said = f"its status checks were not ok within {within // 60} minutes: {_checks(seen)}"
+        case "running" if late or (impaired and now >= impaired + schedule.SECOND_LOOK_AFTER):
+            lasts = f"its status checks were not ok within {within // 60} minutes"
+            said = f"{lasts if late else 'two looks found a status check impaired'}: {_checks(seen)}"
+            if seen.system == "impaired":  # AWS's host, from which the instance suffers [EC2 API reference]
+                return LaunchVerdict("untested", untested(delivery, said))
             return LaunchVerdict("failed", _failed(delivery, said))
         case "shutting-down" | "terminated":
             return _over(delivery, seen)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.ports import NOTHING, MadeDue, Records, WakeQueues, Write
+from chalicelib.engine.wakes import Wake
 
 Clock = Callable[[], int]
 """Epoch seconds."""
@@ -32,7 +33,7 @@ class Waker:
         """
         call = self._records.make_due(key, self.clock(), inbox, fresh)
         if call is MadeDue.SEND:
-            self._wakes.wake(key, cause)
+            self._wakes.send(Wake(key, cause))
         return call is not MadeDue.NONE
 
     def leave_to_sweep(self, key: RecordKey) -> None:
@@ -59,4 +60,4 @@ class Waker:
 
     def send(self, key: RecordKey, cause: str) -> None:
         """Send a wake for a record that is due already."""
-        self._wakes.wake(key, cause)
+        self._wakes.send(Wake(key, cause))

@@ -209,15 +209,22 @@ def _untagged(promotion: Promotion, now: int, before: Promotion, *, gone: bool =
         return promotion
     if not promotion.is_believed:
         return _absent(promotion)
-    nothing: dict[str, Any] = {"value": None, "refused_value": None, "places": ""}
-    nothing |= {"failed": 0, "faults": (), "faulty": "", "notified": ""}
-    nothing["gone_generation"] = promotion.newest if gone else promotion.gone_generation
-    removed = replace(promotion, in_force_since=now, withdrawals_from=promotion.in_force_since, **nothing)
+    removed = _without_value(promotion, now, gone=gone)
     if promotion.state is S.REQUESTED:
         return FINISH(removed, now)
     if promotion.state is S.OVER and not promotion.standing:
         return removed
     return COMPARE(removed, now)
+
+
+def _without_value(promotion: Promotion, now: int, *, gone: bool) -> Promotion:
+    """Return it without a value in force. An AMI that is gone may come back with its tag: that ends no withdrawal."""
+    nothing: dict[str, Any] = {"value": None, "refused_value": None, "seen_value": None, "places": ""}
+    nothing |= {"failed": 0, "faults": (), "faulty": "", "notified": ""}
+    if gone:
+        since = promotion.in_force_since or now
+        return replace(promotion, gone_generation=promotion.newest, in_force_since=since, **nothing)
+    return replace(promotion, in_force_since=now, withdrawals_from=promotion.in_force_since, **nothing)
 
 
 def _absent(promotion: Promotion) -> Promotion:
@@ -262,6 +269,8 @@ def _over(promotion: Promotion, event: ev.Compared, now: int) -> Promotion:
     over |= {"restarts": 0, "wave_cursor": ""}
     if promotion.state is S.OVER:
         return replace(promotion, **over)
+    if promotion.awaits_restored:  # discovery finds it from now on, as one that was tagged
+        promotion = _without_value(promotion, now, gone=True)
     return FINISH(promotion, now, next_try=max(now, promotion.absent_since + schedule.SECOND_LOOK_AFTER), **over)
 
 

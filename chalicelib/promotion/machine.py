@@ -96,23 +96,18 @@ def _next(promotion: Promotion, *, may_look: bool) -> tuple[do.Command, ...]:
         case S.RUNNING if promotion.wave_cursor:
             return (do.WakeWaves(promotion.wave_cursor),)
         case S.RUNNING:
-            worth = promotion.tries >= WORTH_A_LOOK or promotion.awaits_restored
-            return (do.LookAtTag(), do.Compare()) if may_look and worth else (do.Compare(),)
+            worth = may_look and promotion.tries >= WORTH_A_LOOK
+            return (do.LookAtTag(), do.Compare()) if worth else (do.Compare(),)
         case _:  # what was shared may have been withdrawn for a change of file or membership
             return (do.Compare(),) if _compares_again(promotion) else ()
 
 
 def looks(promotion: Promotion, now: int) -> tuple[do.Command, ...]:
-    """List the looks of a promotion that was woken: its deliveries end by themselves.
-
-    One whose AMI may be restored looks for that, too: nobody does after its end.
-    """
+    """List the looks of a promotion that was woken: its deliveries end by themselves."""
     if promotion.unnotified or now < promotion.compare_after:
         return ()
-    if promotion.state is S.RUNNING:
-        gone = promotion.awaits_restored and now >= promotion.look_after
-        return (do.LookAtTag(), do.Compare()) if gone else (do.Compare(),)
-    return (do.Compare(),) if promotion.state is S.OVER and promotion.standing else ()
+    waits = promotion.state is S.RUNNING or (promotion.state is S.OVER and promotion.standing)
+    return (do.Compare(),) if waits else ()
 
 
 def tells(before: Promotion, after: Promotion) -> bool:

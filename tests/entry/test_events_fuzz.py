@@ -72,7 +72,7 @@ class StrictRecords(MemoryRecords):
 
 
 class StrictWakes(list[wakes.Wake]):
-    """The port ``Wakes`` with SQS's limits: group ids of at most 128 characters. What is sent decodes unchanged."""
+    """The port ``WakeQueues``, with at most 128 characters in a group id. What is sent decodes unchanged."""
 
     def send(self, wake):
         assert 0 < len(wake.key.pk) <= 128

@@ -455,16 +455,15 @@ def test_a_source_that_shows_again_while_copies_run_is_promoted_on():
     assert play(back, TAG, now=LATER + 600).generation == back.generation
 
 
-def test_a_source_is_looked_for_before_a_promotion_ends_without_it():
-    """It was restored after the last look, and nobody looks after the end."""
+def test_a_source_that_shows_again_after_the_end_is_promoted_on():
+    """It was restored after the last look, which had missed it: its tag is news, and ends no withdrawal of before."""
     missed = ev.TagSeen(None, None)
-    gone = play(play(a_promotion(S.RUNNING), missed), missed, compared(inputs="gone", running=True), now=LATER)
-    woken = (*outstanding(gone, LATER), *machine.looks(gone, LATER))
-    polled = outstanding(gone, gone.next_try)
-    assert woken == polled == (do.LookAtTag(), do.Compare())
+    gone = play(play(a_promotion(S.RUNNING, in_force_since=NOW), missed), missed, now=LATER)
+    over = play(gone, compared(inputs="gone", summarised=True), now=LATER)
+    assert (over.state, over.value, over.why) == (S.OVER, None, "The hub does not own this AMI, or no longer does.")
 
-    throttled = play(gone, ev.NotExecuted(FAULT, look=True), now=LATER)
-    assert machine.looks(throttled, LATER) == (do.Compare(),)
+    back = play(over, TAG, now=LATER + 600)
+    assert (back.state, back.is_gone, back.withdrawals_count_from("dev")) == (S.COMPARING, False, NOW)
 
 
 @pytest.mark.parametrize("standing", [False, True])

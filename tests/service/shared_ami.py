@@ -52,8 +52,8 @@ def recalled_for_a_while(hub: Hub) -> None:
     hub.lift_recall(AMI)
 
 
-def receive_tag_change(hub: Hub, time: str) -> None:
-    """Let the hub receive EventBridge's event that the AMI was tagged for A and B at some time."""
+def send_tag_change(hub: Hub, time: str) -> None:
+    """Send the hub the event that the AMI was tagged for A and B at some time."""
     detail = {"changed-tag-keys": [TRIGGER], "version": 99, "tags": {TRIGGER: f"{A} {B}"}}
     event = {"id": "another", "account": HUB, "region": REGION, "time": time, "detail": detail}
     hub.hears.tag_change({**event, "resources": [f"arn:aws:ec2:{REGION}::image/{AMI}"]})

@@ -129,7 +129,7 @@ def lift_after_withdrawal(hub):
 
 def retry_one(hub):
     """An operator asks for the account's delivery again."""
-    hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"retry": f"1:{A}"})
+    hub.retry(AMI, A)
 
 
 @pytest.mark.parametrize("ask", [retry_one, lift_after_withdrawal])

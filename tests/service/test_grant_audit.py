@@ -59,12 +59,11 @@ class Audited:
             self.stores.records, self.stores.ledger, self, self.waker, lambda: self.now, self.reported, region=REGION
         )
 
-    def wake(self, key, _cause) -> None:
-        self.woken_at.append(key.pk)
+    def send(self, wake) -> None:
+        self.woken_at.append(wake.key.pk)
 
     def wake_all(self, wakes) -> None:
-        for key, cause in wakes:
-            self.wake(key, cause)
+        self.woken_at += [key.pk for key, _ in wakes]
 
     def page(self, key_arn: str, marker: str) -> tuple[Sequence[SeenGrant], str]:
         """The port ``Grants``: ten to a page."""

@@ -29,6 +29,7 @@ UNTESTED = (
     "Server.InsufficientInstanceCapacity",
     "Client.UserInitiatedShutdown",
     "Client.InternalError",
+    "host",
 )
 
 

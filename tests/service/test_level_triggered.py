@@ -26,8 +26,8 @@ from tests.service.shared_ami import (
     HOUR,
     conflicting,
     pass_time,
-    receive_tag_change,
     record,
+    send_tag_change,
     shared,
     tagged,
     untagged,
@@ -109,7 +109,7 @@ def test_a_name_that_an_account_gets_begins_nothing_again(mode):
 
 def tagged_again(hub: Hub) -> None:
     """A message with the rights of the function that receives tag events, of a change that never was."""
-    receive_tag_change(hub, "2099-01-01T00:00:00Z")
+    send_tag_change(hub, "2099-01-01T00:00:00Z")
 
 
 def wakes(name: str, entry: str) -> Callable[[Hub], None]:

@@ -306,11 +306,11 @@ def test_a_share_does_not_close_at_its_end_under_one_who_has_just_come():
 # --- refusals --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("code", ["aws-InvalidSnapshot.NotFound", "aws-UnauthorizedOperation", "aws-AccessDenied"])
+@pytest.mark.parametrize("code", ["aws-IncorrectState", "aws-UnauthorizedOperation", "aws-AccessDenied"])
 def test_a_refusal_about_the_resource_is_notified_to_all_after_one_call(code):
-    """A deleted snapshot, or a service control policy: the worker does not ask for each account."""
+    """The snapshot's state, or a service control policy: the worker does not ask for each account."""
     snapshot = SlowResource(SNAPSHOT, 0.1)
-    snapshot.permissions.refuses = lambda what, _shares: refusal(code, RefusalKind.NOT_YET) if what == "open" else None
+    snapshot.permissions.refuses = lambda what, _shares: refusal(code) if what == "open" else None
     snapshot.let_in(accounts(500))
 
     assert snapshot.permissions.calls["open"] == 1

@@ -11,7 +11,7 @@ from chalicelib.promotion.worker.standing_pass import WITHDRAWN_AT
 from chalicelib.promotion.worker.tag_pass import read_heads
 from chalicelib.targets.applied_file import Target
 from tests.service.arrivals import NOTHING_COMES
-from tests.service.cloud import REGION, START, FakeSource
+from tests.service.cloud import REGION, START, CloudBehavior, FakeSource
 from tests.service.gate import PortCrash
 from tests.service.hub import Hub
 from tests.service.organization import A, B, C
@@ -24,7 +24,8 @@ from tests.service.shared_ami import (
     park_delivery,
     pass_time,
     recalled_for_a_while,
-    receive_tag_change,
+    record,
+    send_tag_change,
     shared,
     tagged,
     untagged,
@@ -50,6 +51,26 @@ def test_what_is_shared_with_it_is_withdrawn_whatever_else_is_wrong(trouble, aga
     assert open_to(hub, after=HOUR) == {A}
 
 
+@pytest.mark.parametrize("running", [False, True], ids=["over", "running"])
+@pytest.mark.parametrize("settings", [{}, {"mode": "share"}], ids=["copied", "shared"])
+def test_an_ami_that_is_deregistered_and_restored_with_its_tag_brings_no_account_back(settings, running):
+    """The tag had no other value meanwhile, and nobody has removed it: the account is still withdrawn."""
+    hub = copying(target=settings, behavior=CloudBehavior(copying=(HOUR,))).unwatched()
+    hub.wait(300)
+    hub.withdraw(AMI, B)
+    pass_time(hub, 300 if running else 2 * HOUR)
+    hub.cloud.gone.add(AMI)
+    hub.cloud.changed()
+    pass_time(hub, 2 * HOUR)
+    assert record(hub).value is None
+
+    hub.cloud.gone.remove(AMI)
+    hub.cloud.changed()
+    pass_time(hub, 2 * HOUR)
+    assert record(hub).value == f"{A} {B}"
+    assert hub.outcomes()[AMI, B] in ("cancelled", "withdrawn")
+
+
 def test_a_retry_does_not_serve_a_region_again_and_a_tag_event_does():
     """Another file, a day or a discovery do not serve it either; removing and restoring the tag does."""
     hub = shared()
@@ -66,7 +87,7 @@ def test_a_retry_does_not_serve_a_region_again_and_a_tag_event_does():
 def test_a_value_and_back_ends_what_was_withdrawn_before_and_a_late_event_does_not():
     """Both tag events are lost, so the values are compared. A late event from before the withdrawal has no effect."""
     hub = withdrawn()
-    receive_tag_change(hub, "2027-01-15T08:00:01Z")
+    send_tag_change(hub, "2027-01-15T08:00:01Z")
     assert open_to(hub, after=HOUR) == {A}
     hub.cloud.emit = lambda _event: None
     hub.cloud.tag(AMI, A)

@@ -11,6 +11,7 @@ from chalicelib.delivery import (
     forwarded,
     leftovers,
     machine,
+    naming,
     notices,
     permissions,
     preflight,
@@ -492,7 +493,7 @@ class DeliveryExecutor:
         if delivery.keeps_image:
             self._keep_own_key(delivery)
         elif delivery.ending is DeliveryState.WITHDRAWN and delivery.naming.offered_at:
-            self._releases.take_back(delivery)
+            self.pointers.take_back(naming.pointer(delivery), delivery.ami, delivery.id, delivery.episode)
         tracked = TrackedDelivery(
             delivery=delivery.id,
             account=delivery.target.account,

@@ -376,8 +376,6 @@ def history(item: Mapping[str, Any]) -> list[dict[str, Any]]:
 
     Each has ``version`` (0 in a damaged one), ``at``, ``state`` and ``what``.
     """
-    if isinstance(item.get("what"), list):
-        return [_entry(item)]
     try:
         given = json.loads(item[RECENT] if RECENT in item else item["entries"])
         return [_entry(one) for one in given]

@@ -222,7 +222,7 @@ class ShareWorker:
             judged = Judgement({**judged.refused, **more.refused}, {**judged.waits, **more.waits})
             asked += [s for s in some if s.share_name not in more.owed.keys() | more.later]
         opening = asked
-        elsewhere = {s.share_name: _to_a_stranger(s) for s in opening if _is_elsewhere(s)}
+        elsewhere = {s.share_name: fault for s in opening if (fault := _elsewhere(s)) is not None}
         reasons, now = {**judged.refused, **elsewhere}, self.waker.clock()
         out = [s for s in opening if s.share_name in reasons]
         refused = [share_events.evolve(s, ShareRefused(reasons[s.share_name]), now) for s in out]
@@ -384,12 +384,10 @@ def _by_amis(shares: Sequence[Share]) -> Iterable[list[Share]]:
     return found.values()
 
 
-def _is_elsewhere(s: Share) -> bool:
-    """Whether the grantee belongs to another account than the share's, for which the entitlement was asked."""
-    return bool(s.grantee) and Arn.parse(s.grantee).account != s.account
-
-
-def _to_a_stranger(s: Share) -> Fault:
+def _elsewhere(s: Share) -> Fault | None:
+    """Return the fault of a grantee of another account than the share's, for which the entitlement was asked."""
+    if not s.grantee or Arn.parse(s.grantee).account == s.account:
+        return None
     what = f"The share is for account {s.account}, and its grantee {s.grantee} is not of that account."
     cure = "Find out who wrote this share: its history, and CloudTrail for the service's table. Nothing was opened."
     return Fault("grantee-elsewhere", s.resource, what, cure)

@@ -200,6 +200,19 @@ def test_events_in_plain_words(what, said):
     assert timeline_text.words(what) == said
 
 
+def test_a_column_that_folds_keeps_an_id_whole_beside_a_long_one():
+    """`status --wide` has the ARN of a key beside the target."""
+    row = (
+        "222222222222 us-east-1",
+        "delivered",
+        f"ami-0123456789abcdef0 arn:aws:kms:us-east-1:222222222222:key/{'0' * 36}",
+    )
+
+    lines = printed(table(("TARGET", "STATE", "AMI"), [row], folds=("TARGET",)), 100)
+
+    assert lines[1].startswith("222222222222 ")
+
+
 @pytest.mark.parametrize("columns", [1, 40, 60])
 def test_a_narrow_terminal_cuts_no_id_no_heading_and_no_column(columns):
     """Half an id in the next command is an AMI that does not exist."""
