@@ -189,8 +189,9 @@ class MemoryRecords:
         if item.wake_at is None or not schedule.stays(item.wake_at, after.due_at, now, goes_on=goes_on):
             self._alarm(after.key, None if after.due_at is None else max(after.due_at, now))
         if happened or also:
-            entry = {"what": list(happened), "state": after.state, EXPIRES: now + KEPT}
-            self.put(addresses.history(after.key, item.version), entry)
+            entry = {"version": item.version, "what": list(happened), "state": after.state}
+            past = {"entries": json.dumps([entry]), EXPIRES: now + KEPT}
+            self.put(addresses.history(after.key, item.version), past)
         for key, attributes in also:
             over = {EXPIRES: now + KEPT} if attributes.get("kind") == "lookup" else {}
             self.put(key, {**attributes, **over})
@@ -229,18 +230,19 @@ class MemoryRecords:
         return MadeDue.SEND
 
     def leave(
-        self, key: RecordKey, inbox: Mapping[str, str], now: int, *, newer: bool = False, due: int | None = None
-    ) -> bool:
+        self, key: RecordKey, inbox: Mapping[str, str], now: int, *, newer: bool = False, fresh: Write | None = None
+    ) -> None:
+        if fresh is not None and key not in self.records:
+            self.replace(fresh, now)
         item = self.records.get(key)
         stale = item is not None and newer and any(item.inbox.get(name, "") >= value for name, value in inbox.items())
         if item is None or item.parked or stale:
-            return item is not None
+            return
         item.inbox.update(inbox)
         check_size(key, item.body, item.inbox)
         item.version += 1
         if item.wake_at is None:
-            self._alarm(key, now if due is None else due)
-        return True
+            self._alarm(key, now if fresh is None else fresh.due_at or now)
 
     def put(self, key: RecordKey, attributes: Mapping[str, Any]) -> None:
         check_size(key, attributes)

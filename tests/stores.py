@@ -66,9 +66,8 @@ class Stores:
     def history(self, key: RecordKey) -> list[list[str]]:
         """What has happened to a record, entry by entry, wherever the store keeps it."""
         items = [item for _, item in self.records.list(key.pk, "history#")]
-        if self.table is None:
-            return [item["what"] for item in items]
-        found = [one for item in (*items, self.table.get(key) or {}) for one in entries_of(item)]
+        items += [] if self.table is None else [self.table.get(key) or {}]
+        found = [one for item in items for one in entries_of(item)]
         return [one["what"] for one in {one["version"]: one for one in found}.values()]
 
     def next_due(self) -> int | None:

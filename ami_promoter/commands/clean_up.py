@@ -83,7 +83,7 @@ def clean_up(caller: VerbCaller, family: str | None, *, dry_run: bool, yes: bool
     found = _look(there, account, family)
     lines = tuple(_lines(found, wide=caller.wide))
     if not (found.removable or found.snapshots.left):
-        return Report((*lines, "Nothing can be removed."), _data(found))
+        return Report((*lines, f"Nothing can be removed in {account.place}."), _data(found))
     if dry_run:
         return Report(lines, _data(found))
     does = f"This removes {_named(found)} in {account.place} for good"

@@ -9,7 +9,7 @@ import click
 from rich.console import RenderableType
 
 from ami_promoter.hub import approvers, health, organization, pause_switch
-from ami_promoter.hub.applied_targets import applied_file
+from ami_promoter.hub.applied_targets import applied_file, named_targets
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.receivers import Receivers, receivers
 from ami_promoter.hub.records import Reader, RecordSeen
@@ -19,7 +19,7 @@ from ami_promoter.reconcile.inventories import Inventories
 from ami_promoter.rights import ASK_TARGETS, CHECK_KEY, READ_ALL, SEE_APPROVERS, SEE_HEALTH, SEE_WRITERS
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
-from ami_promoter.terminal.report import NotDone, Report
+from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import ACCOUNT, VerbCaller, answers_within_option, hub_only_option, verb
 from chalicelib.delivery.copy_quota import CopyQuota
 from chalicelib.delivery.model import ENDED, Delivery, DeliveryState
@@ -66,9 +66,7 @@ def doctor(
     settings: dict[Place, Target] = {}
     wanted: tuple[Place, ...] = ()
     if not hub_only and file.fault is None:
-        resolution = file.resolve(" ".join((*groups, *accounts))) if groups or accounts else None
-        if resolution is not None and resolution.faults:
-            raise NotDone(*resolution.faults)
+        resolution = named_targets(file, (*groups, *accounts)) if groups or accounts else None
         every = receivers(file.directory)
         wanted = _places_of(every, resolution) if resolution else every.places((connection.account, connection.region))
         settings = _settings(file, wanted)

@@ -75,9 +75,11 @@ def history(
     noticed = reader.findings([ami, *(Resource.parse(resource).name for resource, _ in places)]) if ami else ()
     findings = [one for one in timeline_data.ordered(map(timeline_data.finding, noticed)) if one["at"] >= since]
     tags = _tags(caller, connection, ami, tag_key, promoted) if ami else []
-    whose = f" {ami}" if ami else f" account {account}" if account else f" {count(len(chosen.listed), 'AMI')}"
-    of = f"{whose} in {connection.place}"
-    head = f"History of{of}:" if entries or shares else f"Nothing is known of{of}."
+    whose = [ami] if ami else [] if account else [count(len(chosen.listed), "AMI")]
+    whose += [f"account {account}"] if account else []
+    of = f" {' and '.join(whose)} in {connection.place}"
+    nothing = f"Nothing is known of{of}." if ami or account or chosen.listed else chosen.none(connection.place)
+    head = f"History of{of}:" if entries or shares else nothing
     lines = (
         head,
         *tag_authors.lines(tags, wide=caller.wide),

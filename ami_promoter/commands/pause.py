@@ -24,10 +24,11 @@ def pause(caller: VerbCaller, why: str | None) -> Report:
     connection = caller.connect()
     turned = pause_switch.Switch(connection)
     changed = turned.turn(paused=True, why=why or "")
-    explains = not changed and why is not None
+    found = turned.read() or {}
+    explains = why is not None and why != found.get("why")
     if explains:
         turned.explain(why or "")
-    found = turned.read() or {}
+        found = {**found, "why": why}
     first = "Paused" if changed else "Already paused, for another reason now," if explains else "Already paused"
     data = {**connection.named, "changed": changed or explains, "paused": pause_switch.to_json(found)}
     return Report((f"{first} in {connection.place}: {pause_switch.said(found)}.", WHAT_IT_MEANS), data)

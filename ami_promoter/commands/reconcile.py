@@ -56,7 +56,7 @@ PRINTS = js.partly(
     in_order=js.flag("whether nothing is left to repair"),
     unparked=js.text("with --unpark: key of the record that continues; no other member is printed then"),
 )
-KEY = Matching("arn", "arn:[a-z0-9-]+:kms:.+", "the ARN of a key")
+KEY = Matching("arn", "arn:[a-z0-9-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+", "the ARN of a key")
 RECORD = Matching("key", "[a-z]+#.+", "a record's key, like delivery#0123456789abcdef0123")
 
 
@@ -164,6 +164,8 @@ def _summary(wrong: Sequence[Finding], left: Sequence[Finding], *, apply: bool, 
     if apply:
         return f"Left: {len(left)}; an operator must act, or the next run repairs them.{blind}"
     repairable = sum(one.repair is not None for one in wrong)
+    if not repairable:
+        return f"Left: {len(left)}; an operator must act.{blind}"
     return f"Of {len(wrong)}, {repairable} can be repaired: run the command with --apply.{blind}"
 
 

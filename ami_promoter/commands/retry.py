@@ -13,6 +13,7 @@ from ami_promoter.hub.records import UNSETTLED, Reader, RecordSeen, is_named, pl
 from ami_promoter.hub.withdrawals import Withdrawn
 from ami_promoter.promotions import pointers, recalls
 from ami_promoter.promotions.promotion_data import BAD
+from ami_promoter.promotions.reading import unknown
 from ami_promoter.rights import LOOK_AGAIN, READ
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import groups, named
@@ -67,16 +68,15 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     connection = caller.connect()
     reader = Reader(connection)
     promotion = reader.promotion(ami)
-    promote = f"Write `ami-promoter promote {ami} VALUE`."
     if promotion is None:
-        raise NotDone(Fault("unknown-ami", ami, f"no promotion of it exists in {connection.place}.", promote))
+        raise NotDone(unknown(ami, connection))
     wanted = [one.it for one in reader.tracked(ami) if place is None or is_named(one.it.place, [place])]
     if place:
         _refuse_place(ami, place, wanted, accepted)
     at_fault = _at_fault(reader, wanted, named=place is not None)
     ended = promotion.it.value is None and not promotion.parked
     if ended and not at_fault:
-        raise NotDone(Fault("no-value", ami, *_no_value(promotion, promote)))
+        raise NotDone(_no_value(promotion, ami))
     deliveries = [addresses.delivery(entry.delivery) for entry in wanted]
     freed = record_requests.unpark(connection, [addresses.promotion(ami), *deliveries, *at_fault])
     record_requests.look_at(connection, list(at_fault))
@@ -160,10 +160,11 @@ def _named(entries: Sequence[TrackedDelivery]) -> str:
     return named([entry.place for entry in entries])
 
 
-def _no_value(promotion: RecordSeen[Promotion], promote: str) -> tuple[str, str]:
+def _no_value(promotion: RecordSeen[Promotion], ami: str) -> Fault:
     """Return why there is nothing to retry: the tag was removed, is still being checked, or was refused."""
     if promotion.state in UNSETTLED:
-        return "the service still examines its value; nothing has started yet.", "Wait, or see `ami-promoter status`."
-    if promotion.it.faults:
-        return "the service refused its value, so nothing started.", promote
-    return "no value of its tag is in force.", promote
+        what = "the service still examines its value; nothing has started yet."
+        return Fault("no-value", ami, what, "Wait, or see `ami-promoter status`.")
+    refused = promotion.it.faults
+    what = "the service refused its value, so nothing started." if refused else "no value of its tag is in force."
+    return Fault("no-value", ami, what, f"Write `ami-promoter promote {ami} VALUE`.")

@@ -10,7 +10,7 @@ import click
 from rich.console import RenderableType
 
 from ami_promoter.hub import record_requests
-from ami_promoter.hub.applied_targets import applied_file
+from ami_promoter.hub.applied_targets import applied_file, named_targets
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.hub.records import Reader, is_named
@@ -110,9 +110,7 @@ def _pointers(connection: Connection, family: str, groups_named: Sequence[str], 
     every = [one.it for one in Reader(connection).pointers(f'"{family}"') if one.it.family == family]
     wanted = list(places)
     if groups_named:
-        resolved = applied_file(connection).resolve(" ".join(groups_named))
-        if fault := next(iter(resolved.faults), resolved.waits):
-            raise NotDone(fault)
+        resolved = named_targets(applied_file(connection), groups_named)
         wanted += [*resolved.by_place, *resolved.blocked]
     there = [one for one in every if is_named(str(Place(one.account, one.region)), wanted)]
     if not there:

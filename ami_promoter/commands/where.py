@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import click
 from rich.console import RenderableType
 
-from ami_promoter.hub.applied_targets import applied_file
+from ami_promoter.hub.applied_targets import applied_file, named_targets
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.hub.records import Reader, place_of, target_of
@@ -165,7 +164,8 @@ def _list(connection: Connection, choice: Choice, *, ids: bool) -> Report:
     ]
     data = {"listed": listed, "left_out": found.left_out}
     if not listed:
-        return Report((found.none(connection.place),), data)
+        nothing = (found.none(connection.place),)
+        return Report(data=data, warnings=nothing) if ids else Report(nothing, data)
     there = [[one for one in each["copies"] if one["image"]] for each in listed]
     if ids:
         return Report(tuple(_id(one, one["image"]) for copies in there for one in copies), data)
@@ -264,10 +264,7 @@ def _places(connection: Connection, target: str, found: Mapping[str, Any]) -> li
     """Return the targets that a word means; raises NotDone if it means none."""
     account, region = Place.parse(target)
     if not account.isdigit():
-        resolution = applied_file(connection).resolve(target)
-        if not resolution.understood:
-            unknown_group = Fault("unknown-group", target, "it is not known.", "")
-            raise NotDone(replace(next(iter(resolution.faults), resolution.waits) or unknown_group, where=target))
+        resolution = named_targets(applied_file(connection), [target])
         wanted = [one.place for one in resolution.targets]
         wanted += [place_of(one) for one in found["copies"] if one["account"] in resolution.blocked]
         if not wanted:

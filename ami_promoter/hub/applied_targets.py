@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.hub.receivers import Receivers, receivers
 from ami_promoter.terminal import remembered
+from ami_promoter.terminal.report import NotDone
 from chalicelib.engine.errors import TargetsDamaged
 from chalicelib.engine.faults import Fault
-from chalicelib.targets.applied_file import AppliedFile, Directory, names
+from chalicelib.targets.applied_file import VALUE, AppliedFile, Directory, Resolution, names
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,15 @@ def applied_file(connection: Connection) -> AppliedFile:
     """Read the applied targets file with the membership; may raise HubError."""
     with connection.telling("reading the applied targets, and which accounts the organization's units have"):
         return connection.applied.read()
+
+
+def named_targets(file: AppliedFile, words: Sequence[str]) -> Resolution:
+    """Return whom groups and accounts name that a person wrote; raises NotDone if the file does not say it."""
+    found = file.resolve(" ".join(words))
+    if not found.understood:
+        faults = filter(None, (*found.faults, found.waits))
+        raise NotDone(*(replace(one, where=" ".join(words)) if one.where == VALUE else one for one in faults))
+    return found
 
 
 class AccountNames:

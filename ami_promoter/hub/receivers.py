@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from chalicelib.engine.places import Place
-from chalicelib.targets import organization
-from chalicelib.targets.applied_file import Directory, Target
+from chalicelib.targets.applied_file import Directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,30 +35,8 @@ class Receivers:
 
 
 def receivers(directory: Directory, digest: str = "") -> Receivers:
-    """Collect all accounts that the file lists, or that a unit brings into a group, with their Regions.
-
-    An account in several groups gets the Regions of all of them. If these differ, the service copies nothing new there,
-    but earlier AMIs exist.
-    """
-    regions: dict[str, set[str]] = {}
-    for account, targets in directory.accounts.items():
-        regions.setdefault(account, set()).update(target.region for target in targets)
-    for group, members in directory.groups.items():
-        for account, by_unit in organization.ways(members, directory.membership).items():
-            if by_unit:
-                found = _brought(directory, group, account)
-                regions.setdefault(account, set()).update(target.region for target in found)
-    named = {member for members in directory.groups.values() for member in members if organization.is_unit(member)}
-    read = directory.membership.units
-    return Receivers(
-        {account: frozenset(found) for account, found in regions.items()},
-        frozenset(read[unit].arn for unit in named & read.keys()),
-        tuple(sorted(named - read.keys())),
-        digest,
-    )
-
-
-def _brought(directory: Directory, group: str, account: str) -> Iterator[Target]:
-    """Yield an account's targets in a group that has it by a unit; the account's own settings override the group's."""
-    own = directory.own.get(account, {}).get(group)
-    yield from directory.by_unit.get(group, ()) if own is None else own
+    """Collect all accounts that the file lists, or that a unit brings into a group, with their Regions."""
+    units = directory.membership.units
+    named = {member for members in directory.groups.values() for member in members if member in units}
+    unread = directory.everybody.unread((), every=True)
+    return Receivers(directory.everybody.regions(), frozenset(units[one].arn for one in named), tuple(unread), digest)

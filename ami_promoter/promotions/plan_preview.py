@@ -16,6 +16,7 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import alike, alike_anywhere, first_of, groups, named
 from ami_promoter.terminal.output import cell, short, state, table
 from chalicelib.delivery import naming, preflight
+from chalicelib.delivery.model import ENDED
 from chalicelib.engine.faults import Fault, count
 from chalicelib.engine.places import Place, last_part
 from chalicelib.images import names
@@ -27,8 +28,6 @@ from chalicelib.targets.waves import FileWaves
 from chalicelib.targets.withdrawals import covering
 
 THERE = {"delivered": "there already", "shared": "there already", "recalled": "restored"}
-ENDED_STATES = ("delivered", "recalled", *BAD)
-"""States of deliveries that do not run, but ``shared``."""
 
 TARGET = js.thing(
     "one target",
@@ -128,7 +127,7 @@ def with_families(
     def families(one: Mapping[str, Any]) -> dict[str, Any]:
         target = resolution.get(f"{one['account']}/{one['region']}")
         if target is None:
-            return {**one, "family": "", "pointer": None}
+            return dict(one)
         family = family_of(image.tags, target.family_tag)
         return {**one, "family": family, "pointer": pointers.planned(image, target, found)}
 
@@ -208,12 +207,12 @@ def _does(was: str | None) -> str:
 def _gone(place: str, was: str) -> dict[str, Any]:
     """Return the entry of a target that has a delivery and that the value no longer names."""
     account, region = Place.parse(place)
-    does = "withdrawn" if was == "shared" else "stays" if was in ENDED_STATES else "cancelled"
+    does = "withdrawn" if was == "shared" else "stays" if was in ENDED else "cancelled"
     empty = dict.fromkeys(
-        ("withdrawn_by", "approval", "mode", "method", "method_why", "key", "key_access", "ami_name"), ""
+        ("withdrawn_by", "approval", "mode", "method", "method_why", "key", "key_access", "ami_name", "family"), ""
     )
     nothing: dict[str, Any] = {"gib": 0, "dollars": {}, "calls": {}, "groups": [], "faults": []}
-    nothing |= {"service_linked_roles": [], "roles_named": False}
+    nothing |= {"service_linked_roles": [], "roles_named": False, "pointer": None}
     return {"account": account, "region": region, "does": does, **empty, **nothing}
 
 

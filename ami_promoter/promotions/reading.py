@@ -68,7 +68,10 @@ def unknown(ami: str, connection: Connection) -> Fault:
         what = f"it is the copy of {source} in account {copy.account}, {copy.region}."
         return Fault("unknown-ami", ami, what, f"Name its source {source} instead, in the same command.")
     what = f"no promotion of it exists in {connection.place}."
-    cure = "Tag it in the hub, or wait: the service finds a tag within five minutes, even if its event was lost."
+    cure = (
+        f"Tag it in the hub by `ami-promoter promote {ami} VALUE`, or wait: the service finds a tag within five "
+        "minutes, even if its event was lost."
+    )
     return Fault("unknown-ami", ami, what, cure)
 
 

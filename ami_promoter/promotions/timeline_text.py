@@ -65,12 +65,12 @@ PLAIN = {
     "CopySeen": "AMI read before the recall",
     "CopyRecalled": "AMI deprecated",
     "CopyRestored": "AMI as before the recall",
-    "CopiesSeen": "looked in the target",
+    "CopiesFound": "looked in the target",
     "CancelAsked": "asked to end",
     "LeftoversSeen": "looked for what it had made there",
 }
 """Events whose names say little to a person."""
-QUIET = ("SlotsAsked", "SlotsSeen", "OthersWait", "SharesHeld", "CopiesFound", "Examined")
+QUIET = ("SlotsAsked", "SlotsSeen", "OthersWait", "SharesHeld", "Examined")
 """Bookkeeping between workers; left out without --all."""
 TAG = re.compile(r'^TagSeen \{"value": ("(?:[^"\\]|\\.)*").*"event": "(\w?).*"changed_at": "(\d+)"')
 """A look at the tag: the value, whether a tag event caused it, and when the tag was written."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ami_promoter.hub.receivers import Receivers
@@ -13,7 +13,7 @@ from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.seen import TargetSeen
 from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RECORD, RecordKey
-from chalicelib.engine.faults import Fault
+from chalicelib.engine.faults import Fault, without_afterwards
 from chalicelib.engine.places import IMAGE, KEY, ROLE, Arn, Place, Resource
 from chalicelib.inventory.machine import AmiUse, OwnImage, OwnInstance, OwnSnapshot
 from chalicelib.sharing.grant_names import service_role
@@ -112,10 +112,10 @@ class TargetFacts:
     """What names an AMI there, if that was asked."""
 
     @property
-    def trouble(self) -> str:
-        """The fault as a sentence; "" if there is none."""
+    def trouble(self) -> Fault | None:
+        """Why not all of it could be read; None: it was."""
         fault = self.fault or self.unseen
-        return f"{fault.what} {fault.cure}".strip() if fault else ""
+        return None if fault is None else replace(fault, cure=without_afterwards(fault.cure))
 
 
 @dataclass(frozen=True, slots=True)

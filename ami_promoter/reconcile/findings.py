@@ -15,6 +15,7 @@ from chalicelib.delivery.model import ENDED, Delivery, DeliveryState
 from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
 from chalicelib.engine import schedule
 from chalicelib.engine.addresses import RECORD, RecordKey
+from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Place
 from chalicelib.promotion.model import Promotion, PromotionState
 
@@ -34,10 +35,15 @@ def findings(view: HubView) -> tuple[Finding, ...]:
 
 def _unseen(view: HubView) -> Iterator[Finding]:
     for fault in view.troubles:
-        yield Finding("not-seen", fault.where, f"{fault.what} {fault.cure}".strip())
+        yield Finding("not-seen", fault.where, _said(fault))
     for (account, region), target in sorted(view.targets.items()):
         if target.trouble:
-            yield Finding("not-seen", f"account {account}, {region}", target.trouble)
+            yield Finding("not-seen", f"account {account}, {region}", _said(target.trouble))
+
+
+def _said(fault: Fault) -> str:
+    what = fault.what if fault.what.endswith(".") else f"{fault.what}."  # AWS's own words often end without one
+    return f"{what} {fault.cure}".strip()
 
 
 # --- records ---------------------------------------------------------------------------------------------------------

@@ -44,10 +44,11 @@ class Candidates:
 
 
 class HubReading:
-    """Reads one hub; ``faults`` say what could not be read."""
+    """Reads one hub; ``faults`` say what could not be read. ``named``: keys that a person named, so that they exist."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, named: Collection[str] = ()) -> None:
         self._connection = connection
+        self._named = named
         self._sessions = CallersSessions(connection)
         self.faults: list[Fault] = []
 
@@ -136,7 +137,7 @@ class HubReading:
         try:
             yield
         except Refusal as refusal:
-            if code_of(refusal) != KEY_GONE:
+            if code_of(refusal) != KEY_GONE or where in self._named:
                 cure = f"You need {right} on this key (docs/reference/cli.md). {AGAIN}" if right else AGAIN
                 said = f"{thing} cannot be read: {refusal.fault.what}"
                 self.faults.append(Fault("not-seen", where, said if said.endswith(".") else f"{said}.", cure))

@@ -70,7 +70,7 @@ def checks(delivery: Mapping[str, Any], seen: SeenInTarget) -> list[dict[str, An
 
 def _arrived(delivery: Mapping[str, Any], target: TargetFacts, source: SourceImage | None) -> Iterator[dict[str, Any]]:
     if target.trouble:
-        yield unseen("answers", target.trouble, "Repair that, and run `verify` again.")
+        yield unseen("answers", target.trouble.what, f"{target.trouble.cure} Then run `verify` again.".strip())
         return
     yield good("answers", "The target answered.")
     image = next((one for one in target.images if one.id == delivery["image"]), None)

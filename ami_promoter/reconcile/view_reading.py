@@ -113,7 +113,7 @@ class Looking:
         read = self._scan()
         force = in_force(self._connection)
         self._candidates_in(seen, read.candidates)
-        hub = HubReading(self._connection)
+        hub = HubReading(self._connection, self._keys)
         sources, keys = hub.there(read.candidates)
         keys |= set(self._keys)
         grants, granted_keys = hub.grants(keys)

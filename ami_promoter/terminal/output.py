@@ -38,6 +38,8 @@ GAP = 2
 _COMMAND = re.compile(COMMAND)
 _GLUE = "\0"
 """Instead of the spaces of a command while a line is folded; ``printable`` leaves none."""
+AN_ID = len("ami-0123456789abcdef0")
+"""So wide is a column that folds at least, if it has so long a word: a longer one, such as an ARN, is folded."""
 BAR, LONGEST_BAR, BESIDE_BAR = 10, 30, 65
 """Columns of a bar, at least and at most; columns of a table beside it."""
 SHORT = 8
@@ -190,7 +192,10 @@ def table(
         for column, one in zip(made.columns, cells, strict=True):
             column.no_wrap = column.no_wrap and not (isinstance(one, Text) and NAMED.search(one.plain))
     for column, name in zip(made.columns, head, strict=True):
-        own = [one.cell_len for one in column.cells if isinstance(one, Text)] if column.no_wrap else []
+        texts = [one for one in column.cells if isinstance(one, Text)]
+        own = [one.cell_len for one in texts] if column.no_wrap else []
+        if name in folds:
+            own = [min(len(word), AN_ID) for one in texts for word in one.plain.split()]
         column.min_width = max([len(name), *own])
     return made
 
@@ -198,7 +203,7 @@ def table(
 def show(lines: Iterable[RenderableType], to: Console) -> None:
     """Print a report's lines. A table for which a terminal is too narrow is folded by the terminal."""
     for line in lines:
-        if isinstance(line, Table) and (least := sum((one.min_width or 1) + GAP for one in line.columns)) > to.width:
+        if isinstance(line, Table) and (least := _least(line)) > to.width:
             line.width = least
         if isinstance(line, Table) and not to.is_terminal:  # no spaces that fill its last column
             with to.capture() as drawn:
@@ -206,6 +211,10 @@ def show(lines: Iterable[RenderableType], to: Console) -> None:
             to.file.write(re.sub(" +$", "", drawn.get(), flags=re.MULTILINE))
         else:
             to.print(Folded(line) if isinstance(line, str) else line, crop=False)
+
+
+def _least(line: Table) -> int:
+    return sum((one.min_width or 1) + GAP for one in line.columns) - GAP
 
 
 def tell(line: str) -> None:

@@ -16,7 +16,7 @@ from chalicelib.delivery.phase import Command, DeliveryEvent, Refused
 from chalicelib.engine import schedule
 from chalicelib.engine.faults import Fault
 from chalicelib.images import register
-from chalicelib.targets.applied_file import LaunchTest
+from chalicelib.targets.applied_file import LaunchTest, launch_role
 
 LAUNCH_TAG = f"{register.OUR_PREFIX}launch-test"
 """Tag by which a target chooses subnet and security group of launch tests."""
@@ -218,11 +218,11 @@ def verdict(delivery: Delivery, seen: InstanceSeen, now: int) -> LaunchVerdict |
     match seen.state:
         case "running" if (seen.system, seen.instance) == ("ok", "ok"):
             return LaunchVerdict("passed")
-        case "running" if impaired and now >= impaired + schedule.SECOND_LOOK_AFTER:
-            said = f"two looks found a status check impaired: {_checks(seen)}"
-            return LaunchVerdict("failed", _failed(delivery, said))
-        case "running" if late:
-            said = f"its status checks were not ok within {within // 60} minutes: {_checks(seen)}"
+        case "running" if late or (impaired and now >= impaired + schedule.SECOND_LOOK_AFTER):
+            lasts = f"its status checks were not ok within {within // 60} minutes"
+            said = f"{lasts if late else 'two looks found a status check impaired'}: {_checks(seen)}"
+            if seen.system == "impaired":  # AWS's host, from which the instance suffers [EC2 API reference]
+                return LaunchVerdict("untested", untested(delivery, said))
             return LaunchVerdict("failed", _failed(delivery, said))
         case "shutting-down" | "terminated":
             return _over(delivery, seen)
@@ -248,14 +248,19 @@ def too_early(delivery: Delivery, seen: InstanceSeen) -> bool:
     A missing right on the key shows late: the instance terminates by itself [aws-facts, VERIFIED].
     """
     attempt, opened = attempt_under_way(delivery), delivery.shares.opened_at
-    by_key = seen.code == "Client.InternalError" or "KMS" in seen.code
     late = attempt is not None and opened is not None and attempt.at <= opened + schedule.NOT_YET_FOR
-    return delivery.shared and late and by_key and seen.state in OVER
+    return delivery.shared and late and _by_key(seen) and seen.state in OVER
+
+
+def _by_key(seen: InstanceSeen) -> bool:
+    return seen.code == "Client.InternalError" or "KMS" in seen.code
 
 
 def _over(delivery: Delivery, seen: InstanceSeen) -> LaunchVerdict:
     why = f"its instance terminated by itself: {seen.code or 'no reason given'} {seen.reason}".rstrip()
-    if seen.code in NOT_BY_THE_AMI:
+    if _by_key(seen):
+        why = f"{why.rstrip('.')}. EC2 says so where {launch_role(delivery.target.role_name)} may not use the key"
+    if seen.code in NOT_BY_THE_AMI or _by_key(seen):
         return LaunchVerdict("untested", untested(delivery, why))
     return LaunchVerdict("failed", _failed(delivery, why))
 

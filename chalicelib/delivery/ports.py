@@ -34,9 +34,6 @@ class TargetSnapshots(Protocol):
     def find(self, delivery: Delivery) -> tuple[SeenCopy, ...]:
         """List every snapshot in the target that has the delivery's tag."""
 
-    def look_at(self, delivery: Delivery, copies: Sequence[str]) -> tuple[SeenCopy, ...]:
-        """Describe these copies; leave out those that EC2 does not show."""
-
     def copy(self, delivery: Delivery, source: SourceSnapshot) -> str:
         """CopySnapshot, tagged at creation; returns the copy's id. Never retried by the SDK."""
 

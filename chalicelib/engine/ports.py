@@ -128,11 +128,12 @@ class Records(Protocol):
         """
 
     def leave(
-        self, key: RecordKey, inbox: Mapping[str, str], now: int, *, newer: bool = False, due: int | None = None
-    ) -> bool:
-        """Write inbox entries. A due record keeps its time; another one becomes due at ``due`` (default: now).
+        self, key: RecordKey, inbox: Mapping[str, str], now: int, *, newer: bool = False, fresh: Write | None = None
+    ) -> None:
+        """Write inbox entries. A due record keeps its time; another one becomes due now, or when ``fresh`` is.
 
-        ``newer``: only if each inbox entry is greater than the one there. False: there is no such record.
+        A parked record gets none. ``newer``: only if each inbox entry is greater than the one there. ``fresh``: the
+        record to create if there is none.
         """
 
     def put(self, key: RecordKey, attributes: Mapping[str, Any]) -> None:
@@ -160,21 +161,14 @@ class Records(Protocol):
 class WakeQueues(Protocol):
     """Sends wakes: messages that name a record."""
 
-    def wake(self, key: RecordKey, cause: str) -> None:
-        """Send the record's key; the same key and cause within five minutes count once."""
+    def send(self, wake: Wake) -> None:
+        """Send one, with its reason; the same key and cause within five minutes count once."""
 
     def wake_all(self, wakes: Sequence[tuple[RecordKey, str]]) -> Sequence[RecordKey]:
         """Send many (key, cause) in any order; returns the keys that cannot be sent as they are.
 
         Raises Refusal if the queue does not answer for all of them: then the caller sends all again.
         """
-
-
-class Wakes(Protocol):
-    """Wakes a record's worker, with the reason."""
-
-    def send(self, wake: Wake) -> None:
-        """Send it; the same key and cause within five minutes count once."""
 
 
 class Notices(Protocol):

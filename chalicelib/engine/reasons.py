@@ -37,9 +37,6 @@ class Reasons:
         """
         newer = reason.name in ("tag", "untag")
         inbox = {"tag" if newer else reason.name: reason.value}
-        found = self.records.leave(key, inbox, self.clock(), newer=newer)
-        named = PROMOTION.match(key.pk)
-        if found or reason.name != "tag" or named is None:
-            return
-        self.records.create(self.begun(named[1]), self.clock())
-        self.records.leave(key, inbox, self.clock(), newer=newer)
+        named = PROMOTION.match(key.pk) if reason.name == "tag" else None
+        fresh = None if named is None else self.begun(named[1])
+        self.records.leave(key, inbox, self.clock(), newer=newer, fresh=fresh)

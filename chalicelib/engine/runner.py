@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar
 
 from chalicelib.engine import calls, schedule
@@ -328,7 +328,7 @@ def _short(event: object) -> str:
     """Return one line of history: the event with its members, shortened, without those that have their default."""
     members = {
         member.name: str(value)[:200]
-        for member in getattr(event, "__dataclass_fields__", {}).values()
+        for member in (fields(event) if is_dataclass(event) else ())
         if (value := getattr(event, member.name)) != member.default
     }
     return f"{type(event).__name__} {json.dumps(members)}"[:1000]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.ports import NOTHING, MadeDue, Records, WakeQueues, Write
+from chalicelib.engine.wakes import Wake
 
 Clock = Callable[[], int]
 """Epoch seconds."""
@@ -32,7 +33,7 @@ class Waker:
         """
         call = self._records.make_due(key, self.clock(), inbox, fresh)
         if call is MadeDue.SEND:
-            self._wakes.wake(key, cause)
+            self._wakes.send(Wake(key, cause))
         return call is not MadeDue.NONE
 
     def leave_to_sweep(self, key: RecordKey) -> None:
@@ -57,12 +58,6 @@ class Waker:
         """Send wakes without making records due: they were just written, or look soon by themselves."""
         self._wakes.wake_all(wakes)
 
-    def remind(self, write: Write, inbox: Mapping[str, str]) -> None:
-        """Write inbox entries for a record, and create it first if it does not exist; due by ``write.due_at``."""
-        if not self._records.leave(write.key, inbox, self.clock(), due=write.due_at):
-            self._records.create(write, self.clock())
-            self._records.leave(write.key, inbox, self.clock(), due=write.due_at)
-
     def send(self, key: RecordKey, cause: str) -> None:
         """Send a wake for a record that is due already."""
-        self._wakes.wake(key, cause)
+        self._wakes.send(Wake(key, cause))

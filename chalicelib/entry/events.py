@@ -16,7 +16,7 @@ from typing import Any
 from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.places import last_part
-from chalicelib.engine.ports import Records, Wakes
+from chalicelib.engine.ports import Records, WakeQueues
 from chalicelib.engine.wakes import FAILED_COPY, Reason, TagEntry, Wake, said_of
 
 AMI = re.compile(r"ami-[0-9a-f]{1,40}\Z")
@@ -33,7 +33,7 @@ class Events:
     """Sends wakes. It reads look-ups only, and writes nothing (invariant 11)."""
 
     records: Records
-    wakes: Wakes
+    wakes: WakeQueues
     hub: str
     region: str
     trigger_tag: str

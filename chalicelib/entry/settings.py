@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 
 from chalicelib.engine.errors import Misconfigured
 from chalicelib.engine.places import Arn
@@ -13,7 +13,10 @@ PREFIX = "AMI_PROMOTER_"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Names and addresses of this hub's parts, and its parameters."""
+    """Names and addresses of this hub's parts, and its parameters.
+
+    A member without a default must be in the environment, under its own name with ``PREFIX``; Lambda sets the Region.
+    """
 
     region: str
     hub_account: str
@@ -64,24 +67,14 @@ class Settings:
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Settings:
         """Read them. Raises Misconfigured naming every variable that is missing, or one that is no number."""
-        wanted = {
-            "region": "AWS_REGION",
-            "hub_account": f"{PREFIX}HUB_ACCOUNT",
-            "table": f"{PREFIX}TABLE",
-            "config_table": f"{PREFIX}CONFIG_TABLE",
-            "members_table": f"{PREFIX}MEMBERS_TABLE",
-            "worker_queue_url": f"{PREFIX}WORKER_QUEUE_URL",
-            "share_worker_queue_url": f"{PREFIX}SHARE_WORKER_QUEUE_URL",
-            "topic_arn": f"{PREFIX}TOPIC_ARN",
-            "event_bus": f"{PREFIX}EVENT_BUS",
-            "trigger_tag": f"{PREFIX}TRIGGER_TAG",
-        }
-        days = f"{PREFIX}KEEP_HISTORY_DAYS"
-        missing = sorted(name for name in (*wanted.values(), days) if not environment.get(name))
+        needed = [field.name for field in fields(cls) if field.default is MISSING]
+        wanted = {name: f"{PREFIX}{name.upper()}" for name in needed} | {"region": "AWS_REGION"}
+        missing = sorted(variable for variable in wanted.values() if not environment.get(variable))
         if missing:
             raise Misconfigured(
                 f"The function's environment lacks {', '.join(missing)}: deploy the hub's template unchanged."
             )
+        days = wanted.pop("keep_history_days")
         if not environment[days].isdecimal():
             raise Misconfigured(f"{days} is {environment[days]!r}, no number: deploy the hub's template unchanged.")
         learning = environment.get(f"{PREFIX}LEARNING_HOURS", "")

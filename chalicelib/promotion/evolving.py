@@ -105,9 +105,7 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
     if event.value is None:
         return _untagged(seen, now, promotion)
     asked = _lifted(seen, event.answers["lifted"]) if "lifted" in news else seen
-    # a shared AMI waits for a tag event: it may have been disabled on purpose
-    restored = promotion.is_gone and promotion.state is not S.OVER and not promotion.standing
-    if again or restored or event.value not in known:
+    if again or promotion.awaits_restored or event.value not in known:
         asked = _raised(asked, generation=max(now, asked.newest + 1), compare_after=0)
     elif only:
         asked = _asked_for(asked, only)
@@ -211,15 +209,22 @@ def _untagged(promotion: Promotion, now: int, before: Promotion, *, gone: bool =
         return promotion
     if not promotion.is_believed:
         return _absent(promotion)
-    nothing: dict[str, Any] = {"value": None, "refused_value": None, "places": ""}
-    nothing |= {"failed": 0, "faults": (), "faulty": "", "notified": ""}
-    nothing["gone_generation"] = promotion.newest if gone else promotion.gone_generation
-    removed = replace(promotion, in_force_since=now, withdrawals_from=promotion.in_force_since, **nothing)
+    removed = _without_value(promotion, now, gone=gone)
     if promotion.state is S.REQUESTED:
         return FINISH(removed, now)
     if promotion.state is S.OVER and not promotion.standing:
         return removed
     return COMPARE(removed, now)
+
+
+def _without_value(promotion: Promotion, now: int, *, gone: bool) -> Promotion:
+    """Return it without a value in force. An AMI that is gone may come back with its tag: that ends no withdrawal."""
+    nothing: dict[str, Any] = {"value": None, "refused_value": None, "seen_value": None, "places": ""}
+    nothing |= {"failed": 0, "faults": (), "faulty": "", "notified": ""}
+    if gone:
+        since = promotion.in_force_since or now
+        return replace(promotion, gone_generation=promotion.newest, in_force_since=since, **nothing)
+    return replace(promotion, in_force_since=now, withdrawals_from=promotion.in_force_since, **nothing)
 
 
 def _absent(promotion: Promotion) -> Promotion:
@@ -264,6 +269,8 @@ def _over(promotion: Promotion, event: ev.Compared, now: int) -> Promotion:
     over |= {"restarts": 0, "wave_cursor": ""}
     if promotion.state is S.OVER:
         return replace(promotion, **over)
+    if promotion.awaits_restored:  # discovery finds it from now on, as one that was tagged
+        promotion = _without_value(promotion, now, gone=True)
     return FINISH(promotion, now, next_try=max(now, promotion.absent_since + schedule.SECOND_LOOK_AFTER), **over)
 
 

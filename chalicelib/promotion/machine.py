@@ -96,23 +96,18 @@ def _next(promotion: Promotion, *, may_look: bool) -> tuple[do.Command, ...]:
         case S.RUNNING if promotion.wave_cursor:
             return (do.WakeWaves(promotion.wave_cursor),)
         case S.RUNNING:
-            worth = promotion.tries >= WORTH_A_LOOK or promotion.is_gone
-            return (do.LookAtTag(), do.Compare()) if may_look and worth else (do.Compare(),)
+            worth = may_look and promotion.tries >= WORTH_A_LOOK
+            return (do.LookAtTag(), do.Compare()) if worth else (do.Compare(),)
         case _:  # what was shared may have been withdrawn for a change of file or membership
             return (do.Compare(),) if _compares_again(promotion) else ()
 
 
 def looks(promotion: Promotion, now: int) -> tuple[do.Command, ...]:
-    """List the looks of a promotion that was woken: its deliveries end by themselves.
-
-    One whose AMI is gone looks for that, too: after its end nobody would see it restored.
-    """
+    """List the looks of a promotion that was woken: its deliveries end by themselves."""
     if promotion.unnotified or now < promotion.compare_after:
         return ()
-    if promotion.state is S.RUNNING:
-        gone = promotion.is_gone and now >= promotion.look_after
-        return (do.LookAtTag(), do.Compare()) if gone else (do.Compare(),)
-    return (do.Compare(),) if promotion.state is S.OVER and promotion.standing else ()
+    waits = promotion.state is S.RUNNING or (promotion.state is S.OVER and promotion.standing)
+    return (do.Compare(),) if waits else ()
 
 
 def tells(before: Promotion, after: Promotion) -> bool:

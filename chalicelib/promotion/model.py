@@ -234,6 +234,18 @@ class Promotion:
         """Whether the AMI is gone or disabled, and nothing has begun again since: by a tag, or as it was restored."""
         return 0 < self.newest <= self.gone_generation
 
+    def is_gone_for(self, account: str, place: str) -> bool:
+        """Whether nobody has asked for a target since the AMI was gone or disabled: then it gets nothing."""
+        return 0 < self.generation_of(account, place) <= self.gone_generation
+
+    @property
+    def awaits_restored(self) -> bool:
+        """Whether it is promoted on when a look shows its AMI again, until it is over.
+
+        A shared AMI waits for a tag event: it may have been disabled on purpose.
+        """
+        return self.is_gone and not self.standing and self.state is not PromotionState.OVER
+
     @property
     def unfit(self) -> str:
         """For which inputs the source has failed its checks: then nothing begins. "": for none."""

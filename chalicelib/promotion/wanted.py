@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from chalicelib.delivery.tracked import DELIVERED, EXPIRED, FAILED, RECALLED, RUNNING, SHARED, TrackedDelivery
 from chalicelib.engine.addresses import digest
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.places import Place
 from chalicelib.promotion.model import BACK_AGAIN, NO_TAG, Promotion
 from chalicelib.sharing import entitlement
 from chalicelib.sharing.entitlement import Entitlement, launched_by
@@ -61,13 +62,12 @@ class WantedTargets:
 
     def surplus(self, tracked: Iterable[TrackedDelivery], promotion: Promotion) -> list[TrackedDelivery]:
         """Return the deliveries that run, or are shared, and should not, or are to be recalled or restored; by id."""
-        gone = promotion.is_gone
         turns = DELIVERED if self.recalled else RECALLED
         ends = [
             one
             for one in tracked
             if (one.state in (RUNNING, SHARED) and not self._may_go_on(one.place))
-            or (gone and one.state == SHARED)
+            or (one.state == SHARED and promotion.is_gone_for(one.account, one.place))
             or one.state == turns
         ]
         return sorted(ends, key=lambda one: one.delivery)
@@ -98,12 +98,14 @@ class WantedTargets:
         by_way = {f"{target.by_way_of}/{target.region}" for target in found.values() if target.by_way_of}
         for place in by_way & self.targets.keys() - found.keys():  # the hub's own copy, which a target waits for
             one = known.get(place)
-            if one is None or one.state in (FAILED, EXPIRED):
+            if one is None or one.state in (FAILED, EXPIRED, *BACK_AGAIN):
                 found[place] = self.targets[place]
         return [found[place] for place in sorted(found)]
 
     def _begins(self, target: Target, one: TrackedDelivery | None, promotion: Promotion) -> bool:
         """An account that is added to the file waits for a tag event; one that joins an OU does not."""
+        if promotion.is_gone_for(target.account, target.place):
+            return False
         if one is None:
             joins = promotion.generation > 0 and self.back_fill and bool(target.unit)
             left_out = promotion.was_left_out(target.account, target.region)
@@ -142,7 +144,7 @@ class WantedTargets:
 
     def why_it_ends(self, promotion: Promotion, place: str) -> str:
         """Return why a delivery is asked to end: a sentence."""
-        if promotion.is_gone:
+        if promotion.is_gone_for(Place.parse(place).account, place):
             otherwise = "The AMI is gone or disabled."
         elif promotion.value is None:
             otherwise = promotion.why or NO_TAG

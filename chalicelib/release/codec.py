@@ -18,7 +18,7 @@ class PointerCodec(RecordCodec[Pointer, Command, Event]):
 
     def due_at(self, record: Pointer) -> int | None:
         """Return when to look again if no wake arrives."""
-        return record.due_at
+        return record.next_try
 
     def about(self, record: Pointer, _now: int) -> Mapping[str, object]:
         """Return its parameter and target, for the log."""

@@ -119,11 +119,6 @@ class Pointer:
         return PointerState.RESTING if self.settled or self.intent is None else PointerState.WRITING
 
     @property
-    def due_at(self) -> int | None:
-        """When a worker must look at it again."""
-        return self.next_try
-
-    @property
     def where(self) -> str:
         """The parameter's place, for messages."""
         return f"account {self.account}, {self.region}, parameter {self.parameter}"
@@ -438,6 +433,8 @@ def _nothing_current(pointer: Pointer, event: Looked, now: int) -> Pointer:
     gone = named is None and pointer.image not in event.seen.available
     if gone or (named is not None and named.shared):
         return _intend(pointer, Intent("", pointer.image, "", now), now)
+    if named is None and _is_early(pointer, now):  # it was taken back, and EC2 may show it yet
+        return _again(pointer, now, schedule.POLLS)
     return _rest(pointer, now, _dangling(pointer))
 
 

@@ -196,11 +196,11 @@ class Document:
 
     def same_others(self, other: Document) -> bool:
         """Whether all statements but this hub's mean the same in both."""
-        return self._said(others=True) == other._said(others=True)
+        return self._others() == other._others()
 
-    def _said(self, *, others: bool) -> tuple[str, list[str]]:
-        parts = (part for part in self.policy.parts if not (others and self._is_own(part)))
-        return meaning(self.policy.rest), sorted(meaning(part.value) for part in parts)
+    def _others(self) -> tuple[str, list[str]]:
+        theirs = sorted(meaning(part.value) for part in self.policy.parts if not self._is_own(part))
+        return meaning(self.policy.rest), theirs
 
 
 def read(key: str, text: str, hub: str) -> Document | Fault:

@@ -113,13 +113,13 @@ class Judgement:
 class Entitlements(Protocol):
     """Who may hold what now, by tag, applied file and members (invariants 8 and 11)."""
 
-    def judge(self, resource: str, shares: Sequence[Share], has_time: Callable[[], bool] = ...) -> Judgement:
+    def judge(self, shares: Sequence[Share], has_time: Callable[[], bool] = ...) -> Judgement:
         """Return which shares may not be opened now. Raises Refusal if the applied file cannot be read.
 
         An account that an OU brings takes a call of its own, so it asks ``has_time`` before each share but the first.
         """
 
-    def ends(self, resource: str, shares: Sequence[Share]) -> Mapping[str, int]:
+    def ends(self, shares: Sequence[Share]) -> Mapping[str, int]:
         """Return by ``share_name`` until when (epoch seconds) a standing share may stay open; 0: no longer.
 
         The share worker asks again then. A share that cannot be judged now is left out. Raises Refusal if the applied

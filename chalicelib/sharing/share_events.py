@@ -203,15 +203,16 @@ def ended_unopened(share: Share) -> Fault:
 
 
 def worth_waiting(share: Share, why: RefusalKind, now: int, accessible_since: int) -> bool:
-    """Whether the share worker tries a refused opening again: after a throttle or an outage, and in two cases more.
+    """Whether the share worker tries a refused opening again: after a throttle or an outage, and in three cases more.
 
     A statement that is open to the role's former name stays open meanwhile. A grant for a service-linked role is made
     by the grant role in the target, and role and key may become accessible late [aws-facts 3]. ``accessible_since``:
-    when the account itself got access to the key (``account_access.open_since``).
+    when the account itself got access to the key (``account_access.open_since``). A snapshot or AMI that has just been
+    made or enabled may show late, too.
     """
     if why is RefusalKind.THROTTLED or share.state is ShareState.OPEN:
         return True
-    if share.state is not ShareState.OPENING or Resource.parse(share.resource).kind != "role":
+    if share.state is not ShareState.OPENING:
         return False
     since = max(share.intended_at, accessible_since)
     return why is RefusalKind.ROLE or (why is RefusalKind.NOT_YET and now - since <= schedule.NOT_YET_FOR)

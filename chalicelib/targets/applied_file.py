@@ -455,6 +455,15 @@ class _Everybody:
             unit = ""
         return self._abroad(target if target.unit == unit else replace(target, unit=unit) for target in first)
 
+    def regions(self) -> dict[str, frozenset[str]]:
+        """Return every account -> the Regions in which it is a target, by any of its groups.
+
+        Where its groups differ, the service copies nothing new there, but earlier AMIs exist.
+        """
+        accounts = filter(self.has_settings, {*self._directory.accounts, *self._groups})
+        found = ((account, self._found(account).values()) for account in accounts)
+        return {account: frozenset(one.region for targets in every for one in targets) for account, every in found}
+
     def latest_date(self, account: str) -> int:
         """Return the latest date ``until`` of its targets in all of its groups; 0: they have none."""
         return max((target.until for targets in self._found(account).values() for target in targets), default=0)

@@ -1,5 +1,7 @@
 """A hub's records as the service writes them at nine o'clock: of one AMI that is promoted, and of its targets file."""
 
+from botocore.exceptions import ClientError
+
 from ami_promoter.hub.aws import Connection
 from ami_promoter.targets_file.publishing import Publisher
 from chalicelib.delivery.model import ENDED, Delivery, DeliveryState
@@ -79,3 +81,22 @@ class AnotherClient:
 
     def __getattr__(self, name):
         return getattr(self._client, name)
+
+
+class Forbidding(Connection):
+    """A hub's account in which EC2 denies every call in the Regions for which ``forbids`` says so."""
+
+    def __init__(self, forbids):
+        self.forbids = forbids
+        super().__init__(REGION)
+
+    def client(self, service, region=None):
+        """Make a client that fails at each call."""
+        made = super().client(service, region)
+        if service == "ec2" and self.forbids(region):
+            made.meta.events.register("before-call", self.refuse)
+        return made
+
+    def refuse(self, **_call):
+        """Answer as EC2 does for a denial."""
+        raise ClientError({"Error": {"Code": "UnauthorizedOperation", "Message": "denied"}}, "Describe")

@@ -148,14 +148,19 @@ def test_the_past_of_a_share_survives_its_archive_and_its_next_life(stores):
     assert past.ever("resource#snapshot#snap-0b") == []
 
 
+def one_step(at: object, state: str) -> dict[str, object]:
+    """Return an item of a share's history with one step."""
+    return {"at": at, "state": state, "entries": json.dumps([{"at": at, "state": state, "what": []}])}
+
+
 def test_what_is_damaged_or_has_expired_is_read_as_far_as_it_can_be(stores):
     """A damaged item counts for nothing, and the others are read."""
     past = DynamoLedgerPast(stores.table, stores.ledger)
     lived(stores, ACCOUNT, NOW)
     stores.table.put(RecordKey(RESOURCE, f"closed#{OTHER}#0000000001"), {"body": "{"})
-    stores.table.put(RecordKey(RESOURCE, f"history#share#{OTHER}#x#y"), {"at": "soon", "state": "opening", "what": []})
-    stores.table.put(RecordKey(RESOURCE, f"history#share#{OTHER}#1#1"), {"at": NOW, "state": "nowhere", "what": []})
-    stores.table.put(RecordKey(RESOURCE, f"history#share#{OTHER}#1#2"), {"at": NOW, "state": "opening", "what": []})
+    stores.table.put(RecordKey(RESOURCE, f"history#share#{OTHER}#x#y"), one_step("soon", "opening"))
+    stores.table.put(RecordKey(RESOURCE, f"history#share#{OTHER}#1#1"), one_step(NOW, "nowhere"))
+    stores.table.put(RecordKey(RESOURCE, f"history#share#{OTHER}#1#2"), one_step(NOW, "opening"))
 
     assert len(past.of(RESOURCE, [ACCOUNT])[0].steps) == 4
     assert past.of(RESOURCE, [OTHER]) == [Known(OTHER, OTHER, steps=((NOW, ShareState.OPENING),))]
@@ -170,8 +175,7 @@ def test_what_is_damaged_or_has_expired_is_read_as_far_as_it_can_be(stores):
 )
 def test_a_share_whose_archived_item_has_expired_still_had_its_account(stores, resource, name):
     """It is in the item's address; else a call that was allowed would be reported as one of somebody else."""
-    step = {"at": NOW, "state": "open", "what": []}
-    stores.table.put(RecordKey(resource, f"history#share#{name}#{NOW}#1"), step)
+    stores.table.put(RecordKey(resource, f"history#share#{name}#{NOW}#1"), one_step(NOW, "open"))
 
     assert [one.account for one in DynamoLedgerPast(stores.table, stores.ledger).ever(resource)] == [ACCOUNT]
 
@@ -182,8 +186,8 @@ def test_what_a_key_event_is_judged_by_does_not_grow_with_the_years(stores, monk
     for number in range(300):
         name = f"d{number:03}"
         stores.table.put(RecordKey(key.pk, f"closed#{name}#{NOW - 10**6:010d}"), {"account": ACCOUNT, "body": "{}"})
-        step = {"at": NOW - 10**6, "state": "closed", "what": []}
-        stores.table.put(RecordKey(key.pk, f"history#share#{name}#{NOW - 10**6:010d}#00000001"), step)
+        place = RecordKey(key.pk, f"history#share#{name}#{NOW - 10**6:010d}#00000001")
+        stores.table.put(place, one_step(NOW - 10**6, "closed"))
     stores.ledger.hold(key.pk, Share(key.pk, "d-now", ACCOUNT, last_closing_at=NOW + 10**6), copying("d-now", ACCOUNT))
     stores.table.put(key, {"body": json.dumps({addresses.ARCHIVED_LATELY: {"d299": NOW - 60}})})
     read: list[object] = []

@@ -218,31 +218,42 @@ def test_a_write_says_which_entries_the_inbox_has_then(begun):
     assert begun.records.read(KEY).inbox == {"cancel": "1:tag", "image": "y"}
 
 
-def test_a_note_and_a_wake_say_whether_there_is_such_a_record(begun):
-    """A missing record takes neither; the caller creates it if it may."""
-    assert begun.records.leave(KEY, {"a": "1"}, NOW)
-    assert not begun.records.leave(RecordKey("delivery#other"), {"a": "1"}, NOW)
-    assert begun.records.make_due(RecordKey("delivery#other"), NOW) is MadeDue.NONE
-    assert begun.records.read(RecordKey("delivery#other")) is None
+def test_a_missing_record_takes_neither_a_note_nor_a_wake(begun):
+    """Unless the caller says what is to be created."""
+    other = RecordKey("delivery#other")
+    begun.records.leave(other, {"a": "1"}, NOW)
+    assert begun.records.make_due(other, NOW) is MadeDue.NONE
+    assert begun.records.read(other) is None
+
+
+def test_a_note_creates_a_record_that_may_be_missing_and_replaces_none(store):
+    """With one call: the entry never waits for a record that a killed process did not write."""
+    fresh = write(due=NOW + 600, body={"n": 2})
+    store.records.leave(KEY, {"a": "1"}, NOW, fresh=fresh)
+    found = store.records.read(KEY)
+    assert (found.body, found.inbox, found.scheduled) == ({"n": 2}, {"a": "1"}, NOW + 600)
+
+    store.records.save(found, write("over", None, body={"n": 3}), (), NOW)
+    store.records.leave(KEY, {"a": "2"}, NOW, fresh=fresh)
+    found = store.records.read(KEY)
+    assert (found.body, found.inbox, found.scheduled) == ({"n": 3}, {"a": "2"}, NOW + 600)
 
 
 def test_a_note_for_later_makes_a_record_at_rest_due_then(store):
     """A record that is due earlier keeps its time."""
     store.records.create(write(due=None), NOW)
 
-    store.records.leave(KEY, {"a": "1"}, NOW, due=NOW + 600)
+    store.records.leave(KEY, {"a": "1"}, NOW, fresh=write(due=NOW + 600))
     assert due(store, NOW + 599) == []
     assert due(store, NOW + 600) == [KEY]
-    store.records.leave(KEY, {"a": "2"}, NOW, due=NOW + 900)
+    store.records.leave(KEY, {"a": "2"}, NOW, fresh=write(due=NOW + 900))
     assert due(store, NOW + 600) == [KEY]
 
 
 def test_an_older_or_repeated_event_leaves_no_note(begun):
     """Versions only rise."""
-    assert begun.records.leave(KEY, {"tag": "000000000007"}, NOW, newer=True)
-
-    for version in ("000000000007", "000000000003"):
-        assert begun.records.leave(KEY, {"tag": version}, NOW, newer=True)
+    for version in ("000000000007", "000000000007", "000000000003"):
+        begun.records.leave(KEY, {"tag": version}, NOW, newer=True)
     assert begun.records.read(KEY).inbox["tag"] == "000000000007"
 
 
@@ -414,7 +425,7 @@ def test_a_record_whose_version_is_damaged_is_woken_all_the_same(begun, damage, 
     begun.table.update(KEY, damage, given)
 
     assert begun.records.make_due(KEY, NOW) is MadeDue.SEND
-    assert begun.records.leave(KEY, {"a": "1"}, NOW)
+    begun.records.leave(KEY, {"a": "1"}, NOW)
     with pytest.raises(Unreadable):
         begun.records.read(KEY)
 

@@ -16,7 +16,7 @@ from chalicelib.delivery.phases.checking import (
     TargetReady,
     TargetUnfit,
 )
-from chalicelib.delivery.phases.copying import CopiesSeen, OthersWait
+from chalicelib.delivery.phases.copying import OthersWait
 from chalicelib.delivery.phases.ending import ClosingSeen, LeftoversSeen, OutcomeNotified
 from chalicelib.delivery.phases.imaging import (
     ImageDiscarded,
@@ -162,10 +162,9 @@ EVENTS: tuple[DeliveryEvent, ...] = (
     CopiesFound((seen("snap-0a", "pending"), seen("snap-0b", "error"))),
     CopiesFound((seen("snap-0a", "pending"), seen("snap-0a", "pending", copy="snap-0other"))),
     CopiesFound((seen("snap-0a", "completed", nonce=""),)),
-    CopiesSeen(("snap-0ac",), ()),
-    CopiesSeen(("snap-0ac", "snap-0bc"), (seen("snap-0a", "completed"), seen("snap-0b", "completed"))),
-    CopiesSeen(("snap-0ac",), (seen("snap-0a", "error", message="Given key ID is not accessible"),)),
-    CopiesSeen(("snap-0ac",), (seen("snap-0a", "completed", key_arn="arn:other"),)),
+    CopiesFound((seen("snap-0a", "completed"), seen("snap-0b", "completed"))),
+    CopiesFound((seen("snap-0a", "error", message="Given key ID is not accessible"),)),
+    CopiesFound((seen("snap-0a", "completed", key_arn="arn:other"),)),
     SnapshotsDeleted(("snap-0ac",)),
     ImageRegistered("ami-0b"),
     ImageNotFound(),

@@ -238,7 +238,7 @@ def test_the_documented_filter_policies_let_through_what_they_promise():
 
 
 class Sent:
-    """The port ``Wakes``: keeps what was sent."""
+    """The port ``WakeQueues``: keeps what was sent."""
 
     def __init__(self) -> None:
         self.keys: list[str] = []

@@ -61,10 +61,10 @@ class StrictRecords(MemoryRecords):
             assert 0 < len(f"{name}{value}".encode()) <= LONGEST_ENTRY
         return super().leave(key, inbox, now, **how)
 
-    def create(self, write, now):
+    def replace(self, write, now):
         check_key(write.key.pk)
         json.dumps(write.body).encode()
-        return super().create(write, now)
+        super().replace(write, now)
 
     def list(self, pk, prefix):
         check_key(pk)
@@ -72,7 +72,7 @@ class StrictRecords(MemoryRecords):
 
 
 class StrictWakes(list[wakes.Wake]):
-    """The port ``Wakes`` with SQS's limits: group ids of at most 128 characters. What is sent decodes unchanged."""
+    """The port ``WakeQueues``, with at most 128 characters in a group id. What is sent decodes unchanged."""
 
     def send(self, wake):
         assert 0 < len(wake.key.pk) <= 128

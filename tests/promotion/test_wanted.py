@@ -185,6 +185,10 @@ def test_the_hubs_own_copy_begins_with_a_target_that_waits_for_it():
     assert differs(again, by_way, replace(at[A], state="failed"), replace(at[HUB], state="delivered")) == ([], [A])
     assert differs(again, by_way, replace(at[A], state="failed")) == ([], [HUB, A])
 
+    gone = replace(again, gone_generation=1)
+    ended = [replace(one, state="cancelled") for one in at.values()]
+    assert differs(gone, by_way, *ended) == ([], [HUB, A]), "also where the AMI was gone until then"
+
 
 # --- what ends -------------------------------------------------------------------------------------------------------
 
@@ -234,6 +238,7 @@ def test_a_gone_image_ends_what_is_shared_and_lets_copies_finish():
     there = [tracked(A), tracked(B, "shared"), tracked(C, "cancelled")]
     assert differs(a_promotion(gone_generation=1), the_file(A, B, C), *there) == ([B], [])
     assert differs(a_promotion(gone_generation=1, generation=2), the_file(A, B, C), *there) == ([], [C])
+    assert differs(a_promotion(gone_generation=1, retries={A: 2}), the_file(A, B, C), *there) == ([B], [])
 
 
 def test_an_image_that_the_service_made_gives_nobody_anything():

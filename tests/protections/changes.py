@@ -21,7 +21,7 @@ from chalicelib.delivery.model import Attempt, DeliveryState
 from chalicelib.delivery.phase import DeadlinePassed
 from chalicelib.delivery.phases import ending, trouble
 from chalicelib.delivery.phases.checking import AwaitingRoleNotified
-from chalicelib.delivery.phases.copying import LookAtCopies, StartCopy
+from chalicelib.delivery.phases.copying import StartCopy
 from chalicelib.delivery.phases.ending import FindLeftovers, LeftoversSeen, NotifyOutcome, fail
 from chalicelib.delivery.phases.imaging import VerifyImage
 from chalicelib.delivery.phases.recalling import RestoreCopy
@@ -197,7 +197,7 @@ def keeps_its_slots(_executor, usual, record, command):
 
 def throws_away(executor, usual, record, command):
     """Delete a copy after looking at it."""
-    executor.snapshots.delete(record, command.copies)
+    executor.snapshots.delete(record, [copy.copy for copy in record.copies if copy.copy])
     return usual(record, command)
 
 
@@ -384,10 +384,10 @@ def gone_at_once(evolve, one, event, now):
     return evolve(replace(one, **removed) if missed else one, event, now)
 
 
-def at_one_look(judge, self, resource, some, _has_time=None):
+def at_one_look(judge, self, some, _has_time=None):
     """Believe a look by itself that shows no AMI."""
-    found = judge(self, resource, some)
-    return judge(self, resource, [replace(one, waits_for=found.waits.get(one.share_name)) for one in some])
+    found = judge(self, some)
+    return judge(self, [replace(one, waits_for=found.waits.get(one.share_name)) for one in some])
 
 
 def everybodys_trouble(why_not, self, look, *asked):
@@ -456,7 +456,7 @@ CHANGES = {
     "opens before its turn": (instead(AskSlots, opens_before_its_turn),),
     "registers unwritten": (unwritten(RegisterImage),),
     "removes nothing": (instead(FindLeftovers, lambda *_: LeftoversSeen((), ())),),
-    "throws away": (instead(LookAtCopies, throws_away),),
+    "throws away": (instead(FindCopies, throws_away),),
     "tidies too soon": (instead(VerifyImage, tidies_too_soon),),
     "is never due": (wrapped(DeliveryCodec, "encode", never_due),),
     "comes too late": (wrapped(DeliveryCodec, "encode", due_too_late),),

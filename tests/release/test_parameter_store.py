@@ -10,6 +10,7 @@ import pytest
 
 from awsim.world import World
 from chalicelib.engine.aws.sessions import Sessions
+from chalicelib.engine.errors import Refusal
 from chalicelib.release.aws.parameters import AwsParameters
 from chalicelib.release.pointer import IMAGE_TYPE, Intent, Pointer, ShownParameter
 from chalicelib.targets.applied_file import Target
@@ -100,6 +101,18 @@ def test_tags_that_were_not_written_come_with_the_repetition(scene):
     assert scene.parameters.change(scene.target, scene.pointer(scene.new, over=scene.old))
     assert scene.tags() == {"ami-promoter:hub", "ami-promoter:source-image"}
     assert scene.ssm.get_parameter(Name=NAME)["Parameter"]["Version"] == 2
+
+
+def test_a_refusal_of_the_tags_says_that_the_value_may_be_written(scene):
+    """Else it would pass for a person's once the AMI is taken back, and stay."""
+    scene.put(scene.old)
+    scene.world.injections.refuse("AddTagsToResource", "AccessDeniedException")
+    with pytest.raises(Refusal) as refused:
+        scene.parameters.change(scene.target, scene.pointer(scene.new, over=scene.old))
+    scene.passes()
+
+    assert scene.shown() == ShownParameter(scene.new, IMAGE_TYPE)
+    assert refused.value.unknown
 
 
 def test_deleting_a_parameter_twice_is_deleting_it(scene):

@@ -141,3 +141,16 @@ def test_that_nothing_of_its_architecture_is_left_is_said_as_it_is(held):
     assert pointer.intent is None
     assert pointer.fault.code == "pointer-nothing-current"
     assert "each is recalled, not available, newer than a rollback allows, or of another archi" in pointer.fault.what
+
+
+def test_the_name_of_a_shared_ami_that_was_taken_back_goes_as_soon_as_the_account_shows_it_no_longer():
+    """EC2 may show it there for some minutes more, and the daily look comes a day later. After ten it is a fault."""
+    shows = Looked((), SeenParameter(ShownParameter(OLD.image), frozenset({OLD.image})))
+    pointer = machine.evolve(replace(FRESH, image=OLD.image, releases=(OLD,)), shows, NOW)
+    assert NOW < pointer.next_try <= NOW + 60
+    after = machine.evolve(pointer, replace(shows, seen=replace(shows.seen, available=frozenset())), NOW + 60)
+    assert after.intent is not None
+    assert (after.intent.image, after.intent.over) == ("", OLD.image)
+
+    late = machine.evolve(pointer, shows, NOW + 600)
+    assert (late.settled, late.fault.code) == (True, "pointer-nothing-current")

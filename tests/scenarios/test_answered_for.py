@@ -132,6 +132,7 @@ def test_lines_for_a_person(scene, monkeypatch):
     assert max(map(len, said.splitlines())) <= 80
     assert f"(CopySnapshot {copy.request_id[:8]})" in " ".join(said.split())
     assert "opened" in said
+    assert "keeps_refusal" not in said, "what a class of events has is no member of one event"
     assert " closed after " in said
     assert re.search(rf"Tagged '{DEV}' at 2026-01-05 09:00:0\d by {tagged.caller.arn} \(event ", " ".join(said.split()))
     assert copy.request_id not in said

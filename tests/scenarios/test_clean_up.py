@@ -115,7 +115,7 @@ def test_what_is_superseded_goes_and_what_is_used_stays(scene, three, as_admin):
     assert images(scene) == {second, newest}
     assert before - snapshots(scene) == set(found["removable"][0]["snapshots"])
     assert clean_up(scene, "--yes")[1]["removable"] == []
-    assert "Nothing can be removed." in scene.cli("admin", "clean-up", "--family", "other")[1]
+    assert "Nothing can be removed in account" in scene.cli("admin", "clean-up", "--family", "other")[1]
     assert shows(scene) == newest
 
 
@@ -140,7 +140,7 @@ def test_a_removal_that_stops_between_two_calls_goes_on_when_it_is_run_again(sce
     assert status == OK
     assert images(scene) == set(three[-1:])
     assert snapshots(scene) == set(scene.snapshots_of(three[-1], DEV))
-    assert scene.cli("admin", "clean-up")[1].endswith("Nothing can be removed.\n")
+    assert scene.cli("admin", "clean-up")[1].endswith(f"Nothing can be removed in account {DEV}, {REGION}.\n")
 
 
 def test_a_snapshot_that_cannot_be_deleted_keeps_no_other(scene, three, as_admin):

@@ -83,6 +83,26 @@ def test_an_ami_whose_checks_stay_impaired_is_removed_and_its_console_is_for_sta
     testing.assert_invariants()
 
 
+def test_a_copy_whose_key_the_launch_role_may_not_use_stays_and_is_tested_again_when_it_may(testing):
+    """The key's policy admits the copy role and not the launch role: that says nothing about the AMI."""
+    kms, key = testing.client("kms", DEV), testing.stage.targets[DEV].outputs["KeyArn"]
+    before = kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"]
+    role = f"arn:aws:iam::{DEV}:role/AmiCopyRole-launch"
+    denied = {"Effect": "Deny", "Principal": {"AWS": role}, "Action": "kms:CreateGrant", "Resource": "*"}
+    policy = {**json.loads(before), "Statement": [*json.loads(before)["Statement"], denied]}
+    kms.put_key_policy(KeyId=key, PolicyName="default", Policy=json.dumps(policy))
+    assert testing.promoted("") == {DEV: "failed"}
+    assert codes(testing) == ["launch-not-tested"]
+    (fault,) = notice(testing)["faults"]
+    assert "AmiCopyRole-launch may not use the key" in fault["what"]
+    copies = testing.calls("CopySnapshot")
+
+    kms.put_key_policy(KeyId=key, PolicyName="default", Policy=before)
+    testing.ask("retry", testing.image)
+    testing.run_until(lambda: testing.delivery_state(DEV) == "delivered", HOUR)
+    assert testing.calls("CopySnapshot") == copies
+
+
 def test_an_instance_that_is_over_before_its_answer_was_written_is_found_by_its_token(testing):
     """The worker is killed, and the repeated call is refused, as the first one's instance has ended itself."""
     testing.world.ec2.state.boots[testing.image] = Boot(ends=1)

@@ -199,3 +199,15 @@ def test_a_target_that_cannot_be_seen_is_notified(scene):
 
     assert (status, codes(report)) == (4, {"not-seen"})
     assert report["targets"] == {"seen": 2, "asked": 3}
+    (said,) = (one["what"] for one in report["found"])
+    assert ": role/AmiCopyRole. The role is missing there" in said.replace(":role", ": role"), said
+    assert "The service tries again" not in said
+
+
+def test_a_key_that_a_person_named_and_that_is_not_there_is_not_in_order(scene):
+    """KMS has no such key, and the person meant one that it has."""
+    missing = f"arn:aws:kms:{REGION}:{HUB}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+
+    status, report = reconcile(scene, "--hub-only", "--key", missing)
+
+    assert (status, {(one["code"], one["where"]) for one in report["found"]}) == (4, {("not-seen", missing)})

@@ -1,7 +1,10 @@
 """Shares: recorded before they open, as few as possible, closed when not needed; others' permissions stay."""
 
+import pytest
+
 from awsim.iam.ec2_needs import OLDER_FORM
-from tests.scenarios.scene import DEV, HUB, PROD, REGION, TABLE, TEST, document, permit
+from tests.scenarios.scene import DEV, HUB, PROD, REGION, TABLE, TEST, document, permit, targets_file
+from tests.scenarios.sharing import SHARE
 
 
 def test_each_share_names_its_accounts_to_iam(scene):
@@ -39,6 +42,22 @@ def test_only_snapshots_and_one_grant_a_delivery_are_opened(scene):
 
     assert [scene.shared_with(snapshot) for snapshot in scene.snapshots] == [set()] * 2
     assert scene.grants() == []
+    scene.assert_invariants()
+
+
+@pytest.mark.parametrize(
+    ("operation", "code", "settings"),
+    [
+        ("ModifySnapshotAttribute", "InvalidSnapshot.NotFound", {}),
+        ("ModifyImageAttribute", "InvalidAMIID.Unavailable", SHARE),
+    ],
+)
+def test_a_source_that_ec2_does_not_show_yet_is_opened_half_a_minute_later(scene, operation, code, settings):
+    """EC2 may say so of one that was made or enabled moments ago: a single answer fails no delivery."""
+    scene.apply(targets_file(**settings))
+    scene.world.injections.refuse(operation, code, n=2)
+
+    assert scene.promoted() == {DEV: "shared" if settings else "delivered"}
     scene.assert_invariants()
 
 

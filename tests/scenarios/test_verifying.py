@@ -72,7 +72,9 @@ def test_a_target_that_cannot_be_looked_at(delivered):
     status, bad, _ = verify(delivered)
 
     assert (status, bad.keys(), bad[TEST].keys()) == (NOT_SEEN, {TEST}, {"answers"})
-    assert "AmiCopyRole" in bad[TEST]["answers"]["what"]
+    what, cure = bad[TEST]["answers"]["what"], bad[TEST]["answers"]["cure"]
+    assert ("AmiCopyRole" in what, "deploy/target.yaml" in what) == (True, False)
+    assert ("deploy/target.yaml" in cure, "The service tries again" in cure) == (True, False), "nothing tries again"
 
 
 def test_what_somebody_shared_by_hand(delivered):

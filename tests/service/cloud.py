@@ -124,7 +124,10 @@ class CloudInstance:
     token: str
     launched: int
     outcome: str
-    """How it goes: "ok", "impaired", "hangs", "terminates" with its reason, or "pending" for good."""
+    """How it goes: "ok", "impaired", "hangs", "terminates" with its reason, or "pending" for good.
+
+    "host": AWS's own trouble impairs both checks.
+    """
     state: str = "pending"
     code: str = ""
     checks: str = "initializing"
@@ -606,8 +609,9 @@ class Cloud:
     def _boot(self, one: CloudInstance) -> None:
         if one.state != "pending" or one.outcome == "pending":
             return
-        if one.outcome in ("ok", "impaired", "hangs"):
-            one.state, one.checks = "running", "initializing" if one.outcome == "hangs" else one.outcome
+        checks = {"ok": "ok", "impaired": "impaired", "host": "impaired", "hangs": "initializing"}
+        if one.outcome in checks:
+            one.state, one.checks = "running", checks[one.outcome]
         else:
             one.state, one.code = "terminated", one.outcome
 
@@ -815,9 +819,6 @@ class FakeTargetSnapshots(OfCloud):
     def find(self, delivery):
         return self._cloud.shown(delivery.target.account, delivery.id)
 
-    def look_at(self, delivery, copies):
-        return tuple(copy for copy in self.find(delivery) if copy.copy in copies)
-
     def copy(self, delivery, source):
         return self._cloud.start_copy(delivery.target.account, source.id, delivery.id, delivery.nonce(source.id))
 
@@ -909,7 +910,8 @@ class FakeTargetInstances(OfCloud):
         one = self._shown(delivery.target.account).get(instance)
         if one is None:
             return InstanceSeen(instance)
-        return InstanceSeen(one.id, one.state, one.code, "As EC2 says.", one.launched, one.checks, one.checks)
+        system = "ok" if one.outcome == "impaired" and one.checks == "impaired" else one.checks
+        return InstanceSeen(one.id, one.state, one.code, "As EC2 says.", one.launched, system, one.checks)
 
     def console(self, delivery, instance):
         return "Kernel panic: the password is hunter2"

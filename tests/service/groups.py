@@ -1,4 +1,4 @@
-"""``WakeQueues`` and ``Wakes`` that behave like SQS FIFO: message groups, ids, visibility timeouts, dead letters."""
+"""``WakeQueues`` that behave like SQS FIFO: message groups, ids, visibility timeouts, dead letters."""
 
 import heapq
 import itertools
@@ -56,9 +56,6 @@ class MessageGroups:
         self.longest: Counter[str] = Counter()
         """The most runs of each function in one chain."""
 
-    def wake(self, key: RecordKey, cause: str) -> None:
-        self.send(Wake(key, cause))
-
     def send(self, wake: Wake) -> None:
         now, key, cause = self._clock(), wake.key, wake.cause
         if now - self._sent.get((key.pk, cause), -REMEMBERED) < REMEMBERED:
@@ -74,7 +71,7 @@ class MessageGroups:
 
     def wake_all(self, wakes: Sequence[tuple[RecordKey, str]]) -> Sequence[RecordKey]:
         for key, cause in wakes:
-            self.wake(key, cause)
+            self.send(Wake(key, cause))
         return ()
 
     def next(self, but: str = "") -> WakeMessage | None:

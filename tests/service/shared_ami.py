@@ -8,7 +8,7 @@ from chalicelib.promotion.codec import PROMOTIONS
 from chalicelib.promotion.model import Promotion
 from chalicelib.targets.applied_file import Directory, Target
 from chalicelib.targets.organization import Organization, Unit
-from tests.service.cloud import REGION, source_key
+from tests.service.cloud import HUB, REGION, TRIGGER, source_key
 from tests.service.hub import Hub
 from tests.service.organization import ARN, ORGANIZATION, OTHER_ARN, OTHER_OU, OU, A, B, membership_of
 
@@ -35,6 +35,28 @@ def shared(accounts=(A, B), **settings) -> Hub:
     hub = tagged(" ".join(accounts), accounts, target={"mode": "share", **settings})
     assert set(hub.wait(HOUR).outcomes().values()) == {"shared"}
     return hub
+
+
+def withdrawn() -> Hub:
+    """A hub that shares its AMI, from which an operator has withdrawn B an hour ago."""
+    hub = shared()
+    hub.withdraw(AMI, B)
+    pass_time(hub, HOUR)
+    return hub
+
+
+def recalled_for_a_while(hub: Hub) -> None:
+    """Recall the AMI, and lift that an hour later."""
+    hub.recall(AMI)
+    pass_time(hub, HOUR)
+    hub.lift_recall(AMI)
+
+
+def send_tag_change(hub: Hub, time: str) -> None:
+    """Send the hub the event that the AMI was tagged for A and B at some time."""
+    detail = {"changed-tag-keys": [TRIGGER], "version": 99, "tags": {TRIGGER: f"{A} {B}"}}
+    event = {"id": "another", "account": HUB, "region": REGION, "time": time, "detail": detail}
+    hub.hears.tag_change({**event, "resources": [f"arn:aws:ec2:{REGION}::image/{AMI}"]})
 
 
 def pass_time(hub, seconds):

@@ -11,6 +11,7 @@ from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.errors import Refusal
 from chalicelib.engine.ports import Write
 from chalicelib.engine.waker import Waker
+from chalicelib.engine.wakes import Wake
 from chalicelib.sharing.ports import Judgement
 from chalicelib.sharing.share import Share, ShareState
 from chalicelib.sharing.worker.share_worker import ShareWorker
@@ -84,10 +85,10 @@ class EverybodyMay:
     def __init__(self, resource: SlowResource) -> None:
         self._resource = resource
 
-    def ends(self, _resource: str, shares: Sequence[Share]) -> Mapping[str, int]:
+    def ends(self, shares: Sequence[Share]) -> Mapping[str, int]:
         return {share.share_name: 0 for share in shares}
 
-    def judge(self, _resource: str, _shares: Sequence[Share], _has_time: object = None) -> Judgement:
+    def judge(self, _shares: Sequence[Share], _has_time: object = None) -> Judgement:
         self._resource.spend()
         return Judgement()
 
@@ -128,7 +129,7 @@ class SlowResource:
         if self.now > self.ends:
             raise ProcessKilled
 
-    def wake(self, _key: RecordKey, _cause: str) -> None:
+    def send(self, _wake: Wake) -> None:
         self.woken = True
 
     def wake_all(self, wakes: Sequence[tuple[RecordKey, str]]) -> tuple[()]:

@@ -120,7 +120,20 @@ def test_one_stale_look_ends_nobody_also_if_a_withdrawal_comes(withdrawn):
     assert hub.outcomes() == ends
 
 
-def test_a_retry_for_one_account_shares_an_ami_again_that_was_disabled():
+def lift_after_withdrawal(hub):
+    """An operator withdraws the account, and lifts that."""
+    hub.withdraw(AMI, A)
+    pass_time(hub, HOUR)
+    hub.lift(AMI, A)
+
+
+def retry_one(hub):
+    """An operator asks for the account's delivery again."""
+    hub.retry(AMI, A)
+
+
+@pytest.mark.parametrize("ask", [retry_one, lift_after_withdrawal])
+def test_what_is_asked_for_one_account_shares_an_ami_with_nobody_else_that_was_disabled(ask):
     """The others stay as they are until the AMI is tagged again."""
     hub = tagged(target={"mode": "share"})
     hub.wait(HOUR)
@@ -128,8 +141,12 @@ def test_a_retry_for_one_account_shares_an_ami_again_that_was_disabled():
         hub.cloud.set_state(AMI, state)
         pass_time(hub, HOUR)
     assert set(hub.outcomes().values()) == {"withdrawn"}
-    hub.retry(AMI, A)
-    assert hub.wait(HOUR).outcomes()[AMI, A] == "shared"
+    ask(hub)
+    pass_time(hub, HOUR)
+    assert hub.outcomes() == {(AMI, A): "shared", (AMI, B): "withdrawn"}
+
+    hub.cloud.tag(AMI, f"{A} {B}")
+    assert set(hub.wait(HOUR).outcomes().values()) == {"shared"}
 
 
 def test_an_image_that_is_marked_as_the_services_own_begins_nothing_again():

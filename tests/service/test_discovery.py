@@ -45,12 +45,11 @@ class CountingQueues:
     def __init__(self):
         self.woken = []
 
-    def wake(self, key, cause):
-        self.woken.append(key.pk)
+    def send(self, wake):
+        self.woken.append(wake.key.pk)
 
     def wake_all(self, wakes):
-        for key, cause in wakes:
-            self.wake(key, cause)
+        self.woken += [key.pk for key, _ in wakes]
         return ()
 
 

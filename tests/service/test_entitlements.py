@@ -149,7 +149,7 @@ class AskedSource:
 
     def judge(self, *shares):
         """Of each share: "may" be opened, is "refused" or "waits", or AWS "owed" the answer; and why."""
-        judged = self.live().judge(shares[0].resource, shares)
+        judged = self.live().judge(shares)
         owed = {name: refusal.fault for name, refusal in judged.owed.items()}
         said = {"waits": judged.waits, "owed": owed, "refused": judged.refused}
         why = {name: (how, fault.what) for how, faults in said.items() for name, fault in faults.items()}
@@ -260,9 +260,9 @@ def test_a_read_that_lacks_a_snapshot_for_a_moment_refuses_nothing(resource):
     asked = AskedSource()
     live = asked.live()
     keys, asked.source.keys = asked.source.keys, lambda _snapshots: frozenset()
-    assert live.judge(resource, [share(resource)]).waits[A].code == NOT_SHOWN
+    assert live.judge([share(resource)]).waits[A].code == NOT_SHOWN
     asked.source.keys = keys
-    judged = live.judge(resource, [share(resource)])
+    judged = live.judge([share(resource)])
     assert not {**judged.waits, **judged.refused}
 
 
@@ -557,7 +557,7 @@ def test_while_organizations_throttles_one_is_put_off_and_the_others_are_asked_a
     asked.has_members(A, B, groups={"default": (OU, C)})
     asked.whereabouts.refuses = refusal(RefusalKind.THROTTLED, "TooManyRequests")
     shares = [share(SNAPSHOT, one, held(one)) for one in (A, B, C)]
-    judged = asked.live().judge(SNAPSHOT, shares)
+    judged = asked.live().judge(shares)
     assert (set(judged.owed), judged.later, len(asked.whereabouts.asked)) == ({A}, {B}, 1)
 
 
@@ -571,14 +571,14 @@ def test_what_organizations_said_of_a_member_counts_for_ten_minutes_and_of_a_str
     assert MEMBER_FOR <= 600  # for so long an account that has left an OU may still receive something
     for seconds in (0, STRANGER_FOR - 1, 1, MEMBER_FOR - STRANGER_FOR):
         asked.cloud.now += seconds
-        live.judge(SNAPSHOT, shares)
+        live.judge(shares)
         calls.append("".join("AB"[one == B] for one in asked.whereabouts.asked))
         asked.whereabouts.asked.clear()
     assert calls == ["AB", "", "B", "AB"]
     asked.cloud.directory = replace(
         asked.cloud.directory, organization=replace(asked.cloud.directory.organization, read_role="arn:another")
     )
-    live.judge(SNAPSHOT, shares)
+    live.judge(shares)
     assert len(asked.whereabouts.asked) == 2, "another role reads another organization, perhaps"
 
 
@@ -591,7 +591,7 @@ def test_hundreds_of_accounts_that_hold_a_permission_of_their_ou_take_few_questi
     live = asked.live()
     for tries in range(40):
         asked.whereabouts.asked.clear()
-        judged = live.judge(IMAGE, [replace(permission, tries=tries)])
+        judged = live.judge([replace(permission, tries=tries)])
         assert len(asked.whereabouts.asked) <= 5
         assert not judged.refused
         if not judged.waits:
@@ -610,7 +610,7 @@ def looks_until_refused(asked, wanted, most=10):
     """Return what each look says, until one refuses for good."""
     live, said = asked.live(), []
     for tries in range(most):
-        judged = live.judge(IMAGE, [replace(wanted, tries=tries)])
+        judged = live.judge([replace(wanted, tries=tries)])
         how = "refused" if judged.refused else "waits"
         (fault,) = (judged.refused or judged.waits).values()
         said.append((how, fault.code))
@@ -648,8 +648,8 @@ def test_accounts_that_the_file_has_lost_refuse_nothing_for_those_not_yet_asked_
     wanted = permission_of_an_ou(asked, accounts)
     asked.has_members(accounts[-1])
     live = asked.live()
-    assert not live.judge(IMAGE, [wanted]).refused
-    judged = live.judge(IMAGE, [replace(wanted, tries=1)])
+    assert not live.judge([wanted]).refused
+    judged = live.judge([replace(wanted, tries=1)])
     assert not {**judged.waits, **judged.refused}
 
 
@@ -657,7 +657,7 @@ def test_when_there_is_no_time_left_the_rest_is_asked_about_later():
     """The first is always asked about, so that every run gets further."""
     asked = by_unit("account")
     shares = [share(SNAPSHOT, one, held(one)) for one in (A, B)]
-    judged = asked.live().judge(SNAPSHOT, shares, lambda: False)
+    judged = asked.live().judge(shares, lambda: False)
     assert (judged.later, asked.whereabouts.asked) == ({B}, [A])
 
 
@@ -772,7 +772,7 @@ def test_until_when_many_may_keep_an_ami_is_asked_once():
     asked.targets.read = lambda: reads.append(1) or read()
     shares = [standing(IMAGE, name=f"share-{number}") for number in range(500)]
 
-    ends = asked.live().ends(IMAGE, shares)
+    ends = asked.live().ends(shares)
 
     assert set(ends) == {one.share_name for one in shares}
     assert (len(asked.source.asked), len(reads)) == (1, 1)
@@ -784,7 +784,7 @@ def test_until_when_a_grant_of_many_amis_may_stand_takes_few_questions(until):
     asked = AskedSource(mode="share", key_access="grant", until=until)
     grant = asked.many(500, tagged=slice(None))
 
-    ends = asked.live().ends(KEY, [grant])
+    ends = asked.live().ends([grant])
 
     assert (ends[A] > asked.cloud.now) is not bool(until)
     assert len(asked.source.asked) <= 1
@@ -812,10 +812,10 @@ def test_a_grant_stands_while_one_of_its_amis_is_tagged():
     grant = share(KEY, A, *(held(ami=ami, purpose=Purpose.STANDING) for ami in (AMI, OTHER)))
     entitled = asked.live()
     asked.cloud.tag(AMI, None)
-    assert entitled.ends(KEY, [replace(grant, unsure_since=asked.cloud.now - SECOND_LOOK_AFTER)])[A] == 0
+    assert entitled.ends([replace(grant, unsure_since=asked.cloud.now - SECOND_LOOK_AFTER)])[A] == 0
     asked.cloud.tag(OTHER, A)
     asked.cloud.now += FRESH
-    assert entitled.ends(KEY, [grant])[A] > asked.cloud.now
+    assert entitled.ends([grant])[A] > asked.cloud.now
 
 
 # --- AWS refuses to show an AMI --------------------------------------------------------------------------------------
@@ -890,13 +890,13 @@ def test_until_when_a_grant_stands_is_said_by_those_amis_that_aws_shows():
     entitled = asked.live()
     asked.source.refuses[AMI] = refusal(RefusalKind.DENIED, "InvalidAMIID.Malformed")
     lone = share(KEY, A, held(purpose=Purpose.STANDING), name="lone")
-    ends = entitled.ends(KEY, [share(KEY, A, *GRANT), lone])
+    ends = entitled.ends([share(KEY, A, *GRANT), lone])
     assert ends[A] > asked.cloud.now
     assert "lone" not in ends
 
     asked.cloud.tag(OTHER, None)
     asked.cloud.now += FRESH
-    assert A not in entitled.ends(KEY, [share(KEY, A, *GRANT)])
+    assert A not in entitled.ends([share(KEY, A, *GRANT)])
 
 
 @pytest.mark.parametrize("head", [True, False], ids=["damaged head", "no head"])
@@ -908,7 +908,7 @@ def test_a_damaged_head_is_no_evidence_against_what_stands_while_a_value_is_not_
     asked.cloud.tag(AMI, "dve")
 
     looked_at = replace(standing(KEY), unsure_since=asked.cloud.now - SECOND_LOOK_AFTER)
-    assert asked.live().ends(KEY, [looked_at]) == ({} if head else {A: 0})
+    assert asked.live().ends([looked_at]) == ({} if head else {A: 0})
 
 
 def test_until_when_hundreds_of_untagged_amis_may_keep_a_grant_takes_few_questions():
@@ -918,7 +918,7 @@ def test_until_when_hundreds_of_untagged_amis_may_keep_a_grant_takes_few_questio
     entitled = asked.live()
     for tries in range(200):
         asked.source.asked.clear()
-        ends = entitled.ends(KEY, [replace(grant, tries=tries)])
+        ends = entitled.ends([replace(grant, tries=tries)])
         assert len(asked.source.asked) <= 5
         if ends:
             break
@@ -968,7 +968,7 @@ def test_a_withdrawal_that_another_value_may_have_ended_closes_nothing(head):
         asked.records.put(addresses.head(AMI), {"kind": "head", "body": "{"})
     asked.cloud.withdrawn[AMI, A] = WITHDRAWN
 
-    assert asked.live().ends(KEY, [standing(KEY)])[A] > asked.cloud.now
+    assert asked.live().ends([standing(KEY)])[A] > asked.cloud.now
 
 
 def test_an_units_arn_opens_nothing_while_one_of_its_accounts_is_withdrawn():

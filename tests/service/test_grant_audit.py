@@ -12,7 +12,7 @@ from chalicelib.engine.ports import Write
 from chalicelib.engine.waker import Waker
 from chalicelib.sharing.ports import SeenGrant
 from chalicelib.sharing.share import Share, ShareState
-from chalicelib.sharing.worker.grant_audit import AFTER, GrantAudit, reminder
+from chalicelib.sharing.worker.grant_audit import AFTER, GrantAudit, remind
 from tests.fakes import copying
 from tests.service.cloud import Quiet
 from tests.service.gate import ProcessKilled
@@ -59,12 +59,11 @@ class Audited:
             self.stores.records, self.stores.ledger, self, self.waker, lambda: self.now, self.reported, region=REGION
         )
 
-    def wake(self, key, _cause) -> None:
-        self.woken_at.append(key.pk)
+    def send(self, wake) -> None:
+        self.woken_at.append(wake.key.pk)
 
     def wake_all(self, wakes) -> None:
-        for key, cause in wakes:
-            self.wake(key, cause)
+        self.woken_at += [key.pk for key, _ in wakes]
 
     def page(self, key_arn: str, marker: str) -> tuple[Sequence[SeenGrant], str]:
         """The port ``Grants``: ten to a page."""
@@ -93,7 +92,7 @@ class Audited:
 
     def remind(self) -> None:
         """Report that a share has closed, as the key's message group does."""
-        self.waker.remind(*reminder(RESOURCE.pk, self.now))
+        remind(self.stores.records, RESOURCE.pk, self.now)
 
     def run(self) -> None:
         """Run the audit once, with ``seconds`` of time; each question takes one of them."""

@@ -106,7 +106,7 @@ class InventorySetup:
     """Whether it is asked what the target is like."""
 
     def __post_init__(self) -> None:
-        waker = Waker(self.records, SimpleNamespace(wake=lambda *_: None), lambda: self.now)
+        waker = Waker(self.records, SimpleNamespace(send=lambda _: None), lambda: self.now)
         executor = InventoryExecutor(self.records, self.place, self.checks, self.file)
         now = lambda: self.now  # noqa: E731
         self.worker = Runner(INVENTORY_MACHINE, executor, INVENTORIES, self.records, waker, now, Quiet())

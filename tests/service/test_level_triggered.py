@@ -20,7 +20,20 @@ from tests.service.arrivals import Arrivals
 from tests.service.cloud import REGION, CloudBehavior, target_key
 from tests.service.hub import Hub
 from tests.service.organization import A, B
-from tests.service.shared_ami import AMI, DAY, HOUR, conflicting, pass_time, record, shared, tagged, untagged, when
+from tests.service.shared_ami import (
+    AMI,
+    DAY,
+    HOUR,
+    conflicting,
+    pass_time,
+    record,
+    send_tag_change,
+    shared,
+    tagged,
+    untagged,
+    when,
+    withdrawn,
+)
 from tests.stores import Stores, on_dynamodb
 
 SLOW = CloudBehavior(copying=(5 * HOUR,))
@@ -96,9 +109,7 @@ def test_a_name_that_an_account_gets_begins_nothing_again(mode):
 
 def tagged_again(hub: Hub) -> None:
     """A message with the rights of the function that receives tag events, of a change that never was."""
-    detail = {"changed-tag-keys": ["promote"], "version": 99, "tags": {"promote": f"{A} {B}"}}
-    time = {"id": "forged", "account": "111111111111", "region": REGION, "time": "2099-01-01T00:00:00Z"}
-    hub.hears.tag_change({**time, "resources": [f"arn:aws:ec2:{REGION}::image/{AMI}"], "detail": detail})
+    send_tag_change(hub, "2099-01-01T00:00:00Z")
 
 
 def wakes(name: str, entry: str) -> Callable[[Hub], None]:
@@ -127,9 +138,7 @@ STAYS = {
 @pytest.mark.parametrize("then", STAYS.values(), ids=STAYS)
 def test_a_withdrawal_stays_while_ec2_shows_the_same_value(then):
     """One message, or one look between, does not end it."""
-    hub = shared()
-    hub.withdraw(AMI, B)
-    pass_time(hub, HOUR)
+    hub = withdrawn()
     then(hub)
     pass_time(hub, HOUR)
 
@@ -140,9 +149,7 @@ def test_a_withdrawal_stays_while_ec2_shows_the_same_value(then):
 @pytest.mark.parametrize("events", [True, False], ids=["heard", "events are lost"])
 def test_a_withdrawal_ends_when_ec2_has_shown_another_value_or_none(between, events):
     """On two looks; then the old value is a new one."""
-    hub = shared()
-    hub.withdraw(AMI, B)
-    pass_time(hub, HOUR)
+    hub = withdrawn()
     if not events:
         hub.cloud.emit = lambda _event: None
     hub.cloud.tag(AMI, between)
@@ -155,9 +162,7 @@ def test_a_withdrawal_ends_when_ec2_has_shown_another_value_or_none(between, eve
 
 def test_one_look_without_the_tag_ends_no_withdrawal():
     """EC2 answered one of them with what was true elsewhere: the next shows the value again."""
-    hub = shared()
-    hub.withdraw(AMI, B)
-    pass_time(hub, HOUR)
+    hub = withdrawn()
     hub.cloud.tag(AMI, None)
     when(hub, do.LookAtTag, lambda: hub.cloud.tag(AMI, f"{A} {B}"))
     pass_time(hub, HOUR)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from chalicelib.delivery.model import DeliveryState
 from chalicelib.engine.errors import RefusalKind
 from tests.service.cloud import START, refusal
 from tests.service.gate import PortTrouble
@@ -27,6 +28,12 @@ def _concerns_the_bad(*args):
     ) or all(not hasattr(arg, "target") and not isinstance(arg, list) for arg in args)
 
 
+def looking(why, **more):
+    """A refusal of a look at the first account's copies, while they are made."""
+    trouble = of("target.snapshots", "find", why, **more)
+    return replace(trouble, only=lambda asked: trouble.only(asked) and asked.state is DeliveryState.COPYING)
+
+
 def played(*troubles, accounts=2, **settings):
     """Promote one AMI of an encrypted and a plain snapshot to two accounts."""
     scene = HubSetup(accounts=accounts, amis=((0, 1),), encrypted=(True, False, True, True))
@@ -44,7 +51,7 @@ WAITED_OUT = {
     ),
     "too many copies run": of("target.snapshots", "copy", RefusalKind.LIMIT, times=3),
     "the share is not true yet": of("target.snapshots", "copy", RefusalKind.NOT_YET, times=3),
-    "the copies cannot be described": of("target.snapshots", "look_at", RefusalKind.THROTTLED, times=3),
+    "the copies cannot be described": looking(RefusalKind.THROTTLED, times=3),
     "RegisterImage is throttled": of("target.images", "register", RefusalKind.THROTTLED, times=3),
     "RegisterImage answers to nobody": of("target.images", "register", RefusalKind.THROTTLED, after=True, unknown=True),
     "RegisterImage gets no answer and has done nothing": of(
@@ -75,7 +82,7 @@ def test_what_passes_is_waited_out(trouble):
 FATAL = {
     "the checks are denied": of("target.keys", "describe", RefusalKind.DENIED),
     "CopySnapshot is denied": of("target.snapshots", "copy", RefusalKind.DENIED),
-    "the copies may not be described": of("target.snapshots", "look_at", RefusalKind.DENIED),
+    "the copies may not be described": looking(RefusalKind.DENIED),
     "RegisterImage is denied": of("target.images", "register", RefusalKind.DENIED),
     "the new AMI may not be described": of("target.images", "see", RefusalKind.DENIED),
     "the permission is refused for one account": of("snapshots", "open", RefusalKind.DENIED, times=WITHOUT_END),

@@ -255,17 +255,32 @@ def test_a_fault_of_one_account_keeps_nobody_else_shared():
 # --- organizational units --------------------------------------------------------------------------------------------
 
 
+SHARED_WITH_THE_OU = {"default": (Target("", REGION, mode="share", launch_permission="group"),)}
+
+
 def by_unit(accounts) -> OrganizationHub:
     """An AMI shared with an OU by its ARN."""
     it = OrganizationHub(*accounts)
     it.hub.unwatched()  # the invariants check accounts alone
-    it.cloud.directory = replace(
-        it.cloud.directory, by_unit={"default": (Target("", REGION, mode="share", launch_permission="group"),)}
-    )
+    it.cloud.directory = replace(it.cloud.directory, by_unit=SHARED_WITH_THE_OU)
     it.look()
     it.tag()
     assert {who for _, who in it.cloud.launches} == {ARN}
     return it
+
+
+def name_both_ous(it: OrganizationHub) -> None:
+    """Let the file's group have the other OU, too."""
+    named = Organization(ORGANIZATION, {OU: ("default",), OTHER_OU: ("default",)})
+    groups = {**it.cloud.directory.groups, "default": (OU, OTHER_OU)}
+    it.cloud.directory = replace(it.cloud.directory, groups=groups, organization=named)
+
+
+def move_to_the_other_ou(it: OrganizationHub) -> None:
+    """Let the accounts of the OU be in the other one."""
+    membership = it.cloud.directory.membership
+    moved = {OU: Unit(ARN), OTHER_OU: replace(membership.units[OU], arn=OTHER_ARN)}
+    it.cloud.directory = replace(it.cloud.directory, membership=membership_of(moved))
 
 
 def test_an_ou_that_the_file_names_no_longer_may_not_launch():
@@ -283,16 +298,8 @@ def test_an_ou_that_the_file_names_no_longer_may_not_launch():
 def test_an_account_that_moves_between_two_ous_of_a_group_is_shared_with_by_the_new_one():
     """The old OU's permission is revoked when none of its accounts is left; the new one's is granted."""
     it = by_unit((A,))
-    directory = it.cloud.directory
-    units = {OU: ("default",), OTHER_OU: ("default",)}
-    it.cloud.directory = replace(
-        directory,
-        groups={**directory.groups, "default": (OU, OTHER_OU)},
-        organization=Organization(ORGANIZATION, units),
-    )
-    membership = directory.membership
-    moved = {OU: replace(membership.units[OU], accounts=()), OTHER_OU: replace(membership.units[OU], arn=OTHER_ARN)}
-    it.cloud.directory = replace(it.cloud.directory, membership=membership_of(moved))
+    name_both_ous(it)
+    move_to_the_other_ou(it)
     pass_time(it.hub, HOUR)
 
     assert {who for _, who in it.cloud.launches} == {OTHER_ARN}
@@ -303,17 +310,13 @@ def test_who_moves_to_another_ou_or_gets_other_settings_before_it_holds_its_shar
     """`worker` was off when the account moved; what the delivery then asks for, the file no longer gives it."""
     it = OrganizationHub(A)
     it.hub.unwatched()
-    target = Target("", REGION, mode="share", launch_permission="group")
-    groups = {**it.cloud.directory.groups, "default": (OU, OTHER_OU)}
-    named = Organization(ORGANIZATION, {OU: ("default",), OTHER_OU: ("default",)})
-    it.cloud.directory = replace(it.cloud.directory, groups=groups, by_unit={"default": (target,)}, organization=named)
+    it.cloud.directory = replace(it.cloud.directory, by_unit=SHARED_WITH_THE_OU)
+    name_both_ous(it)
     it.look()
     works, it.hub.deliveries.run = it.hub.deliveries.run, lambda *_args, **_left: None
     it.cloud.tag("ami-0a", "default")
     it.hub.wait(120)
-    membership = it.cloud.directory.membership
-    other = {OU: Unit(ARN), OTHER_OU: replace(membership.units[OU], arn=OTHER_ARN)}
-    it.cloud.directory = replace(it.cloud.directory, membership=membership_of(other))
+    move_to_the_other_ou(it)
     pass_time(it.hub, HOUR)
     it.hub.deliveries.run = works
     pass_time(it.hub, HOUR)

@@ -31,7 +31,7 @@ def test_the_statement_that_serves_all_copies_for_an_account_names_the_role_that
     judge, answers = hub.share_worker.entitlements.judge, iter(range(denied))
 
     def judged(*asked):
-        if asked[0].startswith("resource#policy#") and next(answers, None) is not None:
+        if asked[0][0].resource.startswith("resource#policy#") and next(answers, None) is not None:
             raise refusal(RefusalKind.DENIED, "UnauthorizedOperation")
         return judge(*asked)
 

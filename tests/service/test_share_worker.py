@@ -71,7 +71,7 @@ class AsksOfEachAmi:
     def __init__(self, resource: SlowResource, unknown: str = ""):
         self.resource, self.unknown = resource, unknown
 
-    def judge(self, _resource, shares, _has_time=None):
+    def judge(self, shares, _has_time=None):
         amis = {holding.ami for one in shares for holding in one.holdings}
         for _ in range(5 * len(amis)):
             self.resource.spend()
@@ -79,9 +79,9 @@ class AsksOfEachAmi:
         names = (one.share_name for one in shares if all(holding.ami == self.unknown for holding in one.holdings))
         return Judgement(owed=dict.fromkeys(names, refused))
 
-    def ends(self, _resource, shares):
+    def ends(self, shares):
         """See the port. The applied file prolongs each share by a day."""
-        self.judge(_resource, shares)
+        self.judge(shares)
         return {one.share_name: self.resource.clock() + 24 * 3600 for one in shares}
 
 
@@ -306,11 +306,11 @@ def test_a_share_does_not_close_at_its_end_under_one_who_has_just_come():
 # --- refusals --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("code", ["aws-InvalidSnapshot.NotFound", "aws-UnauthorizedOperation", "aws-AccessDenied"])
+@pytest.mark.parametrize("code", ["aws-IncorrectState", "aws-UnauthorizedOperation", "aws-AccessDenied"])
 def test_a_refusal_about_the_resource_is_notified_to_all_after_one_call(code):
-    """A deleted snapshot, or a service control policy: the worker does not ask for each account."""
+    """The snapshot's state, or a service control policy: the worker does not ask for each account."""
     snapshot = SlowResource(SNAPSHOT, 0.1)
-    snapshot.permissions.refuses = lambda what, _shares: refusal(code, RefusalKind.NOT_YET) if what == "open" else None
+    snapshot.permissions.refuses = lambda what, _shares: refusal(code) if what == "open" else None
     snapshot.let_in(accounts(500))
 
     assert snapshot.permissions.calls["open"] == 1
@@ -503,7 +503,7 @@ class NotYet:
     def __init__(self, *, throttled: bool):
         self.throttled, self.over = throttled, False
 
-    def judge(self, _resource, shares, _has_time=None):
+    def judge(self, shares, _has_time=None):
         """See the port."""
         names = [] if self.over else [one.share_name for one in shares]
         if self.throttled:

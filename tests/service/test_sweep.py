@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from chalicelib.engine import schedule
 from chalicelib.engine.addresses import RecordKey, digest
-from chalicelib.engine.aws.concurrent import THREADS, SideBySide
-from chalicelib.engine.aws.sqs import SqsWakes
+from chalicelib.engine.aws.sqs import THREADS, SqsWakes
 from chalicelib.engine.store.records import SHARDS, DynamoRecords, shard_of
 from chalicelib.engine.store.table import Table, values, wire
 from chalicelib.engine.sweep import Sweep
@@ -123,13 +122,13 @@ class Aws:
         return {"Successful": [], "Failed": list(failed)}
 
 
-class InTurn(SideBySide):
+class InTurn:
     """Parallel calls on the virtual clock: each starts as soon as one of the threads is free."""
 
     def __init__(self, aws: Aws) -> None:
         self._aws = aws
 
-    def map(self, call: Callable[[Any], Any], items: Iterable[Any]) -> Sequence[Any]:
+    def __call__(self, call: Callable[[Any], Any], items: Iterable[Any]) -> Sequence[Any]:
         free = [self._aws.now] * THREADS
         results = []
         for item in items:

@@ -11,7 +11,7 @@ from chalicelib.promotion.worker.standing_pass import WITHDRAWN_AT
 from chalicelib.promotion.worker.tag_pass import read_heads
 from chalicelib.targets.applied_file import Target
 from tests.service.arrivals import NOTHING_COMES
-from tests.service.cloud import REGION, START, FakeSource
+from tests.service.cloud import REGION, START, CloudBehavior, FakeSource
 from tests.service.gate import PortCrash
 from tests.service.hub import Hub
 from tests.service.organization import A, B, C
@@ -23,9 +23,13 @@ from tests.service.shared_ami import (
     outcomes,
     park_delivery,
     pass_time,
+    recalled_for_a_while,
+    record,
+    send_tag_change,
     shared,
     tagged,
     untagged,
+    withdrawn,
 )
 
 DEEP = {**TROUBLES, "parked delivery": park_delivery, "no trouble": lambda _hub: None}
@@ -47,6 +51,26 @@ def test_what_is_shared_with_it_is_withdrawn_whatever_else_is_wrong(trouble, aga
     assert open_to(hub, after=HOUR) == {A}
 
 
+@pytest.mark.parametrize("running", [False, True], ids=["over", "running"])
+@pytest.mark.parametrize("settings", [{}, {"mode": "share"}], ids=["copied", "shared"])
+def test_an_ami_that_is_deregistered_and_restored_with_its_tag_brings_no_account_back(settings, running):
+    """The tag had no other value meanwhile, and nobody has removed it: the account is still withdrawn."""
+    hub = copying(target=settings, behavior=CloudBehavior(copying=(HOUR,))).unwatched()
+    hub.wait(300)
+    hub.withdraw(AMI, B)
+    pass_time(hub, 300 if running else 2 * HOUR)
+    hub.cloud.gone.add(AMI)
+    hub.cloud.changed()
+    pass_time(hub, 2 * HOUR)
+    assert record(hub).value is None
+
+    hub.cloud.gone.remove(AMI)
+    hub.cloud.changed()
+    pass_time(hub, 2 * HOUR)
+    assert record(hub).value == f"{A} {B}"
+    assert hub.outcomes()[AMI, B] in ("cancelled", "withdrawn")
+
+
 def test_a_retry_does_not_serve_a_region_again_and_a_tag_event_does():
     """Another file, a day or a discovery do not serve it either; removing and restoring the tag does."""
     hub = shared()
@@ -62,20 +86,8 @@ def test_a_retry_does_not_serve_a_region_again_and_a_tag_event_does():
 
 def test_a_value_and_back_ends_what_was_withdrawn_before_and_a_late_event_does_not():
     """Both tag events are lost, so the values are compared. A late event from before the withdrawal has no effect."""
-    hub = shared()
-    hub.withdraw(AMI, B)
-    pass_time(hub, HOUR)
-    old = {"changed-tag-keys": ["promote"], "version": 99, "tags": {"promote": f"{A} {B}"}}
-    hub.hears.tag_change(
-        {
-            "id": "late",
-            "account": "111111111111",
-            "region": "us-east-1",
-            "time": "2027-01-15T08:00:01Z",
-            "resources": [f"arn:aws:ec2:us-east-1::image/{AMI}"],
-            "detail": old,
-        }
-    )
+    hub = withdrawn()
+    send_tag_change(hub, "2027-01-15T08:00:01Z")
     assert open_to(hub, after=HOUR) == {A}
     hub.cloud.emit = lambda _event: None
     hub.cloud.tag(AMI, A)
@@ -200,9 +212,7 @@ def test_what_was_asked_for_of_an_ami_that_is_pending_for_days_begins_when_it_is
     """The same for one of the baseline that was tagged again as for a new one; no further tag event is needed."""
     hub = copying() if first == "new" else baseline()
     if first == "recalled baseline":
-        hub.recall(AMI)
-        pass_time(hub, HOUR)
-        hub.lift_recall(AMI)
+        recalled_for_a_while(hub)
         pass_time(hub, HOUR)
     hub.cloud.hub_images[AMI]["State"] = "pending"
     hub.cloud.tag(AMI, "default")
@@ -211,9 +221,7 @@ def test_what_was_asked_for_of_an_ami_that_is_pending_for_days_begins_when_it_is
     if meanwhile == "withdrawal":
         hub.withdraw(AMI, B)
     if meanwhile == "recall and lift":
-        hub.recall(AMI)
-        pass_time(hub, HOUR)
-        hub.lift_recall(AMI)
+        recalled_for_a_while(hub)
     pass_time(hub, 30 * HOUR)
     assert {one["event"] for one in hub.cloud.notices} == {"promotion.refused"}
     assert hub.outcomes() == {}
@@ -262,9 +270,7 @@ def test_what_was_withdrawn_before_it_began_begins_by_the_lift_and_an_account_of
     hub.withdraw(AMI, B)
     assert outcomes(hub, after=HOUR) == {(AMI, A): "delivered"}
     add_to_file(hub, C)
-    hub.recall(AMI)
-    pass_time(hub, HOUR)
-    hub.lift_recall(AMI)
+    recalled_for_a_while(hub)
     assert outcomes(hub, after=HOUR) == {(AMI, A): "delivered"}
 
     hub.lift(AMI, B)
@@ -303,7 +309,7 @@ def withdrawals(hub) -> list[list[str]]:
 def test_a_process_may_die_at_any_call_while_it_withdraws():
     """Killed before and after each call from the withdrawal on; the sweep continues it."""
 
-    def withdrawn(crash=None):
+    def played(crash=None):
         hub = shared()
         hub.watchful = False  # a pass killed between release and wake: the delivery repairs it when due
         hub.gate.calls = 0
@@ -313,9 +319,9 @@ def test_a_process_may_die_at_any_call_while_it_withdraws():
         assert hub.outcomes() == {(AMI, A): "shared", (AMI, B): "withdrawn"}, crash
         return hub.gate.calls
 
-    for call in range(min(withdrawn(), 90)):
+    for call in range(min(played(), 90)):
         for after in (False, True):
-            withdrawn(PortCrash(call, after))
+            played(PortCrash(call, after))
 
 
 def test_the_sweep_alone_is_enough():
@@ -379,7 +385,7 @@ def test_what_was_parked_when_its_account_lost_the_ami_ends_when_it_goes_on(whos
 def test_a_pass_may_die_at_any_call_that_ends_the_hold_of_a_parked_delivery():
     """Nobody else would look at the share: it has no date, and the delivery that held it cannot act."""
 
-    def withdrawn(crash=None):
+    def played(crash=None):
         hub = shared(key_access="none")  # one share: nothing else leads the pass back to it
         park_delivery(hub)
         hub.gate.calls, hub.gate.crashes = 0, [crash] if crash else []
@@ -390,5 +396,5 @@ def test_a_pass_may_die_at_any_call_that_ends_the_hold_of_a_parked_delivery():
         assert "delivery.withdrawn" in [notice["event"] for notice in hub.cloud.notices], crash
         return hub.gate.calls
 
-    for call in range(min(withdrawn(), 110)):
-        withdrawn(PortCrash(call, after=False))
+    for call in range(min(played(), 110)):
+        played(PortCrash(call, after=False))

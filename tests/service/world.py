@@ -47,7 +47,7 @@ NOBODY = "nobody"
 
 ROLE_METHODS = {
     "target.keys": ("describe",),
-    "target.snapshots": ("find", "look_at", "copy", "tag", "delete"),
+    "target.snapshots": ("find", "copy", "tag", "delete"),
     "target.images": (
         *("named", "of_delivery", "see", "register", "copy", "deprecate", "protect", "deregister"),
         *("shown", "recall", "restore"),
@@ -69,7 +69,6 @@ REFUSALS = {
     "the checks are throttled": ("target.keys", "describe", RefusalKind.THROTTLED, False),
     "the checks are denied": ("target.keys", "describe", RefusalKind.DENIED, False),
     "copies cannot be listed": ("target.snapshots", "find", RefusalKind.THROTTLED, False),
-    "copies cannot be described": ("target.snapshots", "look_at", RefusalKind.THROTTLED, False),
     "copies cannot be deleted": ("target.snapshots", "delete", RefusalKind.DENIED, False),
     "RegisterImage is throttled": ("target.images", "register", RefusalKind.THROTTLED, False),
     "RegisterImage is done, and nobody hears of it": ("target.images", "register", RefusalKind.THROTTLED, True),

@@ -10,6 +10,7 @@ import pytest
 from awsim.world import World
 from chalicelib.engine.addresses import policy_resource
 from chalicelib.engine.errors import Refusal, RefusalKind
+from chalicelib.sharing.aws.grants import GrantListing
 from chalicelib.sharing.aws.key_policies import ROUNDS, PolicyStatements
 from chalicelib.sharing.share import Share, ShareState
 from tests.engine.hub_worker import DEV, HUB, RootSessions
@@ -308,6 +309,20 @@ def test_a_key_that_is_gone_needs_no_closing(key: Key) -> None:
     key.adapter.close(key.resource, [share])
     assert key.adapter.showing(key.resource, [share]) == frozenset()
     assert refused(lambda: key.adapter.open(key.resource, [share])).fault.code == "key-policy-key-gone"
+
+
+def test_a_key_that_is_gone_has_no_grants(key: Key) -> None:
+    """The grant audit ends: it would ask for the list every 15 minutes, for ever."""
+    sessions: Any = RootSessions(key.world)
+    listing = GrantListing(sessions, "the hub")
+    grantee = f"arn:aws:iam::{DEV}:root"
+    grant = key.kms.create_grant(KeyId=key.arn, GranteePrincipal=grantee, Operations=["Decrypt"])["GrantId"]
+    key.wait(600)
+    assert [seen.id for seen in listing.page(key.arn, "")[0]] == [grant]
+    key.kms.schedule_key_deletion(KeyId=key.arn, PendingWindowInDays=7)
+    key.wait(8 * 24 * 3600)
+
+    assert listing.page(key.arn, "") == ([], "")
 
 
 @pytest.mark.parametrize(

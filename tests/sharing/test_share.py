@@ -238,12 +238,14 @@ OWN = addresses.role_resource("arn:aws:kms:us-east-1:222222222222:key/own", "222
         (OWN, ShareState.OPENING, RefusalKind.ROLE, 24 * HOUR, -NOW, True),
         (HUBS, ShareState.OPENING, RefusalKind.DENIED, 0, HOUR, False),
         (HUBS, ShareState.WANTED, RefusalKind.NOT_YET, 0, HOUR, False),
-        ("resource#snapshot#snap-0a", ShareState.OPENING, RefusalKind.NOT_YET, 0, -NOW, False),
+        ("resource#snapshot#snap-0a", ShareState.OPENING, RefusalKind.NOT_YET, schedule.NOT_YET_FOR, -NOW, True),
+        ("resource#snapshot#snap-0a", ShareState.OPENING, RefusalKind.NOT_YET, schedule.NOT_YET_FOR + 1, -NOW, False),
+        ("resource#snapshot#snap-0a", ShareState.OPENING, RefusalKind.DENIED, 0, -NOW, False),
         ("resource#snapshot#snap-0a", ShareState.WANTED, RefusalKind.THROTTLED, 0, -NOW, True),
     ],
 )
-def test_only_what_the_target_must_do_itself_waits_for_it(resource, state, why, after, accessible, waits):
-    """For a missing role as long as the delivery waits, ten minutes from its own access to the key, else not at all."""
+def test_an_opening_waits_for_what_may_become_true_late(resource, state, why, after, accessible, waits):
+    """A missing role is waited for as long as the delivery waits; a snapshot, and access of a role, ten minutes."""
     one = replace(a_share(state, intended_at=NOW), resource=resource)
 
     assert share_events.worth_waiting(one, why, NOW + after, NOW + accessible) is waits

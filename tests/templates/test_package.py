@@ -195,10 +195,7 @@ def test_the_bill_has_the_hash_of_each_file(package: Path, content):
 
 
 JUDGE = "chalicelib/sharing/worker/entitlements.py"
-HONEST = (
-    b"def judge(self, resource: str, shares: Sequence[Share], has_time: Callable[[], bool] = lambda: True)"
-    b" -> Judgement:\n"
-)
+HONEST = b"def judge(self, shares: Sequence[Share], has_time: Callable[[], bool] = lambda: True) -> Judgement:\n"
 FORGED = HONEST + b"        return Judgement()\n"
 
 
@@ -208,7 +205,7 @@ def judged(directory: Path, content: dict[str, bytes]) -> str:
         if name.startswith("chalicelib/"):
             (directory / name).parent.mkdir(parents=True, exist_ok=True)
             (directory / name).write_bytes(data)
-    ask = "from chalicelib.sharing.worker.entitlements import LiveEntitlements as it; print(it.judge(None, '', ()))"
+    ask = "from chalicelib.sharing.worker.entitlements import LiveEntitlements as it; print(it.judge(None, ()))"
     asked = f"import sys; sys.path.insert(0, {str(directory)!r}); {ask}"
     done = subprocess.run([sys.executable, "-I", "-S", "-B", "-c", asked], capture_output=True, text=True, check=False)
     return "everybody" if done.stdout.startswith("Judgement(") else done.stderr.splitlines()[-1]

@@ -32,17 +32,12 @@ class AwsTargetSnapshots:
         return self._sessions.role_name(delivery)
 
     def find(self, delivery: Delivery) -> tuple[SeenCopy, ...]:
-        return self._described(delivery, self._sessions.client("ec2", "look", delivery))
-
-    def look_at(self, delivery: Delivery, copies: Sequence[str]) -> tuple[SeenCopy, ...]:
-        """It uses a filter: by id, EC2 would refuse all if one is gone."""
-        ec2 = self._sessions.client("ec2", "register", delivery, looks=True)
-        return self._described(delivery, ec2, {"Name": "snapshot-id", "Values": list(copies)})
-
-    def _described(self, delivery: Delivery, ec2: Any, *filters: Mapping[str, Any]) -> tuple[SeenCopy, ...]:
+        """RegisterImage follows the look that sees the last copy completed: one session serves both."""
+        copies = delivery.copies and delivery.ending is None
+        ec2 = self._sessions.client("ec2", "register" if copies else "look", delivery, looks=True)
         own = {"Name": f"tag:{register.DELIVERY_TAG}", "Values": [delivery.id]}
         with self._sessions.as_refusal("DescribeSnapshots", delivery.where):
-            return tuple(map(_seen, every(ec2, "snapshots", OwnerIds=["self"], Filters=[*filters, own])))
+            return tuple(map(_seen, every(ec2, "snapshots", OwnerIds=["self"], Filters=[own])))
 
     def copy(self, delivery: Delivery, source: SourceSnapshot) -> str:
         ec2 = self._sessions.client("ec2", "copy", delivery, _session_snapshots(delivery, source.id), once=True)
@@ -77,7 +72,7 @@ class AwsTargetSnapshots:
                 with self._sessions.as_refusal("DeleteSnapshot", f"{delivery.where}, {snapshot}"), gone(*GONE):
                     ec2.delete_snapshot(SnapshotId=snapshot)
             except Refusal as refused:  # a deleted snapshot has no tags, and the role may delete only by tag
-                if refused.kind is not RefusalKind.DENIED or self.look_at(delivery, [snapshot]):
+                if refused.kind is not RefusalKind.DENIED or any(one.copy == snapshot for one in self.find(delivery)):
                     raise
 
 

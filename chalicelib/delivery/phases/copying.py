@@ -67,27 +67,10 @@ class StartCopy(Command):
         return any(copy.source == self.source and copy.tries for copy in delivery.copies)
 
 
-@dataclass(frozen=True, slots=True)
-class LookAtCopies(Command):
-    """Read the state of running copies from EC2."""
-
-    acts = False
-
-    copies: tuple[str, ...]
-
-
 class AskWhoWaits(Command):
     """Read whether another delivery waits for a slot in the target, which an ended copy would free."""
 
     acts = False
-
-
-@dataclass(frozen=True, slots=True)
-class CopiesSeen(DeliveryEvent):
-    """EC2 was asked for the copies ``asked``; it did not show those that are not in ``copies``."""
-
-    asked: tuple[str, ...]
-    copies: tuple[proof.SeenCopy, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,22 +106,18 @@ def _copies(delivery: Delivery, now: int) -> tuple[Command, ...]:
     lost = [copy for copy in delivery.copies if copy.state is CopyState.INTENDED]
     if lost:
         return (FindCopies(),) if due and any(now >= copy.next_look for copy in lost) else ()
-    steps: list[Command] = []
     poll = _polls(delivery, now)
-    looks = tuple(copy.copy for copy in delivery.copies if copy.copy and _worth_a_look(delivery, copy, now))
-    if looks and (poll or _worth_looking_now(delivery)):
-        steps.append(LookAtCopies(looks))
+    looks = (FindCopies(),) if poll or _worth_looking_now(delivery) else ()
     if _reopens(delivery):
-        return (*steps, *shares.steps(delivery, now, asked=bool(delivery.tries)))
-    if due:
-        ready = [c for c in delivery.copies if c.state is CopyState.WANTED and now >= c.not_before]
-        ready = ready[: slots.free(delivery, now)]
-        if any(now > copy.found_at + LISTED_FOR for copy in ready):
-            return (*steps, FindCopies())
-        steps.extend(StartCopy(copy.source) for copy in ready)
-    if poll and now >= (delivery.shares.opened_at or 0) + SHARES_SEEN_FOR:
-        steps.append(shares.LookAtShares())  # the shares may have been closed and refused since
-    return tuple(steps)
+        return (*looks, *shares.steps(delivery, now, asked=bool(delivery.tries)))
+    if looks:  # the shares may have been closed and refused since
+        asks = poll and now >= (delivery.shares.opened_at or 0) + SHARES_SEEN_FOR
+        return (*looks, shares.LookAtShares()) if asks else looks
+    ready = [c for c in delivery.copies if due and c.state is CopyState.WANTED and now >= c.not_before]
+    ready = ready[: slots.free(delivery, now)]
+    if any(now > copy.found_at + LISTED_FOR for copy in ready):
+        return (FindCopies(),)
+    return tuple(StartCopy(copy.source) for copy in ready)
 
 
 def _polls(delivery: Delivery, now: int) -> bool:
@@ -202,11 +181,13 @@ def _found(event: CopiesFound, delivery: Delivery, now: int) -> Delivery:
     if found.ending is not None:
         return found
     judged = _judge(_silent(found, now), event.copies, now)
+    judged = answered(judged, copies_news(judged)).with_slots(others_wait=False)
     if judged.state is not COPY.state:
         return judged
     if judged.last_look.failure is not None:
         return fail(judged, now, judged.last_look.failure)
-    renamed = event.role not in ("", delivery.target.role_name)
+    wanted = any(copy.state is CopyState.WANTED for copy in judged.copies)
+    renamed = wanted and event.role not in ("", delivery.target.role_name)
     return permissions.renamed(judged, event.role, now) if renamed else judged
 
 
@@ -228,12 +209,7 @@ def _silent(delivery: Delivery, now: int) -> Delivery:
 # --- looking at copies ------------------------------------------------------------------------------------------------
 
 
-def _seen(event: CopiesSeen, delivery: Delivery, now: int) -> Delivery:
-    delivery = answered(delivery, copies_news(delivery)).with_slots(others_wait=False)
-    return _judge(delivery, event.copies, now, event.asked)
-
-
-def _judge(delivery: Delivery, seen: tuple[proof.SeenCopy, ...], now: int, asked: tuple[str, ...] = ()) -> Delivery:
+def _judge(delivery: Delivery, seen: tuple[proof.SeenCopy, ...], now: int) -> Delivery:
     """Update the delivery's copies from what EC2 shows now."""
     shown = {s.copy: s for s in seen}
     faults: list[Fault] = []
@@ -244,12 +220,14 @@ def _judge(delivery: Delivery, seen: tuple[proof.SeenCopy, ...], now: int, asked
             return copy
         found = shown.get(copy.copy)
         if found is None:
-            return _missing(copy, now, faults, delivery) if copy.copy in asked else copy
+            return _missing(copy, now, faults, delivery) if copy.state is CopyState.PENDING else copy
         copy = replace(copy, missed_since=0)
         if found.state == "completed":
             if found.key_arn != delivery.key_arn:
                 faults.append(_wrong_key(delivery, copy, found))
             return replace(copy, state=CopyState.COMPLETED, progress=100, found_at=0, looks=0, next_look=0)
+        if found.state == "pending" and not _worth_a_look(delivery, copy, now):
+            return copy
         if found.state == "pending":
             wait = schedule.step(schedule.COPY_POLLS, copy.looks + 1)
             return replace(copy, looks=copy.looks + 1, next_look=now + wait, progress=found.progress)
@@ -332,10 +310,9 @@ def _shares_seen(event: shares.SharesSeen, delivery: Delivery, now: int) -> Deli
 def _refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
     if event.source is not None:
         return _copy_refused(event, delivery, now)
-    if event.step == LookAtCopies.__name__:
-        delivery = answered(delivery, copies_news(delivery))
-    looks = event.step in (FindCopies.__name__, LookAtCopies.__name__)
-    return trouble.refused(event, delivery, now, looks=looks)
+    looks = event.step == FindCopies.__name__
+    news = copies_news(delivery) if looks else ()
+    return trouble.refused(event, answered(delivery, news), now, looks=looks)
 
 
 def _copy_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
@@ -370,7 +347,6 @@ PHASES = {
             OthersWait: leads(_others_wait, COPY),
             CopyStarted: leads(_started, COPY, *ENDS),
             CopiesFound: leads(_found, COPY, REGISTER, *ENDS),
-            CopiesSeen: leads(_seen, COPY, REGISTER, *ENDS),
             leftovers.SnapshotsDeleted: leads(leftovers.deleted, COPY),
             shares.RoleRenamed: leads(_role_renamed, COPY),
             shares.SharesHeld: leads(partial(shares.held, look=_shares_seen), COPY),

@@ -78,7 +78,7 @@ def _seen(event: InstanceSeen, delivery: Delivery, now: int) -> Delivery:
         # it does not show: two looks must agree that it is gone (invariant 5)
         return replace(after, next_try=now + schedule.SECOND_LOOK_AFTER, clear_since=delivery.clear_since or now)
     if verdict.fault is None:
-        return _published(_terminates(delivery.with_launch(result="passed", kept=""), now), now)
+        return _published(delivery.with_launch(result="passed", kept=""), now)
     if instances.too_early(delivery, event):
         if event.state != "terminated":
             return again(delivery, now, schedule.SECOND_LOOK_AFTER)
@@ -87,10 +87,6 @@ def _seen(event: InstanceSeen, delivery: Delivery, now: int) -> Delivery:
     if verdict.result == "untested":
         return _untested(delivery, now, verdict.fault)
     return fail(delivery.with_launch(result="failed", console=str.__str__(event.console)), now, verdict.fault)
-
-
-def _terminates(delivery: Delivery, now: int) -> Delivery:
-    return replace(delivery.with_launch(looks=0, next_look=now), tries=0, next_try=now)
 
 
 def _untested(delivery: Delivery, now: int, *faults: Fault) -> Delivery:
@@ -179,7 +175,7 @@ def _cancelled(event: CancelAsked, delivery: Delivery, now: int) -> Delivery:
         return withdraw(delivery.with_launch(result="stopped"), now, expired=True)
     if delivery.shared:
         return cancelled(event, delivery.with_launch(result="stopped"), now)
-    return _published(_terminates(delivery.with_launch(result="stopped"), now), now)
+    return _published(delivery.with_launch(result="stopped"), now)
 
 
 PHASES = {

@@ -11,6 +11,7 @@ from chalicelib.delivery import (
     forwarded,
     leftovers,
     machine,
+    naming,
     notices,
     permissions,
     preflight,
@@ -162,8 +163,6 @@ class DeliveryExecutor:
                 return attempts.CopyStarted(source, self.snapshots.copy(delivery, snapshot), delivery.nonce(source))
             case attempts.FindCopies():
                 return attempts.CopiesFound(self.snapshots.find(delivery), self.snapshots.role(delivery))
-            case copying.LookAtCopies(copies):
-                return copying.CopiesSeen(copies, self.snapshots.look_at(delivery, copies))
             case leftovers.DeleteSnapshots(useless):
                 self.snapshots.delete(delivery, useless)
                 return leftovers.SnapshotsDeleted(useless)
@@ -494,7 +493,7 @@ class DeliveryExecutor:
         if delivery.keeps_image:
             self._keep_own_key(delivery)
         elif delivery.ending is DeliveryState.WITHDRAWN and delivery.naming.offered_at:
-            self._releases.take_back(delivery)
+            self.pointers.take_back(naming.pointer(delivery), delivery.ami, delivery.id, delivery.episode)
         tracked = TrackedDelivery(
             delivery=delivery.id,
             account=delivery.target.account,

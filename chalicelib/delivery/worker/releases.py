@@ -53,10 +53,6 @@ class ReleaseCommands:
                 self.images.restore(delivery)
                 return recalling.CopyRestored()
 
-    def take_back(self, delivery: Delivery) -> None:
-        """Take a shared AMI back from its pointer, once its shares have closed."""
-        self.pointers.take_back(naming.pointer(delivery), delivery.ami, delivery.id, delivery.episode)
-
     def _look_at_pointer(self, delivery: Delivery) -> naming.PointerSeen:
         pointer = self.pointers.look(naming.pointer(delivery).key)
         if pointer is None:

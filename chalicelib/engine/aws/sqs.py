@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.engine import wakes
 from chalicelib.engine.addresses import RecordKey, digest
-from chalicelib.engine.aws.concurrent import SideBySide
 from chalicelib.engine.aws.refusals import as_refusal, code_of
 from chalicelib.engine.aws.sessions import Sessions
 from chalicelib.engine.budget import slices
@@ -24,12 +24,32 @@ ONE_IS_WRONG = frozenset(
 )
 """SQS can refuse a whole batch because of one entry: then each entry is sent alone."""
 
+THREADS = 8
+"""Threads: fewer than the ten connections that botocore keeps to one endpoint; 512 MB have room for them."""
+
+FEW = 2
+"""Up to this many calls run one after another, because starting threads costs more."""
+
 Batch = Sequence[tuple[RecordKey, str]]
+Sender = Callable[[tuple[str, Batch]], Sequence[RecordKey]]
+"""Sends a batch to a queue, and returns the entries that it refuses."""
+SideBySide = Callable[[Sender, Sequence[tuple[str, Batch]]], Sequence[Sequence[RecordKey]]]
+
+
+def side_by_side(send: Sender, batches: Sequence[tuple[str, Batch]]) -> Sequence[Sequence[RecordKey]]:
+    """Send batches in a few threads, because a call is mostly waiting. Raises the first error, after all have run.
+
+    The threads end with the calls: Lambda freezes a process between two invocations.
+    """
+    if len(batches) <= FEW:
+        return list(map(send, batches))
+    with ThreadPoolExecutor(max_workers=THREADS) as pool:
+        return list(pool.map(send, batches))
 
 
 @dataclass(eq=False)
 class SqsWakes:
-    """The ports ``WakeQueues`` and ``Wakes``.
+    """The port ``WakeQueues``.
 
     The message group is the record's partition: one message group per record.
     """
@@ -37,10 +57,7 @@ class SqsWakes:
     sessions: Sessions
     worker_queue_url: str
     share_worker_queue_url: str
-    side_by_side: SideBySide = field(default_factory=SideBySide)
-
-    def wake(self, key: RecordKey, cause: str) -> None:
-        self.send(Wake(key, cause))
+    side_by_side: SideBySide = side_by_side
 
     def send(self, wake: Wake) -> None:
         self.sessions.own("sqs").send_message(QueueUrl=self._queue(wake.key), **message(wake))
@@ -55,7 +72,7 @@ class SqsWakes:
         def send(batch: tuple[str, Batch]) -> Sequence[RecordKey]:
             return _sent(client, *batch)
 
-        return [key for unfit in self.side_by_side.map(send, batches) for key in unfit]
+        return [key for unfit in self.side_by_side(send, batches) for key in unfit]
 
     def _queue(self, key: RecordKey) -> str:
         return self.share_worker_queue_url if key.kind == "resource" else self.worker_queue_url

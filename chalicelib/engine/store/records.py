@@ -234,15 +234,14 @@ class DynamoRecords:
         return MadeDue.SENT if marked is None else MadeDue.SEND
 
     def leave(
-        self, key: RecordKey, inbox: Mapping[str, str], now: int, *, newer: bool = False, due: int | None = None
-    ) -> bool:
+        self, key: RecordKey, inbox: Mapping[str, str], now: int, *, newer: bool = False, fresh: Write | None = None
+    ) -> None:
         try:
-            noted = self._leave(key, inbox, [], {}, due=now if due is None else due, newer=newer)
+            due = now if fresh is None else fresh.due_at or now
+            self._leave(key, inbox, [], {}, due=due, newer=newer, fresh=fresh)
         except sdk.ClientError:
             if not self._cannot_be_counted(key):
                 raise
-            return True
-        return noted is not None or self._table.get(key) is not None
 
     def _cannot_be_counted(self, key: RecordKey) -> bool:
         """Whether a record's version is damaged, or gone."""
@@ -377,8 +376,6 @@ def history(item: Mapping[str, Any]) -> list[dict[str, Any]]:
 
     Each has ``version`` (0 in a damaged one), ``at``, ``state`` and ``what``.
     """
-    if isinstance(item.get("what"), list):
-        return [_entry(item)]
     try:
         given = json.loads(item[RECENT] if RECENT in item else item["entries"])
         return [_entry(one) for one in given]

@@ -198,11 +198,10 @@ class AccessMonitor:
         """Keep a finding and publish it, once for each verdict, key or kind of action, principal and hour."""
         findings, now = self.findings, self.clock()
         self.telemetry.judged(action.name, action.resource, finding.verdict, action.principal, finding.why)
+        if finding.severity is not Severity.NONE or action.act is Act.TAGGED:  # the history says who tagged
+            findings.keep(event, action, finding, now)
         if finding.severity is Severity.NONE:
-            if action.act is Act.TAGGED:  # the history says who tagged
-                findings.keep(event, action, finding, now)
             return
-        findings.keep(event, action, finding, now)
         severity = verdicts.severity(finding, learning=learning)
         subject = action.resource if action.on_key else action.act.value
         hour = now // schedule.HOUR

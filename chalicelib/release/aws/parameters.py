@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 
 from chalicelib.engine.aws.refusals import gone
 from chalicelib.engine.aws.sessions import Sessions
+from chalicelib.engine.errors import Refusal
 from chalicelib.images import register
 from chalicelib.images.aws.shapes import tag_list
 from chalicelib.release.aws.session_policy import policy, retirement_policy
@@ -70,8 +71,11 @@ class AwsParameters:
                     raise
                 return True  # it shows late, or somebody has made it since: reading it back tells which
         if shown is not None:
-            with self._sessions.as_refusal("AddTagsToResource", pointer.where):
-                ssm.add_tags_to_resource(ResourceType="Parameter", ResourceId=pointer.parameter, Tags=tags)
+            try:
+                with self._sessions.as_refusal("AddTagsToResource", pointer.where):
+                    ssm.add_tags_to_resource(ResourceType="Parameter", ResourceId=pointer.parameter, Tags=tags)
+            except Refusal as refusal:  # the value is written
+                raise Refusal(refusal.kind, refusal.fault, unknown=True) from refusal
         return True
 
     def deprecate(self, target: Target, pointer: Pointer, image: str, at: str) -> None:

@@ -79,8 +79,7 @@ class _AskedOnce:
     without_units: AppliedFile
     shares: Sequence[Share]
     strangers: Collection[str]
-    asked: dict[tuple[str, str], tuple[TagRead, Entitlement | Fault]] = field(default_factory=dict)
-    approved: dict[tuple[str, str], Approved] = field(default_factory=dict)
+    asked: dict[tuple[str, str], tuple[TagRead, Entitlement | Fault, Approved]] = field(default_factory=dict)
     owed: dict[str, Refusal] = field(default_factory=dict)
     """AWS did not answer for these AMIs."""
     unanswered: Refusal | None = None
@@ -110,7 +109,7 @@ class LiveEntitlements:
     _keys_read: set[tuple[str, ...]] = field(default_factory=set, init=False)
     _abroad: dict[tuple[str, str], Mapping[str, str]] = field(default_factory=dict, init=False)
 
-    def judge(self, resource: str, shares: Sequence[Share], has_time: Callable[[], bool] = lambda: True) -> Judgement:
+    def judge(self, shares: Sequence[Share], has_time: Callable[[], bool] = lambda: True) -> Judgement:
         """Return which shares may not be opened, and why. One entitled holding is enough for a share.
 
         One look asks about ``MOST_ASKED`` AMIs of a share. It refuses a share for good only if it has asked about all
@@ -130,7 +129,7 @@ class LiveEntitlements:
                 continue
             whys = dict[Holding, Fault | Refusal]()
             for holding in _asked_about(share):
-                why = self._why_not(look, resource, share, holding)
+                why = self._why_not(look, share, holding)
                 if why is None:
                     break
                 whys[holding] = why
@@ -151,7 +150,7 @@ class LiveEntitlements:
                     into[share.share_name] = fault
         return Judgement(*judged, frozenset(later))
 
-    def _why_not(self, look: _AskedOnce, resource: str, share: Share, holding: Holding) -> Fault | Refusal | None:
+    def _why_not(self, look: _AskedOnce, share: Share, holding: Holding) -> Fault | Refusal | None:
         """Return why a share may not be opened for one of its holdings: a fault, or that AWS does not answer."""
         ami = holding.ami
         if ami in look.owed:
@@ -159,32 +158,31 @@ class LiveEntitlements:
         applied = self._checked(look, holding.account)
         if not isinstance(applied, Refusal):
             by = holding.account if applied is not look.applied else ""
-            return self._why_not_by(look, applied, by, resource, share, holding)
+            return self._why_not_by(look, applied, by, share, holding)
         if applied.kind is RefusalKind.THROTTLED:
             return applied
         if holding.account not in look.applied.directory.accounts:
             return applied.fault
         for file, by in ((look.applied, ""), (look.without_units, WITHOUT_UNITS)):  # by the first it may be blocked
-            why = self._why_not_by(look, file, by, resource, share, holding)
+            why = self._why_not_by(look, file, by, share, holding)
             if why is not None:
                 return why if isinstance(why, Refusal) else applied.fault
         return None
 
     def _why_not_by(
-        self, look: _AskedOnce, applied: AppliedFile, by: str, resource: str, share: Share, holding: Holding
+        self, look: _AskedOnce, applied: AppliedFile, by: str, share: Share, holding: Holding
     ) -> Fault | Refusal | None:
         """Judge by this file. ``by`` names it within the look; "": it is the file with the table of members."""
         ami = holding.ami
         of = ami, by
         try:
             if of not in look.asked:
-                look.asked[of] = self._ask(ami, applied, opens=True)
-                look.approved[of] = self._approvals(ami, look.shares, look.asked[of][1])
-            fault = self._fault(resource, share, holding, *look.asked[of])
+                read, entitled = self._ask(ami, applied, opens=True)
+                look.asked[of] = read, entitled, self._approvals(ami, look.shares, entitled)
+            fault = self._fault(share, holding, *look.asked[of])
         except Refusal as refusal:
             look.owed[ami] = refusal
             return refusal
-        fault = fault or self._not_approved(share, holding, look.asked[of][1], look.approved[of])
         if fault is not None and fault.code in (NOT_NOW, SOURCE_GONE) and holding.account in look.strangers:
             return _stranger(share, f"The applied targets file does not contain account {holding.account}.")
         return _no_member(share, holding) if fault is not None and fault.code == NOT_NOW and by else fault
@@ -220,7 +218,7 @@ class LiveEntitlements:
         read = self._read(ami)
         return read.owned and read.image_state is not None
 
-    def ends(self, resource: str, shares: Sequence[Share]) -> Mapping[str, int]:
+    def ends(self, shares: Sequence[Share]) -> Mapping[str, int]:
         """Return until when each standing share may stay, by the first of its holdings that may keep it.
 
         It first leaves out the holdings that the applied file alone ends, then asks about ``MOST_ASKED`` of the AMIs.
@@ -246,7 +244,7 @@ class LiveEntitlements:
                 if not isinstance(entitled, Entitlement) or (entitled is NO_ENTITLEMENT and not second):
                     known = False
                     continue
-                if entitled.may_keep(holding.place, resource, share.share_name, now):
+                if entitled.may_keep(holding.place, share.resource, share.share_name, now):
                     ends[share.share_name] = entitled.end(holding.place, now)
                     break
             else:
@@ -305,7 +303,7 @@ class LiveEntitlements:
             return None
 
     def _fault(
-        self, resource: str, share: Share, holding: Holding, read: TagRead, entitled: Entitlement | Fault
+        self, share: Share, holding: Holding, read: TagRead, entitled: Entitlement | Fault, approved: Approved
     ) -> Fault | None:
         if not _usable(read):
             where = f"{share.resource}, {share.account}"
@@ -314,16 +312,18 @@ class LiveEntitlements:
             return entitled
         place = holding.place
         standing = holding.purpose is Purpose.STANDING
-        if not entitled.may_open(place, resource, share.share_name, self.clock(), standing=standing):
+        if not entitled.may_open(place, share.resource, share.share_name, self.clock(), standing=standing):
             by = covering(entitled.withdrawn, place)
             if place in entitled.targets:
                 return _other_settings(share, holding)
             return entitled.blocked.get(holding.account) or _not_now(share, holding, by)
-        if share.account != _receiver(entitled.targets[place], resource, standing=standing):
+        if share.account != _receiver(entitled.targets[place], share.resource, standing=standing):
             return _stranger(share, f"It names another receiver than the target {place} of {holding.ami}.")
-        if (outside := self.bounds.fault(resource, share.account)) is not None:
+        if (outside := self.bounds.fault(share.resource, share.account)) is not None:
             return outside
-        return None if self._belongs(resource, holding, read) else self._no_part(share, holding)
+        if not self._belongs(share.resource, holding, read):
+            return self._no_part(share, holding)
+        return self._not_approved(share, holding, entitled, approved)
 
     def _no_part(self, share: Share, holding: Holding) -> Fault:
         """Return the fault of what EC2 does not show as a part of an AMI. One look is enough where it lists all parts.
@@ -359,17 +359,11 @@ class LiveEntitlements:
         waiting = [one for one, place in needing.items() if place in given]
         return Approved(given, self.deliveries.sources(ami, waiting))
 
-    def _not_approved(
-        self,
-        share: Share,
-        holding: Holding,
-        entitled: Entitlement | Fault,
-        approved: Approved,
-    ) -> Fault | None:
+    def _not_approved(self, share: Share, holding: Holding, entitled: Entitlement, approved: Approved) -> Fault | None:
         """Return the fault of a missing approval, if the target needs one; what records say of it does not count."""
         place = holding.place
-        target = None if isinstance(entitled, Fault) else entitled.targets.get(place)
-        if target is None or isinstance(entitled, Fault) or not approvals.needs(target):
+        target = entitled.targets[place]
+        if not approvals.needs(target):
             return None
         source = approved.sources.get(holding.delivery)
         wanted = "" if source is None else approvals.digest_of(holding.ami, source, entitled.value, target)

@@ -42,10 +42,10 @@ CALLS_FOR_ACCOUNT = 5
 """Calls for one account: read its shares by grant, policy and role, write one unknown grant, and wake its worker."""
 
 
-def reminder(resource: str, now: int) -> tuple[Write, Mapping[str, str]]:
-    """Return the audit's record and inbox entry, for when an account's last share on a key has closed."""
+def remind(records: Records, resource: str, now: int) -> None:
+    """Ask for the audit of a key, as an account's last share on it is closing."""
     key = addresses.grants_on(Resource.parse(resource).arn)
-    return Write(key, "open", {"resource": key.pk}, now + AFTER), {CLOSED: str(now)}
+    records.leave(key, {CLOSED: str(now)}, now, fresh=Write(key, "open", {"resource": key.pk}, now + AFTER))
 
 
 @dataclass(frozen=True, slots=True)

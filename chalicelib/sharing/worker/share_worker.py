@@ -212,7 +212,7 @@ class ShareWorker:
         part, asked = budget.part(FOR_ASKING), list[Share]()
         for some in part.each(_by_amis(opening), CALLS_TO_ASK):
             try:
-                more = self.entitlements.judge(these.resource, some, part.allows)
+                more = self.entitlements.judge(some, part.allows)
             except Refusal as refusal:
                 more = Judgement(owed={s.share_name: refusal for s in some})
             if more.owed:
@@ -222,7 +222,7 @@ class ShareWorker:
             judged = Judgement({**judged.refused, **more.refused}, {**judged.waits, **more.waits})
             asked += [s for s in some if s.share_name not in more.owed.keys() | more.later]
         opening = asked
-        elsewhere = {s.share_name: _to_a_stranger(s) for s in opening if _is_elsewhere(s)}
+        elsewhere = {s.share_name: fault for s in opening if (fault := _elsewhere(s)) is not None}
         reasons, now = {**judged.refused, **elsewhere}, self.waker.clock()
         out = [s for s in opening if s.share_name in reasons]
         refused = [share_events.evolve(s, ShareRefused(reasons[s.share_name]), now) for s in out]
@@ -308,7 +308,7 @@ class ShareWorker:
         part, over, prolonged, now = budget.part(FOR_ASKING), set[str](), list[Share](), self.waker.clock()
         for some in part.each(_by_amis(dated), CALLS_TO_ASK):
             try:
-                ends = self.entitlements.ends(these.resource, some)
+                ends = self.entitlements.ends(some)
             except Refusal:
                 ends = {}
             for s in some:
@@ -334,7 +334,7 @@ class ShareWorker:
         names = {s.share_name for s in closing}
         others = {s.account for s in these.shares if holders.needed(s) and s.share_name not in names}
         if {s.account for s in closing} - others:
-            self.waker.remind(*grant_audit.reminder(these.resource, self.waker.clock()))
+            grant_audit.remind(self.records, these.resource, self.waker.clock())
 
     def _removed(self, adapter: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
         """Remove permissions without a name; later looks say whether they are gone.
@@ -384,12 +384,10 @@ def _by_amis(shares: Sequence[Share]) -> Iterable[list[Share]]:
     return found.values()
 
 
-def _is_elsewhere(s: Share) -> bool:
-    """Whether the grantee belongs to another account than the share's, for which the entitlement was asked."""
-    return bool(s.grantee) and Arn.parse(s.grantee).account != s.account
-
-
-def _to_a_stranger(s: Share) -> Fault:
+def _elsewhere(s: Share) -> Fault | None:
+    """Return the fault of a grantee of another account than the share's, for which the entitlement was asked."""
+    if not s.grantee or Arn.parse(s.grantee).account == s.account:
+        return None
     what = f"The share is for account {s.account}, and its grantee {s.grantee} is not of that account."
     cure = "Find out who wrote this share: its history, and CloudTrail for the service's table. Nothing was opened."
     return Fault("grantee-elsewhere", s.resource, what, cure)

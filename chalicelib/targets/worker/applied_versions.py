@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from chalicelib.engine.addresses import APPLIED_FILE
 from chalicelib.engine.budget import Budget, TimeLeft
-from chalicelib.engine.ports import Notices, Telemetry, Wakes
+from chalicelib.engine.ports import Notices, Telemetry, WakeQueues
 from chalicelib.engine.waker import Clock
 from chalicelib.engine.wakes import Wake
 from chalicelib.targets.difference import departing, difference, loosened
@@ -29,7 +29,7 @@ class Meeting:
     """Remembers versions that are met, and wakes the worker to tell of them."""
 
     store: NotifiedStore
-    wakes: Wakes
+    wakes: WakeQueues
     telemetry: Telemetry
     _last: Met | None = field(default=None, init=False)
 
@@ -63,7 +63,7 @@ class VersionWatch:
 
     versions: Targets
     store: NotifiedStore
-    wakes: Wakes
+    wakes: WakeQueues
     clock: Clock
 
     def look(self) -> None:

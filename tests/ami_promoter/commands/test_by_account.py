@@ -13,7 +13,7 @@ from chalicelib.delivery.codecs import DELIVERIES
 from chalicelib.delivery.model import NewImage
 from chalicelib.engine.store.records import DynamoRecords
 from chalicelib.engine.store.table import Table, wire
-from tests.ami_promoter.a_hub import AMI, DEV, PROD, REGION, TABLE, a_delivery, promoted
+from tests.ami_promoter.a_hub import AMI, DEV, PROD, REGION, TABLE, a_delivery, apply_accounts, promoted
 
 COPY = "ami-00000000000000c09"
 OTHERS = 20_000
@@ -88,3 +88,30 @@ def test_twenty_thousand_deliveries_of_others_cost_nothing(table, client):
     assert after == before
     assert "Scan" not in after[2] | after[3]
     assert (after[2]["items"], after[3]["items"]) < (20, 20)
+
+
+@pytest.mark.parametrize("words", ["where --image none* --ids", "where --image none*", "history --since 1d"])
+def test_of_no_ami_nothing_is_said_but_that(client, run, words):
+    """A program reads ids from the output of `where --ids`, so that has no sentence."""
+    said = run(*words.split())
+
+    sentence = "No promotion exists in account 123456789012, us-east-1."
+    assert said.out == ("" if "--ids" in words else f"{sentence}\n")
+    assert (sentence in said.err) is ("--ids" in words)
+
+
+def test_of_an_account_that_an_ami_has_not_come_to_the_account_is_named(table, run):
+    """Of the AMI itself something is known."""
+    said = run("history", AMI, "--account", "999999999999").lines[0]
+
+    assert said == f"Nothing is known of {AMI} and account 999999999999 in account 123456789012, us-east-1."
+
+
+@pytest.mark.parametrize("words", ["doctor --group nope", "where AMI nope", "rollback base --group nope"])
+def test_a_group_that_is_not_in_the_file_is_named(table, run, words):
+    """It is a word of the command, and no value of a tag."""
+    apply_accounts(DEV)
+
+    said = run(*words.replace("AMI", AMI).split(), exits=1)
+
+    assert said.err.startswith("nope: the applied targets file has no group `nope`."), said.err

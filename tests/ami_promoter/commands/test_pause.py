@@ -47,6 +47,8 @@ def test_who_paused_first_stays_named(client, run):
         "Nothing new starts; running deliveries continue. `ami-promoter admin resume` ends the pause.",
     ]
     assert "third." in run("admin", "pause").out
+    again = run("admin", "pause", "--why", "third")
+    assert again.out.startswith("Already paused in account 123456789012"), "the reason is the same"
 
 
 def test_resuming_what_is_not_paused_writes_nothing(operators, run):

@@ -8,7 +8,7 @@ import pytest
 from ami_promoter.hub.applied_targets import in_force
 from ami_promoter.hub.aws import Connection
 from ami_promoter.reconcile.view_reading import Looking
-from chalicelib.delivery.model import ACCEPTED
+from chalicelib.delivery.model import ACCEPTED, NewImage
 from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import addresses
@@ -29,6 +29,7 @@ from tests.ami_promoter.a_hub import (
     a_delivery,
     apply,
     apply_accounts,
+    promoted,
     read_unit,
     write,
 )
@@ -130,6 +131,21 @@ def test_it_only_says_what_it_would_do(table, applied, run):
         "Of 1, 1 can be repaired: run the command with --apply.",
     ]
     assert "wake_at" not in table.get(DELIVERY)
+
+
+def test_where_nothing_can_be_repaired_it_does_not_say_how(table, applied, run):
+    """A parked record waits for a person."""
+    asleep(table)
+    DynamoRecords(table).park(DELIVERY, "a bug.", NINE)
+
+    assert run("admin", "reconcile", "--hub-only", exits=4).lines[-1] == "Left: 1; an operator must act."
+
+
+def test_an_alias_is_no_key(run, client):
+    """KMS lists the grants of a key by its own ARN."""
+    alias = "arn:aws:kms:us-east-1:123456789012:alias/golden"
+
+    assert "is not the ARN of a key" in run("admin", "reconcile", "--key", alias, exits=2).errors
 
 
 def test_it_does_it_when_it_is_notified_to(table, applied, run):
@@ -269,8 +285,12 @@ def test_a_value_that_is_examined_still_is_not_one_that_was_removed(table, run):
 
 
 def test_an_unknown_ami_cannot_be_tried_again(table, run):
-    """The AMI has no record."""
-    run("retry", AMI, exits=1)
+    """The AMI has no record; of a copy its source is named."""
+    assert f"`ami-promoter promote {AMI} VALUE`" in run("retry", AMI, exits=1).errors
+    copy = "ami-00000000000000c09"
+    promoted(table, a_delivery(DEV, image=NewImage(copy)))
+
+    assert f"{copy}: it is the copy of {AMI} in account {DEV}" in run("retry", copy, exits=1).errors
 
 
 @pytest.mark.parametrize(

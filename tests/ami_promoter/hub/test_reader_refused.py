@@ -1,12 +1,12 @@
 """What the command line says if AWS refuses to let it read records."""
 
 import pytest
-from botocore.exceptions import ClientError
 
 from ami_promoter.hub import source_checks
 from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.hub.records import History, Reader
 from chalicelib.engine import addresses
+from tests.ami_promoter.a_hub import Forbidding
 
 REGION = "us-east-1"
 AMI, DEV = "ami-0123456789abcdef0", "222222222222"
@@ -34,24 +34,10 @@ def test_a_refusal_to_read_is_a_message(client, read):
         read(Connection(REGION, "other"))
 
 
-class UnseenImages(Connection):
-    """A hub whose EC2 shows this caller no AMI."""
-
-    def client(self, service, region=None):
-        """Refuse each call."""
-        made = super().client(service, region)
-        made.meta.events.register("before-call.ec2", self.refuse)
-        return made
-
-    def refuse(self, **_call):
-        """Answer as EC2 does for a denial."""
-        raise ClientError({"Error": {"Code": "UnauthorizedOperation", "Message": "denied"}}, "DescribeImages")
-
-
 def test_a_right_that_a_person_lacks_is_not_in_the_templates(client):
     """The service's adapter is used with the person's credentials: what was refused is theirs, and so is the cure."""
     with pytest.raises(HubError) as refused:
-        source_checks.examine(UnseenImages(REGION), AMI, "promote")
+        source_checks.examine(Forbidding(lambda _region: True), AMI, "promote")
 
     fault = refused.value.fault
     assert fault.what.startswith(f"examining {AMI} failed: "), fault

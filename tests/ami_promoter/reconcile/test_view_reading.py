@@ -3,7 +3,6 @@
 import time
 
 import boto3
-from botocore.exceptions import ClientError
 
 from ami_promoter.hub.aws import Connection
 from ami_promoter.reconcile.facts import Resource
@@ -17,7 +16,7 @@ from chalicelib.engine.ports import Write
 from chalicelib.engine.store.records import DynamoRecords
 from chalicelib.sharing.share import Share, ShareState
 from chalicelib.sharing.store.ledger import DynamoLedger
-from tests.ami_promoter.a_hub import HUB, PROD, REGION
+from tests.ami_promoter.a_hub import HUB, PROD, REGION, Forbidding
 from tests.fakes import copying
 
 DEV = PROD
@@ -77,28 +76,16 @@ def test_what_was_shared_once_is_looked_at_though_its_shares_are_over(table):
     assert look().permissions == {Resource.of(snapshot): frozenset()}
 
 
-class AtHomeOnly(Connection):
-    """A hub that may call AWS in its own Region only, as an organization's policy often has it."""
-
-    def client(self, service, region=None):
-        """Refuse every call elsewhere."""
-        made = super().client(service, region)
-        if region not in (None, REGION):
-            made.meta.events.register("before-call", self.refuse)
-        return made
-
-    def refuse(self, **_call):
-        """Answer as EC2 does for a denial."""
-        raise ClientError({"Error": {"Code": "UnauthorizedOperation", "Message": "denied"}}, "DescribeSnapshots")
-
-
 def test_a_region_in_which_the_hub_may_do_nothing_hides_no_other(table):
-    """What is open in the hub's own Region is seen, and the other Region is a finding."""
+    """What is open in the hub's own Region is seen, and the other Region is a finding.
+
+    An organization's policy often lets the hub call AWS in its own Region only.
+    """
     snapshot = a_snapshot()
     for resource in (addresses.snapshot_resource(snapshot), addresses.snapshot_resource("snap-0a", "eu-west-1")):
         DynamoRecords(table).create(Write(resource, "open", {}, None), int(time.time()))
 
-    view = Looking(AtHomeOnly(REGION)).look(targets=False)
+    view = Looking(Forbidding(lambda region: region not in (None, REGION))).look(targets=False)
 
     assert view.permissions == {Resource.of(snapshot): frozenset()}
     assert ("not-seen", f"account {HUB}, eu-west-1") in [(one.code, one.where) for one in findings(view)]

@@ -125,7 +125,7 @@ def test_a_time_that_cannot_be(epoch):
         ('CopyStarted {"source": "snap-0123456789abcdef0", "copy": "None"}', "copy started: source snap-01234567…"),
         ('KeySeen {"arn": "' + ARN + '"}', "key seen: arn 9a1c841d…"),
         (
-            "CopiesSeen " + json.dumps({"asked": str(("snap-1", "snap-3")), "copies": str(COPIES)}),
+            "CopiesFound " + json.dumps({"copies": str(COPIES)}),
             (
                 "looked in the target: copies snap-1 of snap-2: completed 100 %, "
                 "snap-3 of snap-4: error Given key ID is not accessible"
@@ -198,6 +198,19 @@ def test_a_time_that_cannot_be(epoch):
 def test_events_in_plain_words(what, said):
     """Also an event from another version, or a truncated one."""
     assert timeline_text.words(what) == said
+
+
+def test_a_column_that_folds_keeps_an_id_whole_beside_a_long_one():
+    """`status --wide` has the ARN of a key beside the target."""
+    row = (
+        "222222222222 us-east-1",
+        "delivered",
+        f"ami-0123456789abcdef0 arn:aws:kms:us-east-1:222222222222:key/{'0' * 36}",
+    )
+
+    lines = printed(table(("TARGET", "STATE", "AMI"), [row], folds=("TARGET",)), 100)
+
+    assert lines[1].startswith("222222222222 ")
 
 
 @pytest.mark.parametrize("columns", [1, 40, 60])
