@@ -1,12 +1,11 @@
 """Kills and disorder in every mode: share mode, CopyImage, key policy, Auto Scaling, by way of the hub."""
 
 from collections import Counter
-from operator import attrgetter
 from random import Random
 
 import pytest
 
-from tests.reliability.ending import LATER, SEED, ended
+from tests.reliability.ending import LATER, SEED, each, ended
 from tests.reliability.modes import (
     BETWEEN,
     BY_POLICY,
@@ -28,7 +27,6 @@ from tests.reliability.modes import (
 )
 from tests.reliability.plans import BOTH_TWICE, NOTHING_COMES, SHUFFLED, THREE_TIMES
 from tests.reliability.sampling import CHANGES, READING, WHENS, each_kind, storms
-from tests.reliability.scenarios import Scenario
 from tests.reliability.soak import play
 
 pytestmark = pytest.mark.thorough
@@ -62,11 +60,6 @@ wave, each within a quarter of an hour. With 24 seeds it took 29 to 47 minutes.
 MUCH_LATER = LATER + 60
 """Seconds by which one kill may delay the end if the second look after two minutes falls into a refusal's next try."""
 STORMS = 2
-
-
-def each(*scenarios: Scenario) -> pytest.MarkDecorator:
-    """Run a test for each of these."""
-    return pytest.mark.parametrize("scenario", scenarios, ids=attrgetter("name"))
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from tests.reliability.ending import AT_ONCE_SECONDS, SEEDS, ended
+from tests.reliability.ending import AT_ONCE_SECONDS, SEEDS, each, ended
 from tests.reliability.plans import (
     A_DAY_LATE,
     BOTH_TWICE,
@@ -33,19 +33,16 @@ more pass until the last look."""
 STORMS = 4
 
 
-@pytest.mark.parametrize("scenario", [DELIVERED, CANCELLED, FAILED], ids=lambda scenario: scenario.name)
+@each(DELIVERED, CANCELLED, FAILED)
 def test_every_event_is_lost(machine, scenario):
     """Discovery finds the tag and its removal, looks find the rest."""
     ended(machine, scenario, NO_EVENTS, SWEPT, "events lost")
 
 
-@pytest.mark.parametrize(
-    ("scenario", "seconds"),
-    [(DELIVERED, SWEPT), (CANCELLED, SWEPT_AND_CANCELLED), (FAILED, SWEPT)],
-    ids=["delivered", "cancelled", "failed"],
-)
-def test_every_event_and_every_wake_but_the_sweeps_is_lost(machine, scenario, seconds):
+@each(DELIVERED, CANCELLED, FAILED)
+def test_every_event_and_every_wake_but_the_sweeps_is_lost(machine, scenario):
     """The sweep alone is enough."""
+    seconds = SWEPT_AND_CANCELLED if scenario is CANCELLED else SWEPT
     ended(machine, scenario, NOTHING_COMES, seconds, "events lost", "messages lost")
 
 
@@ -54,13 +51,13 @@ def test_every_wake_but_the_sweeps_is_lost(machine):
     ended(machine, DELIVERED, NO_WAKES, SWEPT, "messages lost")
 
 
-@pytest.mark.parametrize("scenario", [DELIVERED, CANCELLED, FAILED], ids=lambda scenario: scenario.name)
+@each(DELIVERED, CANCELLED, FAILED)
 def test_every_event_comes_three_times(machine, scenario):
     """Some arrive after the end: one AMI, one outcome, one notice."""
     ended(machine, scenario, THREE_TIMES, SWEPT, "events repeated")
 
 
-@pytest.mark.parametrize("scenario", [DELIVERED, CANCELLED, FAILED], ids=lambda scenario: scenario.name)
+@each(DELIVERED, CANCELLED, FAILED)
 def test_events_come_out_of_order(machine, scenario):
     """Each up to ten minutes late: tag and removal, ends of copies and of the AMI, in any order."""
     ended(machine, scenario, SHUFFLED, SWEPT)
@@ -73,27 +70,21 @@ def test_events_come_before_the_call_that_caused_them_has_returned(machine):
     assert outcome.ended <= AT_ONCE_SECONDS
 
 
-@pytest.mark.parametrize("scenario", [DELIVERED, FAILED], ids=lambda scenario: scenario.name)
+@each(DELIVERED, FAILED)
 def test_events_come_a_day_late(machine, scenario):
     """All has ended by then, and its events start nothing."""
     ended(machine, scenario, A_DAY_LATE, SWEPT)
 
 
-@pytest.mark.parametrize(
-    ("scenario", "messages"),
-    [
-        (DELIVERED, WORKER_TWICE),
-        (DELIVERED, SHARE_WORKER_TWICE),
-        (CANCELLED, BOTH_TWICE),
-        (FAILED, BOTH_TWICE),
-    ],
-    ids=[
-        "delivered-worker",
-        "delivered-share-worker",
-        "cancelled-both",
-        "failed-both",
-    ],
-)
+TWICE = {
+    "delivered-worker": (DELIVERED, WORKER_TWICE),
+    "delivered-share-worker": (DELIVERED, SHARE_WORKER_TWICE),
+    "cancelled-both": (CANCELLED, BOTH_TWICE),
+    "failed-both": (FAILED, BOTH_TWICE),
+}
+
+
+@pytest.mark.parametrize(("scenario", "messages"), TWICE.values(), ids=TWICE)
 def test_each_message_is_given_to_two_invocations_at_once(machine, scenario, messages):
     """The same step twice at the same moment, alternating at calls: one copy of each snapshot, one AMI."""
     ended(machine, scenario, messages, SWEPT, "messages given out twice", seeds=SEEDS)

@@ -12,8 +12,8 @@ from demo import stage
 from tests.scenarios.approving import WAITS, file
 from tests.scenarios.permission_log import LOG, WHERE
 from tests.scenarios.platform import ROOT
-from tests.scenarios.regions import FAR, everywhere
-from tests.scenarios.scene import DEV, PROD, TEST, Scene, as_administrator
+from tests.scenarios.regions import FAR, between, everywhere
+from tests.scenarios.scene import DEV, HUB, PROD, TEST, Scene, as_administrator
 from tests.scenarios.sharing import sharing_file
 from tests.scenarios.without_permission import withhold
 
@@ -80,6 +80,14 @@ def abroad(scene):
     }
     scene.apply(everywhere())
     return scene
+
+
+@pytest.fixture
+def by_way(abroad):
+    """DEV gets its AMI in the other Region by way of the hub, which is prepared there, too."""
+    abroad.deploy_target(HUB, FAR)
+    abroad.apply(between())
+    return abroad
 
 
 def pytest_sessionfinish() -> None:

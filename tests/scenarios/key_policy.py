@@ -1,15 +1,9 @@
-"""The source key's policy, as its owner writes it, and the targets file that lets the service change it."""
+"""The source key's policy, as its owner writes it."""
 
 import json
 from typing import Any
 
-from demo import stage
 from tests.scenarios.scene import Scene
-
-
-def by(scene: Scene, access: str) -> None:
-    """Apply the stage's targets with another key access."""
-    scene.apply(stage.targets_file(stage.TARGETS).replace("defaults:\n", f"defaults:\n  key_access: {access}\n"))
 
 
 def put_now(scene: Scene, *statements: dict[str, Any]) -> str:

@@ -31,6 +31,7 @@ from awsim import wire
 from awsim.api import Call
 from awsim.cfn import Stack
 from awsim.services.ec2.records import Ec2Image, Ec2Snapshot
+from awsim.services.ec2.snapshot_sharing import changed
 from awsim.world import World
 from chalicelib.engine.addresses import delivery_id
 from chalicelib.sharing.share import Holding
@@ -173,10 +174,14 @@ class Scene:
         assert ended == status, out + err
         return dict(json.loads(out))
 
+    def prints(self, *words: str) -> tuple[int, str]:
+        """Run a verb; return its exit status, and its output and errors in one line."""
+        status, out, err = self.cli(*words)
+        return status, " ".join(f"{out} {err}".split())
+
     def said(self, verb: str, *words: str) -> tuple[int, str]:
-        """Run a verb about the AMI; return its exit status, and its output in one line."""
-        status, out, err = self.cli(verb, self.image, *words)
-        return status, " ".join((out + err).split())
+        """The same of a verb about the AMI."""
+        return self.prints(verb, self.image, *words)
 
     def apply(self, text: str) -> None:
         file = self._directory / "targets.yaml"
@@ -402,6 +407,12 @@ class Scene:
     def grants(self, key: str = "") -> list[dict[str, Any]]:
         """``kms list-grants`` on the source key."""
         return self.client("kms").list_grants(KeyId=key or self.key)["Grants"]
+
+    def ever_opened(self) -> set[str]:
+        """The accounts for which the service has ever opened a snapshot or a key."""
+        granted = (call.params["GranteePrincipal"] for call in self.calls("CreateGrant") if call.caller.function)
+        shared = (call for call in self.calls("ModifySnapshotAttribute") if call.caller.function)
+        return {one.split(":")[4] for one in granted}.union(*(changed(call)[0] for call in shared))
 
     def key_policy(self) -> str:
         """``kms get-key-policy``: the source key's policy, as its owner reads it."""

@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from demo import stage
 from tests.scenarios.monitoring import (
     LATE,
     OF_AN_ORGANIZATION,
@@ -196,7 +195,7 @@ def test_an_account_that_uses_a_key_which_nothing_opened_to_it_is_a_notice(scene
     """A target that the hub's key admits creates its own grant, while no share is open to it."""
     scene.apply(targets_file(key_access="none"))
     admit(scene, TEST)
-    scene.apply(stage.targets_file(stage.TARGETS))
+    scene.apply(targets_file())
     monitored(scene)
     scene.promote("")
     scene.wait(LATE)

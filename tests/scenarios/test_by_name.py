@@ -25,10 +25,9 @@ def test_a_name_of_two_amis_lists_them_and_changes_nothing(scene):
     """A person chooses by the id."""
     other = scene.seed(NAME)
 
-    status, _, err = scene.cli("promote", NAME, DEV)
+    status, said = scene.prints("promote", NAME, DEV)
 
     assert status == FAULT
-    said = " ".join(err.split())
     assert f"{NAME}: 2 AMIs have this name: " in said
     assert scene.image in said
     assert other in said
@@ -68,9 +67,8 @@ def test_without_the_right_to_scan_a_verb_that_changes_something_asks_for_the_id
 @pytest.mark.parametrize("verb", ["status", "where", "history", "recall"])
 def test_a_name_that_no_ami_has_says_so(scene, verb):
     """With the way to find it."""
-    status, _, err = scene.cli(verb, "golden-2025")
+    status, said = scene.prints(verb, "golden-2025")
 
     assert status == FAULT
-    said = " ".join(err.split())
     assert f"golden-2025: account {HUB}, {REGION} has no AMI and no promotion of this name." in said
     assert "`ami-promoter status --image 'golden-*'`" in said

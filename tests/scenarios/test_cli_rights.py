@@ -1,6 +1,5 @@
 """Each verb works with just the permissions that its documentation names; the policies in deploy/ do what they say."""
 
-import json
 import sys
 
 import boto3
@@ -8,8 +7,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from ami_promoter.rights import FIND_AMI, UNTAG, policy
+from tests.scenarios.approving import deployed
 from tests.scenarios.failures import write
-from tests.scenarios.platform import ROOT
 from tests.scenarios.scene import DEV, REGION, TABLE, Answering, Scene
 
 AWS = 3
@@ -69,11 +68,6 @@ def run(scene, line):
     return status, out + err
 
 
-def deployed(name):
-    """Read a policy from deploy/."""
-    return json.loads((ROOT / "deploy" / name).read_text())
-
-
 def test_each_verb_needs_just_what_it_says(scene, become):
     """With only its own permissions AWS refuses it nothing."""
     from ami_promoter.verbs import root  # noqa: PLC0415 - the tree is whole once the command line was used
@@ -91,7 +85,7 @@ def test_each_verb_needs_just_what_it_says(scene, become):
 
 def test_who_only_reads_changes_nothing(scene, become):
     """Every verb that reads works; every one that changes anything is refused, and says so."""
-    become(deployed("cli-read-only.json"))
+    become(deployed("cli-read-only"))
 
     for line in READING:
         status, said = run(scene, line)
@@ -113,7 +107,7 @@ def test_who_only_reads_changes_nothing(scene, become):
 
 def test_who_tags_may_write_the_trigger_alone(scene, become):
     """It reads, promotes and cancels; it writes no other tag, and no item of a table."""
-    become(deployed("cli-tagger.json"))
+    become(deployed("cli-tagger"))
 
     for line in (*READING, *TAGGING):
         status, said = run(scene, line)
@@ -129,7 +123,7 @@ def test_who_tags_may_write_the_trigger_alone(scene, become):
 
 def test_who_tags_again_learns_that_an_operator_must_try_again(scene, become):
     """The same value is no new event; the promotion is not asked to look."""
-    become(deployed("cli-tagger.json"))
+    become(deployed("cli-tagger"))
 
     assert "an operator must start failed deliveries" in run(scene, "promote AMI dev")[1]
 
@@ -150,7 +144,7 @@ def test_who_may_write_the_tag_alone_ends_a_promotion(scene, become, monkeypatch
 
 def test_who_operates_does_all_but_tag_and_approve(scene, become):
     """The person who decides who receives AMIs promotes none."""
-    become(deployed("cli-operator.json"))
+    become(deployed("cli-operator"))
 
     for line in (*READING, *CHANGING):
         status, said = run(scene, line)
@@ -159,7 +153,7 @@ def test_who_operates_does_all_but_tag_and_approve(scene, become):
 
 def test_who_operates_neither_deletes_all_tags_nor_writes_who_is_a_member(scene, become):
     """DeleteTags without tags deletes all of them; only discovery writes the members' table."""
-    become(deployed("cli-operator.json"))
+    become(deployed("cli-operator"))
     session = boto3.Session(region_name=REGION)  # the default session would keep an earlier test's caller
     ec2, dynamodb = (session.client(service) for service in ("ec2", "dynamodb"))
     item = {"pk": {"S": "members"}, "sk": {"S": "current"}}

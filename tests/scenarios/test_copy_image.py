@@ -75,7 +75,7 @@ def test_auto_copies_by_copy_image_what_registering_cannot_make(scene):
     scene.run_until_refused(tpm)
     assert scene.faults(tpm) == {"source-tpm-uefi-preferred"}
     (fault,) = scene.notices("promotion.refused", tpm)[0]["faults"]
-    planned = " ".join("".join(scene.cli("plan", windows, "default")[1:]).split())
+    _, planned = scene.prints("plan", windows, "default")
     for said in (fault["cure"], planned):
         assert "Write `copy_method: auto` in the targets file" in said
         assert "Until that copy is done the target can also launch the hub's own AMI." in said

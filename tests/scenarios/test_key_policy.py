@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 from awsim.services.ec2.seeds import volume
-from tests.scenarios.key_policy import by, put, put_now
-from tests.scenarios.scene import DEV, HUB, TEST, Scene, lets
+from tests.scenarios.key_policy import put, put_now
+from tests.scenarios.scene import DEV, HUB, TEST, Scene, lets, targets_file
 
 ROLE = f"arn:aws:iam::{DEV}:role/AmiCopyRole"
 OWNER = lets(HUB, "kms:*", Sid="Enable IAM User Permissions")
@@ -26,7 +26,7 @@ def test_two_promotions_at_once_and_a_persons_edit_leave_the_policy_as_its_owner
 
     No grant is made. In the end the text is the owner's to the last byte.
     """
-    by(scene, "policy")
+    scene.apply(targets_file(key_access="policy"))
     put(scene, OWNER)
     theirs = {**OWNER, "Sid": "Auditors", "Action": ["kms:DescribeKey"]}
     edited: list[str] = []
@@ -68,7 +68,7 @@ def test_two_promotions_at_once_and_a_persons_edit_leave_the_policy_as_its_owner
 
 def test_with_key_access_none_the_key_is_never_touched(scene: Scene) -> None:
     """With `none` the owner's statement admits the role; the record shows that the key can be described."""
-    by(scene, "none")
+    scene.apply(targets_file(key_access="none"))
     use = ["kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:CreateGrant", "kms:DescribeKey"]
     text = put(scene, OWNER, {**OWNER, "Sid": "Theirs", "Principal": {"AWS": DEV}, "Action": use})
     scene.preexisting = set(scene.world.shares_open())
@@ -85,7 +85,7 @@ def test_with_key_access_none_the_key_is_never_touched(scene: Scene) -> None:
 def test_a_hub_that_may_not_change_key_policies_says_so(scene: Scene) -> None:
     """PolicyKeyArns is empty by default: a hub that does not need it is not allowed to."""
     scene.deploy_hub(TargetAccounts=",".join(scene.listed))
-    by(scene, "policy")
+    scene.apply(targets_file(key_access="policy"))
     scene.promote()
 
     (denied,) = faults_of(scene)

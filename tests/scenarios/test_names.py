@@ -36,7 +36,7 @@ def test_a_verb_says_the_name_beside_the_id(delivered, tmp_path, monkeypatch):
     ):
         _, out, err = delivered.cli(*words)
 
-        said = " ".join((out + err).split())
+        said = " ".join(f"{out} {err}".split())
         assert f"dev ({DEV})" in said, words
         assert f" ({TEST})" not in said, words
         lines = [line for line in out.splitlines() if not line.startswith(("arn:", "aws ", "`"))]

@@ -2,7 +2,6 @@
 
 import pytest
 
-from awsim.services.ec2.snapshot_sharing import changed
 from tests.scenarios.platform import doctor
 from tests.scenarios.scene import DEV, TEST
 from tests.scenarios.stolen import COPIES
@@ -12,13 +11,6 @@ def older(scene, *sids):
     """Deploy to DEV a template that does not have these statements yet."""
     document = scene.world.iam.roles.named(DEV, COPIES).policies["ami-promoter"]
     document["Statement"] = [one for one in document["Statement"] if one["Sid"] not in sids]
-
-
-def opened(scene):
-    """Accounts for which a snapshot or the key was ever opened."""
-    to = {account for call in scene.calls("ModifySnapshotAttribute") for account in changed(call)[0]}
-    grants = (call.params["GranteePrincipal"] for call in scene.calls("CreateGrant") if call.caller.function)
-    return to | {grantee.split(":")[4] for grantee in grants}
 
 
 @pytest.mark.parametrize(
@@ -33,7 +25,7 @@ def test_a_right_that_an_older_template_lacks_is_named_before_anything_is_opened
     (fault,) = scene.delivery(DEV)["faults"]
     assert (fault["code"], f"does not allow {action}:" in fault["what"]) == ("target-template-old", True)
     assert "deploy/target.yaml" in fault["cure"]
-    assert opened(scene) == {TEST}
+    assert scene.ever_opened() == {TEST}
 
     scene.deploy_target()
     assert scene.cli("retry", scene.image)[0] == 0

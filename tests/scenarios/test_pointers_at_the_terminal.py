@@ -41,7 +41,7 @@ def test_a_fault_stays_visible_until_the_parameter_is_right(scene, words):
     ssm.put_parameter(Name=NAME, Value=ELSEWHERE, Type="String")
     scene.promote("dev")
     for shown in ((), ("--failed",), (scene.image,), (scene.image, "--failed")):
-        said = " ".join(scene.cli("status", *shown)[1].split())
+        _, said = scene.prints("status", *shown)
         assert f"parameter {NAME}: It has the data type text" in said, shown
         assert f"`aws ssm delete-parameter --name {NAME}`" in said, shown
     scene.wait(2 * HOUR)

@@ -7,12 +7,6 @@ CANCELLED = 6
 WHY = "It does not boot."
 
 
-def said(scene, *words):
-    """A verb's status, and its output and errors without line breaks."""
-    status, out, errors = scene.cli(*words)
-    return status, " ".join(f"{out} {errors}".split())
-
-
 def copy_of(scene, source):
     """The AMI in DEV, as the account's owner sees it; None: nothing was delivered there."""
     found = scene.ask("where", source)["copies"]
@@ -28,41 +22,41 @@ def test_a_bad_ami_is_taken_back_and_everybody_can_see_it(scene):
     bad, good = copy_of(scene, newer), copy_of(scene, scene.image)
     assert shows(scene) == bad
 
-    status, out = said(scene, "recall", newer, "--why", WHY)
+    status, out = scene.prints("recall", newer, "--why", WHY)
     assert status == 1
     assert f"The parameter {NAME} moves to {good}." in out
-    assert said(scene, "recall", bad, "--why", WHY, "--yes")[0] == 1
-    assert said(scene, "recall", newer, "--why", WHY, "--yes")[0] == 0
+    assert scene.prints("recall", bad, "--why", WHY, "--yes")[0] == 1
+    assert scene.prints("recall", newer, "--why", WHY, "--yes")[0] == 0
     scene.wait(HOUR)
 
     assert shows(scene) == good
     (image,) = scene.client("ec2", DEV).describe_images(ImageIds=[bad])["Images"]
     assert image["DeprecationTime"]
-    status, out = said(scene, "status", newer)
+    status, out = scene.prints("status", newer)
     assert f"{WHY[:-1]}. Nothing promotes it" in out
     assert "Its AMI is deprecated; it was not deregistered." in out
-    status, out = said(scene, "wait", newer, "--timeout", "1")
+    status, out = scene.prints("wait", newer, "--timeout", "1")
     assert status == CANCELLED
     assert WHY in out
     for words in (("promote", newer, "dev"), ("approve", newer)):
-        status, out = said(scene, *words)
+        status, out = scene.prints(*words)
         assert (status, WHY in out) == (1, True), words
-    status, out = said(scene, "plan", newer, "dev")
+    status, out = scene.prints("plan", newer, "dev")
     assert "FAILED recalled" in out
-    assert said(scene, "history", newer)[1].count("no answer is recorded") == 0
-    assert "AMI deprecated" in said(scene, "history", newer)[1]
+    assert scene.prints("history", newer)[1].count("no answer is recorded") == 0
+    assert "AMI deprecated" in scene.prints("history", newer)[1]
     assert copy_of(scene, newer) is None
     notice = next(one for one in scene.notices("delivery.recalled") if one["account"] == DEV)
     assert notice["recall"]["why"] == WHY
     assert notice["image"] == bad
-    assert said(scene, "report", "-o", str(scene._directory / "page.html"))[0] == 0
+    assert scene.prints("report", "-o", str(scene._directory / "page.html"))[0] == 0
     assert WHY in (scene._directory / "page.html").read_text(encoding="utf-8")
 
-    assert said(scene, "recall", newer, "--lift", "--yes")[0] == 0
+    assert scene.prints("recall", newer, "--lift", "--yes")[0] == 0
     scene.wait(HOUR)
     assert (shows(scene), copy_of(scene, newer)) == (bad, bad)
-    assert "recalled" not in said(scene, "status", newer)[1]
-    assert said(scene, "history", newer)[1].count("no answer is recorded") == 0
+    assert "recalled" not in scene.prints("status", newer)[1]
+    assert scene.prints("history", newer)[1].count("no answer is recorded") == 0
     scene.assert_invariants()
 
 
@@ -73,11 +67,11 @@ def test_a_rollback_moves_the_parameter_and_its_lift_moves_it_back(scene):
     newer = successor(scene)
     scene.promote("dev", newer)
 
-    assert said(scene, "rollback", FAMILY, "--account", f"{DEV}/{REGION}", "--yes")[0] == 0
+    assert scene.prints("rollback", FAMILY, "--account", f"{DEV}/{REGION}", "--yes")[0] == 0
     scene.wait(600)
     assert shows(scene) == copy_of(scene, scene.image)
-    assert f"A rollback holds it at {scene.image}." in said(scene, "where", "--family", FAMILY)[1]
+    assert f"A rollback holds it at {scene.image}." in scene.prints("where", "--family", FAMILY)[1]
 
-    assert said(scene, "rollback", FAMILY, "--account", DEV, "--lift", "--yes")[0] == 0
+    assert scene.prints("rollback", FAMILY, "--account", DEV, "--lift", "--yes")[0] == 0
     scene.wait(600)
     assert shows(scene) == copy_of(scene, newer)

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.scenarios.pointers import deploy, notice, shows, successor, with_pointers
-from tests.scenarios.regions import FAR, between
+from tests.scenarios.regions import FAR
 from tests.scenarios.scene import DEV, HOUR, HUB, REGION, TEST
 
 BOTH = (DEV, TEST)
@@ -101,16 +101,14 @@ def test_a_copy_that_ec2_calls_unavailable_right_after_it_was_enabled_gets_its_f
 
 
 @pytest.mark.thorough
-def test_the_hubs_own_copy_in_another_region_is_recalled_and_restored(abroad):
+def test_the_hubs_own_copy_in_another_region_is_recalled_and_restored(by_way):
     """As a target's: it is the service's, with the hub's tag."""
-    abroad.deploy_target(HUB, FAR)
-    abroad.apply(between())
-    abroad.promote("")
-    abroad.ask("recall", abroad.image, "--yes", "--why", WHY)
+    by_way.promote("")
+    by_way.ask("recall", by_way.image, "--yes", "--why", WHY)
     places = [(DEV, REGION), (DEV, FAR), (TEST, REGION), (HUB, FAR)]
-    abroad.run_until(lambda: abroad.delivery_states() == {"recalled": len(places)}, HOUR)
-    assert all("DeprecationTime" in copy(abroad, abroad.image, *place) for place in places)
-    abroad.ask("recall", abroad.image, "--yes", "--lift")
-    abroad.run_until(lambda: abroad.delivery_states() == {"delivered": len(places)}, HOUR)
-    assert not any("DeprecationTime" in copy(abroad, abroad.image, *place) for place in places)
-    abroad.assert_invariants()
+    by_way.run_until(lambda: by_way.delivery_states() == {"recalled": len(places)}, HOUR)
+    assert all("DeprecationTime" in copy(by_way, by_way.image, *place) for place in places)
+    by_way.ask("recall", by_way.image, "--yes", "--lift")
+    by_way.run_until(lambda: by_way.delivery_states() == {"delivered": len(places)}, HOUR)
+    assert not any("DeprecationTime" in copy(by_way, by_way.image, *place) for place in places)
+    by_way.assert_invariants()

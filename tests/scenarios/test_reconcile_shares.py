@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.scenarios.key_policy import by, put_now
+from tests.scenarios.key_policy import put_now
 from tests.scenarios.platform import HISTORY, codes, reconcile
 from tests.scenarios.regions import FAR, between
 from tests.scenarios.scene import DEV, HUB, REGION, TABLE, TEST, permit, targets_file
@@ -20,7 +20,7 @@ def found(report, code):
 
 def test_a_statement_of_the_service_that_the_ledger_lacks_is_taken_out_of_the_policy(scene):
     """The owner restored an older policy with it: `admin reconcile` finds it by its Sid, and closes it on demand."""
-    by(scene, "policy")
+    scene.apply(targets_file(key_access="policy"))
     before = scene.key_policy()
     scene.copying(DEV, 300)
     during = scene.key_policy()
@@ -39,7 +39,7 @@ def test_a_statement_of_the_service_that_the_ledger_lacks_is_taken_out_of_the_po
 
 def test_a_statement_that_its_owner_took_out_under_a_copy_is_written_again(scene):
     """The ledger has it as open, and a delivery needs it; without it the copy would fail."""
-    by(scene, "policy")
+    scene.apply(targets_file(key_access="policy"))
     before = scene.key_policy()
     scene.copying(DEV, 1800)
     scene.wait(6 * MINUTE)

@@ -90,17 +90,17 @@ def test_auto_scaling_launches_the_targets_own_copy(begin):
 def test_a_default_role_that_is_missing_is_a_warning(begin):
     """An account that never used Auto Scaling gets the AMI; a person learns what it goes without, and what to do."""
     scene = begin(SHARE, roles=(DEV,))
-    _, plan, _ = scene.cli("plan", scene.image, "dev")
+    _, plan = scene.said("plan", "dev")
     scene.promote("dev")
 
-    assert "goes on there without that grant." in " ".join(plan.split())
+    assert "goes on there without that grant." in plan
     assert scene.states() == {DEV: "shared", TEST: "shared"}
     assert scene.launch(TEST) == ""
     assert [grantee.split(":")[4] for grantee, _ in for_roles(scene, scene.key)] == [DEV]
     said = scene.said("status")[1]
     assert f"{TEST} {REGION}: There is no grant for {AUTO_SCALING}, which the account does not have." in said
     assert f"`aws iam create-service-linked-role --aws-service-name {SERVICE}`" in said
-    shown = " ".join(scene.cli("doctor")[1].split())
+    _, shown = scene.prints("doctor")
     assert f"warning {TEST} {REGION}: service-roles There is no grant for {AUTO_SCALING}" in shown
     assert (scene.cli("admin", "reconcile")[0], scene.said("verify")[0]) == (0, 0)
 
@@ -149,9 +149,8 @@ def test_plan_says_what_a_named_role_is_needed_for(begin):
     """The delivery fails without it; so the plan says that the file names it."""
     scene = begin(NAMED, roles=())
 
-    assert f"{AUTO_SCALING} gets a grant on the key. Without such a role the delivery fails there." in " ".join(
-        scene.cli("plan", scene.image, "dev")[1].split()
-    )
+    gets = f"{AUTO_SCALING} gets a grant on the key. Without such a role the delivery fails there."
+    assert gets in scene.said("plan", "dev")[1]
 
 
 def test_what_is_missing_is_named_and_nothing_stays_open(begin):
