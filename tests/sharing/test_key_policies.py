@@ -312,7 +312,7 @@ def test_a_key_that_is_gone_needs_no_closing(key: Key) -> None:
 
 
 def test_a_key_that_is_gone_has_no_grants(key: Key) -> None:
-    """The grant audit ends: it would ask for the list every 15 minutes, for ever."""
+    """The grant audit ends: it would ask for the list every 15 minutes, without end."""
     sessions: Any = RootSessions(key.world)
     listing = GrantListing(sessions, "the hub")
     grantee = f"arn:aws:iam::{DEV}:root"
