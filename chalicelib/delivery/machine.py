@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from chalicelib.delivery import shares
+from chalicelib.delivery import shares, slots
 from chalicelib.delivery.model import BY_DATE, Delivery, DeliveryState
 from chalicelib.delivery.moves import in_force
 from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, DeliveryEvent, Phase
@@ -130,7 +130,8 @@ def due_at(delivery: Delivery) -> int | None:
 
 def _times(delivery: Delivery) -> Iterator[int | None]:
     """Yield each time on its record for which commands or a deadline may wait."""
-    yield from (deadline(delivery), delivery.next_try, delivery.slots.next_ask, delivery.launch.next_look)
+    yield from (deadline(delivery), delivery.next_try, delivery.slots.next_ask, slots.renewal(delivery))
+    yield delivery.launch.next_look
     yield from (shares.release_due(delivery), publishing.end_due(delivery))
     for copy in delivery.copies:
         yield from (copy.next_look, copy.not_before)

@@ -125,4 +125,9 @@ def unused(delivery: Delivery) -> int:
 
 def free(delivery: Delivery, now: int) -> int:
     """How many copies it can start now: none on a lease that ends soon, because others may get its slots then."""
-    return unused(delivery) if now < delivery.slots.until - schedule.LEASE_MARGIN else 0
+    return unused(delivery) if now < renewal(delivery) else 0
+
+
+def renewal(delivery: Delivery) -> int:
+    """From when on a copy is started only on a new lease."""
+    return delivery.slots.until - schedule.LEASE_MARGIN

@@ -209,6 +209,9 @@ def shared_until(until: int) -> Delivery:
     [
         a_delivery(DeliveryState.AWAITING_SLOT).with_slots(asked="1:2:0:0", next_ask=SOON),
         waiting_copies(C.WANTED, not_before=SOON, found_at=SOON),
+        waiting_copies(C.WANTED, not_before=NOW + schedule.LEASE).with_slots(
+            granted=2, until=SOON + schedule.LEASE_MARGIN, next_ask=NOW
+        ),
         waiting_copies(C.PENDING, next_look=SOON),
         waiting_copies(C.INTENDED, next_look=SOON),
         a_delivery(DeliveryState.LAUNCHING).with_launch(result="passed", next_look=SOON),
@@ -220,7 +223,7 @@ def shared_until(until: int) -> Delivery:
         ),
         shared_until(SOON),
     ],
-    ids=["slot", "try", "copy", "lost-try", "instance", "linger", "end-date"],
+    ids=["slot", "try", "lease", "copy", "lost-try", "instance", "linger", "end-date"],
 )
 def test_a_delivery_that_waits_for_a_single_time_is_due_then(delivery):
     """No event need come, and no deadline: of each time on its record."""

@@ -106,11 +106,10 @@ def test_a_stolen_share_worker_pages_even_where_it_forges_the_ledger(scene):
 
     scene.wait(HOUR)
     now = int(scene.world.now.timestamp())
-    forged = {"pk": {"S": f"resource#snapshot#{scene.snapshots[1]}"}, "at": {"N": str(now)}}
-    forged |= {
+    forged = {
+        "pk": {"S": f"resource#snapshot#{scene.snapshots[1]}"},
         "sk": {"S": f"history#share#{STRANGER}#{now:010d}#00000001"},
-        "state": {"S": "opening"},
-        "what": {"L": []},
+        "entries": {"S": json.dumps([{"version": 1, "at": now, "state": "opening", "what": []}])},
     }
     client(scene, "share-worker", "dynamodb").put_item(TableName=f"ami-promoter-{REGION}", Item=forged)
     permit(client(scene, "share-worker", "ec2"), scene.snapshots[1], STRANGER)

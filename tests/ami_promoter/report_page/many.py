@@ -45,6 +45,12 @@ def record(pk: str, sk: str, body: Any = None, **attributes: Any) -> StoredItem:
     return {"pk": pk, "sk": sk, **written, **attributes}
 
 
+def step(pk: str, name: str, version: int, at: int, state: str) -> StoredItem:
+    """Build the history item of one step of a record, or of what ``name`` says."""
+    entries = json.dumps([{"version": version, "at": at, "state": state, "what": []}])
+    return record(pk, f"history#{name}{version:08d}", entries=entries)
+
+
 def sorted_by_kind(found: Iterable[StoredItem]) -> HubRecords:
     return sort(found, DynamoLedger(Table(None, "")).read)
 
@@ -113,8 +119,8 @@ def _delivery(
         f"promotion#{ami}", f"delivery#{ident}", TrackedDelivery(ident, account, REGION, 1, short, image or "")
     )
     steps = [*STEPS[: 3 if last else len(STEPS)], *([] if last else [(state.value, 710)])]
-    for version, (step, after) in enumerate(steps):
-        yield record(f"delivery#{ident}", f"history#{version:08d}", at=began + after, state=step, what=[])
+    for version, (entered, after) in enumerate(steps):
+        yield step(f"delivery#{ident}", "", version, began + after, entered)
     resources = (addresses.snapshot_resource(f"snap-{ami[4:]}").pk, addresses.key_resource(KEY, account).pk)
     for resource, holder in zip(resources, (account, ident), strict=True):
         yield from _share(resource, holder, account, began, last)

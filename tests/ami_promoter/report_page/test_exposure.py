@@ -6,7 +6,7 @@ from ami_promoter.report_page.chart import most_open
 from ami_promoter.report_page.exposure import Exposure, exposures
 from ami_promoter.report_page.model import spans
 from chalicelib.sharing.share import Share, ShareState
-from tests.ami_promoter.report_page.many import record, sorted_by_kind
+from tests.ami_promoter.report_page.many import record, sorted_by_kind, step
 
 PK, ACCOUNT = "resource#snapshot#snap-1", "222222222222"
 
@@ -31,7 +31,7 @@ def archive(at, **members):
 def steps(*of):
     """Build the history entries of a share."""
     for version, (at, state) in enumerate(of):
-        yield record(PK, f"history#share#{ACCOUNT}#{at:010d}#{version:08d}", at=at, state=state, what=[])
+        yield step(PK, f"share#{ACCOUNT}#{at:010d}#", version, at, state)
 
 
 OPENED = {"intended_at": 10, "opened_at": 11}
@@ -100,7 +100,7 @@ def test_a_key_policys_statement_is_of_its_account():
     """Also if only the history has it: the statement's name is longer there."""
     policy = "resource#policy#arn:aws:kms:us-east-1:111111111111:key/k"
     happened = [
-        record(policy, f"history#share#{ACCOUNT}-copies#{at:010d}#{at:08d}", at=at, state=state, what=[])
+        step(policy, f"share#{ACCOUNT}-copies#{at:010d}#", at, at, state)
         for at, state in ((10, "opening"), (11, "open"), (50, "closing"), (60, "closed"))
     ]
     assert [one.account for one in exposures(sorted_by_kind(happened))] == [ACCOUNT]
