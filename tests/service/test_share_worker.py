@@ -603,6 +603,7 @@ class ClosedAccounts(FakeKms):
 
     closed: Collection[str] = ()
     spend: Callable[[], None] = staticmethod(lambda: None)
+    killed_after_put: bool = False
 
     def put_key_policy(self, KeyId, PolicyName, Policy):  # noqa: N803 - boto3's
         """Refuse as KMS does: its message names no principal."""
@@ -612,10 +613,17 @@ class ClosedAccounts(FakeKms):
             error = {"Code": "MalformedPolicyDocumentException", "Message": said}
             raise ClientError({"Error": error}, "PutKeyPolicy")
         super().put_key_policy(KeyId, PolicyName, Policy)
+        if self.killed_after_put:
+            self.killed_after_put = False
+            raise ProcessKilled
 
 
-@pytest.mark.parametrize(("closed", "seconds"), [(1, 0), (2, 0), (1, 4)], ids=["one", "two", "KMS is slow"])
-def test_an_account_that_was_closed_does_not_keep_anothers_statement_in_a_keys_policy(closed, seconds):
+@pytest.mark.parametrize(
+    ("closed", "seconds", "killed"),
+    [(1, 0, False), (2, 0, False), (1, 4, False), (2, 0, True)],
+    ids=["one", "two", "KMS is slow", "two, and killed after the put"],
+)
+def test_an_account_that_was_closed_does_not_keep_anothers_statement_in_a_keys_policy(closed, seconds, killed):
     """KMS refuses each policy with its statement: that goes, too, with a fault, and the statements of the rest stay.
 
     A single one goes without a moment in which an account that KMS takes has no access, unless time is short.
@@ -632,6 +640,7 @@ def test_an_account_that_was_closed_does_not_keep_anothers_statement_in_a_keys_p
     cloud.now = policy.clock()
     before = len(cloud.policies[source_key(0)])
     kms.closed, policy.seconds, kms.spend = gone, seconds, policy.spend if seconds else kms.spend
+    kms.killed_after_put = killed
 
     policy.release([withdrawn])
     policy.run(limit=60)
@@ -639,7 +648,7 @@ def test_an_account_that_was_closed_does_not_keep_anothers_statement_in_a_keys_p
     policy.seconds = 0
     policy.run_on(3)
 
-    assert policy.killed == 0
+    assert policy.killed == int(killed)
     assert cloud.statements() == {(source_key(0), account) for account in rest}
     refused = {s.share_name: s.fault.code for s in policy.shares if s.fault}
     assert refused == dict.fromkeys(gone, "key-policy-invalid-principal")
