@@ -1,9 +1,11 @@
 """The share worker with large numbers: slow calls, kills, refusals about the resource, shares that closed long ago."""
 
 import itertools
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 import pytest
+from botocore.exceptions import ClientError
 
 from chalicelib.delivery.codecs import DELIVERIES
 from chalicelib.delivery.model import DeliveryState as Stage
@@ -594,6 +596,86 @@ def test_an_edit_of_a_keys_policy_right_before_a_closing_is_not_lost_to_a_late_r
 
     assert cloud.statements() == {(source_key(0), second)}
     assert '"Edited"' in cloud.policy(source_key(0))
+
+
+class ClosedAccounts(FakeKms):
+    """A KMS that takes no policy which names an account that is closed."""
+
+    closed: Collection[str] = ()
+    spend: Callable[[], None] = staticmethod(lambda: None)
+    killed_after_put: bool = False
+
+    def put_key_policy(self, KeyId, PolicyName, Policy):  # noqa: N803 - boto3's
+        """Refuse as KMS does: its message names no principal."""
+        self.spend()
+        if any(account in Policy for account in self.closed):
+            said = "Policy contains a statement with one or more invalid principals."
+            error = {"Code": "MalformedPolicyDocumentException", "Message": said}
+            raise ClientError({"Error": error}, "PutKeyPolicy")
+        super().put_key_policy(KeyId, PolicyName, Policy)
+        if self.killed_after_put:
+            self.killed_after_put = False
+            raise ProcessKilled
+
+
+@pytest.mark.parametrize(
+    ("closed", "seconds", "killed"),
+    [(1, 0, False), (2, 0, False), (1, 4, False), (2, 0, True)],
+    ids=["one", "two", "KMS is slow", "two, and killed after the put"],
+)
+def test_an_account_that_was_closed_does_not_keep_anothers_statement_in_a_keys_policy(closed, seconds, killed):
+    """KMS refuses each policy with its statement: that goes, too, with a fault, and the statements of the rest stay.
+
+    A single one goes without a moment in which an account that KMS takes has no access, unless time is short.
+    """
+    cloud = Cloud(Directory(), CloudBehavior(), lambda _event: None)
+    names = accounts(6)
+    withdrawn, gone, rest = names[3], names[4 : 4 + closed], [*names[:3], *names[4 + closed :]]
+    policy = SlowResource(addresses.policy_resource(source_key(0)))
+    cloud.now, cloud._stale, cloud._access = policy.clock(), itertools.repeat(0), itertools.repeat(0)
+    kms = ClosedAccounts(cloud, lambda _name, port: port)
+    policy.worker.adapters["policy"] = PolicyStatements(kms, policy.stores.ledger, HUB, REGION)
+    policy.let_in(names)
+    policy.now += 600
+    cloud.now = policy.clock()
+    before = len(cloud.policies[source_key(0)])
+    kms.closed, policy.seconds, kms.spend = gone, seconds, policy.spend if seconds else kms.spend
+    kms.killed_after_put = killed
+
+    policy.release([withdrawn])
+    policy.run(limit=60)
+    assert (source_key(0), withdrawn) not in cloud.statements()
+    policy.seconds = 0
+    policy.run_on(3)
+
+    assert policy.killed == int(killed)
+    assert cloud.statements() == {(source_key(0), account) for account in rest}
+    refused = {s.share_name: s.fault.code for s in policy.shares if s.fault}
+    assert refused == dict.fromkeys(gone, "key-policy-invalid-principal")
+    assert {s.share_name for s in policy.shares if s.state is ShareState.OPEN} == set(rest)
+    puts = [text for _, _, text in cloud.policies[source_key(0)][before:]]
+    assert all(account in text for account in rest for text in puts) == (closed == 1 and not seconds)
+
+
+def test_a_principal_that_kms_refuses_in_a_statement_of_others_keeps_all_as_it_is():
+    """Nothing of others is touched: the closing is tried again later, and the other accounts keep their access."""
+    cloud = Cloud(Directory(), CloudBehavior(), lambda _event: None)
+    names = accounts(3)
+    policy = SlowResource(addresses.policy_resource(source_key(0)))
+    cloud.now, cloud._stale, cloud._access = policy.clock(), itertools.repeat(0), itertools.repeat(0)
+    kms = ClosedAccounts(cloud, lambda _name, port: port)
+    policy.worker.adapters["policy"] = PolicyStatements(kms, policy.stores.ledger, HUB, REGION)
+    policy.let_in(names)
+    policy.now += 600
+    cloud.now = policy.clock()
+    before = cloud.policy(source_key(0))
+    kms.closed = ["Owner"]
+
+    policy.release(names[:1])
+    policy.run()
+
+    assert cloud.policy(source_key(0)) == before
+    assert policy.states() == {ShareState.CLOSING: 1, ShareState.OPEN: 2}
 
 
 def test_what_is_over_is_read_no_more():

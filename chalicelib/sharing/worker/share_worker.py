@@ -39,7 +39,7 @@ from chalicelib.sharing.share_events import (
     ShareOpened,
     ShareRefused,
 )
-from chalicelib.sharing.worker import grant_audit
+from chalicelib.sharing.worker import grant_audit, refused_accounts
 from chalicelib.sharing.worker.resource_shares import WRITTEN_AT_ONCE, ResourceShares
 from chalicelib.sharing.worker.share_batches import CALLS_FOR_MANY, Act, in_batches
 
@@ -292,7 +292,7 @@ class ShareWorker:
             own = [s for s in own if s.removed_at is None]
             remove = self._with_calls(these, lambda some: self._removed(adapter, these.resource, some))
         else:
-            remove = self._with_calls(these, lambda some: self._revoked(adapter, these.resource, some))
+            remove = self._with_calls(these, lambda some: self._revoked(adapter, these, some, budget))
         results += in_batches(adapter, own, remove, self._with_refusal, budget)
         for s in these.save_results(results, "closing was tried", budget):
             self._report_closing(these.resource, s)
@@ -354,10 +354,12 @@ class ShareWorker:
         showing = adapter.showing(resource, some)
         return [share_events.evolve(s, LookedAfter(showing=s.share_name in showing), self.waker.clock()) for s in some]
 
-    def _revoked(self, adapter: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
+    def _revoked(
+        self, adapter: PermissionAdapter, these: ResourceShares, some: Sequence[Share], budget: Budget
+    ) -> list[Share]:
         """Remove permissions that have the service's name, and look at once: what still shows is the service's."""
-        adapter.close(resource, some)
-        return self._looked_at(adapter, resource, some)
+        refused_accounts.close(adapter, these, some, budget, self.waker.clock())
+        return self._looked_at(adapter, these.resource, some)
 
     def _report_closing(self, resource: str, s: Share) -> None:
         if s.state is ShareState.CLOSING:

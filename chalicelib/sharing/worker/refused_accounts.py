@@ -1,0 +1,80 @@
+"""Removes statements from a key's policy that also names an account which KMS does not take, such as a closed one.
+
+PutKeyPolicy puts the whole document, so KMS refuses a removal because of another statement that stays. Its message
+names no principal [aws-facts 3, VERIFIED], and it has no dry run. A refused put changes nothing, so the accounts are
+left out one at a time first: only without the one that KMS refuses is the put accepted, and no other loses its access.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from chalicelib.engine.budget import Budget
+from chalicelib.engine.errors import Refusal, RefusalKind
+from chalicelib.sharing.ports import PermissionAdapter
+from chalicelib.sharing.share import OPEN_STATES, Share, ShareState
+from chalicelib.sharing.share_events import FoundClosed, evolve
+from chalicelib.sharing.worker.resource_shares import ResourceShares
+from chalicelib.sharing.worker.share_batches import CALLS_FOR_MANY
+
+INVALID = "key-policy-invalid-principal"
+"""The fault of a policy with a principal that KMS does not find."""
+FOR_SINGLE_ACCOUNTS = 0.5
+"""The part of the time left for leaving out one account at a time."""
+HAPPENED = "KMS refuses a principal of the policy: its statement is put again by itself"
+
+
+def close(
+    adapter: PermissionAdapter, these: ResourceShares, closing: Sequence[Share], budget: Budget, now: int
+) -> None:
+    """Remove the statements of these shares; if KMS refuses a principal, also those of the accounts that it refuses.
+
+    A share whose statement went with them is opened again: KMS takes it, or its refusal is the share's fault. If no
+    single account is the reason, or time is short, the statements of all go, so that revoking does not wait; the intent
+    to open them again is written before. If the process is killed before it writes that of a single account, the ledger
+    calls this account's share open until it is closed. Raises Refusal, also if a principal in a statement of others is
+    refused.
+    """
+    try:
+        adapter.close(these.resource, closing)
+    except Refusal as refusal:
+        if refusal.fault.code != INVALID:
+            raise
+        if not _closed_without(adapter, these, closing, budget, now):
+            # throttled: no half of the batch would fare better, so the share worker tries all of it later
+            raise Refusal(RefusalKind.THROTTLED, refusal.fault) from refusal
+
+
+def _closed_without(
+    adapter: PermissionAdapter, these: ResourceShares, closing: Sequence[Share], budget: Budget, now: int
+) -> bool:
+    names = {s.share_name for s in closing}
+    others = [s for s in these.shares if s.state in OPEN_STATES and not s.preexisting and s.share_name not in names]
+    going = [*closing, *(s for s in others if s.state is ShareState.CLOSING)]
+    staying = [s for s in others if s.state is not ShareState.CLOSING]
+    if len(going) > len(closing) and _accepted(adapter, these.resource, going):
+        return True
+    accounts = sorted({s.account for s in staying})
+    for account in budget.part(FOR_SINGLE_ACCOUNTS).each(accounts, CALLS_FOR_MANY):
+        out = [s for s in staying if s.account == account]
+        if _accepted(adapter, these.resource, [*going, *out]):
+            _open_again(these, out, now)
+            return True
+    if not budget.allows(CALLS_FOR_MANY):
+        return False
+    _open_again(these, staying, now)
+    return _accepted(adapter, these.resource, [*going, *staying])
+
+
+def _accepted(adapter: PermissionAdapter, resource: str, closing: Sequence[Share]) -> bool:
+    try:
+        adapter.close(resource, closing)
+    except Refusal as refusal:
+        if refusal.fault.code != INVALID:
+            raise
+        return False
+    return True
+
+
+def _open_again(these: ResourceShares, shares: Sequence[Share], now: int) -> None:
+    these.save((evolve(s, FoundClosed(), now) for s in shares if s.state is ShareState.OPEN), HAPPENED)
