@@ -7,6 +7,7 @@ one.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -15,6 +16,7 @@ from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Place, Resource
 from chalicelib.sharing.key_policy import Audience, PolicyShare
 from chalicelib.targets.applied_file import AppliedFile, Resolution, Target
+from chalicelib.targets.recalls import recalled
 from chalicelib.targets.withdrawals import Withdrawal, by_place, covering, in_force
 
 USELESS = ("disabled", "deregistered", "invalid", "failed", "error")
@@ -28,6 +30,9 @@ SOURCE_GONE = "source-gone"
 """Fault code: the AMI was deregistered or cannot be used, so it entitles nobody."""
 
 NOTHING_OPENED = " Nothing is opened."
+
+NOT_KNOWN = Fault("not-entitled-now", "the tag", "It is not known whom it names, so nothing new is opened.", "")
+"""Why accounts are blocked in ``while_unknown``; no notice has it."""
 
 HUB_COPY_CURE = (
     "If somebody deleted the hub's own copy there, or a part of it, the service does not make it again: copy the AMI "
@@ -119,6 +124,33 @@ def entitlement(
     if not resolution.understood:
         return resolution.waits or resolution.faults[0]
     return replace(of(resolution, by_place(in_force(withdrawals, values, since))), value=value)
+
+
+def while_unknown(
+    tag: str | None, last: str | None, applied: AppliedFile, withdrawals: Sequence[Withdrawal], since: int
+) -> Entitlement | Fault:
+    """Return who may keep what they have while ``entitlement``, of the same arguments, is not known.
+
+    These are all accounts that the file contains (invariant 8), each until the date after which it has no target left.
+    Without what an operator has withdrawn. A fault if it is not known whom the file contains; a recall needs no file.
+    """
+    withdrawn = by_place(in_force(withdrawals, {tag, last}, since))
+    if recalled(withdrawn):
+        return Entitlement(withdrawn=withdrawn)
+    everybody = " ".join((*applied.directory.groups, *applied.directory.accounts))
+    found = applied.resolve(everybody, in_force=True)
+    if not found.understood:
+        return found.waits or found.faults[0]
+    dates = defaultdict[str, list[int]](list)
+    for target in found.targets:
+        dates[target.account].append(target.until)
+    ends = {account: max(some) if all(some) else 0 for account, some in dates.items()}
+    nameless = ""  # of a damaged holding, which need not be a stranger's
+    return Entitlement(
+        blocked=dict.fromkeys((nameless, *ends, *found.blocked), NOT_KNOWN),
+        blocked_until={**ends, **found.blocked_until},
+        withdrawn=withdrawn,
+    )
 
 
 def of(resolution: Resolution, withdrawn: Mapping[str, str]) -> Entitlement:

@@ -12,7 +12,7 @@ from chalicelib.promotion import commands as do
 from chalicelib.promotion.worker.standing_pass import AT_ONCE
 from chalicelib.promotion.worker.tag_pass import read_heads
 from chalicelib.promotion.worker.trigger_tag_check import TRIGGER
-from chalicelib.targets.applied_file import Directory, Target
+from chalicelib.targets.applied_file import AppliedFile, Directory, Target, nothing_applied
 from chalicelib.targets.organization import Organization, Unit
 from tests.service.cloud import REGION, START, UNREADABLE, CloudBehavior, source_key
 from tests.service.gate import PortCrash, ProcessKilled
@@ -153,13 +153,65 @@ def test_copies_of_an_account_whose_settings_conflicted_end_when_the_file_loses_
 
 @pytest.mark.parametrize("trouble", [break_head, lose_head], ids=["damaged", "lost"])
 def test_copies_end_whose_promotion_cannot_act_and_whose_head_says_nothing(trouble):
-    """The file has no target of B any more; nobody can tell what the promotion knew, and the tag says whom it names."""
+    """The file has lost B, which the tag names by its id; nobody can tell what the promotion knew."""
     hub = copying_for_a_parked_promotion()
     trouble(hub)
-    hub.cloud.directory = replace(hub.cloud.directory, accounts={A: hub.cloud.directory.accounts[A]})
+    hub.cloud.drop_targets(B)
     pass_time(hub, HOUR)
 
     assert {account for _, account in hub.cloud.permissions} == {A}
+
+
+def shared_for_a_parked_promotion(trouble=break_head):
+    """A hub that shares with three accounts; the promotion is parked, and its head says nothing."""
+    hub = shared((A, B, C), share_snapshots=True)
+    park_promotion(hub)
+    trouble(hub)
+    return hub
+
+
+@pytest.mark.parametrize("trouble", [break_head, lose_head], ids=["damaged", "lost"])
+@pytest.mark.parametrize("lost", ["file", "date", "recall"])
+def test_shares_end_whose_promotion_cannot_act_and_whose_head_says_nothing(trouble, lost):
+    """An account outside the file, one whose date is over and a recalled AMI's: within the hour, and no other."""
+    hub = shared_for_a_parked_promotion(trouble)
+    match lost:
+        case "file":
+            hub.cloud.drop_targets(B)
+        case "date":
+            hub.cloud.drop_targets(C)
+            hub.cloud.change_targets(B, until=hub.cloud.now + 600)
+        case "recall":
+            hub.recall(AMI)
+    left = {"file": {A, C}, "date": {A}, "recall": set()}[lost]
+    assert open_to(hub, after=HOUR) == left
+    assert {account for _, account in hub.cloud.permissions} == left
+    assert open_to(hub, after=2 * DAY) == left
+
+
+def test_no_share_ends_while_neither_the_head_nor_the_applied_file_can_be_read():
+    """Then nobody is known to be a stranger. A recall needs neither."""
+    hub = shared_for_a_parked_promotion()
+    hub.cloud.applied = AppliedFile(fault=nothing_applied("the table"))
+    assert open_to(hub, after=DAY) == {A, B, C}
+    hub.recall(AMI)
+    assert open_to(hub, after=HOUR) == set()
+
+
+def test_no_account_passes_for_a_stranger_while_an_ou_of_the_file_was_never_read():
+    """B and C may be its members. When it has been read, C, which is none, loses its shares."""
+    hub = shared_for_a_parked_promotion()
+    listed = {A: hub.cloud.directory.accounts[A]}
+    file = Directory(
+        {"default": (A, OU)},
+        listed,
+        {"default": (Target("", REGION, mode="share", share_snapshots=True),)},
+        organization=Organization(ORGANIZATION, {OU: ("default",)}),
+    )
+    hub.cloud.directory = file
+    assert open_to(hub, after=HOUR) == {A, B, C}
+    hub.cloud.directory = replace(file, membership=membership_of({OU: Unit(ARN, (B,))}))
+    assert open_to(hub, after=HOUR) == {A, B}
 
 
 @pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)

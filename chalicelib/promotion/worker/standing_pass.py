@@ -33,10 +33,10 @@ from chalicelib.promotion.model import PromotionState
 from chalicelib.promotion.wanted import NOT_NAMED
 from chalicelib.promotion.worker import copy_holdings
 from chalicelib.promotion.worker.tag_pass import DAMAGED, Heads, read_head
-from chalicelib.sharing.entitlement import USELESS, Entitlement, entitlement
+from chalicelib.sharing.entitlement import USELESS, Entitlement, entitlement, while_unknown
 from chalicelib.sharing.ports import Ledger, StandingHolding
 from chalicelib.targets.ports import Targets
-from chalicelib.targets.withdrawals import why_ended
+from chalicelib.targets.withdrawals import WITHOUT_END, why_ended
 
 CALLS = 8
 """Calls to end one holding: two wakes (a write and a message each), two releases, and a read of its delivery."""
@@ -95,16 +95,21 @@ class StandingPass:
             if "tag" not in mark or mark["tag"] != tag:  # None (no tag) differs from no entry
                 self._write(ami, mark, {"tag": tag, "tag_since": now})
                 return  # one look at a tag is no evidence
-            # A damaged head does not say whether a tag event has ended a withdrawal, so a withdrawal is no evidence.
-            withdrawals = () if head is DAMAGED else self.targets.withdrawals(ami)
-            entitled = entitlement(tag, head.value, applied, withdrawals, head.withdrawals_from)
+            # A damaged head does not say whether a tag event has ended a withdrawal: only what none ends is evidence.
+            since = WITHOUT_END if head is DAMAGED else head.withdrawals_from
+            given = tag, head.value, applied, self.targets.withdrawals(ami), since
+            entitled = entitlement(*given)
             lost = head is DAMAGED and tag is not None and not applied.judge(tag, in_force=False).understood
-            if isinstance(entitled, Fault) or lost:  # the value last understood, or whom it names, is unknown
+            unknown = isinstance(entitled, Fault) or lost  # the value last understood, or whom it names
+            if unknown:
                 self.telemetry.not_done("standing", f"{ami}: it is not known who is entitled to it")
+                entitled = while_unknown(*given)
+            if isinstance(entitled, Fault):
                 return
             if now < _time(mark, "tag_since") + schedule.SECOND_LOOK_AFTER:
                 return
-            if self._close_all(ami, mark, _Seen(tag, applied.digests, head.withdrawals_from), entitled, budget):
+            seen = _Seen(tag, applied.digests, head.withdrawals_from)
+            if self._close_all(ami, mark, seen, entitled, budget) and not unknown:
                 again_at = min([now + schedule.DAY, *entitled.ends(now)])
                 self._write(ami, mark, {"compared": compared, "again_at": again_at})
 
