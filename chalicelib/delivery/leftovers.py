@@ -33,9 +33,12 @@ def deletes(delivery: Delivery, now: int) -> tuple[DeleteSnapshots, ...]:
 
 
 def deleted(event: SnapshotsDeleted, delivery: Delivery, _now: int) -> Delivery:
-    """Drop what is gone."""
-    left = tuple(one for one in delivery.cleanup.to_delete if one not in event.snapshots)
-    return delivery.with_cleanup(to_delete=left)
+    """Drop what is gone, also what the target did not let the service delete before."""
+    cleanup = delivery.cleanup
+    left, stay_there = (
+        tuple(one for one in some if one not in event.snapshots) for some in (cleanup.to_delete, cleanup.leftovers)
+    )
+    return delivery.with_cleanup(to_delete=left, leftovers=stay_there)
 
 
 def stay(delivery: Delivery) -> Delivery:

@@ -222,7 +222,8 @@ def _without_value(promotion: Promotion, now: int, *, gone: bool) -> Promotion:
     nothing: dict[str, Any] = {"value": None, "refused_value": None, "seen_value": None, "places": ""}
     nothing |= {"failed": 0, "faults": (), "faulty": "", "notified": ""}
     if gone:
-        since = promotion.in_force_since or now
+        since = promotion.in_force_since if promotion.value is None else promotion.withdrawals_from
+        since = max(since, 1)  # 0: no look has found anything yet
         return replace(promotion, gone_generation=promotion.newest, in_force_since=since, **nothing)
     return replace(promotion, in_force_since=now, withdrawals_from=promotion.in_force_since, **nothing)
 

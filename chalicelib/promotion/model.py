@@ -107,7 +107,10 @@ class Promotion:
     value: str | None = None
     """The value in force: the last valid one. None: there is no tag, or there was no valid value yet."""
     in_force_since: int = 0
-    """When the value in force was first read, or when two looks had agreed that it was removed."""
+    """When the value in force was first read, or when two looks had agreed that it was removed.
+
+    If the AMI is gone: from when withdrawals counted before.
+    """
     withdrawals_from: int = 0
     """Withdrawals of before this time have ended, as EC2 has shown another value since."""
     seen_value: str | None = None

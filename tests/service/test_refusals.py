@@ -7,8 +7,9 @@ import pytest
 
 from chalicelib.delivery.model import DeliveryState
 from chalicelib.engine.errors import RefusalKind
-from tests.service.cloud import START, refusal
+from tests.service.cloud import INACCESSIBLE, START, CloudBehavior, refusal
 from tests.service.gate import PortTrouble
+from tests.service.hub import Hub
 from tests.service.scenes import ACCOUNTS, HubSetup, all_delivered
 
 AMI, OTHER = "ami-0a", "ami-0b"
@@ -170,6 +171,20 @@ def test_leftovers_that_may_not_be_removed_are_listed_and_keep_nothing_open():
     assert hub.outcomes() == {(AMI, BAD): "failed"}
     (failed,) = hub.notified("delivery.failed")
     assert len(failed["leftovers"]) == 2
+
+
+def test_a_failed_copy_that_the_target_lets_the_service_delete_only_later_is_no_leftover():
+    """The notice sends nobody to delete what is gone."""
+    hub = Hub(accounts=(BAD,), behavior=CloudBehavior(copying=(60, 4 * 3600), fails=(INACCESSIBLE, "")))
+    hub.cloud.make_image(AMI, {"snap-0": True})
+    hub.gate.refuse("target.snapshots", "delete", why=RefusalKind.DENIED)
+    hub.cloud.tag(AMI, "default")
+    hub.wait(600)
+    hub.gate.troubles.clear()
+    hub.wait(6 * 3600)
+
+    (delivered,) = hub.notified("delivery.delivered")
+    assert (len(hub.cloud.live_copies()), delivered["leftovers"]) == (1, [])
 
 
 @pytest.mark.parametrize("cancelled_in", ["awaiting-slot", "opening"])
