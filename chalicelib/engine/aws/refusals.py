@@ -26,6 +26,7 @@ STALE_CREDENTIALS = frozenset(
 THROTTLED = STALE_CREDENTIALS | frozenset(
     {
         "RequestLimitExceeded",
+        "Throttled",
         "Throttling",
         "ThrottlingException",
         "ThrottledException",
@@ -37,6 +38,8 @@ THROTTLED = STALE_CREDENTIALS | frozenset(
         "InternalFailure",
         "InternalServerError",
         "KMSInternalException",
+        "KMSThrottling",
+        "KmsThrottled",
         "DependencyTimeoutException",
         "ConcurrentTagAccess",
         "ProvisionedThroughputExceededException",

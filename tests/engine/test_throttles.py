@@ -1,0 +1,28 @@
+"""What counts as a throttled call: the codes of AWS's own models."""
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from chalicelib.engine.aws.refusals import refusal
+from chalicelib.engine.errors import RefusalKind
+
+SERVICES = ("dynamodb", "events", "kms", "organizations", "sns", "sqs", "ssm", "sts")
+THROTTLES = {
+    (service, shape.error_code or shape.name)
+    for service in SERVICES
+    for shape in boto3.client(service, region_name="us-east-1").meta.service_model.error_shapes
+    if "throttl" in shape.name.casefold()
+}
+
+
+@pytest.mark.parametrize(("service", "code"), sorted(THROTTLES))
+def test_a_throttled_call_is_tried_again(service, code):
+    """Also where KMS throttles the call of another service; as a denial, it would name a right that is not missing."""
+    error = ClientError({"Error": {"Code": code, "Message": "Rate exceeded"}}, "Send")
+    assert refusal(error, "Send", service).kind is RefusalKind.THROTTLED
+
+
+def test_the_models_name_throttles_of_kms():
+    """The list of cases is not empty by a change of the SDK."""
+    assert {("sns", "KMSThrottling"), ("sqs", "KmsThrottled")} <= THROTTLES
