@@ -312,8 +312,8 @@ def test_a_key_that_is_gone_needs_no_closing(key: Key) -> None:
     assert refused(lambda: key.adapter.open(key.resource, [share])).fault.code == "key-policy-key-gone"
 
 
-def test_that_a_key_is_gone_is_told_from_a_key_without_grants(key: Key) -> None:
-    """The grant audit ends: it would ask for the list every 15 minutes, without end."""
+def test_the_list_of_grants_says_that_the_key_is_gone(key: Key) -> None:
+    """The grant audit ends, and nothing is taken for missing there: a key without grants is another thing."""
     sessions: Any = RootSessions(key.world)
     listing = GrantListing(sessions, "the hub")
     grantee = f"arn:aws:iam::{DEV}:root"
