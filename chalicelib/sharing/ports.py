@@ -110,6 +110,10 @@ class Judgement:
     """There was no time to ask about these, or Organizations throttles: they are asked about next."""
 
 
+MISSED = -1
+"""Until when a share may stay: not known, as this look is the first that shows no tag or no AMI."""
+
+
 class Entitlements(Protocol):
     """Who may hold what now, by tag, applied file and members (invariants 8 and 11)."""
 
@@ -122,8 +126,8 @@ class Entitlements(Protocol):
     def ends(self, shares: Sequence[Share]) -> Mapping[str, int]:
         """Return by ``share_name`` until when (epoch seconds) a standing share may stay open; 0: no longer.
 
-        The share worker asks again then. A share that cannot be judged now is left out. Raises Refusal if the applied
-        file cannot be read.
+        The share worker asks again then. A share that cannot be judged now is left out; see ``MISSED``, too. Raises
+        Refusal if the applied file cannot be read.
         """
 
 

@@ -147,6 +147,8 @@ class Share:
     """The end of its standing holdings, if the applied file has prolonged it; 0: it has not."""
     unsure_since: int = 0
     """Since when the service cannot read whether it may stay open past its end; 0: the last look could."""
+    missed_since: int = 0
+    """When a look past its end first missed the tag or the AMI; 0: none has since one could read that it may stay."""
     version: int = 0
     """For the share worker's conditional write."""
     recent: tuple[ShareStep, ...] = ()

@@ -169,6 +169,7 @@ def _intend_opening(event: OpeningIntended, share: Share, now: int) -> Share:
         gone_with_resource=False,
         closed_blind=False,
         unsure_since=0,
+        missed_since=0,
         fault=None,
         waits_for=None,
         together=0,

@@ -5,7 +5,7 @@ import pytest
 from chalicelib.engine.addresses import delivery_id
 from tests.scenarios.failures import copy_of_ours
 from tests.scenarios.platform import HISTORY, backup, codes, reconcile, restore
-from tests.scenarios.scene import DEV, HOUR, HUB, REGION, TEST
+from tests.scenarios.scene import DEV, HOUR, HUB, REGION, TEST, targets_file
 
 
 def assert_one_image(scene, image=None):
@@ -211,3 +211,15 @@ def test_a_key_that_a_person_named_and_that_is_not_there_is_not_in_order(scene):
     status, report = reconcile(scene, "--hub-only", "--key", missing)
 
     assert (status, {(one["code"], one["where"]) for one in report["found"]}) == (4, {("not-seen", missing)})
+
+
+def test_what_was_shared_on_a_key_that_was_deleted_is_not_missing(scene):
+    """Its grants went with it, and no repair could open one again: there is nothing to do."""
+    scene.apply(targets_file(mode="share", key_access="grant"))
+    scene.promote(DEV)
+    scene.wait(HOUR)
+    scene.world.kms.keys.keys[scene.key].deletion = scene.world.now
+
+    status, report = reconcile(scene, "--hub-only", "--apply")
+
+    assert (status, codes(report)) == (0, set())

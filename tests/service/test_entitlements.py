@@ -812,7 +812,7 @@ def test_a_grant_stands_while_one_of_its_amis_is_tagged():
     grant = share(KEY, A, *(held(ami=ami, purpose=Purpose.STANDING) for ami in (AMI, OTHER)))
     entitled = asked.live()
     asked.cloud.tag(AMI, None)
-    assert entitled.ends([replace(grant, unsure_since=asked.cloud.now - SECOND_LOOK_AFTER)])[A] == 0
+    assert entitled.ends([replace(grant, missed_since=asked.cloud.now - SECOND_LOOK_AFTER)])[A] == 0
     asked.cloud.tag(OTHER, A)
     asked.cloud.now += FRESH
     assert entitled.ends([grant])[A] > asked.cloud.now
@@ -907,7 +907,7 @@ def test_a_damaged_head_is_no_evidence_against_what_stands_while_a_value_is_not_
         asked.records.put(addresses.head(AMI), {"kind": "head", "body": "{"})
     asked.cloud.tag(AMI, "dve")
 
-    looked_at = replace(standing(KEY), unsure_since=asked.cloud.now - SECOND_LOOK_AFTER)
+    looked_at = replace(standing(KEY), missed_since=asked.cloud.now - SECOND_LOOK_AFTER)
     assert asked.live().ends([looked_at]) == ({} if head else {A: 0})
 
 

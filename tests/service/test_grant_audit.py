@@ -12,7 +12,7 @@ from chalicelib.engine.ports import Write
 from chalicelib.engine.waker import Waker
 from chalicelib.sharing.ports import SeenGrant
 from chalicelib.sharing.share import Share, ShareState
-from chalicelib.sharing.worker.grant_audit import AFTER, GrantAudit, remind
+from chalicelib.sharing.worker.grant_audit import AFTER, KEY_GONE, GrantAudit, remind
 from tests.fakes import copying
 from tests.service.cloud import Quiet
 from tests.service.gate import ProcessKilled
@@ -46,13 +46,13 @@ def child(number: int, account: str = ACCOUNT) -> SeenGrant:
 class Audited:
     """An audit of one key: what the ledger has, and the ``grants`` that KMS shows."""
 
-    def __init__(self, *grants: SeenGrant, refusals: int = 0) -> None:
+    def __init__(self, *grants: SeenGrant, refusals: int = 0, code: str = "throttled") -> None:
         self.now = CLOSED_AT
         self.stores = in_memory()
         self.reported = Quiet()
         self.woken_at: list[str] = []
         self._grants = grants
-        self._refusals = refusals
+        self._refusals, self._code = refusals, code
         self.seconds = 1000
         self.waker = Waker(self.stores.records, self, lambda: self.now)
         self.audit = GrantAudit(
@@ -71,7 +71,7 @@ class Audited:
         if self._refusals:
             self._refusals -= 1
             raise Refusal(
-                RefusalKind.THROTTLED, Fault("throttled", "hub", "ThrottlingException", "The service tries again.")
+                RefusalKind.THROTTLED, Fault(self._code, "hub", "ThrottlingException", "The service tries again.")
             )
         start = int(marker or "0")
         more = start + 10 < len(self._grants)
@@ -284,6 +284,15 @@ def test_many_unrecorded_grants_of_one_account_are_closed_over_several_runs():
         if len(audited.unrecorded()) == 30:
             break
     assert len(audited.unrecorded()) == 30
+
+
+def test_the_audit_of_a_key_that_is_gone_ends():
+    """It would ask for the grants every 15 minutes without end."""
+    audited = Audited(refusals=9, code=KEY_GONE)
+    audited.dealt_with("d1", ShareState.CLOSED)
+    audited.run_later()
+
+    assert audited.due is None
 
 
 def test_a_refused_list_is_asked_for_again():

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from chalicelib.engine import addresses
+from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.schedule import SECOND_LOOK_AFTER
 from chalicelib.images.ports import TagRead
 from chalicelib.promotion import machine
@@ -184,6 +185,23 @@ def test_what_the_file_has_prolonged_stays_shared_although_the_look_at_its_date_
     hub = shared(until=START + 6 * HOUR)
     hub.cloud.change_targets(until=START + 100 * HOUR)
     pass_time(hub, 5 * HOUR)
+    look = stale(hub, shown)
+    pass_time(hub, 2 * HOUR)
+
+    assert look.times == 0
+    assert open_to(hub) == {A, B}
+
+
+@pytest.mark.parametrize("shown", MISSES.values(), ids=MISSES)
+def test_what_the_file_has_prolonged_stays_shared_although_the_look_after_an_outage_misses_the_tag(shown):
+    """While EC2 does not answer, no look has missed the tag: the first one that does is one look."""
+    hub = shared(until=START + 6 * HOUR)
+    hub.cloud.change_targets(until=START + 100 * HOUR)
+    pass_time(hub, 6 * HOUR - 300)
+    hub.gate.refuse("source", "tag", why=RefusalKind.THROTTLED)
+    outage = hub.gate.troubles[-1]
+    pass_time(hub, HOUR)
+    outage.times = 0
     look = stale(hub, shown)
     pass_time(hub, 2 * HOUR)
 

@@ -128,9 +128,7 @@ class GrantListing:
         self._where = where
 
     def page(self, key_arn: str, marker: str) -> tuple[Sequence[SeenGrant], str]:
-        """A key that is gone has none."""
-        answer: Mapping[str, Any] = {"Grants": ()}
-        with as_refusal("ListGrants", f"{self._where}, {key_arn}"), gone(KEY_GONE):
+        with as_refusal("ListGrants", f"{self._where}, {key_arn}"):
             kms = self._sessions.own("kms", region=Arn.parse(key_arn).region)
             begin = {"Marker": marker} if marker else {}
             answer = kms.list_grants(KeyId=key_arn, Limit=GRANTS_IN_A_PAGE, **begin)

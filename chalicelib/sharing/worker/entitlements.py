@@ -34,7 +34,7 @@ from chalicelib.sharing.entitlement import (
     source_gone,
 )
 from chalicelib.sharing.head import Head
-from chalicelib.sharing.ports import BegunDeliveries, Judgement
+from chalicelib.sharing.ports import MISSED, BegunDeliveries, Judgement
 from chalicelib.sharing.share import Holding, Purpose, Share, ShareState
 from chalicelib.targets import approvals
 from chalicelib.targets.applied_file import AppliedFile, Target
@@ -222,7 +222,7 @@ class LiveEntitlements:
         """Return until when each standing share may stay, by the first of its holdings that may keep it.
 
         It first leaves out the holdings that the applied file alone ends, then asks about ``MOST_ASKED`` of the AMIs.
-        That EC2 shows no tag or no AMI counts if the share was unsure before, because one look is weak evidence.
+        That EC2 shows no tag or no AMI counts if an earlier look missed it, too, because one look is weak evidence.
         """
         now, applied = self.clock(), self.targets.read()
         asked: dict[str, Entitlement | Fault | Refusal] = {}
@@ -235,21 +235,24 @@ class LiveEntitlements:
                     over[holding.place] = _is_over(applied, holding.account, holding.place, now)
             left = [holding for holding in stand if not over[holding.place]]
             some = _in_turn(left, share.tries, lambda holding: holding.ami)
-            known = len(some) == len(left)
-            second = 0 < share.unsure_since <= now - schedule.SECOND_LOOK_AFTER
+            known, missed = len(some) == len(left), False
+            second = 0 < share.missed_since <= now - schedule.SECOND_LOOK_AFTER
             for holding in some:
                 if holding.ami not in asked:
                     asked[holding.ami] = self._keeps(holding.ami, applied)
                 entitled = asked[holding.ami]
-                if not isinstance(entitled, Entitlement) or (entitled is NO_ENTITLEMENT and not second):
+                if not isinstance(entitled, Entitlement):
                     known = False
+                    continue
+                if entitled is NO_ENTITLEMENT and not second:
+                    missed = True
                     continue
                 if entitled.may_keep(holding.place, share.resource, share.share_name, now):
                     ends[share.share_name] = entitled.end(holding.place, now)
                     break
             else:
                 if known:
-                    ends[share.share_name] = 0
+                    ends[share.share_name] = MISSED if missed else 0
         return ends
 
     def _keeps(self, ami: str, applied: AppliedFile) -> Entitlement | Fault | Refusal:

@@ -35,6 +35,8 @@ AFTER = 10 * schedule.MINUTE
 """Grants appear and vanish up to five minutes late [aws-facts 3, VERIFIED]; after twice that a list is right."""
 PUT_OFF_FOR = 1 * schedule.HOUR
 """Further closings delay a look by this at most: on a busy key there is always another one."""
+KEY_GONE = "aws-NotFoundException"
+"""The fault's code where the key was deleted: no grant is left on it."""
 CLOSED = "closed"
 SINCE = "since"
 """Member of the record: since when (epoch seconds) a look is due."""
@@ -106,6 +108,8 @@ class GrantAudit:
             try:
                 grants, marker = self.grants.page(key_arn, place.marker)
             except Refusal as refusal:
+                if refusal.fault.code == KEY_GONE:
+                    return _Place(over=True), False
                 self.telemetry.share(f"{addresses.AUDIT}{key_arn}", "", "grants not listed", why=refusal.fault.what)
                 return _Place(found=place.found), True  # the marker may have expired: start at the first page
             for account, theirs in sorted(self._by_account(grants).items()):

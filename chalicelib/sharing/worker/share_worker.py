@@ -25,7 +25,7 @@ from chalicelib.engine.places import Arn, Resource
 from chalicelib.engine.ports import Records, Stored, Telemetry, Write
 from chalicelib.engine.waker import Waker, new_resource
 from chalicelib.sharing import account_access, grant_names, holders, outstanding, share, share_events
-from chalicelib.sharing.ports import Entitlements, Judgement, Ledger, PermissionAdapter, ShareWaiters
+from chalicelib.sharing.ports import MISSED, Entitlements, Judgement, Ledger, PermissionAdapter, ShareWaiters
 from chalicelib.sharing.share import OPEN_STATES, Share, ShareState
 from chalicelib.sharing.share_events import (
     ClosingIntended,
@@ -312,12 +312,15 @@ class ShareWorker:
             except Refusal:
                 ends = {}
             for s in some:
-                end, since = ends.get(s.share_name), 0
-                if end is None:
+                end, since, missed = ends.get(s.share_name), 0, 0
+                if end is None or end == MISSED:
                     since = s.unsure_since or now
+                    missed = s.missed_since or (now if end == MISSED else 0)
                     end = min(now + schedule.MINUTE, since + schedule.LAST_LOOK_WITHIN)
                 if end > now:
-                    prolonged.append(replace(s, later_end=end, unsure_since=since, tries=s.tries + 1))
+                    prolonged.append(
+                        replace(s, later_end=end, unsure_since=since, missed_since=missed, tries=s.tries + 1)
+                    )
                 else:
                     over.add(s.share_name)
         happened = "the applied file gives it a later date, or cannot be read now"
