@@ -188,13 +188,16 @@ def test_whatever_is_outstanding_has_a_due_date(history):
 
 @given(HISTORIES)
 def test_at_its_due_date_and_not_before_there_is_something_to_do_or_to_hear(history):
-    """At that time a command is outstanding, or a deadline passes; a second earlier not, unless it was due at once."""
+    """At that time a command is outstanding, or a deadline passes; a second earlier not, unless it was at once.
+
+    What is outstanding at once, and was refused, waits for the next try.
+    """
     for delivery in history:
-        due = machine.due_at(delivery)
+        due, since = machine.due_at(delivery), delivery.entered.get(delivery.state, NOW)
         if due is not None:
             when = max(due, NOW)
             assert machine.outstanding(delivery, when) or machine.due_events(delivery, when)
-        if due is not None and due > delivery.entered[delivery.state]:
+        if due is not None and due > since and not machine.outstanding(delivery, since):
             assert not machine.outstanding(delivery, due - 1)
 
 
