@@ -507,6 +507,20 @@ def test_one_stale_list_does_not_close_the_shares_under_running_copies():
     assert not any(ReleaseShares() in machine.outstanding(d, NOW + 1060) for d in (stale, shown, once_more))
 
 
+@pytest.mark.parametrize("state", [C.INTENDED, C.PENDING])
+def test_a_copy_that_may_have_begun_has_two_minutes_to_show_before_its_shares_close(state):
+    """Two looks that miss it right after CopySnapshot prove nothing: it would stay behind, without its shares."""
+    at, delivery = NOW + 1, machine.evolve(in_copying(state, C.WANTED, holds_copy=True), CancelAsked(), NOW + 1)
+    while at < NOW + schedule.SILENCE:
+        assert (delivery.state, ReleaseShares() in machine.outstanding(delivery, at)) == (DeliveryState.STOPPING, False)
+        delivery = machine.evolve(delivery, LeftoversSeen((), ()), at)
+        at += schedule.SECOND_LOOK_AFTER
+    for _ in range(2):
+        delivery = machine.evolve(delivery, LeftoversSeen((), ()), at)
+        at += schedule.SECOND_LOOK_AFTER
+    assert ReleaseShares() in machine.outstanding(delivery, at)
+
+
 def test_a_refused_delete_keeps_no_share_open():
     """The copies have ended; one that cannot be deleted is a leftover."""
     stopping = a_delivery(DeliveryState.STOPPING, holds_copy=True)
