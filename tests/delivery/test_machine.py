@@ -593,6 +593,19 @@ def test_of_two_copies_the_oldest_is_kept_and_the_other_deleted():
     assert DeleteSnapshots(("snap-0young",)) in machine.outstanding(after, NOW)
 
 
+@pytest.mark.parametrize("earlier", [True, False])
+def test_a_copy_in_error_is_the_result_of_the_try_that_made_it_alone(earlier):
+    """The copy of a later try may not show yet: it runs on, and must neither fail for that error nor be forgotten."""
+    delivery = in_copying(C.INTENDED, C.COMPLETED)
+    again = replace(delivery.copies[0], tries=2, intended_at=NOW + 100)
+    delivery = replace(delivery, copies=(again, *delivery.copies[1:]))
+    failed = seen("snap-0a", "error", started_at=NOW if earlier else NOW + 100)
+    after = machine.evolve(delivery, CopiesFound((failed,)), NOW + 101)
+
+    goes_on = [after.state is DeliveryState.COPYING, after.faults == (), after.copies[0].state is C.INTENDED]
+    assert goes_on == [earlier] * 3
+
+
 def test_a_copy_whose_answer_comes_late_is_deleted_when_another_was_adopted():
     """The answer of an abandoned call comes late: its copy must be deleted."""
     delivery = in_copying(C.PENDING, C.PENDING)
