@@ -10,6 +10,9 @@ from chalicelib.engine import mails, notices
 from chalicelib.engine.faults import Fault
 from chalicelib.promotion import notices as promotion_notices
 from chalicelib.promotion.evolving import started
+from chalicelib.promotion.wave_counts import WaveCount
+from chalicelib.targets.approvals import Asked
+from chalicelib.targets.waves import Wave
 from tests.delivery.examples import NOW, a_delivery
 
 LIMIT = 256 * 1024
@@ -25,6 +28,27 @@ def test_a_repeat_is_known_by_its_id():
         delivery_notices.outcome(replace(delivery, episode=2), NOW)["id"]
         != delivery_notices.outcome(delivery, NOW)["id"]
     )
+
+
+def test_a_question_and_a_stopped_wave_have_the_same_id_in_each_episode():
+    """A promotion killed after it asked, and before it wrote so, may ask in its next episode; another question differs.
+
+    The summary is one for each episode.
+    """
+    first = started("ami-0a", "111111111111", "us-east-1", NOW)
+    failed = TrackedDelivery("d", "222222222222", "us-east-1", 1, "failed")
+    stopped = WaveCount(Wave("dev"), failed=(failed,))
+    ids = [
+        (
+            promotion_notices.awaiting_approval(promotion, Asked("digest"), (), NOW)["id"],
+            promotion_notices.wave_stopped(promotion, stopped, ("prod",), (), NOW)["id"],
+            promotion_notices.summary(promotion, (failed,), NOW)["id"],
+        )
+        for promotion in (first, replace(first, episode=first.episode + 1))
+    ]
+
+    assert [one == other for one, other in zip(*ids, strict=True)] == [True, True, False]
+    assert promotion_notices.awaiting_approval(first, Asked("another"), (), NOW)["id"] not in ids[0]
 
 
 def test_the_terminal_message_names_source_account_region_outcome_and_image():
