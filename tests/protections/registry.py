@@ -474,9 +474,9 @@ PROTECTIONS = {
         existing(ONLY_THE_FIRST, NO_LONGER_NAMED, shared_ami.disable_key, MEMBER), anyway=(NO_PASS,)
     ),
     "a value in force is resolved strictly": shown_by(
-        ONLY_THE_FIRST,
-        removals.test_an_account_that_the_file_loses_is_withdrawn_whatever_else_is_wrong,
-        shared_ami.pause,
+        r"assert \{'200000000002'\} == set\(\)\n.*",
+        removals.test_copies_of_an_account_whose_settings_conflicted_end_when_the_file_loses_it,
+        (),
     ),
     "a pass begins anew each time": shown_by(
         r"assert 59 <= \(\(400 // 7\) \+ 1\)",
