@@ -10,6 +10,7 @@ from chalicelib.engine import mails, notices
 from chalicelib.engine.faults import Fault
 from chalicelib.promotion import notices as promotion_notices
 from chalicelib.promotion.evolving import started
+from chalicelib.targets.approvals import Asked
 from tests.delivery.examples import NOW, a_delivery
 
 LIMIT = 256 * 1024
@@ -25,6 +26,17 @@ def test_a_repeat_is_known_by_its_id():
         delivery_notices.outcome(replace(delivery, episode=2), NOW)["id"]
         != delivery_notices.outcome(delivery, NOW)["id"]
     )
+
+
+def test_a_question_to_approvers_has_the_same_id_in_every_episode():
+    """The digest says what is asked, and a repeat of it is no new question."""
+    promotion, places = started("ami-0a", "111111111111", "us-east-1", NOW), ["222222222222/us-east-1"]
+    ids = {
+        promotion_notices.awaiting_approval(replace(promotion, episode=episode), Asked(digest), places, NOW)["id"]
+        for digest in ("d1", "d2")
+        for episode in (1, 2)
+    }
+    assert len(ids) == 2
 
 
 def test_the_terminal_message_names_source_account_region_outcome_and_image():
