@@ -108,6 +108,16 @@ def test_a_tag_that_is_not_understood_neither_lifts_nor_prevents_a_recall(before
     assert hub.outcomes()[NEW, DEV] == "delivered"
 
 
+def test_a_delivery_whose_record_somebody_deleted_keeps_no_other_from_a_recall():
+    """The one that a pass comes to first; an alarm tells of it."""
+    hub = promoted(a_hub(accounts=(DEV, PROD)), NEW)
+    deleted, other = sorted((DEV, PROD), key=lambda account: hub.delivery_key(NEW, account).pk)
+    del hub.stores.records.records[hub.delivery_key(NEW, deleted)]
+    recall_it(hub)
+
+    assert hub.outcomes() == {(NEW, other): "recalled"}
+
+
 def test_a_running_copy_ends_and_leaves_nothing():
     """It ends as by a removed tag."""
     hub = a_hub(copying=(4 * HOUR,))
