@@ -8,6 +8,7 @@ import pytest
 
 from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.calls import intent
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.stored import peek
 from chalicelib.promotion.codec import PROMOTIONS
@@ -476,6 +477,8 @@ def test_a_recall_right_after_a_lift_takes_back_what_ec2_still_shows_as_recalled
 
     lift_it(hub)
     assert newest(hub) == ("delivered", "available", before)
+    lines = [line for lines in hub.stores.history(hub.delivery_key(NEW, DEV)) for line in lines]
+    assert (intent("EnableImage") in lines) == may_disable, "history names the first call"
 
 
 @pytest.mark.parametrize("method", ["recall", "restore"])
