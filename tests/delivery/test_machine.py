@@ -507,6 +507,20 @@ def test_one_stale_list_does_not_close_the_shares_under_running_copies():
     assert not any(ReleaseShares() in machine.outstanding(d, NOW + 1060) for d in (stale, shown, once_more))
 
 
+@pytest.mark.parametrize("state", [C.INTENDED, C.PENDING])
+def test_a_copy_that_may_have_begun_has_two_minutes_to_show_before_its_shares_close(state):
+    """Two looks that miss it right after CopySnapshot prove nothing: it would stay behind, without its shares."""
+    at, delivery = NOW + 1, machine.evolve(in_copying(state, C.WANTED, holds_copy=True), CancelAsked(), NOW + 1)
+    while at < NOW + schedule.SILENCE:
+        assert (delivery.state, ReleaseShares() in machine.outstanding(delivery, at)) == (DeliveryState.STOPPING, False)
+        delivery = machine.evolve(delivery, LeftoversSeen((), ()), at)
+        at += schedule.SECOND_LOOK_AFTER
+    for _ in range(2):
+        delivery = machine.evolve(delivery, LeftoversSeen((), ()), at)
+        at += schedule.SECOND_LOOK_AFTER
+    assert ReleaseShares() in machine.outstanding(delivery, at)
+
+
 def test_a_refused_delete_keeps_no_share_open():
     """The copies have ended; one that cannot be deleted is a leftover."""
     stopping = a_delivery(DeliveryState.STOPPING, holds_copy=True)
@@ -577,6 +591,19 @@ def test_of_two_copies_the_oldest_is_kept_and_the_other_deleted():
 
     assert after.copies[0].copy == "snap-0old"
     assert DeleteSnapshots(("snap-0young",)) in machine.outstanding(after, NOW)
+
+
+@pytest.mark.parametrize("earlier", [True, False])
+def test_a_copy_in_error_is_the_result_of_the_try_that_made_it_alone(earlier):
+    """The copy of a later try may not show yet: it runs on, and must neither fail for that error nor be forgotten."""
+    delivery = in_copying(C.INTENDED, C.COMPLETED)
+    again = replace(delivery.copies[0], tries=2, intended_at=NOW + 100)
+    delivery = replace(delivery, copies=(again, *delivery.copies[1:]))
+    failed = seen("snap-0a", "error", started_at=NOW if earlier else NOW + 100)
+    after = machine.evolve(delivery, CopiesFound((failed,)), NOW + 101)
+
+    goes_on = [after.state is DeliveryState.COPYING, after.faults == (), after.copies[0].state is C.INTENDED]
+    assert goes_on == [earlier] * 3
 
 
 def test_a_copy_whose_answer_comes_late_is_deleted_when_another_was_adopted():

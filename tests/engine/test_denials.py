@@ -1,7 +1,9 @@
 """Which kind of policy denied a call, by AWS's message."""
 
 import pytest
+from botocore.exceptions import ClientError
 
+from chalicelib.engine.aws.refusals import refusal
 from chalicelib.engine.denials import cause, kind_of
 
 WHO = "User: arn:aws:sts::222222222222:assumed-role/AmiCopyRole/x is not authorized to perform: ec2:CopySnapshot on "
@@ -43,3 +45,20 @@ def test_the_kind_of_policy_is_in_its_words(words, kind, cure):
     assert kind_of(f"{WHO} {words}. Encoded authorization failure message: x") == (kind, DENIES in words)
     assert cure in cause(f"{WHO} {words}")
     assert bool(cause(f"{WHO} {words}")) == bool(cure)
+
+
+@pytest.mark.parametrize(
+    ("words", "cure"),
+    [
+        (f"{DENIES} an identity-based policy", "TargetAccounts"),
+        ("because no identity-based policy allows the sts:AssumeRole action", "same as the hub's parameter"),
+        (f"{DENIES} a resource-based policy", "deploy deploy/target.yaml"),
+        (f"{DENIES} a permissions boundary", "deploy deploy/target.yaml"),
+    ],
+)
+def test_only_the_hubs_own_policy_sends_the_reader_to_the_hubs_parameters(words, cure):
+    """Of a role that cannot be assumed: what the target's trust policy, or a boundary, denies is not cured there."""
+    error = ClientError({"Error": {"Code": "AccessDenied", "Message": f"{WHO} {words}"}}, "AssumeRole")
+    found = refusal(error, "AssumeRole", "where", sts=True).fault.cure
+    assert cure in found
+    assert found.startswith("The hub does not admit that account") == (cure == "TargetAccounts")

@@ -10,7 +10,9 @@ from chalicelib.engine import mails, notices
 from chalicelib.engine.faults import Fault
 from chalicelib.promotion import notices as promotion_notices
 from chalicelib.promotion.evolving import started
+from chalicelib.promotion.wave_counts import WaveCount
 from chalicelib.targets.approvals import Asked
+from chalicelib.targets.waves import Wave
 from tests.delivery.examples import NOW, a_delivery
 
 LIMIT = 256 * 1024
@@ -28,15 +30,25 @@ def test_a_repeat_is_known_by_its_id():
     )
 
 
-def test_a_question_to_approvers_has_the_same_id_in_every_episode():
-    """The digest says what is asked, and a repeat of it is no new question."""
-    promotion, places = started("ami-0a", "111111111111", "us-east-1", NOW), ["222222222222/us-east-1"]
-    ids = {
-        promotion_notices.awaiting_approval(replace(promotion, episode=episode), Asked(digest), places, NOW)["id"]
-        for digest in ("d1", "d2")
-        for episode in (1, 2)
-    }
-    assert len(ids) == 2
+def test_a_question_and_a_stopped_wave_have_the_same_id_in_each_episode():
+    """A promotion killed after it asked, and before it wrote so, may ask in its next episode; another question differs.
+
+    The summary is one for each episode.
+    """
+    first = started("ami-0a", "111111111111", "us-east-1", NOW)
+    failed = TrackedDelivery("d", "222222222222", "us-east-1", 1, "failed")
+    stopped = WaveCount(Wave("dev"), failed=(failed,))
+    ids = [
+        (
+            promotion_notices.awaiting_approval(promotion, Asked("digest"), (), NOW)["id"],
+            promotion_notices.wave_stopped(promotion, stopped, ("prod",), (), NOW)["id"],
+            promotion_notices.summary(promotion, (failed,), NOW)["id"],
+        )
+        for promotion in (first, replace(first, episode=first.episode + 1))
+    ]
+
+    assert [one == other for one, other in zip(*ids, strict=True)] == [True, True, False]
+    assert promotion_notices.awaiting_approval(first, Asked("another"), (), NOW)["id"] not in ids[0]
 
 
 def test_the_terminal_message_names_source_account_region_outcome_and_image():

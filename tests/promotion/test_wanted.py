@@ -248,6 +248,8 @@ def test_an_image_that_the_service_made_gives_nobody_anything():
 
     assert differs(fresh, the_file(A)) == ([], [])
     assert differs(a_promotion(faults=(made,)), the_file(A), tracked(A)) == ([], [])
+    other = a_promotion(seen_value=B, faults=(made,))
+    assert differs(other, the_file(A, B), tracked(A)) == ([], []), "what it is tagged with now withdraws nothing"
 
 
 # --- withdrawals -----------------------------------------------------------------------------------------------------

@@ -114,7 +114,7 @@ class RunOutcome:
     killed: tuple[str, ...]
     """Each kill that happened, as "function operation when"."""
     seconds: float
-    """Virtual seconds until nothing was left to do."""
+    """Virtual seconds until nothing was left to do but the audit of grants."""
     ended: float
     """Virtual seconds until the promotion was over."""
     calls: int

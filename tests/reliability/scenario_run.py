@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from awsim.runtime import Environment, package
+from chalicelib.engine.addresses import RecordKey, is_audit
 from tests.reliability.plans import ALL_ON_TIME, FunctionCrash, RunOutcome, RunPlan
 from tests.reliability.scenarios import Scenario
 from tests.scenarios.scene import HOUR, Scene
@@ -44,7 +45,7 @@ class ScenarioRun:
         self._scenario = scenario
         self._plan = RunPlan()
         self._began = scene.world.now
-        self._ended = 0.0
+        self._ended = self._rested = 0.0
         self._crashes: list[tuple[Any, FunctionCrash]] = []
         scenario.prepare(scene)
         self._come_to_rest()
@@ -109,8 +110,8 @@ class ScenarioRun:
                 self._start()
             self._scenario.act(self)
             self.run_until(self._over)
-            seconds, calls = (self.scene.world.now - self._began).total_seconds(), self.number
-            self._aftermath(seconds)
+            seconds, calls = self._rested, self.number
+            self._aftermath((self.scene.world.now - self._began).total_seconds())
             problems += [*self._scenario.problems(self.scene), *self.scene.broken_invariants()]
         except TimedOut:
             problems += [TIMED_OUT, *self._unfinished(), *self.scene.broken_invariants()]
@@ -166,13 +167,22 @@ class ScenarioRun:
         return any(function.running for function in self.scene.world.lambda_.functions.values())
 
     def _over(self) -> bool:
-        """Whether nothing is left to do: no function runs, no wake is under way, no record is due."""
+        """Whether nothing is left to do: no function runs, no wake is under way, no record is due.
+
+        A grant audit, which waits ten minutes whatever is lost, is played, and does not count for the run's seconds.
+        """
         scene = self.scene
         if self._busy() or scene.record(f"promotion#{scene.image}")["state"] != "over":
             return False
         self._ended = self._ended or (scene.world.now - self._began).total_seconds()
         soon = scene.world.now.timestamp() + SOON
-        return not self._wakes() and not any(item.get("due_at", soon) < soon for item in scene.items())
+        due = [RecordKey.of(item) for item in scene.items() if item.get("due_at", soon) < soon]
+        if not all(map(is_audit, due)):
+            self._rested = 0.0
+        if self._wakes() or not all(map(is_audit, due)):
+            return False
+        self._rested = self._rested or (scene.world.now - self._began).total_seconds()
+        return not due
 
     def _wakes(self) -> bool:
         """Whether a wake is under way."""

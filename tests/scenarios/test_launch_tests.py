@@ -103,6 +103,20 @@ def test_a_copy_whose_key_the_launch_role_may_not_use_stays_and_is_tested_again_
     assert testing.calls("CopySnapshot") == copies
 
 
+@pytest.mark.parametrize("mode", ["copy", "share"])
+def test_only_what_is_shared_needs_a_launch_role_that_may_use_the_hubs_key(testing, mode):
+    """A copy is under the target's own key; what is shared would not start, and the target's checks say so."""
+    wants(testing, mode)
+    role, name = "AmiCopyRole-launch", "ami-promoter-launch"
+    policy = testing.client("iam", DEV).get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+    denied = {"Effect": "Deny", "Action": "kms:CreateGrant", "NotResource": f"arn:aws:kms:*:{DEV}:key/*"}
+    document = json.dumps({**policy, "Statement": [*policy["Statement"], denied]})
+    testing.world.iam.roles.put_policy(f"arn:aws:iam::{DEV}:role/{role}", name, document)
+
+    assert testing.promoted("") == {DEV: "delivered" if mode == "copy" else "failed"}
+    assert codes(testing) == ([] if mode == "copy" else ["launch-key"])
+
+
 def test_an_instance_that_is_over_before_its_answer_was_written_is_found_by_its_token(testing):
     """The worker is killed, and the repeated call is refused, as the first one's instance has ended itself."""
     testing.world.ec2.state.boots[testing.image] = Boot(ends=1)

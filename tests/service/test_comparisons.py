@@ -229,3 +229,21 @@ def test_what_was_tagged_while_the_file_was_damaged_counts_when_the_same_file_is
     looks = [one for one in hub.invocations if one.startswith("promotion#")]
     pass_time(hub, HOUR)
     assert [one for one in hub.invocations if one.startswith("promotion#")] == looks
+
+
+def test_a_promotion_that_finds_nobody_left_to_begin_sends_no_summary():
+    """The account leaves the file while the source is examined: "all are delivered" would be said of nothing."""
+    hub = Hub((A,))
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    call = hub.gate.call
+
+    def examined(name: str, method: str, *rest: Any) -> Any:
+        if method == "examine":
+            hub.cloud.directory = Directory({"default": ()}, {})
+        return call(name, method, *rest)
+
+    hub.gate.call = examined
+    hub.cloud.tag(AMI, "default")
+    hub.wait(HOUR)
+
+    assert (record(hub).episode, hub.outcomes(), hub.notified("promotion.over")) == (1, {}, [])

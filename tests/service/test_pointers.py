@@ -4,7 +4,8 @@ import pytest
 
 from chalicelib.engine import addresses
 from chalicelib.engine.errors import RefusalKind
-from chalicelib.release.codec import release_item
+from chalicelib.engine.stored import peek
+from chalicelib.release.codec import POINTERS, release_item
 from chalicelib.release.current import MOST, Release
 from chalicelib.release.pointer import ShownParameter
 from tests.service.cloud import START
@@ -294,3 +295,14 @@ def test_a_removal_closes_a_share_at_once_while_its_notice_waits_for_the_pointer
     assert shown(hub.wait(2 * HOUR)) == "".join(before)
     assert hub.outcomes()[NEW, DEV] == "withdrawn"
     assert notice(hub, NEW)["outcome"] == "withdrawn"
+
+
+def test_a_pointer_of_an_account_that_the_file_blocks_has_that_as_its_fault():
+    """Nobody has taken the parameter out of the file: it stays, and the look says why nothing else is written there."""
+    hub = a_hub()
+    promoted(hub, OLD)
+    hub.cloud.change_targets(by_way_of="111111111111")  # and the file does not have that copy
+    hub.wait(25 * HOUR)
+
+    pointer = peek(hub.stores.records, hub.pointer_key(DEV, NAME), POINTERS)
+    assert (pointer.fault.code, pointer.unwanted, shown(hub)) == ("no-hub-copy", False, OLD)

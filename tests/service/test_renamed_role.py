@@ -103,6 +103,34 @@ def test_whenever_the_file_renames_the_role_the_ami_arrives(key_access, after):
     it.hub.invariants.rest()
 
 
+@pytest.mark.parametrize("key_access", ["grant", "policy"])
+def test_a_delivery_for_which_the_role_is_renamed_before_its_shares_opens_nothing_to_the_former_role(key_access):
+    """It waits for its copy slot; KMS refuses what names a role that its account has deleted meanwhile."""
+    it = Renaming(key_access)
+    it.hub.cloud.make_image("ami-0b", {"snap-02": True})
+    it.hub.cloud.hub_snapshots["snap-02"]["KmsKeyId"] = source_key(2)
+    it.hub.wait(600)
+    it.hub.cloud.tag("ami-0b", A)
+    it.hub.wait(600)
+    assert it.hub.outcomes()["ami-0b", A] == "awaiting-slot"
+    opened, grant, put = set[str](), it.hub.cloud.grant, it.hub.cloud.put_policy
+
+    def granted(key: str, name: str, grantee: str) -> None:
+        opened.update({grantee.rpartition("/")[2]} if key == source_key(2) else ())
+        grant(key, name, grantee)
+
+    def written(key: str, text: str) -> None:
+        opened.update(re.findall(r":role/(\w+)", text) if key == source_key(2) else ())
+        put(key, text)
+
+    it.hub.cloud.grant, it.hub.cloud.put_policy = granted, written
+    it.rename()
+    it.hub.run()
+
+    assert it.hub.outcomes()["ami-0b", A] == "delivered"
+    assert opened == {"Renamed"}
+
+
 def test_where_the_whole_account_is_the_grantee_a_new_name_opens_nothing_more():
     """The grant does not name the role."""
     it = Renaming("grant", grantee="account")

@@ -240,29 +240,57 @@ def test_the_last_share_wakes_a_delivery_and_a_refusal_does_at_once():
     assert refused.wakes == [key]
 
 
-@pytest.mark.parametrize("dies", ["", "open", "close"])
+def history_of(resource: SlowResource) -> list[str]:
+    """The lines about calls that are written with its shares from now on."""
+    lines, ledger = list[str](), resource.stores.ledger
+    save, archive = ledger.save, ledger.archive
+
+    def saved(*given, calls, **how):
+        lines.extend(line for some in calls.values() for line in some)
+        return save(*given, calls=calls, **how)
+
+    def archived(shares, now, happened, calls):
+        lines.extend(line for some in calls.values() for line in some)
+        return archive(shares, now, happened, calls)
+
+    ledger.save, ledger.archive = saved, archived
+    return lines
+
+
+@pytest.mark.parametrize("dies", [False, True])
 def test_history_shows_an_unknown_call_only_where_an_earlier_run_died(dies):
     """A refused opening may have taken effect: the same run closes it. Only a killed run leaves an unknown call."""
-    key, lines = SlowResource(KEY, batch=1), list[str]()
-    save = key.stores.ledger.save
-
-    def saved(shares, happened, now, *, unheld=False, calls):
-        lines.extend(line for some in calls.values() for line in some)
-        return save(shares, happened, now, unheld=unheld, calls=calls)
-
-    key.stores.ledger.save = saved
+    key = SlowResource(KEY, batch=1)
+    lines = history_of(key)
     trouble = [ProcessKilled()] if dies else []
     denied = refusal("aws-AccessDenied")
-    answers = {"open": denied}
-    key.permissions.refuses = lambda what, _shares: trouble.pop() if trouble and what == dies else answers.get(what)
+    key.permissions.refuses = lambda what, _shares: (trouble.pop() if trouble else denied) if what == "open" else None
     key.hold(deliveries(1), account=ACCOUNT)
     key.run()
-    assert key.killed == bool(dies)
+    assert key.killed == dies
     key.woken = True
     key.run_on()
 
     assert key.states() == {ShareState.REFUSED: 1}
-    assert lines.count(LEFT) == bool(dies)
+    assert lines.count(LEFT) == dies
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_history_shows_an_unknown_removal_only_where_an_earlier_run_died(dies):
+    """The permission may be gone by a call whose answer nobody has. A run that only looks again leaves none."""
+    snapshot = SlowResource(SNAPSHOT)
+    snapshot.let_in([ACCOUNT])
+    lines = history_of(snapshot)
+    trouble = [ProcessKilled()] if dies else []
+    snapshot.permissions.refuses = lambda what, _shares: trouble.pop() if trouble and what == "close" else None
+    snapshot.release([ACCOUNT])
+    snapshot.run()
+    assert snapshot.killed == dies
+    snapshot.woken = True
+    snapshot.run_on()
+
+    assert (snapshot.shares, snapshot.permissions.there) == ([], set())
+    assert lines.count(LEFT) == dies
 
 
 def test_who_comes_to_hold_what_was_refused_is_not_notified_the_old_refusal():
