@@ -425,6 +425,7 @@ def test_a_record_whose_version_is_damaged_is_woken_all_the_same(begun, damage, 
     begun.table.update(KEY, damage, given)
 
     assert begun.records.make_due(KEY, NOW) is MadeDue.SEND
+    assert begun.records.make_due(KEY, NOW, fresh=write()) is MadeDue.SEND
     begun.records.leave(KEY, {"a": "1"}, NOW)
     with pytest.raises(Unreadable):
         begun.records.read(KEY)

@@ -108,6 +108,14 @@ def test_one_that_was_used_and_taken_back_before_the_worker_looked_has_its_notic
     assert (scene.run(), len(scene.wakes)) == ([], 2)
 
 
+def test_one_that_was_used_has_its_notice_though_no_version_is_in_force_any_longer(scene):
+    """Somebody deleted by hand what names the version in force."""
+    scene.meeting.meet(scene.apply(2, LOOSE))
+    scene.current = None
+    scene.watch.look()
+    assert scene.run() == [("00000001#d1", "00000002#d2", "loosened")]
+
+
 def test_the_one_before_counts_too_when_both_were_met(scene):
     """The worker read the file again after it was taken back."""
     before, loose = scene.current, scene.apply(2, LOOSE)

@@ -8,6 +8,7 @@ import pytest
 
 from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.calls import intent
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.stored import peek
 from chalicelib.promotion.codec import PROMOTIONS
@@ -106,6 +107,16 @@ def test_a_tag_that_is_not_understood_neither_lifts_nor_prevents_a_recall(before
 
     lift_it(hub)
     assert hub.outcomes()[NEW, DEV] == "delivered"
+
+
+def test_a_delivery_whose_record_somebody_deleted_keeps_no_other_from_a_recall():
+    """The one that a pass comes to first; an alarm tells of it."""
+    hub = promoted(a_hub(accounts=(DEV, PROD)), NEW)
+    deleted, other = sorted((DEV, PROD), key=lambda account: hub.delivery_key(NEW, account).pk)
+    del hub.stores.records.records[hub.delivery_key(NEW, deleted)]
+    recall_it(hub)
+
+    assert hub.outcomes() == {(NEW, other): "recalled"}
 
 
 def test_a_running_copy_ends_and_leaves_nothing():
@@ -466,6 +477,8 @@ def test_a_recall_right_after_a_lift_takes_back_what_ec2_still_shows_as_recalled
 
     lift_it(hub)
     assert newest(hub) == ("delivered", "available", before)
+    lines = [line for lines in hub.stores.history(hub.delivery_key(NEW, DEV)) for line in lines]
+    assert (intent("EnableImage") in lines) == may_disable, "history names the first call"
 
 
 @pytest.mark.parametrize("method", ["recall", "restore"])

@@ -144,6 +144,19 @@ def test_where_the_whole_account_is_the_grantee_a_new_name_opens_nothing_more():
     assert it.hub.outcomes() == {("ami-0a", A): "delivered"}
 
 
+def test_a_renaming_after_the_last_copy_has_started_opens_nothing_to_the_new_role():
+    """No copy starts under it: the copies that run need what is open to the old one."""
+    it = Renaming("grant")
+    it.hub.wait(3 * HOUR)
+    assert it.started == [("AmiCopyRole", True)] * 2
+    it.rename()
+    it.hub.wait(1200)
+
+    assert opened_to(it.hub) == {"AmiCopyRole"}
+    it.hub.run()
+    assert it.hub.outcomes() == {("ami-0a", A): "delivered"}
+
+
 def test_an_account_that_leaves_the_file_while_its_role_is_renamed_keeps_no_other_from_the_key():
     """A parked delivery holds the statement; another AMI was to open it to the new role just then."""
     hub = Hub((A, B), target={"key_access": "policy"}, behavior=CloudBehavior(copying=(2 * HOUR,))).unwatched()

@@ -109,6 +109,7 @@ def test_a_copy_that_a_rollback_holds_is_current_and_stays():
 def test_a_copy_that_is_current_again_before_it_was_deprecated_stays(act):
     """The process was killed right before the call; meanwhile an operator takes the newer AMI back."""
     hub = a_hub()
+    made = calls(hub)
     killed = PortTrouble("target.parameters", "deprecate", ProcessKilled())
     hub.gate.troubles = [killed]
     for ami in (SECOND, THIRD):
@@ -123,6 +124,7 @@ def test_a_copy_that_is_current_again_before_it_was_deprecated_stays(act):
 
     assert pointer(hub).source == SECOND
     assert deprecated(hub) == ({THIRD} if act == "recall" else set())
+    assert made.count("deprecate") == 1, "nor was it for a while"
 
 
 def test_where_the_parameter_is_gone_the_superseded_copies_are_deprecated_all_the_same():

@@ -133,6 +133,7 @@ def test_a_refused_share_is_tried_again_for_one_who_came_since_and_for_no_one_el
     """Until the retry the old refusal is no answer to any holding; a released holding causes no retry."""
     refused = evolve(a_share(), ShareRefused(FAULT), NOW)
     assert not outstanding.to_open([refused], NOW)
+    assert outstanding.due_at([refused], NOW) is None
     assert holders.refusal(refused) == FAULT
 
     later = replace(refused, holdings=HOLDER | LATER_HOLDER, asked=2)
