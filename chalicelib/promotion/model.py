@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NamedTuple
 
+from chalicelib.delivery.tracked import CANCELLED, WITHDRAWN
 from chalicelib.delivery.wave_progress import WaveProgress
 from chalicelib.engine import addresses, schedule
 from chalicelib.engine.faults import Fault, count
@@ -29,7 +30,7 @@ class PromotionState(StrEnum):
     """nothing; a new event starts another comparison"""
 
 
-BACK_AGAIN = ("cancelled", "withdrawn")
+BACK_AGAIN = (CANCELLED, WITHDRAWN)
 """Outcomes after which a delivery begins again as soon as its target is wanted again."""
 
 MOST_FAULTS = 20

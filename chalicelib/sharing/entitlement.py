@@ -131,8 +131,8 @@ def while_unknown(
 ) -> Entitlement | Fault:
     """Return who may keep what they have while ``entitlement``, of the same arguments, is not known.
 
-    These are all accounts that the file contains (invariant 8), each until the date after which it has no target left.
-    Without what an operator has withdrawn. A fault if it is not known whom the file contains; a recall needs no file.
+    These are all accounts that the file contains (invariant 8), each until the latest date of its targets, but for what
+    an operator has withdrawn. A fault if it is not known whom the file contains; a recall needs no file.
     """
     withdrawn = by_place(in_force(withdrawals, {tag, last}, since))
     if recalled(withdrawn):

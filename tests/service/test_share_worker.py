@@ -647,6 +647,19 @@ class ClosedAccounts(FakeKms):
             raise ProcessKilled
 
 
+def policy_of(names: list[str]) -> tuple[Cloud, ClosedAccounts, SlowResource]:
+    """A key's policy that has let these accounts in, ten minutes ago; no account is closed yet."""
+    cloud = Cloud(Directory(), CloudBehavior(), lambda _event: None)
+    policy = SlowResource(addresses.policy_resource(source_key(0)))
+    cloud.now, cloud._stale, cloud._access = policy.clock(), itertools.repeat(0), itertools.repeat(0)
+    kms = ClosedAccounts(cloud, lambda _name, port: port)
+    policy.worker.adapters["policy"] = PolicyStatements(kms, policy.stores.ledger, HUB, REGION)
+    policy.let_in(names)
+    policy.now += 600
+    cloud.now = policy.clock()
+    return cloud, kms, policy
+
+
 @pytest.mark.parametrize(
     ("closed", "seconds", "killed"),
     [(1, 0, False), (2, 0, False), (1, 4, False), (2, 0, True)],
@@ -657,16 +670,9 @@ def test_an_account_that_was_closed_does_not_keep_anothers_statement_in_a_keys_p
 
     A single one goes without a moment in which an account that KMS takes has no access, unless time is short.
     """
-    cloud = Cloud(Directory(), CloudBehavior(), lambda _event: None)
     names = accounts(6)
     withdrawn, gone, rest = names[3], names[4 : 4 + closed], [*names[:3], *names[4 + closed :]]
-    policy = SlowResource(addresses.policy_resource(source_key(0)))
-    cloud.now, cloud._stale, cloud._access = policy.clock(), itertools.repeat(0), itertools.repeat(0)
-    kms = ClosedAccounts(cloud, lambda _name, port: port)
-    policy.worker.adapters["policy"] = PolicyStatements(kms, policy.stores.ledger, HUB, REGION)
-    policy.let_in(names)
-    policy.now += 600
-    cloud.now = policy.clock()
+    cloud, kms, policy = policy_of(names)
     before = len(cloud.policies[source_key(0)])
     kms.closed, policy.seconds, kms.spend = gone, seconds, policy.spend if seconds else kms.spend
     kms.killed_after_put = killed
@@ -688,15 +694,8 @@ def test_an_account_that_was_closed_does_not_keep_anothers_statement_in_a_keys_p
 
 def test_a_principal_that_kms_refuses_in_a_statement_of_others_keeps_all_as_it_is():
     """Nothing of others is touched: the closing is tried again later, and the other accounts keep their access."""
-    cloud = Cloud(Directory(), CloudBehavior(), lambda _event: None)
     names = accounts(3)
-    policy = SlowResource(addresses.policy_resource(source_key(0)))
-    cloud.now, cloud._stale, cloud._access = policy.clock(), itertools.repeat(0), itertools.repeat(0)
-    kms = ClosedAccounts(cloud, lambda _name, port: port)
-    policy.worker.adapters["policy"] = PolicyStatements(kms, policy.stores.ledger, HUB, REGION)
-    policy.let_in(names)
-    policy.now += 600
-    cloud.now = policy.clock()
+    cloud, kms, policy = policy_of(names)
     before = cloud.policy(source_key(0))
     kms.closed = ["Owner"]
 
