@@ -112,7 +112,7 @@ class PromotionExecutor:
         self, record: Promotion, withdrawals: Sequence[Withdrawal], *, believed: bool = True
     ) -> WantedTargets:
         """Return whom the AMI is for, by the applied file and members as they are now."""
-        named = (value_by_looks(record) if believed else record.value) is not None or record.made_here
+        named = (value_by_looks(record) if believed else record.value) is not None
         applied = self.targets.read() if named else AppliedFile()
         return wanted_targets(record, applied, withdrawals, believed=believed)
 
