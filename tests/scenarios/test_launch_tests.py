@@ -1,6 +1,7 @@
 """An instance from each new AMI must start in the target before the AMI is published."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -182,3 +183,18 @@ def test_an_instance_that_the_target_lets_nobody_end_is_named(testing):
     assert left in notice(testing)["leftovers"]
     _, report = reconcile(testing)
     assert [(one["code"], one["where"].split()[0]) for one in report["found"]] == [("instance-stray", left)]
+
+
+@pytest.mark.parametrize("lacks", ["vCPUs", "addresses"])
+def test_launch_tests_for_which_there_is_no_room_wait_for_those_that_run(testing, lacks):
+    """Two AMIs at once, and the account's quota, or its subnet, has room for one instance."""
+    other = testing.seed("second")
+    if lacks == "vCPUs":
+        testing.world.ec2.state.vcpus[DEV, REGION] = 2
+    else:
+        subnets = testing.world.ec2.state.subnets
+        subnets.put(replace(subnets.get(testing.subnet), addresses=1))
+    testing.tag("")
+    assert testing.promoted("", other) == {DEV: "delivered"}
+    assert testing.outcome() == {DEV: "delivered"}
+    assert {one["State"]["Name"] for one in instances(testing)} == {"terminated"}
