@@ -151,7 +151,7 @@ def test_an_ami_that_ec2_calls_unavailable_right_after_its_recall_was_lifted_is_
     assert codes(testing) == []
 
 
-@pytest.mark.parametrize("lacks", ["subnet", "type", "role", "ena", "uefi"])
+@pytest.mark.parametrize("lacks", ["subnet", "type", "role", "ena", "uefi", "volumes"])
 def test_what_the_target_lacks_is_said_before_anything_is_opened(scene, lacks):
     """No subnet with the tag, a type that the role may not run, no launch role; an AMI that the type cannot start."""
     if lacks != "role":
@@ -163,6 +163,8 @@ def test_what_the_target_lacks_is_said_before_anything_is_opened(scene, lacks):
         scene.image = scene.seed("old-kernel", EnaSupport=False)
     if lacks == "uefi":
         scene.image = scene.seed("secure-boot", BootMode="uefi")
+    if lacks == "volumes":
+        scene.image = scene.seed("many-volumes", volumes=(8,) * 29)
     scene.tag("")
     scene.wait(10 * 60)
 
