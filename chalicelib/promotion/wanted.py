@@ -68,8 +68,8 @@ class WantedTargets:
 
     def surplus(self, tracked: Iterable[TrackedDelivery], promotion: Promotion) -> list[TrackedDelivery]:
         """Return the deliveries that are to end, and the delivered ones to recall or to restore; sorted by id."""
-        surplus = [one for one in tracked if self._is_surplus(one, promotion)]
-        return sorted(surplus, key=lambda one: one.delivery)
+        found = [one for one in tracked if self._is_surplus(one, promotion)]
+        return sorted(found, key=lambda one: one.delivery)
 
     def _is_surplus(self, one: TrackedDelivery, promotion: Promotion) -> bool:
         if one.state == SHARED and promotion.is_gone_for(one.account, one.place):

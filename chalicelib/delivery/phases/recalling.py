@@ -92,7 +92,7 @@ class CopyRestored(DeliveryEvent):
     """The AMI is as it was before the recall, except for launch permissions that disabling removed."""
 
 
-def turned(delivery: Delivery, now: int, *, recalled: bool, lift: str = "") -> Delivery:
+def begun(delivery: Delivery, now: int, *, recalled: bool, lift: str = "") -> Delivery:
     """Return an ended delivery's next episode: it recalls what was delivered, or restores what was recalled.
 
     ``lift``: the operator's request to lift the recall, so that people are notified again of what refuses a new one.

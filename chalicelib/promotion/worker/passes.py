@@ -22,7 +22,7 @@ from chalicelib.delivery.model import (
     WishToEnd,
     snapshots_of,
 )
-from chalicelib.delivery.phases.recalling import turned as delivery_turned
+from chalicelib.delivery.phases.recalling import begun as recall_begun
 from chalicelib.delivery.ports import TrackedDeliveries
 from chalicelib.delivery.tracked import CANCELLED, DELIVERED, FAILED, RECALLED, RUNNING, TrackedDelivery
 from chalicelib.delivery.worker.deliveries import notified_as
@@ -53,7 +53,7 @@ AT_ONCE = 20
 READ_AT_ONCE = 100
 """Deliveries that are read together: one call."""
 
-CALLS_TO_TURN = CALLS_OF_STEP + 2
+CALLS_TO_END = CALLS_OF_STEP + 2
 """Calls for one delivery that is to end, or whose AMI is recalled or restored."""
 
 
@@ -106,10 +106,10 @@ class DeliveryPass:
         upto = after
         for some in slices(left, READ_AT_ONCE):
             there = self._read(some)
-            for one in budget.each(some, CALLS_TO_TURN):
+            for one in budget.each(some, CALLS_TO_END):
                 upto = one.delivery
                 if one.state in (DELIVERED, RECALLED):
-                    self._turn(promotion, one, recalled=wanted.recalled)
+                    self._recall_or_restore(promotion, one, recalled=wanted.recalled)
                 elif not self._put_right(promotion, one, there.get(upto)):
                     self._ask_to_end(promotion, wanted, one, there.get(upto), budget)
             if upto != some[-1].delivery:
@@ -156,7 +156,7 @@ class DeliveryPass:
         except ParkRecord:
             return False
 
-    def _turn(self, promotion: Promotion, one: TrackedDelivery, *, recalled: bool) -> None:
+    def _recall_or_restore(self, promotion: Promotion, one: TrackedDelivery, *, recalled: bool) -> None:
         """Begin the episode that recalls a delivered AMI, or restores it; the tracked delivery is written first.
 
         A delivery that is parked or cannot be read stays as it is: an alarm tells of it.
@@ -169,7 +169,7 @@ class DeliveryPass:
             return
         if stored is None or record is None or record.state != (DELIVERED if recalled else RECALLED):
             return
-        fresh = delivery_turned(record, self.clock(), recalled=recalled, lift=promotion.inbox.get("lifted", ""))
+        fresh = recall_begun(record, self.clock(), recalled=recalled, lift=promotion.inbox.get("lifted", ""))
         # The look that reads the lift comes after this pass. It raises the generation if there is a tag.
         tagged = promotion.value is not None and not promotion.is_gone
         raises = tagged and not recalled and promotion.unread("lifted") is not None
@@ -234,7 +234,7 @@ class DeliveryPass:
         return _all_begun(promotion, wanted, standing=standing)
 
     def _count_and_wake(self, promotion: Promotion, new: list[RecordKey]) -> None:
-        """Do so with new deliveries. If the run is killed before, they are due all the same, and a poll counts them."""
+        """Count and wake new deliveries. If a run is killed before, they are due all the same, and polls find them."""
         if new:
             self.tracked.count(promotion.ami, len(new))
             self.waker.wake_all([(key, _cause(promotion)) for key in new])
@@ -252,8 +252,8 @@ class DeliveryPass:
             self._catch_up(promotion, before, what)
             return False
         # What a run announced and did not write may have been a recall, or its lift: ``put_right`` takes that back.
-        turns = before.state in (DELIVERED, RECALLED)
-        if what.announced and (turns or before.episode >= what.announced):
+        may_be_recall = before.state in (DELIVERED, RECALLED)
+        if what.announced and (may_be_recall or before.episode >= what.announced):
             return False
         episode = max(before.episode, what.last_episode) + 1
         fresh = self._announced(promotion, image, what, before, episode)

@@ -210,10 +210,10 @@ class StandingPass:
             return
         for one in tracked:
             if one.delivery == delivery and one.state == SHARED:
-                self._tell(ami, one)
+                self._leave_notice(ami, one)
                 self.tracked.end(ami, replace(one, state=state, image=""))
 
-    def _tell(self, ami: str, one: TrackedDelivery) -> None:
+    def _leave_notice(self, ami: str, one: TrackedDelivery) -> None:
         """Create the record by which `worker` sends the notice, before the promotion counts the delivery."""
         key, now = addresses.withdrawal(one.delivery, one.episode), self.clock()
         known = {name: getattr(one, name) for name in ("delivery", "episode", "account", "region")}

@@ -137,7 +137,7 @@ class ShareWorker:
         if ended := outstanding.to_end(these.shares, now):
             why = ((s, ShareRefused(share_events.ended_unopened(s))) for s in ended[:WRITTEN_AT_ONCE])
             over = [share_events.evolve(s, refused, now) for s, refused in why]
-            return lambda: these.tell_of(these.save(over, "its end came before it was opened"))
+            return lambda: these.add_news(these.save(over, "its end came before it was opened"))
         if these.news:
             return lambda: self.waiters.wake(these.news, these.shares)
         if opening := outstanding.to_open(these.shares, now):
@@ -158,7 +158,7 @@ class ShareWorker:
             seen = self._not_own(adapter, these.resource, fresh)
         except Refusal as refusal:
             what = f"not opened: {refusal.fault.what}"
-            these.tell_of(these.save_some((self._with_refusal(s, refusal) for s in opening), what, budget))
+            these.add_news(these.save_some((self._with_refusal(s, refusal) for s in opening), what, budget))
             return
         now = self.waker.clock()
         doubtful = [s for s in fresh if s.share_name in seen and share_events.doubtful(s, now)]
@@ -182,7 +182,7 @@ class ShareWorker:
         opened = self._with_calls(these, lambda some: self._opened(adapter, these.resource, some))
         results += in_batches(adapter, to_ask, opened, self._with_refusal, budget)
         saved = these.save_results(results, "opening was tried", budget)
-        these.tell_of(saved)
+        these.add_news(saved)
         for s in saved:
             what = "opened" if s.state is ShareState.OPEN else "not opened"
             self.telemetry.share(these.resource, s.account, what, preexisting=s.preexisting, grant=s.grant_id)
@@ -210,7 +210,7 @@ class ShareWorker:
         waits = {name: fault for name, fault in judged.waits.items() if name not in refused}
         out = [s for s in asked if s.share_name in refused]
         over = [share_events.evolve(s, ShareRefused(refused[s.share_name]), now) for s in out]
-        these.tell_of(these.save_some(over, f"refused: {_codes(refused)}", budget))
+        these.add_news(these.save_some(over, f"refused: {_codes(refused)}", budget))
         waiting = [share_events.evolve(s, PutOff(waits[s.share_name]), now) for s in asked if s.share_name in waits]
         these.save_some(waiting, f"not yet: {_codes(waits)}", budget)
         return [s for s in asked if s.share_name not in refused.keys() | waits.keys()]
@@ -232,7 +232,7 @@ class ShareWorker:
             if more.owed:
                 happened = f"not opened: {', '.join(sorted({one.fault.what for one in more.owed.values()}))}"
                 owed = [self._with_refusal(s, more.owed[s.share_name]) for s in some if s.share_name in more.owed]
-                these.tell_of(these.save_some(owed, happened, budget))
+                these.add_news(these.save_some(owed, happened, budget))
             judged = Judgement({**judged.refused, **more.refused}, {**judged.waits, **more.waits})
             asked += [s for s in some if s.share_name not in more.owed.keys() | more.later]
         return asked, judged
