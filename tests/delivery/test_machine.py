@@ -38,7 +38,7 @@ from chalicelib.delivery.phases.checking import AwaitingRoleNotified, CheckTarge
 from chalicelib.delivery.phases.copying import AskWhoWaits, OthersWait, StartCopy
 from chalicelib.delivery.phases.ending import ClosingSeen, FindLeftovers, LeftoversSeen, NotifyOutcome, OutcomeNotified
 from chalicelib.delivery.phases.imaging import FindImage, FinishImage, ImageNotFound, ImageSeen
-from chalicelib.delivery.phases.recalling import CopySeen, RecallCopy, turned
+from chalicelib.delivery.phases.recalling import CopySeen, RecallCopy, begun
 from chalicelib.delivery.shares import (
     HoldShares,
     LookAtShares,
@@ -1056,7 +1056,7 @@ def test_a_recall_whose_copy_two_looks_have_missed_is_done_and_leaves_nothing_to
     gone = machine.evolve(delivery, CopySeen(there=False), NOW + 30)
     over = machine.evolve(gone, OutcomeNotified(gone.outcome), NOW + 30)
     assert (over.state, over.recall.seen) == (DeliveryState.RECALLED, False)
-    assert turned(over, NOW + 60, recalled=False).state is DeliveryState.PUBLISHING
+    assert begun(over, NOW + 60, recalled=False).state is DeliveryState.PUBLISHING
 
 
 def test_a_cancel_of_an_earlier_episode_is_not_received():
