@@ -239,7 +239,9 @@ def _without_value(promotion: Promotion, now: int, *, gone: bool) -> Promotion:
     if gone:
         since = promotion.in_force_since if promotion.value is None else promotion.withdrawals_from
         since = max(since, 1)  # 0: no look has found anything yet
-        return replace(promotion, gone_generation=promotion.newest, in_force_since=since, **nothing)
+        kept = {"value": None if promotion.newest else promotion.value}  # the baseline waits for a tag event as before
+        gone_now = {"gone_generation": promotion.newest, "in_force_since": since}
+        return replace(promotion, **{**nothing, **kept, **gone_now})
     return replace(promotion, in_force_since=now, withdrawals_from=promotion.in_force_since, **nothing)
 
 

@@ -246,6 +246,16 @@ class Promotion:
         return 0 < self.generation_of(account, place) <= self.gone_generation
 
     @property
+    def is_left(self) -> bool:
+        """Whether it is of the baseline, and waits for a tag event."""
+        return self.state is PromotionState.OVER and self.value is not None and not self.newest
+
+    @property
+    def is_left_and_gone(self) -> bool:
+        """Whether its AMI is gone, too: if that is restored, it waits for a tag event as before."""
+        return self.is_left and self.seen_value is None and self.is_believed
+
+    @property
     def awaits_restored(self) -> bool:
         """Whether it goes on by itself when a look shows its AMI again, as long as it is not over.
 
@@ -270,9 +280,10 @@ class Promotion:
         if self.faults and (self.is_refused or given_up):
             value = next((one for one in (self.refused_value, self.value) if one is not None), self.seen_value)
             return f"The value {value!r} was refused: {count(len(self.faults), 'fault')}."
-        if self.value is not None or self.seen_value is not None or not self.in_force_since:
+        gone = self.is_left_and_gone
+        if (self.value is not None and not gone) or self.seen_value is not None or not self.in_force_since:
             return ""
-        if self.is_gone or not self.image_name:  # no look has shown it
+        if gone or self.is_gone or not self.image_name:  # no look has shown it
             return "The hub does not own this AMI, or no longer does."
         return NO_TAG if self.newest else "It has no tag."
 

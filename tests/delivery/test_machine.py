@@ -273,6 +273,26 @@ def test_nothing_is_held_before_the_checks_and_a_slot():
         assert not any(isinstance(command, HoldShares) for command in wanted)
 
 
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({}, {"snapshot": {""}, "key": {"role/AmiCopyRole"}}),
+        ({"method": "image", "grantee": "account"}, {"image": {""}, "snapshot": {""}, "key": {"root"}}),
+        ({"key_access": "policy"}, {"snapshot": {""}, "policy": {"role/AmiCopyRole"}}),
+        ({"mode": "share", "share_snapshots": True}, {"image": {""}, "snapshot": {""}, "key": {"root"}}),
+    ],
+)
+def test_only_a_permission_on_a_key_names_a_principal(settings, named):
+    """`history --json` and the report show it: a snapshot and an AMI are opened to the account."""
+    delivery = a_delivery(**settings)
+    found: dict[str, set[str]] = {}
+    for share in permissions.needed(delivery):
+        principal = permissions.grantee(delivery, share, "aws")
+        found.setdefault(share.resource.split("#")[1], set()).add(principal.removeprefix(f"arn:aws:iam::{TARGET}:"))
+
+    assert found == named
+
+
 def test_what_is_copied_already_is_registered_once_its_service_roles_have_their_grants():
     """Copies of an earlier try: only the target's own key is opened, because the AMI will need it."""
     fresh = a_delivery(service_linked_roles=(AUTO_SCALING,))

@@ -116,7 +116,7 @@ class PromotionExecutor:
 
         ``believed``: whether the looks at the tag count; else the value in force does.
         """
-        named = (value_by_looks(record) if believed else record.value) is not None or record.made_here
+        named = (value_by_looks(record) if believed else record.value) is not None
         applied = self.targets.read() if named else AppliedFile()
         return wanted_targets(record, applied, withdrawals, believed=believed)
 

@@ -290,6 +290,15 @@ def test_a_pin_can_be_lifted_before_its_worker_has_looked_and_if_it_is_damaged(t
     assert "no parameter of `base` is held there" in run("rollback", "base", *both, "--lift").words
 
 
+def test_an_account_without_the_parameter_is_a_fault_beside_one_that_has_it(table, run):
+    """Who names two accounts, one by mistake, must not take the second for rolled back."""
+    write(table, a_pointer())
+
+    said = run("rollback", "base", "--account", DEV, "--account", PROD, "--yes", exits=1).errors
+
+    assert f"base: it has no parameter in {PROD}." in said
+
+
 @pytest.mark.parametrize("words", [(), ("--lift",)])
 def test_one_that_was_killed_before_it_asked_the_service_asks_when_it_is_repeated(table, operators, run, words):
     """Also where nothing is left to write: else the parameter would move with its daily look."""
