@@ -250,6 +250,17 @@ def test_the_share_worker_grants_to_nobody_but_the_roles_that_copy_and_accounts(
     kms.revoke_grant(KeyId=scene.key, GrantId=made["GrantId"])
 
 
+def test_no_path_of_a_role_or_user_passes_for_an_account_that_may_receive_grants(scene):
+    """An IAM path may contain colons, so a stranger's ARN can end like the ARN of a listed account's copy role."""
+    kms = client(scene, "share-worker", "kms")
+    root, alike = {"AWS": f"arn:aws:iam::{STRANGER}:root"}, f"/x:iam::{DEV}:role/"
+    trust = document({"Effect": "Allow", "Principal": root, "Action": "sts:AssumeRole"})
+    thief = scene.world.iam.put_role(STRANGER, COPIES, trust, path=alike).arn
+
+    for to in (thief, f"arn:aws:iam::{STRANGER}:user{alike}{COPIES}"):
+        refused(kms.create_grant, KeyId=scene.key, GranteePrincipal=to, Operations=GRANT)
+
+
 def test_the_share_worker_can_lock_the_owner_out_of_a_key_whose_policy_it_may_write(scene):
     """KMS's own check only demands that the writer may write again; only keys that the stack names are at stake."""
     kms, owner = client(scene, "share-worker", "kms"), scene.client("kms")
