@@ -132,7 +132,10 @@ class _TrailRecord:
 
     @property
     def key(self) -> str:
-        """The key's ARN, first from the resources, because a request may name the key by its id or alias."""
+        """The key's ARN, first from the resources: a request may name the key by its id or alias, or not at all.
+
+        Of ReEncrypt's two keys the resources have the one that decrypts first.
+        """
         resources = self.raw.get("resources")
         found = [_text(_mapping(one).get("ARN")) for one in resources] if isinstance(resources, list) else []
         found += [_text(self.asked.get("keyId")), _text(self.answered.get("keyId"))]
@@ -147,7 +150,7 @@ class _TrailRecord:
         who = who or ":".join(
             filter(None, (account, _text(identity.get("principalId")) or _text(identity.get("type"))))
         )
-        context = _mapping(self.asked.get("encryptionContext"))
+        context = self.asked.get("sourceEncryptionContext", self.asked.get("encryptionContext"))  # ReEncrypt has two
         return TrailAction(
             event=_text(self.raw.get("eventID")),
             request=_text(self.raw.get("requestID")),
@@ -160,7 +163,7 @@ class _TrailRecord:
             resource=resource,
             receivers=tuple(dict.fromkeys(receivers)),
             by_service=self._by_service(identity),
-            ebs="aws:ebs:id" in context,
+            ebs="aws:ebs:id" in _mapping(context),
             **more,
         )
 

@@ -51,6 +51,13 @@ def test_a_session_is_named_by_its_role_and_another_accounts_caller_by_account_a
     assert (theirs.by_service, theirs.ebs) == (True, True)
 
 
+def test_a_key_that_ebs_re_encrypts_from_is_used_for_a_volume():
+    """ReEncrypt names two encryption contexts and two keys; it was taken for a use that has nothing to do with EBS."""
+    (used,) = trail_actions.read(record("another account re-encrypts for a volume"), "promote")
+
+    assert (used.by_service, used.ebs) == (True, True)
+
+
 def test_a_grants_id_is_read_where_it_is_made_and_where_it_is_ended():
     """One id connects both events."""
     (made,) = trail_actions.read(record("a grant is made, the key named by its id"), "promote")
