@@ -346,7 +346,9 @@ def by_comparison(action: TrailAction, evidence: Evidence) -> bool:
 
 def _used(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFinding]:
     if _is_own(action, evidence):
-        yield _no_intent("The service never uses a key.")
+        # Lambda, SQS, SNS and DynamoDB use their keys in the role's name; none of them has the context of EBS.
+        if action.ebs or not action.by_service:
+            yield _no_intent("The service never uses a key.")
     elif not action.on_key:
         yield from _share_used(action, evidence)
     elif action.account in ("", evidence.hub):

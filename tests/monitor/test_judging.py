@@ -134,6 +134,8 @@ BY_EC2 = {"by_service": True, "ebs": True}
         (action(Act.USED, by=JO, resource=KEY, by_service=True), [], V.EXPECTED),
         (action(Act.USED, by=JO, resource=KEY), [], V.LISTED),
         (action(Act.USED, resource=KEY), [], V.NO_INTENT),
+        (action(Act.USED, resource=KEY, **BY_EC2), [OPENED], V.NO_INTENT),
+        (action(Act.USED, resource=KEY, by_service=True), [], V.EXPECTED),
         (action(Act.USED, DEV, by="ec2", account=""), [OPENED], V.EXPECTED),
         (action(Act.USED, DEV, by="ec2", account=""), [CLOSED], V.LISTED),
         (action(Act.USED, DEV, by="ec2", account=""), [], V.EXPECTED),

@@ -127,6 +127,14 @@ def test_a_call_for_500_accounts_is_judged_in_the_time_of_a_run(setup):
     assert len(reads) <= 20
 
 
+def test_what_lambda_decrypts_as_a_functions_role_is_no_theft(setup):
+    """With WatchKeyUse every cold start was a page: Lambda reads the function's environment under the account's key."""
+    setup.judge_event("Lambda reads a function's environment as the function's role")
+
+    assert published(setup) == []
+    assert [one[0] for one in setup.telemetry.reported] == ["judged"]
+
+
 def test_another_accounts_event_is_left(setup):
     """Another account forwarded its own events to the hub's bus."""
     event = deepcopy(SAMPLES["an AMI is made public, and an OU loses it"]["event"]) | {"account": DEV}
@@ -268,6 +276,7 @@ def test_each_sample_has_its_verdict_over_an_empty_ledger(setup):
         ("PutKeyPolicy", "expected"),
         ("ScheduleKeyDeletion", "expected"),
         ("Decrypt", "expected"),
+        ("ReEncrypt", "expected"),
         ("SharedSnapshotCopyInitiated", "expected"),
         ("CopySnapshot", "expected"),
         ("CreateTags", "expected"),
