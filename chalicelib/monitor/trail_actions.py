@@ -217,7 +217,9 @@ def _unblocked(record: _TrailRecord) -> Iterator[TrailAction]:
 
 
 def _granted(record: _TrailRecord) -> Iterator[TrailAction]:
-    grantee, grant = _text(record.asked.get("granteePrincipal")), _text(record.answered.get("grantId"))
+    """CreateGrant; one to an AWS service may name for whose resource the service acts [KMS API, GrantConstraints]."""
+    source = _text(_mapping(record.asked.get("constraints")).get("sourceArn"))
+    grantee, grant = _text(record.asked.get("granteePrincipal")) or source, _text(record.answered.get("grantId"))
     if record.key:
         yield record.action(Act.ADDED, record.key, (grantee,) if grantee else (), grant=grant)
 

@@ -306,6 +306,16 @@ def test_an_event_about_1000_accounts_of_an_ou_is_judged_before_its_message_is_a
     assert len(answers) == len(accounts), "each was asked about once"
 
 
+def test_a_grant_to_an_aws_service_for_a_strangers_resource_lets_the_stranger_in(setup):
+    """GranteeServicePrincipal names only the service: whose resource it acts for says the constraint SourceArn."""
+    for_theirs = "a grant lets a service act for a resource of another account"
+    (key,) = SAMPLES[for_theirs]["event"]["detail"]["resources"]
+    setup.findings.remember_key(key["ARN"])
+    setup.judge_event(for_theirs)
+
+    assert published(setup) == [("foreign-stranger", ["arn:aws:rds:us-east-1:999999999999:db:theirs"])]
+
+
 def test_a_grant_that_others_made_is_known_when_a_stolen_role_revokes_it(setup):
     """EBS made it for a volume of the hub; the service has no share there."""
     key = f"arn:aws:kms:us-east-1:{HUB}:key/k"

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -339,6 +340,18 @@ def test_the_list_of_grants_says_that_the_key_is_gone(key: Key) -> None:
     key.wait(8 * 24 * 3600)
 
     assert refused(lambda: listing.page(key.arn, "")).fault.code == KEY_GONE
+
+
+def test_a_grant_to_an_aws_service_is_listed_with_the_resource_that_the_service_acts_for() -> None:
+    """The drift audit judges it by that account: as grantee KMS shows only the service."""
+    theirs = "arn:aws:rds:us-east-1:999999999999:db:theirs"
+    of_service = {"GrantId": "g-1", "GranteeServicePrincipal": "rds.amazonaws.com", "GranteePrincipal": "AWS Internal"}
+    grants = [{**of_service, "Constraints": {"SourceArn": theirs}}, {**of_service, "GrantId": "g-2"}]
+    kms = SimpleNamespace(list_grants=lambda **_: {"Grants": grants})
+    sessions: Any = SimpleNamespace(own=lambda *_, **__: kms)
+
+    seen, _ = GrantListing(sessions, "the hub").page(f"arn:aws:kms:us-east-1:{HUB}:key/k", "")
+    assert [(one.id, one.grantee) for one in seen] == [("g-1", theirs), ("g-2", "")]
 
 
 @pytest.mark.parametrize(

@@ -137,8 +137,15 @@ class GrantListing:
                 grant["GrantId"],
                 grant.get("Name", ""),
                 grant.get("IssuingAccount", ""),
-                grant.get("GranteePrincipal", ""),
+                _grantee(grant),
             )
             for grant in answer["Grants"]
         ]
         return seen, answer.get("NextMarker", "") if answer.get("Truncated") else ""
+
+
+def _grantee(grant: Mapping[str, Any]) -> str:
+    """Return who has a grant; of a grant to an AWS service, for whose resource the service acts, if it says so."""
+    if "GranteeServicePrincipal" in grant:
+        return str(grant.get("Constraints", {}).get("SourceArn", ""))
+    return str(grant.get("GranteePrincipal", ""))
