@@ -237,6 +237,20 @@ def test_while_organizations_does_not_answer_the_event_comes_again(setup, kind):
     assert published(setup) == [("foreign-listed", [DEV, TEST])]
 
 
+def test_a_removal_is_judged_without_an_answer_of_organizations(setup):
+    """Who is a stranger changes no verdict on it. Such events became dead letters where Organizations did not answer,
+    or where so many accounts had just left an OU that no run had the time to ask about all.
+    """
+    setup.file = AppliedFile(of_an_ou(DEV, TEST), "digest")
+    setup.whereabouts.refuses = refusal(RefusalKind.DENIED, "organization-unreadable")
+    removed = {"remove": {"items": [{"userId": DEV}, {"userId": TEST}]}}
+    asked = {"snapshotId": SNAPSHOT, "createVolumePermission": removed}
+    setup.judge_event("a snapshot is shared", requestParameters=asked)
+
+    assert published(setup) == [("own-without-intent", [DEV, TEST])]
+    assert setup.whereabouts.asked == []
+
+
 def test_whom_the_file_lists_by_id_needs_no_answer_of_organizations(setup):
     """An OU contains them, too. What the file lists is no stranger wherever it is."""
     setup.file = AppliedFile(of_an_ou(DEV, TEST), "digest")

@@ -121,7 +121,8 @@ class AccessMonitor:
         source_key = action.on_key and (
             self.findings.is_source_key(action.resource) or self._in_ledger(action.resource)
         )
-        receivers = {*action.receivers, action.account} - {""}
+        lets_in = action.act in (Act.ADDED, Act.POLICY, Act.USED)  # who is a stranger matters for these alone
+        receivers = {*action.receivers, action.account} - {""} if lets_in else set[str]()
         asked = verdicts.accounts_and_units(receivers, applied)
         return Evidence(
             hub=self.hub,
