@@ -13,7 +13,7 @@ from ami_promoter.hub import record_requests
 from ami_promoter.hub.applied_targets import applied_file, named_targets
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.recall_items import OperatorsDecisions
-from ami_promoter.hub.records import Reader, is_named
+from ami_promoter.hub.records import Reader, is_named, not_there
 from ami_promoter.rights import LOOK_AGAIN, READ_ALL, SWITCH
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import groups, named
@@ -106,15 +106,16 @@ def rollback(
 
 
 def _pointers(connection: Connection, family: str, groups_named: Sequence[str], places: Sequence[str]) -> list[Pointer]:
-    """Return the pointers of the family in the named targets; raises NotDone if there are none."""
+    """Return the pointers of the family in these targets; raises NotDone if a named account has none, or nobody has."""
     every = [one.it for one in Reader(connection).pointers(f'"{family}"') if one.it.family == family]
     wanted = list(places)
     if groups_named:
         resolved = named_targets(applied_file(connection), groups_named)
         wanted += [*resolved.by_place, *resolved.blocked]
     there = [one for one in every if is_named(str(Place(one.account, one.region)), wanted)]
-    if not there:
-        what = "no target there has a parameter of this family."
+    missing = not_there(places, [str(Place(one.account, one.region)) for one in there])
+    if missing or not there:
+        what = f"it has no parameter in {', '.join(missing) or 'any of these targets'}."
         cure = f"`ami-promoter where --family {family}` lists those that there are."
         raise NotDone(Fault("no-pointer", family, what, cure))
     return sorted(there, key=lambda one: (one.account, one.region, one.parameter))

@@ -199,8 +199,10 @@ def _publish(caller: VerbCaller, name: str, *, dry_run: bool, yes: bool) -> Repo
     current = applied.current
     if current is not None and not applied.damaged and current.digest == report.data["digest"]["file"]:
         last = f"Nothing to apply: version {current.number} in {connection.place} is the same."
+        shown = report.lines
     else:
         caller.confirm("targets apply", _does(report, f"{name} to {connection.place}"), report.lines, yes=yes)
+        shown = report.lines if yes else ()
         current = publisher.publish(applied, wanted, source, moment(int(connection.now())))
         wake(connection, [APPLIED_FILE])  # so that people are notified of it now
         last = f"Applied as version {current.number} in {connection.place}: {_size(wanted)}."
@@ -212,7 +214,7 @@ def _publish(caller: VerbCaller, name: str, *, dry_run: bool, yes: bool) -> Repo
     remember(caller.profile, wanted)
     ready = ["`ami-promoter doctor` checks whether the targets are ready."] if report.data["targets"]["added"] else []
     data = {**report.data, "applied": True, "version": current.number}
-    return Report((*report.lines, last, *ready), data, warnings=warnings)
+    return Report((*shown, last, *ready), data, warnings=warnings)
 
 
 def _does(report: Report, applies: str) -> str:

@@ -10,7 +10,7 @@ import click
 from rich.console import RenderableType
 
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.records import Reader, place_of
+from ami_promoter.hub.records import Reader, not_there, place_of
 from ami_promoter.promotions.outcome import deliveries
 from ami_promoter.promotions.reading import read_page, unknown
 from ami_promoter.reconcile import grouped_checks, verify_checks
@@ -59,8 +59,9 @@ def verify(caller: VerbCaller, ami: str, targets: tuple[str, ...], timeout: int)
     if page is None:
         raise NotDone(unknown(ami, connection))
     named = deliveries(page, targets)
-    if not named:
-        what = f"it has no delivery to {', '.join(targets) or 'any account'}."
+    missing = not_there(targets, [place_of(one) for one in named])
+    if missing or not named:
+        what = f"it has no delivery to {', '.join(missing) or 'any account'}."
         raise NotDone(Fault("no-delivery", ami, what, f"`ami-promoter status {ami}` lists them."))
     good = [one for one in named if one["state"] in GOOD]
     inventories = Inventories(connection, timeout, caller.clock)

@@ -131,7 +131,7 @@ def _withdraw(caller: VerbCaller, connection: Connection, seen: AmiSeen, places:
     lines = [
         f"{place} was withdrawn before, by {covering(seen.withdrawn, place)}." for place in places if place not in fresh
     ]
-    lines += ends
+    lines += ends if yes or not fresh else ()
     if fresh:
         until = f"until its tag has another value or is removed, or `ami-promoter withdraw {seen.ami} --lift`."
         lines.append(f"{', '.join(fresh)}: receives nothing more of {seen.ami} {until}")

@@ -340,6 +340,11 @@ def is_named(place: str, targets: Collection[str]) -> bool:
     return not {Place.parse(place).account, place}.isdisjoint(targets)
 
 
+def not_there(targets: Iterable[str], places: Collection[str]) -> list[str]:
+    """Return those of ``targets`` ("ACCOUNT" or "ACCOUNT/REGION") that name none of the places ("ACCOUNT/REGION")."""
+    return [one for one in targets if not any(is_named(place, [one]) for place in places)]
+
+
 def by_name(share: Share) -> tuple[str, str]:
     """Return the key by which shares are sorted."""
     return share.resource, share.share_name

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ami_promoter.hub.records import UNSETTLED, is_named, place_of
+from ami_promoter.hub.records import UNSETTLED, is_named, not_there, place_of
 from ami_promoter.promotions import recalls
 from ami_promoter.terminal.exits import Exit
 from chalicelib.delivery.tracked import GOOD
@@ -49,7 +49,7 @@ def outcome(data: Mapping[str, Any] | None, tag: str | None, targets: Sequence[s
         return Outcome(Exit.FAILED, " ".join(f"{one['what']} {one['cure']}" for one in data["faults"]))
     named = deliveries(data, targets)
     over = data["state"] == "over"
-    missing = [one for one in targets if not any(is_named(place_of(delivery), [one]) for delivery in named)]
+    missing = not_there(targets, [place_of(one) for one in named])
     if missing and over:
         return _missing(data, missing)
     moving = [one for one in named if one["state"] not in (*GOOD, "failed", *STOPPED) and not one["parked"]]
@@ -57,7 +57,7 @@ def outcome(data: Mapping[str, Any] | None, tag: str | None, targets: Sequence[s
         return Outcome(None, _unended(moving, missing, named))
     if not (over or targets or any(one["parked"] for one in named)):  # it waits for one that is parked
         return Outcome(None, "The promotion has not ended yet.")
-    return _ended(data, named)
+    return _ended(data, named, targets)
 
 
 def deliveries(data: Mapping[str, Any], targets: Sequence[str]) -> list[Mapping[str, Any]]:
@@ -75,11 +75,11 @@ def _missing(data: Mapping[str, Any], missing: Sequence[str]) -> Outcome:
     return Outcome(Exit.FAILED, f"There is no delivery to {', '.join(missing)}.")
 
 
-def _ended(data: Mapping[str, Any], named: Sequence[Mapping[str, Any]]) -> Outcome:
+def _ended(data: Mapping[str, Any], named: Sequence[Mapping[str, Any]], targets: Sequence[str]) -> Outcome:
     failed = [one for one in named if one["state"] == "failed" or one["parked"]]
     stopped = [one for one in named if one["state"] in STOPPED]
-    if failed or data["faults"]:
-        refused = len(data["faults"])
+    refused = len(data["faults"]) if stopped or not targets else 0  # those that have the AMI need no other account
+    if failed or refused:
         more = " or more" if refused >= MOST_FAULTS else ""
         accounts = f"{refused}{more} {'account' if refused == 1 else 'accounts'} cannot receive the AMI"
         some = f"{_of(failed, named)} failed" if failed else ""

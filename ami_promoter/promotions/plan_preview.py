@@ -22,7 +22,7 @@ from chalicelib.engine.places import Place, last_part
 from chalicelib.images import names
 from chalicelib.images.family import family_of
 from chalicelib.images.image import SourceImage, snapshots_to_copy
-from chalicelib.images.keys import KeyFacts
+from chalicelib.images.keys import KeyFacts, source_keys
 from chalicelib.targets.applied_file import VALUE, Resolution, Target
 from chalicelib.targets.waves import FileWaves
 from chalicelib.targets.withdrawals import covering
@@ -70,8 +70,8 @@ PLAN = js.thing(
     targets=js.several("targets, sorted by account and Region", TARGET),
     faults=js.several("why the service refuses the source AMI; if there are any, no delivery starts", js.FAULT),
     doubts=js.several(
-        "warnings about the origin of the source's snapshots, and about its family; the service refuses nothing for "
-        "them",
+        "warnings about the origin of the source's snapshots, about its family, and about roles that get no grant; the "
+        "service refuses nothing for them",
         js.FAULT,
     ),
     blocked=js.several("accounts that the value names and the service cannot deliver to", js.FAULT),
@@ -99,9 +99,14 @@ def plan(
         *preflight.source_faults(image, account, keys, resolution.targets, trigger_tag=tag_key),
         *preflight.method_faults(image, resolution.targets),
     )
-    targets = [_target(one, image, deliveries.get(one.place), resolution, now, region) for one in resolution.targets]
+    foreign = {one.place: fault for one in resolution.targets if (fault := _foreign(one, image, account)) is not None}
+    targets = [
+        _target(one, image, deliveries.get(one.place), resolution, now, region, foreign.get(one.place))
+        for one in resolution.targets
+    ]
     gone = [_gone(place, was) for place, was in deliveries.items() if place not in resolution.by_place]
     every = sorted((*targets, *gone), key=lambda one: (one["account"], one["region"]))
+    without = [fault for place, fault in foreign.items() if resolution.by_place[place].roles_by_default]
     bad = bool(faults or resolution.blocked or resolution.waits or any(one["faults"] for one in every))
     return {
         "ami": ami,
@@ -109,7 +114,7 @@ def plan(
         "value": value,
         "targets": every,
         "faults": [fault.to_json() for fault in faults],
-        "doubts": [fault.to_json() for fault in provenance.doubts(image)],
+        "doubts": [fault.to_json() for fault in (*provenance.doubts(image), *without)],
         "blocked": [fault.to_json() for fault in resolution.blocked.values()],
         "waves": [],
         "waits_for": resolution.waits.to_json() if resolution.waits else None,
@@ -164,8 +169,20 @@ def recalled(data: Mapping[str, Any], fault: Fault | None) -> dict[str, Any]:
     return {**data, "targets": targets, "faults": [fault.to_json(), *data["faults"]], "ready": False}
 
 
+def _foreign(target: Target, image: SourceImage, hub: str) -> Fault | None:
+    """Return why the target's service-linked roles get no grant on the keys of the AMI that it is to launch."""
+    keys = source_keys(image) if target.mode == "share" else ()
+    return preflight.roles_on_foreign_keys(f"account {target.account}, {target.region}", target, hub, keys)
+
+
 def _target(
-    target: Target, image: SourceImage, was: str | None, resolution: Resolution, now: float, hub_region: str
+    target: Target,
+    image: SourceImage,
+    was: str | None,
+    resolution: Resolution,
+    now: float,
+    hub_region: str,
+    foreign: Fault | None,
 ) -> dict[str, Any]:
     copied = target.mode == "copy"
     method, why = preflight.method(target, image) if copied else ("", "")
@@ -176,6 +193,8 @@ def _target(
     begins = does in ("new", "tried again")
     gib = sum(sizes.get(one, 0) for one in wanted) if copied and begins else 0
     launched = prices.of_launch(target)
+    faults = preflight.sharing_faults(target, int(now))
+    faults += (foreign,) if foreign is not None and begins and not target.roles_by_default else ()
     return {
         "account": target.account,
         "region": target.region,
@@ -187,14 +206,14 @@ def _target(
         "method_why": why,
         "key": target.key if copied else "",
         "key_access": target.key_access,
-        "service_linked_roles": [last_part(one) for one in target.service_linked_roles],
+        "service_linked_roles": [last_part(one) for one in target.service_linked_roles if foreign is None],
         "roles_named": bool(target.service_linked_roles) and not target.roles_by_default,
         "ami_name": names.image_name(target.ami_name, image) if copied else image.name or "",
         "gib": gib,
         "dollars": {**(prices.of_target(target, gib, hub_region) if gib else {}), **(launched if begins else {})},
         "calls": {**(made if copied else {}), **({"RunInstances": 1} if target.launch_test else {})} if begins else {},
         "groups": list(resolution.groups.get(target.place, ())),
-        "faults": [fault.to_json() for fault in preflight.sharing_faults(target, int(now))],
+        "faults": [fault.to_json() for fault in faults],
     }
 
 

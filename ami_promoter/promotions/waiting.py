@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -13,7 +13,7 @@ from ami_promoter.hub.records import target_of
 from ami_promoter.hub.trigger_tag import Tag
 from ami_promoter.promotions import promotion_data, promotion_text
 from ami_promoter.promotions.following import follow, states
-from ami_promoter.promotions.outcome import Outcome, outcome
+from ami_promoter.promotions.outcome import Outcome, deliveries, outcome
 from ami_promoter.promotions.reading import read_page
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
@@ -96,20 +96,21 @@ def wait(
     exit_ = Exit.UNFINISHED if found.exit is None else found.exit
     said = f"{ami}: {NAMES[exit_]}. {found.why}"
     shown = last is not None and watch and console().is_terminal
-    lines = [*page(last), "", said] if last and shown else [said, *_lines(ami, last, exit_, wide=caller.wide)]
+    lines = [*page(last), "", said] if last and shown else [said, *_lines(ami, last, targets, exit_, wide=caller.wide)]
     more = {} if last is None else {"promotion": last}
     return Report(tuple(lines), {"outcome": NAMES[exit_], "why": found.why, **more}, exit=exit_)
 
 
-def _lines(ami: str, data: Mapping[str, Any] | None, exit_: Exit, *, wide: bool) -> list[RenderableType]:
+def _lines(
+    ami: str, data: Mapping[str, Any] | None, targets: Sequence[str], exit_: Exit, *, wide: bool
+) -> list[RenderableType]:
     """Say what arrived, what did not, and what to do."""
-    deliveries = (data or {}).get("deliveries", ())
+    named = deliveries(data, targets) if data else []
     lines: list[RenderableType] = [
-        f"{target_of(one)}: {one['image']}" for one in deliveries if one["image"] and one["state"] == "delivered"
+        f"{target_of(one)}: {one['image']}" for one in named if one["image"] and one["state"] == "delivered"
     ]
-    lines += promotion_text.notes(
-        [one for one in deliveries if one["state"] in (*promotion_data.BAD, "recalled")], wide=wide
-    )
+    bad = [one for one in named if one["state"] in (*promotion_data.BAD, "recalled")]
+    lines += promotion_text.notes(bad, wide=wide)
     lines += promotion_text.next_step(data) if data else []
     if exit_ is not Exit.OK:
         lines.append(f"`ami-promoter status {ami}` shows more.")

@@ -98,6 +98,16 @@ def ec2_launch_architecture_fits_type(world: World) -> None:
     refused("InvalidParameterValue", _run, client, intel, InstanceType="t4g.micro")
 
 
+def ec2_launch_volumes_fit_type(world: World) -> None:
+    fits, over = (an_image(world, f"of-{number}", volumes=(8,) * number) for number in (27, 28))
+    client = ec2(world)
+
+    (shown,) = client.describe_instance_types(InstanceTypes=["t3.micro"])["InstanceTypes"]
+    assert (shown["EbsInfo"]["MaximumEbsAttachments"], shown["EbsInfo"]["AttachmentLimitType"]) == (28, "shared")
+    allowed(_run, client, fits)
+    refused("AttachmentLimitExceeded", _run, client, over)
+
+
 def ec2_launch_vcpu_quota(world: World) -> None:
     image, client = an_image(world), ec2(world)
     world.ec2.state.vcpus[HUB, HERE] = 4

@@ -125,7 +125,10 @@ class Copy:
     tries: int = 0
     intended_at: int | None = None
     found_at: int = 0
-    """When all copies in the target were last listed since it began or ended: a try must follow soon (invariant 4)."""
+    """When all copies in the target were last listed since this one began or ended; 0: not since.
+
+    A try must follow such a list soon (invariant 4).
+    """
     not_before: int = 0
     """When the next try may begin, after one that was too early (epoch seconds)."""
     looks: int = 0
@@ -269,7 +272,7 @@ class NewImage:
     protected: bool = False
     """Whether it has deregistration protection, by this service."""
     unprotected: Fault | None = None
-    """Why it has none although it should; it is delivered anyway."""
+    """Why it has no protection although it should; it is delivered anyway."""
     adopted: bool = False
     """It existed before this episode: the service must not remove it if it differs."""
 
@@ -285,18 +288,18 @@ class Naming:
     """When it was intended to offer the AMI to the pointer (epoch seconds)."""
     offered: bool = False
     done: bool = False
-    """Whether the notice need not wait for the pointer, or no longer."""
+    """Whether the notice does not wait for the pointer, or no longer."""
     shows: str = ""
-    """The AMI that the parameter named then: its own, or a newer one."""
+    """The AMI that the parameter named when ``done``: its own, or a newer one."""
     fault: Fault | None = None
-    """Why it does not name what is current; the AMI is delivered anyway."""
+    """Why the parameter does not name what is current; the AMI is delivered anyway."""
     pinned: str = ""
-    """To which release an operator has pinned it, and who; "": it is not pinned."""
+    """To which release an operator has pinned the pointer, and who; "": it is not pinned."""
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """The launch test of its AMI: all of it is empty where the target has none."""
+    """The launch test of its AMI. All members have their defaults if the target has none."""
 
     subnet: str = ""
     """The one that the target has chosen for launch tests."""
@@ -312,11 +315,11 @@ class Launch:
     impaired_since: int = 0
     """When a look first showed an impaired check (epoch seconds); 0: the last look showed none."""
     result: Literal["", "passed", "failed", "untested", "stopped"] = ""
-    """How the test ended; then the instance is terminated. ``stopped``: the AMI was recalled meanwhile."""
+    """How the test ended, after which the instance is terminated. ``stopped``: it was ended before it had a result."""
     console: str = ""
     """The end of the instance's console output, escaped: for `status` alone, as it may hold secrets."""
     kept: str = ""
-    """An AMI that could not be tested, of an earlier episode: nobody knows of it yet, and it may be removed."""
+    """The AMI of an earlier episode that could not be tested: nobody was notified of it, so it may be removed."""
     unseen: Mapping[str, int] = field(default_factory=dict)
     """Nonces of attempts whose instance the last look did not show, and since when (epoch seconds)."""
     ends_since: int = 0
@@ -341,7 +344,7 @@ class Recalled:
     """ARN of the operator."""
     why: str = ""
     seen: bool = False
-    """Whether a look has shown the AMI: only then, or after an earlier lift, is there something to restore."""
+    """Whether a look has shown the AMI. Only then, or after an earlier lift, is there something to restore."""
     deprecated_before: str = ""
     """The AMI's deprecation date before; "": it had none."""
     may_disable: bool = False
@@ -351,13 +354,13 @@ class Recalled:
     done: bool = False
     """Whether it is deprecated, or gone, or the service has given up."""
     lift: str = ""
-    """The operator's request to lift it, for which it was tried last."""
+    """The operator's request to lift the recall that was tried last."""
     refused: str = ""
-    """The codes of the faults with which that was given up last."""
+    """The codes of the faults with which that try was given up."""
     repeated: bool = False
-    """Whether it was given up with the same faults before: people are notified of them once."""
+    """Whether the try before was given up with the same faults: people are notified of them once."""
     restored_at: int = 0
-    """When a lift gave the AMI this date and its state back, or may have: for a while a look shows it as recalled."""
+    """When a lift gave the AMI its date and state back, or may have: for a while a look may still show the recall."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,7 +370,7 @@ class LastLook:
     failure: Fault | None = None
     """The fault with which it fails unless the look shows the work finished: a deadline, or a closed share."""
     since: int = 0
-    """When the look became due; in ``tidying`` also without a fault."""
+    """When the look became due. Some states look once more without such a fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -438,7 +441,7 @@ class Delivery:
     """Who or what asked it to end, in a sentence; "" if nobody did."""
     faults: tuple[Fault, ...] = ()
     last_refusal: Fault | None = None
-    """The last refusal that the delivery waits for: the cause to report if a deadline passes."""
+    """The refusal after which the delivery waits: the cause to report if a deadline passes."""
     last_look: LastLook = field(default_factory=LastLook)
     clear_since: int | None = None
     """When a look first no longer showed what must be gone: two looks must agree (invariant 5)."""
@@ -600,7 +603,7 @@ class Delivery:
 
 
 def reduced_launch(over: Launch) -> Launch:
-    """Reduce an ended launch test to its result, what the service has left there, and where a stopped one goes on."""
+    """Reduce an ended launch test to its result, to what the service left there, and to where a stopped one goes on."""
     kept = "" if over.result == "failed" else over.kept  # an AMI that has failed is removed
     result = Launch(attempts=over.attempts, result=over.result, console=over.console, kept=kept, left=over.left)
     return replace(result, subnet=over.subnet, group=over.group) if over.result == "stopped" else result
@@ -609,8 +612,8 @@ def reduced_launch(over: Launch) -> Launch:
 def reduced(over: Delivery) -> Delivery:
     """Reduce an ended delivery to its target, its result and its nonces (invariant 4).
 
-    ``key_arn`` and the copies are for those that copy from the hub's own, for `status` and for `admin reconcile`; what
-    `status` needs to find its shares follows from the source and from how it was to be copied.
+    ``key_arn`` and the copies are kept for deliveries that copy from the hub's own copy, for `status` and for `admin
+    reconcile`. From source and copy method, `status` computes which shares it had.
     """
     made = over.copies if over.keeps_image else ()
     standing = tuple(share for share in over.shares.needed if share.standing)

@@ -81,10 +81,10 @@ def waiting_for_role(delivery: Delivery, now: int) -> dict[str, Any]:
 
 
 def withdrawn_unsaid(withdrawn: Mapping[str, Any], still_open: Sequence[str], now: int) -> dict[str, Any]:
-    """Build the terminal message for a delivery whose own record cannot: parked, or damaged.
+    """Build the last notice of a delivery that cannot send it itself, as its record is parked or damaged.
 
-    ``withdrawn``: what is known of it without that record. The id is that of the delivery's own message, should that
-    ever come. ``still_open``: resources that AWS has not let go of for an hour.
+    ``withdrawn``: what is known of it without that record. The id is that of the delivery's own notice, which may come
+    after all. ``still_open``: resources on which AWS has shown a share for an hour.
     """
     delivery, episode = withdrawn["delivery"], withdrawn["episode"]
     where = f"account {withdrawn['account']}, {withdrawn['region']}"

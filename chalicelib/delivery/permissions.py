@@ -129,13 +129,13 @@ def grantee(delivery: Delivery, share: NeededShare, partition: str) -> str:
     match kind := Resource.parse(share.resource).kind:
         case "role":
             return f"arn:{partition}:iam::{account}:role/aws-service-role/{share.share_name}"
-        case "image":
+        case "image" | "snapshot":
             return ""
         case _:
             for_roles = kind == POLICY and share.share_name == str(PolicyShare(account, Audience.ROLES))
             whole = (share.standing and not for_roles) or delivery.target.grantee == "account"
-            named = share.share_name.removeprefix(delivery.id).removeprefix("-") or role  # a grant to copy by
-            name = grant_role(role) if for_roles else role if kind == POLICY else named
+            copies_as = role if kind == POLICY else share.share_name.removeprefix(f"{delivery.id}-")
+            name = grant_role(role) if for_roles else copies_as
             return f"arn:{partition}:iam::{account}:{'root' if whole else f'role/{name}'}"
 
 

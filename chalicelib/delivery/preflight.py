@@ -24,7 +24,7 @@ from chalicelib.images.image import (
     unknown_values,
 )
 from chalicelib.images.keys import KeyFacts
-from chalicelib.sharing import refusals
+from chalicelib.sharing import service_roles
 from chalicelib.targets.applied_file import Target
 
 ANOTHER_TYPE = "Name an instance type that fits in `launch_test` of the targets file, and apply it; then tag again."
@@ -91,7 +91,7 @@ def sharing_faults(target: Target, now: int) -> tuple[Fault, ...]:
 def roles_missing(where: str, target: Target, missing: Sequence[str]) -> tuple[Fault, ...]:
     """Return the faults of a target that lacks service-linked roles ("SERVICE/NAME") or the role for their grants."""
     return tuple(
-        refusals.role_missing(where, it) if "/" in it else _grant_role_missing(where, target, it) for it in missing
+        service_roles.missing(where, it) if "/" in it else _grant_role_missing(where, target, it) for it in missing
     )
 
 
@@ -104,7 +104,7 @@ def default_roles_missing(where: str, target: Target, ami: str, missing: Sequenc
     if not target.roles_by_default or not roles:
         return None
     what = f"There is no grant for {', '.join(map(last_part, roles))}, which the account does not have."
-    create = " and ".join(f"`{refusals.creates_role(one)}`" for one in roles)
+    create = " and ".join(f"`{service_roles.creates(one)}`" for one in roles)
     again = f"`ami-promoter withdraw {ami} --account {target.account}`, and the same with `--lift`"
     cure = (
         f"If that service is to launch the AMI: {create} there, then {again}. "
@@ -189,6 +189,9 @@ def _does_not_fit(target: Target, image: SourceImage, place: LaunchSite) -> Iter
         yield Fault("launch-type", where, what, ANOTHER_TYPE)
     elif place.needs_ena and not image.ena_support:
         what = f"{kind} starts only AMIs with ENA support, and this one has none."
+        yield Fault("launch-type", where, what, ANOTHER_TYPE)
+    elif 0 < place.most_volumes < (volumes := sum(one.kind in ("snapshot", "blank") for one in image.devices)):
+        what = f"{kind} takes {place.most_volumes} volumes, and the AMI has {volumes}."
         yield Fault("launch-type", where, what, ANOTHER_TYPE)
 
 

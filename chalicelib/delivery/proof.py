@@ -117,19 +117,20 @@ def copies(delivery: Delivery, seen: Iterable[SeenCopy]) -> Copies:
         else:
             bearers[one.nonce].append(one)
     doubled: list[SeenCopy] = []
-    handled = {one.nonce for one in own if one.copy not in adopted}  # also of an attempt from before ids were kept
+    answered = {one.nonce for one in own if one.copy not in adopted}  # also of an attempt from before ids were kept
     for nonce, found in bearers.items():
         rivals = [*found, *(one for one in own if one.nonce == nonce)]
-        if nonce in handled:
+        if nonce in answered:
             unproven.extend(found)
+        elif len(rivals) == 1:
+            own.extend(rivals)
         else:
-            (own if len(rivals) == 1 else doubled).extend(rivals)
-    left = set(doubled)
-    return Copies(tuple(one for one in own if one not in left), tuple(doubled), tuple(unproven))
+            doubled.extend(rivals)
+    return Copies(tuple(one for one in own if one not in doubled), tuple(doubled), tuple(unproven))
 
 
 def in_doubt(delivery: Delivery, doubled: Iterable[SeenCopy]) -> tuple[SeenCopy, ...]:
-    """Return the bearers of one nonce of which one would be used. Those of an older attempt are just left."""
+    """Return the doubled snapshots of which the delivery would use one. Those of an older attempt are only left."""
     unsure = [copy.source for copy in delivery.copies if copy.state is CopyState.INTENDED or copy.adopted]
     nonces = {one.nonce for one in map(delivery.attempt, unsure) if one is not None}
     used = {copy.copy for copy in delivery.copies if copy.adopted}
@@ -138,9 +139,9 @@ def in_doubt(delivery: Delivery, doubled: Iterable[SeenCopy]) -> tuple[SeenCopy,
 
 
 def _shares_its_nonce(delivery: Delivery, attempt: Attempt) -> bool:
-    """Whether every snapshot with an image's nonce is its own, as CopyImage gives it to all.
+    """Whether every snapshot with the nonce of an image's attempt is the delivery's own, as CopyImage gives it to all.
 
-    Only in its episode, and until the AMI has shown which they are.
+    Only in the attempt's episode, and until the AMI has shown which snapshots it has.
     """
     shown = any(one.nonce == attempt.nonce and one.source not in ("", UNKNOWN) for one in delivery.attempts)
     return delivery.method == "image" and attempt.at >= delivery.created_at and not shown
@@ -157,29 +158,29 @@ def forget(delivery: Delivery, nonce: str) -> Delivery:
 
 
 def answered(delivery: Delivery, nonce: str, source: str, made: str) -> Delivery:
-    """Return it with what AWS says that an attempt has made: this counts, whatever was found by its nonce before."""
+    """Return it with the id that AWS's answer gives an attempt. It counts, whatever was found by the nonce before."""
     return keep(
         delivery, [replace(one, id=made) for one in delivery.attempts if (one.nonce, one.source) == (nonce, source)]
     )
 
 
 def learnt(delivery: Delivery, seen: Iterable[SeenCopy], shown: Iterable[ShownImage] = ()) -> tuple[Attempt, ...]:
-    """Return the attempts whose resource a look has found among its own, with its id."""
+    """Return the attempts whose resource a look has found, each with its id. ``seen``, ``shown``: what is its own."""
     known = {one.id for one in delivery.attempts}
     new = [(one.nonce, one.source, one.copy) for one in seen] + [(one.nonce, "", one.id) for one in shown]
-    by = {(one.nonce, one.source): one for one in delivery.attempts if not one.id}
-    by |= {(one.nonce, UNKNOWN): replace(one, source=UNKNOWN) for one in delivery.attempts if not one.source}
-    found = [(by.get((nonce, source)), made) for nonce, source, made in new if made not in known]
+    candidates = {(one.nonce, one.source): one for one in delivery.attempts if not one.id}
+    # An attempt to make the image may be CopyImage, which makes snapshots with its nonce, too.
+    candidates |= {(one.nonce, UNKNOWN): replace(one, source=UNKNOWN) for one in delivery.attempts if not one.source}
+    found = [(candidates.get((nonce, source)), made) for nonce, source, made in new if made not in known]
     return tuple(replace(attempt, id=made) for attempt, made in found if attempt is not None)
 
 
 def keep(delivery: Delivery, some: Iterable[Attempt]) -> Delivery:
-    """Return it with these attempts as they are now known."""
+    """Return it with these attempts as they are now known. Those of ``UNKNOWN`` are added: CopyImage makes several."""
     some, there = list(some), {one.id for one in delivery.attempts}
-    known = {(one.nonce, one.source): one for one in some}
+    known = {(one.nonce, one.source): one for one in some if one.source != UNKNOWN}
     more = (one for one in some if one.source == UNKNOWN and one.id not in there)
-    attempts = (known.get((one.nonce, one.source), one) if one.source != UNKNOWN else one for one in delivery.attempts)
-    return replace(delivery, attempts=(*attempts, *more))
+    return replace(delivery, attempts=(*(known.get((one.nonce, one.source), one) for one in delivery.attempts), *more))
 
 
 def with_snapshots(delivery: Delivery, made: Iterable[tuple[str, str]]) -> Delivery:
@@ -193,7 +194,7 @@ def with_snapshots(delivery: Delivery, made: Iterable[tuple[str, str]]) -> Deliv
 
 
 def leave(delivery: Delivery) -> Delivery:
-    """Return it with its AMI, and what else that AMI's episode made, as what no later episode removes."""
+    """Return it with its AMI, and all else that the AMI's episode made, marked so that no later episode removes it."""
     episodes = {one.episode for one in delivery.attempts if one.id and one.id == delivery.image.id}
     stays = {one.id for one in delivery.attempts if one.id and one.episode in episodes}
     return replace(

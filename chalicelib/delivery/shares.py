@@ -22,7 +22,7 @@ class HoldShares(Command):
     until: int = 0
 
     def intend(self, delivery: Delivery, _nonce: str, now: int) -> Delivery:
-        """From now on its holdings may be in the ledger, and it waits for the share worker."""
+        """Record that its holdings may be in the ledger from now on, and until when it waits for the share worker."""
         stays = [share.standing for share in delivery.shares.needed]
         for_copies = not all(stays) or not stays
         held = delivery.with_shares(
@@ -86,7 +86,7 @@ class SharesReleased(DeliveryEvent):
 
 
 def steps(delivery: Delivery, now: int, *, asked: bool) -> tuple[Command, ...]:
-    """Hold, which reads the ledger, too. A wake carries no facts, so each one leads to a read (``looks``).
+    """List how it comes to open shares: it holds them, which reads the ledger, too, until a read shows all open.
 
     ``asked``: it holds already. Then it reads first and holds again afterwards: an invocation with time for only one of
     the two must not always hold.

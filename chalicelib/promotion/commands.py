@@ -41,7 +41,7 @@ class NotifyRefused:
 
 @dataclass(frozen=True, slots=True)
 class WakeWaves:
-    """Wake deliveries whose wave opens, those after ``place``. Each also looks by itself, within the hour."""
+    """Wake the deliveries after ``place`` whose wave opens. Each also looks by itself, within the hour."""
 
     place: str
 

@@ -1,7 +1,7 @@
 """The events of a promotion.
 
-Each result says what it started from (``basis``, ``inputs``, ``cursor``). The state machine drops one that meets a
-record which has moved on: the next step asks again.
+Each result says what it started from (``basis``, ``inputs``, ``after``). If the record has moved on since, the state
+machine drops the result, and the next step asks again.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ class TagSeen:
     image_state: str | None
     image_name: str = ""
     own: bool = False
-    """It has the tag of a delivery: this service made it, so it never triggers."""
+    """The AMI has the tag of a delivery: the service made it, so it never triggers."""
     event: str = ""
     """The id of the tag event that caused this look; "" if none did, as when discovery found the tag."""
     changed_at: int = 0
     """When the tag changed, by that event (epoch seconds); 0: unknown."""
     answers: Mapping[str, str] = field(default_factory=dict)
-    """The inbox entries that had come before the look: a later one asks for another."""
+    """The inbox entries that had come before the look. One that comes later asks for another look."""
     basis: str = ""
 
 
@@ -49,7 +49,7 @@ class Compared:
     withdrawn: Mapping[str, str] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
     unbelieved: bool = False
-    """Whether one look alone has shown another value, which names fewer targets: it is not compared yet."""
+    """Whether one look alone has shown another value, which names fewer targets and does not count yet."""
     surplus: bool = False
     """Whether a delivery is to end, or to be recalled or restored."""
     missing: bool = False
@@ -88,7 +88,7 @@ class Examined:
 
 @dataclass(frozen=True, slots=True)
 class Sliced:
-    """The pass went on from ``after`` to ``cursor``; "": all is done."""
+    """The pass went on from the cursor ``after`` to ``cursor``; "": it is complete."""
 
     inputs: str
     after: str
@@ -110,7 +110,7 @@ class RefusedNotified:
 
 @dataclass(frozen=True, slots=True)
 class WavesWoken:
-    """Deliveries were woken whose targets come after ``after``, up to ``upto``; "": all."""
+    """The deliveries whose wave opens were woken, from behind the target ``after`` up to ``upto``; "": to the end."""
 
     after: str
     upto: str = ""
@@ -120,8 +120,8 @@ class WavesWoken:
 class NotExecuted:
     """A command was not executed: throttle, outage, or missing rights of the service.
 
-    ``look``: it was LookAtTag. ``later``: it was one of those for which no comparison waits: Examine, Slice,
-    NotifyRefused or WakeWaves.
+    ``look``: it was LookAtTag. ``later``: it was Examine, Slice, NotifyRefused or WakeWaves, for which no comparison
+    waits.
     """
 
     fault: Fault

@@ -34,7 +34,7 @@ PENDING_DEADLINE = 24 * schedule.HOUR
 """After this time people are notified that the AMI is still pending, or that a check cannot read what it needs."""
 
 TRIES_BEFORE_DEADLINE = 10
-"""It also needs so many refusals in a row: one after an outage proves nothing (invariant 6)."""
+"""The deadline also needs so many refusals in a row: one after an outage proves nothing (invariant 6)."""
 
 S = PromotionState
 
@@ -76,27 +76,24 @@ def _handled(promotion: Promotion, answers: Mapping[str, str]) -> Promotion:
 
 
 def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
-    """Compare again if the tag shows anything new; absence counts after a second look, and answers nothing before."""
+    """Compare again if the look shows anything new.
+
+    A look that misses the tag, or the AMI, counts once a second one agrees; until then it answers no inbox entry.
+    """
     if event.basis not in ("", promotion.basis):
         return promotion
-    news = {name for name, entry in event.answers.items() if entry != promotion.handled.get(name)}
     gone = event.image_state is None or (event.image_state == "disabled" and promotion.standing)
-    misses = gone or event.value is None
-    said = TagEntry.parse(event.answers.get("tag", ""))
-    unsure = news if misses else {"tag"} & news if said.contradicts(event.value) else set()
-    doubted = _doubted(promotion, event.answers, unsure, now)
-    again, only = _asked(promotion, event.answers, news - doubted.keys())
-    known = {promotion.value, promotion.refused_value}
-    if promotion.state in (S.REQUESTED, S.COMPARING, S.ADJUSTING):
-        known.add(promotion.seen_value)
     shown = None if gone else event.value
-    since = promotion.seen_since if shown == promotion.seen_value and promotion.seen_since else now
+    news = {name for name, entry in event.answers.items() if entry != promotion.handled.get(name)}
+    doubted = _doubted(event, promotion, news, now, missed=shown is None)
+    again, only = _asked(promotion, event.answers, news - doubted.keys())
+    answered = {name: entry for name, entry in event.answers.items() if name not in doubted}
     seen = replace(
-        _handled(promotion, {name: entry for name, entry in event.answers.items() if name not in doubted}),
+        _handled(promotion, answered),
         doubted=doubted,
         image_name=event.image_name or promotion.image_name,
         seen_value=shown,
-        seen_since=since,
+        seen_since=promotion.seen_since if shown == promotion.seen_value and promotion.seen_since else now,
         looked_at=now,
         look_after=0,
     )
@@ -104,34 +101,45 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
         return _gone(seen, now, promotion)
     if event.value is None:
         return _untagged(seen, now, promotion)
-    asked = _lifted(seen, event.answers["lifted"]) if "lifted" in news else seen
-    if again or promotion.awaits_restored or event.value not in known:
-        asked = _raised(asked, generation=max(now, asked.newest + 1), compare_after=0)
+    raised = _lifted(seen, event.answers["lifted"]) if "lifted" in news else seen
+    if again or promotion.awaits_restored or _is_new(event.value, promotion):
+        raised = _raised(raised, generation=max(now, raised.newest + 1), compare_after=0)
     elif only:
-        asked = _asked_for(asked, only)
+        raised = _asked_for(raised, only)
     if event.own:
-        return _made_here(asked, event.value, now)
-    if not asked.newest:  # it is of the baseline
-        return asked
-    if event.image_state == "pending" and asked.state in (S.REQUESTED, S.COMPARING, S.OVER):
-        return _pending(asked, event.value, now)
-    moved = asked is not seen or "file" in news or event.value != promotion.seen_value
-    waited = asked.state is S.REQUESTED or asked.awaits_ami
-    return COMPARE(asked, now) if moved or waited else asked
+        return _made_here(raised, event.value, now)
+    if not raised.newest:  # it is of the baseline
+        return raised
+    if event.image_state == "pending" and raised.state in (S.REQUESTED, S.COMPARING, S.OVER):
+        return _pending(raised, event.value, now)
+    changed = raised is not seen or "file" in news or event.value != promotion.seen_value
+    waited = raised.state is S.REQUESTED or raised.awaits_ami
+    return COMPARE(raised, now) if changed or waited else raised
 
 
-def _doubted(promotion: Promotion, answers: Mapping[str, str], unsure: set[str], now: int) -> Mapping[str, str]:
-    """Return the inbox entries that a look answers only if a second one agrees. ``unsure``: those that it may miss.
+def _is_new(value: str, promotion: Promotion) -> bool:
+    """Whether the promotion did not know this value before the look."""
+    if promotion.state in (S.REQUESTED, S.COMPARING, S.ADJUSTING) and value == promotion.seen_value:
+        return False
+    return value not in (promotion.value, promotion.refused_value)
 
-    The second counts for those that the first has found.
+
+def _doubted(event: ev.TagSeen, promotion: Promotion, news: set[str], now: int, *, missed: bool) -> Mapping[str, str]:
+    """Return the new inbox entries that this look does not answer, as it may be stale: each waits for one more look.
+
+    ``missed``: whether it missed the tag or the AMI. Then all are in doubt, else a tag event that says another value.
     """
+    unsure = news
+    if not missed:
+        said = TagEntry.parse(event.answers.get("tag", ""))
+        unsure = news & {"tag"} if said.contradicts(event.value) else set()
     second = now >= promotion.looked_at + schedule.SECOND_LOOK_AFTER
     found = promotion.doubted if second else {}
-    return {name: answers[name] for name in unsure if answers[name] != found.get(name)}
+    return {name: event.answers[name] for name in unsure if event.answers[name] != found.get(name)}
 
 
 def _asked(promotion: Promotion, answers: Mapping[str, str], news: set[str]) -> tuple[bool, list[str]]:
-    """Return whether the tag was written again, or all is to begin again; and targets that are.
+    """Return whether all is to begin again, by a tag event or an operator; and the targets that an operator names.
 
     An event may be a day late: one that a look can have shown is no news.
     """
@@ -144,27 +152,28 @@ def _asked(promotion: Promotion, answers: Mapping[str, str], news: set[str]) -> 
 def _lifted(promotion: Promotion, entry: str) -> Promotion:
     """Raise the generation of what a lift names: what failed begins again, and nothing that had not begun.
 
-    An AMI of the baseline stays as it is, but for targets that an operator has asked for.
+    An AMI of the baseline stays as it is, but for targets that an operator has asked for (a ``retry``).
     """
     lifted = Retry.parse(entry).places
     if not promotion.generation:
         accounts = {place: Place.parse(place).account for place in (*promotion.retries, *lifted)}
-        asked = [place for place in promotion.retries if not lifted or accounts[place] in lifted]
-        lifted = [*asked, *(place for place in lifted if promotion.generation_of(accounts[place], place))]
+        retried = [place for place in promotion.retries if not lifted or accounts[place] in lifted]
+        lifted = [*retried, *(place for place in lifted if promotion.generation_of(accounts[place], place))]
         if not lifted:
             return promotion
     raised = _asked_for(promotion, lifted or [EVERYWHERE])
-    all_begun = promotion.passed_generation >= promotion.newest
-    return replace(raised, passed_generation=raised.newest) if all_begun else raised
+    if promotion.passed_generation < promotion.newest:
+        return raised
+    return replace(raised, passed_generation=raised.newest)  # so that no target counts as one that is yet to begin
 
 
 def _asked_for(promotion: Promotion, places: Iterable[str]) -> Promotion:
-    """Raise the generation of some targets."""
+    """Raise the generation of these targets."""
     return _raised(promotion, retries={**promotion.retries, **dict.fromkeys(places, promotion.newest + 1)})
 
 
 def _raised(promotion: Promotion, **generations: Any) -> Promotion:
-    """Raise generations; people are notified again of what still prevents it."""
+    """Raise generations; people are notified again of faults that persist."""
     return replace(promotion, restarts=0, faults=(), faulty="", notified="", **generations)
 
 
@@ -176,7 +185,7 @@ def _made_here(promotion: Promotion, value: str, now: int) -> Promotion:
         "Tag its source AMI instead. If this one was built from a copy, and only inherited the tag: remove "
         "its ami-promoter:* tags and tag it again.",
     )
-    refused = replace(promotion, refused_value=value, faults=(fault,), faulty=named((fault,), value))
+    refused = replace(promotion, refused_value=value, faults=(fault,), faulty=faults_digest((fault,), value))
     busy = promotion.state in (S.COMPARING, S.ADJUSTING)
     return refused if busy or not refused.unnotified else RUN(refused, now)
 
@@ -185,13 +194,16 @@ def _pending(promotion: Promotion, value: str, now: int) -> Promotion:
     """Wait for the AMI; after a day notify people, and leave it to discovery to see it become available."""
     if promotion.state is S.REQUESTED and now >= promotion.since + PENDING_DEADLINE:
         fault = _never_available(promotion)
-        return FINISH(_faulty(promotion, (fault,), named((fault,), value)), now)
+        return FINISH(_faulty(promotion, (fault,), faults_digest((fault,), value)), now)
     waiting = promotion if promotion.state is S.REQUESTED else REQUEST(promotion, now)
     return _wait(waiting, now, schedule.step(schedule.POLLS, waiting.tries))
 
 
 def _gone(promotion: Promotion, now: int, before: Promotion) -> Promotion:
-    """Handle a missing or unusable AMI. Running deliveries continue by what is known; standing shares end."""
+    """Handle a missing or unusable AMI. Running deliveries continue by what is known; standing shares end.
+
+    ``before``: the promotion before this look.
+    """
     if promotion.state is S.REQUESTED or (promotion.state is S.OVER and not promotion.standing):
         return _untagged(promotion, now, before, gone=True)
     if promotion.is_gone:
@@ -199,11 +211,14 @@ def _gone(promotion: Promotion, now: int, before: Promotion) -> Promotion:
     if not promotion.is_believed:
         return _absent(promotion)
     ends = {"gone_generation": max(promotion.newest, 1), "generation": max(promotion.generation, 1)}
-    return COMPARE(promotion, now, seen_value=promotion.value, **ends)  # these looks were none at its tag
+    return COMPARE(promotion, now, seen_value=promotion.value, **ends)  # these looks do not say what its tag is
 
 
 def _untagged(promotion: Promotion, now: int, before: Promotion, *, gone: bool = False) -> Promotion:
-    """Absence in an eventually consistent read is weak evidence; once confirmed, further reads change nothing."""
+    """Handle a missing tag: its value is no longer in force, once two looks agree. Further looks change nothing.
+
+    ``before``: the promotion before this look. ``gone``: the AMI is missing as well.
+    """
     confirmed = before.looked_at and before.seen_value is None and before.is_believed
     if confirmed and promotion.state is not S.REQUESTED and promotion.value is None:
         return promotion
@@ -218,17 +233,20 @@ def _untagged(promotion: Promotion, now: int, before: Promotion, *, gone: bool =
 
 
 def _without_value(promotion: Promotion, now: int, *, gone: bool) -> Promotion:
-    """Return it without a value in force. An AMI that is gone may come back with its tag: that ends no withdrawal."""
+    """Return the promotion without a value in force. If the AMI is gone and comes back tagged, no withdrawal ends."""
     nothing: dict[str, Any] = {"value": None, "refused_value": None, "seen_value": None, "places": ""}
     nothing |= {"failed": 0, "faults": (), "faulty": "", "notified": ""}
     if gone:
         since = promotion.in_force_since if promotion.value is None else promotion.withdrawals_from
         since = max(since, 1)  # 0: no look has found anything yet
-        return replace(promotion, gone_generation=promotion.newest, in_force_since=since, **nothing)
+        kept = {"value": None if promotion.newest else promotion.value}  # the baseline waits for a tag event as before
+        gone_now = {"gone_generation": promotion.newest, "in_force_since": since}
+        return replace(promotion, **(nothing | kept | gone_now))
     return replace(promotion, in_force_since=now, withdrawals_from=promotion.in_force_since, **nothing)
 
 
 def _absent(promotion: Promotion) -> Promotion:
+    """Wait for the second look."""
     return replace(promotion, next_try=promotion.seen_since + schedule.SECOND_LOOK_AFTER)
 
 
@@ -247,15 +265,15 @@ def on_compared(event: ev.Compared, promotion: Promotion, now: int) -> Promotion
         return _not_believed(promotion, event, now)
     fresh = event.inputs != promotion.inputs or bool(promotion.cursor)
     asked_often = promotion.tries >= WORTH_A_LOOK
-    compared = _in_force(promotion, event)
+    compared = _with_result(promotion, event)
     if event.surplus and (fresh or asked_often):
         return ADJUST(compared, now, cursor=END, tries=promotion.tries if asked_often else 0)
     if event.missing and event.inputs != promotion.unfit:
-        again = 0 if fresh else promotion.restarts + 1
-        wait = schedule.step(schedule.POLLS, again - 2) if again > 1 else 0
+        restarts = 0 if fresh else promotion.restarts + 1
+        wait = schedule.step(schedule.POLLS, restarts - 2) if restarts > 1 else 0
         goes_on = event.inputs == promotion.inputs and promotion.cursor.startswith(BEGIN)
-        cursor = BEGIN if goes_on else EXAMINE  # a pass that was examined goes on with its own episode
-        return ADJUST(compared, now, cursor=cursor, restarts=again, next_try=now + wait)
+        cursor = BEGIN if goes_on else EXAMINE  # a pass whose source was examined goes on, in its own episode
+        return ADJUST(compared, now, cursor=cursor, restarts=restarts, next_try=now + wait)
     compared = replace(compared, cursor="")
     waits = event.missing or recalled(event.withdrawn)  # all that a recall kept out begins when it is lifted
     if event.file and not waits and event.refused is None:
@@ -277,12 +295,12 @@ def _over(promotion: Promotion, event: ev.Compared, now: int) -> Promotion:
 
 def _wait_for_ends(promotion: Promotion, event: ev.Compared, now: int) -> Promotion:
     """Wait for deliveries to end; the polls come by ever longer steps."""
-    if promotion.wave_cursor:  # first those that may go on by now
+    if promotion.wave_cursor:  # the deliveries whose wave opens are woken first
         return RUN(promotion, now)
     if promotion.state is not S.RUNNING:
         wait = schedule.POLLS[0] if event.running or event.surplus else 0
         return RUN(promotion, now, next_try=now + wait)
-    if now < promotion.next_try:  # it was woken, and goes on waiting
+    if now < promotion.next_try:  # it was woken before the poll
         return promotion
     wait = schedule.step(schedule.POLLS, promotion.tries) if event.running or event.surplus else 0
     return _wait(promotion, now, min(wait, schedule.WAVE_POLLS) if event.awaited else wait)
@@ -290,19 +308,19 @@ def _wait_for_ends(promotion: Promotion, event: ev.Compared, now: int) -> Promot
 
 def _not_believed(promotion: Promotion, event: ev.Compared, now: int) -> Promotion:
     """Look again, as the look may have been a stale one; what an operator has withdrawn ends meanwhile."""
-    waits = _handled(promotion, event.answers)
+    answered = _handled(promotion, event.answers)
     if event.surplus and (event.inputs != promotion.inputs or promotion.cursor):
-        return ADJUST(waits, now, inputs=event.inputs, unfit_since=0, cursor=END)
+        return ADJUST(answered, now, inputs=event.inputs, unfit_since=0, cursor=END)
     look_at = max(now, promotion.seen_since + schedule.SECOND_LOOK_AFTER)
-    return COMPARE(waits, now, next_try=look_at, tries=1)
+    return COMPARE(answered, now, next_try=look_at, tries=1)
 
 
-def _in_force(promotion: Promotion, event: ev.Compared) -> Promotion:
-    """Write down the inputs of a comparison, and the value that counts."""
-    of_source = event.inputs == promotion.unfit and event.refused is None
+def _with_result(promotion: Promotion, event: ev.Compared) -> Promotion:
+    """Return the promotion with what a comparison has found; a value that is understood is in force from now on."""
+    unfit = event.inputs == promotion.unfit and event.refused is None
     unread = promotion.cursor == EXAMINE and promotion.never_available and event.missing and not event.faulty
-    stay = of_source or unread  # people know that it cannot be read, whatever else has changed
-    found = (promotion.faults, promotion.faulty) if stay else (event.faults, event.faulty)
+    # What is on record of the source stays: people know that, and a comparison does not read the source.
+    found = (promotion.faults, promotion.faulty) if unfit or unread else (event.faults, event.faulty)
     changed, understood = event.value != promotion.value, bool(event.file)
     counts = understood and event.refused is None
     since = promotion.seen_since if promotion.seen_value == event.value else promotion.in_force_since
@@ -333,32 +351,33 @@ def _opens(waves: Mapping[str, WaveProgress], before: Mapping[str, WaveProgress]
 
 
 def on_waves_woken(event: ev.WavesWoken, promotion: Promotion, _now: int) -> Promotion:
-    """Go on with the next ones."""
-    return promotion if event.after != promotion.wave_cursor else replace(promotion, wave_cursor=event.upto)
+    """Go on behind the targets that were woken."""
+    return replace(promotion, wave_cursor=event.upto) if event.after == promotion.wave_cursor else promotion
 
 
 def _faulty(promotion: Promotion, faults: tuple[Fault, ...], faulty: str) -> Promotion:
+    """Write down the faults. ``faulty``: their digest (``faults_digest``)."""
     if faulty == promotion.faulty:
         return promotion
     kept = faults[:MOST_FAULTS]
     return replace(promotion, faults=kept, faulty=faulty, notified=promotion.notified if faulty else "")
 
 
-def named(faults: Iterable[Fault], value: str) -> str:
+def faults_digest(faults: Iterable[Fault], value: str) -> str:
     """Return a digest of faults, and of the value that has them; "": there are none."""
     every = tuple(faults)
     return digest(*map(str, every), value) if every else ""
 
 
 def on_examined(event: ev.Examined, promotion: Promotion, now: int) -> Promotion:
-    """Start the additions if the source passed its checks; EC2 has seven minutes to show what it does not show yet."""
+    """Begin what is missing if the source passed its checks. EC2 has seven minutes to show all of it."""
     if event.inputs != promotion.inputs or promotion.cursor != EXAMINE:
         return promotion
     since = promotion.unfit_since or now
     if event.partial and now < since + sum(schedule.NOT_YET):
         return _wait(promotion, now, schedule.step(schedule.NOT_YET, promotion.tries), unfit_since=since)
     if event.unfit:
-        found = _faulty(promotion, event.faults, named(event.faults, promotion.value or ""))
+        found = _faulty(promotion, event.faults, faults_digest(event.faults, promotion.value or ""))
         return RUN(found, now, unfit_since=since, cursor="")
     examined = {"cursor": BEGIN, "source": event.source, "source_generation": event.generation}
     return ADJUST(promotion, now, episode=promotion.episode + 1, unfit_since=0, **examined)
@@ -372,9 +391,10 @@ def on_sliced(event: ev.Sliced, promotion: Promotion, now: int) -> Promotion:
     if event.cursor:
         return ADJUST(sliced, now)
     passed = max(promotion.passed_generation, event.newest)
-    if event.asks:  # an approver, by the next comparison
+    if event.asks:  # the next comparison asks an approver
         return RUN(sliced, now, passed_generation=passed)
-    tries = promotion.tries + bool(promotion.tries) if event.after.startswith(END) else 0
+    repeats = event.after.startswith(END) and promotion.tries  # it asked deliveries that had been asked before
+    tries = promotion.tries + 1 if repeats else 0
     next_try = now + (0 if sliced.wave_cursor else schedule.step(schedule.POLLS, tries))
     return RUN(sliced, now, passed_generation=passed, tries=tries, next_try=next_try)
 
@@ -404,7 +424,9 @@ def on_not_executed(event: ev.NotExecuted, promotion: Promotion, now: int) -> Pr
     if waited and promotion.state in (S.REQUESTED, S.COMPARING, S.ADJUSTING):
         fault = _never_available(promotion)
         # it takes the place of the faults of an unfit source, so that one is to be examined again
-        promotion = replace(_faulty(promotion, (fault,), named((fault,), promotion.seen_value or "")), unfit_since=0)
+        promotion = replace(
+            _faulty(promotion, (fault,), faults_digest((fault,), promotion.seen_value or "")), unfit_since=0
+        )
     until = now + schedule.step(schedule.RETRIES, promotion.tries)
     if event.look:
         return replace(promotion, tries=promotion.tries + 1, look_after=until)

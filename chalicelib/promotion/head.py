@@ -15,7 +15,7 @@ def head(promotion: Promotion) -> Head:
     """Return the head of a promotion."""
     busy = promotion.state in (PromotionState.COMPARING, PromotionState.ADJUSTING)
     values = (promotion.value, promotion.refused_value, promotion.seen_value if busy else None)
-    known = () if promotion.awaits_ami else values
+    known = () if promotion.awaits_ami or promotion.is_left_and_gone else values
     passes = any(fault.code.startswith("organization-") or fault.code == DAMAGED for fault in promotion.faults)
     return Head(
         value=promotion.value if promotion.file else None,
@@ -26,16 +26,16 @@ def head(promotion: Promotion) -> Head:
         moving=promotion.state is not PromotionState.OVER,
         standing=promotion.standing,
         failed=promotion.failed,
-        waits=promotion.state is PromotionState.OVER and promotion.value is not None and not promotion.newest,
+        waits=promotion.is_left and not promotion.is_left_and_gone,
         refusal_passes=promotion.refused_value is not None and passes,
     )
 
 
 def behind(head: Head, applied: AppliedFile, resolution: Resolution) -> bool:
-    """Whether a new file or new members change the targets of the value in force.
+    """Whether a new file or new members change the targets of the value in force, so that its promotion must look.
 
-    ``resolution``: of that value, by the new ones. If all copies are finished, only accounts that join count, and
-    failures, which an alarm counts while their targets are wanted: nothing is open, and delivered AMIs stay.
+    ``resolution``: of that value, by the new file and members. Once nothing runs or is shared, removals change nothing:
+    delivered AMIs stay. Then only accounts that join count, and failures, which an alarm counts while they are wanted.
     """
     if head.digests in ("", applied.digests) or not resolution.understood:
         return False
@@ -49,13 +49,13 @@ class Move(StrEnum):
     """What discovery does about one AMI."""
 
     START = "start"
-    """It has no promotion: one begins."""
+    """The AMI has no promotion: one begins."""
     LOOK = "look"
-    """Its tag or AMI differs from the head: the promotion looks."""
+    """The tag or the AMI's state differs from the head: the promotion looks at its tag."""
     RESOLVE = "resolve"
-    """File or members changed its targets: the promotion resolves its value again."""
+    """A new file or new members change its targets: the promotion resolves its value again."""
     FORGET = "forget"
-    """It has ended, and its tag is gone: discovery deletes its head and keeps its record."""
+    """The promotion has ended, and the tag is gone: discovery deletes the head and keeps the record."""
 
 
 def move(
@@ -63,21 +63,19 @@ def move(
 ) -> Move | None:
     """Return what to do about an AMI with the tag ``value`` (None: no tag) and this head. ``state``: its state in EC2.
 
-    ``judge``: that of the applied file, which may remember. A promotion that gave up a pending AMI after a day looks
-    when the AMI is available.
+    ``judge``: ``applied.judge``, which the caller may have cached. A promotion that gave up a pending AMI after a day
+    looks when the AMI is available.
     """
     if head is None:
         return None if value is None else Move.START
-    if value is None and head.known and not (head.moving and head.value is None):
-        return Move.LOOK  # until it knows itself that it has no tag, so that the next one is news
-    if value is None and (head.standing or head.moving):
-        return None
+    if value is None:
+        if head.known and not (head.moving and head.value is None):
+            return Move.LOOK  # until the promotion knows that it has no tag, so that the next one is news
+        return None if head.standing or head.moving else Move.FORGET
     if head.standing and state == "disabled":
         return Move.LOOK
     if state == "pending" and not head.moving:
         return None
-    if value is None:
-        return Move.FORGET
     if value not in head.known:
         return Move.LOOK
     if head.refusal_passes and judge(value, in_force=value == head.value).understood:

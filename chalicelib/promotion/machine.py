@@ -1,8 +1,8 @@
 """The state machine of a promotion: which events can happen in which state, and what is left to do.
 
-It is level-triggered: whatever woke it, it compares what is wanted with what there is, and one pass makes these agree.
-The pass first asks deliveries to end. That waits for nothing: not for the source's checks, a pause, another account's
-fault, or a look at the tag. What is missing begins afterwards.
+A promotion is level-triggered: whatever woke it, it compares what is wanted with what there is, and one pass makes
+these agree. The pass first asks deliveries to end. That waits for nothing: not for the source's checks, a pause,
+another account's fault, or a look at the tag. What is missing begins afterwards.
 """
 
 from __future__ import annotations
@@ -21,13 +21,12 @@ from chalicelib.promotion.model import END, EXAMINE, WORTH_A_LOOK, Promotion, Pr
 
 NEWS = ("tag", "image", "seen", "retry", "lifted", "file")
 """Inbox entries that ask for a look at the tag: its own event, the AMI's, discovery's, an operator's request, the end
-of a withdrawal or recall, and a change of file or membership. ``retry`` is "when:account,account": what failed is tried
-again, there or everywhere. ``lifted``, in the same form: what had begun is tried again.
+of a withdrawal or recall, and a change of file or membership. ``retry`` names targets (``Retry``): what failed there
+begins again. ``lifted``, in the same form: what had begun there begins again.
 """
 
 WITHDRAW, RECALL = "withdraw", "recall"
-"""Inbox entries: an operator has withdrawn accounts, or recalled the AMI, or lifted that; the operators' table says
-which."""
+"""Inbox entries: withdrawals or a recall of this AMI have changed; the operators' table has them."""
 
 S = PromotionState
 
@@ -69,23 +68,27 @@ def outstanding(promotion: Promotion, now: int) -> tuple[do.Command, ...]:
     due = now >= promotion.next_try
     may_compare = now >= promotion.compare_after
     may_look, asked_at = now >= promotion.look_after, _asked_at(promotion)
-    looks = may_look and ((asked_at is not None and now >= asked_at) or (due and needs_look(promotion)))
+    is_to_look = may_look and ((asked_at is not None and now >= asked_at) or (due and needs_look(promotion)))
     if _ends(promotion):
-        refused = looks and bool(promotion.tries)  # if nobody knows whom the value names, its removal is still news
-        return (do.Slice(promotion.cursor), *((do.LookAtTag(),) if refused else ())) if due else ()
+        if not due:
+            return ()
+        slice_ = do.Slice(promotion.cursor)
+        # After a refusal it looks as well: if nobody knows whom the value names, the tag's removal is still news.
+        return (slice_, do.LookAtTag()) if is_to_look and promotion.tries else (slice_,)
     if withdraws(promotion) and may_compare:
         return (do.Compare(),)
-    if looks:
+    if is_to_look:
         return (do.LookAtTag(),)
     if not may_compare or not due:
         return ()
     if not promotion.unnotified:
-        return _next(promotion, may_look=may_look)
+        return _next_of_state(promotion, may_look=may_look)
     notify = do.NotifyRefused(promotion.faults)
     return (do.Compare(), notify) if promotion.state is S.COMPARING else (notify,)  # no removal waits for a notice
 
 
-def _next(promotion: Promotion, *, may_look: bool) -> tuple[do.Command, ...]:
+def _next_of_state(promotion: Promotion, *, may_look: bool) -> tuple[do.Command, ...]:
+    """List what the state itself asks for, when it is due and no inbox entry or notice comes first."""
     if needs_look(promotion):
         return ()
     match promotion.state:
@@ -96,14 +99,14 @@ def _next(promotion: Promotion, *, may_look: bool) -> tuple[do.Command, ...]:
         case S.RUNNING if promotion.wave_cursor:
             return (do.WakeWaves(promotion.wave_cursor),)
         case S.RUNNING:
-            worth = may_look and promotion.tries >= WORTH_A_LOOK
-            return (do.LookAtTag(), do.Compare()) if worth else (do.Compare(),)
+            looks_too = may_look and promotion.tries >= WORTH_A_LOOK
+            return (do.LookAtTag(), do.Compare()) if looks_too else (do.Compare(),)
         case _:  # what was shared may have been withdrawn for a change of file or membership
             return (do.Compare(),) if _compares_again(promotion) else ()
 
 
 def looks(promotion: Promotion, now: int) -> tuple[do.Command, ...]:
-    """List the looks of a promotion that was woken: its deliveries end by themselves."""
+    """List what a promotion does because it was woken: a delivery may have ended."""
     if promotion.unnotified or now < promotion.compare_after:
         return ()
     waits = promotion.state is S.RUNNING or (promotion.state is S.OVER and promotion.standing)
@@ -117,24 +120,24 @@ def tells(before: Promotion, after: Promotion) -> bool:
 
 
 def _ends(promotion: Promotion) -> bool:
-    """Whether the pass asks deliveries to end: news waits for the first try, as a comparison comes after it anyway."""
+    """Whether the pass asks deliveries to end. News waits until it has tried, as a comparison follows anyway."""
     return promotion.state is S.ADJUSTING and promotion.cursor.startswith(END)
 
 
 def withdraws(promotion: Promotion) -> bool:
     """Whether a withdrawal or a recall is still to be compared with its deliveries."""
-    over_without = promotion.state is S.OVER and promotion.value is None
+    is_untagged = promotion.state is S.OVER and promotion.value is None
     waits = promotion.state is S.REQUESTED or promotion.awaits_ami
-    if waits or (over_without and not promotion.file):  # nothing has ever begun
+    if waits or (is_untagged and not promotion.file):  # nothing has ever begun
         return False
     if promotion.unread(RECALL) is not None:
         return True
-    asked = promotion.unread(WITHDRAW) is not None
-    return asked and promotion.newest > 0 and not over_without  # who has got nothing loses nothing
+    withdrawn = promotion.unread(WITHDRAW) is not None
+    return withdrawn and promotion.newest > 0 and not is_untagged  # else nothing runs, and nothing is shared
 
 
 def _compares_again(promotion: Promotion) -> bool:
-    """Whether an ended promotion could not compare the last time."""
+    """Whether a promotion that is over has standing shares, and could not compare the last time."""
     return promotion.standing and bool(promotion.tries)
 
 

@@ -49,15 +49,17 @@ WAKE_ALL = " "
 """Where the waking of deliveries begins: it sorts before each target."""
 
 END, EXAMINE, BEGIN = "end:", "examine", "begin:"
-"""A cursor: the pass asks deliveries to end, in the order of their ids; examines the source; or begins some, by target.
+"""How a cursor starts: by what the pass does next. Behind END stands the id of the last delivery that was asked to end;
+behind BEGIN the last target whose delivery has begun.
 """
+
 NO_TAG = "Its tag was removed."
 
 
 class Retry(NamedTuple):
-    """An operator's inbox entry ``retry`` or ``lifted``: which targets start again; none: all.
+    """An operator's inbox entry ``retry`` or ``lifted``: when it was written, and which targets start again.
 
-    ``places``: each is "account" or "account/region".
+    ``places``: each is "account" or "account/region"; none: all targets.
     """
 
     when: str
@@ -88,12 +90,12 @@ class Promotion:
     image_name: str = ""
 
     generation: int = 0
-    """When a look found the last tag event, or a new value: what has failed begins again. 0: it has begun nothing.
+    """When a look found the last tag event, or a new value; 0: none yet. What failed before begins again.
 
-    Tag events of before this time are no news.
+    A tag event of before this time is no news.
     """
     retries: Mapping[str, int] = field(default_factory=dict)
-    """Generations of what an operator asked to begin again: "account", "account/region", or all that has failed."""
+    """Generations of what an operator asked to begin again: "account", "account/region", or "*" for all."""
     valid_generation: int = 0
     """The generation of the value in force: a refused value begins nothing again."""
     passed_generation: int = 0
@@ -110,14 +112,14 @@ class Promotion:
     in_force_since: int = 0
     """When the value in force was first read, or when two looks had agreed that it was removed.
 
-    If the AMI is gone: from when withdrawals counted before.
+    If it ended because the AMI is gone: the ``withdrawals_from`` of before, as that ends no withdrawal.
     """
     withdrawals_from: int = 0
     """Withdrawals of before this time have ended, as EC2 has shown another value since."""
     seen_value: str | None = None
     """The tag's value at the last look; None: it missed the tag, or the AMI."""
     seen_since: int = 0
-    """When a look first showed that. A value that names fewer targets counts after two looks, as absence does."""
+    """When a look first showed ``seen_value``. One that names fewer targets counts after two looks, as absence does."""
     looked_at: int = 0
     """When the tag was last read."""
     refused_value: str | None = None
@@ -130,18 +132,18 @@ class Promotion:
     file: str = ""
     """Digests of targets file and members in the last comparison; "": there was none."""
     places: str = ""
-    """Digest of the targets of that comparison, by which discovery sees whether a new file changes them."""
+    """Digest of the targets in that comparison, by which discovery sees whether a new file changes them."""
     left_out: Mapping[str, str] = field(default_factory=dict)
     """Targets that a withdrawal kept out before they began: they begin when it is lifted. Region -> "account account".
 
     So written, those of 1,000 accounts in 17 Regions take 221 KB of an item's 400.
     """
     unfit_since: int = 0
-    """Since when the source fails its checks for these inputs; while it is examined, EC2 may not show it whole yet."""
+    """When the source first failed its checks for these inputs; 0: it has not. EC2 may not have shown all of it yet."""
     source: str = ""
     """The name of the source as it was examined; "": not yet."""
     source_generation: int = 0
-    """The generation for which it was examined: what is tagged later waits for a tag event."""
+    """The generation in which the source was examined: what changes there later counts from the next tag event on."""
     standing: bool = False
     """Whether some of its deliveries are in ``shared``, or are to be."""
     failed: int = 0
@@ -172,8 +174,9 @@ class Promotion:
     since: int = 0
     """When the present state was entered."""
     handled: Mapping[str, str] = field(default_factory=dict)
+    """The last inbox entry of each name that was answered."""
     doubted: Mapping[str, str] = field(default_factory=dict)
-    """Inbox entries that the last look has not answered, as it missed the tag or the AMI: a second look does."""
+    """Inbox entries that the last look did not answer, as it missed the tag or the AMI: a second look answers them."""
     inbox: Mapping[str, str] = field(default_factory=dict)
     """Entries that others write; read with the record, never written with it."""
 
@@ -188,7 +191,7 @@ class Promotion:
         return f"{self.ami} in account {self.hub}, {self.region}"
 
     def of_value(self, *, refused: bool) -> Promotion:
-        """Return the promotion as the value in force has it; a refused value has raised a generation in vain."""
+        """Return the promotion as the value that counts has it: a refused value raises no generation."""
         return replace(self, generation=self.valid_generation) if refused else self
 
     @property
@@ -198,12 +201,12 @@ class Promotion:
 
     @property
     def absent_since(self) -> int:
-        """Since when looks miss the tag, or the AMI, until that is believed; 0: they miss nothing, or it is."""
+        """When a look first missed the tag, or the AMI; 0: the tag was seen, or its absence is believed by now."""
         return 0 if self.seen_value is not None or self.is_believed else self.seen_since
 
     @property
     def basis(self) -> str:
-        """Identifies what a look or comparison starts from: its result does not count once that has changed."""
+        """Digest of what a look or a comparison starts from: once this has changed, its result does not count."""
         seen = (self.seen_value, self.absent_since, self.value, self.refused_value)
         generations = (self.generation, self.gone_generation, sorted(self.retried.items()))
         return addresses.digest(*map(str, (*seen, *generations)))
@@ -225,7 +228,7 @@ class Promotion:
 
     @property
     def awaits_ami(self) -> bool:
-        """Whether it rests until a look shows its AMI available, as that was pending for a day: nothing has begun."""
+        """Whether it gave up after a day, with nothing begun, and rests until a look shows its AMI available."""
         return self.state is PromotionState.OVER and not self.is_refused and self.never_available
 
     @property
@@ -235,24 +238,34 @@ class Promotion:
 
     @property
     def is_gone(self) -> bool:
-        """Whether the AMI is gone or disabled, and nothing has begun again since: by a tag, or as it was restored."""
+        """Whether the AMI is gone or disabled, and neither a tag event, a retry nor its return came afterwards."""
         return 0 < self.newest <= self.gone_generation
 
     def is_gone_for(self, account: str, place: str) -> bool:
-        """Whether nobody has asked for a target since the AMI was gone or disabled: then it gets nothing."""
+        """Whether the AMI is gone or disabled, and nobody has asked for this target since: then it gets nothing."""
         return 0 < self.generation_of(account, place) <= self.gone_generation
 
     @property
-    def awaits_restored(self) -> bool:
-        """Whether it is promoted on when a look shows its AMI again, until it is over.
+    def is_left(self) -> bool:
+        """Whether it is of the baseline, and waits for a tag event."""
+        return self.state is PromotionState.OVER and self.value is not None and not self.newest
 
-        A shared AMI waits for a tag event: it may have been disabled on purpose.
+    @property
+    def is_left_and_gone(self) -> bool:
+        """Whether its AMI is gone, too: if that is restored, it waits for a tag event as before."""
+        return self.is_left and self.seen_value is None and self.is_believed
+
+    @property
+    def awaits_restored(self) -> bool:
+        """Whether it goes on by itself when a look shows its AMI again, as long as it is not over.
+
+        A shared AMI waits for a tag event instead: it may have been disabled on purpose.
         """
         return self.is_gone and not self.standing and self.state is not PromotionState.OVER
 
     @property
     def unfit(self) -> str:
-        """For which inputs the source has failed its checks: then nothing begins. "": for none."""
+        """The inputs for which the source has failed its checks, so that nothing begins; "": there are none."""
         return self.inputs if self.unfit_since and self.cursor != EXAMINE else ""
 
     @property
@@ -262,14 +275,15 @@ class Promotion:
 
     @property
     def why(self) -> str:
-        """Why it has ended, in a sentence; "": there is no more to say than its faults and deliveries do."""
+        """Why it has ended, in a sentence; "": its faults and deliveries say all."""
         given_up = self.awaits_ami or (self.state is PromotionState.OVER and self.value is None)
         if self.faults and (self.is_refused or given_up):
             value = next((one for one in (self.refused_value, self.value) if one is not None), self.seen_value)
             return f"The value {value!r} was refused: {count(len(self.faults), 'fault')}."
-        if self.value is not None or self.seen_value is not None or not self.in_force_since:
+        gone = self.is_left_and_gone
+        if (self.value is not None and not gone) or self.seen_value is not None or not self.in_force_since:
             return ""
-        if self.is_gone or not self.image_name:  # no look has shown it
+        if gone or self.is_gone or not self.image_name:  # no look has shown it
             return "The hub does not own this AMI, or no longer does."
         return NO_TAG if self.newest else "It has no tag."
 
@@ -279,7 +293,7 @@ class Promotion:
         return self.faulty not in ("", self.notified)
 
     def unread(self, name: str) -> str | None:
-        """Return an inbox entry that has not been handled yet."""
+        """Return the inbox entry of this name; None: there is none, or it has been handled."""
         value = self.inbox.get(name)
         return None if value is None or value == self.handled.get(name) else value
 
@@ -288,7 +302,10 @@ class Promotion:
         return max(self.named_generation_of(account, place), self.retries.get(EVERYWHERE, 0))
 
     def named_generation_of(self, account: str, place: str) -> int:
-        """Return the generation in which a tag event, or an operator, named a target: so what its date ended begins."""
+        """Return the generation in which a tag event, or an operator who named it, asked for a target.
+
+        A delivery that its date ended begins again only for that.
+        """
         return max(self.generation, self.retries.get(account, 0), self.retries.get(place, 0))
 
     def was_left_out(self, account: str, region: str) -> bool:

@@ -58,9 +58,9 @@ def awaiting_approval(promotion: Promotion, asked: Asked, places: Sequence[str],
 def wave_stopped(
     promotion: Promotion, of: WaveCount, groups: Sequence[str], waiting: Sequence[str], now: int
 ) -> dict[str, Any]:
-    """Build the one notice that a wave is stopped. ``of``: what the group before has come to; ``groups``: who waits.
+    """Build the one notice that a wave is stopped. ``of``: how the deliveries of the group before have ended.
 
-    ``waiting``: their targets that do.
+    ``groups``: those of the wave. ``waiting``: their targets that wait for it.
     """
     failed, wave = of.failed, of.wave
     allowed = f"{wave.most_failed} may" if of.succeeded else "none succeeded"

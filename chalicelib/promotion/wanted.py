@@ -1,4 +1,4 @@
-"""Who is to have an AMI, and what differs from that. Everything here is computed from what was just read."""
+"""Who is to have an AMI, and which deliveries differ from that. All is computed from what was just read."""
 
 from __future__ import annotations
 
@@ -36,16 +36,17 @@ class WantedTargets:
     """Digests of targets file and members; "": none is known."""
     places: str = ""
     refused: str | None = None
+    """The tag's value, if it is refused."""
     faults: tuple[Fault, ...] = ()
-    """Faults of the tag's value, if it is refused; else those of blocked accounts."""
+    """Faults of the refused value; else those of blocked accounts, and of waves that wait in vain."""
     unknown: bool = False
-    """Whether nobody knows whom it names: then nothing begins, and only what an operator has withdrawn ends."""
+    """Whether nobody knows whom the value names: then nothing begins, and only what an operator has withdrawn ends."""
     waits: Fault | None = None
-    """Why it is unknown, if that passes by itself."""
+    """Why that is unknown, if it passes by itself."""
     unbelieved: bool = False
-    """Whether it is for the value in force, as one look alone showed another that names fewer: nothing begins."""
+    """Whether one look alone has shown a value that names fewer: the value in force counts, and nothing begins."""
     kept_out: Mapping[str, Target] = field(default_factory=dict)
-    """The targets of the value that a withdrawal keeps out: their own, or that of another account in their unit."""
+    """Targets that the value names and a withdrawal keeps out: their own, or that of another account in their unit."""
     waves: FileWaves = field(default_factory=lambda: FileWaves({}, {}))
 
     @property
@@ -60,22 +61,22 @@ class WantedTargets:
         how = self.refused, self.unknown, self.unbelieved
         return digest(repr((self.value, how, generations, self.file, withdrawn)))
 
-    def surplus(self, tracked: Iterable[TrackedDelivery], promotion: Promotion) -> list[TrackedDelivery]:
-        """Return the deliveries that run, or are shared, and should not, or are to be recalled or restored; by id."""
-        turns = DELIVERED if self.recalled else RECALLED
-        ends = [
-            one
-            for one in tracked
-            if (one.state in (RUNNING, SHARED) and not self._may_go_on(one.place))
-            or (one.state == SHARED and promotion.is_gone_for(one.account, one.place))
-            or one.state == turns
-        ]
-        return sorted(ends, key=lambda one: one.delivery)
-
     @property
     def recalled(self) -> bool:
         """Whether an operator has recalled the AMI: then what was delivered is deprecated, until that is lifted."""
         return recalled(self.entitled.withdrawn)
+
+    def surplus(self, tracked: Iterable[TrackedDelivery], promotion: Promotion) -> list[TrackedDelivery]:
+        """Return the deliveries that are to end, and the delivered ones to recall or to restore; sorted by id."""
+        found = [one for one in tracked if self._is_surplus(one, promotion)]
+        return sorted(found, key=lambda one: one.delivery)
+
+    def _is_surplus(self, one: TrackedDelivery, promotion: Promotion) -> bool:
+        if one.state == SHARED and promotion.is_gone_for(one.account, one.place):
+            return True
+        if one.state in (RUNNING, SHARED):
+            return not self._may_go_on(one.place)
+        return one.state == (DELIVERED if self.recalled else RECALLED)
 
     def _may_go_on(self, place: str) -> bool:
         if self.unknown:
@@ -83,7 +84,7 @@ class WantedTargets:
         return self.entitled.may_go_on(place)
 
     def leaves_out(self, surplus: Iterable[TrackedDelivery]) -> bool:
-        """Whether some of these were not withdrawn by an operator: the value, or the file, no longer names them."""
+        """Whether one of these ends because the value, or the file, no longer names it: no operator withdrew it."""
         return any(covering(self.entitled.withdrawn, one.place) is None for one in surplus)
 
     def missing(self, tracked: Sequence[TrackedDelivery], promotion: Promotion) -> list[Target]:
@@ -92,18 +93,20 @@ class WantedTargets:
         if nobody or not promotion.newest:
             return []
         known = {one.place: one for one in tracked}
-        found = {
-            place: target for place, target in self.targets.items() if self._begins(target, known.get(place), promotion)
-        }
-        by_way = {f"{target.by_way_of}/{target.region}" for target in found.values() if target.by_way_of}
-        for place in by_way & self.targets.keys() - found.keys():  # the hub's own copy, which a target waits for
+        begin = {place for place, target in self.targets.items() if self._begins(target, known.get(place), promotion)}
+        waiting = [self.targets[place] for place in begin]
+        hub_copies = {f"{target.by_way_of}/{target.region}" for target in waiting if target.by_way_of}
+        for place in hub_copies & self.targets.keys() - begin:
             one = known.get(place)
             if one is None or one.state in (FAILED, EXPIRED, *BACK_AGAIN):
-                found[place] = self.targets[place]
-        return [found[place] for place in sorted(found)]
+                begin.add(place)
+        return [self.targets[place] for place in sorted(begin)]
 
     def _begins(self, target: Target, one: TrackedDelivery | None, promotion: Promotion) -> bool:
-        """An account that is added to the file waits for a tag event; one that joins an OU does not."""
+        """Whether a target's delivery begins, or begins again. ``one``: what is tracked of it.
+
+        An account that is added to the file waits for a tag event; one that joins an OU does not.
+        """
         if promotion.is_gone_for(target.account, target.place):
             return False
         if one is None:
@@ -116,24 +119,24 @@ class WantedTargets:
         return one.state in BACK_AGAIN or (one.state == FAILED and older)
 
     def left_out(self, tracked: Iterable[TrackedDelivery], promotion: Promotion) -> Mapping[str, str]:
-        """Return the targets that would have begun but for a withdrawal, as the record has them: its lift begins them.
+        """Return the targets that a withdrawal kept from beginning, as the record has them: its lift begins them.
 
-        Without those that have joined an OU since: these begin with the lift anyway, and hold up no wave.
+        Not among them is what has joined an OU since: that begins anyway with the lift, and holds up no wave.
         """
         if self.unknown or self.unbelieved or self.recalled:
             return promotion.left_out
         begun = {one.place for one in tracked}
         out = defaultdict[str, list[str]](list)
         for place, target in sorted({**self.targets, **self.kept_out}.items()):
-            fresh = place in self.kept_out and _is_asked_for(target, promotion)
-            if place not in begun and (fresh or promotion.was_left_out(target.account, target.region)):
+            newly = place in self.kept_out and _is_asked_for(target, promotion)
+            if place not in begun and (newly or promotion.was_left_out(target.account, target.region)):
                 out[target.region].append(target.account)
         return {region: " ".join(accounts) for region, accounts in out.items()}
 
     def announced(self, tracked: Iterable[TrackedDelivery], promotion: Promotion) -> list[Target]:
         """Return the targets whose deliveries are tracked as begun in this generation; sorted by place.
 
-        A run may have been killed before it wrote them.
+        A run that tracked a delivery may have been killed before it wrote the delivery's record.
         """
         places = {
             one.place
@@ -145,12 +148,12 @@ class WantedTargets:
     def why_it_ends(self, promotion: Promotion, place: str) -> str:
         """Return why a delivery is asked to end: a sentence."""
         if promotion.is_gone_for(Place.parse(place).account, place):
-            otherwise = "The AMI is gone or disabled."
+            why = "The AMI is gone or disabled."
         elif promotion.value is None:
-            otherwise = promotion.why or NO_TAG
+            why = promotion.why or NO_TAG
         else:
-            otherwise = NOT_NAMED
-        return why_ended(self.entitled.withdrawn, place, otherwise)
+            why = NOT_NAMED
+        return why_ended(self.entitled.withdrawn, place, otherwise=why)
 
     def waits_for_approval(self, tracked: Iterable[TrackedDelivery]) -> bool:
         """Whether a delivery that has not ended may wait for an approval."""
@@ -159,7 +162,7 @@ class WantedTargets:
 
 
 def _is_asked_for(target: Target, promotion: Promotion) -> bool:
-    """Whether no pass has begun all that was missing since a tag event, or an operator, asked for this target."""
+    """Whether a tag event, or an operator, asked for this target, and no pass has begun all that was missing since."""
     return promotion.generation_of(target.account, target.place) > promotion.passed_generation
 
 
@@ -168,32 +171,35 @@ def wanted_targets(
 ) -> WantedTargets:
     """Return whom the AMI is for.
 
-    The tag's value counts if it is understood, else the value in force: a name that the file has lost names nobody.
-    ``believed``: whether the tag's value counts at all.
+    The tag's value counts if it is understood, else the value in force, where a name that the file has lost names
+    nobody. ``believed``: whether the looks at the tag count; else the value in force does.
     """
-    shown, made = value_by_looks(promotion), promotion.faults if promotion.made_here else ()
-    shown = shown if believed else promotion.value
+    shown = value_by_looks(promotion) if believed else promotion.value
+    made = promotion.faults if promotion.made_here else ()
     refused = promotion.refused_value if made else None
     recalls = by_place(one for one in withdrawals if one.place == EVERYWHERE)
     nobody = Entitlement(withdrawn=recalls)  # a recall counts without any value that is understood
     if shown is None:
         return WantedTargets(entitled=nobody, refused=refused, faults=made)
-    first = applied.judge(shown, in_force=shown == promotion.value and bool(promotion.file))
-    if first.waits is not None:
-        return _unknown(promotion, withdrawals, promotion.refused_value, waits=first.waits)
-    if first.understood:
-        return _of(promotion, shown, applied.waves, first, withdrawals, refused=refused, faults=made)
+    judged = applied.judge(shown, in_force=shown == promotion.value and bool(promotion.file))
+    if judged.waits is not None:
+        return _unknown(promotion, withdrawals, promotion.refused_value, waits=judged.waits)
+    if judged.understood:
+        return _known(promotion, shown, applied.waves, judged, withdrawals, refused=refused, faults=made)
     last = promotion.value if promotion.file else None
     if last is None:
-        return WantedTargets(entitled=nobody, refused=shown, faults=first.faults, file=first.digests)
-    before = applied.resolve(last, in_force=True)
-    if not before.understood:
-        return _unknown(promotion, withdrawals, shown, faults=first.faults)
-    return _of(promotion, last, applied.waves, before, withdrawals, refused=shown, faults=first.faults)
+        return WantedTargets(entitled=nobody, refused=shown, faults=judged.faults, file=judged.digests)
+    resolved = applied.resolve(last, in_force=True)
+    if not resolved.understood:
+        return _unknown(promotion, withdrawals, shown, faults=judged.faults)
+    return _known(promotion, last, applied.waves, resolved, withdrawals, refused=shown, faults=judged.faults)
 
 
 def value_by_looks(promotion: Promotion) -> str | None:
-    """Return the tag's value; the value in force while looks disagree, the AMI is gone, or the service made it."""
+    """Return the tag's value at the last look; the value in force where that look does not count.
+
+    It does not while only one look has missed the tag or the AMI, while the AMI is gone, or if the service made it.
+    """
     weak = promotion.absent_since or promotion.is_gone or promotion.made_here
     return promotion.value if weak else promotion.seen_value
 
@@ -206,13 +212,12 @@ def _unknown(
     faults: tuple[Fault, ...] = (),
     waits: Fault | None = None,
 ) -> WantedTargets:
-    """Return what is known of a value where the file, or a unit in it, cannot be read: who was withdrawn."""
-    value = promotion.value
-    left = Entitlement(withdrawn=withdrawn_by(promotion, withdrawals, value))
-    return WantedTargets(value, left, refused=refused, faults=faults, unknown=True, waits=waits)
+    """Return what is known if the file, or a unit in it, cannot be read: only whom an operator has withdrawn."""
+    entitled = Entitlement(withdrawn=withdrawn_by(promotion, withdrawals, promotion.value))
+    return WantedTargets(promotion.value, entitled, refused=refused, faults=faults, unknown=True, waits=waits)
 
 
-def _of(
+def _known(
     promotion: Promotion,
     value: str,
     waves: FileWaves,
@@ -222,6 +227,7 @@ def _of(
     refused: str | None = None,
     faults: tuple[Fault, ...] = (),
 ) -> WantedTargets:
+    """Return the targets of a value that is understood. ``faults``: why another value is refused."""
     entitled = entitlement.of(resolution, withdrawn_by(promotion, withdrawals, value))
     kept_out = {place: target for place, target in resolution.by_place.items() if place not in entitled.targets}
     single = tuple(resolution.without(entitled.withdrawn).blocked.values())
@@ -241,7 +247,7 @@ def _of(
 
 
 def withdrawn_by(promotion: Promotion, withdrawals: Iterable[Withdrawal], value: str | None) -> Mapping[str, str]:
-    """Return the withdrawals in force while this value counts: place -> operator."""
+    """Return place -> operator for the withdrawals that are in force while this value counts."""
     since = promotion.withdrawals_count_from(value)
     return by_place(in_force(withdrawals, {value, promotion.seen_value}, since))
 

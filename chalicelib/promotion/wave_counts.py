@@ -21,7 +21,7 @@ NOT_BEGUN = "wave-not-begun"
 
 @dataclass(frozen=True, slots=True)
 class WaveCount:
-    """What the group before a wave has come to.
+    """How the deliveries of the group before a wave have ended.
 
     ``pending``: accounts with deliveries that have not ended, or are yet to begin. ``ended_at``: the last end (epoch
     seconds).
@@ -52,12 +52,11 @@ class WaveCount:
 def counts(
     wanted: WantedTargets, tracked: Sequence[TrackedDelivery], missing: Iterable[Target], promotion: Promotion
 ) -> list[WaveCount]:
-    """Count for each wave of the wanted targets what the group before it has come to. ``missing``: what is to begin."""
+    """Count the deliveries of the group before each wave of the wanted targets. ``missing``: what is to begin."""
     waves = {wave.rule: wave for wave in map(wanted.waves.of, accounts(wanted)) if isinstance(wave, Wave)}
     known = {one.place: one for one in tracked}
-    begin = {
-        one.place for one in missing if not 0 < joined(promotion, one, known.get(one.place)) == promotion.generation
-    }
+    new = [one for one in missing if not _is_late(joined(promotion, one, known.get(one.place)), promotion.generation)]
+    begin = {one.place for one in new}
     return [_count(wave, wanted.waves, tracked, begin, promotion.generation) for _, wave in sorted(waves.items())]
 
 
@@ -67,7 +66,7 @@ def accounts(wanted: WantedTargets) -> list[str]:
 
 
 def joined(promotion: Promotion, target: Target, one: TrackedDelivery | None) -> int:
-    """Return the generation in which a target joined after all others had begun: there it holds up no wave. 0: none.
+    """Return the generation in which a target joined after all others had begun; 0: it did not.
 
     One that a withdrawal kept out, and that begins with its lift, did not join: it counts as if it had begun at once.
     """
@@ -79,15 +78,19 @@ def joined(promotion: Promotion, target: Target, one: TrackedDelivery | None) ->
     return promotion.generation if generation <= promotion.passed_generation else 0
 
 
+def _is_late(joined_in: int, generation: int) -> bool:
+    """Whether a target has joined in the present generation: then it holds up no wave."""
+    return joined_in == generation and generation > 0
+
+
 def _count(
     wave: Wave, file: FileWaves, tracked: Iterable[TrackedDelivery], begin: set[str], generation: int
 ) -> WaveCount:
-    """Count one wave. What was cancelled, withdrawn or recalled counts for neither side, unless it begins again."""
+    """Count for one wave. What was cancelled, withdrawn or recalled counts for neither side, unless it begins again."""
     members = file.members(wave.after)
-    mine = [one for one in tracked if one.account in members and not 0 < one.joined == generation]
-    left = {one.place for one in mine if one.state == RUNNING} | {
-        place for place in begin if Place.parse(place).account in members
-    }
+    mine = [one for one in tracked if one.account in members and not _is_late(one.joined, generation)]
+    running = {one.place for one in mine if one.state == RUNNING}
+    left = running | {place for place in begin if Place.parse(place).account in members}
     ended = [one for one in mine if one.state in (*SUCCEEDED, FAILED) and one.place not in left]
     failed = tuple(sorted((one for one in ended if one.state == FAILED), key=lambda one: one.place))
     last = max((one.ended_at for one in ended), default=0)
@@ -96,16 +99,16 @@ def _count(
 
 
 def never_open(found: Iterable[WaveCount], wanted: WantedTargets) -> list[Wave]:
-    """Return the waves whose group before got its accounts after the tag event, so that no delivery there counts.
+    """Return the waves that wait in vain: all accounts of the group before are late, so that none of theirs counts.
 
-    Where no account of the group before is wanted, the value itself has a fault (``FileWaves.faults``).
+    If no account of the group before is wanted, the value itself has a fault (``FileWaves.faults``).
     """
     file, every = wanted.waves, accounts(wanted)
     return [one.wave for one in found if one.nobody and not file.members(one.wave.after).isdisjoint(every)]
 
 
 def not_begun(wave: Wave, file: FileWaves) -> Fault:
-    """Return the fault of such a wave, for which deliveries wait."""
+    """Return the fault of a wave that waits in vain."""
     names = " and ".join(f"`{name}`" for name in file.waiting(wave.rule))
     what = f"The wave of {names} comes after `{wave.after}`, where no delivery counts before the next tag event."
     return Fault(NOT_BEGUN, VALUE, what, "Tag the AMI again: until then what waits for that wave waits in vain.")

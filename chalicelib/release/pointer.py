@@ -10,7 +10,7 @@ changes nothing [aws-facts, Added end of November 2026, VERIFIED]. So a written 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -347,7 +347,7 @@ def evolve(pointer: Pointer, event: Event, now: int) -> Pointer:
 
 
 def _looked(event: Looked, pointer: Pointer, now: int) -> Pointer:
-    """Compare; an AMI that was just offered, and that EC2 does not show there yet, has ten minutes to show."""
+    """Compare. An AMI that was just offered, and that EC2 does not show there yet, has ten minutes to show."""
     after = _compared(event, replace(pointer, unwanted=False), now)
     late = any(
         one.delivery in after.waiting and one.image not in event.seen.available and one.source not in event.recalled
@@ -361,26 +361,12 @@ def _looked(event: Looked, pointer: Pointer, now: int) -> Pointer:
 
 
 def _with_superseded(pointer: Pointer, event: Looked, now: int) -> Pointer:
-    """Compare the superseded copies with the dates that they are to have; the parameter names what is current.
-
-    What is current again is deprecated no longer, unless somebody else has written its date. If EC2 may not show a date
-    yet that was written a moment ago, another look follows.
-    """
-    remembered = {one.image for one in event.releases}
+    """Compare the superseded copies with the dates that they are to have; the parameter names what is current."""
     usable = {one.image for one in event.releases if one.source not in event.recalled} & event.seen.available
-    known = {one: date for one, date in pointer.own_dates.items() if one in remembered}
-    shown = {one for one, date in known.items() if date.may_show(event.seen.deprecated.get(one, ""))}
-    # of what is disabled no date is read; and the lift of a recall brings back the date that the recall has found
-    own = {one: date for one, date in known.items() if one in shown or one not in usable}
-    pointer = replace(pointer, own_dates=own)
-    if (date := own.get(pointer.image)) is not None:
-        if not date.is_shown(event.seen.deprecated.get(pointer.image, "")):
-            early = date.at <= now < date.at + VALID_WITHIN
-            pointer = replace(pointer, next_try=now + AFTER_TROUBLE if early else pointer.next_try)
-        elif date.is_in_the_way(now):
-            pointer = replace(pointer, back=pointer.image)
-    # what was deprecated stays so, and is superseded unless it has become current; and whether one of two architectures
-    # supersedes the other, nobody has said
+    own = _own_dates(pointer, event, usable)
+    pointer = _back_again(replace(pointer, own_dates=own), event, now)
+    # Without a rule, nothing more is deprecated; nor if the pointer has a fault, as nobody has said whether one of two
+    # architectures supersedes the other. What was deprecated stays so, unless it has become current.
     if event.rule is None or pointer.fault is not None:
         stay = {*pointer.retired} & {*event.seen.deprecated} - {pointer.image}
         return replace(pointer, retired=tuple(sorted(stay)), not_retired=None)
@@ -388,13 +374,40 @@ def _with_superseded(pointer: Pointer, event: Looked, now: int) -> Pointer:
     wanted = to_deprecate(event.releases, usable, {pointer.image, *pinned}, event.rule, now)
     left = {image: at for image, at in wanted.items() if not is_deprecated(event.seen.deprecated, image, at)}
     done = tuple(image for image, at in wanted.items() if image not in left and at <= now)
+    dated = dict(own)
     for image, at in left.items():
         before = own[image].before if image in own else event.seen.deprecated.get(image, "")
-        own[image] = OwnDate(max(at, now), before)
-    return replace(pointer, retiring=left, retired=done, not_retired=None)
+        dated[image] = OwnDate(max(at, now), before)
+    return replace(pointer, retiring=left, retired=done, own_dates=dated, not_retired=None)
+
+
+def _own_dates(pointer: Pointer, event: Looked, usable: Collection[str]) -> dict[str, OwnDate]:
+    """Return the dates of this service that still count, without those over which somebody else has written.
+
+    Of what is not usable all count: no date is read of what is disabled, and the lift of a recall brings back the date
+    that the recall has found.
+    """
+    remembered = {one.image for one in event.releases}
+    return {
+        one: date
+        for one, date in pointer.own_dates.items()
+        if one in remembered and (one not in usable or date.may_show(event.seen.deprecated.get(one, "")))
+    }
+
+
+def _back_again(pointer: Pointer, event: Looked, now: int) -> Pointer:
+    """End the service's own deprecation of what is current again. If EC2 may not show its date yet, look again soon."""
+    date = pointer.own_dates.get(pointer.image)
+    if date is None:
+        return pointer
+    if date.is_shown(event.seen.deprecated.get(pointer.image, "")):
+        return replace(pointer, back=pointer.image) if date.is_in_the_way(now) else pointer
+    early = date.at <= now < date.at + VALID_WITHIN
+    return replace(pointer, next_try=now + AFTER_TROUBLE) if early else pointer
 
 
 def _compared(event: Looked, pointer: Pointer, now: int) -> Pointer:
+    """Compare what the parameter shows with what it must name, and intend a change, look again, or rest."""
     before, shown = pointer, event.seen.shown
     pointer = replace(_with_releases(pointer, event.releases), retiring={}, back="")
     if shown is not None and (fault := _not_ours(before, event.releases, shown)):
@@ -465,7 +478,7 @@ def _unwanted(event: Unwanted, pointer: Pointer, now: int) -> Pointer:
     known = _with_releases(pointer, event.releases)
     fault = _names_recalled(pointer, min(event.recalled)) if event.recalled else None
     rested = _rest(known, now, fault, intent=_may_have_written(pointer.intent, now))
-    return replace(rested, unwanted=True, retiring={}, retired=(), back="", not_retired=None)
+    return replace(rested, unwanted=True, retiring={}, retired=(), not_retired=None)
 
 
 def _changed(_event: Changed, pointer: Pointer, now: int) -> Pointer:

@@ -62,9 +62,9 @@ def may_show(share: Share) -> bool:
 
 
 def refusal(share: Share) -> Fault | None:
-    """Return why the share's holders must stop waiting for it: it was refused, or closed at its end.
+    """Return why the share's holders must stop waiting for it: it was refused, or closed at its end; else None.
 
-    None if a new holding came since: then the share worker tries again, and all holders get that answer.
+    If a new holding came since, the share worker tries again, and all holders wait for that answer.
     """
     if asked_since(share):
         return None

@@ -73,7 +73,7 @@ def _may_open(share: Share, now: int) -> bool:
 
 
 def _asks_again(share: Share) -> bool:
-    """Whether to try; a refused share, or one closed blind, only if a holding came since."""
+    """Whether to try to open it: a refused share, or one closed blind, only if a holding came since."""
     if share.state is ShareState.REFUSED or (share.state is ShareState.CLOSED and share.closed_blind):
         return asked_since(share)
     return True

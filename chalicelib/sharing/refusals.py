@@ -6,11 +6,6 @@ Because of one account, the share worker halves the batch down to that account, 
 
 from __future__ import annotations
 
-import re
-
-from chalicelib.engine.faults import Fault
-from chalicelib.engine.places import last_part
-
 ABOUT_THE_RESOURCE = frozenset(
     {
         # EC2 [error codes of the EC2 API]
@@ -59,22 +54,3 @@ that KMS cannot see [aws-facts 3], and of a key's policy an invalid principal, a
 def most_calls(size: int) -> int:
     """Return the most calls of one run for a batch: enough to find one account and to open the others."""
     return 2 * max(size, 1).bit_length() + 8
-
-
-def creates_role(role: str) -> str:
-    """Return the command that makes a service-linked role ("SERVICE/NAME")."""
-    service, suffix = role.removesuffix(f"/{last_part(role)}"), re.search("_(.+)", last_part(role))
-    named = f" --custom-suffix {suffix[1]}" if suffix else ""
-    return f"aws iam create-service-linked-role --aws-service-name {service}{named}"
-
-
-def role_missing(where: str, role: str) -> Fault:
-    """Return the fault of a target without this service-linked role ("SERVICE/NAME")."""
-    name = last_part(role)
-    return Fault(
-        "service-linked-role-missing",
-        where,
-        f"The account has no service-linked role {name}, to which the key is to be granted.",
-        f"Make it there ({creates_role(role)}), or take it out of "
-        "`service_linked_roles` in the targets file; then tag the AMI again.",
-    )

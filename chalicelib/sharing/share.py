@@ -146,9 +146,9 @@ class Share:
     later_end: int = 0
     """The end of its standing holdings, if the applied file has prolonged it; 0: it has not."""
     unsure_since: int = 0
-    """Since when the service cannot read whether it may stay open past its end; 0: the last look could."""
+    """When a look first could not read whether it may stay open past its end; 0: the last look could."""
     missed_since: int = 0
-    """When a look past its end first missed the tag or the AMI; 0: none has since one could read that it may stay."""
+    """When a look past its end first missed the tag or the AMI; 0: none has, or a later look said that it may stay."""
     version: int = 0
     """For the share worker's conditional write."""
     recent: tuple[ShareStep, ...] = ()

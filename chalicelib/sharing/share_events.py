@@ -130,7 +130,7 @@ class Archived:
 
 
 def doubtful(share: Share, now: int) -> bool:
-    """Whether to look a second time, as a look shows its permission before the opening.
+    """Whether a second look must follow, as one shows the permission before the service has opened it.
 
     A permission is preexisting only after two looks, because one may be stale (invariant 5). A first look of long ago,
     for an earlier holder, does not count.
@@ -278,8 +278,8 @@ def _looked_for_nameless(share: Share, now: int, *, showing: bool) -> Share:
 
 def believable_from(share: Share) -> int:
     """Return from when a grant or statement that does not show counts as gone, instead of late to show."""
-    unheard = Resource.parse(share.resource).kind in ("key", "role") and not share.grant_id
-    return share.intended_at + (GRANTS_SHOW_WITHIN if unheard else schedule.SECOND_LOOK_AFTER)
+    without_answer = Resource.parse(share.resource).kind in ("key", "role") and not share.grant_id
+    return share.intended_at + (GRANTS_SHOW_WITHIN if without_answer else schedule.SECOND_LOOK_AFTER)
 
 
 def _closed(share: Share, now: int) -> Share:

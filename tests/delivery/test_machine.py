@@ -38,7 +38,7 @@ from chalicelib.delivery.phases.checking import AwaitingRoleNotified, CheckTarge
 from chalicelib.delivery.phases.copying import AskWhoWaits, OthersWait, StartCopy
 from chalicelib.delivery.phases.ending import ClosingSeen, FindLeftovers, LeftoversSeen, NotifyOutcome, OutcomeNotified
 from chalicelib.delivery.phases.imaging import FindImage, FinishImage, ImageNotFound, ImageSeen
-from chalicelib.delivery.phases.recalling import CopySeen, RecallCopy, turned
+from chalicelib.delivery.phases.recalling import CopySeen, RecallCopy, begun
 from chalicelib.delivery.shares import (
     HoldShares,
     LookAtShares,
@@ -271,6 +271,26 @@ def test_nothing_is_held_before_the_checks_and_a_slot():
     for state in (DeliveryState.REQUESTED, DeliveryState.AWAITING_ROLE, DeliveryState.AWAITING_SLOT):
         wanted = machine.outstanding(a_delivery(state), NOW)
         assert not any(isinstance(command, HoldShares) for command in wanted)
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({}, {"snapshot": {""}, "key": {"role/AmiCopyRole"}}),
+        ({"method": "image", "grantee": "account"}, {"image": {""}, "snapshot": {""}, "key": {"root"}}),
+        ({"key_access": "policy"}, {"snapshot": {""}, "policy": {"role/AmiCopyRole"}}),
+        ({"mode": "share", "share_snapshots": True}, {"image": {""}, "snapshot": {""}, "key": {"root"}}),
+    ],
+)
+def test_only_a_permission_on_a_key_names_a_principal(settings, named):
+    """`history --json` and the report show it: a snapshot and an AMI are opened to the account."""
+    delivery = a_delivery(**settings)
+    found: dict[str, set[str]] = {}
+    for share in permissions.needed(delivery):
+        principal = permissions.grantee(delivery, share, "aws")
+        found.setdefault(share.resource.split("#")[1], set()).add(principal.removeprefix(f"arn:aws:iam::{TARGET}:"))
+
+    assert found == named
 
 
 def test_what_is_copied_already_is_registered_once_its_service_roles_have_their_grants():
@@ -1036,7 +1056,7 @@ def test_a_recall_whose_copy_two_looks_have_missed_is_done_and_leaves_nothing_to
     gone = machine.evolve(delivery, CopySeen(there=False), NOW + 30)
     over = machine.evolve(gone, OutcomeNotified(gone.outcome), NOW + 30)
     assert (over.state, over.recall.seen) == (DeliveryState.RECALLED, False)
-    assert turned(over, NOW + 60, recalled=False).state is DeliveryState.PUBLISHING
+    assert begun(over, NOW + 60, recalled=False).state is DeliveryState.PUBLISHING
 
 
 def test_a_cancel_of_an_earlier_episode_is_not_received():

@@ -6,6 +6,7 @@ from botocore.exceptions import ClientError
 
 from chalicelib.engine.aws.refusals import refusal
 from chalicelib.engine.errors import RefusalKind
+from chalicelib.targets.aws.organizations import READS
 
 SERVICES = ("dynamodb", "events", "kms", "organizations", "sns", "sqs", "ssm", "sts")
 THROTTLES = {
@@ -13,6 +14,13 @@ THROTTLES = {
     for service in SERVICES
     for shape in boto3.client(service, region_name="us-east-1").meta.service_model.error_shapes
     if "throttl" in shape.name.casefold()
+}
+ORGANIZATIONS = boto3.client("organizations", region_name="us-east-1").meta.service_model
+PASSING = {
+    shape.name
+    for read in READS
+    for shape in ORGANIZATIONS.operation_model(read.partition(":")[2]).error_shapes
+    if "try again later" in shape.documentation.casefold()
 }
 
 
@@ -26,3 +34,15 @@ def test_a_throttled_call_is_tried_again(service, code):
 def test_the_models_name_throttles_of_kms():
     """The list of cases is not empty by a change of the SDK."""
     assert {("sns", "KMSThrottling"), ("sqs", "KmsThrottled")} <= THROTTLES
+
+
+@pytest.mark.parametrize("code", sorted(PASSING))
+def test_what_organizations_says_of_an_outage_is_no_denial(code):
+    """Its reference has HTTP 400 for each error; a denial would fail the deliveries to an OU."""
+    error = ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": 400}}, "DescribeAccount")
+    assert refusal(error, "DescribeAccount", "organizations").kind is RefusalKind.THROTTLED
+
+
+def test_the_models_name_what_passes():
+    """The list of cases is not empty by a change of the SDK."""
+    assert "ServiceException" in PASSING

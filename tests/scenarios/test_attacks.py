@@ -28,6 +28,7 @@ from tests.scenarios.scene import (
     STRANGER,
     TABLE,
     TEST,
+    TRIGGER,
     Scene,
     document,
     lets,
@@ -151,6 +152,23 @@ def test_the_worker_removes_and_tags_nothing_of_a_targets_own(scene):
     refused(ec2.disable_image_deprecation, ImageId=own)
 
 
+def test_the_worker_promotes_nothing_itself_where_the_hub_is_a_target(by_way):
+    """In the hub's Region it makes and tags nothing with the copy role of the hub's account, which works elsewhere."""
+    scene, (snapshot, *_) = by_way, by_way.snapshots
+    ec2 = entered(scene, "worker", COPIES, "ec2", HUB)
+    tag = {"Key": TRIGGER, "Value": DEV}
+    evil = {**golden_on(snapshot), "Architecture": "x86_64", "VirtualizationType": "hvm"}
+    by_tag = {"TagSpecifications": [{"ResourceType": "image", "Tags": [tag]}]}
+
+    refused(ec2.register_image, **evil, **by_tag)
+    refused(ec2.register_image, **evil)
+    refused(ec2.copy_image, SourceImageId=scene.image, SourceRegion=REGION, Name="evil", CopyImageTags=True)
+    refused(ec2.copy_snapshot, SourceSnapshotId=snapshot, SourceRegion=REGION)
+    refused(ec2.create_tags, Resources=[scene.image], Tags=[tag])
+    scene.promote("")
+    assert set(scene.states().values()) == {"delivered"}, "the hub's own copy in the other Region is made by that role"
+
+
 def test_the_worker_disables_nothing_of_a_targets_own_and_what_is_ours_only_if_the_stack_allows_it(delivered):
     """Without AllowDisable it can neither disable nor enable an AMI."""
     scene = delivered
@@ -248,6 +266,17 @@ def test_the_share_worker_grants_to_nobody_but_the_roles_that_copy_and_accounts(
     refused(kms.create_grant, KeyId=scene.key, GranteePrincipal=copies, Operations=["Decrypt", "RetireGrant"])
     made = kms.create_grant(KeyId=scene.key, GranteePrincipal=copies, Operations=GRANT)
     kms.revoke_grant(KeyId=scene.key, GrantId=made["GrantId"])
+
+
+def test_no_path_of_a_role_or_user_passes_for_an_account_that_may_receive_grants(scene):
+    """An IAM path may contain colons, so a stranger's ARN can end like the ARN of a listed account's copy role."""
+    kms = client(scene, "share-worker", "kms")
+    root, alike = {"AWS": f"arn:aws:iam::{STRANGER}:root"}, f"/x:iam::{DEV}:role/"
+    trust = document({"Effect": "Allow", "Principal": root, "Action": "sts:AssumeRole"})
+    thief = scene.world.iam.put_role(STRANGER, COPIES, trust, path=alike).arn
+
+    for to in (thief, f"arn:aws:iam::{STRANGER}:user{alike}{COPIES}"):
+        refused(kms.create_grant, KeyId=scene.key, GranteePrincipal=to, Operations=GRANT)
 
 
 def test_the_share_worker_can_lock_the_owner_out_of_a_key_whose_policy_it_may_write(scene):

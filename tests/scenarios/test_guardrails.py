@@ -143,13 +143,15 @@ CHANGES = {
         "lambda:UpdateFunctionCode",
         "lambda:UpdateFunctionConfiguration",
         "lambda:AddPermission",
+        "lambda:InvokeFunction",
     ),
     "AWS::IAM::Role": ("iam:UpdateAssumeRolePolicy", "iam:PutRolePolicy", "iam:DetachRolePolicy", "iam:PassRole"),
     "AWS::IAM::ManagedPolicy": ("iam:CreatePolicyVersion", "iam:SetDefaultPolicyVersion"),
     "AWS::Events::EventBus": ("events:PutPermission", "events:DeleteEventBus"),
-    "AWS::SNS::Topic": ("sns:SetTopicAttributes", "sns:DeleteTopic"),
+    "AWS::SNS::Topic": ("sns:SetTopicAttributes", "sns:PutDataProtectionPolicy", "sns:DeleteTopic"),
     "AWS::SQS::Queue": ("sqs:SetQueueAttributes", "sqs:DeleteQueue"),
     "AWS::CloudWatch::Alarm": ("cloudwatch:DeleteAlarms", "cloudwatch:DisableAlarmActions"),
+    "AWS::Logs::LogGroup": ("logs:DeleteLogGroup",),
 }
 """Kind of part -> calls that take its protection away."""
 
@@ -176,6 +178,7 @@ ARNS = {
     "AWS::SNS::Topic": "{name}",
     "AWS::SQS::Queue": "arn:aws:sqs:{region}:{hub}:{name}",
     "AWS::CloudWatch::Alarm": "arn:aws:cloudwatch:{region}:{hub}:alarm:{name}",
+    "AWS::Logs::LogGroup": "arn:aws:logs:{region}:{hub}:log-group:/aws/lambda/{name}",
 }
 """Kind of part -> its ARN, by what Ref returns."""
 
@@ -217,7 +220,6 @@ def test_daily_work_needs_no_deployer(guarded: Scene) -> None:
         *((f"sqs:{name}", queue) for name in ("SendMessage", "ReceiveMessage", "DeleteMessage", "GetQueueUrl")),
         *((f"sns:{name}", topic) for name in ("Publish", "Subscribe", "ListSubscriptionsByTopic")),
         ("events:PutEvents", f"arn:aws:events:{REGION}:{HUB}:event-bus/ami-promoter-{REGION}-inbound"),
-        ("lambda:InvokeFunction", f"arn:aws:lambda:{REGION}:{HUB}:function:ami-promoter-{REGION}-worker"),
         ("sts:AssumeRole", f"arn:aws:iam::{HUB}:role/ami-promoter-{REGION}-worker"),
     ):
         assert not denied(guarded, "operator", action, arn), action

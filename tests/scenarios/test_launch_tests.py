@@ -1,6 +1,7 @@
 """An instance from each new AMI must start in the target before the AMI is published."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -150,7 +151,7 @@ def test_an_ami_that_ec2_calls_unavailable_right_after_its_recall_was_lifted_is_
     assert codes(testing) == []
 
 
-@pytest.mark.parametrize("lacks", ["subnet", "type", "role", "ena", "uefi"])
+@pytest.mark.parametrize("lacks", ["subnet", "type", "role", "ena", "uefi", "volumes"])
 def test_what_the_target_lacks_is_said_before_anything_is_opened(scene, lacks):
     """No subnet with the tag, a type that the role may not run, no launch role; an AMI that the type cannot start."""
     if lacks != "role":
@@ -162,6 +163,8 @@ def test_what_the_target_lacks_is_said_before_anything_is_opened(scene, lacks):
         scene.image = scene.seed("old-kernel", EnaSupport=False)
     if lacks == "uefi":
         scene.image = scene.seed("secure-boot", BootMode="uefi")
+    if lacks == "volumes":
+        scene.image = scene.seed("many-volumes", volumes=(8,) * 29)
     scene.tag("")
     scene.wait(10 * 60)
 
@@ -182,3 +185,18 @@ def test_an_instance_that_the_target_lets_nobody_end_is_named(testing):
     assert left in notice(testing)["leftovers"]
     _, report = reconcile(testing)
     assert [(one["code"], one["where"].split()[0]) for one in report["found"]] == [("instance-stray", left)]
+
+
+@pytest.mark.parametrize("lacks", ["vCPUs", "addresses"])
+def test_launch_tests_for_which_there_is_no_room_wait_for_those_that_run(testing, lacks):
+    """Two AMIs at once, and the account's quota, or its subnet, has room for one instance."""
+    other = testing.seed("second")
+    if lacks == "vCPUs":
+        testing.world.ec2.state.vcpus[DEV, REGION] = 2
+    else:
+        subnets = testing.world.ec2.state.subnets
+        subnets.put(replace(subnets.get(testing.subnet), addresses=1))
+    testing.tag("")
+    assert testing.promoted("", other) == {DEV: "delivered"}
+    assert testing.outcome() == {DEV: "delivered"}
+    assert {one["State"]["Name"] for one in instances(testing)} == {"terminated"}

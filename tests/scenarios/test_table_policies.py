@@ -9,6 +9,7 @@ import pytest
 from awsim.iam import policy
 from awsim.iam.policy import Ask, PolicyVerdict, Who
 from chalicelib.engine import addresses
+from tests.scenarios import stolen
 from tests.scenarios.monitoring import LATE, monitored, share, verdicts
 from tests.scenarios.scene import DEV, HUB, REGION, TABLE, TEST, Scene
 from tests.scenarios.stolen import refused
@@ -128,11 +129,30 @@ def test_the_service_works_and_an_administrator_keeps_the_tables_themselves(clos
 
 def test_only_operators_and_the_rules_send_events_to_the_access_monitor(closed: Scene) -> None:
     """Nobody else teaches it what never happened; an operator still redrives dead letters into its queue."""
-    queue = closed.client("sqs").get_queue_url(QueueName=f"ami-promoter-{REGION}-access-monitor")["QueueUrl"]
+    queue = monitors_queue(closed)
     refused(closed.person("Administrator", "sqs").send_message, QueueUrl=queue, MessageBody="{}")
     closed.person("OperatorOnCall", "sqs").send_message(QueueUrl=queue, MessageBody="{}")
     share(closed, DEV)
     assert verdicts(closed.after(LATE)) == [("notice", "foreign-listed")]
+
+
+def test_nobody_takes_from_the_access_monitor_the_event_of_what_he_did(closed: Scene) -> None:
+    """For ten minutes it waits in the queue, where an administrator can neither purge, nor receive, nor delete it."""
+    queue = monitors_queue(closed)
+    administrator = closed.person("Administrator", "sqs")
+    share(closed, DEV)
+    closed.wait(60)
+    refused(administrator.purge_queue, QueueUrl=queue)
+    refused(administrator.receive_message, QueueUrl=queue)
+    refused(administrator.delete_message, QueueUrl=queue, ReceiptHandle="x")
+    administrator.get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])
+    stolen.client(closed, "access-monitor", "sqs").receive_message(QueueUrl=queue)  # as Lambda does for the function
+    assert verdicts(closed.after(LATE)) == [("notice", "foreign-listed")]
+
+
+def monitors_queue(scene: Scene) -> str:
+    """The address of the queue of CloudTrail's events."""
+    return str(scene.client("sqs").get_queue_url(QueueName=f"ami-promoter-{REGION}-access-monitor")["QueueUrl"])
 
 
 def doctored(scene: Scene) -> list[tuple[Any, str, str]]:

@@ -104,4 +104,5 @@ def test_what_is_not_delivered_is_not_checked(scene):
     status, _, reported = verify(scene)
     assert (status, reported["skipped"]) == (NOT_SEEN, {"copying": 1})
     assert verify(scene, "--target", PROD)[2]["faults"][0]["code"] == "no-delivery"
+    assert f"no delivery to {PROD}." in verify(scene, "--target", DEV, "--target", PROD)[2]["faults"][0]["what"]
     assert scene.cli("verify", "ami-00000000000000000")[0] == FAULT

@@ -561,6 +561,7 @@ PLACES = {
     "another architecture": (LaunchSite(("subnet-0a",), (), ("arm64",)), ["launch-type"]),
     "a type that boots by UEFI only": (LaunchSite(("subnet-0a",), (), ("x86_64",), ("uefi",)), ["launch-type"]),
     "a type that needs ENA": (LaunchSite(("subnet-0a",), (), ("x86_64",), needs_ena=True), ["launch-type"]),
+    "a type for fewer volumes": (LaunchSite(("subnet-0a",), (), ("x86_64",), most_volumes=1), ["launch-type"]),
 }
 
 
@@ -569,6 +570,7 @@ PLACES = {
 def test_where_no_test_can_run_is_said_before_anything_is_opened(mode, what):
     """All faults at once; nothing is held, opened or copied."""
     hub = a_hub(mode)
+    hub.cloud.make_image(AMI, {"snap-0": True, "snap-1": True})
     hub.cloud.hub_images[AMI] |= {"BootMode": "legacy-bios", "EnaSupport": False}
     hub.cloud.place, expected = PLACES[what]
     promoted(hub)

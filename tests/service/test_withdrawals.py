@@ -167,6 +167,25 @@ def test_a_lift_promotes_nothing_of_the_baseline(act, state):
     assert outcomes(hub, after=HOUR) == {(AMI, A): "delivered", (AMI, B): "delivered"}
 
 
+@pytest.mark.parametrize("hours", [1, 48])
+def test_an_ami_of_the_baseline_that_is_deregistered_and_restored_with_its_tag_is_not_promoted(hours):
+    """Nobody has tagged it again, and while it is gone no look comes without end; a tag event promotes it then."""
+    hub = baseline()
+    for _ in range(2):
+        hub.cloud.gone.add(AMI)
+        hub.cloud.changed()
+        pass_time(hub, HOUR)
+        so_far = len(hub.invocations)
+        pass_time(hub, hours * HOUR)
+        assert "worker" not in hub.invocations[so_far:]
+        hub.cloud.gone.remove(AMI)
+        hub.cloud.changed()
+        assert outcomes(hub, after=HOUR) == {}
+
+    hub.cloud.tag(AMI, f"{A} {B}")
+    assert outcomes(hub, after=HOUR) == {(AMI, A): "delivered", (AMI, B): "delivered"}
+
+
 @pytest.mark.parametrize(("asked", "lifted"), [(A, A), (A, f"{A}/{REGION}"), (f"{A}/{REGION}", A)])
 def test_of_the_baseline_a_lift_promotes_what_an_operator_has_asked_for_meanwhile(asked, lifted):
     """A retry named A, while both were withdrawn."""

@@ -348,7 +348,7 @@ GOOD_AND_BAD = [
     ("stackset", "Regions", ["eu-central-1"], ["", "eu-central-1a", "*"]),
     ("stackset", "ExternalId", ["3f2b-77"], ["", "x", "with blank"]),
     ("guardrails", "HubAccountId", ["012345678901"], ["", "12345678901"]),
-    ("guardrails", "TriggerTagKey", ["promote"], ["", "aws:promote"]),
+    ("guardrails", "TriggerTagKey", ["promote", "a" * 127], ["", "aws:promote", "ami-promoter:x", "a" * 128]),
     ("guardrails", "FamilyTagKey", ["", "family"], ["aws:family", "*"]),
     (
         "guardrails",

@@ -137,9 +137,9 @@ class AwsTargetImages:
                 ec2.enable_image_deprecation(ImageId=image, DeprecateAt=before)
 
     def _enable(self, delivery: Delivery) -> None:
-        """Enable the AMI. If EC2 refuses for good, and has not confirmed that it is disabled, a look decides.
+        """Enable the AMI. If EC2 refuses for good, and has never said that the AMI is disabled, a look decides.
 
-        A refusal that passes is tried again: DisableImage may have taken effect unheard, and a look not show it yet.
+        A refusal that passes is tried again: a DisableImage without an answer may have taken effect, and not show yet.
         """
         ec2 = self._sessions.client("ec2", "recall", delivery)
         try:

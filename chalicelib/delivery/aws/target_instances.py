@@ -49,6 +49,7 @@ class AwsTargetInstances:
             template_rights.launch_types(policy),
             template_rights.closed_keys(policy, delivery.source_keys) if delivery.shared and policy else (),
             kind.get("NetworkInfo", {}).get("EnaSupport") == "required",
+            kind.get("EbsInfo", {}).get("MaximumEbsAttachments", 0),
         )
 
     def _policy(self, delivery: Delivery) -> Mapping[str, Any]:

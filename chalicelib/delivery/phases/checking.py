@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from chalicelib.delivery import attempts, leftovers, permissions, proof
-from chalicelib.delivery.model import Copy, CopyState, Delivery, DeliveryState, LastLook
+from chalicelib.delivery.model import Copy, CopyState, Delivery, DeliveryState, LastLook, NeededShare
 from chalicelib.delivery.moves import again, looks_again
 from chalicelib.delivery.phase import Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.delivery.phases import trouble
@@ -55,7 +55,7 @@ class NotifyAwaitingRole(Command):
 class HubCopySeen(DeliveryEvent):
     """The state of the hub's own copy was read. ``copies``: (source snapshot, copy); empty until it exists.
 
-    ``waits``: it waits for an approval. ``began``: when (epoch seconds) that wait ended; 0: not known.
+    ``waits``: the hub's own copy waits for an approval. ``began``: when (epoch seconds) that wait ended; 0: not known.
     ``incomplete``: it is delivered, but this look does not show a copy of each snapshot.
     """
 
@@ -89,7 +89,7 @@ class TargetReady(DeliveryEvent):
 
 @dataclass(frozen=True, slots=True)
 class KeptImageMissed(DeliveryEvent):
-    """A look does not show the AMI that was kept for another launch test. ``name``: the one that a new AMI gets."""
+    """A look does not show the AMI that was kept for another launch test. ``name``: how a new AMI is named."""
 
     name: str
 
@@ -108,7 +108,7 @@ class AwaitingRoleNotified(DeliveryEvent):
 
 
 def _looks(delivery: Delivery, _now: int) -> tuple[Command, ...]:
-    """The hub's own copy in this Region must exist first."""
+    """List the read of the hub's own copy in this Region, which must exist first."""
     return (AskHubCopy(),) if delivery.hub_copy.delivery and not delivery.hub_copy.snapshots else ()
 
 
@@ -139,7 +139,7 @@ def _hub_copy_seen(event: HubCopySeen, delivery: Delivery, now: int) -> Delivery
 
 
 def _not_overdue(event: HubCopySeen, delivery: Delivery, now: int) -> Delivery:
-    """Start the deadline when the hub's own copy starts, which may have waited a month for its approval."""
+    """Count the queue deadline from when the hub's own copy began: it may have waited a month for its approval."""
     began = now if event.waits else event.began
     if delivery.last_look.failure is None or began <= delivery.queued_at:
         return delivery
@@ -155,24 +155,36 @@ def _ready(event: TargetReady, delivery: Delivery, now: int) -> Delivery:
     found = proof.copies(delivery, event.copies)
     delivery = leftovers.with_unproven(delivery, found)
     delivery = proof.answered(delivery, event.nonce, "", event.image or "")
-    standing = tuple(share for share in delivery.shares.needed if share.standing)
-    if event.image and delivery.copies_image and event.unfinished:  # CopyImage needs its shares and its snapshots
+    if event.image and not (delivery.copies_image and event.unfinished):
+        return _image_there(delivery, event.image, now)
+    if event.image:  # CopyImage still makes it, and needs its shares and its snapshots
         return OPEN(delivery, now)
-    if event.image:  # the AMI exists already: nothing is copied, and its snapshots stay
-        accepted = event.image == delivery.accepted  # keeps its snapshots, although no nonce proves them
-        there = delivery.with_image(id=event.image, adopted=True).with_shares(needed=standing)
-        there = there.with_cleanup(unproven=()) if accepted else there
-        return OPEN(there, now) if standing else VERIFY(there, now)
     if delivery.shared or delivery.copies_image:
         return OPEN(delivery.with_deletions(seen.copy for seen in found.own), now)
+    return _to_copy(delivery, found.own, now)
+
+
+def _image_there(delivery: Delivery, image: str, now: int) -> Delivery:
+    """Continue with an AMI that exists already: nothing is copied, and its snapshots stay."""
+    there = delivery.with_image(id=image, adopted=True).with_shares(needed=_standing(delivery))
+    if image == delivery.accepted:  # no nonce proves its snapshots, and they stay
+        there = there.with_cleanup(unproven=())
+    return OPEN(there, now) if there.shares.needed else VERIFY(there, now)
+
+
+def _to_copy(delivery: Delivery, there: tuple[proof.SeenCopy, ...], now: int) -> Delivery:
+    """Plan a copy of each snapshot; adopt those under the target's key that exist, and delete those under another."""
     wanted = replace(delivery, copies=tuple(Copy(snapshot.id, found_at=now) for snapshot in delivery.snapshots))
-    wanted = attempts.match(wanted, tuple(s for s in found.own if s.key_arn == event.key_arn), now)
-    wrong = tuple(s.copy for s in found.own if s.key_arn != event.key_arn)
-    wanted = wanted.with_deletions(wrong)  # copies under an earlier key
-    if all(copy.state is CopyState.COMPLETED for copy in wanted.copies):
-        there = wanted.with_shares(needed=standing)
-        return OPEN(there, now) if standing else REGISTER(there, now)
-    return AWAIT_SLOT(wanted, now)
+    wanted = attempts.match(wanted, tuple(s for s in there if s.key_arn == delivery.key_arn), now)
+    wanted = wanted.with_deletions(s.copy for s in there if s.key_arn != delivery.key_arn)
+    if not all(copy.state is CopyState.COMPLETED for copy in wanted.copies):
+        return AWAIT_SLOT(wanted, now)
+    copied = wanted.with_shares(needed=_standing(delivery))
+    return OPEN(copied, now) if copied.shares.needed else REGISTER(copied, now)
+
+
+def _standing(delivery: Delivery) -> tuple[NeededShare, ...]:
+    return tuple(share for share in delivery.shares.needed if share.standing)
 
 
 def _kept_missed(event: KeptImageMissed, delivery: Delivery, now: int) -> Delivery:

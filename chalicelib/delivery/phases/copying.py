@@ -147,7 +147,8 @@ def _worth_looking_now(delivery: Delivery) -> bool:
     return bool(said) and len(said) == sum(copy.state is not CopyState.COMPLETED for copy in delivery.copies)
 
 
-def _worth_a_look(delivery: Delivery, copy: Copy, now: int) -> bool:
+def _has_its_look(delivery: Delivery, copy: Copy, now: int) -> bool:
+    """Whether this look is one for which a running copy waits: its time has come, or an event about it."""
     if copy.state is not CopyState.PENDING:
         return False
     return now >= copy.next_look or f"look#{copy.source}" in delivery.inbox
@@ -226,7 +227,7 @@ def _judge(delivery: Delivery, seen: tuple[proof.SeenCopy, ...], now: int) -> De
             if found.key_arn != delivery.key_arn:
                 faults.append(_wrong_key(delivery, copy, found))
             return replace(copy, state=CopyState.COMPLETED, progress=100, found_at=0, looks=0, next_look=0)
-        if found.state == "pending" and not _worth_a_look(delivery, copy, now):
+        if found.state == "pending" and not _has_its_look(delivery, copy, now):
             return copy
         if found.state == "pending":
             wait = schedule.step(schedule.COPY_POLLS, copy.looks + 1)
@@ -243,7 +244,7 @@ def _judge(delivery: Delivery, seen: tuple[proof.SeenCopy, ...], now: int) -> De
 
 
 def _missing(copy: Copy, now: int, faults: list[Fault], delivery: Delivery) -> Copy:
-    """A copy that one look does not show may appear late; a copy that looks for two minutes do not show is gone."""
+    """Handle a copy that a look misses: it may show late. If looks miss it for two minutes, it is gone."""
     since = copy.missed_since or now
     if now < since + schedule.SILENCE:
         return replace(copy, missed_since=since, next_look=now + schedule.POLLS[0])
@@ -299,7 +300,7 @@ def _role_renamed(event: shares.RoleRenamed, delivery: Delivery, now: int) -> De
 
 
 def _shares_seen(event: shares.SharesSeen, delivery: Delivery, now: int) -> Delivery:
-    """If one was refused meanwhile, one more look follows, because the finished copies are good."""
+    """Go on if its shares are open again. If one was refused, look at the copies once more: finished ones are good."""
     if event.open and _reopens(delivery):
         return replace(delivery.with_shares(opened_at=now, wait_for=None), tries=0, next_try=now)
     if event.refused is None or delivery.last_look.failure is not None:

@@ -63,10 +63,8 @@ class NotifyOutcome(Command):
 class LeftoversSeen(DeliveryEvent):
     """What this delivery created and still exists was listed; ``unfinished``: copies that still run.
 
-    ``refusal``: why AWS refused a removal.
-
-    ``unproven``: resources with the tags that the service does not touch, as they have no proof, or may be in use.
-    ``learnt``: attempts, with what they have made.
+    ``refusal``: why AWS refused a removal. ``unproven``: resources with the service's tags that stay, as nothing proves
+    them or they may be in use. ``learnt``: attempts, with what they have made.
     """
 
     left: tuple[str, ...]
@@ -166,7 +164,7 @@ def _end(delivery: Delivery, ending: DeliveryState, faults: tuple[Fault, ...], n
 
 
 def _tidy(delivery: Delivery, now: int, **changes: Any) -> Delivery:
-    """No copy counts as running any more: its slot is given back."""
+    """Begin to tidy. No copy counts as running any more, so its slot is given back."""
     over = each_copy(delivery, lambda copy: replace(copy, state=CopyState.ERROR) if copy.tries else copy)
     return TIDY(over, now, **changes)
 
@@ -181,7 +179,7 @@ def beside(delivery: Delivery, now: int, *, released: bool = True) -> tuple[Comm
 
 
 def beside_in(state: StateEntry) -> Row[Delivery]:
-    """Return the part of a state's row with what comes of that."""
+    """Return the part of a state's row for what comes of the commands of ``beside``."""
     return {
         slots.SlotsAsked: leads(slots.asked, state),
         shares.SharesReleased: leads(shares.released, state),
@@ -263,7 +261,7 @@ def _left_behind(delivery: Delivery, now: int) -> Delivery:
 
 
 def _may_be_left(delivery: Delivery) -> Iterator[str]:
-    """Record what was or may have been created there: the service cannot read the target; a person must remove it."""
+    """Name what was or may have been created there. The service cannot read the target, so a person must remove it."""
     yield from (copy.copy or f"copy of {copy.source}" for copy in delivery.copies if copy.tries)
     if delivery.image.id or delivery.request.intended_at is not None:
         yield delivery.image.id or f"AMI {delivery.image_name}"
@@ -347,7 +345,7 @@ def _closing_seen(event: ClosingSeen, delivery: Delivery, now: int) -> Delivery:
 
 
 def waits(event: Refused, delivery: Delivery, now: int) -> Delivery:
-    """Try again later: such a state ends by its deadline, not by a refusal."""
+    """Try again later. For states that end by their deadline, not by a refusal."""
     delivery, is_all = attempts.refused(event, delivery)
     if is_all:
         return delivery
@@ -396,21 +394,21 @@ def late(delivery: Delivery, now: int) -> bool:
 
 
 def notice_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
-    """From when it is late, the hour of further tries counts."""
+    """Begin the hour of further tries with the first refusal after the notice is late."""
     waited = event.step == NotifyOutcome.__name__ and delivery.last_look.failure is None and late(delivery, now)
     return replace(delivery, last_look=LastLook(event.fault, now)) if waited else delivery
 
 
 def over(event: OutcomeNotified, delivery: Delivery, now: int) -> Delivery:
-    """Enter the state that the notice says; if an invocation beside it has turned it meanwhile, it sends another."""
+    """Enter the state that the notice says. If another invocation has changed how it ends meanwhile, notify again."""
     if event.outcome is not delivery.outcome:
         return delivery
     after = StateEntry(delivery.outcome)(delivery, now)
     return reduced(after) if after.ended else after
 
 
-def _over(event: OutcomeNotified, delivery: Delivery, now: int) -> Delivery:
-    """An answer that comes late may have shown more to remove since the notice was sent: then it is sent again."""
+def _over_if_tidy(event: OutcomeNotified, delivery: Delivery, now: int) -> Delivery:
+    """As ``over``; but a late answer may have shown more to remove since the notice was sent: then notify again."""
     return over(event, delivery, now) if _is_tidy(delivery) else delivery
 
 
@@ -441,7 +439,7 @@ PHASES = {
             **beside_in(TIDY),
             ClosingSeen: leads(_closing_seen, TIDY),
             LeftoversSeen: leads(_seen_tidying, TIDY),
-            OutcomeNotified: leads(_over, TIDY, *OVER),
+            OutcomeNotified: leads(_over_if_tidy, TIDY, *OVER),
             Refused: leads(_tidying_refused, TIDY),
             DeadlinePassed: leads(_tidying_too_long, TIDY),
         },

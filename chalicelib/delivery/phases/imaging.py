@@ -81,7 +81,7 @@ class ImageSeen(DeliveryEvent):
     extras: tuple[str, ...] = ()
     """Further snapshots of this delivery that no device of the AMI uses."""
     finished: bool = False
-    """Whether it has all: CopyImage did not make it, and the source has no deprecation date."""
+    """Whether nothing is left to add: CopyImage did not make it, and the source has no deprecation date."""
 
 
 class ImageDiscarded(DeliveryEvent):
@@ -120,7 +120,7 @@ def _verifying(delivery: Delivery, now: int) -> tuple[Command, ...]:
 
 
 def _reads_source(delivery: Delivery) -> bool:
-    """Whether creating the AMI needs the shares, so that it can be stopped."""
+    """Whether the AMI is being made from the source: that needs the shares, and can be stopped."""
     return delivery.copies_image and not delivery.image.adopted and delivery.image.available_at is None
 
 
@@ -230,7 +230,7 @@ def _differs(event: ImageSeen, delivery: Delivery, now: int) -> Delivery:
 
 
 def _missing(delivery: Delivery, now: int) -> Delivery:
-    """A copy that one look does not show may appear late; it counts as gone after two minutes."""
+    """Handle an AMI that a look misses: it may show late. CopyImage's is gone if looks miss it for two minutes."""
     if not delivery.copies_image:
         return again(delivery, now, schedule.step(schedule.POLLS, delivery.tries), clear_since=None)
     return looks_again(delivery, now, schedule.SILENCE, schedule.POLLS[0]) or fail(delivery, now, _gone(delivery))
@@ -293,7 +293,7 @@ def _finished(_event: ImageFinished, delivery: Delivery, now: int) -> Delivery:
 
 def _verifying_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
     if event.step == VerifyImage.__name__:
-        # of an AMI that a list has just shown, EC2 may not have each attribute yet; if it is gone, the next says so
+        # a list has just shown the AMI, but EC2 may not have each attribute yet; if it is gone, the next list says so
         after = trouble.refused(event, answered(delivery, ["image"]), now, looks=True, comes_true=True)
     else:
         after = trouble.refused(event, delivery, now)

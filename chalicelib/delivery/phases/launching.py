@@ -86,11 +86,12 @@ def _seen(event: InstanceSeen, delivery: Delivery, now: int) -> Delivery:
         return again(delivery.with_launch(attempts=known, tries=0), now, AGAIN_AFTER)
     if verdict.result == "untested":
         return _untested(delivery, now, verdict.fault)
-    return fail(delivery.with_launch(result="failed", console=str.__str__(event.console)), now, verdict.fault)
+    console = str.__str__(event.console)  # the text itself: ``ConsoleEnd`` shows only its length
+    return fail(delivery.with_launch(result="failed", console=console), now, verdict.fault)
 
 
 def _untested(delivery: Delivery, now: int, *faults: Fault) -> Delivery:
-    """Keep hours of copying, unpublished. What is shared closes: it opens in seconds when it is tested again."""
+    """Keep the copy, which took hours, unpublished. What is shared closes: for another test it opens in seconds."""
     over = delivery.with_launch(result="untested")
     if delivery.shared:
         return fail(over, now, *faults)
@@ -102,7 +103,7 @@ def _ended(event: InstancesEnded, delivery: Delivery, now: int) -> Delivery:
 
 
 def _published(delivery: Delivery, now: int) -> Delivery:
-    """Go on when no instance can exist any more. One that was recalled meanwhile goes on to that from there."""
+    """Publish it when no instance can exist any more. If it was recalled meanwhile, that begins there."""
     return delivery if delivery.launch.ends else PUBLISH(delivery, now)
 
 

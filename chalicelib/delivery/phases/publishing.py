@@ -87,7 +87,7 @@ def _to_protect(delivery: Delivery) -> bool:
 
 
 def _may_cancel(delivery: Delivery) -> bool:
-    """A shared AMI at any time, as its shares must close. A copy if it is recalled, once nothing else is left to do."""
+    """Whether it may: what is shared always, to close its shares; a copy if recalled, when no other step is left."""
     if delivery.shared:
         return True
     return delivery.recall_asked and not (delivery.shares.holds_copy or delivery.cleanup.to_delete)

@@ -92,7 +92,7 @@ class CopyRestored(DeliveryEvent):
     """The AMI is as it was before the recall, except for launch permissions that disabling removed."""
 
 
-def turned(delivery: Delivery, now: int, *, recalled: bool, lift: str = "") -> Delivery:
+def begun(delivery: Delivery, now: int, *, recalled: bool, lift: str = "") -> Delivery:
     """Return an ended delivery's next episode: it recalls what was delivered, or restores what was recalled.
 
     ``lift``: the operator's request to lift the recall, so that people are notified again of what refuses a new one.
@@ -124,7 +124,7 @@ def _recalling(delivery: Delivery, now: int) -> tuple[Command, ...]:
 def _seen(event: CopySeen, delivery: Delivery, now: int) -> Delivery:
     """Keep what the first look that shows the AMI has found: a later one may show the recall itself.
 
-    If it is deprecated already, its pointer may be ending that just now, or EC2 not show yet that it has.
+    If the AMI is deprecated already, its pointer may be about to end that, or may have, and EC2 does not show it yet.
     """
     if delivery.recall.seen or delivery.recall.done:
         return delivery
@@ -150,9 +150,9 @@ def _missed(delivery: Delivery, now: int) -> Delivery:
 
 def _recalled(event: CopyRecalled, delivery: Delivery, now: int) -> Delivery:
     """Recall it once more if a lift has just restored it: a call of that lift may still be under way."""
-    over = delivery.recall.restored_at and delivery.recall.restored_at + schedule.SILENCE
-    done = delivery.with_recall(done=now >= over, disabled=event.disabled)
-    return replace(done, tries=0, next_try=max(now, over), last_look=LastLook())
+    lift_over = delivery.recall.restored_at and delivery.recall.restored_at + schedule.SILENCE
+    done = delivery.with_recall(done=now >= lift_over, disabled=event.disabled)
+    return replace(done, tries=0, next_try=max(now, lift_over), last_look=LastLook())
 
 
 def _refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
@@ -173,8 +173,8 @@ def _too_long(_event: DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
 
 def _given_up(delivery: Delivery, now: int) -> Delivery:
     faults = (_not_done(delivery), *((delivery.last_refusal,) if delivery.last_refusal else ()))
-    over = replace(delivery.with_recall(done=True), last_look=LastLook())
-    given_up = replace(over, faults=faults, tries=0, next_try=now)
+    done = delivery.with_recall(done=True)
+    given_up = replace(done, faults=faults, tries=0, next_try=now, last_look=LastLook())
     if delivery.state is RECALL.state:
         return given_up
     codes = " ".join(fault.code for fault in faults)
@@ -195,7 +195,7 @@ def _restored(_event: CopyRestored, delivery: Delivery, now: int) -> Delivery:
 
 
 def _recalled_again(_event: CancelAsked, delivery: Delivery, now: int) -> Delivery:
-    """Recall it again at once: the lift may have enabled it, or may do so yet. What the first recall found counts."""
+    """Recall it again at once: the lift may have enabled the AMI, or may do so yet. The first look's dates count."""
     known = delivery.with_recall(done=False, seen=False, repeated=False, restored_at=now)
     return RECALL(replace(known, ending=RECALLED.state), now)
 

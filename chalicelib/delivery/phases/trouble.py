@@ -60,7 +60,7 @@ def late_copy(event: CopyStarted, delivery: Delivery, now: int) -> Delivery:
 
 
 def listed(event: CopiesFound, delivery: Delivery, now: int) -> Delivery:
-    """Adopt what was lost of its copies, and delete what is too many; fail if it is in doubt which one is its own."""
+    """Adopt copies whose answer was lost, and delete those that are too many; fail if two may be its own."""
     found = proof.copies(delivery, event.copies)
     known = leftovers.with_unproven(delivery, found)
     if doubled := proof.in_doubt(known, found.doubled):

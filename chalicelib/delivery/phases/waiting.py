@@ -37,10 +37,10 @@ class LookAtApproval(Command):
 
 @dataclass(frozen=True, slots=True)
 class WaveSeen(DeliveryEvent):
-    """How far its wave is was read. ``opens_at``: when it opens (epoch seconds); 0: that is not known yet.
+    """The progress of its wave was read. ``opens_at``: when it opens (epoch seconds); 0: that is not known yet.
 
-    ``changed``: it is open, and the applied file has other settings than this delivery began with. ``gone``: EC2 does
-    not show the AMI. ``why``: why it waits, if a person must act.
+    ``changed``: the wave is open, and the applied file has other settings than this delivery began with. ``gone``: EC2
+    does not show the AMI. ``why``: why the delivery waits, if a person must act.
     """
 
     open: bool = False
@@ -54,7 +54,7 @@ class WaveSeen(DeliveryEvent):
 class ApprovalSeen(DeliveryEvent):
     """The approval was read. ``by``: its approver; "": there is none.
 
-    ``changed``: it is for settings that were applied after this delivery began. ``gone``: EC2 does not show the AMI, so
+    ``changed``: settings were applied after this delivery began, and count now. ``gone``: EC2 does not show the AMI, so
     it cannot be approved. ``source``: the name of the source that was approved; ``naming``: what names its AMI.
     """
 

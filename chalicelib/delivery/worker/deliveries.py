@@ -191,7 +191,7 @@ class DeliveryExecutor:
             case publishing.LookAtEnd():
                 return self._look_at_end(delivery)
             case ending.NotifyOutcome(publish):
-                return self._tell(delivery, publish=publish)
+                return self._notify(delivery, publish=publish)
             case _ if isinstance(command, launches.Command):
                 return self._launches.execute(delivery, command)
             case _ if isinstance(command, releases.Command):
@@ -216,23 +216,37 @@ class DeliveryExecutor:
             what = "The applied targets file no longer contains this account."
             cure = "Add it to the file, apply it, and tag the AMI again; or leave it out of the tag's value."
             return checking.TargetUnfit((Fault("target-dropped", delivery.where, what, cure),))
-        keys = delivery.source_keys if delivery.shared else ()
-        foreign = preflight.roles_on_foreign_keys(delivery.where, delivery.target, delivery.hub, keys)
-        if foreign is not None and not delivery.target.roles_by_default:
-            return checking.TargetUnfit((foreign,))
-        missing = self.roles.missing(delivery) if delivery.target.service_linked_roles and foreign is None else ()
-        without_roles = foreign or preflight.default_roles_missing(
-            delivery.where, delivery.target, delivery.ami, missing
-        )
-        if missing and without_roles is None:
-            return checking.TargetUnfit(preflight.roles_missing(delivery.where, delivery.target, missing))
+        without_roles, roles_faults = self._check_service_roles(delivery)
+        if roles_faults:
+            return checking.TargetUnfit(roles_faults)
         place, unplaced = self._launches.check(delivery)
         subnet, group = (next(iter(found), "") for found in (place.subnets, place.groups))
-        if delivery.shared:
-            ended = preflight.sharing_faults(delivery.target, self.clock())
-            faults = (*ended, *self._policy_faults(delivery), *unplaced)
-            ready = checking.TargetReady("", without_roles=without_roles, subnet=subnet, group=group)
-            return checking.TargetUnfit(faults) if faults else ready
+        ready = partial(checking.TargetReady, without_roles=without_roles, subnet=subnet, group=group)
+        if not delivery.shared:
+            return self._check_for_copy(delivery, unplaced, ready)
+        ended = preflight.sharing_faults(delivery.target, self.clock())
+        faults = (*ended, *self._policy_faults(delivery), *unplaced)
+        return checking.TargetUnfit(faults) if faults else ready("")
+
+    def _check_service_roles(self, delivery: Delivery) -> tuple[Fault | None, tuple[Fault, ...]]:
+        """Return why the target goes without grants to service-linked roles; and why it is unfit because of them."""
+        target, keys = delivery.target, delivery.source_keys if delivery.shared else ()
+        foreign = preflight.roles_on_foreign_keys(delivery.where, target, delivery.hub, keys)
+        if foreign is not None:
+            return (foreign, ()) if target.roles_by_default else (None, (foreign,))
+        missing = self.roles.missing(delivery) if target.service_linked_roles else ()
+        without = preflight.default_roles_missing(delivery.where, target, delivery.ami, missing)
+        if missing and without is None:
+            return None, preflight.roles_missing(delivery.where, target, missing)
+        return without, ()
+
+    def _check_for_copy(
+        self, delivery: Delivery, unplaced: tuple[Fault, ...], ready: Callable[..., checking.TargetReady]
+    ) -> DeliveryEvent:
+        """Check what only a copy needs: the role's rights, key and name, and what is there already.
+
+        ``unplaced``: why its launch test cannot run there.
+        """
         allows = self.roles.allows(delivery)
         faults = template_old(delivery.target, allows) if allows is not None else ()
         if faults:
@@ -258,16 +272,13 @@ class DeliveryExecutor:
         faults += (*self._policy_faults(delivery), *unplaced)
         if faults or key is None:
             return checking.TargetUnfit(faults)
-        return checking.TargetReady(
+        return ready(
             key.arn,
             image=named.own,
             nonce=named.nonce,
             copies=copies,
             note=_keys_seen(self.keys.source_keys(delivery)),
             unfinished=named.unfinished,
-            without_roles=without_roles,
-            subnet=subnet,
-            group=group,
         )
 
     def _policy_faults(self, delivery: Delivery) -> tuple[Fault, ...]:
@@ -366,9 +377,9 @@ class DeliveryExecutor:
         )
 
     def _keep_own_key(self, delivery: Delivery) -> None:
-        """Leave the grants on the target's own key to one holder for all AMIs delivered there, however many they are.
+        """Leave the grants on the target's own key to one holder for all AMIs that are delivered there.
 
-        They stay with the AMIs for good, so with a holding of each the share worker would read ever more of them.
+        They stay with the AMIs for good: with a holding for each AMI, the share worker would read ever more of them.
         """
         ledger = self.ledger
         own = [share for share in delivery.shares.needed if Resource.parse(share.resource).at_home]
@@ -428,45 +439,43 @@ class DeliveryExecutor:
         if seen.raw["State"] != "available":
             reason = (seen.raw.get("StateReason") or {}).get("Message", "")
             return imaging.ImageSeen(seen.raw["State"], reason=reason)
-        copies_image = delivery.copies_image
-        own = {copy.source: copy.copy for copy in delivery.copies if copy.copy}
         named = comparison.copies_by_device(image, seen.raw)
-        by_device = named if copies_image else {}
-        made: set[str | None] = {*by_device.values()} or {copy.copy for copy in delivery.copies}
-        known = bool(delivery.copies) and made <= set(own.values())
-        shown = () if known else self.snapshots.find(delivery)
-        found = proof.copies(delivery, shown)
-        accepted = delivery.image.id == delivery.accepted  # an operator accepts an AMI together with its snapshots
-        there = shown if accepted or by_device else found.own  # the AMI itself names its snapshots
-        # of several copies of one snapshot, such as one that failed and could not be deleted, the AMI's own counts
-        by_source = {copy.source: copy.copy for copy in sorted(there, key=lambda copy: copy.copy in named.values())}
-        copies = by_device or {**by_source, **own}
-        keys = {copy.copy: copy.key_arn for copy in there}
+        by_device = named if delivery.copies_image else {}
+        copies, listed, own = self._copies_of_image(delivery, named, by_device)
+        tags = image_tags(delivery, image, self.trigger_tag)
         differences = comparison.differences(
-            image,
-            seen.raw,
-            seen.attributes,
-            copies,
-            name=delivery.image_name,
-            tags=image_tags(delivery, image, self.trigger_tag),
+            image, seen.raw, seen.attributes, copies, name=delivery.image_name, tags=tags
         )
-        wrong = tuple(
-            Fault(
-                "copy-under-another-key",
-                f"{delivery.where}, {copy}",
-                f"It is encrypted under {keys.get(copy) or 'an unknown key'}, not {delivery.key_arn}.",
-                "The AMI is removed. Check whether somebody moved the key's alias; then tag the AMI again.",
-            )
-            for copy in sorted(set(copies.values()) - set(own.values()))  # its own were checked when they ended
-            if keys.get(copy) != delivery.key_arn
-        )
-        if not copies_image:
+        checked = {copy.copy for copy in delivery.copies}  # when they ended
+        keys = {one: listed.get(one) for one in sorted(set(copies.values()) - checked)}
+        wrong = [_under_another_key(delivery, one, key) for one, key in keys.items() if key != delivery.key_arn]
+        faults = (*differences, *wrong)
+        if not delivery.copies_image:
             finished = deprecation.deprecate_at(image, self.clock()) is None
-            return imaging.ImageSeen("available", (*differences, *wrong), finished=finished)
+            return imaging.ImageSeen("available", faults, finished=finished)
         sources = {device.name: device.snapshot_id or "" for device in image.devices}
         pairs = tuple((sources[device], copy) for device, copy in by_device.items())
-        extras = tuple(sorted({one.copy for one in found.own} - set(by_device.values())))
-        return imaging.ImageSeen("available", (*differences, *wrong), copies=pairs, extras=extras)
+        return imaging.ImageSeen("available", faults, copies=pairs, extras=tuple(sorted(own - set(by_device.values()))))
+
+    def _copies_of_image(
+        self, delivery: Delivery, named: Mapping[str, str], by_device: Mapping[str, str]
+    ) -> tuple[Mapping[str, str], Mapping[str, str], frozenset[str]]:
+        """Return the copies of which the new AMI must be made: by device for CopyImage, else by source snapshot.
+
+        Besides, the keys of the copies that EC2 lists, and which of these are the delivery's own. EC2 is not asked if
+        all are on record. ``named``: those that the AMI names, by device; ``by_device``: the same for CopyImage.
+        """
+        on_record = {copy.source: copy.copy for copy in delivery.copies if copy.copy}
+        used: set[str | None] = {*by_device.values()} or {copy.copy for copy in delivery.copies}
+        all_known = bool(delivery.copies) and used <= set(on_record.values())
+        shown = () if all_known else self.snapshots.find(delivery)
+        own = proof.copies(delivery, shown).own
+        # CopyImage's AMI itself names its snapshots, and an operator accepts an AMI together with its snapshots.
+        listed = shown if by_device or delivery.image.id == delivery.accepted else own
+        # Of several copies of one snapshot, such as one that failed and could not be deleted, the AMI's own counts.
+        by_source = {copy.source: copy.copy for copy in sorted(listed, key=lambda copy: copy.copy in named.values())}
+        keys = {copy.copy: copy.key_arn for copy in listed}
+        return by_device or {**by_source, **on_record}, keys, frozenset(one.copy for one in own)
 
     def _finish(self, delivery: Delivery) -> DeliveryEvent:
         image = self._image(delivery)
@@ -486,7 +495,7 @@ class DeliveryExecutor:
         date = resolution.until(delivery.target.place) if resolution.understood else None
         return publishing.EndSeen(end_in_force(date, now))
 
-    def _tell(self, delivery: Delivery, *, publish: bool) -> DeliveryEvent:
+    def _notify(self, delivery: Delivery, *, publish: bool) -> DeliveryEvent:
         self._note_events(delivery)
         if publish:
             self.notices.publish(notices.outcome(delivery, self.clock()))
@@ -507,7 +516,7 @@ class DeliveryExecutor:
             cause = f"{delivery.id}:{delivery.episode}:{tracked.state}"
             self.waker.wake(addresses.promotion(delivery.ami), cause)
         if delivery.target.account == delivery.hub:
-            hub_copies.tell(self.waker, self.tracked, delivery, self.clock)
+            hub_copies.wake_waiting(self.waker, self.tracked, delivery, self.clock)
         return ending.OutcomeNotified(delivery.outcome)
 
     def _note_events(self, delivery: Delivery) -> None:
@@ -540,6 +549,15 @@ def _refused(call: Callable[[], None]) -> Fault | None:
     return None
 
 
+def _under_another_key(delivery: Delivery, copy: str, key: str | None) -> Fault:
+    return Fault(
+        "copy-under-another-key",
+        f"{delivery.where}, {copy}",
+        f"It is encrypted under {key or 'an unknown key'}, not {delivery.key_arn}.",
+        "The AMI is removed. Check whether somebody moved the key's alias; then tag the AMI again.",
+    )
+
+
 def _renamed(delivery: Delivery) -> Fault:
     what = f"The targets file has renamed {delivery.target.role_name}: the new role may not use the source's key yet."
     return Fault("role-renamed", delivery.where, what, "Nothing to do: the service opens it, and then copies.")
@@ -567,7 +585,7 @@ def _unproven(delivery: Delivery, named: proof.Named) -> tuple[Fault, ...]:
 
 
 def notified_as(delivery: Delivery) -> str:
-    """Return the outcome for the tracked delivery. One whose date came before its launch test was over has failed."""
+    """Return the outcome for the tracked delivery. It has failed if its date came before its launch test was over."""
     if delivery.outcome is DeliveryState.WITHDRAWN and delivery.sharing.expired:
         return EXPIRED if DeliveryState.PUBLISHING in delivery.entered else FAILED
     return delivery.outcome.value

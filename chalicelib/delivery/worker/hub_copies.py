@@ -18,7 +18,7 @@ from chalicelib.engine.stored import peek
 from chalicelib.engine.waker import Clock, Waker
 from chalicelib.sharing.entitlement import HUB_COPY_CURE
 
-TELLING = 4
+WAKES_FOR = 4
 """Seconds for waking other deliveries. A step has sixteen (``runner.CALLS_OF_STEP``), and this one publishes first."""
 
 WOKEN_AT_ONCE = 80
@@ -62,12 +62,12 @@ def look(records: Records, snapshots: TargetSnapshots, delivery: Delivery) -> De
     return HubCopySeen(tuple((snapshot, known[snapshot]) for snapshot in wanted), copy.key_arn)
 
 
-def tell(waker: Waker, tracked: TrackedDeliveries, delivery: Delivery, clock: Clock) -> None:
-    """Wake the deliveries that wait for this copy, for ``TELLING`` seconds at most.
+def wake_waiting(waker: Waker, tracked: TrackedDeliveries, delivery: Delivery, clock: Clock) -> None:
+    """Wake the deliveries that wait for this copy, for ``WAKES_FOR`` seconds at most.
 
     A delivery that is not woken finds the copy at its next poll, within a quarter of an hour.
     """
-    until = clock() + TELLING
+    until = clock() + WAKES_FOR
     cause = f"hub-copy:{delivery.id}:{delivery.episode}"
     waiting = [
         (addresses.delivery(one.delivery), cause)

@@ -51,9 +51,15 @@ THROTTLED = STALE_CREDENTIALS | frozenset(
         "EC2ThrottledException",
         "TransactionConflictException",
         "TooManyUpdates",
+        "ConcurrentModificationException",
+        "InternalException",
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "ServiceException",
     }
 )
-"""Ask again soon: what botocore counts as throttling, and DynamoDB's own words.
+"""Ask again soon: what botocore counts as throttling or as passing, and the words of DynamoDB, EventBridge and
+Organizations, whatever the HTTP status.
 
 LimitExceededException is not among them: in KMS it is a full quota, which a person must raise.
 """
@@ -67,7 +73,16 @@ GONE = (NO_SNAPSHOT, *NO_IMAGE)
 IN_USE = "InvalidSnapshot.InUse"
 KEY_GONE = "NotFoundException"
 
+NO_ROOM = (
+    "InstanceLimitExceeded",
+    "InsufficientFreeAddressesInSubnet",
+    "NetworkInterfaceLimitExceeded",
+    "VcpuLimitExceeded",
+)
+"""What RunInstances says where other instances have used up a quota or the subnet [EC2 API reference, error codes]."""
+
 KINDS = {
+    **dict.fromkeys(NO_ROOM, RefusalKind.LIMIT),
     "ResourceLimitExceeded": RefusalKind.LIMIT,
     "PendingSnapshotLimitExceeded": RefusalKind.LIMIT,
     NO_SNAPSHOT: RefusalKind.NOT_YET,
@@ -95,6 +110,10 @@ CURES = {
     RefusalKind.NAME_TAKEN: "Deregister the AMI of that name, or set `ami_name` in the targets file; then tag again.",
 }
 
+NO_ROOM_CURE = (
+    "The service tries again while the launch test has time; if this lasts, ask AWS for a larger quota, or give the "
+    "tag of launch tests to a subnet with more free addresses."
+)
 NO_SESSION = (
     "The service tries again with a new session. If this lasts, check that the Region is enabled in that account "
     "(aws account get-region-opt-status)."
@@ -151,7 +170,8 @@ def refusal(error: sdk.ClientError, step: str, where: str, *, sts: bool = False)
     code = error.response["Error"]["Code"]
     message = error.response["Error"].get("Message", "").strip()
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    what = f"{step} was refused: {code}: {message}{_request(error)}"
+    said = f"{step} was refused: {': '.join(filter(None, (code, message)))}{_request(error)}"
+    what = said if said.endswith(".") else f"{said}."  # AWS's own words often end without one
     if any(words in message for words in NOT_YET_WORDS):
         return Refusal(RefusalKind.NOT_YET, Fault(f"aws-{code}", where, what, CURES[RefusalKind.NOT_YET]))
     if (code in THROTTLED and KEY_DENIED not in message) or status >= SERVER_ERROR:
@@ -168,7 +188,7 @@ def refusal(error: sdk.ClientError, step: str, where: str, *, sts: bool = False)
         cure = f"{_assume_cure(message)} The service tries again until the queue deadline."
         return Refusal(RefusalKind.ROLE, Fault("role-not-assumable", where, what, cure))
     why = KINDS.get(code, RefusalKind.DENIED)
-    cure = CURES.get(why) or _cure(code, message)
+    cure = NO_ROOM_CURE if code in NO_ROOM else CURES.get(why) or _cure(code, message)
     return Refusal(why, Fault(f"aws-{code}", where, what, cure))
 
 

@@ -157,7 +157,7 @@ class DynamoRecords:
             return self._table.transact([{"Update": self._table.update_request(after.key, **update)}, *puts])
         if self._table.update(after.key, **update) is not None:
             return True
-        # a wake raises the version, too, and changes neither
+        # a write that changes neither looks like a wake's, which only raises the version
         return (tells or after.body != before.body) and self._is_there(after.key, changes)
 
     def _recent(self, before: Stored, after: Write, happened: Sequence[str], now: int) -> Sequence[Mapping[str, Any]]:
@@ -176,7 +176,7 @@ class DynamoRecords:
     def _is_there(self, key: RecordKey, changes: Mapping[str, Any]) -> bool:
         """Whether a refused write is in the table: its answer was lost, and the SDK sent it again.
 
-        Taken for another run's, its results would count twice: one look at what came of an intent as two.
+        If it counted as another run's write, its results would count twice: one look as the two that must agree.
         """
         item = self._table.get(key) or {}
         return all(item.get(name) == changes[name] for name in ("version", "body", RECENT))
@@ -201,7 +201,7 @@ class DynamoRecords:
     def make_due(
         self, key: RecordKey, now: int, inbox: Mapping[str, str] = NOTHING, fresh: Write | None = None
     ) -> MadeDue:
-        """If the wake is lost, the sweep wakes the record."""
+        """``woken_at`` is the mark that a wake was sent. If that wake is lost, the sweep wakes the record."""
         also = ["woken_at = if_not_exists(woken_at, :now)"]
         try:
             old = self._leave(key, inbox, also, {":now": now}, due=now, fresh=fresh)
@@ -212,24 +212,25 @@ class DynamoRecords:
         if old is None and fresh is not None and self._cannot_be_counted(key):
             return MadeDue.SEND
         if old is None:
-            if inbox:  # of a parked record it counts when that goes on
+            if inbox:  # a parked record keeps the entries for when it goes on
                 entries = _update({INBOX + name: value for name, value in inbox.items()})
                 self._table.update(key, **entries, condition="attribute_exists(parked)")
             return MadeDue.NONE
         lost, soon = now - schedule.WAKE_LOST, now + schedule.WAKE_LOST
         due_at = _whole(old.get("wake_at"), now)
-        in_time = lost <= due_at <= soon  # long due, it is woken by long steps only
+        in_time = lost <= due_at <= soon  # a record that has been due for longer is woken by long steps only
         if in_time and _whole(old.get("woken_at")) > lost:
             return MadeDue.SENT
         if in_time and "woken_at" not in old:
             return MadeDue.SEND
-        # due later, its mark says nothing: who left it may have been killed before it was made due
-        free = "" if due_at > soon else " AND (woken_at = :now OR woken_at <= :lost)"
+        # Mark it, unless another run does so meanwhile. The mark of a record that was due later says nothing: the run
+        # that left it may have been killed before it made the record due.
+        unmarked = "" if due_at > soon else " AND (woken_at = :now OR woken_at <= :lost)"
         marked = self._table.update(
             key,
             "SET woken_at = :now" + ("" if in_time else ", wake_at = :soon"),
-            {":now": now, **({":lost": lost} if free else {}), **({} if in_time else {":soon": soon})},
-            condition=f"attribute_exists(wake_at){free}",
+            {":now": now, **({":lost": lost} if unmarked else {}), **({} if in_time else {":soon": soon})},
+            condition=f"attribute_exists(wake_at){unmarked}",
         )
         return MadeDue.SENT if marked is None else MadeDue.SEND
 
@@ -258,9 +259,9 @@ class DynamoRecords:
         newer: bool = False,
         fresh: Write | None = None,
     ) -> dict[str, Any] | None:
-        """Fill a record's inbox and assign ``also``; at rest, it is due then. Returns it as it was before.
+        """Write inbox entries, assign ``also``, and make a record at rest due at ``due``. Returns it as it was before.
 
-        ``fresh``: what a missing record has.
+        None: there is none, or it is parked. ``fresh``: what a missing record has; then it is created, and {} returned.
         """
         names = {f"#h{n}": INBOX + name for n, name in enumerate(inbox)}
         values = {f":h{n}": value for n, value in enumerate(inbox.values())}

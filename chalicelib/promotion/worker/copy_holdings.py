@@ -1,6 +1,6 @@
-"""What a delivery holds for its copies, released where it cannot act and nobody wants these copies any longer.
+"""Releases what a delivery holds for copies that nobody wants any longer, if it cannot do so itself.
 
-Its record is damaged or parked, so it cannot release them itself; they would stay until their last closing time.
+Its record is parked or damaged. Without this, the shares would stay open until their last closing time.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ CALLS = 4
 def release(
     records: Records, ledger: Ledger, waker: Waker, clock: Clock, ami: str, one: TrackedDelivery, budget: Budget
 ) -> bool:
-    """Release them by what is on record of the source; False if there was no time for all. May be repeated.
+    """Release a delivery's holdings by what is on record of its source; False if there was no time for all.
 
-    A run may have been killed between a release and its wake, so a share that nobody holds is woken, too. Of the hub's
-    own copies it knows none.
+    May be repeated: an earlier run may have been killed between a release and its wake, so the resource of a share that
+    nobody holds is woken, too. Shares of the hub's own copies are not found.
     """
     try:
         image = some_source_image(records, ami, addresses.delivery(one.delivery))
@@ -40,7 +40,7 @@ def release(
     found = [(share, _held(share, one)) for share in shares]
     left = [(share, held) for share, held in found if held or (holders.needed(share) and not share.holdings)]
     done = 0
-    for share, held in budget.each(sorted(left, key=lambda pair: not pair[1]), CALLS):  # holdings first
+    for share, held in budget.each(sorted(left, key=lambda pair: not pair[1]), CALLS):  # those with holdings first
         for holding in held:
             ledger.release(share.resource, share.share_name, holding)
         waker.wake_resources([share.resource], f"{one.delivery}:let-go:{clock()}")

@@ -18,7 +18,7 @@ from chalicelib.sharing.ports import Ledger
 
 @dataclass(eq=False)
 class OwnNotices:
-    """Sends such notices. A notice's record is due until the notice has been sent."""
+    """Sends these notices. The record of one is due until the notice has been sent."""
 
     records: Records
     ledger: Ledger
@@ -26,9 +26,9 @@ class OwnNotices:
     clock: Clock
 
     def run(self, key: RecordKey) -> None:
-        """Send the notice once. After a refusal its record stays due, and the sweep wakes it.
+        """Send the notice. After a refusal its record stays due, and the sweep wakes it.
 
-        That of a withdrawal waits until looks at AWS miss what was shared; after an hour it says what is still open.
+        The notice of a withdrawal waits until looks at AWS miss what was shared; after an hour it says what is open.
         """
         stored = self.records.read(key)
         if stored is None or stored.parked or stored.body.get("sent"):

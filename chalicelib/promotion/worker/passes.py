@@ -1,13 +1,13 @@
 """One pass over a promotion's deliveries, in slices: those that are not wanted end, and what is missing begins.
 
-Every slice computes both again. The cursor only lets the pass come to its end whatever a single target does.
+Every slice computes both again. The cursor only makes sure that each target has its turn and the pass ends, though one
+target's deliveries are surplus or missing again and again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 from chalicelib.delivery import instances, naming, preflight, proof, slots
 from chalicelib.delivery.codecs import DELIVERIES
@@ -22,13 +22,13 @@ from chalicelib.delivery.model import (
     WishToEnd,
     snapshots_of,
 )
-from chalicelib.delivery.phases.recalling import turned as delivery_turned
+from chalicelib.delivery.phases.recalling import begun as recall_begun
 from chalicelib.delivery.ports import TrackedDeliveries
 from chalicelib.delivery.tracked import CANCELLED, DELIVERED, FAILED, RECALLED, RUNNING, TrackedDelivery
 from chalicelib.delivery.worker.deliveries import notified_as
 from chalicelib.engine import addresses, schedule
 from chalicelib.engine.addresses import RecordKey
-from chalicelib.engine.budget import Budget
+from chalicelib.engine.budget import Budget, slices
 from chalicelib.engine.errors import LostRace, ParkRecord
 from chalicelib.engine.ports import Records, Stored
 from chalicelib.engine.runner import CALLS_OF_STEP
@@ -48,26 +48,41 @@ from chalicelib.targets.applied_file import Target
 from chalicelib.targets.approvals import needs
 
 AT_ONCE = 20
-"""New deliveries that are counted and woken together: two messages. So many running ones one comparison puts right."""
+"""New deliveries that are counted and woken together: two messages. Also: running ones that one comparison puts right.
+"""
 READ_AT_ONCE = 100
 """Deliveries that are read together: one call."""
 
-
-CALLS_TO_TURN = CALLS_OF_STEP + 2
+CALLS_TO_END = CALLS_OF_STEP + 2
 """Calls for one delivery that is to end, or whose AMI is recalled or restored."""
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class _Begins:
-    """A delivery that is to begin: its target, the groups that name it, if it waits for its wave, what is known."""
+class _Beginning:
+    """What is known of a delivery that is to begin an episode.
 
+    ``groups``: those that name its target. ``waits``: whether it waits for its wave. ``stored``: its record, if it was
+    found together with those of others.
+    """
+
+    key: RecordKey
     target: Target
     groups: tuple[str, ...]
     waits: bool
     tracked: TrackedDelivery | None
     stored: Stored | None
+
+    @property
+    def announced(self) -> int:
+        """The episode that a run has tracked as begun, and may have been killed before it wrote; 0: there is none."""
+        return self.tracked.episode if self.tracked is not None and self.tracked.state == RUNNING else 0
+
+    @property
+    def last_episode(self) -> int:
+        """The last tracked episode before the one that is to begin; 0: there was none."""
+        if self.tracked is None:
+            return 0
+        return self.announced - 1 if self.announced else self.tracked.episode
 
 
 @dataclass(eq=False)
@@ -89,12 +104,12 @@ class DeliveryPass:
         after = promotion.cursor.removeprefix(END)
         left = [one for one in wanted.surplus(tracked, promotion) if one.delivery > after]
         upto = after
-        for some in _together(left):
+        for some in slices(left, READ_AT_ONCE):
             there = self._read(some)
-            for one in budget.each(some, CALLS_TO_TURN):
+            for one in budget.each(some, CALLS_TO_END):
                 upto = one.delivery
                 if one.state in (DELIVERED, RECALLED):
-                    self._turn(promotion, one, recalled=wanted.recalled)
+                    self._recall_or_restore(promotion, one, recalled=wanted.recalled)
                 elif not self._put_right(promotion, one, there.get(upto)):
                     self._ask_to_end(promotion, wanted, one, there.get(upto), budget)
             if upto != some[-1].delivery:
@@ -104,7 +119,10 @@ class DeliveryPass:
         return _sliced(promotion, EXAMINE if missing else "")
 
     def put_right(self, promotion: Promotion, running: Sequence[TrackedDelivery], budget: Budget) -> bool:
-        """Correct some of the deliveries that are tracked as running, in turn; True if one was never written."""
+        """Correct deliveries that are tracked as running and were never written. True if there were any.
+
+        It looks at some each time, beginning where the last try of the promotion stopped.
+        """
         start = promotion.tries * AT_ONCE % max(len(running), 1)
         some = [*running[start:], *running[:start]][:AT_ONCE]
         there = self._read(some)
@@ -116,9 +134,9 @@ class DeliveryPass:
         return {one.id: one for one in found}
 
     def _put_right(self, promotion: Promotion, one: TrackedDelivery, record: Delivery | None) -> bool:
-        """Correct a delivery that is tracked as begun, and was never written: the run that began it was killed.
+        """Correct a delivery that is tracked as begun and was never written, as the run that began it was killed.
 
-        Its generation is lost. It was to begin, so it begins again if it is wanted.
+        Track it as it was before. It was to begin, so its generation is lost, and it begins again if it is wanted.
         """
         if one.state != RUNNING:
             return False
@@ -138,10 +156,10 @@ class DeliveryPass:
         except ParkRecord:
             return False
 
-    def _turn(self, promotion: Promotion, one: TrackedDelivery, *, recalled: bool) -> None:
-        """Begin the episode of a delivered AMI that recalls it, or restores it; its tracked delivery is written first.
+    def _recall_or_restore(self, promotion: Promotion, one: TrackedDelivery, *, recalled: bool) -> None:
+        """Begin the episode that recalls a delivered AMI, or restores it; the tracked delivery is written first.
 
-        One that cannot be read, or is parked, stays as it is: an alarm tells of it.
+        A delivery that is parked or cannot be read stays as it is: an alarm tells of it.
         """
         key = addresses.delivery(one.delivery)
         try:
@@ -151,9 +169,10 @@ class DeliveryPass:
             return
         if stored is None or record is None or record.state != (DELIVERED if recalled else RECALLED):
             return
-        fresh = delivery_turned(record, self.clock(), recalled=recalled, lift=promotion.inbox.get("lifted", ""))
-        tagged = promotion.value is not None and not promotion.is_gone  # without that the lift raises no generation
-        raises = tagged and not recalled and promotion.unread("lifted") is not None  # by its look, after this pass
+        fresh = recall_begun(record, self.clock(), recalled=recalled, lift=promotion.inbox.get("lifted", ""))
+        # The look that reads the lift comes after this pass. It raises the generation if there is a tag.
+        tagged = promotion.value is not None and not promotion.is_gone
+        raises = tagged and not recalled and promotion.unread("lifted") is not None
         generation = promotion.newest + 1 if raises else promotion.generation_of(one.account, one.place)
         self.tracked.add(promotion.ami, replace(one, episode=fresh.episode, state=RUNNING, generation=generation))
         happened = ["Recalled by an operator" if recalled else "The recall was lifted"]
@@ -169,8 +188,8 @@ class DeliveryPass:
         record: Delivery | None,
         budget: Budget,
     ) -> None:
-        """Ask it; what one that cannot act holds for its copies is released."""
-        cause = f"cancel:{promotion.ami}:{promotion.inputs[:12]}:{promotion.tries}"  # asked again, it is news again
+        """Ask a delivery to end. If it cannot act, release what it holds for its copies."""
+        cause = f"cancel:{promotion.ami}:{promotion.inputs[:12]}:{promotion.tries}"  # each try is news to the delivery
         why = wanted.why_it_ends(promotion, one.place)
         wish = WishToEnd(one.episode, f"{BY_RECALL if wanted.recalled else ''}{cause}", why)
         self.waker.wake(addresses.delivery(one.delivery), cause, {"cancel": str(wish)})
@@ -186,75 +205,72 @@ class DeliveryPass:
         """Begin deliveries, in the order of their targets, beginning after the cursor's."""
         after = promotion.cursor.removeprefix(BEGIN)
         missing = {target.place: target for target in wanted.missing(tracked, promotion)}
-        begun = {target.place: target for target in wanted.announced(tracked, promotion)}
-        every = {**begun, **missing}.values()
-        left = [target for target in sorted(every, key=_order) if _order(target) > after]
+        announced = {target.place: target for target in wanted.announced(tracked, promotion)}
+        every = sorted({**announced, **missing}.values(), key=_order)
+        left = [target for target in every if _order(target) > after]
+        if not left:
+            return _all_begun(promotion, wanted, standing=False)
+        image = source_image(self.records, promotion.ami, promotion.source, promotion.key)
         known = {one.place: one for one in tracked}
-        image = source_image(self.records, promotion.ami, promotion.source, promotion.key) if left else None
-        upto, standing, new = after, False, list[tuple[RecordKey, str]]()
-        for some in _together(left):
-            there = self.records.read_all([addresses.delivery(_id(promotion, target)) for target in some])
+        upto, standing, new = after, False, list[RecordKey]()
+        for some in slices(left, READ_AT_ONCE):
+            keys = {target.place: addresses.delivery(_id(promotion, target)) for target in some}
+            there = self.records.read_all(keys.values())
             for target in budget.each(some, CALLS_OF_STEP):
                 upto = _order(target)
                 standing = standing or target.mode == "share"
-                key = addresses.delivery(_id(promotion, target))
-                named, waits = wanted.groups.get(target.place, ()), wanted.waves.of(target.account) is not None
-                begins = _Begins(target, named, waits, known.get(target.place), there.get(key))
-                if image is not None and self._begin(promotion, image, begins):
-                    new.append((key, f"begin:{promotion.ami}:{promotion.episode}"))
+                key, groups = keys[target.place], wanted.groups.get(target.place, ())
+                waits = wanted.waves.of(target.account) is not None
+                what = _Beginning(key, target, groups, waits, known.get(target.place), there.get(key))
+                if self._begin(promotion, image, what):
+                    new.append(key)
                 if len(new) == AT_ONCE:
-                    self._wake(promotion, new)
+                    self._count_and_wake(promotion, new)
             if upto != _order(some[-1]):
                 break
-        self._wake(promotion, new)
-        if left and upto != _order(left[-1]):
+        self._count_and_wake(promotion, new)
+        if upto != _order(left[-1]):
             return _sliced(promotion, BEGIN + upto, standing=standing)
-        asks = any(needs(target) for target in wanted.targets.values())
-        return _sliced(promotion, "", standing=standing, newest=promotion.newest, asks=asks)
+        return _all_begun(promotion, wanted, standing=standing)
 
-    def _wake(self, promotion: Promotion, new: list[tuple[RecordKey, str]]) -> None:
-        """Count and wake new deliveries. If the run is killed before, they are due all the same, and a poll counts."""
+    def _count_and_wake(self, promotion: Promotion, new: list[RecordKey]) -> None:
+        """Count and wake new deliveries. If a run is killed before, they are due all the same, and polls find them."""
         if new:
             self.tracked.count(promotion.ami, len(new))
-            self.waker.wake_all(new)
+            self.waker.wake_all([(key, _cause(promotion)) for key in new])
             new.clear()
 
-    def _begin(self, promotion: Promotion, image: SourceImage, what: _Begins) -> bool:
-        """Announce a delivery's new episode by its tracked delivery, then write it; False: it is there already.
-
-        A store that says "there was one" may have written it itself, so what is there counts.
-        """
-        target, one, stored = what.target, what.tracked, what.stored
-        key = addresses.delivery(_id(promotion, target))
-        announced = one is not None and one.state == RUNNING
-        last = one.episode - announced if one is not None else 0
-        if stored is None:
-            fresh = self._announced(promotion, image, what, None, last + 1)
-            by_sweep = self.clock() + schedule.WAKE_LOST  # if the wake that follows is lost
-            if self.records.create(replace(DELIVERIES.encode(fresh), due_at=by_sweep), self.clock()):
-                return True
-        before = self._before(promotion, key, target, stored, announced=announced)
-        if before is None:
+    def _begin(self, promotion: Promotion, image: SourceImage, what: _Beginning) -> bool:
+        """Begin a delivery's episode: announce it by the tracked delivery, then write it. False: none was to begin."""
+        if what.stored is None and self._create(promotion, image, what):
+            return True
+        # A store that says "there was one" may have written it itself, at a repeated call. So what is there counts.
+        there, before = self._before(promotion, what)
+        if there is None or before is None:
             return False
         if not before.ended:
-            if one is None or (one.state, one.episode) != (RUNNING, before.episode):
-                self._catch_up(promotion, replace(before, target=target), one)
+            self._catch_up(promotion, before, what)
             return False
-        turns = before.state in (DELIVERED, RECALLED)  # a killed run was to recall or restore it: it is put right
-        if one is not None and announced and (turns or before.episode >= one.episode):
-            return False  # or it has ended by now
-        there = stored or self.records.read(key)
-        if there is None:
+        # What a run announced and did not write may have been a recall, or its lift: ``put_right`` takes that back.
+        may_be_recall = before.state in (DELIVERED, RECALLED)
+        if what.announced and (may_be_recall or before.episode >= what.announced):
             return False
-        fresh = self._announced(promotion, image, what, before, max(before.episode, last) + 1)
+        episode = max(before.episode, what.last_episode) + 1
+        fresh = self._announced(promotion, image, what, before, episode)
         happened = [f"Reopened by episode {promotion.episode}"]
         write = DELIVERIES.encode(replace(fresh, inbox=there.inbox))
         if self.records.save(there, write, happened, self.clock()) is None:
-            raise LostRace(str(key))
+            raise LostRace(str(what.key))
         return True
 
+    def _create(self, promotion: Promotion, image: SourceImage, what: _Beginning) -> bool:
+        """Announce and write a delivery that has no record yet; False: there is one."""
+        fresh = self._announced(promotion, image, what, None, what.last_episode + 1)
+        by_sweep = self.clock() + schedule.WAKE_LOST  # if the wake that follows is lost
+        return self.records.create(replace(DELIVERIES.encode(fresh), due_at=by_sweep), self.clock())
+
     def _announced(
-        self, promotion: Promotion, image: SourceImage, what: _Begins, before: Delivery | None, episode: int
+        self, promotion: Promotion, image: SourceImage, what: _Beginning, before: Delivery | None, episode: int
     ) -> Delivery:
         """Return a delivery as it begins, after writing that it is to begin.
 
@@ -266,34 +282,34 @@ class DeliveryPass:
         self.tracked.add(promotion.ami, _tracked(promotion, fresh.target, episode, what.tracked), count=False)
         return fresh
 
-    def _before(
-        self, promotion: Promotion, key: RecordKey, target: Target, stored: Stored | None, *, announced: bool
-    ) -> Delivery | None:
-        """Return the delivery that is there; one that is to begin and cannot be read counts as failed (invariant 7)."""
+    def _before(self, promotion: Promotion, what: _Beginning) -> tuple[Stored | None, Delivery | None]:
+        """Return the delivery that is there. One that is to begin and cannot be read counts as failed (invariant 7)."""
         try:
-            there = stored or self.records.read(key)
+            there = what.stored or self.records.read(what.key)
             if there is not None and not there.parked:
-                return DELIVERIES.decode(there)
+                return there, DELIVERIES.decode(there)
         except ParkRecord:
-            self.waker.send(key, f"begin:{promotion.ami}:{promotion.episode}")  # its own worker parks it
-        if not announced:
-            self._give_up(promotion, target)
-        return None
+            self.waker.send(what.key, _cause(promotion))  # its own worker parks it
+        if not what.announced:
+            self._give_up(promotion, what.target)
+        return None, None
 
     def _give_up(self, promotion: Promotion, target: Target) -> None:
+        """Track a delivery as failed that cannot begin."""
         ident = _id(promotion, target)
         known = next((one for one in self.tracked.all(promotion.ami) if one.delivery == ident), None)
         failed = _tracked(promotion, target, 1 if known is None else known.episode + 1, known)
         self.tracked.add(promotion.ami, failed)
         self.tracked.end(promotion.ami, replace(failed, state=FAILED, ended_at=self.clock()))
 
-    def _catch_up(self, promotion: Promotion, running: Delivery, one: TrackedDelivery | None) -> None:
-        """Track a delivery that another run has begun."""
-        self.tracked.add(promotion.ami, _tracked(promotion, running.target, running.episode, one))
-        self.waker.send(running.key, f"begin:{promotion.ami}:{promotion.episode}")
+    def _catch_up(self, promotion: Promotion, running: Delivery, what: _Beginning) -> None:
+        """Track a delivery that another run has begun, unless that run has tracked it."""
+        if what.announced != running.episode:
+            self.tracked.add(promotion.ami, _tracked(promotion, what.target, running.episode, what.tracked))
+            self.waker.send(running.key, _cause(promotion))
 
     def _fresh(
-        self, promotion: Promotion, image: SourceImage, what: _Begins, before: Delivery | None, episode: int
+        self, promotion: Promotion, image: SourceImage, what: _Beginning, before: Delivery | None, episode: int
     ) -> Delivery:
         target = what.target
         method, why = preflight.method(target, image)
@@ -326,12 +342,6 @@ class DeliveryPass:
         return delivery_started(fresh, self.clock(), waits=what.waits)
 
 
-def _together(every: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Yield them in parts that are read together."""
-    for start in range(0, len(every), READ_AT_ONCE):
-        yield every[start : start + READ_AT_ONCE]
-
-
 def _order(target: Target) -> str:
     """Return the cursor of a target: the hub's own copies come first, as others wait for them."""
     return f"{bool(target.by_way_of):d}{target.place}"
@@ -341,6 +351,15 @@ def _sliced(
     promotion: Promotion, cursor: str, *, standing: bool = False, newest: int = 0, asks: bool = False
 ) -> ev.Sliced:
     return ev.Sliced(promotion.inputs, promotion.cursor, cursor, standing, newest, asks)
+
+
+def _all_begun(promotion: Promotion, wanted: WantedTargets, *, standing: bool) -> ev.Sliced:
+    asks = any(needs(target) for target in wanted.targets.values())
+    return _sliced(promotion, "", standing=standing, newest=promotion.newest, asks=asks)
+
+
+def _cause(promotion: Promotion) -> str:
+    return f"begin:{promotion.ami}:{promotion.episode}"
 
 
 def _tracked(promotion: Promotion, target: Target, episode: int, before: TrackedDelivery | None) -> TrackedDelivery:

@@ -65,14 +65,15 @@ class PromotionExecutor:
 
     def execute(self, record: Promotion, command: do.Command, budget: Budget) -> ev.Event:
         """Execute one command; a refusal comes back as an event."""
-        look, later = isinstance(command, do.LookAtTag), not isinstance(command, do.LookAtTag | do.Compare)
         try:
             return self._execute_one(record, command, budget)
         except Refusal as refusal:
-            return ev.NotExecuted(refusal.fault, look, later)
+            fault = refusal.fault
         except LostRace as race:
             what = f"{race} was written by another function at the same time."
-            return ev.NotExecuted(Fault("lost-race", record.where, what, "The service tries again."), look, later)
+            fault = Fault("lost-race", record.where, what, "The service tries again.")
+        look = isinstance(command, do.LookAtTag)
+        return ev.NotExecuted(fault, look, later=not (look or isinstance(command, do.Compare)))
 
     def _execute_one(self, promotion: Promotion, command: do.Command, budget: Budget) -> ev.Event:
         match command:
@@ -111,15 +112,18 @@ class PromotionExecutor:
     def _wanted_by(
         self, record: Promotion, withdrawals: Sequence[Withdrawal], *, believed: bool = True
     ) -> WantedTargets:
-        """Return whom the AMI is for, by the applied file and members as they are now."""
-        named = (value_by_looks(record) if believed else record.value) is not None or record.made_here
+        """Return whom the AMI is for, by the applied file and members as they are now.
+
+        ``believed``: whether the looks at the tag count; else the value in force does.
+        """
+        named = (value_by_looks(record) if believed else record.value) is not None
         applied = self.targets.read() if named else AppliedFile()
         return wanted_targets(record, applied, withdrawals, believed=believed)
 
     def _wanted(self, record: Promotion, tracked: Sequence[TrackedDelivery]) -> tuple[WantedTargets, Promotion]:
         """Return whom the AMI is for, and the promotion as that value has it.
 
-        While one look alone has shown a value that names fewer targets, or ends a withdrawal, it is the value in force.
+        A value that names fewer targets, or ends a withdrawal, counts after two looks; until then, the one in force.
         """
         withdrawals = self.targets.withdrawals(record.ami)
         wanted = self._wanted_by(record, withdrawals)
@@ -143,19 +147,22 @@ class PromotionExecutor:
         asked = self._ask_approval(promotion, wanted, tracked)
         known = not (wanted.unknown or wanted.unbelieved)
         found = wave_counts.counts(wanted, tracked, begin, promotion) if known else []
-        progress = self._waves(promotion, wanted, found, tracked, quiet=bool(surplus)) if known else promotion.waves
+        progress = self._waves(promotion, wanted, found, tracked, later=bool(surplus)) if known else promotion.waves
         if not promotion.is_gone and wanted.refused is None:
             ends = {one.delivery for one in surplus}
             stay = [one for one in tracked if one.state == RUNNING and one.delivery not in ends]
-            never = wave_counts.never_open(found, wanted)
-            in_vain = [wave for wave in never if self._is_awaited(wave, wanted.waves, begin, stay)]
-            faults = (wave_counts.not_begun(wave, wanted.waves) for wave in in_vain)
-            wanted = replace(wanted, faults=(*wanted.faults, *faults))
-        faulty = evolving.named(wanted.faults, (wanted.value if wanted.refused is None else wanted.refused) or "")
+            wanted = replace(wanted, faults=(*wanted.faults, *self._not_begun(wanted, found, begin, stay)))
+        judged = wanted.value if wanted.refused is None else wanted.refused
+        faulty = evolving.faults_digest(wanted.faults, judged or "")
         if inputs == promotion.unfit and wanted.refused is None:
             faulty = promotion.faulty
-        left = running or bool(surplus) or (missing and inputs != promotion.unfit)
-        left = left or faulty not in ("", promotion.notified) or wanted.unbelieved
+        left = (
+            running
+            or bool(surplus)
+            or (missing and inputs != promotion.unfit)
+            or faulty not in ("", promotion.notified)
+            or wanted.unbelieved
+        )
         if not left and tracked and promotion.summarised_episode != promotion.episode:
             self.notices.publish(notices.summary(promotion, tracked, self.clock()))
         return ev.Compared(
@@ -183,7 +190,7 @@ class PromotionExecutor:
         )
 
     def _tracked(self, promotion: Promotion, budget: Budget) -> Sequence[TrackedDelivery]:
-        """Read the tracked deliveries; after several polls, put those right that were announced and never written."""
+        """Read the tracked deliveries. After several polls, first correct those that were never written."""
         tracked = tuple(self.tracked.all(promotion.ami))
         running = [one for one in tracked if one.state == RUNNING]
         waited = promotion.tries >= WORTH_A_LOOK and bool(running)
@@ -192,7 +199,7 @@ class PromotionExecutor:
         return tracked
 
     def _examines_again(self, promotion: Promotion, wanted: WantedTargets, tracked: Sequence[TrackedDelivery]) -> bool:
-        """Whether an approver is to be asked about what is tagged now."""
+        """Whether an approver is to be asked, and what the last tag event has brought is not examined yet."""
         return promotion.source_generation < promotion.generation and wanted.waits_for_approval(tracked)
 
     def _all_faults(self, promotion: Promotion, wanted: WantedTargets) -> tuple[Fault, ...]:
@@ -213,7 +220,7 @@ class PromotionExecutor:
     ) -> Asked | None:
         """Ask an approver about deliveries that have not ended. Return what was asked; None: nothing waits.
 
-        What is tagged now is examined first. Where the question is refused, the next comparison asks.
+        It asks once the source of the last tag event is examined. If AWS refuses a read, the next comparison asks.
         """
         examined = promotion.source_generation >= promotion.generation or wanted.inputs(promotion) == promotion.unfit
         if not (promotion.source and examined and wanted.waits_for_approval(tracked)):
@@ -238,34 +245,48 @@ class PromotionExecutor:
         found: Sequence[WaveCount],
         tracked: Sequence[TrackedDelivery],
         *,
-        quiet: bool,
+        later: bool,
     ) -> Mapping[str, WaveProgress]:
-        """Compute how far its waves are, and say once which failures stop one; while deliveries are to end, later."""
+        """Compute how far the waves are, and send one notice of the failures that stop one.
+
+        ``later``: deliveries are to end first. Until the notice is sent, the wave is not known to be stopped.
+        """
         progress, notified = {}, {one.stopped for one in promotion.waves.values()}
         for count in found:
-            now = count.progress
-            if now.stopped and now.stopped not in notified:
-                now = WaveProgress() if quiet else self._notify_stopped(promotion, wanted, count, tracked)
-            progress[wanted.waves.name(count.wave)] = now
+            reached = count.progress
+            if reached.stopped and reached.stopped not in notified:
+                reached = WaveProgress() if later else self._notify_stopped(promotion, wanted, count, tracked)
+            progress[wanted.waves.name(count.wave)] = reached
         return progress
 
     def _notify_stopped(
         self, promotion: Promotion, wanted: WantedTargets, count: WaveCount, tracked: Sequence[TrackedDelivery]
     ) -> WaveProgress:
-        """Send the one notice; if that is refused, the next comparison sends it: the wave does not open meanwhile."""
+        """Send the notice. If AWS refuses it, the next comparison sends it, and the wave does not open meanwhile."""
         waiting = [one.place for one in tracked if one.state == RUNNING and wanted.waves.of(one.account) == count.wave]
         groups = wanted.waves.waiting(count.wave.rule)
         try:
-            said = notices.wave_stopped(promotion, count, groups, waiting, self.clock())
-            self.notices.publish(said)
+            self.notices.publish(notices.wave_stopped(promotion, count, groups, waiting, self.clock()))
         except Refusal:
             return WaveProgress()
         return count.progress
 
+    def _not_begun(
+        self,
+        wanted: WantedTargets,
+        found: Iterable[WaveCount],
+        begin: Sequence[Target],
+        running: Sequence[TrackedDelivery],
+    ) -> list[Fault]:
+        """Return a fault for each wave that never opens and that a delivery waits for, or will."""
+        never = wave_counts.never_open(found, wanted)
+        awaited = [wave for wave in never if self._is_awaited(wave, wanted.waves, begin, running)]
+        return [wave_counts.not_begun(wave, wanted.waves) for wave in awaited]
+
     def _is_awaited(
         self, wave: Wave, file: FileWaves, begin: Iterable[Target], running: Iterable[TrackedDelivery]
     ) -> bool:
-        """Whether a delivery waits for a wave, or is to begin and will: what once was open has let others go on."""
+        """Whether a delivery waits for a wave, or will when it begins. Others went on when the wave was open."""
         if any(file.of(target.account) == wave for target in begin):
             return True
         keys = [addresses.delivery(one.delivery) for one in running if file.of(one.account) == wave]
@@ -305,8 +326,8 @@ class PromotionExecutor:
     def _examine(self, record: Promotion, budget: Budget) -> ev.Event:
         """Check the source for the wanted targets, and write beside the record what is to arrive.
 
-        What somebody tags later waits for a tag event: until then what was examined first counts, also for an account
-        that joins.
+        A later change of the source waits for a tag event: until then what was examined first counts, also for an
+        account that joins.
         """
         if self.targets.paused():
             return ev.Paused()

@@ -1,10 +1,10 @@
 """The pass over standing shares: compares what is held with the entitlement, and closes what nobody is entitled to.
 
-It needs no record of a promotion or delivery: it reads the ledger, the tags in EC2, the applied file and the members
-(invariant 1). It only closes. It skips an AMI whose tag, file and members are the same as at its last comparison,
-except once a day. A change of a tag counts after two looks that agree.
+The pass needs no record of a promotion or delivery: it reads the ledger, the tags in EC2, the applied file and the
+members (invariant 1). It only closes. It compares an AMI when tag, file or members differ from its last comparison, and
+once a day. A change of a tag counts after two looks that agree.
 
-If a promotion is parked or damaged, the pass also asks its running deliveries to end that nobody is entitled to.
+If a promotion is parked or damaged, the pass also asks its running deliveries to targets without entitlement to end.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ from chalicelib.promotion.wanted import NOT_NAMED
 from chalicelib.promotion.worker import copy_holdings
 from chalicelib.promotion.worker.tag_pass import DAMAGED, Heads, read_head
 from chalicelib.sharing.entitlement import USELESS, Entitlement, entitlement, while_unknown
+from chalicelib.sharing.head import Head
 from chalicelib.sharing.ports import Ledger, StandingHolding
+from chalicelib.targets.applied_file import AppliedFile
 from chalicelib.targets.ports import Targets
 from chalicelib.targets.withdrawals import WITHOUT_END, why_ended
 
@@ -50,7 +52,7 @@ AT_ONCE = 20
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What a comparison is based on. ``since``: from when withdrawals count; ``digests``: of file and members."""
+    """What a comparison has read. ``digests``: of file and members; ``since``: from when withdrawals count."""
 
     tag: str | None
     digests: str
@@ -76,45 +78,44 @@ class StandingPass:
         marks = {key.sk: item for key, item in self.records.list(STANDING, "ami-")}
         tagged = {one.ami: one.value for one in found if one.state not in USELESS}
         applied = self.targets.read()
-
         budget = Budget(time_left)
 
-        def moved(ami: str) -> bool:
-            head = heads[ami]
-            seen = tagged.get(ami), applied.digests
-            if head == DAMAGED:  # its promotion writes it again, unless it cannot act
-                return True
-            return head.moving and head.value is not None and (head.value, head.digests) != seen
+        def compare(ami: str) -> None:
+            self._compare(ami, dict(marks[ami]), heads.get(ami, DAMAGED), tagged.get(ami), applied, budget)
 
-        def look(ami: str) -> None:
-            mark, head, tag = dict(marks[ami]), heads.get(ami, DAMAGED), tagged.get(ami)
-            now = self.clock()
-            compared = f"{tag}|{head.value}|{applied.digests}|{mark.get(WITHDRAWN_AT, '')}"
-            if mark.get("compared") == compared and now < _time(mark, "again_at"):
-                return
-            if "tag" not in mark or mark["tag"] != tag:  # None (no tag) differs from no entry
-                self._write(ami, mark, {"tag": tag, "tag_since": now})
-                return  # one look at a tag is no evidence
-            # A damaged head does not say whether a tag event has ended a withdrawal: only what none ends is evidence.
-            since = WITHOUT_END if head is DAMAGED else head.withdrawals_from
-            given = tag, head.value, applied, self.targets.withdrawals(ami), since
-            entitled = entitlement(*given)
-            lost = head is DAMAGED and tag is not None and not applied.judge(tag, in_force=False).understood
-            unknown = isinstance(entitled, Fault) or lost  # the value last understood, or whom it names
-            if unknown:
-                self.telemetry.not_done("standing", f"{ami}: it is not known who is entitled to it")
-                entitled = while_unknown(*given)
-            if isinstance(entitled, Fault):
-                return
-            if now < _time(mark, "tag_since") + schedule.SECOND_LOOK_AFTER:
-                return
-            seen = _Seen(tag, applied.digests, head.withdrawals_from)
-            if self._close_all(ami, mark, seen, entitled, budget) and not unknown:
-                again_at = min([now + schedule.DAY, *entitled.ends(now)])
-                self._write(ami, mark, {"compared": compared, "again_at": again_at})
+        Rotation(self.records, "standing").go(marks, compare, budget, CALLS)
+        unmarked = heads.keys() - marks.keys()
+        self._mark_stuck([ami for ami in unmarked if _moved(heads[ami], tagged.get(ami), applied.digests)], budget)
 
-        Rotation(self.records, "standing").go(marks, look, budget, CALLS)
-        self._mark_stuck([ami for ami in heads if ami not in marks and moved(ami)], budget)
+    def _compare(
+        self, ami: str, mark: Mapping[str, Any], head: Head, tag: str | None, applied: AppliedFile, budget: Budget
+    ) -> None:
+        """Close what nobody is entitled to, unless all is as at the last comparison. ``tag``: None entitles nobody."""
+        now = self.clock()
+        compared = f"{tag}|{head.value}|{applied.digests}|{mark.get(WITHDRAWN_AT, '')}"
+        if mark.get("compared") == compared and now < _time(mark, "again_at"):
+            return
+        if "tag" not in mark or mark["tag"] != tag:  # None (no tag) differs from no entry
+            self._write(ami, mark, {"tag": tag, "tag_since": now})
+            return  # one look at a tag is no evidence
+        # A damaged head does not say whether a tag event has ended a withdrawal: only what none ends is evidence.
+        since = WITHOUT_END if head is DAMAGED else head.withdrawals_from
+        given = tag, head.value, applied, self.targets.withdrawals(ami), since
+        entitled = entitlement(*given)
+        # The value that was last understood is not known, or whom it names.
+        lost = head is DAMAGED and tag is not None and not applied.judge(tag, in_force=False).understood
+        unknown = lost or isinstance(entitled, Fault)
+        if unknown:
+            self.telemetry.not_done("standing", f"{ami}: it is not known who is entitled to it")
+            entitled = while_unknown(*given)
+        if isinstance(entitled, Fault):
+            return
+        if now < _time(mark, "tag_since") + schedule.SECOND_LOOK_AFTER:
+            return
+        seen = _Seen(tag, applied.digests, head.withdrawals_from)
+        if self._close_all(ami, mark, seen, entitled, budget) and not unknown:
+            again_at = min([now + schedule.DAY, *entitled.ends(now)])
+            self._write(ami, mark, {"compared": compared, "again_at": again_at})
 
     def _mark_stuck(self, amis: Collection[str], budget: Budget) -> None:
         """Mark running promotions that are parked or damaged, so that the next passes compare them."""
@@ -174,9 +175,9 @@ class StandingPass:
         return _all_done(ends, ask, is_current, budget) and not unfinished
 
     def _has_moved(self, ami: str, seen: _Seen, entitled: Entitlement) -> bool:
-        """Whether tag, file or members have changed since, or a tag event has ended a withdrawal.
+        """Whether tag, file or members have changed since ``seen`` was read, or a tag event has ended a withdrawal.
 
-        Without a tag, file and members do not count. The heads may have been read minutes ago.
+        Without a tag, file and members do not count. The head is read again, as that may have been minutes ago.
         """
         if entitled.withdrawn and read_head(self.records, ami).withdrawals_from != seen.since:
             return True
@@ -186,7 +187,7 @@ class StandingPass:
     def _end(self, ami: str, one: StandingHolding, tag: str | None, entitled: Entitlement) -> None:
         """Release one delivery's holding. First ask the delivery to end, as it could hold the share again.
 
-        The holding is listed until the resource is due, so that the next pass finds it if this run is killed.
+        The holding stays listed until the resource is woken, so that the next pass finds it if this run is killed.
         """
         held = one.holding
         expired = entitled.may_go_on(held.place) and 0 < entitled.date(held.place) <= self.clock()
@@ -209,10 +210,10 @@ class StandingPass:
             return
         for one in tracked:
             if one.delivery == delivery and one.state == SHARED:
-                self._tell(ami, one)
+                self._leave_notice(ami, one)
                 self.tracked.end(ami, replace(one, state=state, image=""))
 
-    def _tell(self, ami: str, one: TrackedDelivery) -> None:
+    def _leave_notice(self, ami: str, one: TrackedDelivery) -> None:
         """Create the record by which `worker` sends the notice, before the promotion counts the delivery."""
         key, now = addresses.withdrawal(one.delivery, one.episode), self.clock()
         known = {name: getattr(one, name) for name in ("delivery", "episode", "account", "region")}
@@ -230,7 +231,7 @@ class StandingPass:
         self.records.change(addresses.standing(ami), seen, {name: mark.get(name) for name in ("episode", WITHDRAWN_AT)})
 
     def _forget(self, ami: str, mark: Mapping[str, Any]) -> None:
-        """Remove the mark, if the promotion that wrote it is over and shares nothing; or if there never was one.
+        """Remove the mark, if the promotion that wrote it is over and shares nothing, or if there was no promotion.
 
         An operator may have recalled an AMI that was never promoted.
         """
@@ -245,6 +246,13 @@ class StandingPass:
             return bool(self.records.read(addresses.promotion(ami)) or self.records.get(addresses.head(ami)))
         except ParkRecord:
             return True
+
+
+def _moved(head: Head, tag: str | None, digests: str) -> bool:
+    """Whether a promotion is yet to act on a change; so is one that cannot act. ``digests``: of file and members."""
+    if head == DAMAGED:  # a promotion that can act writes its head again
+        return True
+    return head.moving and head.value is not None and (head.value, head.digests) != (tag, digests)
 
 
 def _why(place: str, tag: str | None, entitled: Entitlement) -> str:

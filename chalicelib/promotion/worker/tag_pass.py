@@ -1,7 +1,7 @@
 """The pass over tags: compares the tags in EC2 with the heads of all promotions, and acts where the two differ.
 
-So it finds lost tag events, and promotions whose targets a new file or new members change. AMIs that are tagged when
-it first looks are the baseline.
+So the pass finds tag changes whose event was lost, and promotions whose targets a new file or new members change. AMIs
+that are tagged when it first looks are the baseline.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ messages."""
 AT_ONCE = 25
 """New promotions in one transaction, each with its head: with 5,000 tagged AMIs there is no time for single writes."""
 A_PART = 0.7
-"""Part of the time left for promotions that may have to close something; then the same part for other known ones."""
+"""Part of the time left that each turn of ``TagPass.run`` has, except the last one."""
 LISTED = 100
 """How many AMIs the notice of the baseline names."""
 DAMAGED = Head()
@@ -99,7 +99,7 @@ class TagPass:
         def new(some: list[str]) -> None:
             self._start([tagged[ami] for ami in some], budget)
 
-        # Removals come first, and each later turn has a part of the time to itself.
+        # Promotions that may have to close something come first; no turn may take the time of the later ones.
         turns: list[tuple[str, Collection[str], int, Callable[[list[str]], None]]] = [
             ("tags-open", may_close, 1, known),
             ("tags", moves.keys() - may_close - starts, 1, known),
@@ -123,7 +123,7 @@ class TagPass:
             case Move.LOOK:
                 self._look(key, one.value if one else "")
             case Move.RESOLVE:
-                # With its time: a file that comes back is news, and what came between was perhaps seen by itself.
+                # With the time: a former file that comes back is news, as the promotion may have seen the one between.
                 self.waker.wake(key, f"file:{digests}:{minute}", {"file": f"{minute}:{digests}"})
             case Move.FORGET:
                 self._forget(addresses.head(ami), was)
@@ -142,7 +142,7 @@ class TagPass:
         return self.waker.wake(key, f"discovered:{minute}", {"seen": f"{minute}:{value}"})
 
     def _start(self, some: Sequence[Tagged], budget: Budget) -> None:
-        """Begin promotions and wake them. One that exists already has lost its head: wake it to look at its tag."""
+        """Begin promotions and wake them. One that exists already has lost its head: it is to look at its tag."""
         now = self.clock()
         values = {addresses.promotion(one.ami): one.value for one in some}
         new = [evolving.started(one.ami, self.hub, self.region, now) for one in some]
@@ -150,7 +150,9 @@ class TagPass:
         self.waker.wake_all([(record.key, f"discovered:{now // 60}") for record in new if record.key not in there])
         for key in budget.each(sorted(there, key=str), CALLS):
             mark = addresses.standing(key.name)
-            if not self._look(key, values[key]) and self.records.get(mark) is None:  # it is parked
+            if (
+                not self._look(key, values[key]) and self.records.get(mark) is None
+            ):  # it is parked: the other pass looks
                 self.records.put(mark, {"kind": "standing", "episode": 0})
 
     def _create(self, new: Sequence[Promotion], values: Mapping[RecordKey, str]) -> Collection[RecordKey]:
@@ -185,7 +187,7 @@ class TagPass:
             return
         now, there = self.clock(), read_heads(self.records)
         if any(self._is_new(ami) for ami in tagged.keys() - there.keys()):
-            return  # written by another run meanwhile, or not yet: ending here would promote the rest as newly tagged
+            return  # some are not written yet: with the baseline complete, the next pass would promote them as new
         found = [ami for ami, head in there.items() if ami in tagged and head.waits]
         if found:
             body = {"images": sorted(found)[:LISTED], "count": len(found), "region": self.region, "hub": self.hub}

@@ -73,6 +73,7 @@ class PolicyStatements:
         return False
 
     def _edit(self, resource: str, document: Document, opening: Sequence[Share], closing: Sequence[Share]) -> None:
+        """Put the edited policy until a read shows it, by the rules above. Raises Refusal if none does."""
         wanted, unwanted = [self._access(s) for s in opening], [self._access(s) for s in closing]
         for _ in range(ROUNDS):
             others = self._others(resource, (*opening, *closing))

@@ -18,7 +18,7 @@ from chalicelib.engine.aws.sessions import Sessions
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Arn, Resource, last_part
-from chalicelib.sharing import refusals
+from chalicelib.sharing import service_roles
 from chalicelib.sharing.aws.grants import GRANT_GONE, LAUNCH_OPERATIONS, NO_SUCH_ROLE, KeyGrants
 from chalicelib.sharing.key_policy import FOR_ROLES
 from chalicelib.sharing.share import Share
@@ -111,7 +111,7 @@ def _placed(sessions: Sessions, resource: str, share: Share, *, opening: bool = 
         if code in STALE_CREDENTIALS:
             sessions.forget()
         if opening and code == NO_SUCH_ROLE:
-            missing = refusals.role_missing(where, share.share_name)
+            missing = service_roles.missing(where, share.share_name)
             raise Refusal(RefusalKind.NOT_YET, missing) from refusal.__cause__
         if opening and code in DENIED and refusal.kind is not RefusalKind.ROLE:
             # New access becomes effective late; on the target's own key no access is new.

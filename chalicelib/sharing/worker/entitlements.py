@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 from chalicelib.engine import addresses, codec, schedule
 from chalicelib.engine.errors import ParkRecord, Refusal, RefusalKind
@@ -69,21 +70,18 @@ class Approved:
 
 @dataclass(slots=True)
 class _AskedOnce:
-    """What one look has read, once for all its shares. The mappings are by AMI, or by AMI and account.
-
-    By account where Organizations says something else of it than the table of members. ``without_units``: the file as
-    if no unit had an account.
-    """
+    """What one look has read, once for all its shares. ``without_units``: the file as if no unit had an account."""
 
     applied: AppliedFile
     without_units: AppliedFile
     shares: Sequence[Share]
     strangers: Collection[str]
     asked: dict[tuple[str, str], tuple[TagRead, Entitlement | Fault, Approved]] = field(default_factory=dict)
+    """By AMI, and by the name of the file that says who is entitled (``by`` of ``_why_not_by``)."""
     owed: dict[str, Refusal] = field(default_factory=dict)
-    """AWS did not answer for these AMIs."""
+    """By AMI: AWS did not answer."""
     unanswered: Refusal | None = None
-    """Organizations refused: it is not asked again in this look."""
+    """The refusal of Organizations, which is not asked again in this look."""
 
     def throttled_for(self, share: Share) -> bool:
         """Whether Organizations throttles, and one of the accounts that hold a share comes from an OU."""
@@ -120,35 +118,31 @@ class LiveEntitlements:
         held_by = (holding.account for share in shares for holding in share.holdings)
         look = _AskedOnce(applied, _without_units(applied), shares, applied.strangers(held_by))
         self._abroad, self._keys_read = {}, set()
-        judged: tuple[dict[str, Fault], dict[str, Fault], dict[str, Refusal]] = ({}, {}, {})
-        refused, waits, owed = judged
+        refused, waits, owed = dict[str, Fault](), dict[str, Fault](), dict[str, Refusal]()
         later = set[str]()
         for share in shares:
             if share is not shares[0] and (not has_time() or look.throttled_for(share)):
                 later.add(share.share_name)
                 continue
-            whys = dict[Holding, Fault | Refusal]()
-            for holding in _asked_about(share):
-                why = self._why_not(look, share, holding)
-                if why is None:
-                    break
-                whys[holding] = why
+            whys = self._whys_not(look, share)
+            if whys is None:
+                continue
+            why, for_good = _answer(share, whys)
+            if isinstance(why, Refusal):
+                owed[share.share_name] = why
             else:
-                refusals = [why for why in whys.values() if isinstance(why, Refusal)]
-                patient = [refusal for refusal in refusals if refusal.kind is not RefusalKind.DENIED]
-                faults = [*(one.fault for one in refusals), *(why for why in whys.values() if isinstance(why, Fault))]
-                lasting = _all_last(share, whys)
-                if patient or (refusals and lasting):
-                    owed[share.share_name] = (patient or refusals)[0]
-                else:
-                    gone = [fault for fault in faults if fault.code == SOURCE_GONE]
-                    fault = faults[0] if faults else _stranger(share, "No delivery holds it.")
-                    if lasting and gone:
-                        fault = _all_gone(gone)
-                        lasting = share.waits_for == fault and not _was_opened(share)
-                    into = refused if lasting else waits
-                    into[share.share_name] = fault
-        return Judgement(*judged, frozenset(later))
+                (refused if for_good else waits)[share.share_name] = why
+        return Judgement(refused, waits, owed, frozenset(later))
+
+    def _whys_not(self, look: _AskedOnce, share: Share) -> Mapping[Holding, Fault | Refusal] | None:
+        """Return why the share may not be opened for each of the holdings in turn; None: it may, for one of them."""
+        whys = dict[Holding, Fault | Refusal]()
+        for holding in _asked_about(share):
+            why = self._why_not(look, share, holding)
+            if why is None:
+                return None
+            whys[holding] = why
+        return whys
 
     def _why_not(self, look: _AskedOnce, share: Share, holding: Holding) -> Fault | Refusal | None:
         """Return why a share may not be opened for one of its holdings: a fault, or that AWS does not answer."""
@@ -163,7 +157,9 @@ class LiveEntitlements:
             return applied
         if holding.account not in look.applied.directory.accounts:
             return applied.fault
-        for file, by in ((look.applied, ""), (look.without_units, WITHOUT_UNITS)):  # by the first it may be blocked
+        # The file lists the account by its id: it needs no answer of Organizations if the file entitles it without any
+        # unit, and the file as it is does not block it.
+        for file, by in ((look.applied, ""), (look.without_units, WITHOUT_UNITS)):
             why = self._why_not_by(look, file, by, share, holding)
             if why is not None:
                 return why if isinstance(why, Refusal) else applied.fault
@@ -172,7 +168,7 @@ class LiveEntitlements:
     def _why_not_by(
         self, look: _AskedOnce, applied: AppliedFile, by: str, share: Share, holding: Holding
     ) -> Fault | Refusal | None:
-        """Judge by this file. ``by`` names it within the look; "": it is the file with the table of members."""
+        """Judge by this file. ``by``: its name within the look; "": it is the file with the table of members."""
         ami = holding.ami
         of = ami, by
         try:
@@ -225,34 +221,14 @@ class LiveEntitlements:
         That EC2 shows no tag or no AMI counts if an earlier look missed it, too, because one look is weak evidence.
         """
         now, applied = self.clock(), self.targets.read()
-        asked: dict[str, Entitlement | Fault | Refusal] = {}
-        over: dict[str, bool] = {}
+        is_over = cache(lambda account, place: _is_over(applied, account, place, now))
+        keeps = cache(lambda ami: self._keeps(ami, applied))
         ends: dict[str, int] = {}
         for share in shares:
-            stand = [holding for holding in share.holdings if holding.stands]
-            for holding in stand:
-                if holding.place not in over:
-                    over[holding.place] = _is_over(applied, holding.account, holding.place, now)
-            left = [holding for holding in stand if not over[holding.place]]
-            some = _in_turn(left, share.tries, lambda holding: holding.ami)
-            known, missed = len(some) == len(left), False
-            second = 0 < share.missed_since <= now - schedule.SECOND_LOOK_AFTER
-            for holding in some:
-                if holding.ami not in asked:
-                    asked[holding.ami] = self._keeps(holding.ami, applied)
-                entitled = asked[holding.ami]
-                if not isinstance(entitled, Entitlement):
-                    known = False
-                    continue
-                if entitled is NO_ENTITLEMENT and not second:
-                    missed = True
-                    continue
-                if entitled.may_keep(holding.place, share.resource, share.share_name, now):
-                    ends[share.share_name] = entitled.end(holding.place, now)
-                    break
-            else:
-                if known:
-                    ends[share.share_name] = MISSED if missed else 0
+            left = [one for one in share.holdings if one.stands and not is_over(one.account, one.place)]
+            end = _end(share, left, keeps, now)
+            if end is not None:
+                ends[share.share_name] = end
         return ends
 
     def _keeps(self, ami: str, applied: AppliedFile) -> Entitlement | Fault | Refusal:
@@ -433,6 +409,44 @@ def _asked_about(share: Share) -> list[Holding]:
         return some
     met = {holding.ami for holding in some}
     return [*some, *(holding for ami, holding in of_each.items() if ami not in met)]
+
+
+def _answer(share: Share, whys: Mapping[Holding, Fault | Refusal]) -> tuple[Fault | Refusal, bool]:
+    """Return why a share that no holding entitles may not be opened, and whether a fault is for good."""
+    refusals = [why for why in whys.values() if isinstance(why, Refusal)]
+    patient = [refusal for refusal in refusals if refusal.kind is not RefusalKind.DENIED]
+    lasting = _all_last(share, whys)
+    if patient or (refusals and lasting):
+        return (patient or refusals)[0], False
+    faults = [*(one.fault for one in refusals), *(why for why in whys.values() if isinstance(why, Fault))]
+    gone = [fault for fault in faults if fault.code == SOURCE_GONE]
+    if lasting and gone:
+        fault = _all_gone(gone)
+        return fault, share.waits_for == fault and not _was_opened(share)
+    return (faults[0] if faults else _stranger(share, "No delivery holds it.")), lasting
+
+
+def _end(
+    share: Share, holdings: Collection[Holding], keeps: Callable[[str], Entitlement | Fault | Refusal], now: int
+) -> int | None:
+    """Return until when a share may stay by the first of these holdings that may keep it; None: it is not known.
+
+    ``keeps``: who may keep an AMI.
+    """
+    some = _in_turn(holdings, share.tries, lambda holding: holding.ami)
+    known, missed = len(some) == len(holdings), False
+    second = 0 < share.missed_since <= now - schedule.SECOND_LOOK_AFTER
+    for holding in some:
+        entitled = keeps(holding.ami)
+        if not isinstance(entitled, Entitlement):
+            known = False
+        elif entitled is NO_ENTITLEMENT and not second:
+            missed = True
+        elif entitled.may_keep(holding.place, share.resource, share.share_name, now):
+            return entitled.end(holding.place, now)
+    if not known:
+        return None
+    return MISSED if missed else 0
 
 
 def _all_last(share: Share, whys: Mapping[Holding, Fault | Refusal]) -> bool:

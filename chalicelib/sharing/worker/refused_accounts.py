@@ -49,7 +49,7 @@ def _closed_without(
     adapter: PermissionAdapter, these: ResourceShares, closing: Sequence[Share], budget: Budget, now: int
 ) -> bool:
     names = {s.share_name for s in closing}
-    others = [s for s in these.shares if s.state in OPEN_STATES and not s.preexisting and s.share_name not in names]
+    others = [s for s in these.shares if s.state in OPEN_STATES and s.share_name not in names]
     going = [*closing, *(s for s in others if s.state is ShareState.CLOSING)]
     staying = [s for s in others if s.state is not ShareState.CLOSING]
     if len(going) > len(closing) and _accepted(adapter, these.resource, going):

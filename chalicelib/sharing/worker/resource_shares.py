@@ -90,7 +90,7 @@ class ResourceShares:
         """Add a line to the history of shares for which an earlier run wrote an intent and no result."""
         self.add_history((s for s in shares if outstanding.unanswered(s) and s.share_name not in self._written), LEFT)
 
-    def tell_of(self, shares: Iterable[Share]) -> None:
+    def add_news(self, shares: Iterable[Share]) -> None:
         """Remember to wake the holders of shares that opened or were refused."""
         news = (s for s in shares if s.state is ShareState.OPEN or holders.refusal(s) is not None)
         self.news.update({holding.delivery: holding.episode for s in news for holding in s.holdings})

@@ -137,7 +137,7 @@ class ShareWorker:
         if ended := outstanding.to_end(these.shares, now):
             why = ((s, ShareRefused(share_events.ended_unopened(s))) for s in ended[:WRITTEN_AT_ONCE])
             over = [share_events.evolve(s, refused, now) for s, refused in why]
-            return lambda: these.tell_of(these.save(over, "its end came before it was opened"))
+            return lambda: these.add_news(these.save(over, "its end came before it was opened"))
         if these.news:
             return lambda: self.waiters.wake(these.news, these.shares)
         if opening := outstanding.to_open(these.shares, now):
@@ -158,7 +158,7 @@ class ShareWorker:
             seen = self._not_own(adapter, these.resource, fresh)
         except Refusal as refusal:
             what = f"not opened: {refusal.fault.what}"
-            these.tell_of(these.save_some((self._with_refusal(s, refusal) for s in opening), what, budget))
+            these.add_news(these.save_some((self._with_refusal(s, refusal) for s in opening), what, budget))
             return
         now = self.waker.clock()
         doubtful = [s for s in fresh if s.share_name in seen and share_events.doubtful(s, now)]
@@ -182,7 +182,7 @@ class ShareWorker:
         opened = self._with_calls(these, lambda some: self._opened(adapter, these.resource, some))
         results += in_batches(adapter, to_ask, opened, self._with_refusal, budget)
         saved = these.save_results(results, "opening was tried", budget)
-        these.tell_of(saved)
+        these.add_news(saved)
         for s in saved:
             what = "opened" if s.state is ShareState.OPEN else "not opened"
             self.telemetry.share(these.resource, s.account, what, preexisting=s.preexisting, grant=s.grant_id)
@@ -203,13 +203,27 @@ class ShareWorker:
         return seen - came_back
 
     def _entitled(self, these: ResourceShares, opening: Sequence[Share], budget: Budget) -> list[Share]:
-        """Return the shares whose receivers are entitled to them, and write why the others are not opened.
+        """Return the shares whose receivers are entitled to them, and write why the others are not opened."""
+        asked, judged = self._judged(these, opening, budget)
+        elsewhere = {s.share_name: fault for s in asked if (fault := _elsewhere(s)) is not None}
+        refused, now = {**judged.refused, **elsewhere}, self.waker.clock()
+        waits = {name: fault for name, fault in judged.waits.items() if name not in refused}
+        out = [s for s in asked if s.share_name in refused]
+        over = [share_events.evolve(s, ShareRefused(refused[s.share_name]), now) for s in out]
+        these.add_news(these.save_some(over, f"refused: {_codes(refused)}", budget))
+        waiting = [share_events.evolve(s, PutOff(waits[s.share_name]), now) for s in asked if s.share_name in waits]
+        these.save_some(waiting, f"not yet: {_codes(waits)}", budget)
+        return [s for s in asked if s.share_name not in refused.keys() | waits.keys()]
+
+    def _judged(
+        self, these: ResourceShares, opening: Sequence[Share], budget: Budget
+    ) -> tuple[Sequence[Share], Judgement]:
+        """Ask who is entitled; return the shares of which that is known, and write why it is not of the others.
 
         Each AMI takes reads of its own, and each account of an OU; the next slice does those for which there was no
         time.
         """
-        judged = Judgement()
-        part, asked = budget.part(FOR_ASKING), list[Share]()
+        asked, judged, part = list[Share](), Judgement(), budget.part(FOR_ASKING)
         for some in part.each(_by_amis(opening), CALLS_TO_ASK):
             try:
                 more = self.entitlements.judge(some, part.allows)
@@ -218,20 +232,10 @@ class ShareWorker:
             if more.owed:
                 happened = f"not opened: {', '.join(sorted({one.fault.what for one in more.owed.values()}))}"
                 owed = [self._with_refusal(s, more.owed[s.share_name]) for s in some if s.share_name in more.owed]
-                these.tell_of(these.save_some(owed, happened, budget))
+                these.add_news(these.save_some(owed, happened, budget))
             judged = Judgement({**judged.refused, **more.refused}, {**judged.waits, **more.waits})
             asked += [s for s in some if s.share_name not in more.owed.keys() | more.later]
-        opening = asked
-        elsewhere = {s.share_name: fault for s in opening if (fault := _elsewhere(s)) is not None}
-        reasons, now = {**judged.refused, **elsewhere}, self.waker.clock()
-        out = [s for s in opening if s.share_name in reasons]
-        refused = [share_events.evolve(s, ShareRefused(reasons[s.share_name]), now) for s in out]
-        what = f"refused: {', '.join(sorted({fault.code for fault in reasons.values()}))}"
-        these.tell_of(these.save_some(refused, what, budget))
-        waits = {key: fault for key, fault in judged.waits.items() if key not in reasons}
-        waiting = [share_events.evolve(s, PutOff(waits[s.share_name]), now) for s in opening if s.share_name in waits]
-        these.save_some(waiting, f"not yet: {', '.join(sorted({fault.code for fault in waits.values()}))}", budget)
-        return [s for s in opening if s.share_name not in reasons.keys() | waits.keys()]
+        return asked, judged
 
     def _opened(self, adapter: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
         grants = adapter.open(resource, some)
@@ -389,8 +393,12 @@ def _by_amis(shares: Sequence[Share]) -> Iterable[list[Share]]:
     return found.values()
 
 
+def _codes(faults: Mapping[str, Fault]) -> str:
+    return ", ".join(sorted({fault.code for fault in faults.values()}))
+
+
 def _elsewhere(s: Share) -> Fault | None:
-    """Return the fault of a grantee of another account than the share's, for which the entitlement was asked."""
+    """Return the fault of a grantee of another account than the share's. The entitlement was asked for the share's."""
     if not s.grantee or Arn.parse(s.grantee).account == s.account:
         return None
     what = f"The share is for account {s.account}, and its grantee {s.grantee} is not of that account."

@@ -120,7 +120,8 @@ class TargetsTable:
             directory = self._read.directory
             if directory.organization is not None:
                 known = directory.membership
-                if known.troubles or not known.digest or known.digest != self._members.digest():
+                unread = directory.organization.units.keys() - known.units.keys()
+                if unread or known.digest != self._members.digest():  # why a unit was not read may change
                     directory = replace(directory, membership=self._membership(directory.organization))
                     self._read = AppliedFile(directory, applied.digest)
         except Refusal as refusal:

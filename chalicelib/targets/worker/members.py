@@ -24,8 +24,9 @@ NEEDS_SECONDS = 12
 """Seconds that must be left to ask for a page: an SDK time-out and a second try."""
 ASK_SECONDS = 26
 """Seconds to ask where an account is: the account, up to six parents, and the writes afterwards, at 2 s each."""
-STALE = schedule.HOUR
-"""A reading that began longer ago than this starts from the beginning."""
+STALE = 6 * schedule.HOUR
+"""A reading that began longer ago than this starts from the beginning. Thousands of OUs, of two calls and more each,
+take an hour where AWS is slow, and longer where it throttles."""
 
 
 @dataclass(eq=False)

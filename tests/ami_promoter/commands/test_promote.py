@@ -1,6 +1,7 @@
 """``promote`` and ``withdraw`` of an AMI from which operators have withdrawn accounts."""
 
 import json
+from dataclasses import replace
 
 import boto3
 import pytest
@@ -12,11 +13,14 @@ from ami_promoter.hub.pause_switch import Switch
 from ami_promoter.hub.records import Reader
 from ami_promoter.hub.trigger_tag import Tag
 from ami_promoter.hub.withdrawals import Withdrawn, withdrawn_for
+from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
+from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import addresses
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.store.records import DynamoRecords
 from chalicelib.promotion.codec import PROMOTIONS
 from chalicelib.promotion.model import Promotion, Retry
+from tests.ami_promoter.a_hub import a_delivery, write
 
 HUB, REGION = "123456789012", "us-east-1"
 DEV, PROD = "111111111111", "222222222222"
@@ -68,6 +72,22 @@ def test_promoting_with_the_same_value_says_who_stays_withdrawn(table, ami, run)
     assert places(ami) == {DEV: "dev"}
     assert inbox(table, ami)["retry"].endswith(":")
     assert "written" not in inbox(table, ami)
+
+
+def test_waiting_for_some_targets_says_nothing_of_the_others(table, ami, run):
+    """A pipeline that waits for one account reads of that account alone."""
+    table.update(addresses.promotion(ami), "SET #state = :over", {":over": "over"}, names={"#state": "state"})
+    for account, state, image in ((DEV, "delivered", "ami-0aaaaaaaaaaaaaaaa"), (PROD, "failed", "")):
+        delivery = replace(a_delivery(account, state), ami=ami)
+        write(table, delivery)
+        entry = TrackedDelivery(delivery.id, account, REGION, 1, state, image)
+        DynamoTrackedDeliveries(table).add(ami, entry)
+        DynamoTrackedDeliveries(table).end(ami, entry)
+
+    said = run("wait", ami, "--target", DEV).words
+
+    assert "delivered. Its target has the AMI." in said
+    assert PROD not in said
 
 
 def test_a_new_value_asks_for_a_look_and_for_no_second_try(table, ami, run):

@@ -91,6 +91,20 @@ def test_a_recall_is_shown_asked_for_and_written(table, operators, run):
     assert run("recall", AMI, "--lift").words == f"Nothing to do: {AMI} is not recalled."
 
 
+def test_targets_whose_parameters_move_are_shown_together(table, run):
+    """Each owns its copies, so each parameter moves to another AMI; hundreds must not hide what else is shown."""
+    others = (Release(OLD, "2026-01-01T00:00:00.000Z", OLDER_COPY), Release(AMI, "2026-01-02T00:00:00.000Z", COPY))
+    over(table, recalled(DEV), recalled(PROD))
+    write(table, a_pointer())
+    write(table, a_pointer(PROD, releases=others))
+
+    said = run("recall", AMI, "--why", "Bad", exits=1).words
+    assert f"2 targets ({DEV} us-east-1, {PROD} us-east-1): delivered; its AMI is deprecated" in said
+    assert f"Of {DEV} us-east-1: The parameter {NAME} moves to {OLD_COPY}." in said
+    assert OLDER_COPY not in said
+    assert OLDER_COPY in run("recall", AMI, "--why", "Bad", "--wide", exits=1).words
+
+
 @pytest.mark.parametrize("width", [80, 120])
 def test_before_a_lift_each_target_is_shown(table, operators, run, monkeypatch, width):
     """What was recalled comes back, what is being recalled first ends, and what failed or was stopped begins again."""
@@ -288,6 +302,15 @@ def test_a_pin_can_be_lifted_before_its_worker_has_looked_and_if_it_is_damaged(t
     assert [one["account"] for one in shown["pointers"]] == [DEV, PROD]
     assert "body" not in operators.get(addresses.pin(PROD, REGION, NAME))
     assert "no parameter of `base` is held there" in run("rollback", "base", *both, "--lift").words
+
+
+def test_an_account_without_the_parameter_is_a_fault_beside_one_that_has_it(table, run):
+    """Who names two accounts, one by mistake, must not take the second for rolled back."""
+    write(table, a_pointer())
+
+    said = run("rollback", "base", "--account", DEV, "--account", PROD, "--yes", exits=1).errors
+
+    assert f"base: it has no parameter in {PROD}." in said
 
 
 @pytest.mark.parametrize("words", [(), ("--lift",)])

@@ -54,6 +54,8 @@ def ended(*states, **changes):
         (ended("delivered", state="running"), "dev", (PROD,), None, f"no delivery to {PROD} yet"),
         (ended("delivered", refused=True, faults=[FAULT]), "dev", (), Exit.FAILED, "It is wrong. Mend it."),
         (ended("delivered", faults=[FAULT]), "dev", (), Exit.FAILED, "1 account cannot receive the AMI"),
+        (ended("delivered", faults=[FAULT]), "dev", (DEV,), Exit.OK, "Its target has the AMI."),
+        (ended("cancelled", faults=[FAULT]), "dev", (DEV,), Exit.FAILED, "1 account cannot receive the AMI"),
         (ended("delivered", faults=[FAULT] * MOST_FAULTS), "dev", (), Exit.FAILED, "20 or more accounts cannot"),
         (ended("delivered", state="running"), "dev", (), None, "The promotion has not ended yet."),
         (ended("delivered", looks_again=True), "dev", (), None, "not looked again"),

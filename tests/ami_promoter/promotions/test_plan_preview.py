@@ -13,7 +13,7 @@ from chalicelib.targets.applied_file import Resolution, Target
 from chalicelib.targets.recalls import Pin
 from tests.ami_promoter.printing import as_printed
 from tests.engine.fault_scenes import A_TARGET, TAGS_49
-from tests.images.examples import HUB, KEY, a_key, an_image
+from tests.images.examples import HUB, KEY, a_key, an_image, describe_snapshot
 
 
 def a_target(number, **changes):
@@ -162,3 +162,24 @@ def test_what_no_target_of_the_plan_gets_is_no_fault_of_it():
 
     assert faults(targets[0]) == faults(targets[1]) == []
     assert faults(A_TARGET) == ["source-too-many-tags"]
+
+
+@pytest.mark.parametrize("by_default", [True, False])
+def test_a_role_that_gets_no_grant_on_a_third_accounts_key_is_foreseen(by_default):
+    """Where the file names the role, the delivery would fail; the mode's default is a warning."""
+    foreign = KEY.replace(HUB, "999999999999")
+    image = an_image([describe_snapshot("snap-0a", KmsKeyId=foreign)])
+    roles = ("autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling",)
+    shares = replace(A_TARGET, mode="share", service_linked_roles=roles, roles_by_default=by_default)
+    copies = replace(shares, account="333333333333", mode="copy")
+    resolution, examined = Resolution((shares, copies)), (image, {foreign: a_key()})
+    plan = plan_preview.plan("ami-1", "dev", resolution, examined, {}, (HUB, "us-east-1"), "promote", 0)
+    plan = plan_preview.with_families(plan, image, resolution.targets, {})
+
+    code, where = "service-linked-role-foreign-key", f"account {shares.account}, {shares.region}"
+    assert {one["mode"]: [each["code"] for each in one["faults"]] for one in plan["targets"]} == {
+        "share": [] if by_default else [code],
+        "copy": [],
+    }
+    assert [one["where"] for one in plan["doubts"] if one["code"] == code] == ([where] if by_default else [])
+    assert {one["mode"]: len(one["service_linked_roles"]) for one in plan["targets"]} == {"share": 0, "copy": 1}

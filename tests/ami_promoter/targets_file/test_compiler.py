@@ -67,6 +67,7 @@ def test_the_settings_of_a_family_are_those_of_the_target():
 
     assert (named.ssm_parameter, named.family_tag) == ("/golden/{family}/current", "image-family")
     assert (plain.ssm_parameter, plain.family_tag) == ("", "family")
+    assert target(f"ssm_parameter: '{'/a' * 14}/{{family}}'").ssm_parameter  # 15 levels, as Parameter Store takes them
 
 
 def test_a_retirement_has_defaults_and_is_no_setting_of_a_delivery():
@@ -114,6 +115,7 @@ def test_a_launch_test_has_a_type_and_a_time():
         ("ssm_parameter: '/{family}/{family}'", "`ssm_parameter` cannot be"),
         ("ssm_parameter: '/golden/{family}/'", "`ssm_parameter` cannot be"),
         ("ssm_parameter: '/golden/*/{family}'", "`ssm_parameter` cannot be"),
+        (f"ssm_parameter: '{'/a' * 15}/{{family}}'", "`ssm_parameter` cannot be"),
         ("family_tag: 'aws:family'", "`family_tag` cannot be"),
         ("family_tag: 'ami-promoter:hub'", "`family_tag` cannot be"),
         ("family_tag: 'AMI-Promoter:hub'", "`family_tag` cannot be"),

@@ -171,21 +171,19 @@ def test_role_and_external_id_of_an_account_that_a_unit_brings_are_its_groups_or
 
 
 def test_a_fault_says_why_a_unit_is_refused_now_though_the_other_one_was_read(members, client):
-    """First it was not found, then nobody may ask; the members in force stay the same."""
+    """First it was not read yet, then not found, then nobody may ask; the members in force stay the same."""
     groups, units = {**FILE.groups, "other": (OTHER,)}, {OU: ("dev",), OTHER: ("other",)}
     by_unit = {**FILE.by_unit, "other": FILE.by_unit["dev"]}
     apply(client, replace(FILE, groups=groups, by_unit=by_unit, organization=Organization("o-a1b2c3d4e5", units)))
     read, warm = Membership(units={OTHER: Unit(ARN + OTHER, (B,))}), TargetsTable(client, TABLE, MEMBERS)
-    found = []
+    members.publish(Membership(), read, MembersReading(), 0)
+    found = [warm.read().resolve("dev").waits.code]
     for code in ("organization-no-unit", "organization-unreadable"):
         _, version = members.reading()
         why = MembersReading(troubles={OU: UnreadUnit(5, Fault(code, "there", "It was refused.", "Ask."))})
-        if not found:
-            members.publish(Membership(), read, why, version)
-        else:
-            members.save(why, version)
+        members.save(why, version)
         found += [fault.code for fault in warm.read().resolve("dev").faults]
-    assert found == ["organization-no-unit", "organization-unreadable"]
+    assert found == ["organization-not-read-yet", "organization-no-unit", "organization-unreadable"]
 
 
 def test_a_value_resolves_to_whom_the_units_have(members, client):

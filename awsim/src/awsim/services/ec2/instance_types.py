@@ -23,6 +23,12 @@ FITS = rule(
     "An AMI is launched only on an instance type of its architecture: InvalidParameterValue, 'The architecture ... of "
     "the specified instance type does not match'. [skypilot-org/skypilot#6315, VERIFIED]",
 )
+ROOM = rule(
+    "ec2-launch-volumes-fit-type",
+    "An instance type takes so many volumes (`MaximumEbsAttachments` of DescribeInstanceTypes); where it shares that "
+    "limit with network interfaces, one less. A launch of more is refused: AttachmentLimitExceeded. [botocore 1.44.8, "
+    "ec2 model, EbsInfo; kubernetes-sigs/aws-ebs-csi-driver#1258, VERIFIED; the code by RunInstances UNVERIFIED]",
+)
 USUAL = "m1.small"
 """The type of a launch that names none. [botocore ec2 model, RunInstancesRequest]"""
 
@@ -35,6 +41,11 @@ class InstanceType:
     architectures: tuple[str, ...]
     vcpus: int
     hypervisor: str = "nitro"
+
+    @property
+    def attachments(self) -> int:
+        """Return how many volumes and network interfaces it takes; 0: that is not known, as of Xen."""
+        return 28 if self.hypervisor == "nitro" else 0
 
     @property
     def boot_modes(self) -> tuple[str, ...]:
@@ -81,6 +92,14 @@ def check(ec2: Ec2State, name: str, image: str, architecture: str) -> None:
         raise AwsError("InvalidParameterValue", f"{why} '{architecture}' of the specified AMI ({image}). {how}")
 
 
+def check_room(ec2: Ec2State, name: str, volumes: int) -> None:
+    """Refuse a launch with more volumes than fit beside one network interface."""
+    most = TYPES[name].attachments if name in TYPES else 0
+    if most and volumes > most - 1 and ec2.on(ROOM):
+        why = f"Instance type {name} takes {most} attachments, and {volumes} volumes and 1 network interface are more."
+        raise AwsError("AttachmentLimitExceeded", why)
+
+
 def _describe(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     wanted: Sequence[str] = call.params.get("InstanceTypes") or list(TYPES)
     unknown = [name for name in wanted if name not in TYPES]
@@ -93,6 +112,7 @@ def _describe(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
 
 
 def _shown(one: InstanceType) -> dict[str, Any]:
+    room = {"MaximumEbsAttachments": one.attachments, "AttachmentLimitType": "shared"} if one.attachments else {}
     return {
         "InstanceType": one.name,
         "CurrentGeneration": one.hypervisor == "nitro",
@@ -101,6 +121,7 @@ def _shown(one: InstanceType) -> dict[str, Any]:
         "SupportedBootModes": list(one.boot_modes),
         "ProcessorInfo": {"SupportedArchitectures": list(one.architectures)},
         "VCpuInfo": {"DefaultVCpus": one.vcpus},
+        "EbsInfo": {"EncryptionSupport": "supported", **room},
         "NetworkInfo": {"EnaSupport": "required" if one.hypervisor == "nitro" else "unsupported"},
     }
 

@@ -20,7 +20,8 @@ from awsim.services.ec2.records import Volume as Disk
 from awsim.services.ec2.register import become_available
 from awsim.services.ec2.state import Ec2State
 
-DEVICES = ("/dev/xvda", *(f"/dev/sd{letter}" for letter in "bcdefghijklmnopqrstuvwxyz"))
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+DEVICES = ("/dev/xvda", *(f"/dev/sd{letter}" for letter in LETTERS[1:]), *(f"/dev/xvdb{letter}" for letter in LETTERS))
 SAME = "the image's key"
 AGE = timedelta(days=1)
 """How long ago a seeded image was built."""
