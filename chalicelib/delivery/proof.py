@@ -168,19 +168,19 @@ def learnt(delivery: Delivery, seen: Iterable[SeenCopy], shown: Iterable[ShownIm
     """Return the attempts whose resource a look has found, each with its id. ``seen``, ``shown``: what is its own."""
     known = {one.id for one in delivery.attempts}
     new = [(one.nonce, one.source, one.copy) for one in seen] + [(one.nonce, "", one.id) for one in shown]
-    by = {(one.nonce, one.source): one for one in delivery.attempts if not one.id}
-    by |= {(one.nonce, UNKNOWN): replace(one, source=UNKNOWN) for one in delivery.attempts if not one.source}
-    found = [(by.get((nonce, source)), made) for nonce, source, made in new if made not in known]
+    candidates = {(one.nonce, one.source): one for one in delivery.attempts if not one.id}
+    # An attempt to make the image may be CopyImage, which makes snapshots with its nonce, too.
+    candidates |= {(one.nonce, UNKNOWN): replace(one, source=UNKNOWN) for one in delivery.attempts if not one.source}
+    found = [(candidates.get((nonce, source)), made) for nonce, source, made in new if made not in known]
     return tuple(replace(attempt, id=made) for attempt, made in found if attempt is not None)
 
 
 def keep(delivery: Delivery, some: Iterable[Attempt]) -> Delivery:
-    """Return it with these attempts as they are now known."""
+    """Return it with these attempts as they are now known. Those of ``UNKNOWN`` are added: CopyImage makes several."""
     some, there = list(some), {one.id for one in delivery.attempts}
-    known = {(one.nonce, one.source): one for one in some}
+    known = {(one.nonce, one.source): one for one in some if one.source != UNKNOWN}
     more = (one for one in some if one.source == UNKNOWN and one.id not in there)
-    attempts = (known.get((one.nonce, one.source), one) if one.source != UNKNOWN else one for one in delivery.attempts)
-    return replace(delivery, attempts=(*attempts, *more))
+    return replace(delivery, attempts=(*(known.get((one.nonce, one.source), one) for one in delivery.attempts), *more))
 
 
 def with_snapshots(delivery: Delivery, made: Iterable[tuple[str, str]]) -> Delivery:

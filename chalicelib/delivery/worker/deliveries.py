@@ -439,39 +439,43 @@ class DeliveryExecutor:
         if seen.raw["State"] != "available":
             reason = (seen.raw.get("StateReason") or {}).get("Message", "")
             return imaging.ImageSeen(seen.raw["State"], reason=reason)
-        copies_image = delivery.copies_image
-        own = {copy.source: copy.copy for copy in delivery.copies if copy.copy}
         named = comparison.copies_by_device(image, seen.raw)
-        by_device = named if copies_image else {}
-        made: set[str | None] = {*by_device.values()} or {copy.copy for copy in delivery.copies}
-        known = bool(delivery.copies) and made <= set(own.values())
-        shown = () if known else self.snapshots.find(delivery)
-        found = proof.copies(delivery, shown)
-        accepted = delivery.image.id == delivery.accepted  # an operator accepts an AMI together with its snapshots
-        there = shown if accepted or by_device else found.own  # the AMI itself names its snapshots
-        # of several copies of one snapshot, such as one that failed and could not be deleted, the AMI's own counts
-        by_source = {copy.source: copy.copy for copy in sorted(there, key=lambda copy: copy.copy in named.values())}
-        copies = by_device or {**by_source, **own}
-        keys = {copy.copy: copy.key_arn for copy in there}
+        by_device = named if delivery.copies_image else {}
+        copies, listed, own = self._copies_of_image(delivery, named, by_device)
+        tags = image_tags(delivery, image, self.trigger_tag)
         differences = comparison.differences(
-            image,
-            seen.raw,
-            seen.attributes,
-            copies,
-            name=delivery.image_name,
-            tags=image_tags(delivery, image, self.trigger_tag),
+            image, seen.raw, seen.attributes, copies, name=delivery.image_name, tags=tags
         )
-        unchecked = sorted(set(copies.values()) - set(own.values()))  # its own were checked when they ended
-        wrong = [
-            _under_another_key(delivery, one, keys.get(one)) for one in unchecked if keys.get(one) != delivery.key_arn
-        ]
-        if not copies_image:
+        checked = {copy.copy for copy in delivery.copies}  # when they ended
+        keys = {one: listed.get(one) for one in sorted(set(copies.values()) - checked)}
+        wrong = [_under_another_key(delivery, one, key) for one, key in keys.items() if key != delivery.key_arn]
+        faults = (*differences, *wrong)
+        if not delivery.copies_image:
             finished = deprecation.deprecate_at(image, self.clock()) is None
-            return imaging.ImageSeen("available", (*differences, *wrong), finished=finished)
+            return imaging.ImageSeen("available", faults, finished=finished)
         sources = {device.name: device.snapshot_id or "" for device in image.devices}
         pairs = tuple((sources[device], copy) for device, copy in by_device.items())
-        extras = tuple(sorted({one.copy for one in found.own} - set(by_device.values())))
-        return imaging.ImageSeen("available", (*differences, *wrong), copies=pairs, extras=extras)
+        return imaging.ImageSeen("available", faults, copies=pairs, extras=tuple(sorted(own - set(by_device.values()))))
+
+    def _copies_of_image(
+        self, delivery: Delivery, named: Mapping[str, str], by_device: Mapping[str, str]
+    ) -> tuple[Mapping[str, str], Mapping[str, str], frozenset[str]]:
+        """Return the copies of which the new AMI must be made: by device for CopyImage, else by source snapshot.
+
+        Besides, the keys of the copies that EC2 lists, and which of these are the delivery's own. EC2 is not asked if
+        all are on record. ``named``: those that the AMI names, by device; ``by_device``: the same for CopyImage.
+        """
+        on_record = {copy.source: copy.copy for copy in delivery.copies if copy.copy}
+        used: set[str | None] = {*by_device.values()} or {copy.copy for copy in delivery.copies}
+        all_known = bool(delivery.copies) and used <= set(on_record.values())
+        shown = () if all_known else self.snapshots.find(delivery)
+        own = proof.copies(delivery, shown).own
+        # CopyImage's AMI itself names its snapshots, and an operator accepts an AMI together with its snapshots.
+        listed = shown if by_device or delivery.image.id == delivery.accepted else own
+        # Of several copies of one snapshot, such as one that failed and could not be deleted, the AMI's own counts.
+        by_source = {copy.source: copy.copy for copy in sorted(listed, key=lambda copy: copy.copy in named.values())}
+        keys = {copy.copy: copy.key_arn for copy in listed}
+        return by_device or {**by_source, **on_record}, keys, frozenset(one.copy for one in own)
 
     def _finish(self, delivery: Delivery) -> DeliveryEvent:
         image = self._image(delivery)
