@@ -285,7 +285,10 @@ class Removal:
 
 
 def removal(delivery: Delivery, shown: Sequence[ShownImage], seen: Sequence[SeenCopy]) -> Removal:
-    """Return what to remove, without what the target uses: an AMI that an operator has accepted, or that was left."""
+    """Return what to remove, without what the target uses: an AMI that an operator has accepted, or that was left.
+
+    Nor a copy whose deletion EC2 has accepted, unless it has ended and still shows.
+    """
     there, strange = images(delivery, shown)
     found = copies(delivery, seen)
     left = {one.id for one in delivery.attempts if one.stays}
@@ -293,16 +296,22 @@ def removal(delivery: Delivery, shown: Sequence[ShownImage], seen: Sequence[Seen
     own = [one for one in found.own if one.copy not in left]
     ids = {delivery.image.id} - {None, delivery.accepted, *left}
     known = {copy.copy for copy in delivery.copies if copy.copy}
+    known -= {*delivery.cleanup.deleted}
     kept = [one.id for one in strange] + [one.copy for one in (*found.doubled, *found.unproven)]
     kept += sorted(left & {*(one.id for one in there), *(one.copy for one in found.own)})
     return Removal(
         images=tuple(sorted({*made, *(str(one) for one in ids)})),
-        copies=tuple(sorted({*(one.copy for one in own), *(str(one) for one in known)} - {*kept, *left})),
+        copies=tuple(sorted({*(one.copy for one in own if _goes(delivery, one)), *map(str, known)} - {*kept, *left})),
         showing=(*made, *(one.copy for one in own)),
         unfinished=tuple(one.copy for one in own if one.state == "pending"),
         unproven=tuple(kept),
         learnt=learnt(delivery, found.own, there),
     )
+
+
+def _goes(delivery: Delivery, copy: SeenCopy) -> bool:
+    """Whether its deletion must be asked for, again if it has ended and shows all the same."""
+    return copy.state != "pending" or copy.copy not in delivery.cleanup.deleted
 
 
 def doubled_fault(where: str, bearers: Collection[str]) -> Fault:

@@ -64,6 +64,8 @@ SHARES_AT_ONCE = 3
 
 CALLS_FOR_SHARES = 11
 """Calls for that: a release or six to hold, two writes for each resource, and one or two messages that wake all."""
+CALLS_TO_DELETE = 2
+"""DeleteSnapshot; and of one that is gone, a look whether it is."""
 
 
 def delivery_machine(draw: Callable[[], str]) -> Machine[Delivery, Command, DeliveryEvent]:
@@ -164,8 +166,7 @@ class DeliveryExecutor:
             case attempts.FindCopies():
                 return attempts.CopiesFound(self.snapshots.find(delivery), self.snapshots.role(delivery))
             case leftovers.DeleteSnapshots(useless):
-                self.snapshots.delete(delivery, useless)
-                return leftovers.SnapshotsDeleted(useless)
+                return self._delete(delivery, useless, budget)
             case attempts.RegisterImage():
                 return self._register(delivery)
             case imaging.DiscardImage():
@@ -186,8 +187,7 @@ class DeliveryExecutor:
                 return publishing.ImageProtected()
             case ending.FindLeftovers():
                 plan = proof.removal(delivery, self.images.of_delivery(delivery), self.snapshots.find(delivery))
-                refusal = self._remove(delivery, plan)
-                return ending.LeftoversSeen(plan.showing, plan.unfinished, refusal, plan.unproven, plan.learnt)
+                return self._remove(delivery, plan, budget)
             case publishing.LookAtEnd():
                 return self._look_at_end(delivery)
             case ending.NotifyOutcome(publish):
@@ -199,17 +199,35 @@ class DeliveryExecutor:
             case _:
                 raise NotImplementedError(command)
 
-    def _remove(self, delivery: Delivery, plan: proof.Removal) -> Fault | None:
-        """Remove each AMI and copy by a call of its own; return the last refusal.
+    def _delete(self, delivery: Delivery, useless: Sequence[str], budget: Budget) -> DeliveryEvent:
+        """Delete snapshots while there is time. After a refusal it returns those that are deleted, if any."""
+        done: list[str] = []
+        for one in budget.each(useless, CALLS_TO_DELETE):
+            try:
+                self.snapshots.delete(delivery, [one])
+            except Refusal:
+                if not done:
+                    raise
+                break
+            done.append(one)
+        return leftovers.SnapshotsDeleted(tuple(done))
+
+    def _remove(self, delivery: Delivery, plan: proof.Removal, budget: Budget) -> ending.LeftoversSeen:
+        """Remove each AMI and copy by a call of its own, while there is time; what shows comes first.
 
         EC2 deletes a copy that still runs when it ends [aws-facts, VERIFIED].
         """
-        refusal = None
+        refusal, deleted, left = None, list[str](), {*plan.copies} & {*plan.showing}
         for image in plan.images:
             refusal = _refused(partial(self.images.deregister, delivery, image)) or refusal
-        for copy in plan.copies:
-            refusal = _refused(partial(self.snapshots.delete, delivery, [copy])) or refusal
-        return refusal
+        for copy in budget.each(sorted(plan.copies, key=lambda one: one not in left), CALLS_TO_DELETE):
+            why = _refused(partial(self.snapshots.delete, delivery, [copy]))
+            refusal = why or refusal
+            if copy in left and why is None:
+                deleted.append(copy)
+            left.discard(copy)
+        seen = plan.showing, plan.unfinished, refusal, plan.unproven, plan.learnt
+        return ending.LeftoversSeen(*seen, deleted=tuple(deleted), more=bool(left))
 
     def _check(self, delivery: Delivery) -> DeliveryEvent:
         if not self.roles.in_file(delivery):
