@@ -254,6 +254,14 @@ def test_two_invocations_of_one_promotion_leave_no_target_out(seed):
     assert {account for _, account in hub.outcomes()} == set(accounts)
 
 
+def test_every_target_begins_though_a_run_has_time_for_a_few_and_none_of_these_ends():
+    """The next run goes on after them: it does not begin with the first ones again."""
+    accounts = tuple(f"{200_000_000_001 + number}" for number in range(60))
+    hub = tagged(accounts=accounts, behavior=SLOW, arrivals=Arrivals(hurry=1)).unwatched().wait(HOUR)
+
+    assert {one.account for one in hub.stores.tracked.all(AMI)} == set(accounts)
+
+
 # --- sizes -----------------------------------------------------------------------------------------------------------
 
 
