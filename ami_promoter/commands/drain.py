@@ -76,10 +76,14 @@ class Drain:
         self._connection = connection
         self._reader = Reader(connection, "reading the deliveries and shares")
         self._records = connection.records
-        self.clock = clock
+        self._clock = clock
         self.switch = pause_switch.Switch(connection)
         self.cancelled: set[tuple[str, int]] = set()
         """Deliveries with their episodes."""
+
+    def now(self) -> float:
+        """Return the time (epoch seconds) by AWS's clock."""
+        return self._connection.now()
 
     def look(self) -> DrainView:
         """Read the whole table: no index lists the deliveries that have not ended."""
@@ -95,7 +99,7 @@ class Drain:
                 if delete_copies or delivery.state in NOTHING_RUNS:
                     key, episode = delivery.key, delivery.it.episode
                     wish = WishToEnd(episode, WHY, f"{self._connection.caller} drained the hub.")
-                    self._records.make_due(key, int(self._connection.now()), {"cancel": str(wish)})
+                    self._records.make_due(key, int(self.now()), {"cancel": str(wish)})
                     self.cancelled.add((key.pk, episode))
                     asked.append(key)
         wake(self._connection, asked)
@@ -111,7 +115,7 @@ class Drain:
             self.cancel(view, delete_copies=delete_copies)
             return view
 
-        return follow(look, lambda seen: seen.drained, self.clock, changes=counts, limit=limit)
+        return follow(look, lambda seen: seen.drained, self._clock, changes=counts, limit=limit)
 
     def _again(self, view: DrainView) -> DrainView:
         """Read again the records that had not ended, which is cheaper than the whole table."""
@@ -186,10 +190,10 @@ def drained(
         "Promotions are paused; `ami-promoter admin resume` ends the pause.",
         f"Asked to end: {count(len(drain.cancelled), 'delivery', 'deliveries')}.",
         counts(view),
-        *([shares_table(left, drain.clock.now(), wide=wide)] if left else []),
+        *([shares_table(left, drain.now(), wide=wide)] if left else []),
     ]
     if kept:
-        lines += ["These grants on targets' own keys stay:", shares_table(kept, drain.clock.now(), wide=wide)]
+        lines += ["These grants on targets' own keys stay:", shares_table(kept, drain.now(), wide=wide)]
     lines += [f"Parked: delivery {one.it.id}: {one.parked}" for one in view.parked]
     lines += [_held(one) for one in view.promotions if one.state in UNSETTLED]
     done = "Drained: no delivery runs and no share is open."

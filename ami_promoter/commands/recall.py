@@ -16,7 +16,7 @@ from ami_promoter.promotions import pointers, recalls
 from ami_promoter.reconcile import uses
 from ami_promoter.rights import ASK_TARGETS, FIND_DELIVERIES, LOOK_AGAIN, READ, SWITCH
 from ami_promoter.terminal import schema as js
-from ami_promoter.terminal.alike import groups, named
+from ami_promoter.terminal.alike import groups, named, place
 from ami_promoter.terminal.output import Folded
 from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import WHY, VerbCaller, ami_argument, verb, yes_option
@@ -180,8 +180,12 @@ def _one(
 def _lines(deliveries: Sequence[Mapping[str, Any]], *, lift: bool, wide: bool) -> Iterator[RenderableType]:
     if not deliveries:
         yield "It has no deliveries." if lift else "It has no deliveries; none begins while it is recalled."
-    parts = ("state", "does", "parameter", "kept", "moves_to")
-    for group in groups(deliveries, lambda one: tuple(one[part] for part in parts), each=wide):
+
+    def same(one: Mapping[str, Any]) -> tuple[object, ...]:
+        """The parameter moves to another AMI in each target, because each owns its copy."""
+        return one["state"], one["does"], one["parameter"], one["kept"], one["moves_to"] is None
+
+    for group in groups(deliveries, same, each=wide):
         first = group[0]
         yield Folded(f"{named([place_of(one) for one in group])}: {first['state']}; {first['does'] or 'stays so'}.", 2)
         if first["parameter"] and not lift:
@@ -190,4 +194,5 @@ def _lines(deliveries: Sequence[Mapping[str, Any]], *, lift: bool, wide: bool) -
             if not first["kept"]:
                 stays = "stays as it is: the targets file no longer sets it. Change or delete it there"
             moves = f"moves to {first['moves_to']}" if first["moves_to"] else stays
-            yield Folded(f"The parameter {first['parameter']} {moves}.", 4)
+            of = f"Of {place(place_of(first))}: " if len({one["moves_to"] for one in group}) > 1 else ""
+            yield Folded(f"{of}The parameter {first['parameter']} {moves}.", 4)

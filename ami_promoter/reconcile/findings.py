@@ -42,8 +42,7 @@ def _unseen(view: HubView) -> Iterator[Finding]:
 
 
 def _said(fault: Fault) -> str:
-    what = fault.what if fault.what.endswith(".") else f"{fault.what}."  # AWS's own words often end without one
-    return f"{what} {fault.cure}".strip()
+    return f"{fault.what} {fault.cure}".strip()
 
 
 # --- records ---------------------------------------------------------------------------------------------------------

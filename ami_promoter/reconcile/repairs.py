@@ -34,6 +34,7 @@ from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.budget import slices
 from chalicelib.engine.places import Place
 from chalicelib.engine.ports import Write
+from chalicelib.engine.store.table import EXPIRES
 from chalicelib.inventory.machine import REMOVE
 from chalicelib.sharing.share import Holding, Share, ShareState
 from chalicelib.sharing.store.ledger import DynamoLedger
@@ -42,6 +43,8 @@ BY = "ami-promoter admin reconcile"
 MOVED_ON = "not changed: it has changed since it was read"
 SLICE = 200
 """Number of removals in one item: about 20 KB, which the worker writes again after each removal."""
+ORDER_KEPT = 30 * schedule.DAY
+"""Seconds after which DynamoDB may delete an order and its results."""
 PUT_RIGHT_END = 2 * schedule.HOUR
 """A share that is added to the ledger closes after this time at the latest; a new holder postpones that."""
 
@@ -212,7 +215,7 @@ class Repairs:
         pieces = list(slices(some, SLICE))
         for number, piece in enumerate(pieces):
             body = json.dumps([{"snapshot": one.snapshot, "delivery": one.delivery} for one in piece])
-            item = {"kind": "order", "slices": len(pieces), "body": body}
+            item = {"kind": "order", "slices": len(pieces), "body": body, EXPIRES: self._now() + ORDER_KEPT}
             self._records.put(addresses.inventory_order(key, self._run, number), item)
         self._records.make_due(key, self._now(), {REMOVE: self._run})
 

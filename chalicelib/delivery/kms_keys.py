@@ -43,9 +43,9 @@ def _source_key(
             "source-key-not-readable",
             snapshots,
             f"KMS does not describe the key {arn or '(none named by EC2)'} that encrypts this: it was deleted, or "
-            "its key policy does not admit the service's role.",
-            "Give the hub's role ami-promoter-REGION-worker kms:DescribeKey on the key. If the key is "
-            "deleted, the data is lost. "
+            "its key policy does not admit the service's role (in `ami-promoter plan`: yours).",
+            "Give that role kms:DescribeKey on the key; the service's is ami-promoter-REGION-worker in the hub. If the "
+            "key is deleted, the data is lost. "
             f"If you may use the key but cannot change its policy, re-encrypt: {re_encrypt}",
         )
         return

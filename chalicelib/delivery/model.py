@@ -379,6 +379,8 @@ class Cleanup:
 
     to_delete: tuple[str, ...] = ()
     """Snapshots that the service created and does not need."""
+    deleted: tuple[str, ...] = ()
+    """Copies that showed and whose deletion EC2 has accepted: one that still runs goes when it ends."""
     leftovers: tuple[str, ...] = ()
     """What the last look still showed, or could not check: a notice names it."""
     unproven: tuple[str, ...] = ()
@@ -628,5 +630,6 @@ def reduced(over: Delivery) -> Delivery:
         slots=SlotRequest(),
         request=ImageRequest(),
         launch=reduced_launch(over.launch),
+        cleanup=replace(over.cleanup, deleted=()),
         last_refusal=None,
     )

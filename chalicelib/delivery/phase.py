@@ -37,7 +37,7 @@ class Command:
         return ""
 
     def tried(self, _delivery: Delivery) -> bool:
-        """Whether it must create what an earlier try may not have created."""
+        """Whether its intent was written before, so that a look must first show what came of that."""
         return False
 
 

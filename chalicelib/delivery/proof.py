@@ -168,19 +168,19 @@ def learnt(delivery: Delivery, seen: Iterable[SeenCopy], shown: Iterable[ShownIm
     """Return the attempts whose resource a look has found, each with its id. ``seen``, ``shown``: what is its own."""
     known = {one.id for one in delivery.attempts}
     new = [(one.nonce, one.source, one.copy) for one in seen] + [(one.nonce, "", one.id) for one in shown]
-    by = {(one.nonce, one.source): one for one in delivery.attempts if not one.id}
-    by |= {(one.nonce, UNKNOWN): replace(one, source=UNKNOWN) for one in delivery.attempts if not one.source}
-    found = [(by.get((nonce, source)), made) for nonce, source, made in new if made not in known]
+    candidates = {(one.nonce, one.source): one for one in delivery.attempts if not one.id}
+    # An attempt to make the image may be CopyImage, which makes snapshots with its nonce, too.
+    candidates |= {(one.nonce, UNKNOWN): replace(one, source=UNKNOWN) for one in delivery.attempts if not one.source}
+    found = [(candidates.get((nonce, source)), made) for nonce, source, made in new if made not in known]
     return tuple(replace(attempt, id=made) for attempt, made in found if attempt is not None)
 
 
 def keep(delivery: Delivery, some: Iterable[Attempt]) -> Delivery:
-    """Return it with these attempts as they are now known."""
+    """Return it with these attempts as they are now known. Those of ``UNKNOWN`` are added: CopyImage makes several."""
     some, there = list(some), {one.id for one in delivery.attempts}
-    known = {(one.nonce, one.source): one for one in some}
+    known = {(one.nonce, one.source): one for one in some if one.source != UNKNOWN}
     more = (one for one in some if one.source == UNKNOWN and one.id not in there)
-    attempts = (known.get((one.nonce, one.source), one) if one.source != UNKNOWN else one for one in delivery.attempts)
-    return replace(delivery, attempts=(*attempts, *more))
+    return replace(delivery, attempts=(*(known.get((one.nonce, one.source), one) for one in delivery.attempts), *more))
 
 
 def with_snapshots(delivery: Delivery, made: Iterable[tuple[str, str]]) -> Delivery:
@@ -285,7 +285,10 @@ class Removal:
 
 
 def removal(delivery: Delivery, shown: Sequence[ShownImage], seen: Sequence[SeenCopy]) -> Removal:
-    """Return what to remove, without what the target uses: an AMI that an operator has accepted, or that was left."""
+    """Return what to remove, without what the target uses: an AMI that an operator has accepted, or that was left.
+
+    Nor a copy whose deletion EC2 has accepted, unless it has ended and still shows.
+    """
     there, strange = images(delivery, shown)
     found = copies(delivery, seen)
     left = {one.id for one in delivery.attempts if one.stays}
@@ -293,16 +296,22 @@ def removal(delivery: Delivery, shown: Sequence[ShownImage], seen: Sequence[Seen
     own = [one for one in found.own if one.copy not in left]
     ids = {delivery.image.id} - {None, delivery.accepted, *left}
     known = {copy.copy for copy in delivery.copies if copy.copy}
+    known -= {*delivery.cleanup.deleted}
     kept = [one.id for one in strange] + [one.copy for one in (*found.doubled, *found.unproven)]
     kept += sorted(left & {*(one.id for one in there), *(one.copy for one in found.own)})
     return Removal(
         images=tuple(sorted({*made, *(str(one) for one in ids)})),
-        copies=tuple(sorted({*(one.copy for one in own), *(str(one) for one in known)} - {*kept, *left})),
+        copies=tuple(sorted({*(one.copy for one in own if _goes(delivery, one)), *map(str, known)} - {*kept, *left})),
         showing=(*made, *(one.copy for one in own)),
         unfinished=tuple(one.copy for one in own if one.state == "pending"),
         unproven=tuple(kept),
         learnt=learnt(delivery, found.own, there),
     )
+
+
+def _goes(delivery: Delivery, copy: SeenCopy) -> bool:
+    """Whether its deletion must be asked for, again if it has ended and shows all the same."""
+    return copy.state != "pending" or copy.copy not in delivery.cleanup.deleted
 
 
 def doubled_fault(where: str, bearers: Collection[str]) -> Fault:

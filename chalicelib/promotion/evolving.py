@@ -152,13 +152,13 @@ def _asked(promotion: Promotion, answers: Mapping[str, str], news: set[str]) -> 
 def _lifted(promotion: Promotion, entry: str) -> Promotion:
     """Raise the generation of what a lift names: what failed begins again, and nothing that had not begun.
 
-    An AMI of the baseline stays as it is, but for targets that an operator has asked for.
+    An AMI of the baseline stays as it is, but for targets that an operator has asked for (a ``retry``).
     """
     lifted = Retry.parse(entry).places
     if not promotion.generation:
         accounts = {place: Place.parse(place).account for place in (*promotion.retries, *lifted)}
-        asked = [place for place in promotion.retries if not lifted or accounts[place] in lifted]
-        lifted = [*asked, *(place for place in lifted if promotion.generation_of(accounts[place], place))]
+        retried = [place for place in promotion.retries if not lifted or accounts[place] in lifted]
+        lifted = [*retried, *(place for place in lifted if promotion.generation_of(accounts[place], place))]
         if not lifted:
             return promotion
     raised = _asked_for(promotion, lifted or [EVERYWHERE])
@@ -241,7 +241,7 @@ def _without_value(promotion: Promotion, now: int, *, gone: bool) -> Promotion:
         since = max(since, 1)  # 0: no look has found anything yet
         kept = {"value": None if promotion.newest else promotion.value}  # the baseline waits for a tag event as before
         gone_now = {"gone_generation": promotion.newest, "in_force_since": since}
-        return replace(promotion, **{**nothing, **kept, **gone_now})
+        return replace(promotion, **(nothing | kept | gone_now))
     return replace(promotion, in_force_since=now, withdrawals_from=promotion.in_force_since, **nothing)
 
 
@@ -265,7 +265,7 @@ def on_compared(event: ev.Compared, promotion: Promotion, now: int) -> Promotion
         return _not_believed(promotion, event, now)
     fresh = event.inputs != promotion.inputs or bool(promotion.cursor)
     asked_often = promotion.tries >= WORTH_A_LOOK
-    compared = _in_force(promotion, event)
+    compared = _with_result(promotion, event)
     if event.surplus and (fresh or asked_often):
         return ADJUST(compared, now, cursor=END, tries=promotion.tries if asked_often else 0)
     if event.missing and event.inputs != promotion.unfit:
@@ -315,8 +315,8 @@ def _not_believed(promotion: Promotion, event: ev.Compared, now: int) -> Promoti
     return COMPARE(answered, now, next_try=look_at, tries=1)
 
 
-def _in_force(promotion: Promotion, event: ev.Compared) -> Promotion:
-    """Write down the inputs of a comparison, and the value that counts."""
+def _with_result(promotion: Promotion, event: ev.Compared) -> Promotion:
+    """Return the promotion with what a comparison has found; a value that is understood is in force from now on."""
     unfit = event.inputs == promotion.unfit and event.refused is None
     unread = promotion.cursor == EXAMINE and promotion.never_available and event.missing and not event.faulty
     # What is on record of the source stays: people know that, and a comparison does not read the source.

@@ -196,6 +196,7 @@ EVENTS: tuple[DeliveryEvent, ...] = (
     LeftoversSeen((), ()),
     LeftoversSeen(("snap-0ac",), ("snap-0ac",)),
     LeftoversSeen(("snap-0ac",), (), FAULT),
+    LeftoversSeen(("snap-0ac", "snap-0bc"), (), deleted=("snap-0ac",), more=True),
     LeftoversSeen((), (), unproven=("ami-0x",)),
     CancelAsked(),
     EndSeen(0),

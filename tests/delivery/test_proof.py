@@ -146,6 +146,22 @@ def test_an_answer_a_look_and_a_cleanup_say_what_an_attempt_made(state):
     assert proof.keep(kept, proof.learnt(kept, proof.copies(kept, (seen("", "", copy="snap-0i"),)).own)) == kept
 
 
+def test_a_deletion_that_ec2_has_accepted_is_asked_for_again_only_if_the_copy_has_ended_and_shows():
+    """A copy that still runs goes when it ends; one that does not show any longer is gone."""
+    stopping = with_copies(a_delivery(DeliveryState.STOPPING), C.PENDING, C.COMPLETED)
+    two = seen("snap-0a", "pending"), seen("snap-0b", "completed")
+    assert proof.removal(stopping, (), two).copies == ("snap-0ac", "snap-0bc")
+
+    ids = ("snap-0ac", "snap-0bc")
+    hurried = machine.evolve(stopping, LeftoversSeen(ids, ("snap-0ac",), deleted=("snap-0ac",), more=True), NOW)
+    assert (hurried.cleanup.deletes_accepted, hurried.next_try) == (False, NOW)
+    assert proof.removal(hurried, (), two).copies == ("snap-0bc",)
+    asked = machine.evolve(hurried, LeftoversSeen(ids, ("snap-0ac",), deleted=("snap-0bc",)), NOW)
+    assert asked.cleanup.deletes_accepted
+    assert proof.removal(asked, (), two[:1]).copies == ()
+    assert proof.removal(asked, (), (seen("snap-0a", "completed"),)).copies == ("snap-0ac",)
+
+
 def test_what_copyimage_made_is_proven_by_its_nonce_only_in_its_episode_and_until_the_ami_shows_it():
     """After that, a snapshot with the nonce is left alone; each of the AMI's is proven by its own id."""
     running = with_ids(a_delivery(DeliveryState.VERIFYING, method="image"), **{"": "ami-0b"}).with_image(id="ami-0b")

@@ -62,3 +62,13 @@ def test_only_the_hubs_own_policy_sends_the_reader_to_the_hubs_parameters(words,
     found = refusal(error, "AssumeRole", "where", sts=True).fault.cure
     assert cure in found
     assert found.startswith("The hub does not admit that account") == (cure == "TargetAccounts")
+
+
+@pytest.mark.parametrize("said", ["Rate exceeded", "Rate exceeded.", ""])
+def test_a_refusal_ends_its_sentence_before_the_cure(said):
+    """Messages print the cause, and the cure after it; some of AWS's words end without a full stop."""
+    error = ClientError({"Error": {"Code": "Throttling", "Message": said}}, "PutEvents")
+    fault = refusal(error, "PutEvents", "there").fault
+
+    words = f": {said.rstrip('.')}" if said else ""
+    assert str(fault) == f"there: PutEvents was refused: Throttling{words}. {fault.cure}"

@@ -195,7 +195,7 @@ def test_a_refusal_names_the_request_of_a_change_and_of_no_read(scene):
         scene.sessions.own("ec2").describe_images(ImageIds=["ami-00000000000000000"])
 
     (call,) = (one for one in scene.world.calls if one.operation == "DeleteSnapshot")
-    assert of_change.value.fault.what.endswith(f" (request {call.request_id})")
+    assert of_change.value.fault.what.endswith(f" (request {call.request_id}).")
     assert "(request" not in of_read.value.fault.what
 
 

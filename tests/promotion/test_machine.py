@@ -16,6 +16,7 @@ from chalicelib.engine.wakes import TagEntry
 from chalicelib.promotion import commands as do
 from chalicelib.promotion import events as ev
 from chalicelib.promotion import evolving, machine
+from chalicelib.promotion.head import head
 from chalicelib.promotion.machine import TRANSITIONS, evolve, outstanding
 from chalicelib.promotion.model import BEGIN, END, EXAMINE, MOST_FAULTS, WAKE_ALL, Promotion, PromotionState
 
@@ -531,6 +532,18 @@ def test_the_baseline_moves_only_by_a_new_event():
     assert outstanding(baseline, NOW + 10**9) == ()
     assert outstanding(replace(baseline, inbox={"withdraw": "1"}), NOW) == ()
     assert outstanding(with_tag_event(baseline), NOW) == (do.LookAtTag(),)
+
+
+def test_of_an_ami_of_the_baseline_that_is_gone_status_says_so_and_discovery_rests():
+    """It has its value still, so that its tag is no news when the AMI is restored."""
+    baseline, missed = evolving.baseline("ami-0a", "111111111111", "us-east-1", "dev", NOW), ev.TagSeen(None, None)
+    once = play(baseline, missed, now=NOW + 60)
+    gone = play(once, missed, now=NOW + 120)
+    heads = [head(one) for one in (baseline, once, gone)]
+
+    assert [(one.known, one.waits) for one in heads] == [(("dev",), True), (("dev",), True), ((), False)]
+    assert (gone.value, gone.why) == ("dev", "The hub does not own this AMI, or no longer does.")
+    assert outstanding(gone, NOW + 10**9) == ()
 
 
 def test_two_looks_within_a_second_are_one():

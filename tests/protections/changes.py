@@ -558,7 +558,7 @@ CHANGES = {
         wrapped(LiveEntitlements, "_why_not", everybodys_trouble),
     ),
     # promotions
-    "one look that misses the tag answers what was asked": (MemberChange(evolving, "_doubted", lambda *_: {}),),
+    "one look that misses the tag answers what was asked": (MemberChange(evolving, "_doubted", lambda *_, **__: {}),),
     "a lift promotes all": (
         MemberChange(evolving, "_lifted", lambda asked, _entry: evolving._raised(asked, generation=asked.newest + 1)),
     ),

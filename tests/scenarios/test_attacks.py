@@ -28,6 +28,7 @@ from tests.scenarios.scene import (
     STRANGER,
     TABLE,
     TEST,
+    TRIGGER,
     Scene,
     document,
     lets,
@@ -149,6 +150,23 @@ def test_the_worker_removes_and_tags_nothing_of_a_targets_own(scene):
     refused(ec2.enable_image_deprecation, ImageId=own, DeprecateAt=scene.world.now + timedelta(days=1))
     refused(ec2.enable_image_deregistration_protection, ImageId=own)
     refused(ec2.disable_image_deprecation, ImageId=own)
+
+
+def test_the_worker_promotes_nothing_itself_where_the_hub_is_a_target(by_way):
+    """In the hub's Region it makes and tags nothing with the copy role of the hub's account, which works elsewhere."""
+    scene, (snapshot, *_) = by_way, by_way.snapshots
+    ec2 = entered(scene, "worker", COPIES, "ec2", HUB)
+    tag = {"Key": TRIGGER, "Value": DEV}
+    evil = {**golden_on(snapshot), "Architecture": "x86_64", "VirtualizationType": "hvm"}
+    by_tag = {"TagSpecifications": [{"ResourceType": "image", "Tags": [tag]}]}
+
+    refused(ec2.register_image, **evil, **by_tag)
+    refused(ec2.register_image, **evil)
+    refused(ec2.copy_image, SourceImageId=scene.image, SourceRegion=REGION, Name="evil", CopyImageTags=True)
+    refused(ec2.copy_snapshot, SourceSnapshotId=snapshot, SourceRegion=REGION)
+    refused(ec2.create_tags, Resources=[scene.image], Tags=[tag])
+    scene.promote("")
+    assert set(scene.states().values()) == {"delivered"}, "the hub's own copy in the other Region is made by that role"
 
 
 def test_the_worker_disables_nothing_of_a_targets_own_and_what_is_ours_only_if_the_stack_allows_it(delivered):

@@ -129,3 +129,12 @@ def test_a_target_key_that_the_role_may_not_use_fails_with_what_to_do(image_scen
     assert 3 <= len(image_scene.calls("CopyImage")) <= 6
     assert image_scene.images_in(DEV) == image_scene.snapshots_in(DEV) == []
     image_scene.assert_invariants()
+
+
+def test_an_ami_of_many_volumes_is_tagged_by_several_runs(image_scene):
+    """EC2 takes more than a second for each call that changes something, and a run has half a minute."""
+    image_scene.image = image_scene.seed("many-volumes", volumes=(8,) * 40)
+    image_scene.world.injections.early_events(1.2)
+    image_scene.tag("")
+    image_scene.wait(2 * 3600)
+    assert image_scene.delivery_state(DEV) == "delivered"

@@ -174,7 +174,7 @@ def test_what_is_missing_is_named_and_nothing_stays_open(begin):
         f"{AUTO_SCALING} gets no grant on {scene.key}, because the grant role there lacks kms:CreateGrant on it. "
         f"CreateGrant was refused: AccessDeniedException: User: arn:aws:sts::{DEV}:assumed-role/AmiCopyRole-grants/"
         f"ami-promoter-service-roles is not authorized to perform: kms:CreateGrant on resource: {scene.key} because no "
-        "identity-based policy allows the kms:CreateGrant action"
+        "identity-based policy allows the kms:CreateGrant action."
     )
     assert denied["cure"].startswith("Deploy this version's deploy/target.yaml there ")
     assert scene.after(15 * 60).launchable_by() == set()

@@ -215,3 +215,14 @@ def test_a_target_waits_as_long_as_the_hubs_copy_waits_for_its_approval():
     assert hub.wait(HOUR + 1800).outcomes()[AMI, A] == "requested"
     assert hub.wait(1.5 * HOUR).outcomes()[AMI, A] == "failed"
     assert [one for one in hub.faults() if one.startswith("deadline-requested")]
+
+
+def test_the_hubs_copy_begins_again_when_the_file_asks_for_no_approval_any_more():
+    """An approver could not approve it then; and the target that waits for it goes on waiting, and does not fail."""
+    hub = by_way_of_the_hub(A)
+    hub.cloud.change_targets(HUB, approval="required")
+    assert hub.wait(HOUR).outcomes() == {(AMI, HUB): "awaiting-approval", (AMI, A): "requested"}
+    hub.gate.refuse("target.keys", "describe", why=RefusalKind.THROTTLED)  # so that it does not end by itself
+    hub.cloud.change_targets(HUB, approval="none")
+
+    assert hub.wait(HOUR).outcomes() == {(AMI, HUB): "requested", (AMI, A): "requested"}

@@ -16,6 +16,7 @@ from chalicelib.engine.errors import Refusal, RefusalKind, StaleCursor
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.ports import Write
 from chalicelib.engine.runner import Runner
+from chalicelib.engine.store.table import EXPIRES
 from chalicelib.engine.waker import Waker
 from chalicelib.inventory.machine import LOOK, REMOVE, TRIES, AmiUse, Inventory, InventoryPage, OwnImage, OwnSnapshot
 from chalicelib.inventory.worker.inventories import INVENTORIES, INVENTORY_MACHINE, InventoryExecutor
@@ -127,7 +128,7 @@ class InventorySetup:
         slices = [snapshots[start : start + 2] for start in range(0, len(snapshots), 2)]
         for number, some in enumerate(slices):
             body = json.dumps([{"snapshot": snapshot, "delivery": "d1"} for snapshot in some])
-            item = {"kind": "order", "slices": len(slices), "body": body}
+            item = {"kind": "order", "slices": len(slices), "body": body, EXPIRES: NOW + 5}
             self.records.put(addresses.inventory_order(KEY, run, number), item)
         self.ask(**{REMOVE: run})
 
@@ -261,6 +262,7 @@ def test_a_long_order_is_carried_out_slice_by_slice():
 
     assert scene.place.snapshots == many[5:]
     assert scene.results("one") == [""] * 5
+    assert [item[EXPIRES] for _, item in scene.records.list(KEY.pk, "remove#one#")] == [NOW + 5] * 3
     assert not scene.records.read(KEY).scheduled
 
 

@@ -18,6 +18,8 @@ from chalicelib.images.aws.shapes import described, every, tag_list, tags_of, wi
 from chalicelib.images.image import SourceImage, SourceSnapshot
 
 OUR_SOURCE_SNAPSHOT = "ami-promoter:source-snapshot"
+TAGGED_IN_A_RUN = 10
+"""Copies for which a run certainly has time: each takes a call."""
 
 
 class AwsTargetSnapshots:
@@ -35,9 +37,12 @@ class AwsTargetSnapshots:
         """RegisterImage follows the look that sees the last copy completed: one session serves both."""
         copies = delivery.copies and delivery.ending is None
         ec2 = self._sessions.client("ec2", "register" if copies else "look", delivery, looks=True)
+        return tuple(map(_seen, self._listed(ec2, delivery)))
+
+    def _listed(self, ec2: Any, delivery: Delivery) -> Sequence[Mapping[str, Any]]:
         own = {"Name": f"tag:{register.DELIVERY_TAG}", "Values": [delivery.id]}
         with self._sessions.as_refusal("DescribeSnapshots", delivery.where):
-            return tuple(map(_seen, every(ec2, "snapshots", OwnerIds=["self"], Filters=[own])))
+            return list(every(ec2, "snapshots", OwnerIds=["self"], Filters=[own]))
 
     def copy(self, delivery: Delivery, source: SourceSnapshot) -> str:
         ec2 = self._sessions.client("ec2", "copy", delivery, _session_snapshots(delivery, source.id), once=True)
@@ -57,11 +62,15 @@ class AwsTargetSnapshots:
         return copied
 
     def tag(self, delivery: Delivery, image: SourceImage) -> None:
-        """Tagging again changes nothing."""
+        """Tagging again changes nothing. Of many it leaves out those that a run before has tagged, which was killed."""
         sources = {snapshot.id: snapshot for snapshot in image.snapshots}
         ec2 = self._sessions.client("ec2", "retag", delivery)
+        listed = self._listed(ec2, delivery) if len(delivery.copies) > TAGGED_IN_A_RUN else ()
+        shown = {raw["SnapshotId"]: tags_of(raw) for raw in listed}
         for copy in delivery.copies:
             tags = snapshot_tags(delivery, sources[copy.source], self._trigger_tag)
+            if tags.items() <= shown.get(copy.copy, {}).items():
+                continue
             with self._sessions.as_refusal("CreateTags", f"{delivery.where}, {copy.copy}"):
                 ec2.create_tags(Resources=[copy.copy], Tags=tag_list(tags))
 

@@ -64,7 +64,8 @@ class LeftoversSeen(DeliveryEvent):
     """What this delivery created and still exists was listed; ``unfinished``: copies that still run.
 
     ``refusal``: why AWS refused a removal. ``unproven``: resources with the service's tags that stay, as nothing proves
-    them or they may be in use. ``learnt``: attempts, with what they have made.
+    them or they may be in use. ``learnt``: attempts, with what they have made. ``deleted``: copies whose deletion EC2
+    has accepted. ``more``: there was no time to ask for the deletion of all.
     """
 
     left: tuple[str, ...]
@@ -72,6 +73,8 @@ class LeftoversSeen(DeliveryEvent):
     refusal: Fault | None = None
     unproven: tuple[str, ...] = ()
     learnt: tuple[Attempt, ...] = ()
+    deleted: tuple[str, ...] = ()
+    more: bool = False
     keeps_refusal = True
 
 
@@ -270,7 +273,9 @@ def _may_be_left(delivery: Delivery) -> Iterator[str]:
 def _listed(event: LeftoversSeen, delivery: Delivery) -> Delivery:
     delivery = proof.keep(replace(delivery, last_refusal=event.refusal), event.learnt)
     unproven = event.unproven[: leftovers.MOST_UNPROVEN]
-    return answered(delivery, copies_news(delivery)).with_cleanup(leftovers=event.left, unproven=unproven)
+    deleted = tuple(dict.fromkeys((*delivery.cleanup.deleted, *event.deleted)))
+    known = answered(delivery, copies_news(delivery))
+    return known.with_cleanup(leftovers=event.left, unproven=unproven, deleted=deleted)
 
 
 def _seen_stopping(event: LeftoversSeen, delivery: Delivery, now: int) -> Delivery:
@@ -279,6 +284,8 @@ def _seen_stopping(event: LeftoversSeen, delivery: Delivery, now: int) -> Delive
     unseen = _unseen(delivery, event, now)
     if event.refusal is not None:
         delivery = _delete_refused(delivery)
+    elif event.more:
+        return replace(delivery, next_try=now, clear_since=None)
     elif not unseen:
         delivery = delivery.with_cleanup(deletes_accepted=True)
     if event.unfinished or unseen:

@@ -59,8 +59,7 @@ def _opened(delivery: Delivery, now: int) -> Delivery:
 def _role_renamed(event: shares.RoleRenamed, delivery: Delivery, now: int) -> Delivery:
     """Hold what the new role needs. What may wait for the former role would never open."""
     after = permissions.renamed(delivery, event.role, now)
-    waits = delivery.shares.held and after.shares.needed != delivery.shares.needed
-    return begin_again(delivery, now) if waits else after
+    return after if after.shares.needed == delivery.shares.needed else begin_again(delivery, now)
 
 
 def _too_long(_event: DeadlinePassed, delivery: Delivery, now: int) -> Delivery:

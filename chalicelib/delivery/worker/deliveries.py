@@ -64,6 +64,8 @@ SHARES_AT_ONCE = 3
 
 CALLS_FOR_SHARES = 11
 """Calls for that: a release or six to hold, two writes for each resource, and one or two messages that wake all."""
+CALLS_TO_DELETE = 2
+"""DeleteSnapshot; and of one that is gone, a look whether it is."""
 
 
 def delivery_machine(draw: Callable[[], str]) -> Machine[Delivery, Command, DeliveryEvent]:
@@ -164,8 +166,7 @@ class DeliveryExecutor:
             case attempts.FindCopies():
                 return attempts.CopiesFound(self.snapshots.find(delivery), self.snapshots.role(delivery))
             case leftovers.DeleteSnapshots(useless):
-                self.snapshots.delete(delivery, useless)
-                return leftovers.SnapshotsDeleted(useless)
+                return self._delete(delivery, useless, budget)
             case attempts.RegisterImage():
                 return self._register(delivery)
             case imaging.DiscardImage():
@@ -186,8 +187,7 @@ class DeliveryExecutor:
                 return publishing.ImageProtected()
             case ending.FindLeftovers():
                 plan = proof.removal(delivery, self.images.of_delivery(delivery), self.snapshots.find(delivery))
-                refusal = self._remove(delivery, plan)
-                return ending.LeftoversSeen(plan.showing, plan.unfinished, refusal, plan.unproven, plan.learnt)
+                return self._remove(delivery, plan, budget)
             case publishing.LookAtEnd():
                 return self._look_at_end(delivery)
             case ending.NotifyOutcome(publish):
@@ -199,17 +199,35 @@ class DeliveryExecutor:
             case _:
                 raise NotImplementedError(command)
 
-    def _remove(self, delivery: Delivery, plan: proof.Removal) -> Fault | None:
-        """Remove each AMI and copy by a call of its own; return the last refusal.
+    def _delete(self, delivery: Delivery, useless: Sequence[str], budget: Budget) -> DeliveryEvent:
+        """Delete snapshots while there is time. After a refusal it returns those that are deleted, if any."""
+        done: list[str] = []
+        for one in budget.each(useless, CALLS_TO_DELETE):
+            try:
+                self.snapshots.delete(delivery, [one])
+            except Refusal:
+                if not done:
+                    raise
+                break
+            done.append(one)
+        return leftovers.SnapshotsDeleted(tuple(done))
+
+    def _remove(self, delivery: Delivery, plan: proof.Removal, budget: Budget) -> ending.LeftoversSeen:
+        """Remove each AMI and copy by a call of its own, while there is time; what shows comes first.
 
         EC2 deletes a copy that still runs when it ends [aws-facts, VERIFIED].
         """
-        refusal = None
+        refusal, deleted, left = None, list[str](), {*plan.copies} & {*plan.showing}
         for image in plan.images:
             refusal = _refused(partial(self.images.deregister, delivery, image)) or refusal
-        for copy in plan.copies:
-            refusal = _refused(partial(self.snapshots.delete, delivery, [copy])) or refusal
-        return refusal
+        for copy in budget.each(sorted(plan.copies, key=lambda one: one not in left), CALLS_TO_DELETE):
+            why = _refused(partial(self.snapshots.delete, delivery, [copy]))
+            refusal = why or refusal
+            if copy in left and why is None:
+                deleted.append(copy)
+            left.discard(copy)
+        seen = plan.showing, plan.unfinished, refusal, plan.unproven, plan.learnt
+        return ending.LeftoversSeen(*seen, deleted=tuple(deleted), more=bool(left))
 
     def _check(self, delivery: Delivery) -> DeliveryEvent:
         if not self.roles.in_file(delivery):
@@ -439,39 +457,43 @@ class DeliveryExecutor:
         if seen.raw["State"] != "available":
             reason = (seen.raw.get("StateReason") or {}).get("Message", "")
             return imaging.ImageSeen(seen.raw["State"], reason=reason)
-        copies_image = delivery.copies_image
-        own = {copy.source: copy.copy for copy in delivery.copies if copy.copy}
         named = comparison.copies_by_device(image, seen.raw)
-        by_device = named if copies_image else {}
-        made: set[str | None] = {*by_device.values()} or {copy.copy for copy in delivery.copies}
-        known = bool(delivery.copies) and made <= set(own.values())
-        shown = () if known else self.snapshots.find(delivery)
-        found = proof.copies(delivery, shown)
-        accepted = delivery.image.id == delivery.accepted  # an operator accepts an AMI together with its snapshots
-        there = shown if accepted or by_device else found.own  # the AMI itself names its snapshots
-        # of several copies of one snapshot, such as one that failed and could not be deleted, the AMI's own counts
-        by_source = {copy.source: copy.copy for copy in sorted(there, key=lambda copy: copy.copy in named.values())}
-        copies = by_device or {**by_source, **own}
-        keys = {copy.copy: copy.key_arn for copy in there}
+        by_device = named if delivery.copies_image else {}
+        copies, listed, own = self._copies_of_image(delivery, named, by_device)
+        tags = image_tags(delivery, image, self.trigger_tag)
         differences = comparison.differences(
-            image,
-            seen.raw,
-            seen.attributes,
-            copies,
-            name=delivery.image_name,
-            tags=image_tags(delivery, image, self.trigger_tag),
+            image, seen.raw, seen.attributes, copies, name=delivery.image_name, tags=tags
         )
-        unchecked = sorted(set(copies.values()) - set(own.values()))  # its own were checked when they ended
-        wrong = [
-            _under_another_key(delivery, one, keys.get(one)) for one in unchecked if keys.get(one) != delivery.key_arn
-        ]
-        if not copies_image:
+        checked = {copy.copy for copy in delivery.copies}  # when they ended
+        keys = {one: listed.get(one) for one in sorted(set(copies.values()) - checked)}
+        wrong = [_under_another_key(delivery, one, key) for one, key in keys.items() if key != delivery.key_arn]
+        faults = (*differences, *wrong)
+        if not delivery.copies_image:
             finished = deprecation.deprecate_at(image, self.clock()) is None
-            return imaging.ImageSeen("available", (*differences, *wrong), finished=finished)
+            return imaging.ImageSeen("available", faults, finished=finished)
         sources = {device.name: device.snapshot_id or "" for device in image.devices}
         pairs = tuple((sources[device], copy) for device, copy in by_device.items())
-        extras = tuple(sorted({one.copy for one in found.own} - set(by_device.values())))
-        return imaging.ImageSeen("available", (*differences, *wrong), copies=pairs, extras=extras)
+        return imaging.ImageSeen("available", faults, copies=pairs, extras=tuple(sorted(own - set(by_device.values()))))
+
+    def _copies_of_image(
+        self, delivery: Delivery, named: Mapping[str, str], by_device: Mapping[str, str]
+    ) -> tuple[Mapping[str, str], Mapping[str, str], frozenset[str]]:
+        """Return the copies of which the new AMI must be made: by device for CopyImage, else by source snapshot.
+
+        Besides, the keys of the copies that EC2 lists, and which of these are the delivery's own. EC2 is not asked if
+        all are on record. ``named``: those that the AMI names, by device; ``by_device``: the same for CopyImage.
+        """
+        on_record = {copy.source: copy.copy for copy in delivery.copies if copy.copy}
+        used: set[str | None] = {*by_device.values()} or {copy.copy for copy in delivery.copies}
+        all_known = bool(delivery.copies) and used <= set(on_record.values())
+        shown = () if all_known else self.snapshots.find(delivery)
+        own = proof.copies(delivery, shown).own
+        # CopyImage's AMI itself names its snapshots, and an operator accepts an AMI together with its snapshots.
+        listed = shown if by_device or delivery.image.id == delivery.accepted else own
+        # Of several copies of one snapshot, such as one that failed and could not be deleted, the AMI's own counts.
+        by_source = {copy.source: copy.copy for copy in sorted(listed, key=lambda copy: copy.copy in named.values())}
+        keys = {copy.copy: copy.key_arn for copy in listed}
+        return by_device or {**by_source, **on_record}, keys, frozenset(one.copy for one in own)
 
     def _finish(self, delivery: Delivery) -> DeliveryEvent:
         image = self._image(delivery)

@@ -7,6 +7,7 @@ from chalicelib.delivery.codecs import DELIVERIES
 from chalicelib.delivery.model import Delivery, DeliveryState
 from chalicelib.delivery.phase import DeliveryEvent
 from chalicelib.delivery.phases.checking import HubCopySeen, TargetUnfit
+from chalicelib.delivery.phases.opening import BEGINS_AGAIN
 from chalicelib.delivery.ports import TargetSnapshots, TrackedDeliveries
 from chalicelib.delivery.tracked import RUNNING
 from chalicelib.engine import addresses
@@ -27,7 +28,9 @@ CURE = "See what `ami-promoter status` says of the hub's own delivery there and 
 
 
 def look(records: Records, snapshots: TargetSnapshots, delivery: Delivery) -> DeliveryEvent:
-    """Read the state of the hub's own copy. If it failed in an older episode, it may run again, so the delivery waits.
+    """Read the state of the hub's own copy.
+
+    If it failed in an older episode, it may run again, so the delivery waits; also for one that begins again by itself.
 
     A copy that is being published counts as delivered, because the deliveries that wait for it are woken just before
     its record says so.
@@ -36,7 +39,9 @@ def look(records: Records, snapshots: TargetSnapshots, delivery: Delivery) -> De
     if copy is None:
         return HubCopySeen()
     if copy.ended and not copy.keeps_image:
-        if copy.promotion_episode < delivery.promotion_episode:
+        cancelled = copy.state is DeliveryState.CANCELLED
+        begins_again = cancelled and any(fault.code in BEGINS_AGAIN for fault in copy.faults)
+        if begins_again or copy.promotion_episode < delivery.promotion_episode:
             return HubCopySeen()
         why = f" {copy.faults[0].what}" if copy.faults else ""
         what = f"The hub's own copy in {copy.target.region}, from which this one was to be made, is {copy.state}.{why}"

@@ -73,17 +73,19 @@ class LiveApprovals:
             return None
 
     def other_settings(self, delivery: Delivery) -> bool:
-        """Whether the applied file now gives the target other settings than the delivery has.
+        """Whether the applied file now gives the target other settings than the delivery has. May raise Refusal.
 
-        The unit does not count: it depends on the groups in the tag's value. The hub's own copy takes its settings from
-        the value alone, so an OU's settings for the hub's account do not count for it.
+        The unit does not count: it depends on the groups in the tag's value. So do all settings of the hub's own copy:
+        those of an OU, which may have the hub's account, count only if the value names it.
         """
-        if delivery.target.account == delivery.hub:
-            return False
-        found = self.targets.read().resolve(delivery.target.account, in_force=True)
-        live = next((one for one in found.targets if one.place == delivery.target.place), None)
-        same_unit = None if live is None else replace(live, unit=delivery.target.unit)
-        return same_unit is not None and of_delivery(same_unit) != of_delivery(delivery.target)
+        target = delivery.target
+        if target.account == delivery.hub:
+            _, entitled = self.entitlements.now(delivery.ami)
+            live = None if isinstance(entitled, Fault) else entitled.targets.get(target.place)
+        else:
+            found = self.targets.read().resolve(target.account, in_force=True)
+            live = next((one for one in found.targets if one.place == target.place), None)
+        return live is not None and of_delivery(replace(live, unit=target.unit)) != of_delivery(target)
 
     def ask(self, ami: str, source: str, running: Collection[str], before: Asked) -> tuple[Asked, Sequence[str]]:
         """Return what to ask an approver about an AMI and its source, and the targets that wait for the approval.

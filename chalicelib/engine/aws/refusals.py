@@ -170,7 +170,8 @@ def refusal(error: sdk.ClientError, step: str, where: str, *, sts: bool = False)
     code = error.response["Error"]["Code"]
     message = error.response["Error"].get("Message", "").strip()
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    what = f"{step} was refused: {code}: {message}{_request(error)}"
+    said = f"{step} was refused: {': '.join(filter(None, (code, message)))}{_request(error)}"
+    what = said if said.endswith(".") else f"{said}."  # AWS's own words often end without one
     if any(words in message for words in NOT_YET_WORDS):
         return Refusal(RefusalKind.NOT_YET, Fault(f"aws-{code}", where, what, CURES[RefusalKind.NOT_YET]))
     if (code in THROTTLED and KEY_DENIED not in message) or status >= SERVER_ERROR:

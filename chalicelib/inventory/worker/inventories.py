@@ -127,7 +127,7 @@ class InventoryExecutor:
         for entry in budget.each(order[done:], CALLS_OF_STEP):
             if "result" not in entry:
                 entry["result"] = self._remove(record, entry["delivery"], entry["snapshot"])
-                self.records.put(key, {"kind": "order", "slices": number, "body": compact(order)})
+                self.records.put(key, {**item, "body": compact(order)})
             done += 1
         return inventory.RemovalsTried(done, over=done >= len(order), last=last)
 

@@ -157,7 +157,9 @@ class LiveEntitlements:
             return applied
         if holding.account not in look.applied.directory.accounts:
             return applied.fault
-        for file, by in ((look.applied, ""), (look.without_units, WITHOUT_UNITS)):  # by the first it may be blocked
+        # The file lists the account by its id: it needs no answer of Organizations if the file entitles it without any
+        # unit, and the file as it is does not block it.
+        for file, by in ((look.applied, ""), (look.without_units, WITHOUT_UNITS)):
             why = self._why_not_by(look, file, by, share, holding)
             if why is not None:
                 return why if isinstance(why, Refusal) else applied.fault

@@ -91,6 +91,20 @@ def test_a_recall_is_shown_asked_for_and_written(table, operators, run):
     assert run("recall", AMI, "--lift").words == f"Nothing to do: {AMI} is not recalled."
 
 
+def test_targets_whose_parameters_move_are_shown_together(table, run):
+    """Each owns its copies, so each parameter moves to another AMI; hundreds must not hide what else is shown."""
+    others = (Release(OLD, "2026-01-01T00:00:00.000Z", OLDER_COPY), Release(AMI, "2026-01-02T00:00:00.000Z", COPY))
+    over(table, recalled(DEV), recalled(PROD))
+    write(table, a_pointer())
+    write(table, a_pointer(PROD, releases=others))
+
+    said = run("recall", AMI, "--why", "Bad", exits=1).words
+    assert f"2 targets ({DEV} us-east-1, {PROD} us-east-1): delivered; its AMI is deprecated" in said
+    assert f"Of {DEV} us-east-1: The parameter {NAME} moves to {OLD_COPY}." in said
+    assert OLDER_COPY not in said
+    assert OLDER_COPY in run("recall", AMI, "--why", "Bad", "--wide", exits=1).words
+
+
 @pytest.mark.parametrize("width", [80, 120])
 def test_before_a_lift_each_target_is_shown(table, operators, run, monkeypatch, width):
     """What was recalled comes back, what is being recalled first ends, and what failed or was stopped begins again."""

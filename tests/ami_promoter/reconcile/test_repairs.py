@@ -13,7 +13,9 @@ from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.ports import Write
+from chalicelib.engine.schedule import DAY
 from chalicelib.engine.store.records import DynamoRecords
+from chalicelib.engine.store.table import EXPIRES
 from chalicelib.inventory.machine import REMOVE
 from chalicelib.sharing import outstanding
 from chalicelib.sharing.share import Share, ShareState
@@ -246,6 +248,7 @@ def test_copies_are_deleted_by_order_and_the_answer_is_read(table, repairs):
     placed = [json.loads(table.get(one)["body"]) for one in slices]
     assert [one["snapshot"] for part in placed for one in part] == [order.snapshot for order in orders]
     assert [table.get(one)["slices"] for one in slices] == [2, 2]
+    assert all(now() < table.get(one)[EXPIRES] <= now() + 400 * DAY for one in slices), "DynamoDB deletes it"
     assert due(table, key.pk)
     placed[1][0]["result"] = "an AMI uses it"
     table.update(slices[1], "SET body = :body", {":body": json.dumps(placed[1])})
