@@ -78,7 +78,7 @@ def test_a_snapshot_that_came_into_use_or_went_since_it_was_read_is_no_refusal(w
 
 
 def test_a_deletion_that_is_denied_is_a_refusal(world, inventory):
-    """It must not be told as done."""
+    """Else the operator reads that the snapshot is gone."""
     snapshot = own_snapshot(world)
     world.injections.refuse("DeleteSnapshot", "UnauthorizedOperation")
 

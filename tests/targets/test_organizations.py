@@ -48,7 +48,7 @@ class OfAnother(Parents):
         return {"Account": {"Id": ACCOUNT, "State": "ACTIVE", "Paths": [f"o-zzzzzzzzzz/r-zz99/ou-zz99-1/{ACCOUNT}/"]}}
 
 
-class Left(Parents):
+class HasLeft(Parents):
     """Organizations, which the account has left."""
 
     def describe_account(self, **_):
@@ -85,7 +85,7 @@ def test_a_path_in_another_organization_does_not_say_in_which_ous_an_account_is(
 
 def test_an_account_that_has_left_is_nowhere():
     """That is an answer, by which its shares may close; a refusal is none."""
-    assert an_organization(Left).whereabouts(ACCOUNT) == Whereabouts("")
+    assert an_organization(HasLeft).whereabouts(ACCOUNT) == Whereabouts("")
 
 
 def test_a_read_role_that_cannot_be_assumed_says_which_stack_makes_it():
