@@ -329,7 +329,7 @@ def _copy_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
         RefusalKind.LIMIT: schedule.MINUTE,
         RefusalKind.ROLE: schedule.step(schedule.POLLS, copy.tries - 1),
     }
-    if event.kind is RefusalKind.NOT_YET and early:
+    if early:
         waits[RefusalKind.NOT_YET] = schedule.step(schedule.RETRIES, copy.tries - 1)
     wait = waits.get(event.kind)
     wanted = replace(copy, state=CopyState.WANTED, not_before=copy.not_before if wait is None else now + wait)
