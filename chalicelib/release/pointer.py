@@ -478,7 +478,7 @@ def _unwanted(event: Unwanted, pointer: Pointer, now: int) -> Pointer:
     known = _with_releases(pointer, event.releases)
     fault = _names_recalled(pointer, min(event.recalled)) if event.recalled else None
     rested = _rest(known, now, fault, intent=_may_have_written(pointer.intent, now))
-    return replace(rested, unwanted=True, retiring={}, retired=(), not_retired=None)
+    return replace(rested, unwanted=True, retiring={}, retired=(), back="", not_retired=None)
 
 
 def _changed(_event: Changed, pointer: Pointer, now: int) -> Pointer:

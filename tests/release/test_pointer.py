@@ -117,6 +117,24 @@ def test_a_copy_that_is_current_again_before_ec2_shows_its_date_is_deprecated_no
     assert pointer.own_dates == {}
 
 
+def test_a_recalled_copy_keeps_its_deprecation_although_its_pointer_was_to_end_one():
+    """A run that was killed left deliveries to wake, so a wake looks before the end of the deprecation is asked for."""
+    old, shows = replace(OLD, image="ami-1a"), datetime.fromtimestamp(NOW - DAY, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    pointer = replace(FRESH, image=old.image, own_dates={old.image: OwnDate(NOW - DAY)})
+    current = looked(old.image, old)
+    current = replace(current, rule=Retirement(1, DAY), seen=replace(current.seen, deprecated={old.image: shows}))
+    pointer = machine.evolve(pointer, current, NOW)
+    assert pointer.back == old.image
+
+    assert [*machine.outstanding(pointer, NOW), *machine.looks(pointer, NOW)] == [
+        machine.WakeDeliveries((old.delivery,)),
+        machine.Look(),
+    ]
+    pointer = machine.evolve(pointer, DeliveriesWoken((old.delivery,)), NOW)
+    pointer = machine.evolve(pointer, Unwanted((old,), frozenset({old.source})), NOW)
+    assert machine.outstanding(pointer, NOW) == ()
+
+
 def test_the_dates_of_copies_that_are_remembered_no_longer_are_forgotten():
     """Else the record would grow for years."""
     old, new = replace(OLD, image="ami-1a"), replace(NEW, image="ami-1b")

@@ -196,6 +196,36 @@ def test_an_ami_of_the_baseline_that_is_deregistered_and_restored_with_its_tag_i
     assert outcomes(hub, after=HOUR) == {(AMI, A): "delivered", (AMI, B): "delivered"}
 
 
+@pytest.mark.parametrize("before", [False, True], ids=["first recall", "second recall"])
+@pytest.mark.parametrize("lifted", ["while it is gone", "afterwards", "never"])
+def test_a_recall_of_a_baseline_ami_that_is_gone_promotes_nothing_when_it_is_restored(lifted, before):
+    """A recall is compared at once. It must not forget that the tag was there before discovery first looked."""
+    hub = baseline()
+    if before:
+        recalled_for_a_while(hub)
+    hub.cloud.gone.add(AMI)
+    hub.cloud.changed()
+    pass_time(hub, HOUR)
+    hub.recall(AMI)
+    pass_time(hub, HOUR)
+    so_far = len(hub.invocations)
+    pass_time(hub, HOUR)
+    assert "worker" not in hub.invocations[so_far:]
+    if lifted == "while it is gone":
+        hub.lift_recall(AMI)
+        pass_time(hub, HOUR)
+    hub.cloud.gone.remove(AMI)
+    hub.cloud.changed()
+    pass_time(hub, HOUR)
+    if lifted == "afterwards":
+        hub.lift_recall(AMI)
+    assert outcomes(hub, after=HOUR) == {}
+
+    if lifted != "never":
+        hub.cloud.tag(AMI, f"{A} {B}")
+        assert outcomes(hub, after=HOUR) == {(AMI, A): "delivered", (AMI, B): "delivered"}
+
+
 @pytest.mark.parametrize(("asked", "lifted"), [(A, A), (A, f"{A}/{REGION}"), (f"{A}/{REGION}", A)])
 def test_of_the_baseline_a_lift_promotes_what_an_operator_has_asked_for_meanwhile(asked, lifted):
     """A retry named A, while both were withdrawn."""

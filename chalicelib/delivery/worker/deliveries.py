@@ -215,12 +215,15 @@ class DeliveryExecutor:
     def _remove(self, delivery: Delivery, plan: proof.Removal, budget: Budget) -> ending.LeftoversSeen:
         """Remove each AMI and copy by a call of its own, while there is time; what shows comes first.
 
-        EC2 deletes a copy that still runs when it ends [aws-facts, VERIFIED].
+        EC2 deletes a copy that still runs when it ends [aws-facts, VERIFIED]. A copy whose deletion it has accepted
+        waits for the others: a late list may still show it, and EC2 refuses a second deletion, as its tags are gone.
         """
-        refusal, deleted, left = None, list[str](), {*plan.copies} & {*plan.showing}
+        refusal, deleted, accepted = None, list[str](), {*delivery.cleanup.deleted}
+        left = {*plan.copies} & {*plan.showing} - accepted
+        copies = [one for one in plan.copies if not left or one not in accepted]
         for image in plan.images:
             refusal = _refused(partial(self.images.deregister, delivery, image)) or refusal
-        for copy in budget.each(sorted(plan.copies, key=lambda one: one not in left), CALLS_TO_DELETE):
+        for copy in budget.each(sorted(copies, key=lambda one: one not in left), CALLS_TO_DELETE):
             why = _refused(partial(self.snapshots.delete, delivery, [copy]))
             refusal = why or refusal
             if copy in left and why is None:

@@ -149,10 +149,8 @@ class TagPass:
         there = self._create(new, values)
         self.waker.wake_all([(record.key, f"discovered:{now // 60}") for record in new if record.key not in there])
         for key in budget.each(sorted(there, key=str), CALLS):
-            mark = addresses.standing(key.name)
-            if (
-                not self._look(key, values[key]) and self.records.get(mark) is None
-            ):  # it is parked: the other pass looks
+            mark, looks = addresses.standing(key.name), self._look(key, values[key])
+            if not looks and self.records.get(mark) is None:  # it is parked: the other pass looks
                 self.records.put(mark, {"kind": "standing", "episode": 0})
 
     def _create(self, new: Sequence[Promotion], values: Mapping[RecordKey, str]) -> Collection[RecordKey]:
