@@ -80,6 +80,21 @@ def test_a_file_has_what_a_person_does_not_want_to_write_each_time(asked, config
     assert asked("--region", "us-east-1", "plan", AMI, "--tag-key", "x")[0::3] == ("us-east-1", "x")
 
 
+@pytest.mark.parametrize("variable", ["", "XDG_CONFIG_HOME"])
+def test_the_file_is_found_where_other_programs_have_theirs(asked, environment, tmp_path, variable):
+    """In `~/.config`, or in the directory that the person has chosen for all."""
+    place = tmp_path / ("chosen" if variable else ".config")
+    place.mkdir()
+    (place / "ami-promoter.toml").write_text('region = "eu-west-1"\n', encoding="utf-8")
+    for name in ("AMI_PROMOTER_CONFIG", "XDG_CONFIG_HOME"):
+        environment.delenv(name, raising=False)
+    environment.setenv("HOME", str(tmp_path))
+    if variable:
+        environment.setenv(variable, str(place))
+
+    assert asked("plan", AMI)[0] == "eu-west-1"
+
+
 def test_credentials_and_regions_of_the_environment_go_before_the_file(asked, configured, environment):
     """A profile of the file would replace them."""
     configured('region = "eu-west-1"\nprofile = "hub"\n')

@@ -35,6 +35,12 @@ def test_a_plan_adds_up_its_targets():
     assert list(prices.lines([nothing])) == []
 
 
+@pytest.mark.parametrize(("usd", "written"), [(16.2, "$16.20"), (0.0015, "$0.0015"), (0.0, "$0.00")])
+def test_an_amount_below_a_cent_is_not_nothing(usd, written):
+    """The calls of a small promotion cost less than a cent."""
+    assert prices.dollars(usd) == written
+
+
 def test_a_launch_test_costs_its_instance_for_as_long_as_it_may_take():
     """Only where the price of the type is known; the plan says so where it is not."""
     known, unknown = (Target(TARGET, HOME, launch_test=LaunchTest(kind, 3300)) for kind in ("t3.micro", "m7i.large"))

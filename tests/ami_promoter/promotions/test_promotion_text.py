@@ -50,6 +50,18 @@ def test_a_copy_that_failed_will_be_made_again():
     assert shown == [["0%"], ["will", "be", "made", "again"]]
 
 
+def test_a_completed_copy_is_whole_whatever_its_last_progress_was():
+    """Its event says that it is completed; the last look may have shown less, or nothing."""
+    copies = [
+        {"source": f"snap-{n}", "state": "completed", "tries": 1, "progress": progress, "seconds_left": None}
+        for n, progress in enumerate((None, 99))
+    ]
+
+    lines = printed([numbered(1, "copying", copies=copies)], None)
+
+    assert [line.split()[-1] for line in lines if "snap-" in line] == ["100%", "100%"]
+
+
 def test_all_are_shown_where_they_fit():
     """And where it is no live view."""
     deliveries = [numbered(n, "delivered") for n in range(30)]

@@ -59,6 +59,16 @@ def test_a_root_that_says_less_than_another_snapshot_is_no_doubt_about_that_one(
     assert doubts(image({}, {"Description": MADE})) == ()
 
 
+def test_the_root_is_the_one_that_the_image_names():
+    """Not the first volume of the list: the other one is still what raises the doubt."""
+    mappings = [describe_volume("/dev/sdf", "snap-0b"), describe_volume("/dev/xvda", "snap-0a")]
+    snapshots = [describe_snapshot("snap-0a", Tags=golden("yes")), describe_snapshot("snap-0b")]
+
+    (doubt,) = doubts(an_image(snapshots, BlockDeviceMappings=mappings))
+
+    assert doubt.where == f"{AMI}, snap-0b"
+
+
 def test_a_root_that_was_made_for_another_image_is_named_too():
     """Both volumes of a golden image, registered again under another name."""
     (first, second) = doubts(image(*[{"Description": MADE.replace(AMI, OTHER)}] * 2))

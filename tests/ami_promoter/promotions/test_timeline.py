@@ -99,6 +99,27 @@ def test_damaged_items_are_shown_as_far_as_they_can_be_read():
     assert (one["resource"], one["opened_at"], one["seconds"], one["steps"]) == ("snapshot#x", "-", None, [])
 
 
+def test_a_line_has_the_calls_of_its_own_event():
+    """Each request id stands beside what its call has done."""
+    steps = entries([MADE, "call CopySnapshot r-1", "SlotsAsked {}", "call CopySnapshot r-2 Throttled"])
+
+    table = list(timeline_text.show(steps, [], "ami-1", everything=True, wide=False))[2]
+    made, asked = (str(one) for one in table.columns[2].cells)
+
+    assert ("r-1" in made, "r-2" in made) == (True, False)
+    assert ("r-1" in asked, "r-2" in asked) == (False, True)
+
+
+def test_a_principal_is_named_in_full():
+    """The short form of its ARN would not say whose role or session it was; other ids are shortened."""
+    key = "arn:aws:kms:us-east-1:111111111111:key/5f238c1b-4cbd-417f-8510-4b24095f2731"
+    who = "arn:aws:iam::111111111111:role/platform/operator-of-the-night"
+
+    said = timeline_text.words(f'CancelAsked {{"by": "{who}", "key_arn": "{key}"}}')
+
+    assert (who in said, key in said) == (True, False)
+
+
 def test_the_history_of_an_account_names_each_ami():
     """Deliveries of several AMIs to one target are tables of their own."""
     step = {"at": AT, "state": "copying", "what": ["SharesSeen {}"]}

@@ -3,6 +3,7 @@
 import pytest
 
 from ami_promoter.commands.doctor import source_keys
+from ami_promoter.hub.approvers import Approvers
 from ami_promoter.hub.health import EventMapping, GoldenKey, Health
 from ami_promoter.reconcile import doctor_checks
 from chalicelib.delivery.model import Delivery, HubCopy, Snapshot
@@ -54,6 +55,14 @@ def test_the_hubs_key_is_judged_by_how_targets_get_to_it(access, allowed, lacks,
 
     assert (one["passed"], lacks in one["what"]) == (not lacks, True)
     assert one["cure"].endswith(f"key-policy hub {KEY} --region {REGION}{ways}") is bool(lacks)
+
+
+def test_what_waits_for_an_approval_is_not_said_to_wait_for_none():
+    """Each AMI that waits fails the check; the check passes only where none does."""
+    waits = doctor_checks.Unapproved("ami-1", "0123456789abcdef", 2, 1_700_000_000)
+    for unapproved, passed in (([waits], [False]), ([], [True])):
+        checks = found(hub(approvers=Approvers(("role/Approver",)), unapproved=unapproved), "approvals")
+        assert [one["passed"] for one in checks] == passed
 
 
 def test_a_keys_ways_are_those_of_the_deliveries_that_need_it():
