@@ -125,7 +125,7 @@ class Copy:
     tries: int = 0
     intended_at: int | None = None
     found_at: int = 0
-    """When all copies in the target were last listed since this one began or ended; 0: not since.
+    """When all copies in the target were last listed; 0: not since this one was adopted or has completed.
 
     A try must follow such a list soon (invariant 4).
     """

@@ -132,7 +132,7 @@ def grantee(delivery: Delivery, share: NeededShare, partition: str) -> str:
         case "image" | "snapshot":
             return ""
         case _:
-            for_roles = kind == POLICY and share.share_name == str(PolicyShare(account, Audience.ROLES))
+            for_roles = share.share_name == str(PolicyShare(account, Audience.ROLES))
             whole = (share.standing and not for_roles) or delivery.target.grantee == "account"
             copies_as = role if kind == POLICY else share.share_name.removeprefix(f"{delivery.id}-")
             name = grant_role(role) if for_roles else copies_as

@@ -80,7 +80,7 @@ class Events:
     def _wake_deliveries(self, partition: str, name: str, event: Mapping[str, Any], said: str = "") -> None:
         for key, item in self.records.list(partition, "delivery#"):
             # By way of the hub's own copy: the delivery knows each copy by its first source.
-            reason = f"look#{item['source']}" if name.startswith("look#") and "source" in item else name
+            reason = f"look#{item['source']}" if "source" in item else name
             value = f"{said}{_id(event)}"[:MAX_ID]
             self._wake(addresses.delivery(key.sk.removeprefix("delivery#")), reason, value, event)
 

@@ -599,6 +599,18 @@ def test_an_intent_that_does_not_show_itself_is_given_two_minutes_and_two_looks(
     assert delivery.copies[0].state is C.WANTED
 
 
+def test_of_a_second_try_two_looks_decide_too_however_often_the_first_copy_was_looked_at():
+    """Its answer is lost, and the first look comes late: the second copy may exist, and a third would be too many."""
+    delivery = slots(in_copying(C.PENDING, C.COMPLETED, opened_at=NOW), 9)
+    polled = machine.evolve(delivery, CopiesFound((seen("snap-0a", "pending"),)), SOON)
+    early = CopiesFound((seen("snap-0a", "error", message="Source snapshot is not found"),))
+    tried = machine.record_intent(machine.evolve(polled, early, SOON), [StartCopy("snap-0a")], SOON, ["second"])
+
+    late = machine.evolve(tried, CopiesFound(()), SOON + schedule.SILENCE)
+    assert late.copies[0].state is C.INTENDED
+    assert machine.evolve(late, CopiesFound(()), late.copies[0].next_look).copies[0].state is C.WANTED
+
+
 def test_of_two_copies_the_oldest_is_kept_and_the_other_deleted():
     """A repeated CopySnapshot leaves no orphan."""
     delivery = in_copying(C.INTENDED, C.COMPLETED)

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from awsim.world import World
+from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.images.aws.hub_images import HubSource
 from tests.engine.hub_worker import HUB, REGION, RootSessions
 
@@ -46,3 +47,38 @@ def test_an_ami_of_somebody_else_proves_nothing(world):
     source = HubSource(RootSessions(world), HUB, REGION, "promote")
     assert source.snapshots_of(ami, ABROAD) == frozenset()
     assert source.snapshots_of("ami-00000000000000000", ABROAD) == frozenset()
+
+
+def test_an_examination_uses_the_look_at_the_tag_only_for_seconds(world):
+    """One that is tried again later reads the AMI again: it may have changed meanwhile."""
+    ami, ec2 = world.ec2.seed_image(HUB, REGION, name="golden", volumes=(8,)), world.client("ec2", HUB, REGION)
+    source = HubSource(RootSessions(world), HUB, REGION, "promote")
+    source.tag(ami)
+    ec2.create_tags(Resources=[ami], Tags=[{"Key": "team", "Value": "images"}])
+    world.kernel.run(limit=timedelta(minutes=5))
+
+    image, _ = source.examine(ami)
+    assert image.tags["team"] == "images"
+
+
+def test_an_ami_that_somebody_else_shares_with_the_hub_is_examined_as_one_that_is_not_there(world):
+    """The hub may have tagged it, but may not promote it."""
+    ami = world.ec2.seed_image(STRANGER, REGION, name="theirs", volumes=(8,))
+    theirs = world.client("ec2", STRANGER, REGION)
+    theirs.modify_image_attribute(ImageId=ami, LaunchPermission={"Add": [{"UserId": HUB}]})
+
+    source = HubSource(RootSessions(world), HUB, REGION, "promote")
+    assert not source.tag(ami).owned
+    assert source.examine(ami) is None
+
+
+def test_a_throttle_of_the_key_delays_the_examination_and_is_no_fault_of_the_key(world):
+    """Only a key that may not be read is reported."""
+    key = world.client("kms", HUB, REGION).create_key()["KeyMetadata"]["Arn"]
+    ami = world.ec2.seed_image(HUB, REGION, name="golden", volumes=(8,), key=key)
+    source = HubSource(RootSessions(world), HUB, REGION, "promote")
+    world.injections.refuse("DescribeKey", "ThrottlingException", n=9)
+
+    with pytest.raises(Refusal) as throttled:
+        source.examine(ami)
+    assert throttled.value.kind is RefusalKind.THROTTLED

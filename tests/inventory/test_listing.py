@@ -1,12 +1,13 @@
 """What lists a target, asked of the simulator's EC2: a page's token is good for the place and the call it came from."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from awsim.world import World
-from chalicelib.engine.errors import StaleCursor
+from chalicelib.engine.errors import Refusal, StaleCursor
 from chalicelib.images import register
 from chalicelib.inventory.aws.inventory import AwsInventory
 
@@ -63,3 +64,35 @@ def test_a_protection_that_was_lifted_protects_no_more_also_while_its_cooldown_l
     assert [one.protected for one in inventory.page(DEV, REGION, "images", "").images] == [True]
     ec2.disable_image_deregistration_protection(ImageId=image)
     assert [one.protected for one in inventory.page(DEV, REGION, "images", "").images] == [False]
+
+
+@pytest.mark.parametrize(
+    ("code", "stays_because"), [("InvalidSnapshot.InUse", "an AMI uses it"), ("InvalidSnapshot.NotFound", "")]
+)
+def test_a_snapshot_that_came_into_use_or_went_since_it_was_read_is_no_refusal(world, inventory, code, stays_because):
+    """Between the look at its AMIs and the deletion somebody registers one, or deletes the snapshot."""
+    snapshot = own_snapshot(world)
+    world.injections.refuse("DeleteSnapshot", code)
+
+    assert inventory.remove(DEV, REGION, "d1", snapshot) == stays_because
+
+
+def test_a_deletion_that_is_denied_is_a_refusal(world, inventory):
+    """Else the operator reads that the snapshot is gone."""
+    snapshot = own_snapshot(world)
+    world.injections.refuse("DeleteSnapshot", "UnauthorizedOperation")
+
+    with pytest.raises(Refusal):
+        inventory.remove(DEV, REGION, "d1", snapshot)
+
+
+def own_snapshot(world: World) -> str:
+    """A snapshot with the service's tags that no AMI uses."""
+    ec2 = world.client("ec2", DEV, REGION)
+    image = world.ec2.seed_image(DEV, REGION, name="golden")
+    snapshot: str = ec2.describe_images(ImageIds=[image])["Images"][0]["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
+    ec2.deregister_image(ImageId=image)
+    ours = {register.HUB_TAG: HUB, register.DELIVERY_TAG: "d1"}
+    ec2.create_tags(Resources=[snapshot], Tags=[{"Key": key, "Value": value} for key, value in ours.items()])
+    world.kernel.run(limit=timedelta(hours=1))
+    return snapshot

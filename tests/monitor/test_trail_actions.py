@@ -80,6 +80,17 @@ def test_a_copy_of_ones_own_snapshot_is_no_use_of_a_share():
     assert trail_actions.read(own, "promote") == ()
 
 
+def test_a_key_that_the_caller_names_by_its_alias_is_the_one_among_the_resources():
+    """An alias may name another key by now, and the ledger knows none: a finding must name the key itself."""
+    used = record("another account decrypts for a volume")
+    key = used["resources"][0]["ARN"]
+    alias = key.partition(":key/")[0] + ":alias/amis"
+    used["resources"].insert(0, {"ARN": alias})
+    used["requestParameters"]["keyId"] = alias
+
+    assert [action.resource for action in trail_actions.read(used, "promote")] == [key]
+
+
 def test_other_tags_are_no_action():
     """Only the trigger's key counts."""
     assert trail_actions.read(record("two AMIs are tagged"), "release") == ()

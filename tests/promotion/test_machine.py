@@ -382,6 +382,15 @@ def test_other_inputs_start_the_removal_from_the_beginning():
     assert outstanding(play(part, NARROWED), NOW) == (do.Slice(END),), "also without a look"
 
 
+def test_a_removal_that_a_look_interrupts_goes_on_at_once_though_the_inputs_are_the_same():
+    """A new file that changes nothing for this AMI: some deliveries have not been asked to end yet."""
+    part = play(a_promotion(S.ADJUSTING, cursor=END), sliced(END + "d0500"))
+    looked = play(replace(part, inbox={"file": "1"}), TAG)
+    assert outstanding(looked, NOW) == (do.Compare(),)
+
+    assert outstanding(play(looked, compared(inputs=part.inputs, surplus=True)), NOW) == (do.Slice(END),)
+
+
 def test_a_fault_of_one_account_blocks_no_other():
     """Its settings conflict: the others are delivered, and one notice lists the fault."""
     blocks = {"faults": (OTHER,), "faulty": "other"}

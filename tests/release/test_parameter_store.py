@@ -103,6 +103,13 @@ def test_tags_that_were_not_written_come_with_the_repetition(scene):
     assert scene.ssm.get_parameter(Name=NAME)["Parameter"]["Version"] == 2
 
 
+def test_a_write_that_is_refused_is_a_refusal_and_not_one_that_shows_late(scene):
+    """Its fault says who forbids it; only a parameter that exists already is read back."""
+    scene.world.injections.refuse("PutParameter", "AccessDeniedException")
+    with pytest.raises(Refusal):
+        scene.parameters.change(scene.target, scene.pointer(scene.new, over=""))
+
+
 def test_a_refusal_of_the_tags_says_that_the_value_may_be_written(scene):
     """Else it would pass for a person's once the AMI is taken back, and stay."""
     scene.put(scene.old)

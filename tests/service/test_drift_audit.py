@@ -543,6 +543,8 @@ def test_a_pass_ends_though_every_run_dies_after_one_slice(setup):
 def test_a_pass_ends_though_every_run_has_time_for_one_look(setup):
     """It looks, writes how far it came, and is done."""
     many(setup, 30)
+    setup.run(seconds=1)
+    assert setup.kept.at.looks == 1
     setup.runs(60, seconds=1)
 
     assert setup.kept.at.ended_at

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.engine import addresses
-from chalicelib.engine.addresses import STANDING
+from chalicelib.engine.addresses import STANDING, RecordKey
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.promotion.worker.standing_pass import WITHDRAWN_AT
 from chalicelib.promotion.worker.tag_pass import read_heads
@@ -132,6 +132,16 @@ def test_a_copy_is_cancelled_wherever_it_is(seconds):
     assert not hub.cloud.grants
     left = {copy.account for copy in hub.cloud.copies.values() if not copy.deleted}
     assert left == ({A, B} if outcomes.get((AMI, B)) == "delivered" else {A})
+
+
+@pytest.mark.parametrize("kind", ["withdrawal", "baseline"])
+def test_a_late_wake_for_a_notice_whose_record_has_expired_sends_nothing(kind):
+    """A dead letter may be sent again after weeks."""
+    hub, key = Hub(accounts=(A,)), RecordKey(f"{kind}#long-ago")
+    hub.own_notices.run(key)
+
+    assert hub.cloud.notices == []
+    assert hub.stores.records.read(key) is None
 
 
 # --- an AMI of the baseline ------------------------------------------------------------------------------------------

@@ -151,6 +151,17 @@ def test_a_grant_that_a_role_made_which_was_deleted_since_is_left_to_a_person(sc
     assert scene.grants(scene.own) == []
 
 
+def test_while_the_grant_role_cannot_be_assumed_its_grant_is_not_left_to_a_person(scene):
+    """Once its trust fits again, the service retires the grant itself."""
+    share = a_share(scene.own)
+    scene.adapter.open(share.resource, [share])
+    scene.targets.role = ("AmiCopyRole", "another secret")
+    with pytest.raises(Refusal) as waits:
+        scene.another().close(share.resource, [replace(share, grant_id="g-1")])
+
+    assert (waits.value.kind, waits.value.fault.code) == (RefusalKind.ROLE, "role-not-assumable")
+
+
 def test_what_is_not_true_yet_is_waited_for_and_what_never_will_be_is_not(scene):
     """The hub's key may admit the account late, and a role may be new; the target's own key has no such delay."""
     late = refused(scene, a_share(scene.hubs))

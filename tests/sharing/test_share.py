@@ -144,6 +144,14 @@ def test_a_refused_share_is_tried_again_for_one_who_came_since_and_for_no_one_el
     assert not outstanding.to_open([replace(again, holdings=LATER_HOLDER)], NOW)
 
 
+def test_a_share_that_reconcile_recorded_as_open_and_then_finds_closed_opens_again_for_its_holder():
+    """Its holding counts as answered, but only a share that was closed at its end waits for another holding."""
+    closed = a_share(ShareState.CLOSED, answered=1)
+
+    assert outstanding.to_open([closed], NOW) == [closed]
+    assert outstanding.to_open([replace(closed, closed_blind=True)], NOW) == []
+
+
 def on_key(state: ShareState, **changes: object) -> Share:
     """A grant, which its name shows to be the service's."""
     return replace(a_share(state, **changes), resource=addresses.key_resource("arn:aws:kms:r:1:key/k", "2").pk)

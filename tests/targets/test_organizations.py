@@ -1,6 +1,7 @@
 """AWS Organizations' answers: a page may be empty with more to come, and an answer may name no parent."""
 
 import pytest
+from botocore.exceptions import ClientError
 
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
@@ -32,12 +33,26 @@ class Parents:
         return {"Parents": [{"Id": one} for one in pages[number]], **more}
 
 
-def an_organization(**pages):
+def an_organization(asked=Parents, named="o-a1b2c3d4e5", **pages):
     """Make the reader of an account in an OU below the root."""
-    organization = Organization(id="o-a1b2c3d4e5", read_role="", external_id="")
+    organization = Organization(id=named, read_role="", external_id="")
     return AwsOrganization(
-        Parents({ACCOUNT: [[UNIT]], UNIT: [[ROOT]], **pages}), organization, "1" * 12, "us-east-1", "it"
+        asked({ACCOUNT: [[UNIT]], UNIT: [[ROOT]], **pages}), organization, "1" * 12, "us-east-1", "it"
     )
+
+
+class OfAnother(Parents):
+    """Organizations, which shows the account's path in an organization that the file does not name."""
+
+    def describe_account(self, **_):
+        return {"Account": {"Id": ACCOUNT, "State": "ACTIVE", "Paths": [f"o-zzzzzzzzzz/r-zz99/ou-zz99-1/{ACCOUNT}/"]}}
+
+
+class HasLeft(Parents):
+    """Organizations, which the account has left."""
+
+    def describe_account(self, **_):
+        raise ClientError({"Error": {"Code": "AccountNotFoundException"}}, "DescribeAccount")
 
 
 def test_an_empty_page_with_more_to_come_is_not_the_end():
@@ -53,6 +68,24 @@ def test_no_parent_at_all_is_no_evidence():
         an_organization(**{UNIT: [[]]}).whereabouts(ACCOUNT)
 
     assert (refused.value.kind, refused.value.fault.code) == (RefusalKind.THROTTLED, "organization-unreadable")
+
+
+def test_another_organization_than_the_file_names_says_nothing_of_accounts_and_units():
+    """Its accounts would be strangers (invariant 8)."""
+    for ask in (lambda one: one.whereabouts(ACCOUNT), lambda one: one.unit(UNIT), lambda one: one.arn()):
+        with pytest.raises(Refusal) as refused:
+            ask(an_organization(named="o-zzzzzzzzzz"))
+        assert (refused.value.kind, refused.value.fault.code) == (RefusalKind.DENIED, "organization-other")
+
+
+def test_a_path_in_another_organization_does_not_say_in_which_ous_an_account_is():
+    """Its parents are asked for instead."""
+    assert an_organization(OfAnother).whereabouts(ACCOUNT) == Whereabouts("ACTIVE", (UNIT, ROOT))
+
+
+def test_an_account_that_has_left_is_nowhere():
+    """That is an answer, by which its shares may close; a refusal is none."""
+    assert an_organization(HasLeft).whereabouts(ACCOUNT) == Whereabouts("")
 
 
 def test_a_read_role_that_cannot_be_assumed_says_which_stack_makes_it():

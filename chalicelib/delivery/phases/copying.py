@@ -49,7 +49,7 @@ class StartCopy(Command):
         def begin(copy: Copy) -> Copy:
             if copy.source != self.source:
                 return copy
-            fresh = replace(copy, copy=None, adopted=False, tries=copy.tries + 1, looks=0, missed_since=0)
+            fresh = replace(copy, adopted=False, tries=copy.tries + 1, looks=0)
             return replace(fresh, state=CopyState.INTENDED, intended_at=now, next_look=now)
 
         return each_copy(proof.begin(delivery, nonce, self.source, now), begin)
@@ -172,7 +172,7 @@ def _started(event: CopyStarted, delivery: Delivery, now: int) -> Delivery:
     if known is None or known.state is not CopyState.INTENDED:
         return trouble.late_copy(event, delivery, now)
     next_look = now + schedule.COPY_POLLS[0]
-    running = replace(known, state=CopyState.PENDING, copy=event.copy, found_at=0, looks=0, next_look=next_look)
+    running = replace(known, state=CopyState.PENDING, copy=event.copy, looks=0, next_look=next_look)
     after = each_copy(delivery, lambda copy: running if copy is known else copy)
     return replace(proof.answered(after, event.nonce, event.source, event.copy), last_refusal=None, tries=0)
 
@@ -329,7 +329,7 @@ def _copy_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
         RefusalKind.LIMIT: schedule.MINUTE,
         RefusalKind.ROLE: schedule.step(schedule.POLLS, copy.tries - 1),
     }
-    if event.kind is RefusalKind.NOT_YET and early:
+    if early:
         waits[RefusalKind.NOT_YET] = schedule.step(schedule.RETRIES, copy.tries - 1)
     wait = waits.get(event.kind)
     wanted = replace(copy, state=CopyState.WANTED, not_before=copy.not_before if wait is None else now + wait)

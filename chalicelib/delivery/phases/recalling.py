@@ -97,7 +97,7 @@ def begun(delivery: Delivery, now: int, *, recalled: bool, lift: str = "") -> De
 
     ``lift``: the operator's request to lift the recall, so that people are notified again of what refuses a new one.
     """
-    fresh = replace(delivery, entered={}, faults=(), last_refusal=None, last_look=LastLook())
+    fresh = replace(delivery, entered={}, faults=(), last_look=LastLook())
     next_one = replace(fresh, episode=delivery.episode + 1, ending=None)
     if recalled:
         return recall(next_one, now)

@@ -1,0 +1,27 @@
+"""Grants on the hub's keys, on the simulator's KMS."""
+
+from typing import Any
+
+from awsim.world import World
+from chalicelib.engine import addresses
+from chalicelib.sharing import share_events
+from chalicelib.sharing.aws.grants import KeyGrants
+from tests.engine.hub_worker import DEV, REGION, RootSessions
+
+ROOT = f"arn:aws:iam::{DEV}:root"
+
+
+def test_a_grant_that_the_ledger_knows_by_its_id_alone_shows_until_it_is_revoked():
+    """Its name says nothing of this share: if it did not show, the share would count as closed while it is open."""
+    with World() as world:
+        sessions: Any = RootSessions(world)
+        kms = sessions.own("kms")
+        key = kms.create_key()["KeyMetadata"]["Arn"]
+        ident = kms.create_grant(KeyId=key, GranteePrincipal=ROOT, Operations=["Decrypt"], Name="another")["GrantId"]
+        resource, grants = addresses.key_resource(key, DEV).pk, KeyGrants(sessions, "the hub", REGION)
+        share = share_events.unrecorded(resource, DEV, ROOT, ident, int(sessions.now()))
+
+        assert grants.showing(resource, [share]) == {share.share_name}
+        grants.close(resource, [share])
+        world.kernel.run()
+        assert grants.showing(resource, [share]) == frozenset()
