@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from ami_promoter.promotions import recalls
 from ami_promoter.terminal.exits import Exit
 from chalicelib.delivery.tracked import GOOD
 from chalicelib.engine.faults import count
+from chalicelib.engine.places import Place
 from chalicelib.promotion.model import MOST_FAULTS
 from chalicelib.targets.withdrawals import covering
 
@@ -78,7 +80,8 @@ def _missing(data: Mapping[str, Any], missing: Sequence[str]) -> Outcome:
 def _ended(data: Mapping[str, Any], named: Sequence[Mapping[str, Any]], targets: Sequence[str]) -> Outcome:
     failed = [one for one in named if one["state"] == "failed" or one["parked"]]
     stopped = [one for one in named if one["state"] in STOPPED]
-    refused = len(data["faults"]) if stopped or not targets else 0  # those that have the AMI need no other account
+    # who waits for some targets asks nothing of the others; a target that has the AMI was not refused
+    refused = len([one for one in data["faults"] if not targets or (stopped and _concerns(one, targets))])
     if failed or refused:
         more = " or more" if refused >= MOST_FAULTS else ""
         accounts = f"{refused}{more} {'account' if refused == 1 else 'accounts'} cannot receive the AMI"
@@ -95,6 +98,12 @@ def _ended(data: Mapping[str, Any], named: Sequence[Mapping[str, Any]], targets:
         recalled = f"The AMI was {recalls.said(data['recall'])}" if data["recall"] else ""
         return Outcome(Exit.CANCELLED, recalled or data["why"] or "The value names no target.")
     return Outcome(Exit.OK, f"{'Its target has' if len(named) == 1 else f'All {len(named)} targets have'} the AMI.")
+
+
+def _concerns(fault: Mapping[str, Any], targets: Sequence[str]) -> bool:
+    """Whether a promotion's fault is about one of the targets' accounts, or does not say about which account it is."""
+    account = re.match(r"account (\d{12})", fault["where"])
+    return account is None or any(Place.parse(one).account == account[1] for one in targets)
 
 
 def _unended(moving: Sequence[object], missing: Sequence[str], named: Sequence[object]) -> str:

@@ -46,3 +46,16 @@ def test_what_organizations_says_of_an_outage_is_no_denial(code):
 def test_the_models_name_what_passes():
     """The list of cases is not empty by a change of the SDK."""
     assert "ServiceException" in PASSING
+
+
+@pytest.mark.parametrize("code", ["InternalException", "RequestTimeout", "RequestTimeoutException", "ServiceException"])
+def test_after_an_internal_error_nobody_knows_whether_the_call_was_carried_out(code):
+    """Whatever its HTTP status: a CopySnapshot or RegisterImage that was must be found before another begins."""
+    error = ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": 400}}, "RegisterImage")
+    assert refusal(error, "RegisterImage", "ec2").unknown
+
+
+def test_a_throttled_call_was_not_carried_out():
+    """So a copy that EC2 throttled begins again without a look."""
+    error = ClientError({"Error": {"Code": "RequestLimitExceeded"}}, "CopySnapshot")
+    assert not refusal(error, "CopySnapshot", "ec2").unknown

@@ -23,43 +23,44 @@ STALE_CREDENTIALS = frozenset(
 )
 """The session is over, or its role was deleted and created again: a new session helps."""
 
-THROTTLED = STALE_CREDENTIALS | frozenset(
-    {
-        "RequestLimitExceeded",
-        "Throttled",
-        "Throttling",
-        "ThrottlingException",
-        "ThrottledException",
-        "RequestThrottled",
-        "TooManyRequestsException",
-        "ServiceUnavailable",
-        "Unavailable",
-        "InternalError",
-        "InternalFailure",
-        "InternalServerError",
-        "KMSInternalException",
-        "KMSThrottling",
-        "KmsThrottled",
-        "DependencyTimeoutException",
-        "ConcurrentTagAccess",
-        "ProvisionedThroughputExceededException",
-        "TransactionInProgressException",
-        "PriorRequestNotComplete",
-        "RequestThrottledException",
-        "SlowDown",
-        "BandwidthLimitExceeded",
-        "EC2ThrottledException",
-        "TransactionConflictException",
-        "TooManyUpdates",
-        "ConcurrentModificationException",
-        "InternalException",
-        "RequestTimeout",
-        "RequestTimeoutException",
-        "ServiceException",
-    }
+INTERNAL = frozenset({"InternalException", "RequestTimeout", "RequestTimeoutException", "ServiceException"})
+"""Ask again soon, whatever the HTTP status: the call may have been carried out."""
+THROTTLED = (
+    STALE_CREDENTIALS
+    | INTERNAL
+    | frozenset(
+        {
+            "RequestLimitExceeded",
+            "Throttled",
+            "Throttling",
+            "ThrottlingException",
+            "ThrottledException",
+            "RequestThrottled",
+            "TooManyRequestsException",
+            "ServiceUnavailable",
+            "Unavailable",
+            "InternalError",
+            "InternalFailure",
+            "InternalServerError",
+            "KMSInternalException",
+            "KMSThrottling",
+            "KmsThrottled",
+            "DependencyTimeoutException",
+            "ConcurrentTagAccess",
+            "ProvisionedThroughputExceededException",
+            "TransactionInProgressException",
+            "PriorRequestNotComplete",
+            "RequestThrottledException",
+            "SlowDown",
+            "BandwidthLimitExceeded",
+            "EC2ThrottledException",
+            "TransactionConflictException",
+            "TooManyUpdates",
+            "ConcurrentModificationException",
+        }
+    )
 )
-"""Ask again soon: what botocore counts as throttling or as passing, and the words of DynamoDB, EventBridge and
-Organizations, whatever the HTTP status.
+"""Ask again soon: what botocore counts as throttling, and the words of DynamoDB, EventBridge and Organizations.
 
 LimitExceededException is not among them: in KMS it is a full quota, which a person must raise.
 """
@@ -179,7 +180,7 @@ def refusal(error: sdk.ClientError, step: str, where: str, *, sts: bool = False)
         return Refusal(
             RefusalKind.THROTTLED,
             Fault("aws-throttled", where, what, cure),
-            unknown=status >= SERVER_ERROR,
+            unknown=status >= SERVER_ERROR or code in INTERNAL,
         )
     if sts and too_large(error):
         cure = "Report this as an issue, with the number of snapshots and keys of the AMI."

@@ -9,6 +9,7 @@ from tests.ami_promoter.shown import a_delivery, a_page
 
 DEV, PROD = "111111111111", "222222222222"
 FAULT = {"code": "c", "where": "w", "what": "It is wrong.", "cure": "Mend it."}
+OF_PROD = {**FAULT, "where": f"account {PROD}"}
 
 RECALL = {"at": "09:00", "by": "jane", "why": "Bad."}
 
@@ -56,6 +57,9 @@ def ended(*states, **changes):
         (ended("delivered", faults=[FAULT]), "dev", (), Exit.FAILED, "1 account cannot receive the AMI"),
         (ended("delivered", faults=[FAULT]), "dev", (DEV,), Exit.OK, "Its target has the AMI."),
         (ended("cancelled", faults=[FAULT]), "dev", (DEV,), Exit.FAILED, "1 account cannot receive the AMI"),
+        (ended("cancelled", faults=[OF_PROD]), "dev", (DEV,), Exit.CANCELLED, "1 delivery was cancelled"),
+        (ended("cancelled", faults=[OF_PROD]), "dev", (PROD,), Exit.FAILED, "There is no delivery to"),
+        (ended("delivered", "cancelled", faults=[OF_PROD]), "dev", (PROD,), Exit.FAILED, "1 account cannot receive"),
         (ended("delivered", faults=[FAULT] * MOST_FAULTS), "dev", (), Exit.FAILED, "20 or more accounts cannot"),
         (ended("delivered", state="running"), "dev", (), None, "The promotion has not ended yet."),
         (ended("delivered", looks_again=True), "dev", (), None, "not looked again"),
