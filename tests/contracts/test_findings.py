@@ -180,6 +180,17 @@ def test_a_share_whose_archived_item_has_expired_still_had_its_account(stores, r
     assert [one.account for one in DynamoLedgerPast(stores.table, stores.ledger).ever(resource)] == [ACCOUNT]
 
 
+def test_a_later_life_whose_item_is_damaged_keeps_to_whom_the_share_was(stores):
+    """Else a call that was allowed would be reported as one of somebody else."""
+    key = addresses.key_resource(KEY, ACCOUNT).pk
+    whose = {"account": ACCOUNT, "grantee": f"arn:aws:iam::{ACCOUNT}:role/AmiCopyRole"}
+    for began, known in ((NOW, whose), (NOW + 1000, {})):
+        stores.table.put(RecordKey(key, f"closed#d1#{began:010d}"), {**known, "body": "{}"})
+
+    (one,) = DynamoLedgerPast(stores.table, stores.ledger).ever(key)
+    assert {"account": one.account, "grantee": one.grantee} == whose
+
+
 def test_what_a_key_event_is_judged_by_does_not_grow_with_the_years(stores, monkeypatch):
     """Of 300 shares on a key that closed long ago nothing is read; one that left just now is found by the record."""
     past, key = DynamoLedgerPast(stores.table, stores.ledger), addresses.key_resource(KEY, ACCOUNT)

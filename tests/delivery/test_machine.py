@@ -465,6 +465,16 @@ def test_shares_are_released_when_the_last_copy_is_completed_before_registering(
     assert kinds.index(ReleaseShares) < kinds.index(RegisterImage)
 
 
+@pytest.mark.parametrize("standing", [False, True])
+def test_what_released_its_shares_for_copies_releases_at_its_end_only_what_still_stands(standing):
+    """Each release wakes the share worker."""
+    held = a_delivery(DeliveryState.REGISTERING, holds_copy=True, holds_standing=standing)
+    released = machine.evolve(held, SharesReleased(all=False), NOW)
+    tidying = replace(released, state=DeliveryState.TIDYING, ending=DeliveryState.FAILED)
+
+    assert (ReleaseShares() in machine.outstanding(tidying, NOW)) is standing
+
+
 def test_release_when_registered_keeps_the_shares_until_then():
     """The setting is for users who doubt that EBS is done with the source at `completed`."""
     delivery = a_delivery(DeliveryState.REGISTERING, holds_copy=True)

@@ -7,6 +7,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from chalicelib.engine import addresses
+from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.errors import Misconfigured, Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.ports import Write
@@ -71,6 +72,17 @@ def test_a_reason_is_on_the_record_before_its_worker_runs():
 
     assert scene.records.read(KEY).inbox == {"tag": "000000000003"}
     assert scene.ran == [("promotions", KEY.pk)]
+
+
+def test_what_a_targets_event_says_of_a_delivery_costs_no_write_of_its_own():
+    """Its worker gets it with the wake, and writes it with what follows from it."""
+    scene = WorkerSetup()
+    key = RecordKey("delivery#0123")
+    scene.records.create(Write(key, "copying", {}, NOW), NOW)
+    scene.take({"key": key.pk, "cause": "event-1", "reason": {"image": "event-1"}})
+
+    assert scene.ran == [("deliveries", key.pk)]
+    assert scene.records.read(key).inbox == {}
 
 
 def test_an_older_reason_makes_the_record_look_all_the_same():

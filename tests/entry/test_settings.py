@@ -42,6 +42,14 @@ def test_everything_that_is_missing_is_named_at_once():
         Settings.read({**GIVEN, "AMI_PROMOTER_CONFIG_TABLE": "", "AMI_PROMOTER_KEEP_HISTORY_DAYS": ""})
 
 
+def test_a_list_that_is_empty_names_nobody():
+    """The empty text is no account, so the hub is not bound to it."""
+    several = Settings.read({**GIVEN, "AMI_PROMOTER_TARGET_ACCOUNTS": "222222222222,333333333333"})
+
+    assert several.target_accounts == {"222222222222", "333333333333"}
+    assert not Settings.read({**GIVEN, "AMI_PROMOTER_TARGET_ACCOUNTS": ""}).target_accounts
+
+
 @pytest.mark.parametrize("days", ["", "-1", "1.5", "many"])
 def test_a_number_that_is_none_is_named(days):
     """The error names the variable."""

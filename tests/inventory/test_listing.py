@@ -5,11 +5,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from awsim.world import World
 from chalicelib.engine.errors import Refusal, StaleCursor
 from chalicelib.images import register
 from chalicelib.inventory.aws.inventory import AwsInventory
+from chalicelib.targets.applied_file import Target
 
 HUB, DEV, REGION = "111111111111", "222222222222", "us-east-1"
 
@@ -54,6 +56,64 @@ def test_a_token_that_ec2_does_not_know_begins_the_list_of_uses_again(inventory)
     """Also that of what names an AMI."""
     with pytest.raises(StaleCursor):
         inventory.uses(DEV, REGION, "ami-0123456789abcdef0", "a-token-of-yesterday")
+
+
+def test_another_wrong_value_than_the_token_does_not_begin_the_list_again(world, inventory):
+    """It would be refused again, and the list without end."""
+    world.injections.refuse("DescribeImages", "InvalidParameterValue", n=9)
+    token = "a-token-of-yesterday"
+
+    with pytest.raises(Refusal) as wrong:
+        inventory.page(DEV, REGION, "images", token)
+    assert not isinstance(wrong.value, StaleCursor)
+
+
+class Denied(RootOfTheTarget):
+    """The role there, to which these words deny its call."""
+
+    def __init__(self, why: str) -> None:
+        self._why = why
+
+    def client(self, *_: Any) -> Any:
+        """A client that is denied."""
+        return self
+
+    def describe_image_references(self, **_: Any) -> Any:
+        """Refuse it."""
+        error = {"Code": "UnauthorizedOperation", "Message": f"User: arn:aws:iam::{DEV}:role/R is not {self._why}"}
+        raise ClientError({"Error": error}, "DescribeImageReferences")
+
+
+@pytest.mark.parametrize(
+    ("why", "cured_by_the_stack"),
+    [
+        ("authorized to perform this operation.", True),
+        (
+            "authorized to perform: ec2:DescribeImageReferences with an explicit deny in a service control policy",
+            False,
+        ),
+    ],
+)
+def test_the_stack_cures_the_list_of_uses_only_where_the_role_lacks_the_right(why, cured_by_the_stack):
+    """What the organization denies, no stack allows."""
+    with pytest.raises(Refusal) as denied:
+        AwsInventory(Denied(why), HUB).uses(DEV, REGION, "ami-0123456789abcdef0", "")
+
+    assert ("AllowUseReport=true" in denied.value.fault.cure) is cured_by_the_stack
+
+
+def test_the_volume_of_an_instance_is_no_leftover_of_its_own(world, inventory):
+    """It ends with its instance. One that stays after it is listed."""
+    image, ec2 = world.ec2.seed_image(DEV, REGION, name="golden", volumes=(8,)), world.client("ec2", DEV, REGION)
+    ours = [{"Key": register.HUB_TAG, "Value": HUB}]
+    tagged = [{"ResourceType": kind, "Tags": ours} for kind in ("instance", "volume")]
+    made = ec2.run_instances(ImageId=image, InstanceType="t3.micro", MinCount=1, MaxCount=1, TagSpecifications=tagged)[
+        "Instances"
+    ][0]["InstanceId"]
+    world.kernel.run(limit=timedelta(minutes=5))
+    assert ec2.describe_volumes(Filters=[{"Name": "tag-key", "Values": [register.HUB_TAG]}])["Volumes"]
+
+    assert [one.id for one in inventory.instances(Target(DEV, REGION))] == [made]
 
 
 def test_a_protection_that_was_lifted_protects_no_more_also_while_its_cooldown_lasts(world, inventory):

@@ -1,5 +1,7 @@
 """Launch permissions of the hub's AMIs, on the simulator's EC2."""
 
+from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -7,22 +9,71 @@ import pytest
 from awsim.world import World
 from chalicelib.engine import addresses
 from chalicelib.engine.errors import Refusal, RefusalKind
+from chalicelib.engine.places import Resource
 from chalicelib.sharing.aws.ec2_permissions import LaunchPermissions
 from chalicelib.sharing.share import Share
 from tests.engine.hub_worker import DEV, HUB, REGION, RootSessions
 
 
-def test_a_full_quota_of_receivers_is_cured_by_a_higher_one_or_by_an_ou():
-    """It has nothing to do with copies that run, and nothing opens by itself later."""
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """A simulator; a region of the environment must not count."""
+    monkeypatch.delenv("AWS_REGION", raising=False)
     with World() as world:
-        image = world.ec2.seed_image(HUB, REGION, name="golden", volumes=(8,))
-        sessions: Any = RootSessions(world)
-        resource = addresses.image_resource(image).pk
-        world.injections.refuse("ModifyImageAttribute", "ResourceLimitExceeded", n=9)
+        yield world
 
-        with pytest.raises(Refusal) as full:
-            LaunchPermissions(sessions, "the hub").open(resource, [Share(resource, DEV, DEV)])
+
+def of_an_ami(world: World) -> tuple[LaunchPermissions, str, list[Share]]:
+    """The permission adapter, and a share of an available AMI."""
+    image = world.ec2.seed_image(HUB, REGION, name="golden", volumes=(8,))
+    sessions: Any = RootSessions(world)
+    resource = addresses.image_resource(image).pk
+    return LaunchPermissions(sessions, "the hub"), resource, [Share(resource, DEV, DEV)]
+
+
+def test_a_full_quota_of_receivers_is_cured_by_a_higher_one_or_by_an_ou(world):
+    """It has nothing to do with copies that run, and nothing opens by itself later."""
+    adapter, resource, shares = of_an_ami(world)
+    world.injections.refuse("ModifyImageAttribute", "ResourceLimitExceeded", n=9)
+
+    with pytest.raises(Refusal) as full:
+        adapter.open(resource, shares)
 
     assert (full.value.kind, full.value.fault.code) == (RefusalKind.LIMIT, "aws-ResourceLimitExceeded")
     assert "`launch_permission: group`" in full.value.fault.cure
     assert "copy" not in full.value.fault.cure
+
+
+def test_a_denied_permission_is_not_cured_by_a_higher_quota(world):
+    """The right is what is missing."""
+    adapter, resource, shares = of_an_ami(world)
+    world.injections.refuse("ModifyImageAttribute", "UnauthorizedOperation", n=9)
+
+    with pytest.raises(Refusal) as denied:
+        adapter.open(resource, shares)
+
+    assert denied.value.kind is RefusalKind.DENIED
+    assert "Deploy this version's templates" in denied.value.fault.cure
+
+
+@pytest.mark.parametrize("disabled", [False, True])
+def test_an_ami_that_a_late_look_still_shows_as_available_is_gone_and_a_disabled_one_is_not(world, disabled):
+    """Its share closes with it. A disabled AMI may be enabled again, so its permission must be seen to be gone."""
+    adapter, resource, shares = of_an_ami(world)
+    if disabled:
+        world.client("ec2", HUB, REGION).disable_image(ImageId=Resource.parse(resource).name)
+        world.kernel.run(limit=timedelta(minutes=5))
+    world.injections.refuse("ModifyImageAttribute", "InvalidAMIID.Unavailable")
+
+    assert adapter.close(resource, shares) is not disabled
+
+
+def test_a_throttled_removal_is_not_followed_by_another_call(world):
+    """The account has too many already; the removal is tried again later."""
+    adapter, resource, shares = of_an_ami(world)
+    world.injections.refuse("ModifyImageAttribute", "RequestLimitExceeded", n=9)
+    with pytest.raises(Refusal) as throttled:
+        adapter.close(resource, shares)
+
+    assert throttled.value.kind is RefusalKind.THROTTLED
+    assert {call.operation for call in world.calls} == {"ModifyImageAttribute"}

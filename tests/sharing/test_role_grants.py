@@ -15,6 +15,7 @@ from chalicelib.engine import addresses
 from chalicelib.engine.aws.sessions import Sessions
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.sharing import key_policy
+from chalicelib.sharing.aws.grants import NO_SUCH_ROLE
 from chalicelib.sharing.aws.role_grants import RoleGrants, policy_for_role
 from chalicelib.sharing.share import Share, ShareState
 from tests.engine.hub_worker import DEV, HUB, REGION, takes
@@ -184,6 +185,17 @@ def test_a_role_that_kms_cannot_find_is_named_with_the_way_to_make_it(scene):
 
     assert (refusal.kind, refusal.fault.code) == (RefusalKind.NOT_YET, "service-linked-role-missing")
     assert "aws iam create-service-linked-role --aws-service-name sailing.amazonaws.com" in refusal.fault.cure
+
+
+def test_where_a_grant_closes_nobody_needs_to_make_a_role(scene):
+    """KMS may know no role that was deleted since. Its grant needs an end, and no new role."""
+    share = a_share(scene.hubs)
+    scene.world.injections.refuse("ListGrants", NO_SUCH_ROLE, n=9)
+
+    with pytest.raises(Refusal) as stays:
+        scene.adapter.showing(share.resource, [share])
+
+    assert (stays.value.kind, stays.value.fault.code) == (RefusalKind.DENIED, f"aws-{NO_SUCH_ROLE}")
 
 
 def test_a_role_that_cannot_be_assumed_or_is_not_known_is_waited_for(scene):

@@ -22,10 +22,13 @@ class Parents:
         return self
 
     def describe_organization(self):
-        return {"Organization": {"Id": "o-a1b2c3d4e5"}}
+        return {"Organization": {"Id": "o-a1b2c3d4e5", "Arn": "arn:aws:organizations::1:organization/o-a1b2c3d4e5"}}
 
     def describe_account(self, **_):
         return {"Account": {"Id": ACCOUNT, "State": "ACTIVE"}}
+
+    def list_roots(self):
+        return {"Roots": [{"Id": ROOT}]}
 
     def list_parents(self, *, ChildId, NextToken="0"):  # noqa: N803 - the API's names
         number, pages = int(NextToken), self._pages[ChildId]
@@ -76,6 +79,16 @@ def test_another_organization_than_the_file_names_says_nothing_of_accounts_and_u
         with pytest.raises(Refusal) as refused:
             ask(an_organization(named="o-zzzzzzzzzz"))
         assert (refused.value.kind, refused.value.fault.code) == (RefusalKind.DENIED, "organization-other")
+
+
+def test_a_root_that_the_organization_does_not_have_is_refused_with_those_that_it_has():
+    """Else a wrong id in the file would stand for the whole organization."""
+    with pytest.raises(Refusal) as refused:
+        an_organization().unit("r-zz99")
+
+    assert (refused.value.kind, refused.value.fault.code) == (RefusalKind.DENIED, "organization-no-unit")
+    assert f"no root r-zz99; it has {ROOT}." in refused.value.fault.what
+    assert an_organization().unit(ROOT).parents == (ROOT,)
 
 
 def test_a_path_in_another_organization_does_not_say_in_which_ous_an_account_is():

@@ -99,6 +99,7 @@ def test_of_a_thousand_targets_equal_ones_share_a_row():
 
 
 ACCOUNT = "200000000000"
+ROLE = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
 IN_THE_WAY = Fault("pointer-not-ours", "there", "It names 'ami-0fff'.", "Delete it.")
 
 
@@ -164,12 +165,24 @@ def test_what_no_target_of_the_plan_gets_is_no_fault_of_it():
     assert faults(A_TARGET) == ["source-too-many-tags"]
 
 
+@pytest.mark.parametrize(
+    ("roles", "by_default", "named"), [((ROLE,), False, True), ((ROLE,), True, False), ((), False, False)]
+)
+def test_who_lacks_a_role_reads_whether_the_file_asks_for_it(roles, by_default, named):
+    """Only then the delivery would fail; without roles nothing is said of them."""
+    one = replace(A_TARGET, service_linked_roles=roles, roles_by_default=by_default)
+    examined = an_image(), {KEY: a_key()}
+    plan = plan_preview.plan("ami-1", "dev", Resolution((one,)), examined, {}, (HUB, "us-east-1"), "promote", 0)
+
+    assert [one["roles_named"] for one in plan["targets"]] == [named]
+
+
 @pytest.mark.parametrize("by_default", [True, False])
 def test_a_role_that_gets_no_grant_on_a_third_accounts_key_is_foreseen(by_default):
     """Where the file names the role, the delivery would fail; the mode's default is a warning."""
     foreign = KEY.replace(HUB, "999999999999")
     image = an_image([describe_snapshot("snap-0a", KmsKeyId=foreign)])
-    roles = ("autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling",)
+    roles = (ROLE,)
     shares = replace(A_TARGET, mode="share", service_linked_roles=roles, roles_by_default=by_default)
     copies = replace(shares, account="333333333333", mode="copy")
     resolution, examined = Resolution((shares, copies)), (image, {foreign: a_key()})

@@ -62,6 +62,19 @@ def test_a_completed_copy_is_whole_whatever_its_last_progress_was():
     assert [line.split()[-1] for line in lines if "snap-" in line] == ["100%", "100%"]
 
 
+@pytest.mark.parametrize(
+    ("method", "why", "said"),
+    [
+        ("image", "", "by CopyImage: the targets file says so."),
+        ("image", "It is encrypted.", "by CopyImage: It is encrypted."),
+        ("snapshots", "It has three volumes.", "by CopySnapshot and RegisterImage: It has three volumes."),
+    ],
+)
+def test_by_which_method_it_is_copied_is_said_with_the_reason(method, why, said):
+    """Where the service has not chosen it, the targets file has."""
+    assert f"200000000001 us-east-1: {said}" in printed([numbered(1, "copying", method=method, method_why=why)], None)
+
+
 def test_all_are_shown_where_they_fit():
     """And where it is no live view."""
     deliveries = [numbered(n, "delivered") for n in range(30)]

@@ -357,11 +357,15 @@ def test_a_parked_or_damaged_record_is_notified():
         ({}, "adjusting", None),
         ({}, "comparing", None),
         (a_delivery("delivered"), "running", "end-not-reported"),
+        (a_delivery("delivered", episode=0), "running", None),
         (a_delivery("copying"), "running", None),
     ],
 )
 def test_a_promotion_that_waits_in_vain_is_notified(delivery, state, code):
-    """A lost delivery, or one whose end was not reported. While the promotion writes deliveries nothing is reported."""
+    """A lost delivery, or one whose end was not reported. While the promotion writes deliveries nothing is reported.
+
+    Nor is the end of an earlier episode, whose retry has not begun yet.
+    """
     promotion = item(f"promotion#{AMI}", "record", {}, state=state, wake_at=NOW, due_shard="due#0")
     entry = item(
         f"promotion#{AMI}", f"delivery#{ID}", {"delivery": ID, "account": DEV, "episode": 1, "state": "running"}

@@ -97,6 +97,17 @@ def test_what_the_parameter_names_is_current_whatever_was_delivered_last():
     ]
 
 
+def test_an_image_whose_sources_date_is_not_known_is_not_the_latest():
+    """A target whose parameter names a known one is then not behind."""
+    pages = [
+        named("ami-1", "ami-a", "2026-03-02T00:00:00Z", made_at=None, names="ami-a"),
+        named("ami-2", "ami-b", "2026-03-01T00:00:00Z", made_at="2026-02-01T00:00:00.000Z", names="ami-b", account="2"),
+    ]
+
+    (found,) = families(pages)
+    assert found.latest.image == "ami-b"
+
+
 def test_a_family_of_a_tag_is_not_one_of_names():
     """Though both are called the same."""
     untagged = page("ami-3", "base", ("1", "delivered", "ami-d", "2026-03-01T00:00:00Z"))

@@ -79,6 +79,13 @@ def test_a_retirement_has_defaults_and_is_no_setting_of_a_delivery():
     assert of_delivery(targets[0]) == of_delivery(targets[2])
 
 
+def test_what_the_defaults_lack_is_not_said_of_a_group():
+    """A group lacks members; a launch test its type."""
+    (found,) = faults(f"defaults: {{launch_test: {{within: 15m}}}}\n{one_account()}")
+
+    assert "`launch_test` has no `instance_type`." in found
+
+
 def test_groups_with_two_retirements_disagree():
     """Said as the file has it."""
     both = [f"{name}: {{members: {ONE}, {PARAMETER}, retire: {{keep: {keep}}}}}" for name, keep in (("a", 2), ("b", 4))]
