@@ -52,6 +52,14 @@ def test_a_token_that_ec2_does_not_know_begins_the_list_again(inventory, part):
         inventory.page(DEV, REGION, part, "a-token-of-yesterday")
 
 
+@pytest.mark.parametrize("code", ["InvalidNextToken", "InvalidPaginationToken"])
+def test_a_code_of_its_own_for_such_a_token_means_the_same(world, inventory, code):
+    """EC2's documentation has these codes."""
+    world.injections.refuse("DescribeImages", code, n=9)
+    with pytest.raises(StaleCursor):
+        inventory.page(DEV, REGION, "images", "a-token-of-yesterday")
+
+
 def test_a_token_that_ec2_does_not_know_begins_the_list_of_uses_again(inventory):
     """Also that of what names an AMI."""
     with pytest.raises(StaleCursor):

@@ -594,6 +594,15 @@ def test_what_is_shared_ends_with_tag_and_image_in_every_state(state, gone):
     assert outstanding(ends, LATER) == (do.Slice(END),)
 
 
+def test_one_look_that_shows_a_shared_image_disabled_ends_nothing():
+    """It may be late, and the AMI enabled by now: two looks must agree (invariant 5)."""
+    known = a_promotion(S.RUNNING, standing=True, value="dev", seen_value="dev", seen_since=NOW - 3600)
+    once = play(replace(known, looked_at=NOW - 60), ev.TagSeen("dev", "disabled"))
+    assert not once.is_gone
+    assert not play(once, TAG, now=LATER).is_gone
+    assert play(once, ev.TagSeen("dev", "disabled"), now=LATER).is_gone
+
+
 def test_an_image_that_is_enabled_again_is_shared_again_by_a_tag_event():
     """Until then nothing begins by itself."""
     gone = a_promotion(S.OVER, gone_generation=1)

@@ -485,3 +485,15 @@ def test_a_stolen_role_is_not_excused_by_its_own_write_in_the_same_second(setup)
         (0, put(0, SERVICE, OWNER)),
         (0, put(0, SERVICE, {**OWNER, "Sid": "Other"}, OWNER)),
     ) == [("own-without-intent", [])]
+
+
+@pytest.mark.parametrize(
+    ("admitted", "reported"), [(frozenset({HUB, DEV}), []), (frozenset({HUB}), ["foreign-listed"])]
+)
+def test_whom_the_keys_own_policy_admits_may_use_the_key(setup, admitted, reported):
+    """Its owner has let the account in, and no share has to."""
+    setup.findings.remember_key(KEY, SeenPolicy(NOW - 86400, admitted))
+    resources = [{"ARN": KEY, "accountId": HUB, "type": "AWS::KMS::Key"}]
+    setup.judge_event("another account decrypts for a volume", resources=resources, **at(0))
+
+    assert [one["verdict"] for one in setup.stores.table.query(addresses.findings(KEY), "at#")] == reported

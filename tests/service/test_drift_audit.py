@@ -49,6 +49,7 @@ class OpenHub:
         self.policies = {KEY: policy()}
         self.listed: dict[str, list[SeenGrant]] = {KEY: []}
         self.refuses: dict[str, RefusalKind] = {}
+        self.throttled_once: set[str] = set()
         self.asked: list[str] = []
         self.page_takes = self.spent = 0
 
@@ -79,6 +80,9 @@ class OpenHub:
 
     def _asked(self, what: str) -> None:
         self.asked.append(what)
+        if what in self.throttled_once:
+            self.throttled_once.remove(what)
+            raise refusal(RefusalKind.THROTTLED, "RequestLimitExceeded")
         if kind := self.refuses.get(what):
             raise refusal(kind, "AccessDenied")
 
@@ -619,6 +623,16 @@ def test_a_throttle_or_an_outage_delays_the_pass_and_no_more(setup, what):
     setup.hub.refuses.clear()
 
     assert [verdict for _, verdict, _ in setup.day()] == ["foreign-stranger"]
+
+
+def test_after_one_throttle_the_grants_of_every_account_are_looked_at_all_the_same(setup):
+    """Without the list nobody knows which accounts to look at: the next run asks for it again."""
+    grantee = f"arn:aws:iam::{DEV}:root"
+    setup.grant("g-1", "theirs", grantee)
+    setup.hub.throttled_once.add("grants")
+
+    assert setup.day() == [("notice", "foreign-listed", [grantee])]
+    assert not setup.hub.throttled_once
 
 
 def test_without_a_readable_file_nobody_is_called_a_stranger(setup):
