@@ -51,6 +51,19 @@ def test_a_session_is_named_by_its_role_and_another_accounts_caller_by_account_a
     assert (theirs.by_service, theirs.ebs) == (True, True)
 
 
+def test_what_ec2_decrypts_for_an_attached_volume_is_called_by_a_service():
+    """It has a session of its own for the instance, and its address is no service's."""
+    session = "arn:aws:sts::111111111111:assumed-role/aws:ec2-infrastructure/i-0a1"
+    decrypts = record("another account decrypts for a volume") | {
+        "sourceIPAddress": "172.16.0.1",
+        "userAgent": "aws-internal/3",
+        "userIdentity": {"type": "AssumedRole", "accountId": "111111111111", "arn": session},
+    }
+    (used,) = trail_actions.read(decrypts, "promote")
+
+    assert used.by_service
+
+
 def test_a_key_that_ebs_re_encrypts_from_is_used_for_a_volume():
     """ReEncrypt names two encryption contexts and two keys; it was taken for a use that has nothing to do with EBS."""
     (used,) = trail_actions.read(record("another account re-encrypts for a volume"), "promote")

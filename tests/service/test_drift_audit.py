@@ -249,6 +249,16 @@ def test_a_derived_grant_is_no_finding_while_something_on_the_key_is_open_to_its
     assert setup.day() == [("notice", "foreign-listed", [ROLE])]
 
 
+def test_what_is_open_to_one_account_by_the_keys_policy_lets_no_other_derive_a_grant(setup):
+    """Both are targets, and only one of them has a share."""
+    setup.share(POLICY, DEV, grantee=ROLE)
+    setup.hub.policies[KEY] = policy(*key_policy.statements(ACCESS))
+    others = ROLE.replace(DEV, TEST)
+    setup.grant("g-1", "theirs", others, others)
+
+    assert setup.day() == [("notice", "foreign-listed", [others])]
+
+
 @pytest.mark.parametrize("how", ["grant", "policy"])
 def test_a_grant_for_a_stranger_on_a_standing_key_is_a_page_whoever_made_it(setup, how):
     """Each day, while the share stands by grant or statement, whether a target derived the grant or the hub made it."""
