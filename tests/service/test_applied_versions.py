@@ -116,6 +116,14 @@ def test_one_that_was_used_has_its_notice_though_no_version_is_in_force_any_long
     assert scene.run() == [("00000001#d1", "00000002#d2", "loosened")]
 
 
+def test_while_no_version_is_in_force_discovery_goes_on_and_wakes_nobody(scene):
+    """Its item was deleted, or comes back soon."""
+    scene.stored, scene.current = (Notified("00000001#d1"), 1), None
+    scene.watch.look()
+
+    assert scene.wakes == []
+
+
 def test_the_one_before_counts_too_when_both_were_met(scene):
     """The worker read the file again after it was taken back."""
     before, loose = scene.current, scene.apply(2, LOOSE)
