@@ -96,17 +96,18 @@ def test_they_are_what_the_roles_may_do():
     """Key policy and role policy name the same actions: the role's in deploy/target.yaml and the hub's functions'."""
     template = yaml_parse((ROOT / "deploy" / "target.yaml").read_text())["Resources"]
 
-    def on_keys(role: str, word: str) -> set[str]:
+    def on_keys(role: str, *ends: str) -> set[str]:
         return {
             action
             for one in template[role]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
-            if word in one.get("Sid", "") and "Key" in one["Sid"]
+            if one.get("Sid", "").endswith(ends)
             for action in (one["Action"] if isinstance(one["Action"], list) else [one["Action"]])
         }
 
-    assert {action for need in target_needs("AmiCopyRole") for action in need.actions} == on_keys("Role", "Own")
+    copying = {action for need in target_needs("AmiCopyRole") for action in need.actions}
+    assert copying == on_keys("Role", "OwnKeys", "KeysOfSnapshots")
     launching = {action for need in launch_needs("AmiCopyRole-launch") for action in need.actions}
-    assert launching == on_keys("LaunchRole", "Key")
+    assert launching == on_keys("LaunchRole", "AtKeys", "KeysOfVolumes")
     for need in hub_needs("us-east-1"):
         function = need.role.removeprefix("ami-promoter-us-east-1-").replace("-", "_")
         policy = json.loads((ROOT / ".chalice" / "policies" / f"{function}.json").read_text())
