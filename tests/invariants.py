@@ -160,8 +160,8 @@ class View(Protocol):
     def records(self) -> Iterable[SeenRecord]:
         """Read the records of promotions and deliveries that have changed since the last call."""
 
-    def groups_before(self, account: str) -> Mapping[str, Collection[str]]:
-        """Return the groups for which an account waits, and their accounts."""
+    def groups_before(self, delivery: Delivery) -> Mapping[str, Collection[str]]:
+        """Return the groups for which a delivery has to wait, and their accounts."""
 
     def succeeded(self, ami: str, account: str) -> bool:
         """Whether an AMI was delivered to an account, or shared with it, at any time."""
@@ -179,7 +179,7 @@ class View(Protocol):
         """Return the creation date of an AMI of the hub."""
 
     def usable(self, delivery: Delivery, image: str) -> bool:
-        """Whether an AMI is available to a delivery's account, and nobody has recalled it."""
+        """Whether an AMI is available to a delivery's account, not recalled, and not newer than a rollback allows."""
 
     def parameters(self) -> Mapping[tuple[str, str, str], str]:
         """Return what each parameter shows: by account, Region and name; "" for one that is not there."""
@@ -281,8 +281,8 @@ def _target_was_checked(view: View, at: Opening) -> Checks:
 
 def _wave_is_open(view: View, at: Opening) -> Checks:
     """Where all of the group before have failed, or none has begun, its wave is not open."""
-    for holding, _ in _held(view, at):
-        for group, accounts in view.groups_before(holding.account).items():
+    for holding, record in _held(view, at):
+        for group, accounts in view.groups_before(record).items():
             if not any(view.succeeded(holding.ami, account) for account in accounts):
                 yield f"{at.resource} opens for {holding.ami} at {holding.place} before {group}"
 

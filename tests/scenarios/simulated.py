@@ -118,9 +118,9 @@ class SimulatedView:
             due = "due_at" in item and "wake_at" in item
             yield SeenRecord(RecordKey(item["pk"]), item["state"], due, item.get("parked", ""))
 
-    def groups_before(self, account: str) -> Mapping[str, Iterable[str]]:
+    def groups_before(self, delivery: Delivery) -> Mapping[str, Iterable[str]]:
         """Those of accounts alone: who is in an OU, a scenario knows by itself."""
-        groups = self._scene.groups
+        groups, account = self._scene.groups, delivery.target.account
         after = [one["after"] for one in groups.values() if account in one["members"] and "after" in one]
         members = {name: groups[name]["members"] for name in after}
         return {name: found for name, found in members.items() if all(one.isdigit() for one in found)}

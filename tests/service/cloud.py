@@ -313,11 +313,16 @@ class Cloud:
         self.changed()
 
     def set_state(self, ami: str, state: str) -> None:
-        """Let one of the hub's AMIs be pending, available or disabled, or be deregistered; EventBridge says so."""
+        """Let one of the hub's AMIs be pending, available or disabled, or be deregistered; EventBridge says so.
+
+        One that is disabled or deregistered has no launch permissions any more, also when it comes back.
+        """
         if state == "deregistered":
             self.gone.add(ami)
         else:
             self.hub_images[ami]["State"] = state
+        if state in ("deregistered", "disabled"):
+            self.launch(ami, {receiver for of, receiver in self.launches if of == ami}, allowed=False)
         self.event("EC2 AMI State Change", f"image/{ami}")
 
     def tag(self, ami: str, value: str | None, *, arrives: bool = True) -> None:
@@ -637,7 +642,8 @@ class Cloud:
         own = {image.id for image in self.shown_images(account) if image.raw["State"] == "available"}
         units = {unit.arn for unit in self.directory.membership.units.values() if account in unit.accounts}
         receivers = {account, *units}
-        theirs = {ami for ami, receiver in self.launches if receiver in receivers and ami not in self.gone}
+        there = {ami for ami, raw in self.hub_images.items() if raw["State"] == "available"} - self.gone
+        theirs = {ami for ami, receiver in self.launches if receiver in receivers and ami in there}
         return frozenset(own - self.deregistered | theirs)
 
     def put_parameter(self, account: str, name: str, image: str) -> None:

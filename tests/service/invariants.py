@@ -84,6 +84,8 @@ class Invariants:
         """Parameters (account, name) into which somebody else has written an AMI: they stay as they are."""
         self.recalled: set[str] = set()
         """AMIs that an operator has recalled at some time."""
+        self.begun_before: set[tuple[str, int]] = set()
+        """Deliveries (id, episode) that had begun when a file changed the waves: they wait for nobody any more."""
         self.refused_for = 0
         """Seconds for which AWS has refused calls without a pause: a share may close so much later."""
         self.may_tell_nobody = False
@@ -581,10 +583,12 @@ class ModelView:
     def records(self):
         return self._invariants.changed()
 
-    def groups_before(self, account):
-        directory = self._hub.cloud.directory
+    def groups_before(self, delivery):
+        directory, account = self._hub.cloud.directory, delivery.target.account
         units = directory.membership.units
         found = {}
+        if (delivery.id, delivery.episode) in self._invariants.begun_before:
+            return found
         for wave in (wave for name, wave in directory.waves.items() if account in directory.groups[name]):
             named = [(one, *units[one].accounts) if one in units else (one,) for one in directory.groups[wave.after]]
             found[wave.after] = set().union(*named) or self._hub.accounts[:1]  # it may have left after the wave opened
@@ -611,8 +615,10 @@ class ModelView:
         return self._hub.cloud.hub_images[ami]["CreationDate"]
 
     def usable(self, delivery, image):
-        cloud = self._hub.cloud
-        return delivery.ami not in cloud.recalls and image in cloud.launchable(delivery.target.account)
+        cloud, account, release = self._hub.cloud, delivery.target.account, (self.made_at(delivery.ami), delivery.ami)
+        pin = cloud.pins.get((account, delivery.naming.parameter))
+        allowed = delivery.ami not in cloud.recalls and (pin is None or release <= pin.order)
+        return allowed and image in cloud.launchable(account)
 
     def parameters(self):
         shown = self._hub.cloud.parameters

@@ -59,6 +59,7 @@ def shapes() -> st.SearchStrategy[WorldSetup]:
         launch_test=st.booleans(),
         dates=st.none() | st.permutations([1, 2, 3]),
         waves=st.sampled_from([None, None, None, 0, 600, HOUR]),
+        again=st.sampled_from(["tag", "retry"]),
     )
 
 
@@ -196,6 +197,12 @@ class Model(RecordsStory):
         self.world.take_parameter(number)
         self.world.wait(then)
 
+    @rule(act=st.sampled_from(["disable_source", "disable_source", "restore_source"]), number=NUMBERS, then=THEN)
+    def switch_source(self, act, number, then):
+        """Let an owner disable or enable an AMI, or restore a deregistered one."""
+        getattr(self.world, act)(number)
+        self.world.wait(then)
+
     @rule(act=st.sampled_from(["deregister_source", "deregister_delivered", "take_name"]), number=NUMBERS, then=THEN)
     def give_up(self, act, number, then):
         """Let an owner deregister an AMI, or a stranger take its name."""
@@ -206,6 +213,13 @@ class Model(RecordsStory):
     def switch(self, act, number, then):
         """Switch a key or role off or on, or change an account in the file or in its OU, or its settings."""
         getattr(self.world, act)(number)
+        self.world.wait(then)
+
+    @precondition(lambda self: self.world.shape.waves is not None and len(self.world.accounts) > 1)
+    @rule(number=NUMBERS, then=THEN)
+    def move(self, number, then):
+        """The file moves an account to another wave."""
+        self.world.move(number)
         self.world.wait(then)
 
     @precondition(lambda self: self.world.shape.by_unit)
@@ -225,6 +239,19 @@ class Model(RecordsStory):
     def recall(self, number, then):
         """Let an operator recall an AMI, or lift its recall."""
         self.world.recall_some(number)
+        self.world.wait(then)
+
+    @precondition(lambda self: self.world.shape.dates is not None)
+    @rule(number=NUMBERS, then=THEN)
+    def roll_back(self, number, then):
+        """Let an operator roll back the family in a target, or lift that."""
+        self.world.roll_back(number)
+        self.world.wait(then)
+
+    @rule(number=NUMBERS, alone=st.booleans(), then=THEN)
+    def retry(self, number, alone, then):
+        """Let an operator retry all that has failed of an AMI, or one account alone."""
+        self.world.retry_some(number, alone=alone)
         self.world.wait(then)
 
     @precondition(lambda self: self.world.shape.approval == "required")

@@ -10,21 +10,26 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ami_promoter.promotions.promotion_data import BAD
 from chalicelib.delivery.codecs import DELIVERIES
 from chalicelib.delivery.model import DeliveryState
 from chalicelib.engine import addresses
 from chalicelib.engine.errors import LostRace, Refusal, RefusalKind
 from chalicelib.engine.places import Resource
 from chalicelib.engine.schedule import DAY
+from chalicelib.promotion.codec import PROMOTIONS
+from chalicelib.promotion.model import Promotion
+from chalicelib.release.codec import POINTERS
 from chalicelib.release.pointer import ShownParameter
 from chalicelib.sharing.entitlement import launched_by
 from chalicelib.targets.applied_file import AppliedFile, Directory, LaunchTest, Retirement, Target
 from chalicelib.targets.organization import Organization, Unit
+from chalicelib.targets.recalls import Pin
 from chalicelib.targets.waves import Wave
 from tests.service.cloud import REGION, START, TRIGGER, Image, refusal, source_key, target_key
 from tests.service.gate import LostAnswer, PortCrash, PortTrouble, ProcessKilled
 from tests.service.groups import WakeMessage
-from tests.service.hub import DISCOVERY, Hub
+from tests.service.hub import DISCOVERY, OPERATOR, Hub
 from tests.service.invariants import stem
 from tests.service.organization import membership_of
 
@@ -195,6 +200,8 @@ class WorldSetup:
     """That is the whole organization."""
     launch_test: bool = False
     """Each AMI must start an instance in the target before it is published."""
+    again: str = "tag"
+    """What brings AMIs to their targets at the end, when all is repaired: "tag", or an operator's "retry"."""
     dates: Sequence[int] | None = None
     """The AMIs are of one family, made on these days of a month, and targets have a parameter that names the newest."""
 
@@ -251,8 +258,7 @@ class ModelWorld(Hub):
         settings["share_snapshots"] = shape.mode == "share"
         settings["service_linked_roles"] = SERVICE_ROLES[: shape.service_roles]
         if shape.dates is not None:
-            settings["ssm_parameter"] = "/golden/{family}/current"
-            settings["retire"] = Retirement(1, DAY)
+            settings |= {"ssm_parameter": "/golden/{family}/current", "retire": Retirement(1, DAY)}
         if shape.launch_test:
             settings["launch_test"] = LaunchTest("t3.micro", HOUR)
         self._hurry = Supply(0)
@@ -277,11 +283,14 @@ class ModelWorld(Hub):
         for name, supply in self.supplies.items():
             setattr(cloud, f"_{name}", supply)
         self._first = self._listed = cloud.directory
+        self._first_wave = {self.accounts[0]}
+        self._was_disabled: set[str] = set()
+        """AMIs that were disabled, and for which nobody has asked since."""
+        self._was_gone: set[str] = set()
+        """AMIs that were deregistered: a tag that they lose before a look shows them again ends no withdrawal."""
         self._conflicting: set[str] = set()
-        self._changed = 0
-        self._hours_refused = 0
-        self._edited = False
-        self._settings = settings
+        self._changed, self._hours_refused = 0, 0
+        self._edited, self._settings = False, settings
         self._unit = ORGANIZATION if shape.whole else OU
         if shape.by_unit or shape.waves is not None:
             self._list(self.accounts)
@@ -373,6 +382,7 @@ class ModelWorld(Hub):
         if self.values[ami] != value:
             self.out = {place for place in self.out if place[0] != ami}
         self.values[ami] = value
+        self._was_disabled.discard(ami)
         self.cloud.tag(ami, value)
 
     def make_available(self) -> None:
@@ -538,9 +548,42 @@ class ModelWorld(Hub):
             return
         self.tell(f"{ami} is deregistered.")
         self.excuse(amis=[ami])
-        self.cloud.gone.add(ami)
-        self.cloud.launches = {place for place in self.cloud.launches if place[0] != ami}
-        self.cloud.event("EC2 AMI State Change", f"image/{ami}")
+        self._was_gone.add(ami)
+        self._lose(ami, "deregistered")
+
+    def _lose(self, ami: str, state: str) -> None:
+        """Let AWS take the launch permissions of an AMI that is deregistered or disabled."""
+        self.invariants.taken |= {place for place in self.cloud.launches if place[0] == ami}
+        self.cloud.set_state(ami, state)
+
+    def restore_source(self, number: int) -> None:
+        """Restore a deregistered AMI from the Recycle Bin, with its tag or without it; EventBridge says nothing."""
+        if not self.cloud.gone:
+            return
+        ami = sorted(self.cloud.gone)[number % len(self.cloud.gone)]
+        self.cloud.gone.discard(ami)
+        self._was_disabled.discard(ami)  # its return begins it, too
+        if number // 3 % 2:
+            self.values[ami] = None
+            self.cloud.tag(ami, None, arrives=False)
+        self.tell(f"{ami} is restored, tagged {self.values[ami]!r}.")
+
+    def disable_source(self, number: int) -> None:
+        """Disable one of the hub's AMIs, or enable it again."""
+        ami = self.ami(number)
+        if ami in self.cloud.gone or self.cloud.hub_images[ami]["State"] == "pending":
+            return
+        if self._is_disabled(ami):
+            self.tell(f"{ami} is enabled.")
+            self.cloud.set_state(ami, "available")
+            return
+        self.tell(f"{ami} is disabled.")
+        self.excuse(amis=[ami])
+        self._was_disabled.add(ami)
+        self._lose(ami, "disabled")
+
+    def _is_disabled(self, ami: str) -> bool:
+        return self.cloud.hub_images[ami]["State"] == "disabled"
 
     def deregister_delivered(self, number: int) -> None:
         """Let a target's owner deregister an AMI of the service, delivered or not yet."""
@@ -566,6 +609,23 @@ class ModelWorld(Hub):
             self.tell(f"Somebody writes another AMI into {PARAMETER} in {account}.")
             self.cloud.parameters[account, PARAMETER] = ShownParameter("ami-0strange")
             self.invariants.foreign_parameters.add((account, PARAMETER))
+
+    def roll_back(self, number: int) -> None:
+        """Let an operator hold the family's parameter in an account at a known AMI, or let go of it."""
+        account = self.account(number)
+        key = self.pointer_key(account, PARAMETER)
+        stored = None if key in self.invariants.poisoned else self.stores.records.read(key)
+        known = () if stored is None else POINTERS.decode(stored).launchable
+        fit = [one for one in known if one.source not in self.cloud.recalls]
+        if self.cloud.pins.pop((account, PARAMETER), None):
+            self.tell(f"The rollback of {PARAMETER} in {account} is lifted.")
+        elif fit:
+            chosen = fit[number // 3 % len(fit)]
+            self.tell(f"An operator holds {PARAMETER} in {account} at {chosen.source}.")
+            self.cloud.pins[account, PARAMETER] = Pin(chosen.source, chosen.made_at, self.cloud.now, OPERATOR)
+        else:
+            return  # the command line refuses
+        self.stores.records.make_due(key, self.cloud.now)
 
     def take_name(self, number: int) -> None:
         """Register a stranger's AMI under the name that the service's AMI needs."""
@@ -600,6 +660,21 @@ class ModelWorld(Hub):
         self.tell(f"The applied file lists {', '.join(sorted(listed)) or 'nobody'}.")
         self.excuse()
         self._list(listed)
+
+    def move(self, number: int) -> None:
+        """The file moves an account to the other wave; what has begun waits for nobody. Somebody stays in the first."""
+        account = self.account(number)
+        first = self._first_wave ^ {account}
+        if not self._waves or not first & self._are_listed():
+            return
+        self.tell(f"The file moves {account}; the first wave is {', '.join(sorted(first))}.")
+        self.excuse()
+        for place, state in self.outcomes().items():
+            key = self.delivery_key(*place)
+            if state != DeliveryState.AWAITING_WAVE and key not in self.invariants.poisoned:
+                self.invariants.begun_before.add((key.name, self.invariants.delivery(key.name).episode))
+        self._first_wave = first
+        self._list(self._are_listed())
 
     def switch_unit(self) -> None:
         """The file names the whole organization in the place of the OU, or the other way round: same accounts."""
@@ -638,6 +713,7 @@ class ModelWorld(Hub):
             ami, account = sorted(self.out)[number % len(self.out)]
             self.tell(f"The withdrawal of {account} from {ami} is lifted.")
             self.out.discard((ami, account))
+            self._was_disabled.discard(ami)
             self.lift(ami, account)
 
     def recall_some(self, number: int) -> None:
@@ -645,11 +721,36 @@ class ModelWorld(Hub):
         ami = self.ami(number)
         if ami in self.cloud.recalls:
             self.tell(f"The recall of {ami} is lifted.")
+            self._was_disabled.discard(ami)
             self.lift_recall(ami)
         else:
             self.tell(f"An operator recalls {ami}.")
             self.excuse([ami])
             self.recall(ami)
+
+    def retry_some(self, number: int, *, alone: bool) -> None:
+        """Let an operator retry what an AMI's promotion has tried in vain, or one account of that ``alone``."""
+        ami = self.ami(number)
+        again = self._to_retry(ami)
+        if alone:
+            again = again[number // 3 % len(again) :][:1] if again else []
+        if again:
+            self.tell(f"An operator retries {ami} for {', '.join(again)}.")
+            self._was_disabled.discard(ami)
+            self.retry(ami, *(again if alone else (f"{account}/{REGION}" for account in again)))
+
+    def _to_retry(self, ami: str) -> list[str]:
+        """The accounts of an AMI that the command line retries; none while its tag's value is refused."""
+        key = addresses.promotion(ami)
+        if key in self.invariants.poisoned or key not in self.stores.records.records or ami in self.cloud.recalls:
+            return []
+        if self._promotion(ami).value is None or self._promotion(ami).refused_value is not None:
+            return []
+        ended = [one.account for one in self.stores.tracked.all(ami) if one.state in BAD]
+        return sorted(account for account in ended if (ami, account) not in self.out)
+
+    def _promotion(self, ami: str) -> Promotion:
+        return PROMOTIONS.decode(self.stores.records.read(addresses.promotion(ami)))
 
     def approve_some(self, number: int, lasts: int) -> None:
         """Let an approver approve what an AMI waits for, if it is tagged with a value that is understood."""
@@ -760,6 +861,8 @@ class ModelWorld(Hub):
             self._conflicting.clear()
         if self._waves or self.shape.approval != "none":  # nobody approves for an account that the file does not list
             self._list(self.accounts)
+        if self.shape.approval != "none":  # nor a disabled AMI
+            self._enable()
         self.silent = True
         self.groups.lose()
         self._discover_at = self.cloud.now + DISCOVERY
@@ -768,19 +871,59 @@ class ModelWorld(Hub):
         wanted = {place for place in self._places() if place[1] in self._named(self.values[place[0]])}
         self._delivered(wanted - self.excused - self._behind(self.excused))
         self._withdrawn()
+        self._one_retried()
+        self.silent = False
+        self._enabled()
         if self._lacking(self._places()) or self.out or self.cloud.recalls:
-            self.silent = False
             self._mend()
+            wanted = self._retry_all() if self.shape.again == "retry" and not self._waves else self._tag_again()
             self._rest()
-            again = {place for place in self._places() if place[0] not in self.cloud.gone}
-            lost = {place for place in again if self._is_poisoned(*place)}
-            self._delivered(again - lost - self._behind(lost))
+            lost = {place for place in self._places() if self._is_poisoned(*place)}
+            self._delivered(wanted - lost - self._behind(lost))
         if self.shape.mode == "share" or self._edited:
             self.tell("Every tag is removed.")
             for number, _ in enumerate(self.shape.amis):
                 self.tag(number, None)
             self._rest()
             self._withdrawn()
+
+    def _one_retried(self) -> None:
+        """An operator retries one account of each AMI: nothing begins for others.
+
+        Where the source was refused, a retry makes the service look at it again, and all that the tag names may begin.
+        """
+        several = {ami: again for ami in self.values if len(again := self._to_retry(ami)) > 1}
+        alone = {ami: again for ami, again in several.items() if not self._promotion(ami).is_refused}
+        before = self._episodes()
+        for ami, again in alone.items():
+            self.tell(f"An operator retries {ami} for {again[0]} alone.")
+            self.retry(ami, again[0])
+        if alone:
+            self._rest()
+            begun = {(ami, one) for ami, again in alone.items() for one in again[1:]} & {
+                place for place, episode in self._episodes().items() if episode != before.get(place)
+            }
+            assert not begun, f"a retry of others begins {sorted(begun)}"
+
+    def _episodes(self) -> dict[tuple[str, str], int]:
+        return {(ami, one.account): one.episode for ami in self.values for one in self.stores.tracked.all(ami)}
+
+    def _enabled(self) -> None:
+        """Every disabled AMI is enabled: what was shared of it waits until somebody asks for it."""
+        ended = {place for place, state in self.outcomes().items() if state == DeliveryState.WITHDRAWN}
+        if self._enable():
+            self._rest()
+            shared = {place for place in ended if self.outcomes()[place] == DeliveryState.SHARED}
+            again = sorted(place for place in shared if place[0] in self._was_disabled)
+            assert not again, f"invariant 1: shared again although nobody asked for it: {again}"
+
+    def _enable(self) -> set[str]:
+        """Enable every disabled AMI, and return these."""
+        disabled = {ami for ami in self.values if self._is_disabled(ami)}
+        for ami in sorted(disabled):
+            self.tell(f"{ami} is enabled.")
+            self.cloud.set_state(ami, "available")
+        return disabled
 
     def _calm(self) -> None:
         for supply in (self.events, self.wakes, self._hurry, self._pairings, self._order, *self.supplies.values()):
@@ -828,7 +971,8 @@ class ModelWorld(Hub):
 
     def _behind(self, excused: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
         """Return the deliveries that wait for one of these, or were given up with its wave."""
-        amis = {ami for ami, account in {*excused, *self.out} if account == self.accounts[0]} | self.stopped
+        amis = {ami for ami, account in {*excused, *self.out} if account in self._first_wave} | self.stopped
+        amis |= {ami for ami, value in self.values.items() if self._first_wave.isdisjoint(self._named(value))}
         return {place for place in self._places() if place[0] in amis} if self._waves else set()
 
     def _only_looks_daily(self) -> bool:
@@ -847,18 +991,37 @@ class ModelWorld(Hub):
         self.roleless.clear()
         self.cloud.disabled.clear()
         self._conflicting.clear()
-        self._listed = self._first
+        self._listed, self._first_wave = self._first, {self.accounts[0]}
         self._list(self.accounts)
+        self._enable()
+        self.cloud.gone.clear()
+        for place in [place for place in self.cloud.withdrawn if place[0] in self._was_gone]:
+            self.lift(*place)
         for ident in [image.id for image in self.cloud.images.values() if not image.delivery]:
             del self.cloud.images[ident]
         for ami in list(self.cloud.recalls):
             self.lift_recall(ami)
-        self.tell("All is repaired; every tag is removed and set again.")
+        self.tell("All is repaired.")
+
+    def _tag_again(self) -> set[tuple[str, str]]:
+        """Remove every tag and set it again; return the deliveries that must come of that."""
         for number, _ in enumerate(self.shape.amis):
             self.tag(number, None)
         self.wait(300)
         for number, _ in enumerate(self.shape.amis):
             self.tag(number, "default")
+        return self._places()
+
+    def _retry_all(self) -> set[tuple[str, str]]:
+        """Let an operator lift every withdrawal and retry each AMI; return the deliveries that must come of that."""
+        for place in list(self.cloud.withdrawn):
+            self.lift(*place)
+        self.out.clear()
+        self.wait(300)
+        for number, _ in enumerate(self.shape.amis):
+            self.retry_some(number, alone=False)
+        asked = {(ami, account) for ami in self.values for account in self._to_retry(ami)}
+        return {(ami, account) for ami, account in asked if account in self._named(self.values[ami])}
 
     def _approve_all(self) -> None:
         """Let an approver approve all that is tagged with a value that is understood, until long after the end."""
@@ -886,7 +1049,7 @@ class ModelWorld(Hub):
         return {} if self.shape.waves is None or self.shape.by_unit else {"later": Wave("first", self.shape.waves)}
 
     def _groups(self, listed: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
-        first = {self.accounts[0]}
+        first = self._first_wave
         groups = {"first": first & set(listed), "later": set(listed) - first}
         return {name: tuple(sorted(members)) for name, members in groups.items()} if self._waves else {}
 
@@ -917,8 +1080,6 @@ class ModelWorld(Hub):
                 return self.accounts
             case _:
                 named = value.split("+")
-                if self._waves and self.accounts[0] not in named:
-                    return ()  # it does not reach the group for which they wait
                 return named if set(named) <= set(self.accounts) else ()
 
     def _lacking(self, places: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str | None]:
@@ -948,7 +1109,7 @@ class ModelWorld(Hub):
         """An account that must no longer have an AMI has nothing of it; a refused value changes nothing."""
         for ami, account in self._places():
             value = self.values[ami]
-            stays = ami not in self.cloud.gone and value is not None
+            stays = value is not None and ami not in self.cloud.gone and not self._is_disabled(ami)
             wanted = stays and (self._refused(ami, value) or account in self._named(value))
             wanted = wanted and (ami, account) not in self.out and ami not in self.cloud.recalls
             shared = self.outcomes().get((ami, account)) == DeliveryState.SHARED
@@ -961,7 +1122,7 @@ class ModelWorld(Hub):
     def _may_launch(self, ami: str) -> set[str]:
         """The receivers that tag, file and membership let launch; a value that is not understood changes nothing."""
         value = self.values[ami]
-        if value is None or ami in self.cloud.gone or ami in self.cloud.recalls:
+        if value is None or ami in {*self.cloud.gone, *self.cloud.recalls} or self._is_disabled(ami):
             return set()
         if self._refused(ami, value):
             return {*self.accounts, *UNITS.values()}
