@@ -889,21 +889,22 @@ class ModelWorld(Hub):
             self._withdrawn()
 
     def _one_retried(self) -> None:
-        """An operator retries one account of each AMI: nothing begins for others.
+        """An operator retries one account of each AMI: no failed delivery of another begins.
 
         Where the source was refused, a retry makes the service look at it again, and all that the tag names may begin.
+        What was cancelled begins with any look that finds it wanted again.
         """
         several = {ami: again for ami in self.values if len(again := self._to_retry(ami)) > 1}
         alone = {ami: again for ami, again in several.items() if not self._promotion(ami).is_refused}
-        before = self._episodes()
+        before, outcomes = self._episodes(), self.outcomes()
         for ami, again in alone.items():
             self.tell(f"An operator retries {ami} for {again[0]} alone.")
             self.retry(ami, again[0])
         if alone:
             self._rest()
-            begun = {(ami, one) for ami, again in alone.items() for one in again[1:]} & {
-                place for place, episode in self._episodes().items() if episode != before.get(place)
-            }
+            others = {(ami, one) for ami, again in alone.items() for one in again[1:]}
+            failed = {place for place in others if outcomes[place] == DeliveryState.FAILED}
+            begun = {place for place in failed if self._episodes()[place] != before[place]}
             assert not begun, f"a retry of others begins {sorted(begun)}"
 
     def _episodes(self) -> dict[tuple[str, str], int]:
