@@ -71,9 +71,7 @@ class Invariants:
         self._units: set[str] = set()
         """ARNs of units that the file has ever named; whom it names no longer must have nothing at rest."""
         self.taken: set[tuple[str, str]] = set()
-        """Permissions (snapshot, account) and grants (key, name's stem) that a person removed."""
-        self.revoked: dict[tuple[str, str], str] = {}
-        """Of grants that a person removed, by key and name: to whom they were."""
+        """Permissions (snapshot, account) and grants (key, name's stem) that a person removed for good."""
         self.planted: set[str] = set()
         """Copies that someone else made, with all predictable tags: the service must not use or delete them."""
         self.poisoned: set[RecordKey] = set()
@@ -494,16 +492,6 @@ class Invariants:
         shares = (one for resource in self._hub.resources() for one in self._hub.stores.ledger.shares(resource))
         kept = {(one.resource.split("#")[2], stem(grant_name(one))) for one in shares if self._kept(one)}
         return {(key, name) for key, name in self._hub.cloud.grants if (key, stem(name)) in kept}
-
-    def revoked_while_open(self) -> dict[tuple[str, str], str]:
-        """Grants that somebody has revoked and whose shares the ledger calls open, with whom they are for."""
-        shares = [one for resource in self._hub.resources() for one in self._hub.stores.ledger.shares(resource)]
-        names = [(one.resource.split("#")[2], grant_name(one)) for one in shares if one.state is ShareState.OPEN]
-        return {
-            (key, name): grantee
-            for (key, name), grantee in self.revoked.items()
-            if any(key == of and name.endswith(named) for of, named in names)
-        }
 
     def really_open(self, ident: str) -> None:
         """Check that AWS has every permission that a shared delivery holds, except for those that people revoked."""
