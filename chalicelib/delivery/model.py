@@ -532,7 +532,7 @@ class Delivery:
     @property
     def where(self) -> str:
         """The target's name for messages."""
-        return f"account {self.target.account}, {self.target.region}"
+        return self.target.where
 
     @property
     def ended(self) -> bool:

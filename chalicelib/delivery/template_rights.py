@@ -116,7 +116,7 @@ def template_old(target: Target, actions: Iterable[str]) -> tuple[Fault, ...]:
         "Update the stack of deploy/target.yaml there (of OUs, that of deploy/target-stackset.yaml) with the file of "
         "the hub's version; then tag the AMI again."
     )
-    return (Fault("target-template-old", f"account {target.account}, {target.region}", what, cure),)
+    return (Fault("target-template-old", target.where, what, cure),)
 
 
 def _statements(document: Mapping[str, Any], effect: str = "Allow") -> Iterator[Mapping[str, Any]]:

@@ -252,13 +252,13 @@ class DeliveryExecutor:
     def _check_service_roles(self, delivery: Delivery) -> tuple[Fault | None, tuple[Fault, ...]]:
         """Return why the target goes without grants to service-linked roles; and why it is unfit because of them."""
         target, keys = delivery.target, delivery.source_keys if delivery.shared else ()
-        foreign = preflight.roles_on_foreign_keys(delivery.where, target, delivery.hub, keys)
+        foreign = preflight.roles_on_foreign_keys(target, delivery.hub, keys)
         if foreign is not None:
             return (foreign, ()) if target.roles_by_default else (None, (foreign,))
         missing = self.roles.missing(delivery) if target.service_linked_roles else ()
-        without = preflight.default_roles_missing(delivery.where, target, delivery.ami, missing)
+        without = preflight.default_roles_missing(target, delivery.ami, missing)
         if missing and without is None:
-            return None, preflight.roles_missing(delivery.where, target, missing)
+            return None, preflight.roles_missing(target, missing)
         return without, ()
 
     def _check_for_copy(
