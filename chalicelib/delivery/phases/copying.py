@@ -96,7 +96,7 @@ def _slots(delivery: Delivery, now: int) -> tuple[Command, ...]:
     wants = any(copy.state is CopyState.WANTED for copy in delivery.copies)
     starved = wants and not slots.free(delivery, now)
     asks = (delivery.slots.asked and not slots.is_asked(delivery)) or (starved and now >= delivery.slots.next_ask)
-    return (slots.request(delivery),) if asks else ()
+    return (slots.AskSlots(),) if asks else ()
 
 
 def _copies(delivery: Delivery, now: int) -> tuple[Command, ...]:
