@@ -84,7 +84,7 @@ def delivery_machine(draw: Callable[[], str]) -> Machine[Delivery, Command, Deli
         tells=machine.tells,
         acts=lambda command: command.acts,
         announced=lambda record, command: command.announced(record),
-        tried=lambda record, command: command.tried(record),
+        tried=lambda record, command: command.attempt(record) is not None,
         counts=lambda before, after: before.episode == after.episode,
     )
 
