@@ -19,7 +19,7 @@ from chalicelib.delivery import (
     shares,
     slots,
 )
-from chalicelib.delivery.codecs import COPY_QUOTAS
+from chalicelib.delivery.codecs import quota_to_store
 from chalicelib.delivery.copy_quota import CopyQuota, SlotLease
 from chalicelib.delivery.model import Delivery, DeliveryState, NeededShare
 from chalicelib.delivery.phase import Command, DeliveryEvent, Refused
@@ -324,7 +324,7 @@ class DeliveryExecutor:
         elif self._must_wake_quota(delivery, lease, again=again):
             fresh = CopyQuota(delivery.target.account, delivery.target.region, due_at=self.clock())
             cause = f"{delivery.id}:{delivery.episode}:{wish.wanted}:{wish.done}:{self.clock()}"
-            self.waker.wake(fresh.key, cause, fresh=COPY_QUOTAS.encode(fresh))
+            self.waker.wake(fresh.key, cause, fresh=quota_to_store(fresh))
         waits = delivery.state is DeliveryState.AWAITING_SLOT and again and lease.lacking > 0
         gone = self.approvals.source_gone(delivery) if waits else None
         return slots.SlotsAsked(wish.wanted, wish.done, lease.granted, lease.until, wish.limited_at, gone)
