@@ -203,7 +203,7 @@ class Invariants:
             uses = {
                 "snapshot": copy.source == name,
                 "key": (copy.key, copy.delivery) == (name, share.share_name),
-                "policy": copy.key == name and self._needs(copy.delivery, share.resource),
+                "policy": copy.key == name and self._needs(copy.delivery, share),
                 "role": False,
                 "image": False,
             }[kind]
@@ -445,12 +445,16 @@ class Invariants:
         """Deliveries whose record a test has damaged."""
         return {key.pk.removeprefix("delivery#") for key in self.poisoned}
 
-    def _needs(self, delivery: str, resource: str) -> bool:
-        """Whether a delivery copies by this resource: a file may have changed how it may use the key since."""
+    def _needs(self, delivery: str, share: Share) -> bool:
+        """Whether a delivery copies by this share: a file may have changed its mode, or how it may use the key, since.
+
+        Another AMI may hold a share of the same key for the same account in the other mode.
+        """
         key = addresses.delivery(delivery)
         if key in self.poisoned:
             return True
-        return resource in {share.resource for share in self.delivery(delivery).shares.needed}
+        needed = {(one.resource, one.share_name) for one in self.delivery(delivery).shares.needed}
+        return (share.resource, share.share_name) in needed
 
     def _kept(self, share: Share) -> bool:
         """Whether a share stays: held by deliveries at rest, or a grant held by delivered AMIs.
