@@ -142,4 +142,5 @@ def waits_for_shares(delivery: Delivery) -> bool:
 
     The shares may have opened while no worker could read the ledger.
     """
-    return not delivery.ended and PHASES[delivery.state].waits_for_shares(delivery)
+    held = delivery.shares.held and delivery.shares.opened_at is None
+    return held and shares.SharesSeen in TRANSITIONS[delivery.state]

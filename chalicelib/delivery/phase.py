@@ -116,7 +116,5 @@ class Phase:
     """Whether it can still be cancelled, in a state whose row has that."""
     looks: Callable[[Delivery, int], tuple[Command, ...]] = lambda _delivery, _now: ()
     """(delivery, now): what it reads when it is woken, even if nothing is due."""
-    waits_for_shares: Callable[[Delivery], bool] = lambda _delivery: False
-    """Whether it waits until its shares are open."""
     may_last: bool = False
     """Whether it may wait for weeks: for its wave, a person, or the end of what is shared."""

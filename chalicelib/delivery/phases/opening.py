@@ -82,6 +82,5 @@ PHASES = {
         looks=lambda delivery, _now: (shares.LookAtShares(),) if delivery.shares.held else (),
         deadline=lambda delivery: delivery.copies_end,
         deadline_acts=lambda delivery: not delivery.shares.held,  # then a read of the ledger decides it
-        waits_for_shares=lambda delivery: delivery.shares.held,
     )
 }
