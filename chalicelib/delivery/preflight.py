@@ -431,11 +431,10 @@ def _source_tags(image: SourceImage, trigger_tag: str, targets: Collection[Targe
     carried = {target.source_tags if target.mode == "copy" else () for target in targets} or {("*",)}
     sources: tuple[SourceImage | SourceSnapshot, ...] = (image, *image.snapshots)
     for source in sources:
-        copied = (len(register.result_tags(source, {}, {}, trigger_tag, keys)) for keys in carried)
-        few = min(copied)
-        total = few + OUR_TAGS
+        copied = min(len(register.result_tags(source, {}, {}, trigger_tag, keys)) for keys in carried)
+        total = copied + OUR_TAGS
         if total > MAX_TAGS:
-            what = f"{few} tags to copy and {OUR_TAGS} of the service make {total}; a resource can have {MAX_TAGS}."
+            what = f"{copied} tags to copy and {OUR_TAGS} of the service make {total}; a resource can have {MAX_TAGS}."
             cure = f"Remove at least {count(total - MAX_TAGS, 'tag')} and tag the image again."
             yield Fault("source-too-many-tags", source.id, what, cure)
 
