@@ -27,18 +27,7 @@ from chalicelib.delivery.phases import (
 from chalicelib.engine import transitions
 from chalicelib.targets import approvals
 
-_FILES = (
-    waiting,
-    checking,
-    awaiting_slot,
-    opening,
-    copying,
-    imaging,
-    launching,
-    publishing,
-    recalling,
-    ending,
-)
+_FILES = (waiting, checking, awaiting_slot, opening, copying, imaging, launching, publishing, recalling, ending)
 
 PHASES: Mapping[DeliveryState, Phase] = {state: phase for one in _FILES for state, phase in one.PHASES.items()}
 

@@ -24,6 +24,9 @@ class Command:
     acts: ClassVar[bool] = True
     """Whether the record must be written before it and after it, because it changes something in AWS or a store."""
 
+    call: ClassVar[str] = ""
+    """The API call whose intent is recorded first."""
+
     def intend(self, delivery: Delivery, _nonce: str, _now: int) -> Delivery:
         """Return the delivery with the intent, which is written before the command is executed (invariant 3)."""
         return delivery
@@ -38,8 +41,8 @@ class Command:
         return "" if attempt is None else attempt.nonce
 
     def announced(self, _delivery: Delivery) -> str:
-        """Return the API call and its resource if its intent is recorded first, for the history; else ""."""
-        return ""
+        """Return that call and its resource, for the history; "": none."""
+        return self.call
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,12 +17,7 @@ from chalicelib.engine.faults import Fault, count
 from chalicelib.engine.illegible import ILLEGIBLE
 from chalicelib.engine.places import Arn, last_part
 from chalicelib.images import register
-from chalicelib.images.image import (
-    SourceImage,
-    SourceSnapshot,
-    snapshots_to_copy,
-    unknown_values,
-)
+from chalicelib.images.image import SourceImage, SourceSnapshot, snapshots_to_copy, unknown_values
 from chalicelib.images.keys import KeyFacts
 from chalicelib.sharing import service_roles
 from chalicelib.targets.applied_file import Target
@@ -141,13 +136,8 @@ def _grant_role_missing(target: Target, role: str) -> Fault:
     )
 
 
-def launch_faults(target: Target, image: SourceImage, place: LaunchSite) -> tuple[Fault, ...]:
-    """Return why no launch test of this image can run in the target."""
-    return (*launch_site_faults(target, place), *_does_not_fit(target, image, place))
-
-
 def launch_site_faults(target: Target, place: LaunchSite) -> Iterator[Fault]:
-    """Return why no launch test can run in the target, whatever the image."""
+    """Yield why no launch test can run in the target, whatever the image."""
     where, kind = target.where, _launch_type(target)
     for what, found in (("subnet", place.subnets), ("security group", place.groups)):
         if len(found) > 1 or (what == "subnet" and not found):
@@ -175,7 +165,8 @@ def _launch_type(target: Target) -> str:
     return target.launch_test.instance_type if target.launch_test else ""
 
 
-def _does_not_fit(target: Target, image: SourceImage, place: LaunchSite) -> Iterator[Fault]:
+def does_not_fit(target: Target, image: SourceImage, place: LaunchSite) -> Iterator[Fault]:
+    """Yield why the target's instance type cannot start this image."""
     where, kind = target.where, _launch_type(target)
     modes, mode = place.boot_modes, image.boot_mode
     boots = mode in (None, "uefi-preferred") or not modes or mode in modes

@@ -105,7 +105,7 @@ def _copies(delivery: Delivery, now: int) -> tuple[Command, ...]:
     poll = _polls(delivery, now)
     looks = (FindCopies(),) if poll or _worth_looking_now(delivery) else ()
     if _reopens(delivery):
-        return (*looks, *shares.steps(delivery, now, asked=bool(delivery.tries)))
+        return (*looks, *shares.steps(delivery, now))
     if looks:  # the shares may have been closed and refused since
         asks = poll and now >= (delivery.shares.opened_at or 0) + SHARES_SEEN_FOR
         return (*looks, shares.LookAtShares()) if asks else looks

@@ -29,7 +29,7 @@ _CURE = "Look at the function `share-worker`: its dead letters and errors; then 
 
 
 def _outstanding(delivery: Delivery, now: int) -> tuple[Command, ...]:
-    steps = shares.steps(delivery, now, asked=delivery.shares.held)
+    steps = shares.steps(delivery, now)
     return (*slots.reports(delivery), *leftovers.deletes(delivery, now), *steps)
 
 
