@@ -154,7 +154,7 @@ def _held_back(one: Mapping[str, Any], facts: PlanFacts) -> dict[str, Any]:
 def _foreign(target: Target, image: SourceImage, hub: str) -> Fault | None:
     """Return why the target's service-linked roles get no grant on the keys of the AMI that it is to launch."""
     keys = source_keys(image) if target.mode == "share" else ()
-    return preflight.roles_on_foreign_keys(f"account {target.account}, {target.region}", target, hub, keys)
+    return preflight.roles_on_foreign_keys(target, hub, keys)
 
 
 def _target(target: Target, facts: PlanFacts, foreign: Fault | None) -> dict[str, Any]:

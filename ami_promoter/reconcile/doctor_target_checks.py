@@ -121,7 +121,7 @@ def parameter_denied(target: Target, patterns: Iterable[str]) -> tuple[Fault, ..
         f"The role {target.role_name} there does not allow {', '.join(PARAMETER)} for the parameter {name}: AMIs are "
         "delivered, but the parameter does not name them."
     )
-    return (Fault("parameter-not-allowed", f"account {target.account}, {target.region}", what, prefix_cure(name)),)
+    return (Fault("parameter-not-allowed", target.where, what, prefix_cure(name)),)
 
 
 def _parameter(target: Target, seen: TargetSeen) -> Iterator[Finding]:
@@ -212,12 +212,11 @@ def _look(target: Target, key: str) -> str:
 
 
 def _roles(target: Target, seen: TargetSeen) -> Iterator[Finding]:
-    where = f"account {target.account}, {target.region}"
-    lacks = preflight.default_roles_missing(where, target, "AMI", seen.missing_roles)
+    lacks = preflight.default_roles_missing(target, "AMI", seen.missing_roles)
     if lacks is not None:
         yield good("service-roles", lacks.what, lacks.cure)
         return
-    found = [_failed("service-roles", one) for one in preflight.roles_missing(where, target, seen.missing_roles)]
+    found = [_failed("service-roles", one) for one in preflight.roles_missing(target, seen.missing_roles)]
     found += [_unseen("service-roles", fault) for call, fault in seen.refused.items() if call.startswith("GetRole")]
     yield from found
     if not found and target.service_linked_roles:

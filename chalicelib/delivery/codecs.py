@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from chalicelib.delivery import copy_quota, machine
+from chalicelib.delivery import machine
 from chalicelib.delivery.attempts import ImageRegistered
 from chalicelib.delivery.copy_quota import CopyQuota
 from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.phase import Command, DeliveryEvent
 from chalicelib.delivery.phases.copying import StartCopy
 from chalicelib.engine import addresses, codec
-from chalicelib.engine.ports import Extras, Stored, Write
-from chalicelib.engine.stored import RecordCodec, read_body
+from chalicelib.engine.ports import Extras, Write
+from chalicelib.engine.stored import RecordCodec
 
 
 class DeliveryCodec(RecordCodec[Delivery, Command, DeliveryEvent]):
@@ -66,16 +66,9 @@ class DeliveryCodec(RecordCodec[Delivery, Command, DeliveryEvent]):
         ]
 
 
-class CopyQuotaCodec:
-    """The stored form of copy quotas."""
-
-    def decode(self, stored: Stored) -> CopyQuota:
-        """Read a quota. Raises Unreadable."""
-        return read_body(CopyQuota, stored)
-
-    def encode(self, quota: CopyQuota) -> Write:
-        """Return it as it is to be stored."""
-        return Write(quota.key, copy_quota.state(quota), codec.encode(quota), quota.due_at)
+DELIVERIES = DeliveryCodec()
 
 
-DELIVERIES, COPY_QUOTAS = DeliveryCodec(), CopyQuotaCodec()
+def quota_to_store(quota: CopyQuota) -> Write:
+    """Return a copy quota as it is to be stored."""
+    return Write(quota.key, "full" if quota.full else "open", codec.encode(quota), quota.due_at)

@@ -60,24 +60,19 @@ class RunInstance(Command):
 
     def intend(self, delivery: Delivery, nonce: str, now: int) -> Delivery:
         """Begin an attempt; an open one keeps its nonce, which is its client token."""
-        launch, known = delivery.launch, attempt_under_way(delivery)
+        launch, known = delivery.launch, self.attempt(delivery)
         if known is None:
             fresh = Attempt(nonce, image(delivery), now, episode=delivery.episode)
             return delivery.with_launch(attempts=(*launch.attempts, fresh), tries=1)
         return delivery.with_launch(attempts=(*launch.attempts[:-1], replace(known, at=now)), tries=launch.tries + 1)
 
-    def nonce(self, delivery: Delivery) -> str:
-        """Return that of the last attempt."""
-        known = attempt_under_way(delivery)
-        return "" if known is None else known.nonce
+    def attempt(self, delivery: Delivery) -> Attempt | None:
+        """Return the last one whose instance may run."""
+        return attempt_under_way(delivery)
 
     def announced(self, _delivery: Delivery) -> str:
         """Name the call."""
         return "RunInstances"
-
-    def tried(self, delivery: Delivery) -> bool:
-        """Whether its intent was written before."""
-        return attempt_under_way(delivery) is not None
 
 
 class LookAtInstance(Command):

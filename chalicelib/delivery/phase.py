@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from chalicelib.delivery.model import Delivery, DeliveryState, LastLook
+from chalicelib.delivery.model import Attempt, Delivery, DeliveryState, LastLook
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.transitions import Entry, Row
@@ -28,17 +28,18 @@ class Command:
         """Return the delivery with the intent, which is written before the command is executed (invariant 3)."""
         return delivery
 
-    def nonce(self, _delivery: Delivery) -> str:
-        """Return the nonce of the attempt with which it creates something; "" if it creates nothing."""
-        return ""
+    def attempt(self, _delivery: Delivery) -> Attempt | None:
+        """Return its attempt of this episode, so that a look must show what came of that; None: it was not intended."""
+        return None
+
+    def nonce(self, delivery: Delivery) -> str:
+        """Return the nonce of that attempt; "" if it creates nothing."""
+        attempt = self.attempt(delivery)
+        return "" if attempt is None else attempt.nonce
 
     def announced(self, _delivery: Delivery) -> str:
         """Return the API call and its resource if its intent is recorded first, for the history; else ""."""
         return ""
-
-    def tried(self, _delivery: Delivery) -> bool:
-        """Whether its intent was written before, so that a look must first show what came of that."""
-        return False
 
 
 @dataclass(frozen=True, slots=True)

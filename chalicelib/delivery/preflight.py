@@ -81,21 +81,19 @@ def sharing_faults(target: Target, now: int) -> tuple[Fault, ...]:
     """Return why the service may no longer share with the target."""
     if not target.until or now < target.until:
         return ()
-    where = f"account {target.account}, {target.region}"
     what = "The targets file lets AMIs be shared with this account until a date that has passed."
-    return (
-        Fault("share-until-passed", where, what, "Set a later `until` there and apply it; then tag the AMI again."),
-    )
+    cure = "Set a later `until` there and apply it; then tag the AMI again."
+    return (Fault("share-until-passed", target.where, what, cure),)
 
 
-def roles_missing(where: str, target: Target, missing: Sequence[str]) -> tuple[Fault, ...]:
+def roles_missing(target: Target, missing: Sequence[str]) -> tuple[Fault, ...]:
     """Return the faults of a target that lacks service-linked roles ("SERVICE/NAME") or the role for their grants."""
     return tuple(
-        service_roles.missing(where, it) if "/" in it else _grant_role_missing(where, target, it) for it in missing
+        service_roles.missing(target.where, it) if "/" in it else _grant_role_missing(target, it) for it in missing
     )
 
 
-def default_roles_missing(where: str, target: Target, ami: str, missing: Sequence[str]) -> Fault | None:
+def default_roles_missing(target: Target, ami: str, missing: Sequence[str]) -> Fault | None:
     """Return what a target goes without, which lacks roles that only the mode's default names; None: nothing.
 
     ``missing``: roles as "SERVICE/NAME", and the role for their grants.
@@ -110,10 +108,10 @@ def default_roles_missing(where: str, target: Target, ami: str, missing: Sequenc
         f"If that service is to launch the AMI: {create} there, then {again}. "
         "If not, write `service_linked_roles: []` in the targets file."
     )
-    return Fault("service-linked-role-missing", where, what, cure)
+    return Fault("service-linked-role-missing", target.where, what, cure)
 
 
-def roles_on_foreign_keys(where: str, target: Target, hub: str, keys: Sequence[str]) -> Fault | None:
+def roles_on_foreign_keys(target: Target, hub: str, keys: Sequence[str]) -> Fault | None:
     """Return why service-linked roles get no grant on an AMI's source keys: the hub ends grants on its own keys only.
 
     ``hub``: its account. None: all keys are the hub's, or the target names no such role.
@@ -124,7 +122,7 @@ def roles_on_foreign_keys(where: str, target: Target, hub: str, keys: Sequence[s
     names = ", ".join(map(last_part, target.service_linked_roles))
     return Fault(
         "service-linked-role-foreign-key",
-        where,
+        target.where,
         f"There is no grant for {names} on {foreign}: the hub could not end it, as the key belongs to account "
         f"{Arn.parse(foreign).account}.",
         "If that service is to launch the AMI, make the grant there by hand (aws kms create-grant), and have the key's "
@@ -132,11 +130,11 @@ def roles_on_foreign_keys(where: str, target: Target, hub: str, keys: Sequence[s
     )
 
 
-def _grant_role_missing(where: str, target: Target, role: str) -> Fault:
+def _grant_role_missing(target: Target, role: str) -> Fault:
     names = ", ".join(last_part(one) for one in target.service_linked_roles)
     return Fault(
         "grant-role-missing",
-        where,
+        target.where,
         f"The account has no role {role}, with which the hub grants the key; so {names} could not launch the AMI.",
         "Deploy this version's deploy/target.yaml there with CreateGrantRole=true; or, if no such service "
         "launches it, write `service_linked_roles: []` in the targets file and apply it; then tag the AMI again.",
@@ -148,15 +146,9 @@ def launch_faults(target: Target, image: SourceImage, place: LaunchSite) -> tupl
     return (*launch_site_faults(target, place), *_does_not_fit(target, image, place))
 
 
-def _launch_of(target: Target) -> tuple[str, str]:
-    """Return where it is, and the type of the instance of its launch test."""
-    kind = target.launch_test.instance_type if target.launch_test else ""
-    return f"account {target.account}, {target.region}", kind
-
-
 def launch_site_faults(target: Target, place: LaunchSite) -> Iterator[Fault]:
     """Return why no launch test can run in the target, whatever the image."""
-    where, kind = _launch_of(target)
+    where, kind = target.where, _launch_type(target)
     for what, found in (("subnet", place.subnets), ("security group", place.groups)):
         if len(found) > 1 or (what == "subnet" and not found):
             yield Fault(
@@ -179,8 +171,12 @@ def launch_site_faults(target: Target, place: LaunchSite) -> Iterator[Fault]:
         yield Fault("launch-type", where, f"The Region does not offer {kind}.", ANOTHER_TYPE)
 
 
+def _launch_type(target: Target) -> str:
+    return target.launch_test.instance_type if target.launch_test else ""
+
+
 def _does_not_fit(target: Target, image: SourceImage, place: LaunchSite) -> Iterator[Fault]:
-    where, kind = _launch_of(target)
+    where, kind = target.where, _launch_type(target)
     modes, mode = place.boot_modes, image.boot_mode
     boots = mode in (None, "uefi-preferred") or not modes or mode in modes
     fits = image.architecture in place.architectures and boots
@@ -241,11 +237,10 @@ def target_faults(
     ``name_taken_by``: an AMI of the target that has the name and is not this delivery's. ``unproven``: the fault of an
     AMI that may be this delivery's, without proof.
     """
-    where = f"account {target.account}, {target.region}"
     return (
         *target_key_faults(target, key, key_trouble),
-        *_target_tags(tags, where),
-        *(unproven or _name_taken(name, name_taken_by, where)),
+        *_target_tags(tags, target.where),
+        *(unproven or _name_taken(name, name_taken_by, target.where)),
     )
 
 

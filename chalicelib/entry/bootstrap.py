@@ -81,9 +81,9 @@ class Application:
     def worker_entry(self) -> QueueConsumer:
         """Works on all records but resources with shares, and on the applied file."""
         from chalicelib.entry.queue_consumer import APPLIED_FILE, WORKER_KINDS
-        from chalicelib.targets.worker.applied_versions import Meeting
+        from chalicelib.targets.worker.applied_versions import VersionNotes
 
-        self._targets.meet = Meeting(self._notified, self._wakes, self._telemetry).meet
+        self._targets.note = VersionNotes(self._notified, self._wakes, self._telemetry).note
         return self._worker((*WORKER_KINDS, APPLIED_FILE))
 
     @cached_property
@@ -144,7 +144,7 @@ class Application:
         from chalicelib.engine import schedule
         from chalicelib.monitor.store.findings import DynamoFindings
         from chalicelib.monitor.store.ledger_past import DynamoLedgerPast
-        from chalicelib.monitor.worker.access_monitor import MEMBER_FOR, AccessMonitor
+        from chalicelib.monitor.worker.access_monitor import KNOWN_FOR, AccessMonitor
         from chalicelib.targets.worker.live_members import LiveMembers
 
         settings = self._settings
@@ -154,7 +154,7 @@ class Application:
             self._ledger,
             DynamoLedgerPast(self._table, self._ledger),
             self._targets,
-            LiveMembers(self._organization, now, MEMBER_FOR),
+            LiveMembers(self._organization, now, KNOWN_FOR, KNOWN_FOR),
             DynamoFindings(findings, settings.keep_history_days),
             SecurityTopic(self._sessions, settings.security_topic_arn),
             now,

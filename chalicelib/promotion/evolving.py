@@ -10,7 +10,6 @@ from chalicelib.delivery.wave_progress import WaveProgress
 from chalicelib.engine import schedule
 from chalicelib.engine.addresses import digest
 from chalicelib.engine.faults import Fault
-from chalicelib.engine.places import Place
 from chalicelib.engine.transitions import Entry
 from chalicelib.engine.wakes import TagEntry
 from chalicelib.promotion import events as ev
@@ -104,7 +103,7 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
     raised = _lifted(seen, event.answers["lifted"]) if "lifted" in news else seen
     if again or promotion.awaits_restored or _is_new(event.value, promotion):
         raised = _raised(raised, generation=max(now, raised.newest + 1), compare_after=0)
-    elif only:
+    elif only and raised.generation:  # one of the baseline waits for a tag event
         raised = _asked_for(raised, only)
     if event.own:
         return _made_here(raised, event.value, now)
@@ -152,16 +151,11 @@ def _asked(promotion: Promotion, answers: Mapping[str, str], news: set[str]) -> 
 def _lifted(promotion: Promotion, entry: str) -> Promotion:
     """Raise the generation of what a lift names: what failed begins again, and nothing that had not begun.
 
-    An AMI of the baseline stays as it is, but for targets that an operator has asked for (a ``retry``).
+    An AMI of the baseline stays as it is.
     """
-    lifted = Retry.parse(entry).places
     if not promotion.generation:
-        accounts = {place: Place.parse(place).account for place in (*promotion.retries, *lifted)}
-        retried = [place for place in promotion.retries if not lifted or accounts[place] in lifted]
-        lifted = [*retried, *(place for place in lifted if promotion.generation_of(accounts[place], place))]
-        if not lifted:
-            return promotion
-    raised = _asked_for(promotion, lifted or [EVERYWHERE])
+        return promotion
+    raised = _asked_for(promotion, Retry.parse(entry).places or [EVERYWHERE])
     if promotion.passed_generation < promotion.newest:
         return raised
     return replace(raised, passed_generation=raised.newest)  # so that no target counts as one that is yet to begin
@@ -210,8 +204,8 @@ def _gone(promotion: Promotion, now: int, before: Promotion) -> Promotion:
         return replace(promotion, seen_value=before.seen_value, seen_since=before.seen_since)
     if not promotion.is_believed:
         return _absent(promotion)
-    ends = {"gone_generation": max(promotion.newest, 1), "generation": max(promotion.generation, 1)}
-    return COMPARE(promotion, now, seen_value=promotion.value, **ends)  # these looks do not say what its tag is
+    shown = promotion.value  # these looks do not say what its tag is
+    return COMPARE(promotion, now, seen_value=shown, gone_generation=promotion.newest)
 
 
 def _untagged(promotion: Promotion, now: int, before: Promotion, *, gone: bool = False) -> Promotion:

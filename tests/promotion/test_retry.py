@@ -52,19 +52,15 @@ def test_a_wish_raises_the_generation_of_the_targets_that_it_names(wish, expecte
     [
         ({"generation": 1}, "1", [2, 2]),
         ({"generation": 0}, "1", [0, 0]),
-        ({"generation": 0, "retries": {A: 1}}, "1", [2, 0]),
         ({"generation": 1}, f"1:{A}", [2, 1]),
         ({"generation": 1}, f"1:{AT_B}", [1, 2]),
         ({"generation": 0}, f"1:{A}", [0, 0]),
-        ({"generation": 0, "retries": {A: 1}}, f"1:{B}", [1, 0]),
-        ({"generation": 0, "retries": {A: 1}}, f"1:{AT_A},{B}", [2, 0]),
-        ({"generation": 0, "retries": {AT_A: 1, AT_B: 1}}, f"1:{A}", [2, 1]),
     ],
 )
 def test_a_lift_begins_no_other_target_and_nothing_that_had_not_begun(known, lifted, expected):
     """That of a recall is for all, that of a withdrawal for accounts, or one of an account's Regions.
 
-    An AMI of the baseline stays as it is, but for the targets that an operator has asked for.
+    An AMI of the baseline stays as it is.
     """
     seen = looked(over(inbox={"lifted": lifted}, **known))
     assert generations(seen) == expected

@@ -110,8 +110,7 @@ class AwsTargetInstances:
                     for kind in ("instance", "volume", "network-interface")
                 ],
             )
-        started: str = answer["Instances"][0]["InstanceId"]
-        return started
+        return str(answer["Instances"][0]["InstanceId"])
 
     def see(self, delivery: Delivery, instance: str) -> InstanceSeen:
         ec2, own = self._client(delivery), [{"Name": "instance-id", "Values": [instance]}]

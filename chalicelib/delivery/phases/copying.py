@@ -8,7 +8,7 @@ from functools import partial
 
 from chalicelib.delivery import attempts, leftovers, permissions, proof, shares, slots
 from chalicelib.delivery.attempts import CopiesFound, CopyStarted, FindCopies
-from chalicelib.delivery.model import Copy, CopyState, Delivery, DeliveryState
+from chalicelib.delivery.model import Attempt, Copy, CopyState, Delivery, DeliveryState
 from chalicelib.delivery.moves import MAX_TRIES, answered, copies_news, each_copy
 from chalicelib.delivery.phase import Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.delivery.phases import trouble
@@ -54,17 +54,13 @@ class StartCopy(Command):
 
         return each_copy(proof.begin(delivery, nonce, self.source, now), begin)
 
-    def nonce(self, delivery: Delivery) -> str:
-        """Return that of the last attempt to copy this snapshot."""
-        return delivery.nonce(self.source)
+    def attempt(self, delivery: Delivery) -> Attempt | None:
+        """Return the last try that AWS has not refused."""
+        return delivery.under_way(self.source)
 
     def announced(self, _delivery: Delivery) -> str:
         """Name the call and the snapshot."""
         return f"CopySnapshot {self.source}"
-
-    def tried(self, delivery: Delivery) -> bool:
-        """Whether its intent was written before."""
-        return any(copy.source == self.source and copy.tries for copy in delivery.copies)
 
 
 class AskWhoWaits(Command):
@@ -96,7 +92,7 @@ def _slots(delivery: Delivery, now: int) -> tuple[Command, ...]:
     wants = any(copy.state is CopyState.WANTED for copy in delivery.copies)
     starved = wants and not slots.free(delivery, now)
     asks = (delivery.slots.asked and not slots.is_asked(delivery)) or (starved and now >= delivery.slots.next_ask)
-    return (slots.request(delivery),) if asks else ()
+    return (slots.AskSlots(),) if asks else ()
 
 
 def _copies(delivery: Delivery, now: int) -> tuple[Command, ...]:
