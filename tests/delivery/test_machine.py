@@ -956,6 +956,7 @@ def test_a_delivery_that_stops_holds_no_share_after_its_deletions(seen_or_refuse
 OLD = Cleanup(to_delete=("snap-0old",))
 """A snapshot that an earlier episode made, and that this one does not use."""
 ENDS_WITHOUT_LOOKING = {
+    "cancelled in awaiting-role": (a_delivery(DeliveryState.AWAITING_ROLE, cleanup=OLD), CancelAsked()),
     "cancelled in awaiting-slot": (a_delivery(DeliveryState.AWAITING_SLOT, cleanup=OLD), CancelAsked()),
     "cancelled in opening": (a_delivery(DeliveryState.OPENING, cleanup=OLD), CancelAsked()),
     "an AMI of an earlier episode differs": (
