@@ -351,7 +351,7 @@ def test_each_service_role_is_received_of_by_itself_and_names_what_it_waits_for(
     opening = machine.evolve(fresh, TargetReady(""), NOW)
     waits_for = Fault("code", "there", "It is refused.", "Deploy it.")
     shares = in_ledger(opening, {SPOT: {"state": ledger.ShareState.OPENING, "waits_for": waits_for}})
-    held = opening.with_shares(holds_standing=True)
+    held = machine.record_intent(opening, [HoldShares()], NOW, [])
 
     assert permissions.seen(held, in_ledger(opening)) == SharesSeen(open=True)
     assert permissions.seen(held, in_ledger(opening)[1:]) == SharesSeen(open=False)

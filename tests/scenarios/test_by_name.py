@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
-from ami_promoter.rights import READ, READ_ONLY, SWITCH, policy
+from ami_promoter.rights import READ, SWITCH
 from tests.scenarios.scene import DEV, HUB, REGION
+from tools.cli_policies import READ_ONLY, policy
 
 NAME = "golden-2026-01"
 FAULT, AWS = 1, 3

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from ami_promoter.rights import CLEAN_UP, policy
+from ami_promoter.rights import CLEAN_UP
 from awsim.api import AwsError, Call
 from awsim.services.ec2.snapshots import IN_USE
 from tests.scenarios.platform import pace
 from tests.scenarios.pointers import FAMILY, NAME, shows, successor, with_pointers
 from tests.scenarios.scene import DEV, HOUR, REGION, Scene
+from tools.cli_policies import policy
 
 OK, FAULT, UNFINISHED = 0, 1, 4
 
