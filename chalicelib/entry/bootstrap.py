@@ -94,11 +94,9 @@ class Application:
         return self._worker(SHARE_WORKER_KINDS)
 
     def _worker(self, kinds: Collection[str]) -> QueueConsumer:
-        from chalicelib.engine.reasons import Reasons
         from chalicelib.entry.queue_consumer import QueueConsumer
 
-        reasons = Reasons(self._records, now, self._begun)
-        return QueueConsumer(self, self._records, reasons, now, self._telemetry, kinds)
+        return QueueConsumer(self, self._records, now, self._telemetry, kinds, self._begun)
 
     def _begun(self, ami: str) -> Write:
         """Return the record of an AMI's promotion as it begins."""
