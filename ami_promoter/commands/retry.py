@@ -59,9 +59,10 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
 
     Cancelled and withdrawn deliveries start again, too, except those that an operator has withdrawn: `withdraw --lift`
     starts them. An account that the targets file got since the tag event does not begin: `promote` with the same value
-    begins it. Nothing of a recalled AMI starts again before `recall --lift`. Where the AMI is delivered or shared,
-    and the parameter of its family has a fault, the service looks at that parameter again, and writes it if it can;
-    with --account it looks even if the hub knows of no fault.
+    begins it. With a delivery that starts again the service also checks a source again that it had refused, and begins
+    what waited for that, in other accounts, too. Nothing of a recalled AMI starts again before `recall --lift`. Where
+    the AMI is delivered or shared, and the parameter of its family has a fault, the service looks at that parameter
+    again, and writes it if it can; with --account it looks even if the hub knows of no fault.
     """
     if accepted and not place:
         raise click.UsageError(f"--accept needs an account. Write `--account ID --accept {accepted}`.")
@@ -89,7 +90,7 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
         record_requests.accept(connection, [entry.delivery for entry in wanted], accepted)
     if again:
         record_requests.look_again(connection, ami, [place] if place else [entry.place for entry in again])
-    looked_at = sorted(at_fault.values(), key=lambda one: (one["account"], one["region"]))
+    looked_at = sorted(at_fault.values(), key=place_of)
     data: dict[str, Any] = {"accepted": accepted} if accepted else {}
     data["pointers"] = looked_at
     data |= {"ami": ami, "unparked": [str(key) for key in freed], "again": [entry.delivery for entry in again]}

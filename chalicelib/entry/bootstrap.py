@@ -142,7 +142,7 @@ class Application:
         from chalicelib.engine import schedule
         from chalicelib.monitor.store.findings import DynamoFindings
         from chalicelib.monitor.store.ledger_past import DynamoLedgerPast
-        from chalicelib.monitor.worker.access_monitor import MEMBER_FOR, AccessMonitor
+        from chalicelib.monitor.worker.access_monitor import KNOWN_FOR, AccessMonitor
         from chalicelib.targets.worker.live_members import LiveMembers
 
         settings = self._settings
@@ -152,7 +152,7 @@ class Application:
             self._ledger,
             DynamoLedgerPast(self._table, self._ledger),
             self._targets,
-            LiveMembers(self._organization, now, MEMBER_FOR),
+            LiveMembers(self._organization, now, KNOWN_FOR, KNOWN_FOR),
             DynamoFindings(findings, settings.keep_history_days),
             SecurityTopic(self._sessions, settings.security_topic_arn),
             now,

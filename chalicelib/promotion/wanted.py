@@ -110,7 +110,7 @@ class WantedTargets:
         if promotion.is_gone_for(target.account, target.place):
             return False
         if one is None:
-            joins = promotion.generation > 0 and self.back_fill and bool(target.unit)
+            joins = self.back_fill and bool(target.unit)
             left_out = promotion.was_left_out(target.account, target.region)
             return _is_asked_for(target, promotion) or joins or left_out
         if one.state == EXPIRED:

@@ -55,7 +55,7 @@ def counts(
     """Count the deliveries of the group before each wave of the wanted targets. ``missing``: what is to begin."""
     waves = {wave.rule: wave for wave in map(wanted.waves.of, accounts(wanted)) if isinstance(wave, Wave)}
     known = {one.place: one for one in tracked}
-    new = [one for one in missing if not _is_late(joined(promotion, one, known.get(one.place)), promotion.generation)]
+    new = [one for one in missing if joined(promotion, one, known.get(one.place)) != promotion.generation]
     begin = {one.place for one in new}
     return [_count(wave, wanted.waves, tracked, begin, promotion.generation) for _, wave in sorted(waves.items())]
 
@@ -78,17 +78,15 @@ def joined(promotion: Promotion, target: Target, one: TrackedDelivery | None) ->
     return promotion.generation if generation <= promotion.passed_generation else 0
 
 
-def _is_late(joined_in: int, generation: int) -> bool:
-    """Whether a target has joined in the present generation: then it holds up no wave."""
-    return joined_in == generation and generation > 0
-
-
 def _count(
     wave: Wave, file: FileWaves, tracked: Iterable[TrackedDelivery], begin: set[str], generation: int
 ) -> WaveCount:
-    """Count for one wave. What was cancelled, withdrawn or recalled counts for neither side, unless it begins again."""
+    """Count for one wave. What was cancelled, withdrawn or recalled counts for neither side, unless it begins again.
+
+    A target that joined in the present generation holds up no wave.
+    """
     members = file.members(wave.after)
-    mine = [one for one in tracked if one.account in members and not _is_late(one.joined, generation)]
+    mine = [one for one in tracked if one.account in members and one.joined != generation]
     running = {one.place for one in mine if one.state == RUNNING}
     left = running | {place for place in begin if Place.parse(place).account in members}
     ended = [one for one in mine if one.state in (*SUCCEEDED, FAILED) and one.place not in left]

@@ -62,10 +62,11 @@ def test_it_ends_after_thirty_days_and_the_queue_deadline_does_not_count():
     assert hub.cloud.now < START + 31 * DAY
 
 
-def test_it_ends_within_minutes_where_its_ami_is_deregistered():
+@pytest.mark.parametrize("state", ["deregistered", "disabled"])
+def test_it_ends_within_minutes_where_its_ami_is_gone_or_disabled(state):
     """Nobody can approve it any more. One look that does not show the AMI proves nothing; two do."""
     hub = waiting()
-    hub.cloud.gone.add(AMI)
+    hub.cloud.set_state(AMI, state)
     assert outcomes(hub, after=HOUR) == {(AMI, A): "failed"}
     assert [one for one in hub.faults() if one.startswith("source-gone")]
     assert not opened(hub)

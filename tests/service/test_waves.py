@@ -216,19 +216,6 @@ def test_after_thirty_days_it_fails_like_one_without_an_approval():
     assert any("to `dev` failed" in one for one in hub.faults())
 
 
-def test_a_retry_of_some_targets_of_an_ami_that_was_ignored_passes_their_waves():
-    """An AMI of the baseline has no generation of its own; what an operator begins there counts all the same."""
-    hub = hub_with()
-    hub.tagged_before(AMI, "dev qa prod")
-    assert states(hub) == [""] * 4
-    hub.retry(AMI, QA)
-    assert states(hub) == ["", "", WAITS, ""]
-    assert [one.partition(":")[0] for one in hub.faults()] == ["wave-not-begun"]
-    hub.retry(AMI, DEV, QA)
-    assert states(hub) == ["delivered", "", "delivered", ""]
-    assert reported(hub, "delivery.delivered", DEV) < reported(hub, "delivery.delivered", QA)
-
-
 # --- who counts ------------------------------------------------------------------------------------------------------
 
 

@@ -54,13 +54,14 @@ class WaveSeen(DeliveryEvent):
 class ApprovalSeen(DeliveryEvent):
     """The approval was read. ``by``: its approver; "": there is none.
 
-    ``changed``: settings were applied after this delivery began, and count now. ``gone``: EC2 does not show the AMI, so
-    it cannot be approved. ``source``: the name of the source that was approved; ``naming``: what names its AMI.
+    ``changed``: settings were applied after this delivery began, and count now. ``gone``: why the AMI cannot be
+    approved: EC2 does not show it, or it is disabled. ``source``: the name of the source that was approved; ``naming``:
+    what names its AMI.
     """
 
     by: str = ""
     changed: bool = False
-    gone: bool = False
+    gone: Fault | None = None
     source: str = ""
     naming: Naming | None = None
 
@@ -93,15 +94,9 @@ def _approval_seen(event: ApprovalSeen, delivery: Delivery, now: int) -> Deliver
         return fail(delivery, now, delivery.last_look.failure)
     if now < delivery.next_try:  # an early look does not count as a try
         return delivery
-    gone = _gone(delivery) if event.gone else None
-    if gone is not None and delivery.last_refusal == gone:  # the previous look did not show it either
-        return fail(delivery, now, gone)
-    return again(delivery, now, schedule.step(schedule.POLLS, delivery.tries), last_refusal=gone)
-
-
-def _gone(delivery: Delivery) -> Fault:
-    what = f"{delivery.ami} was deregistered, or no longer belongs to the hub; no approver had approved it."
-    return Fault("source-gone", delivery.where, what, "Nothing was opened. Tag another AMI.")
+    if event.gone is not None and delivery.last_refusal == event.gone:  # the previous look did not show it either
+        return fail(delivery, now, event.gone)
+    return again(delivery, now, schedule.step(schedule.POLLS, delivery.tries), last_refusal=event.gone)
 
 
 def _phase(state: StateEntry, look: Command, seen: Row[Delivery], lasts: int, cure: str) -> Phase:

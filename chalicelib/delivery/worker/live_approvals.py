@@ -62,8 +62,8 @@ class LiveApprovals:
         return ApprovalSeen(approved.by, changed=changed, source=source, naming=named)
 
     def _none(self, delivery: Delivery) -> ApprovalSeen:
-        """Return that no approval counts; an AMI that is gone will get none."""
-        return ApprovalSeen(gone=not self.entitlements.shows(delivery.ami))
+        """Return that no approval counts; an AMI that is gone or disabled will get none."""
+        return ApprovalSeen(gone=self.entitlements.gone(delivery.ami, delivery.where))
 
     def source_gone(self, delivery: Delivery) -> Fault | None:
         """Return that EC2 shows no source AMI that can be used; one look is weak evidence, and a refusal is none."""

@@ -39,7 +39,7 @@ COMPLETE = 20 * schedule.MINUTE
 expected to have come, too: CloudTrail takes about five minutes for each, and the queue ten."""
 TRIES = 15
 """After so many tries, three minutes apart, an event becomes a dead letter (``maxReceiveCount``, ``monitor.yaml``)."""
-MEMBER_FOR = schedule.HOUR
+KNOWN_FOR = schedule.HOUR
 """Seconds for which Organizations' answer about an account counts here: a run has time to ask about a hundred, and one
 event may name a thousand. Nothing is opened by it."""
 LOOKED_THROUGH = 20

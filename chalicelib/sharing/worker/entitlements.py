@@ -209,11 +209,6 @@ class LiveEntitlements:
         read = self._read(ami)
         return None if _usable(read) else source_gone(where, ami, read.image_state if read.owned else None)
 
-    def shows(self, ami: str) -> bool:
-        """Whether EC2 shows this AMI of the hub. May raise Refusal."""
-        read = self._read(ami)
-        return read.owned and read.image_state is not None
-
     def ends(self, shares: Sequence[Share]) -> Mapping[str, int]:
         """Return until when each standing share may stay, by the first of its holdings that may keep it.
 
