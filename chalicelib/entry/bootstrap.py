@@ -24,7 +24,7 @@ from chalicelib.entry.settings import Settings
 from chalicelib.entry.telemetry import PowertoolsTelemetry
 
 if TYPE_CHECKING:
-    from chalicelib.delivery.aws.sns import SnsNotices
+    from chalicelib.delivery.aws.sns_notices import SnsNotices
     from chalicelib.delivery.aws.target_sessions import TargetSessions
     from chalicelib.delivery.wave_progress import PromotionWaves
     from chalicelib.delivery.worker.copy_quotas import CopyQuotas
@@ -138,7 +138,7 @@ class Application:
 
     @cached_property
     def _access_monitor(self) -> AccessMonitor:
-        from chalicelib.delivery.aws.sns import SecurityTopic
+        from chalicelib.delivery.aws.sns_notices import SecurityTopic
         from chalicelib.engine import schedule
         from chalicelib.monitor.store.findings import DynamoFindings
         from chalicelib.monitor.store.ledger_past import DynamoLedgerPast
@@ -168,7 +168,7 @@ class Application:
 
     def drift_audit(self) -> DriftAudit:
         """Return the drift audit."""
-        from chalicelib.delivery.aws.sns import SecurityTopic
+        from chalicelib.delivery.aws.sns_notices import SecurityTopic
         from chalicelib.engine import schedule
         from chalicelib.monitor.aws.hub_access import AwsHubAccess
         from chalicelib.monitor.store.drift import DynamoDrift
@@ -273,7 +273,7 @@ class Application:
 
     @cached_property
     def _notices(self) -> SnsNotices:
-        from chalicelib.delivery.aws.sns import SnsNotices
+        from chalicelib.delivery.aws.sns_notices import SnsNotices
 
         topic, bus = self._settings.topic_arn, self._settings.event_bus
         return SnsNotices(self._sessions, topic, bus, self._targets.names)
