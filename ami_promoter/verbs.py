@@ -72,10 +72,15 @@ class VerbCaller:
         """Connect to the caller's account, hub or not; may raise HubError."""
         return aws.Account(self.region, self.profile)
 
-    def confirm(self, verb: str, does: str, lines: Sequence[RenderableType], *, yes: bool) -> None:
-        """Ask before a verb changes what others rely on, but with ``yes``; raises NotDone if the answer is no."""
-        if not yes:
-            asking.confirm(verb, does, lines, as_json=self.as_json)
+    def confirm(self, verb: str, does: str, lines: Sequence[RenderableType], *, yes: bool) -> Sequence[RenderableType]:
+        """Ask before a verb changes what others rely on, but with ``yes``; return the lines if they are not shown yet.
+
+        Raises NotDone if the answer is no.
+        """
+        if yes:
+            return lines
+        asking.confirm(verb, does, lines, as_json=self.as_json)
+        return ()
 
 
 class Matching(click.ParamType[str]):

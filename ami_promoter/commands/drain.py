@@ -127,8 +127,8 @@ class Drain:
 PRINTS = js.thing(
     paused=pause_switch.SCHEMA,
     cancelled=js.number("how many deliveries the command asked to end"),
-    promotions=js.mapping("number of promotions that have not ended, by state", js.number("how many")),
-    under_way=js.mapping("number of deliveries that have not ended, by state", js.number("how many")),
+    promotions=js.counts("number of promotions that have not ended, by state"),
+    under_way=js.counts("number of deliveries that have not ended, by state"),
     parked=js.several(
         "parked deliveries", js.thing(delivery=js.text("id of the delivery"), why=js.text("why its record is parked"))
     ),

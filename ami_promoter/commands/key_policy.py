@@ -15,17 +15,7 @@ import click
 from ami_promoter.hub import policies
 from ami_promoter.hub.applied_targets import applied_file
 from ami_promoter.hub.aws import Account, Connection, HubError
-from ami_promoter.hub.key_needs import (
-    KeyAnswer,
-    KeyOwner,
-    Need,
-    asked,
-    grant_needs,
-    hub_needs,
-    launch_needs,
-    target_needs,
-    unfit,
-)
+from ami_promoter.hub.key_needs import KeyAnswer, Need, asked, grant_needs, hub_needs, launch_needs, target_needs, unfit
 from ami_promoter.rights import CHECK_KEY
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import NotDone, Report
@@ -139,8 +129,7 @@ def _check(key: str, account: Account, needs: Sequence[Need], statements: Sequen
     with account.telling(f"reading the policy of the key {facts.arn}"):
         document = json.loads(kms.get_key_policy(KeyId=facts.arn, PolicyName="default")["Policy"])
     rotates = _rotates(kms, facts.arn, account)
-    owner = KeyOwner(account.partition, account.account, account.region)
-    answers = [answer for need in needs for answer in asked(need, document, owner)]
+    answers = [answer for need in needs for answer in asked(need, document, facts.arn)]
     lacking = [answer for answer in answers if answer.lacks]
     wanted = [one for one in statements if one["Sid"] in {answer.need.sid for answer in lacking}]
     data = {

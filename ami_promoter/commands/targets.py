@@ -201,8 +201,8 @@ def _publish(caller: VerbCaller, name: str, *, dry_run: bool, yes: bool) -> Repo
         last = f"Nothing to apply: version {current.number} in {connection.place} is the same."
         shown = report.lines
     else:
-        caller.confirm("targets apply", _does(report, f"{name} to {connection.place}"), report.lines, yes=yes)
-        shown = report.lines if yes else ()
+        does = _does(report, f"{name} to {connection.place}")
+        shown = tuple(caller.confirm("targets apply", does, report.lines, yes=yes))
         current = publisher.publish(applied, wanted, source, moment(int(connection.now())))
         wake(connection, [APPLIED_FILE])  # so that people are notified of it now
         last = f"Applied as version {current.number} in {connection.place}: {_size(wanted)}."

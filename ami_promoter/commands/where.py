@@ -242,7 +242,7 @@ def _find(connection: Connection, ami: str) -> dict[str, Any]:
         "region": connection.region,
         "asked": asked,
         "recall": recalls.to_json(OperatorsDecisions(connection).recall(source)),
-        "copies": sorted(copies, key=lambda one: (one["account"], one["region"])),
+        "copies": sorted(copies, key=place_of),
     }
 
 

@@ -72,15 +72,6 @@ def grant_needs(role: str) -> tuple[Need, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class KeyOwner:
-    """Where a key, and the role that needs it, are."""
-
-    partition: str
-    account: str
-    region: str
-
-
-@dataclass(frozen=True, slots=True)
 class KeyAnswer:
     """Whether the policy allows one action (``verdict``), and which statement decides (``by``)."""
 
@@ -97,8 +88,9 @@ class KeyAnswer:
         return self.verdict in (policies.MISSING, policies.DENIED)
 
 
-def asked(need: Need, document: Mapping[str, Any], owner: KeyOwner) -> Iterator[KeyAnswer]:
-    """Judge each action of a need by a key's policy."""
+def asked(need: Need, document: Mapping[str, Any], key: str) -> Iterator[KeyAnswer]:
+    """Judge each action of a need by a key's policy. ``key``: its ARN; the role is in the key's account."""
+    owner = Arn.parse(key)
     root = f"arn:{owner.partition}:iam::{owner.account}"
     for action in need.actions:
         request = policies.Request(

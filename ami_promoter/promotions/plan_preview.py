@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from rich.console import RenderableType
@@ -82,124 +83,96 @@ PLAN = js.thing(
 )
 
 
-def plan(
-    ami: str,
-    value: str,
-    resolution: Resolution,
-    examined: tuple[SourceImage, Mapping[str, KeyFacts]],
-    deliveries: Mapping[str, str],
-    hub: tuple[str, str],
-    tag_key: str,
-    now: float,
-) -> dict[str, Any]:
-    """Return what a valid value would do. ``deliveries``: "account/region" -> state; ``hub``: account and Region."""
-    image, keys = examined
-    account, region = hub
+@dataclass(frozen=True, slots=True)
+class PlanFacts:
+    """What was read for a plan; the value is valid."""
+
+    ami: str
+    value: str
+    resolution: Resolution
+    image: SourceImage
+    keys: Mapping[str, KeyFacts]
+    """The keys of the image's snapshots."""
+    hub: Place
+    tag_key: str
+    now: float
+    """Epoch seconds."""
+    states: Mapping[str, str] = field(default_factory=dict)
+    """"account/region" -> state of its delivery."""
+    pointers: pointers.Pointers = field(default_factory=dict)
+    """Those that the AMI has in its targets."""
+    waves: FileWaves = field(default_factory=lambda: FileWaves({}, {}))
+    withdrawn: Mapping[str, str] = field(default_factory=dict)
+    """Place -> the operator who has withdrawn it."""
+    recalled: Fault | None = None
+    """Why nothing is promoted: the AMI is recalled; None: it is not."""
+
+
+def plan(facts: PlanFacts) -> dict[str, Any]:
+    """Return what the value would do."""
+    image, resolution, wanted = facts.image, facts.resolution, facts.resolution.targets
     faults = (
-        *preflight.source_faults(image, account, keys, resolution.targets, trigger_tag=tag_key),
-        *preflight.method_faults(image, resolution.targets),
+        *filter(None, (facts.recalled,)),
+        *preflight.source_faults(image, facts.hub.account, facts.keys, wanted, trigger_tag=facts.tag_key),
+        *preflight.method_faults(image, wanted),
     )
-    foreign = {one.place: fault for one in resolution.targets if (fault := _foreign(one, image, account)) is not None}
-    targets = [
-        _target(one, image, deliveries.get(one.place), resolution, now, region, foreign.get(one.place))
-        for one in resolution.targets
-    ]
-    gone = [_gone(place, was) for place, was in deliveries.items() if place not in resolution.by_place]
-    every = sorted((*targets, *gone), key=lambda one: (one["account"], one["region"]))
-    without = [fault for place, fault in foreign.items() if resolution.by_place[place].roles_by_default]
-    bad = bool(faults or resolution.blocked or resolution.waits or any(one["faults"] for one in every))
+    foreign = {one.place: fault for one in wanted if (fault := _foreign(one, image, facts.hub.account)) is not None}
+    without_grant = [fault for place, fault in foreign.items() if resolution.by_place[place].roles_by_default]
+    no_family = [fault for one in wanted if (fault := naming.begun(image, one).fault)]
+    targets = [_target(one, facts, foreign.get(one.place)) for one in wanted]
+    targets += [_gone(place, was) for place, was in facts.states.items() if place not in resolution.by_place]
+    every = [_held_back(one, facts) for one in sorted(targets, key=place_of)]
+    accounts = {target.account for target in wanted}
+    blocked = (*resolution.blocked.values(), *facts.waves.faults(accounts, VALUE))
+    bad = bool(faults or blocked or resolution.waits or any(one["faults"] for one in every))
     return {
-        "ami": ami,
+        "ami": facts.ami,
         "name": image.name or "",
-        "value": value,
+        "value": facts.value,
         "targets": every,
         "faults": [fault.to_json() for fault in faults],
-        "doubts": [fault.to_json() for fault in (*provenance.doubts(image), *without)],
-        "blocked": [fault.to_json() for fault in resolution.blocked.values()],
-        "waves": [],
+        "doubts": [fault.to_json() for fault in (*provenance.doubts(image), *without_grant, *no_family)],
+        "blocked": [fault.to_json() for fault in blocked],
+        "waves": waves.planned(facts.waves, accounts, resolution.by_place),
         "waits_for": resolution.waits.to_json() if resolution.waits else None,
-        "checks": len(image.snapshots) + len(keys) + 1,
+        "checks": len(image.snapshots) + len(facts.keys) + 1,
         "ready": not bad,
     }
 
 
-def with_families(
-    data: Mapping[str, Any], image: SourceImage, targets: Iterable[Target], found: pointers.Pointers
-) -> dict[str, Any]:
-    """Return the plan with the AMI's family in each target, and the parameter that would name it there."""
-    resolution = {target.place: target for target in targets}
-
-    def families(one: Mapping[str, Any]) -> dict[str, Any]:
-        target = resolution.get(f"{one['account']}/{one['region']}")
-        if target is None:
-            return dict(one)
-        family = family_of(image.tags, target.family_tag)
-        return {**one, "family": family, "pointer": pointers.planned(image, target, found)}
-
-    unusable = [fault.to_json() for target in resolution.values() if (fault := naming.begun(image, target).fault)]
-    return {**data, "targets": list(map(families, data["targets"])), "doubts": [*data["doubts"], *unusable]}
-
-
-def with_waves(data: Mapping[str, Any], file: FileWaves, resolution: Resolution) -> dict[str, Any]:
-    """Return the plan with the waves of its targets, and why some of these would not open."""
-    accounts = {target.account for target in resolution.targets}
-    faults = [fault.to_json() for fault in file.faults(accounts, VALUE)]
-    shown = waves.planned(file, accounts, resolution.by_place)
-    return {**data, "waves": shown, "blocked": [*data["blocked"], *faults], "ready": data["ready"] and not faults}
-
-
-def without(data: Mapping[str, Any], withdrawn: Mapping[str, str]) -> dict[str, Any]:
-    """Return the plan with its withdrawn targets marked: they get nothing new, and keep what was delivered."""
-
-    def held_out(one: Mapping[str, Any]) -> dict[str, Any]:
-        by = covering(withdrawn, place_of(one))
-        stays = one["does"] in (THERE["delivered"], "stays") and one["mode"] != "share"
-        nothing = {} if by is None or stays else {"does": "withdrawn", "gib": 0, "dollars": {}, "calls": {}}
-        return {**one, **nothing, "withdrawn_by": by or ""}
-
-    return {**data, "targets": [held_out(one) for one in data["targets"]]}
-
-
-def recalled(data: Mapping[str, Any], fault: Fault | None) -> dict[str, Any]:
-    """Return the plan of an AMI that is recalled, if there is a ``fault`` that says so: nothing is promoted."""
-    if fault is None:
-        return dict(data)
-    nothing = {"does": "recalled", "gib": 0, "dollars": {}, "calls": {}}
-    targets = [{**one, **(nothing if one["does"] != "cancelled" else {})} for one in data["targets"]]
-    return {**data, "targets": targets, "faults": [fault.to_json(), *data["faults"]], "ready": False}
+def _held_back(one: Mapping[str, Any], facts: PlanFacts) -> dict[str, Any]:
+    """Mark what is withdrawn or recalled: it gets nothing new. What is withdrawn keeps what was delivered."""
+    by = covering(facts.withdrawn, place_of(one))
+    stays = one["does"] in (THERE["delivered"], "stays") and one["mode"] != "share"
+    does = one["does"] if by is None or stays else "withdrawn"
+    if facts.recalled is not None and does != "cancelled":
+        does = "recalled"
+    nothing = {} if does == one["does"] else {"gib": 0, "dollars": {}, "calls": {}}
+    return {**one, **nothing, "does": does, "withdrawn_by": by or ""}
 
 
 def _foreign(target: Target, image: SourceImage, hub: str) -> Fault | None:
     """Return why the target's service-linked roles get no grant on the keys of the AMI that it is to launch."""
     keys = source_keys(image) if target.mode == "share" else ()
-    return preflight.roles_on_foreign_keys(f"account {target.account}, {target.region}", target, hub, keys)
+    return preflight.roles_on_foreign_keys(target, hub, keys)
 
 
-def _target(
-    target: Target,
-    image: SourceImage,
-    was: str | None,
-    resolution: Resolution,
-    now: float,
-    hub_region: str,
-    foreign: Fault | None,
-) -> dict[str, Any]:
-    copied = target.mode == "copy"
+def _target(target: Target, facts: PlanFacts, foreign: Fault | None) -> dict[str, Any]:
+    image, copied = facts.image, target.mode == "copy"
     method, why = preflight.method(target, image) if copied else ("", "")
     wanted = snapshots_to_copy(image)
     sizes = {one.id: one.volume_size for one in image.snapshots}
     made = {"CopyImage": 1} if method == "image" else {"CopySnapshot": len(wanted), "RegisterImage": 1}
-    does = _does(was)
+    does = _does(facts.states.get(target.place))
     begins = does in ("new", "tried again")
     gib = sum(sizes.get(one, 0) for one in wanted) if copied and begins else 0
     launched = prices.of_launch(target)
-    faults = preflight.sharing_faults(target, int(now))
+    faults = preflight.sharing_faults(target, int(facts.now))
     faults += (foreign,) if foreign is not None and begins and not target.roles_by_default else ()
     return {
         "account": target.account,
         "region": target.region,
         "does": does,
-        "withdrawn_by": "",
         "approval": target.approval,
         "mode": target.mode,
         "method": method,
@@ -209,10 +182,15 @@ def _target(
         "service_linked_roles": [last_part(one) for one in target.service_linked_roles if foreign is None],
         "roles_named": bool(target.service_linked_roles) and not target.roles_by_default,
         "ami_name": names.image_name(target.ami_name, image) if copied else image.name or "",
+        "family": family_of(image.tags, target.family_tag),
+        "pointer": pointers.planned(image, target, facts.pointers),
         "gib": gib,
-        "dollars": {**(prices.of_target(target, gib, hub_region) if gib else {}), **(launched if begins else {})},
+        "dollars": {
+            **(prices.of_target(target, gib, facts.hub.region) if gib else {}),
+            **(launched if begins else {}),
+        },
         "calls": {**(made if copied else {}), **({"RunInstances": 1} if target.launch_test else {})} if begins else {},
-        "groups": list(resolution.groups.get(target.place, ())),
+        "groups": list(facts.resolution.groups.get(target.place, ())),
         "faults": [fault.to_json() for fault in faults],
     }
 
@@ -227,9 +205,7 @@ def _gone(place: str, was: str) -> dict[str, Any]:
     """Return the entry of a target that has a delivery and that the value no longer names."""
     account, region = Place.parse(place)
     does = "withdrawn" if was == "shared" else "stays" if was in ENDED else "cancelled"
-    empty = dict.fromkeys(
-        ("withdrawn_by", "approval", "mode", "method", "method_why", "key", "key_access", "ami_name", "family"), ""
-    )
+    empty = dict.fromkeys(("approval", "mode", "method", "method_why", "key", "key_access", "ami_name", "family"), "")
     nothing: dict[str, Any] = {"gib": 0, "dollars": {}, "calls": {}, "groups": [], "faults": []}
     nothing |= {"service_linked_roles": [], "roles_named": False, "pointer": None}
     return {"account": account, "region": region, "does": does, **empty, **nothing}

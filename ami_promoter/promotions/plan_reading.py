@@ -13,6 +13,7 @@ from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import VerbCaller
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.places import Place
 
 EXITS = {
     Exit.OK: "no check failed",
@@ -35,15 +36,25 @@ def report(caller: VerbCaller, ami: str, value: str | None, tag_key: str) -> Rep
     examined = examine(connection, ami, tag_key)
     if examined is None:
         raise NotDone(Fault("unknown-ami", ami, "it is gone.", "Name an AMI that the hub owns."))
+    image, keys = examined
     reader = Reader(connection)
     tracked = {entry.it.delivery: entry.it.place for entry in reader.tracked(ami)}
     states = {tracked[one]: record.state for one, record in reader.deliveries(tracked).items()}
-    named = reader.many(key for one in resolution.targets if (key := pointers.key_for(examined[0], one)) is not None)
-    hub, now = (connection.account, connection.region), connection.now()
-    data = plan_preview.plan(ami, wanted, resolution, examined, states, hub, tag_key, now)
-    data = plan_preview.with_families(data, examined[0], resolution.targets, named)
-    data = plan_preview.with_waves(data, file.waves, resolution)
-    data = plan_preview.without(data, withdrawn_for(connection, ami, wanted))
-    data = plan_preview.recalled(data, recalls.refused(ami, OperatorsDecisions(connection).recall(ami)))
+    facts = plan_preview.PlanFacts(
+        ami,
+        wanted,
+        resolution,
+        image,
+        keys,
+        Place(connection.account, connection.region),
+        tag_key,
+        connection.now(),
+        states,
+        reader.many(key for one in resolution.targets if (key := pointers.key_for(image, one)) is not None),
+        file.waves,
+        withdrawn_for(connection, ami, wanted),
+        recalls.refused(ami, OperatorsDecisions(connection).recall(ami)),
+    )
+    data = plan_preview.plan(facts)
     lines = tuple(plan_preview.show(data, connection.place, wide=caller.wide))
     return Report(lines, data, exit=Exit.OK if data["ready"] else Exit.FAILED)

@@ -8,7 +8,7 @@ from typing import Any
 
 from ami_promoter.hub.approvers import Approvers
 from ami_promoter.hub.health import EventMapping, Health
-from ami_promoter.hub.key_needs import KeyOwner, asked, hub_needs, unfit
+from ami_promoter.hub.key_needs import asked, hub_needs, unfit
 from ami_promoter.reconcile import open_defaults
 from ami_promoter.reconcile.doctor_target_checks import HubNames, KnownAtHub, findings
 from ami_promoter.reconcile.facts import TargetFacts
@@ -151,21 +151,20 @@ def _overdue(facts: HubFacts) -> dict[str, Any]:
     late = {record: due for record, due in facts.due.items() if due < facts.now - LATE}
     if not late:
         return good("overdue", f"{count(len(facts.due), 'record')} under way, none overdue: the sweep runs.")
-    first = sorted(late.items(), key=lambda pair: pair[1])[:SHOWN]
-    named = ", ".join(f"{record} since {moment(due)}" for record, due in first)
-    more = f" and {len(late) - SHOWN} more" if len(late) > SHOWN else ""
+    oldest_first = sorted(late.items(), key=lambda pair: pair[1])
+    named = first_of([f"{record} since {moment(due)}" for record, due in oldest_first], SHOWN)
     function = f"ami-promoter-{facts.region}-sweep"
     cure = (
         "Check that the sweep's rule is ENABLED, that its concurrency is above 0, and that it does not fail: "
         f"aws lambda get-function-concurrency --function-name {function}; aws logs tail /aws/lambda/{function}"
     )
-    return bad("overdue", f"No worker has looked at {named}{more}.", cure)
+    return bad("overdue", f"No worker has looked at {named}.", cure)
 
 
 def _workers(_facts: HubFacts, sources: Mapping[str, Mapping[str, EventMapping]]) -> Iterator[dict[str, Any]]:
     for worker, mappings in sources.items():
-        states = {uuid: one.state for uuid, one in mappings.items()}
-        off = {uuid: state for uuid, state in states.items() if state not in ("Enabled", "Enabling", "Creating")}
+        on = ("Enabled", "Enabling", "Creating")
+        off = {uuid: one.state for uuid, one in mappings.items() if one.state not in on}
         if not mappings:
             yield bad(
                 "workers", f"`{worker}` has no event source mapping: it receives no wakes.", "Deploy the hub again."
@@ -249,8 +248,7 @@ def _source_keys(facts: HubFacts) -> Iterator[dict[str, Any]]:
             f"Add to its key policy the output of: ami-promoter doctor key-policy hub {arn} --region {region}{ways}"
         )
         found = [bad("source-key", f"{arn}: {fault.what}", fault.cure) for fault in unfit(seen.facts, facts.account)]
-        owner = KeyOwner(Arn.parse(arn).partition, facts.account, region)
-        answers = [one for need in hub_needs(facts.region, access) for one in asked(need, seen.policy, owner)]
+        answers = [one for need in hub_needs(facts.region, access) for one in asked(need, seen.policy, arn)]
         lacking = [one.action for one in answers if one.lacks]
         if not found and lacking:
             what = f"The policy of {arn} does not let the service do {', '.join(lacking)}: it cannot open the key."

@@ -13,7 +13,7 @@ from typing import Any
 
 from ami_promoter.hub import policies
 from ami_promoter.hub.health import Senders
-from ami_promoter.hub.key_needs import KeyAnswer, KeyOwner, asked, grant_needs, launch_needs, target_needs
+from ami_promoter.hub.key_needs import KeyAnswer, asked, grant_needs, launch_needs, target_needs
 from ami_promoter.reconcile.facts import TargetFacts
 from ami_promoter.reconcile.grouped_checks import bad, good, judged, unseen
 from ami_promoter.terminal.report import moment
@@ -78,7 +78,7 @@ def findings(target: Target | None, facts: TargetFacts, known: KnownAtHub, hub: 
     yield from _parameter(target, seen)
     yield from _launch_test(target, seen)
     yield from _key(target, seen)
-    yield from _key_policy(target, seen, hub)
+    yield from _key_policy(target, seen)
     yield from _roles(target, seen)
     yield from _forwarding(target, seen, known, hub)
     yield from _allowed_images(target, seen, hub)
@@ -121,7 +121,7 @@ def parameter_denied(target: Target, patterns: Iterable[str]) -> tuple[Fault, ..
         f"The role {target.role_name} there does not allow {', '.join(PARAMETER)} for the parameter {name}: AMIs are "
         "delivered, but the parameter does not name them."
     )
-    return (Fault("parameter-not-allowed", f"account {target.account}, {target.region}", what, prefix_cure(name)),)
+    return (Fault("parameter-not-allowed", target.where, what, prefix_cure(name)),)
 
 
 def _parameter(target: Target, seen: TargetSeen) -> Iterator[Finding]:
@@ -163,7 +163,7 @@ def _key(target: Target, seen: TargetSeen) -> Iterator[Finding]:
         yield good("key", f"{target.key} is {seen.key.arn}: customer managed, symmetric and enabled.")
 
 
-def _key_policy(target: Target, seen: TargetSeen, hub: HubNames) -> Iterator[Finding]:
+def _key_policy(target: Target, seen: TargetSeen) -> Iterator[Finding]:
     """Judge the key's policy alone: the service cannot read the role's and the organization's policies.
 
     KMS has no dry run for this [aws-facts 3].
@@ -176,10 +176,10 @@ def _key_policy(target: Target, seen: TargetSeen, hub: HubNames) -> Iterator[Fin
     needs = target_needs(target.role_name)
     needs += grant_needs(grant_role(target.role_name)) if target.service_linked_roles else ()
     needs += launch_needs(launch_role(target.role_name)) if target.launch_test else ()
-    owner, look = KeyOwner(hub.partition, target.account, target.region), _look(target, seen.key.arn)
+    look = _look(target, seen.key.arn)
     try:
         document = json.loads(seen.key_policy)
-        answers = [answer for need in needs for answer in asked(need, document, owner)]
+        answers = [answer for need in needs for answer in asked(need, document, seen.key.arn)]
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         yield unseen("key-policy", f"The policy of {seen.key.arn} cannot be read: {error!r:.200}", look)
         return
@@ -212,12 +212,11 @@ def _look(target: Target, key: str) -> str:
 
 
 def _roles(target: Target, seen: TargetSeen) -> Iterator[Finding]:
-    where = f"account {target.account}, {target.region}"
-    lacks = preflight.default_roles_missing(where, target, "AMI", seen.missing_roles)
+    lacks = preflight.default_roles_missing(target, "AMI", seen.missing_roles)
     if lacks is not None:
         yield good("service-roles", lacks.what, lacks.cure)
         return
-    found = [_failed("service-roles", one) for one in preflight.roles_missing(where, target, seen.missing_roles)]
+    found = [_failed("service-roles", one) for one in preflight.roles_missing(target, seen.missing_roles)]
     found += [_unseen("service-roles", fault) for call, fault in seen.refused.items() if call.startswith("GetRole")]
     yield from found
     if not found and target.service_linked_roles:

@@ -92,10 +92,9 @@ def _holdings(view: HubView) -> Iterator[Finding]:
 def _not_listed(view: HubView) -> Iterator[Finding]:
     """Shares that are open to an account that neither the applied file nor a unit in it contains."""
     strangers: dict[str, list[Share]] = {}
-    file = view.receivers.digest if view.receivers else ""
     for _, share in sorted(view.ledger.items()):
         own = explained(share) and not is_going(share) and not Resource.parse(share.resource).at_home
-        if own and view.receivers is not None and view.receivers.contain(receiver_of(share)) is False:
+        if own and view.receivers.contain(receiver_of(share)) is False:
             strangers.setdefault(receiver_of(share), []).append(share)
     for receiver, shares in strangers.items():
         held = [(s.resource, s.share_name, holding) for s in shares for holding in s.holdings]
@@ -110,7 +109,7 @@ def _not_listed(view: HubView) -> Iterator[Finding]:
         what = (
             f"{count(len(shares), 'share')} that the service opened may be open to it: "
             f"{first_of(list(map(described, shares)), NAMED)}. "
-            f"The applied targets file (digest {file[:NAMED_BY]}) does not contain "
+            f"The applied targets file (digest {view.receivers.digest[:NAMED_BY]}) does not contain "
             f"{who}: somebody removed it, or the account left its OU, and the service has not withdrawn "
             f"the shares. {by}{failed} To keep the shares, add it to the file and apply the file."
         )

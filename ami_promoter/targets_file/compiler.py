@@ -14,6 +14,7 @@ from botocore.exceptions import UnknownRegionError
 from ami_promoter.targets_file import document, modes, name_template, shape, units, waves
 from ami_promoter.targets_file.document import Path, YamlDocument, position
 from ami_promoter.targets_file.settings import BUILT_IN, DurationBounds, bounds, duration_bounds, table
+from ami_promoter.terminal.alike import first_of
 from ami_promoter.terminal.durations import duration, seconds
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Arn
@@ -288,7 +289,7 @@ def _conflicts(
     for (setting, groups), accounts in found.items():
         above = inherited[accounts[0]]
         said = " and ".join(f"`{group}` ({_written(read, above[group], setting, built_in)})" for group in groups)
-        what = f"`{setting}` is ambiguous for {_some(accounts)}: the groups {said} differ."
+        what = f"`{setting}` is ambiguous for {first_of(accounts)}: the groups {said} differ."
         cure = f"Set `{setting}` under `accounts`, make the groups agree, or leave one group."
         yield Fault("targets-conflict", read.where(members[groups[-1]][accounts[0]]), what, cure)
 
@@ -332,7 +333,7 @@ def _foreign_keys(read: YamlDocument, resolved: Mapping[str, _Block], hub_region
                 path = (*block["key"].path, region) if own else block["key"].path
                 strangers.setdefault((path, region), []).append(account)
     for (path, region), accounts in strangers.items():
-        what = f"this key would serve {_some(accounts)}, but is not of that account and {region}."
+        what = f"this key would serve {first_of(accounts)}, but is not of that account and {region}."
         cure = (
             "Write an alias, which each account and Region resolves for itself; or give the ARN for each account under "
             "`accounts`, by Region where there are several: `key: {REGION: ARN}`."
@@ -359,8 +360,3 @@ def _regions_beside(hub_region: str) -> frozenset[str]:
     except UnknownRegionError:
         return frozenset({hub_region})
     return frozenset(session.get_available_regions("ec2", partition)) | {hub_region}
-
-
-def _some(accounts: list[str]) -> str:
-    shown = ", ".join(accounts[:3])
-    return f"{shown} and {len(accounts) - 3} more" if len(accounts) > 3 else shown

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from chalicelib.delivery import leftovers, proof
-from chalicelib.delivery.model import Copy, CopyState, Delivery
+from chalicelib.delivery.model import Attempt, Copy, CopyState, Delivery
 from chalicelib.delivery.moves import each_copy
 from chalicelib.delivery.phase import Command, DeliveryEvent, Refused
 from chalicelib.delivery.proof import SeenCopy
@@ -25,25 +25,16 @@ class RegisterImage(Command):
         if not delivery.copies_image:
             return proof.begin(fresh, nonce, "", now)
         fresh = fresh.with_request(copy_image_intended_at=now)
-        return fresh if _is_begun(delivery) else proof.begin(fresh, nonce, "", now)
+        return fresh if self.attempt(delivery) else proof.begin(fresh, nonce, "", now)
 
-    def nonce(self, delivery: Delivery) -> str:
-        """Return that of the last attempt to make the image."""
-        return delivery.nonce()
+    def attempt(self, delivery: Delivery) -> Attempt | None:
+        """Return the call of this episode that may have made the AMI, or with its token may make it yet."""
+        last = delivery.under_way()
+        return None if last is not None and last.id in delivery.request.discarded else last
 
     def announced(self, delivery: Delivery) -> str:
         """Name the call."""
         return "CopyImage" if delivery.copies_image else "RegisterImage"
-
-    def tried(self, delivery: Delivery) -> bool:
-        """Whether its intent was written before."""
-        return _is_begun(delivery)
-
-
-def _is_begun(delivery: Delivery) -> bool:
-    """Whether a call of this episode may have made the AMI, or with its token may make it yet."""
-    last = delivery.attempt()
-    return last is not None and last.episode == delivery.episode and last.id not in delivery.request.discarded
 
 
 class FindCopies(Command):

@@ -77,11 +77,6 @@ class SlotLease:
         return self.done >= self.wanted
 
 
-def state(quota: CopyQuota) -> str:
-    """Name the record's state: ``full`` or ``open``."""
-    return "full" if quota.full else "open"
-
-
 def learn(quota: CopyQuota, leases: Iterable[SlotLease], now: int) -> CopyQuota:
     """Return the quota with the limit that EC2's refusal shows: other people copy into that account too.
 

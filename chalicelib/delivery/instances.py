@@ -57,27 +57,19 @@ class RunInstance(Command):
     """RunInstances: one instance from the new AMI. Its intent is written first."""
 
     makes = True
+    call = "RunInstances"
 
     def intend(self, delivery: Delivery, nonce: str, now: int) -> Delivery:
         """Begin an attempt; an open one keeps its nonce, which is its client token."""
-        launch, known = delivery.launch, attempt_under_way(delivery)
+        launch, known = delivery.launch, self.attempt(delivery)
         if known is None:
             fresh = Attempt(nonce, image(delivery), now, episode=delivery.episode)
             return delivery.with_launch(attempts=(*launch.attempts, fresh), tries=1)
         return delivery.with_launch(attempts=(*launch.attempts[:-1], replace(known, at=now)), tries=launch.tries + 1)
 
-    def nonce(self, delivery: Delivery) -> str:
-        """Return that of the last attempt."""
-        known = attempt_under_way(delivery)
-        return "" if known is None else known.nonce
-
-    def announced(self, _delivery: Delivery) -> str:
-        """Name the call."""
-        return "RunInstances"
-
-    def tried(self, delivery: Delivery) -> bool:
-        """Whether its intent was written before."""
-        return attempt_under_way(delivery) is not None
+    def attempt(self, delivery: Delivery) -> Attempt | None:
+        """Return the last one whose instance may run."""
+        return attempt_under_way(delivery)
 
 
 class LookAtInstance(Command):
@@ -89,13 +81,11 @@ class LookAtInstance(Command):
 class EndInstances(Command):
     """TerminateInstances for each instance of its attempts, and look which of them still show."""
 
+    call = "TerminateInstances"
+
     def intend(self, delivery: Delivery, _nonce: str, now: int) -> Delivery:
         """Record since when."""
         return delivery.with_launch(ends_since=delivery.launch.ends_since or now)
-
-    def announced(self, _delivery: Delivery) -> str:
-        """Name the call."""
-        return "TerminateInstances"
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,7 +107,7 @@ def _unusable(key: KeyFacts, code: str, where: str) -> Iterator[Fault]:
 
 def target_key_faults(target: Target, key: KeyFacts | None, refusal: str) -> Iterator[Fault]:
     """Return why the target's key cannot encrypt copies; ``key``: None if KMS did not describe it."""
-    where = f"account {target.account}, {target.region}"
+    where = target.where
     if key is None:
         yield Fault(
             "target-key-missing",

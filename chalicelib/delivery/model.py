@@ -472,6 +472,11 @@ class Delivery:
         """Return the last attempt to copy a snapshot, or to make the image."""
         return next((one for one in reversed(self.attempts) if one.source == source), None)
 
+    def under_way(self, source: str = "") -> Attempt | None:
+        """Return that attempt if it is of this episode."""
+        last = self.attempt(source)
+        return last if last is not None and last.episode == self.episode else None
+
     def nonce(self, source: str = "") -> str:
         """Return the nonce of the last attempt to copy a snapshot, or to make the image; "" if there is none."""
         attempt = self.attempt(source)
@@ -532,7 +537,7 @@ class Delivery:
     @property
     def where(self) -> str:
         """The target's name for messages."""
-        return f"account {self.target.account}, {self.target.region}"
+        return self.target.where
 
     @property
     def ended(self) -> bool:

@@ -53,8 +53,7 @@ class PointerSeen(DeliveryEvent):
 def begun(image: SourceImage, target: Target) -> Naming:
     """Return what names the AMI that a delivery to this target will make."""
     name = family.family_of(image.tags, target.family_tag)
-    where = f"account {target.account}, {target.region}"
-    fault = family.fault(image.tags, target.family_tag, where) if target.ssm_parameter else None
+    fault = family.fault(image.tags, target.family_tag, target.where) if target.ssm_parameter else None
     parameter = family.parameter_of(target.ssm_parameter, name)
     return Naming(name, parameter, fault=fault)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chalicelib.delivery.model import Delivery
+from chalicelib.delivery.model import Delivery, DeliveryState
 from chalicelib.engine.faults import Fault, retried
 from chalicelib.engine.notices import MAX_LISTED, NoticeKind, said_faults
 from chalicelib.sharing import holders
+from chalicelib.targets.applied_file import Target
 
 DELIVERED = NoticeKind("delivery.delivered", {"delivered": "was delivered to"}, chat="Arrived")
 """The target owns the AMI, it equals its source, and this delivery holds no share."""
@@ -86,30 +87,18 @@ def withdrawn_unsaid(withdrawn: Mapping[str, Any], still_open: Sequence[str], no
     ``withdrawn``: what is known of it without that record. The id is that of the delivery's own notice, which may come
     after all. ``still_open``: resources on which AWS has shown a share for an hour.
     """
-    delivery, episode = withdrawn["delivery"], withdrawn["episode"]
-    where = f"account {withdrawn['account']}, {withdrawn['region']}"
+    target = Target(withdrawn["account"], withdrawn["region"], mode="share")
     what = (
         "The service has withdrawn what it shared with the account. The delivery's record is "
         "parked or cannot be read, so nothing more is known."
     )
     cure = 'See `ami-promoter status`, and "Parked records" in docs/operations/runbook.md.'
-    faults = [Fault("withdrawn-unsaid", where, what, cure)]
+    faults = [Fault("withdrawn-unsaid", target.where, what, cure)]
     if still_open:
-        faults.append(holders.still_open(where, still_open))
-    known = {name: withdrawn[name] for name in ("delivery", "episode", "account", "region", "hub", "source_image")}
-    unknown = ("image", "key", "protected", "unprotected", "family", "pointer", "recall", "approved_by")
-    return {
-        **WITHDRAWN.head(now, delivery, str(episode)),
-        **known,
-        **dict.fromkeys(unknown),
-        "source_name": "",
-        "groups": [],
-        "image_name": "",
-        "copies": [],
-        "faults": said_faults(faults),
-        "leftovers": [],
-        "seconds": 0,
-    }
+        faults.append(holders.still_open(target.where, still_open))
+    known = withdrawn["delivery"], withdrawn["hub"], withdrawn["source_image"], target, withdrawn["episode"]
+    ending = DeliveryState(next(iter(WITHDRAWN.said)))
+    return outcome(Delivery(*known, now, "", (), ending=ending, faults=tuple(faults)), now)
 
 
 def _of_delivery(delivery: Delivery, kind: NoticeKind, now: int) -> dict[str, Any]:

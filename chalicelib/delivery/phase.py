@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from chalicelib.delivery.model import Delivery, DeliveryState, LastLook
+from chalicelib.delivery.model import Attempt, Delivery, DeliveryState, LastLook
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.transitions import Entry, Row
@@ -24,21 +24,25 @@ class Command:
     acts: ClassVar[bool] = True
     """Whether the record must be written before it and after it, because it changes something in AWS or a store."""
 
+    call: ClassVar[str] = ""
+    """The API call whose intent is recorded first."""
+
     def intend(self, delivery: Delivery, _nonce: str, _now: int) -> Delivery:
         """Return the delivery with the intent, which is written before the command is executed (invariant 3)."""
         return delivery
 
-    def nonce(self, _delivery: Delivery) -> str:
-        """Return the nonce of the attempt with which it creates something; "" if it creates nothing."""
-        return ""
+    def attempt(self, _delivery: Delivery) -> Attempt | None:
+        """Return its attempt of this episode, so that a look must show what came of that; None: it was not intended."""
+        return None
+
+    def nonce(self, delivery: Delivery) -> str:
+        """Return the nonce of that attempt; "" if it creates nothing."""
+        attempt = self.attempt(delivery)
+        return "" if attempt is None else attempt.nonce
 
     def announced(self, _delivery: Delivery) -> str:
-        """Return the API call and its resource if its intent is recorded first, for the history; else ""."""
-        return ""
-
-    def tried(self, _delivery: Delivery) -> bool:
-        """Whether its intent was written before, so that a look must first show what came of that."""
-        return False
+        """Return that call and its resource, for the history; "": none."""
+        return self.call
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +119,5 @@ class Phase:
     """Whether it can still be cancelled, in a state whose row has that."""
     looks: Callable[[Delivery, int], tuple[Command, ...]] = lambda _delivery, _now: ()
     """(delivery, now): what it reads when it is woken, even if nothing is due."""
-    waits_for_shares: Callable[[Delivery], bool] = lambda _delivery: False
-    """Whether it waits until its shares are open."""
     may_last: bool = False
     """Whether it may wait for weeks: for its wave, a person, or the end of what is shared."""

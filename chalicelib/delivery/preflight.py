@@ -17,12 +17,7 @@ from chalicelib.engine.faults import Fault, count
 from chalicelib.engine.illegible import ILLEGIBLE
 from chalicelib.engine.places import Arn, last_part
 from chalicelib.images import register
-from chalicelib.images.image import (
-    SourceImage,
-    SourceSnapshot,
-    snapshots_to_copy,
-    unknown_values,
-)
+from chalicelib.images.image import SourceImage, SourceSnapshot, snapshots_to_copy, unknown_values
 from chalicelib.images.keys import KeyFacts
 from chalicelib.sharing import service_roles
 from chalicelib.targets.applied_file import Target
@@ -81,21 +76,19 @@ def sharing_faults(target: Target, now: int) -> tuple[Fault, ...]:
     """Return why the service may no longer share with the target."""
     if not target.until or now < target.until:
         return ()
-    where = f"account {target.account}, {target.region}"
     what = "The targets file lets AMIs be shared with this account until a date that has passed."
-    return (
-        Fault("share-until-passed", where, what, "Set a later `until` there and apply it; then tag the AMI again."),
-    )
+    cure = "Set a later `until` there and apply it; then tag the AMI again."
+    return (Fault("share-until-passed", target.where, what, cure),)
 
 
-def roles_missing(where: str, target: Target, missing: Sequence[str]) -> tuple[Fault, ...]:
+def roles_missing(target: Target, missing: Sequence[str]) -> tuple[Fault, ...]:
     """Return the faults of a target that lacks service-linked roles ("SERVICE/NAME") or the role for their grants."""
     return tuple(
-        service_roles.missing(where, it) if "/" in it else _grant_role_missing(where, target, it) for it in missing
+        service_roles.missing(target.where, it) if "/" in it else _grant_role_missing(target, it) for it in missing
     )
 
 
-def default_roles_missing(where: str, target: Target, ami: str, missing: Sequence[str]) -> Fault | None:
+def default_roles_missing(target: Target, ami: str, missing: Sequence[str]) -> Fault | None:
     """Return what a target goes without, which lacks roles that only the mode's default names; None: nothing.
 
     ``missing``: roles as "SERVICE/NAME", and the role for their grants.
@@ -110,10 +103,10 @@ def default_roles_missing(where: str, target: Target, ami: str, missing: Sequenc
         f"If that service is to launch the AMI: {create} there, then {again}. "
         "If not, write `service_linked_roles: []` in the targets file."
     )
-    return Fault("service-linked-role-missing", where, what, cure)
+    return Fault("service-linked-role-missing", target.where, what, cure)
 
 
-def roles_on_foreign_keys(where: str, target: Target, hub: str, keys: Sequence[str]) -> Fault | None:
+def roles_on_foreign_keys(target: Target, hub: str, keys: Sequence[str]) -> Fault | None:
     """Return why service-linked roles get no grant on an AMI's source keys: the hub ends grants on its own keys only.
 
     ``hub``: its account. None: all keys are the hub's, or the target names no such role.
@@ -124,7 +117,7 @@ def roles_on_foreign_keys(where: str, target: Target, hub: str, keys: Sequence[s
     names = ", ".join(map(last_part, target.service_linked_roles))
     return Fault(
         "service-linked-role-foreign-key",
-        where,
+        target.where,
         f"There is no grant for {names} on {foreign}: the hub could not end it, as the key belongs to account "
         f"{Arn.parse(foreign).account}.",
         "If that service is to launch the AMI, make the grant there by hand (aws kms create-grant), and have the key's "
@@ -132,31 +125,20 @@ def roles_on_foreign_keys(where: str, target: Target, hub: str, keys: Sequence[s
     )
 
 
-def _grant_role_missing(where: str, target: Target, role: str) -> Fault:
+def _grant_role_missing(target: Target, role: str) -> Fault:
     names = ", ".join(last_part(one) for one in target.service_linked_roles)
     return Fault(
         "grant-role-missing",
-        where,
+        target.where,
         f"The account has no role {role}, with which the hub grants the key; so {names} could not launch the AMI.",
         "Deploy this version's deploy/target.yaml there with CreateGrantRole=true; or, if no such service "
         "launches it, write `service_linked_roles: []` in the targets file and apply it; then tag the AMI again.",
     )
 
 
-def launch_faults(target: Target, image: SourceImage, place: LaunchSite) -> tuple[Fault, ...]:
-    """Return why no launch test of this image can run in the target."""
-    return (*launch_site_faults(target, place), *_does_not_fit(target, image, place))
-
-
-def _launch_of(target: Target) -> tuple[str, str]:
-    """Return where it is, and the type of the instance of its launch test."""
-    kind = target.launch_test.instance_type if target.launch_test else ""
-    return f"account {target.account}, {target.region}", kind
-
-
 def launch_site_faults(target: Target, place: LaunchSite) -> Iterator[Fault]:
-    """Return why no launch test can run in the target, whatever the image."""
-    where, kind = _launch_of(target)
+    """Yield why no launch test can run in the target, whatever the image."""
+    where, kind = target.where, _launch_type(target)
     for what, found in (("subnet", place.subnets), ("security group", place.groups)):
         if len(found) > 1 or (what == "subnet" and not found):
             yield Fault(
@@ -179,8 +161,13 @@ def launch_site_faults(target: Target, place: LaunchSite) -> Iterator[Fault]:
         yield Fault("launch-type", where, f"The Region does not offer {kind}.", ANOTHER_TYPE)
 
 
-def _does_not_fit(target: Target, image: SourceImage, place: LaunchSite) -> Iterator[Fault]:
-    where, kind = _launch_of(target)
+def _launch_type(target: Target) -> str:
+    return target.launch_test.instance_type if target.launch_test else ""
+
+
+def does_not_fit(target: Target, image: SourceImage, place: LaunchSite) -> Iterator[Fault]:
+    """Yield why the target's instance type cannot start this image."""
+    where, kind = target.where, _launch_type(target)
     modes, mode = place.boot_modes, image.boot_mode
     boots = mode in (None, "uefi-preferred") or not modes or mode in modes
     fits = image.architecture in place.architectures and boots
@@ -241,11 +228,10 @@ def target_faults(
     ``name_taken_by``: an AMI of the target that has the name and is not this delivery's. ``unproven``: the fault of an
     AMI that may be this delivery's, without proof.
     """
-    where = f"account {target.account}, {target.region}"
     return (
         *target_key_faults(target, key, key_trouble),
-        *_target_tags(tags, where),
-        *(unproven or _name_taken(name, name_taken_by, where)),
+        *_target_tags(tags, target.where),
+        *(unproven or _name_taken(name, name_taken_by, target.where)),
     )
 
 
@@ -307,23 +293,6 @@ def _kind(image: SourceImage) -> Iterator[Fault]:
 
 def _needs_copy_image(image: SourceImage) -> Iterator[Fault]:
     """Return what CopyImage keeps and RegisterImage does not [aws-facts 5]."""
-    yield from _billing(image)
-    yield from _not_expressible(image)
-    yield from _devices(image)
-
-
-def _product_codes(image: SourceImage) -> Iterator[Fault]:
-    if image.product_codes:
-        yield Fault(
-            "source-product-code",
-            image.id,
-            f"The image carries product codes: {', '.join(image.product_codes)}. A seller's terms apply to it, and "
-            "a copy by another account would lose or break them.",
-            "Have each target account subscribe to the product and build its own image, or build without that product.",
-        )
-
-
-def _billing(image: SourceImage) -> Iterator[Fault]:
     billed = (image.platform_details, image.usage_operation)
     billed_as = f"{image.platform_details or 'unknown'} ({image.usage_operation or 'no code'})"
     if image.platform or billed != ("Linux/UNIX", "RunInstances"):
@@ -334,9 +303,6 @@ def _billing(image: SourceImage) -> Iterator[Fault]:
             "A copy can lose it, and the image would then be unusable.",
             f"{BY_COPY_IMAGE} build it on a Linux/UNIX base.",
         )
-
-
-def _not_expressible(image: SourceImage) -> Iterator[Fault]:
     if image.tpm_support and image.boot_mode == "uefi-preferred":
         yield Fault(
             "source-tpm-uefi-preferred",
@@ -351,6 +317,26 @@ def _not_expressible(image: SourceImage) -> Iterator[Fault]:
             image.id,
             f"The image carries watermarks ({', '.join(image.watermarks)}), which RegisterImage would drop.",
             f"{BY_COPY_IMAGE} detach them if the targets do not need them: aws ec2 detach-image-watermark.",
+        )
+    for device in image.devices:
+        if device.initialization_rate is not None:
+            yield Fault(
+                "source-device-initialization-rate",
+                f"{image.id} {device.name}",
+                f"The mapping has a volume initialization rate ({device.initialization_rate} MiB/s), and it is not "
+                "documented that RegisterImage takes one.",
+                f"{BY_COPY_IMAGE} register the image again without the rate, and set it in launch templates instead.",
+            )
+
+
+def _product_codes(image: SourceImage) -> Iterator[Fault]:
+    if image.product_codes:
+        yield Fault(
+            "source-product-code",
+            image.id,
+            f"The image carries product codes: {', '.join(image.product_codes)}. A seller's terms apply to it, and "
+            "a copy by another account would lose or break them.",
+            "Have each target account subscribe to the product and build its own image, or build without that product.",
         )
 
 
@@ -371,18 +357,6 @@ def _not_copyable(image: SourceImage) -> Iterator[Fault]:
             "carry that restriction.",
             "Remove it from the source (aws ec2 replace-image-instance-type-specification) and tag it again.",
         )
-
-
-def _devices(image: SourceImage) -> Iterator[Fault]:
-    for device in image.devices:
-        if device.initialization_rate is not None:
-            yield Fault(
-                "source-device-initialization-rate",
-                f"{image.id} {device.name}",
-                f"The mapping has a volume initialization rate ({device.initialization_rate} MiB/s), and it is not "
-                "documented that RegisterImage takes one.",
-                f"{BY_COPY_IMAGE} register the image again without the rate, and set it in launch templates instead.",
-            )
 
 
 def _snapshots(image: SourceImage, hub_account: str) -> Iterator[Fault]:
@@ -448,8 +422,12 @@ def _source_tags(image: SourceImage, trigger_tag: str, targets: Collection[Targe
     carried = {target.source_tags if target.mode == "copy" else () for target in targets} or {("*",)}
     sources: tuple[SourceImage | SourceSnapshot, ...] = (image, *image.snapshots)
     for source in sources:
-        copied = (len(register.result_tags(source, {}, {}, trigger_tag, keys)) for keys in carried)
-        yield from _too_many(source.id, min(copied))
+        copied = min(len(register.result_tags(source, {}, {}, trigger_tag, keys)) for keys in carried)
+        total = copied + OUR_TAGS
+        if total > MAX_TAGS:
+            what = f"{copied} tags to copy and {OUR_TAGS} of the service make {total}; a resource can have {MAX_TAGS}."
+            cure = f"Remove at least {count(total - MAX_TAGS, 'tag')} and tag the image again."
+            yield Fault("source-too-many-tags", source.id, what, cure)
 
 
 def _too_large(image: SourceImage) -> Iterator[Fault]:
@@ -483,17 +461,6 @@ def _illegible(image: SourceImage, trigger_tag: str) -> Iterator[Fault]:
             image.id,
             f"EC2 cannot show some characters, such as control characters, in: {_few(found)}.",
             "Write the tag or description again without them, or delete the tag; then tag the image again.",
-        )
-
-
-def _too_many(where: str, copied: int) -> Iterator[Fault]:
-    total = copied + OUR_TAGS
-    if total > MAX_TAGS:
-        yield Fault(
-            "source-too-many-tags",
-            where,
-            f"{copied} tags to copy and {OUR_TAGS} of the service make {total}; a resource can have {MAX_TAGS}.",
-            f"Remove at least {count(total - MAX_TAGS, 'tag')} and tag the image again.",
         )
 
 

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from chalicelib.delivery.model import Attempt, CopyState, Delivery
 from chalicelib.engine import schedule
@@ -275,7 +275,7 @@ class Removal:
 
     images: tuple[str, ...] = ()
     copies: tuple[str, ...] = ()
-    showing: tuple[str, ...] = field(default=())
+    showing: tuple[str, ...] = ()
     """Those that the list showed: a known id is removed even if a stale list does not show it."""
     unfinished: tuple[str, ...] = ()
     """Copies that still run."""

@@ -11,23 +11,15 @@ from chalicelib.engine.faults import Fault
 from chalicelib.engine.transitions import Handler
 
 
-@dataclass(frozen=True, slots=True)
 class HoldShares(Command):
-    """Write a holding for every share, and wake the resources.
-
-    ``last_closing_at``: when shares for copies close at the latest; ``until``: when standing ones close, 0: never.
-    """
-
-    last_closing_at: int
-    until: int = 0
+    """Write a holding for every share, and wake the resources."""
 
     def intend(self, delivery: Delivery, _nonce: str, now: int) -> Delivery:
         """Record that its holdings may be in the ledger from now on, and until when it waits for the share worker."""
         stays = [share.standing for share in delivery.shares.needed]
         for_copies = not all(stays) or not stays
-        held = delivery.with_shares(
-            holds_copy=for_copies, holds_standing=any(stays), last_closing_at=self.last_closing_at
-        )
+        closes = delivery.copies_end + delivery.target.linger + schedule.LEDGER_CLOSES_AFTER
+        held = delivery.with_shares(holds_copy=for_copies, holds_standing=any(stays), last_closing_at=closes)
         tries = delivery.tries + (delivery.shares.continue_at == 0)
         return replace(held, tries=tries, next_try=now + schedule.step(schedule.POLLS, tries - 1))
 
@@ -85,22 +77,20 @@ class SharesReleased(DeliveryEvent):
     """Those before this one, if there was no time for more (0: every one)."""
 
 
-def steps(delivery: Delivery, now: int, *, asked: bool) -> tuple[Command, ...]:
+def steps(delivery: Delivery, now: int) -> tuple[Command, ...]:
     """List how it comes to open shares: it holds them, which reads the ledger, too, until a read shows all open.
 
-    ``asked``: it holds already. Then it reads first and holds again afterwards: an invocation with time for only one of
-    the two must not always hold.
+    After the first time it reads before it holds again: an invocation with time for only one of the two must not always
+    hold.
     """
-    due, closes = now >= delivery.next_try, schedule.LEDGER_CLOSES_AFTER
-    until = delivery.target.until and delivery.target.until + closes
-    hold = HoldShares(delivery.copies_end + delivery.target.linger + closes, until)
-    if not asked:
-        return (hold,) if due else ()
+    due = now >= delivery.next_try
+    if not delivery.tries:
+        return (HoldShares(),) if due else ()
     if now >= delivery.copies_end:
         return (LookAtShares(),)
     if not due:
         return ()
-    return (hold,) if delivery.shares.continue_at else (LookAtShares(), hold)
+    return (HoldShares(),) if delivery.shares.continue_at else (LookAtShares(), HoldShares())
 
 
 def held(event: SharesHeld, delivery: Delivery, now: int, *, look: Handler[Delivery]) -> Delivery:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from chalicelib.delivery.copy_quota import SlotLease
 from chalicelib.delivery.model import CopyState, Delivery
 from chalicelib.delivery.phase import Command, DeliveryEvent
 from chalicelib.engine import schedule
@@ -16,21 +17,10 @@ A delivery that will copy has it from the beginning. So no request needs a write
 """
 
 
-@dataclass(frozen=True, slots=True)
 class AskSlots(Command):
-    """Write into the copy quota how many copy tries this episode needs, has started and has finished; renew the lease.
-
-    ``limited_at`` is when EC2 last said that too many copies run there (epoch seconds). ``waits``: it waits for its
-    first slot, so look, too, whether the source is still there.
-    """
+    """Write its ``wish`` into the copy quota; if it waits for its first slot, look whether the source is there."""
 
     acts = False
-
-    wanted: int
-    begun: int
-    done: int
-    limited_at: int | None = None
-    waits: bool = False
 
 
 class LookAtSlots(Command):
@@ -93,10 +83,19 @@ def begun(delivery: Delivery) -> int:
     return sum(copy.tries for copy in delivery.copies)
 
 
-def request(delivery: Delivery, *, waits: bool = False) -> AskSlots:
-    """Return its request to the copy quota."""
+def wish(delivery: Delivery, now: int) -> SlotLease:
+    """Return its request to the copy quota: the tries that it needs, has begun and has ended; and a new lease."""
     all_, done = wanted(delivery)
-    return AskSlots(all_, begun(delivery), done, delivery.slots.limited_at, waits=waits)
+    return SlotLease(
+        delivery.id,
+        delivery.episode,
+        delivery.created_at,
+        all_,
+        done,
+        granted=begun(delivery),
+        until=now + schedule.LEASE,
+        limited_at=delivery.slots.limited_at or 0,
+    )
 
 
 def is_asked(delivery: Delivery) -> bool:
@@ -106,7 +105,7 @@ def is_asked(delivery: Delivery) -> bool:
 
 def reports(delivery: Delivery) -> tuple[AskSlots, ...]:
     """List the request if its numbers have changed since the last one: this also gives slots back."""
-    return () if not delivery.slots.asked or is_asked(delivery) else (request(delivery),)
+    return () if not delivery.slots.asked or is_asked(delivery) else (AskSlots(),)
 
 
 def _text(delivery: Delivery, all_: int, done: int, limited_at: int) -> str:

@@ -62,15 +62,7 @@ def allowed(document: Mapping[str, Any]) -> tuple[str, ...]:
 
 def parameters(document: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the patterns of the parameters' names for which a policy allows all that a pointer needs."""
-    found = [
-        {
-            _name(resource)
-            for one in _statements(document)
-            if _covers(_listed(one.get("Action", "*")), action)
-            for resource in _listed(one.get("Resource", "*"))
-        }
-        for action in PARAMETER
-    ]
+    found = [{_name(resource) for resource in _resources(document, action)} for action in PARAMETER]
     return tuple(sorted(set.intersection(*found) - {""}))
 
 
@@ -82,12 +74,7 @@ def launch_types(document: Mapping[str, Any]) -> tuple[str, ...]:
 
 def closed_keys(document: Mapping[str, Any], keys: Iterable[str]) -> tuple[str, ...]:
     """Return the keys that a launch role's policy does not let EBS use: not allowed, or denied as no key of these."""
-    allows = [
-        resource
-        for one in _statements(document)
-        if _covers(_listed(one.get("Action", "*")), "kms:CreateGrant")
-        for resource in _listed(one.get("Resource", "*"))
-    ]
+    allows = list(_resources(document, "kms:CreateGrant"))
     only = [_listed(one["NotResource"]) for one in _statements(document, "Deny") if "NotResource" in one]
     return tuple(
         key
@@ -116,13 +103,20 @@ def template_old(target: Target, actions: Iterable[str]) -> tuple[Fault, ...]:
         "Update the stack of deploy/target.yaml there (of OUs, that of deploy/target-stackset.yaml) with the file of "
         "the hub's version; then tag the AMI again."
     )
-    return (Fault("target-template-old", f"account {target.account}, {target.region}", what, cure),)
+    return (Fault("target-template-old", target.where, what, cure),)
 
 
 def _statements(document: Mapping[str, Any], effect: str = "Allow") -> Iterator[Mapping[str, Any]]:
     statements = document.get("Statement", ())
     every = [statements] if isinstance(statements, Mapping) else statements
     return (one for one in every if one.get("Effect") == effect)
+
+
+def _resources(document: Mapping[str, Any], action: str) -> Iterator[str]:
+    """Yield the resources on which a policy allows an action."""
+    for one in _statements(document):
+        if _covers(_listed(one.get("Action", "*")), action):
+            yield from _listed(one.get("Resource", "*"))
 
 
 def _covers(patterns: Iterable[str], action: str) -> bool:

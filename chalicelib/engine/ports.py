@@ -233,7 +233,7 @@ class Telemetry(Protocol):
         """The OUs were read. ``held``: accounts whose departure waits for a person; ``troubles``: by unit."""
 
     def applied(self, version: str, by: str, loosened: Sequence[str], *, alarming: bool) -> None:
-        """``worker`` met a version of the applied file that people do not know, and notifies them.
+        """``worker`` has read a version of the applied file that people do not know, and notifies them.
 
         An error if it asks for less than the one before, or cannot be compared. ``applied_by`` is what it claims.
         """

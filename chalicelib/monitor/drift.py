@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -24,8 +24,8 @@ AGAIN = 15 * schedule.MINUTE
 """From the last doubt of a pass to the second looks. Grants show within five minutes."""
 CALL = "drift audit"
 """Stands in a finding where the access monitor's findings name a call."""
-DOUBTS = 500
-"""Most doubtful places, as one item stores them; a finding beyond that needs no second look."""
+ROOM_FOR_DOUBTS = 200_000
+"""Most characters of doubts, as one item stores them; a finding beyond that needs no second look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,8 +190,8 @@ class PassPart(StrEnum):
 class DriftPlace:
     """The object of one look: a snapshot, an AMI, a key's policy, or one account's grants on a key.
 
-    A finding is a doubt at first, and counts if a second look has the same verdict ``AGAIN`` later. By then late reads
-    have become true, and what was being opened or closed is done.
+    A finding is a doubt at first, and counts for the receivers of whom a second look says the same ``AGAIN`` later. By
+    then late reads have become true, and what was being opened or closed is done.
     """
 
     part: str
@@ -214,6 +214,10 @@ class DriftPlace:
         return cls(*(*text.split(" "), "", "")[:3])
 
 
+Doubt = Mapping[str, tuple[str, ...]]
+"""The verdicts of a place's first look -> their receivers."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pass:
     """How far a pass has come. Times are epoch seconds; ``part`` "": the pass has ended.
@@ -225,8 +229,12 @@ class Pass:
     began_at: int
     ended_at: int = 0
     part: str = ""
+    page: str = ""
+    """EC2's token of the page of snapshots or AMIs that is being looked at; "": the first one."""
     after: str = ""
-    """The last name of the part that was looked at."""
+    """The last name of that page, or of another part, that was looked at."""
+    keys: tuple[str, ...] = ()
+    """ARNs of the hub's keys under which the pages before have snapshots."""
     asked_of: str = ""
     """The place, and the digest of the applied file, for which Organizations was asked about accounts; "": none."""
     asked: str = ""
@@ -236,7 +244,15 @@ class Pass:
     looks: int = 0
     not_seen: int = 0
     doubted_at: int = 0
-    doubts: Mapping[str, tuple[ActionVerdict, ...]] = field(default_factory=dict)
-    """Each doubtful place, as text, with the verdicts of its first look."""
+    doubts: Mapping[str, Doubt] = field(default_factory=dict)
+    """Each doubtful place, as text, with its doubt."""
     version: int = 0
     """For the item's conditional write."""
+
+
+def confirmed(found: Sequence[MonitorFinding], doubt: Doubt) -> Iterator[MonitorFinding]:
+    """Yield the findings of a second look, with the receivers of whom the first one said the same."""
+    for one in found:
+        before = frozenset(doubt.get(one.verdict, ()))
+        if both := tuple(receiver for receiver in one.receivers if receiver in before):
+            yield replace(one, receivers=both)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Protocol
 
-from chalicelib.monitor.drift import DriftPlace, Pass
+from chalicelib.monitor.drift import DriftPlace, Pass, PassPart
 from chalicelib.monitor.judging import Known, SeenPolicy
 from chalicelib.monitor.trail_actions import TrailAction
 from chalicelib.monitor.verdicts import MonitorFinding
@@ -25,16 +24,6 @@ class LedgerPast(Protocol):
 
     def ever(self, resource: str) -> Sequence[Known]:
         """Read all shares of a resource, archived ones too, of very many only some: much more work than ``lately``."""
-
-
-class Begun(StrEnum):
-    """What ``Findings.begin`` found."""
-
-    MINE = "mine"
-    DONE = "done"
-    """The event was judged before."""
-    BUSY = "busy"
-    """Another run is judging the event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +44,10 @@ class Findings(Protocol):
     def first_event(self, now: int) -> int:
         """Return when the monitor's first event came (epoch seconds): ``now``, if this is it."""
 
-    def begin(self, event: str, now: int) -> Begun:
-        """Begin to judge an event, unless it was judged before or another run judges it now."""
+    def was_judged(self, event: str) -> bool:
+        """Whether an event was judged."""
 
-    def finish(self, event: str, now: int) -> None:
+    def judged(self, event: str, now: int) -> None:
         """Write that an event was judged."""
 
     def keep(self, event: str, action: TrailAction, finding: MonitorFinding, now: int) -> None:
@@ -101,14 +90,22 @@ class Findings(Protocol):
         """Write the time of a grant of the service that the trail has shown."""
 
 
+@dataclass(frozen=True, slots=True)
+class HubPage:
+    """A page of a list. ``token`` leads to the next one; "": this is the last."""
+
+    names: tuple[str, ...] = ()
+    """Ids of snapshots or AMIs, in any order."""
+    keys: frozenset[str] = frozenset()
+    """ARNs of the keys of these snapshots."""
+    token: str = ""
+
+
 class HubAccess(Protocol):
     """Snapshots, AMIs and keys of the hub's account in its Region, read only. Every method may raise Refusal."""
 
-    def snapshots(self) -> Mapping[str, str]:
-        """List every snapshot's id with its key's ARN ("": not encrypted)."""
-
-    def images(self) -> Sequence[str]:
-        """List every AMI's id, disabled ones too."""
+    def page(self, part: PassPart, token: str) -> HubPage:
+        """List a page of the snapshots or AMIs, disabled ones too. Raises StaleCursor if AWS no longer knows it."""
 
     def receivers(self, resource: str) -> Collection[str] | None:
         """Return to whom a snapshot or AMI (its id) is open: account ids, ARNs, PUBLIC; None: it is gone."""

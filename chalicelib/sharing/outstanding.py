@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from chalicelib.engine import schedule
+from chalicelib.engine.places import Resource
 from chalicelib.sharing.grant_names import nameless
 from chalicelib.sharing.holders import asked_since, is_statement, moved, must_close_at, past_end, standing
 from chalicelib.sharing.share import IDLE_STATES, Share, ShareState
@@ -12,6 +13,9 @@ from chalicelib.sharing.share import IDLE_STATES, Share, ShareState
 MOVES_SOON = 10
 """Tries (half an hour) to name the new role of an open statement; after that a delivery that waits for it asks again.
 """
+
+GRANTS_SHOW_WITHIN = 5 * schedule.MINUTE
+"""Seconds within which ListGrants shows a new grant [aws-facts 3]."""
 
 POLICY_SHOWS_WITHIN = 1 * schedule.MINUTE
 """Seconds for which a read may still show a removed statement of a key policy [aws-facts 3: the time is UNVERIFIED]."""
@@ -25,8 +29,8 @@ def to_close(shares: Iterable[Share], now: int) -> list[Share]:
 
 
 def _was_held(share: Share) -> bool:
-    """Whether a delivery has held it since it opened. `reconcile` adds a copy's share open and without a holding."""
-    return share.state is ShareState.OPEN and asked_since(share)
+    """Whether it need not stay for a holder to come: `reconcile` adds a copy's share open and without a holding."""
+    return share.state is ShareState.OPEN and (share.tries > 0 or asked_since(share))
 
 
 def _must_close(share: Share, now: int) -> bool:
@@ -77,6 +81,16 @@ def _asks_again(share: Share) -> bool:
     if share.state is ShareState.REFUSED or (share.state is ShareState.CLOSED and share.closed_blind):
         return asked_since(share)
     return True
+
+
+def to_look_at(shares: Iterable[Share], now: int) -> list[Share]:
+    """Return the open standing shares that another delivery has come to hold: somebody may have removed the permission.
+
+    Not one that may show late, nor one that is somebody else's: preexisting, or on a target's own key.
+    """
+    come = (s for s in shares if s.state is ShareState.OPEN and standing(s) and asked_since(s) and not s.preexisting)
+    shows = (s for s in come if now >= (s.opened_at or 0) + GRANTS_SHOW_WITHIN)
+    return [s for s in shows if not Resource.parse(s.resource).at_home]
 
 
 def to_end(shares: Iterable[Share], now: int) -> list[Share]:

@@ -136,7 +136,7 @@ class Share:
     waits_for: Fault | None = None
     """Why it cannot be opened now: the share worker tries again."""
     answered: int = 0
-    """The value of ``asked`` when it was last refused, or closed at its end."""
+    """The value of ``asked`` when it was last opened, refused, closed at its end, or looked at while it was open."""
     asked: int = 0
     """How many holdings deliveries have added since it came into the ledger."""
     holdings: frozenset[Holding] = frozenset()

@@ -14,6 +14,7 @@ from chalicelib.engine.transitions import Entry, Row, leads
 from chalicelib.sharing.entitlement import SOURCE_GONE
 from chalicelib.sharing.grant_names import nameless, unrecorded_name
 from chalicelib.sharing.holders import is_statement, past_end
+from chalicelib.sharing.outstanding import GRANTS_SHOW_WITHIN
 from chalicelib.sharing.share import OPEN_STATES, Share, ShareState
 
 FIRST_LOOK_COUNTS_FOR = 15 * schedule.MINUTE
@@ -21,9 +22,6 @@ FIRST_LOOK_COUNTS_FOR = 15 * schedule.MINUTE
 
 GIVEN_UP_AFTER = 16
 """Tries (about an hour) to close a grant on a target's own key; after that its administrators must end it."""
-
-GRANTS_SHOW_WITHIN = 5 * schedule.MINUTE
-"""Seconds within which ListGrants shows a new grant [aws-facts 3]."""
 
 LOOKS_APART = 1 * schedule.MINUTE
 """Seconds between the two looks that must miss a nameless permission before it counts as gone."""
@@ -97,7 +95,7 @@ class PermissionRemoved:
 
 @dataclass(frozen=True, slots=True)
 class LookedAfter:
-    """After the removal the share worker looked whether the permission still shows."""
+    """The share worker looked whether the permission shows: after its removal, or as another delivery holds it."""
 
     showing: bool
 
@@ -183,7 +181,12 @@ def _unchanged(_event: object, share: Share, _now: int) -> Share:
 
 def _opened(event: ShareOpened, share: Share, now: int) -> Share:
     grant_id = event.grant_id if share.intended_at else ""  # of a damaged share an earlier grant may be open beside it
-    return OPEN(share, now, opened_at=now, grant_id=grant_id, together=0, waits_for=None)
+    return OPEN(share, now, opened_at=now, grant_id=grant_id, together=0, waits_for=None, answered=share.asked)
+
+
+def _looked_while_open(event: LookedAfter, share: Share, now: int) -> Share:
+    """Open it again if somebody has removed the permission; a grant gets a new name by that."""
+    return replace(share, answered=share.asked) if event.showing else _intend_opening(OpeningIntended(), share, now)
 
 
 def _refused(event: ShareRefused, share: Share, now: int) -> Share:
@@ -364,6 +367,7 @@ TRANSITIONS: Mapping[ShareState, Row[Share]] = {
     ShareState.OPEN: {
         PutOff: leads(_put_off, OPEN),
         **_BEGUN,
+        LookedAfter: leads(_looked_while_open, OPEN, OPENING),
         FoundClosed: leads(lambda _event, share, now: OPENING(share, now, tries=share.tries), OPENING),
     },
     ShareState.CLOSING: {

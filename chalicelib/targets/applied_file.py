@@ -140,6 +140,11 @@ class Target:
         """Its address, "account/region"."""
         return str(Place(self.account, self.region))
 
+    @property
+    def where(self) -> str:
+        """Its name for messages."""
+        return f"account {self.account}, {self.region}"
+
 
 NAME = r"[A-Za-z][A-Za-z0-9 ._/@+-]{0,48}[A-Za-z0-9]"
 """An account's name [ami_promoter/targets_file/targets.schema.json]."""

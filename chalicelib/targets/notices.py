@@ -12,7 +12,7 @@ from chalicelib.targets.difference import Difference, Loosened
 APPLIED = NoticeKind(
     "targets.applied", {"applied": "is applied", "loosened": "is applied, and asks for less than before"}
 )
-"""The service has met a new version of the applied file, by its next look within five minutes. ``loosened``: an
+"""The service has read a new version of the applied file, by its next look within five minutes. ``loosened``: an
 approval or a limit is less strict than before, or nobody can compare it; then an alarm follows.
 """
 MAX_SETTING = 200

@@ -16,7 +16,7 @@ from chalicelib.targets.withdrawals import Withdrawal
 
 
 @dataclass(frozen=True, slots=True)
-class Met:
+class SeenVersion:
     """A version that was in force; its name sorts by its number.
 
     ``at`` (ISO 8601) and ``by`` (an ARN) are what its item claims.
@@ -48,7 +48,7 @@ class Targets(Protocol):
     def groups(self) -> Mapping[str, tuple[str, ...]]:
         """Return every group's members: accounts and units."""
 
-    def in_force(self) -> Met | None:
+    def in_force(self) -> SeenVersion | None:
         """Return the version in force; None: nothing was ever applied."""
 
     def content(self, version: str) -> Directory | None:
@@ -130,18 +130,18 @@ class MembersStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Notified:
-    """``version``: the last one that people were notified of; "": none. ``met``: those that they were not, by version.
+    """``version``: the last one that people were notified of; "": none. ``noted``: later ones, of which they were not.
 
     ``departed``: see ``difference.departing``.
     """
 
     version: str = ""
     departed: tuple[str, ...] = ()
-    met: Mapping[str, Met] = field(default_factory=dict)
+    noted: Mapping[str, SeenVersion] = field(default_factory=dict)
 
-    def has(self, one: Met) -> bool:
-        """Whether nothing must be remembered of a version in force."""
-        return one.version in self.met or (one.version == self.version and not self.met)
+    def has(self, one: SeenVersion) -> bool:
+        """Whether a version in force need not be noted."""
+        return one.version in self.noted or (one.version == self.version and not self.noted)
 
 
 class NotifiedStore(Protocol):

@@ -47,7 +47,7 @@ from chalicelib.delivery.shares import (
     SharesReleased,
     SharesSeen,
 )
-from chalicelib.delivery.slots import AskSlots, SlotsAsked, free
+from chalicelib.delivery.slots import AskSlots, SlotsAsked, free, wish
 from chalicelib.delivery.worker import deliveries, launches, releases
 from chalicelib.engine import codec, schedule
 from chalicelib.engine.errors import IllegalEvent, RefusalKind
@@ -351,7 +351,7 @@ def test_each_service_role_is_received_of_by_itself_and_names_what_it_waits_for(
     opening = machine.evolve(fresh, TargetReady(""), NOW)
     waits_for = Fault("code", "there", "It is refused.", "Deploy it.")
     shares = in_ledger(opening, {SPOT: {"state": ledger.ShareState.OPENING, "waits_for": waits_for}})
-    held = opening.with_shares(holds_standing=True)
+    held = machine.record_intent(opening, [HoldShares()], NOW, [])
 
     assert permissions.seen(held, in_ledger(opening)) == SharesSeen(open=True)
     assert permissions.seen(held, in_ledger(opening)[1:]) == SharesSeen(open=False)
@@ -368,29 +368,23 @@ def test_each_service_role_is_received_of_by_itself_and_names_what_it_waits_for(
 
 def test_the_intent_to_hold_says_when_to_look_so_that_nothing_is_left_to_write_after_it():
     """However many slices it takes: only the first counts as a try."""
-    opening, hold = a_delivery(DeliveryState.OPENING), HoldShares(NOW + schedule.DAY)
+    opening, hold = a_delivery(DeliveryState.OPENING), HoldShares()
     intended = machine.record_intent(opening, [hold], NOW, [])
     assert (intended.tries, intended.next_try) == (1, NOW + schedule.POLLS[0])
     assert machine.evolve(intended, SharesHeld(), NOW + 1) == intended
 
     more = machine.evolve(intended, SharesHeld(upto=3), NOW + 20)
-    assert machine.outstanding(more, NOW + 20) == (replace(hold, last_closing_at=intended_end(more)),)
+    assert machine.outstanding(more, NOW + 20) == (hold,)
     last = machine.record_intent(more, [hold], NOW + 20, [])
     after = machine.evolve(last, SharesHeld(), NOW + 30)
     assert (after.tries, after.next_try, after.shares.continue_at) == (1, NOW + 20 + schedule.POLLS[0], 0)
-
-
-def intended_end(delivery):
-    """When the delivery's shares for copies close at the latest."""
-    return delivery.copies_end + delivery.target.linger + schedule.LEDGER_CLOSES_AFTER
 
 
 @pytest.mark.parametrize("state", [DeliveryState.OPENING, DeliveryState.COPYING])
 def test_who_holds_what_is_open_already_goes_on_at_once(state):
     """Others held it before. One that must wait reads the ledger when it is woken, or at the next poll."""
     wants = with_copies(a_delivery(state, holds_copy=True), C.WANTED, C.WANTED)
-    hold = HoldShares(NOW + schedule.DAY)
-    holds = machine.record_intent(wants.with_shares(opened_at=None), [hold], NOW, [])
+    holds = machine.record_intent(wants.with_shares(opened_at=None), [HoldShares()], NOW, [])
     waits = machine.evolve(holds, SharesHeld(seen=SharesSeen(open=False)), NOW)
 
     assert machine.evolve(holds, SharesHeld(seen=SharesSeen(open=True)), NOW).shares.opened_at == NOW
@@ -902,10 +896,13 @@ def test_too_many_copies_gives_the_slot_back_and_tells_the_copy_quota():
     delivery = slots(in_copying(C.INTENDED, C.PENDING, slots=SlotRequest("1:2:0:0")), 2)
     after = machine.evolve(delivery, Refused("StartCopy", RefusalKind.LIMIT, FAULT, "snap-0a"), NOW)
     assert after.copies[0].state is C.WANTED
-    assert AskSlots(3, 2, 1, NOW) in machine.outstanding(after, NOW)
+    assert AskSlots() in machine.outstanding(after, NOW)
+    asked = wish(after, NOW)
+    assert (asked.wanted, asked.granted, asked.done, asked.limited_at) == (3, 2, 1, NOW)
 
     answered = machine.evolve(after, SlotsAsked(2, 0, 2, NOW + schedule.LEASE), NOW)
-    assert AskSlots(3, 2, 1, NOW) in machine.outstanding(answered, NOW)
+    assert AskSlots() in machine.outstanding(answered, NOW)
+    assert wish(answered, NOW) == asked
 
 
 def test_a_deadline_while_copying_deletes_the_copies_first():
@@ -959,6 +956,7 @@ def test_a_delivery_that_stops_holds_no_share_after_its_deletions(seen_or_refuse
 OLD = Cleanup(to_delete=("snap-0old",))
 """A snapshot that an earlier episode made, and that this one does not use."""
 ENDS_WITHOUT_LOOKING = {
+    "cancelled in awaiting-role": (a_delivery(DeliveryState.AWAITING_ROLE, cleanup=OLD), CancelAsked()),
     "cancelled in awaiting-slot": (a_delivery(DeliveryState.AWAITING_SLOT, cleanup=OLD), CancelAsked()),
     "cancelled in opening": (a_delivery(DeliveryState.OPENING, cleanup=OLD), CancelAsked()),
     "an AMI of an earlier episode differs": (

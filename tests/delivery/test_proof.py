@@ -6,7 +6,7 @@ import pytest
 
 from chalicelib.delivery import machine, proof
 from chalicelib.delivery.attempts import CopiesFound, CopyStarted, FindCopies, ImageRegistered, RegisterImage
-from chalicelib.delivery.model import Attempt, CopyState, Delivery, DeliveryState, ImageRequest, SlotRequest
+from chalicelib.delivery.model import Attempt, CopyState, Delivery, DeliveryState, ImageRequest, LastLook, SlotRequest
 from chalicelib.delivery.moves import VERIFY_TRIES
 from chalicelib.delivery.phase import CancelAsked, DeadlinePassed, DeliveryEvent, Refused
 from chalicelib.delivery.phases.checking import TargetReady
@@ -160,6 +160,21 @@ def test_a_deletion_that_ec2_has_accepted_is_asked_for_again_only_if_the_copy_ha
     assert asked.cleanup.deletes_accepted
     assert proof.removal(asked, (), two[:1]).copies == ()
     assert proof.removal(asked, (), (seen("snap-0a", "completed"),)).copies == ("snap-0ac",)
+
+
+@pytest.mark.parametrize("too_late", [False, True])
+def test_a_delivery_that_tidies_asks_for_every_deletion_before_it_waits_or_gives_up(too_late):
+    """A run had time for one. After the deadline the notice would name copies that nobody asked EC2 to delete."""
+    tidying = with_copies(a_delivery(DeliveryState.TIDYING), C.COMPLETED, C.COMPLETED)
+    if too_late:
+        tidying = replace(tidying, last_look=LastLook(since=NOW))
+    ids = ("snap-0ac", "snap-0bc")
+    hurried = machine.evolve(tidying, LeftoversSeen(ids, deleted=("snap-0ac",), more=True), NOW)
+
+    assert (hurried.cleanup.done, hurried.next_try) == (False, NOW)
+    refused = LeftoversSeen(ids, refusal=FAULT, more=True)
+    after = machine.evolve(tidying, refused, NOW)
+    assert after.cleanup.done or after.next_try > NOW  # not at once for what is refused, which would not end
 
 
 def test_what_copyimage_made_is_proven_by_its_nonce_only_in_its_episode_and_until_the_ami_shows_it():

@@ -3,6 +3,7 @@
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from botocore.retries import standard
 
 from chalicelib.engine.aws.refusals import refusal
 from chalicelib.engine.errors import RefusalKind
@@ -15,6 +16,10 @@ THROTTLES = {
     for shape in boto3.client(service, region_name="us-east-1").meta.service_model.error_shapes
     if "throttl" in shape.name.casefold()
 }
+TRANSIENT = {*standard.TransientRetryableChecker._TRANSIENT_ERROR_CODES}
+TRANSACTIONS = {"TransactionInProgressException"}
+RATES = {*standard.ThrottledRetryableChecker._THROTTLED_ERROR_CODES} - TRANSIENT - TRANSACTIONS
+"""What botocore counts as a throttle, without what may be under way."""
 ORGANIZATIONS = boto3.client("organizations", region_name="us-east-1").meta.service_model
 PASSING = {
     shape.name
@@ -55,7 +60,24 @@ def test_after_an_internal_error_nobody_knows_whether_the_call_was_carried_out(c
     assert refusal(error, "RegisterImage", "ec2").unknown
 
 
-def test_a_throttled_call_was_not_carried_out():
-    """So a copy that EC2 throttled begins again without a look."""
-    error = ClientError({"Error": {"Code": "RequestLimitExceeded"}}, "CopySnapshot")
-    assert not refusal(error, "CopySnapshot", "ec2").unknown
+@pytest.mark.parametrize("status", [400, 429, 503])
+@pytest.mark.parametrize("code", sorted(RATES - {"LimitExceededException"}))
+def test_a_throttled_call_was_not_carried_out(code, status):
+    """So a copy that EC2 throttled begins again without a look, also with HTTP 503, which EC2 sends with it."""
+    error = ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, "CopySnapshot")
+    refused = refusal(error, "CopySnapshot", "ec2")
+    assert (refused.kind, refused.unknown) == (RefusalKind.THROTTLED, False)
+
+
+@pytest.mark.parametrize("code", ["InternalError", "Unavailable", "PriorRequestNotComplete"])
+def test_after_a_server_error_of_another_kind_it_is_not_known(code):
+    """The call may have been carried out before the server failed."""
+    error = ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": 503}}, "CopySnapshot")
+    assert refusal(error, "CopySnapshot", "ec2").unknown
+
+
+def test_a_throttle_of_the_sdks_second_try_does_not_say_what_became_of_the_first():
+    """An instance that the first one has started would never be terminated."""
+    answer = {"HTTPStatusCode": 503, "RetryAttempts": 1}
+    error = ClientError({"Error": {"Code": "RequestLimitExceeded"}, "ResponseMetadata": answer}, "RunInstances")
+    assert refusal(error, "RunInstances", "ec2").unknown

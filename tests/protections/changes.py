@@ -12,7 +12,7 @@ from functools import partial
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
-from chalicelib.delivery import instances, leftovers, machine, permissions, proof
+from chalicelib.delivery import instances, leftovers, machine, permissions, proof, slots
 from chalicelib.delivery.attempts import CopiesFound, FindCopies, RegisterImage
 from chalicelib.delivery.aws.target_images import AwsTargetImages
 from chalicelib.delivery.aws.target_sessions import TargetSessions
@@ -26,7 +26,7 @@ from chalicelib.delivery.phases.ending import FindLeftovers, LeftoversSeen, Noti
 from chalicelib.delivery.phases.imaging import VerifyImage
 from chalicelib.delivery.phases.recalling import RestoreCopy
 from chalicelib.delivery.phases.waiting import ApprovalSeen, WaveSeen
-from chalicelib.delivery.shares import HoldShares, SharesHeld, SharesReleased
+from chalicelib.delivery.shares import SharesHeld, SharesReleased
 from chalicelib.delivery.slots import AskSlots, SlotsAsked
 from chalicelib.delivery.worker import deliveries
 from chalicelib.delivery.worker.copy_quotas import CopyQuotas
@@ -183,7 +183,7 @@ def lets_go_early(executor, usual, record, command):
 def opens_before_its_turn(executor, usual, record, command):
     """Hold the shares while it waits for a slot."""
     if record.state is DeliveryState.AWAITING_SLOT:
-        executor._hold(record, HoldShares(executor.clock() + 10**5), Budget(lambda: 30))
+        executor._hold(record.with_shares(last_closing_at=executor.clock() + 10**5), Budget(lambda: 30))
     return usual(record, command)
 
 
@@ -192,7 +192,7 @@ def keeps_its_slots(_executor, usual, record, command):
     if record.state is DeliveryState.AWAITING_SLOT:
         return usual(record, command)
     had = record.slots
-    return SlotsAsked(command.wanted, command.done, had.granted, had.until, had.limited_at or 0)
+    return SlotsAsked(*slots.wanted(record), had.granted, had.until, had.limited_at or 0)
 
 
 def throws_away(executor, usual, record, command):
@@ -346,10 +346,10 @@ def without_end(begin, self, key):
     return stored, [replace(share, last_closing_at=NEVER) for share in shares]
 
 
-def but_for_images(opened, self, adapter, resource, some):
+def but_for_images(opened, self, adapter, these, some, budget):
     """Take a launch permission for open without asking for it."""
-    if not resource.startswith("resource#image#"):
-        return opened(self, adapter, resource, some)
+    if not these.resource.startswith("resource#image#"):
+        return opened(self, adapter, these, some, budget)
     return [share_events.evolve(one, share_events.ShareOpened(), self.waker.clock()) for one in some]
 
 

@@ -71,9 +71,7 @@ class Invariants:
         self._units: set[str] = set()
         """ARNs of units that the file has ever named; whom it names no longer must have nothing at rest."""
         self.taken: set[tuple[str, str]] = set()
-        """Permissions (snapshot, account) and grants (key, name's stem) that a person removed."""
-        self.revoked: dict[tuple[str, str], str] = {}
-        """Of grants that a person removed, by key and name: to whom they were."""
+        """Permissions (snapshot, account) and grants (key, name's stem) that a person removed for good."""
         self.planted: set[str] = set()
         """Copies that someone else made, with all predictable tags: the service must not use or delete them."""
         self.poisoned: set[RecordKey] = set()
@@ -205,7 +203,7 @@ class Invariants:
             uses = {
                 "snapshot": copy.source == name,
                 "key": (copy.key, copy.delivery) == (name, share.share_name),
-                "policy": copy.key == name and self._needs(copy.delivery, share.resource),
+                "policy": copy.key == name and self._needs(copy.delivery, share),
                 "role": False,
                 "image": False,
             }[kind]
@@ -447,12 +445,16 @@ class Invariants:
         """Deliveries whose record a test has damaged."""
         return {key.pk.removeprefix("delivery#") for key in self.poisoned}
 
-    def _needs(self, delivery: str, resource: str) -> bool:
-        """Whether a delivery copies by this resource: a file may have changed how it may use the key since."""
+    def _needs(self, delivery: str, share: Share) -> bool:
+        """Whether a delivery copies by this share: a file may have changed its mode, or how it may use the key, since.
+
+        Another AMI may hold a share of the same key for the same account in the other mode.
+        """
         key = addresses.delivery(delivery)
         if key in self.poisoned:
             return True
-        return resource in {share.resource for share in self.delivery(delivery).shares.needed}
+        needed = {(one.resource, one.share_name) for one in self.delivery(delivery).shares.needed}
+        return (share.resource, share.share_name) in needed
 
     def _kept(self, share: Share) -> bool:
         """Whether a share stays: held by deliveries at rest, or a grant held by delivered AMIs.
@@ -490,16 +492,6 @@ class Invariants:
         shares = (one for resource in self._hub.resources() for one in self._hub.stores.ledger.shares(resource))
         kept = {(one.resource.split("#")[2], stem(grant_name(one))) for one in shares if self._kept(one)}
         return {(key, name) for key, name in self._hub.cloud.grants if (key, stem(name)) in kept}
-
-    def revoked_while_open(self) -> dict[tuple[str, str], str]:
-        """Grants that somebody has revoked and whose shares the ledger calls open, with whom they are for."""
-        shares = [one for resource in self._hub.resources() for one in self._hub.stores.ledger.shares(resource)]
-        names = [(one.resource.split("#")[2], grant_name(one)) for one in shares if one.state is ShareState.OPEN]
-        return {
-            (key, name): grantee
-            for (key, name), grantee in self.revoked.items()
-            if any(key == of and name.endswith(named) for of, named in names)
-        }
 
     def really_open(self, ident: str) -> None:
         """Check that AWS has every permission that a shared delivery holds, except for those that people revoked."""

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from chalicelib.engine import addresses, schedule
-from chalicelib.engine.errors import RefusalKind
+from chalicelib.engine.errors import RefusalKind, StaleCursor
 from chalicelib.engine.faults import Fault
 from chalicelib.monitor import drift
 from chalicelib.monitor.drift import Pass, PassPart, ShownAccess, Situation
+from chalicelib.monitor.ports import HubPage
 from chalicelib.monitor.trail_actions import PUBLIC
 from chalicelib.monitor.verdicts import ActionVerdict
 from chalicelib.monitor.worker.drift_audit import PER_RUN, SLICE, DriftAudit
@@ -52,16 +53,21 @@ class OpenHub:
         self.throttled_once: set[str] = set()
         self.asked: list[str] = []
         self.page_takes = self.spent = 0
+        self.in_a_page = 1000
+        self.forgotten: set[str] = set()
 
-    def snapshots(self) -> dict[str, str]:
-        """All are under one key."""
-        self._asked("snapshots")
-        return {one: KEY for one in self.open if one.startswith("snap-")}
-
-    def images(self) -> list[str]:
-        """Those that are there."""
-        self._asked("images")
-        return [one for one in self.open if one.startswith("ami-")]
+    def page(self, part: str, token: str) -> HubPage:
+        """All snapshots are under one key, in no order; a listing takes the time that ``page_takes`` says."""
+        self._asked(part)
+        self.spent += self.page_takes
+        if token in self.forgotten:
+            raise StaleCursor(RefusalKind.DENIED, Fault("aws-InvalidNextToken", "here", "It is too old.", "Wait."))
+        kind = "snap-" if part == PassPart.SNAPSHOTS else "ami-"
+        found = [one for one in reversed(self.open) if one.startswith(kind)]
+        end = int(token or "0") + self.in_a_page
+        some = tuple(found[end - self.in_a_page : end])
+        keys = frozenset({KEY} if some and kind == "snap-" else ())
+        return HubPage(some, keys, str(end) if end < len(found) else "")
 
     def receivers(self, resource: str) -> set[str] | None:
         self._asked(resource)
@@ -95,6 +101,7 @@ class Kept:
         self.known: dict[str, int] = {}
         self.kept: list[tuple[str, str]] = []
         self.saves_left = 10**9
+        self.most_doubts: dict[str, Any] = {}
 
     def read(self) -> Pass | None:
         return self.at
@@ -104,6 +111,7 @@ class Kept:
         if self.saves_left == 0:
             raise ProcessKilled
         self.saves_left -= 1
+        self.most_doubts = max(self.most_doubts, dict(this.doubts), key=lambda one: len(json.dumps(one)))
         if self.at is not None and self.at.version != this.version:
             return None
         self.at = replace(this, version=this.version + 1)
@@ -467,6 +475,27 @@ def test_what_a_second_look_does_not_see_again_is_not_notified(setup):
     assert setup.day() == []
 
 
+def test_what_only_the_second_look_sees_has_a_second_look_of_its_own(setup):
+    """On the same snapshot, with the same verdict: each share was just being opened or closed when it was read."""
+    setup.share(SNAPSHOT, DEV)
+    setup.run()
+    setup.hub.open[SNAP] = {DEV}
+    setup.share(SNAPSHOT, TEST, account=TEST)
+    assert setup.day() == []
+
+    assert setup.day() == [("warning", "vanished", [TEST])]
+
+
+def test_so_many_doubts_that_one_item_cannot_store_them_need_no_second_look(setup):
+    """Nothing that is open is lost in them."""
+    names = [f"snap-{number:08x}" for number in range(60)]
+    setup.hub.open = {one: {f"{number:012}" for number in range(1, 500)} for one in names}
+    found = setup.day()
+
+    assert len(found) == len(names)
+    assert len(json.dumps(setup.kept.most_doubts)) < 250_000
+
+
 def test_the_second_look_comes_a_quarter_of_an_hour_later(setup):
     """By then every grant shows, and every closing has ended."""
     setup.hub.open[SNAP] = {STRANGER}
@@ -529,6 +558,32 @@ def test_a_pass_over_ten_thousand_snapshots_ends_within_four_hours(setup):
     assert setup.hub.asked == []
 
 
+def test_a_hub_whose_snapshots_take_longer_to_list_than_a_run_may_last_is_audited_in_several(setup):
+    """Each run has four minutes, and lists the page where the one before has stopped."""
+    many(setup, 1000)
+    setup.hub.in_a_page, setup.hub.page_takes = 50, 20
+    for _ in range(60):
+        setup.runs(1)
+        assert setup.hub.spent <= 240
+
+    assert setup.kept.at.ended_at
+    assert [one["verdict"] for one in setup.topic] == ["foreign-stranger"]
+    assert setup.kept.at.looks == 1000 + 1 + 1 + 2  # each once, a second time, the key's policy, two accounts' grants
+
+
+def test_where_aws_has_forgotten_how_far_a_list_was_read_it_is_read_again(setup):
+    """It may take long until the next run."""
+    many(setup, 100)
+    setup.hub.in_a_page = 30
+    setup.hub.forgotten.add("60")
+    setup.runs(1)
+    assert ("not_done", ("drift-audit", "It is too old.")) in setup.telemetry.reported
+    setup.hub.forgotten.clear()
+
+    assert [verdict for _, verdict, _ in setup.day()] == ["foreign-stranger"]
+    assert setup.kept.at.ended_at
+
+
 def test_a_snapshot_that_is_open_to_3000_accounts_takes_less_than_a_second_to_compare(setup):
     """A hub has thousands of snapshots, most of them open to the same accounts. Pairwise it would be half a minute."""
     accounts = [f"{one:012}" for one in range(1, 3001)]
@@ -565,7 +620,7 @@ def test_a_pass_ends_though_every_run_has_time_for_one_look(setup):
 
 
 def test_one_list_of_a_keys_grants_serves_a_thousand_accounts(setup):
-    """In two runs at most: each lists the grants once."""
+    """Each run lists the grants once: one for the first looks, and one for each 300 of the second."""
     accounts = [f"4{number:011d}" for number in range(1000)]
     setup.file = AppliedFile(Directory(accounts={one: (Target(one, REGION),) for one in accounts}), "digest")
     for account in accounts:
@@ -573,7 +628,7 @@ def test_one_list_of_a_keys_grants_serves_a_thousand_accounts(setup):
     setup.day()
 
     assert setup.kept.at.ended_at
-    assert setup.hub.asked.count("grants") <= 2 * 10 * 2  # for the first looks, and for the second
+    assert setup.hub.asked.count("grants") <= 10 * (1 + 4)  # ten pages each time
 
 
 def test_a_list_of_grants_that_takes_too_long_ends_the_run_in_time_and_concludes_nothing(setup):

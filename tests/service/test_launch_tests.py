@@ -18,7 +18,7 @@ from tests.service.gate import LostAnswer, PortCrash
 from tests.service.hub import Hub
 from tests.service.slow import SlowGate, SlowHub
 
-AMI, DEV, PROD = "ami-0a", "200000000001", "200000000002"
+AMI, NEXT, DEV, PROD = "ami-0a", "ami-0b", "200000000001", "200000000002"
 MINUTE, HOUR, DAY = 60, 3600, 24 * 3600
 MODES = ("copy", "share")
 ENDS = {"copy": "delivered", "share": "shared"}
@@ -263,6 +263,18 @@ def test_in_share_mode_a_key_that_is_not_open_yet_is_no_failure():
     assert hub.outcomes()[AMI, DEV] == "shared"
     assert len(hub.cloud.instances) > 1
     assert set(states(hub)) == {"terminated"}
+
+
+def test_a_grant_that_somebody_has_revoked_is_made_again_for_the_next_ami():
+    """Both AMIs are under one key, and share one grant: the first AMI holds it still, and the second needs it."""
+    hub = promoted(a_hub("share"))
+    for key, name in list(hub.cloud.grants):
+        hub.cloud.revoke(key, name)
+    hub.cloud.make_image(NEXT, {"snap-1": True}, family="base", CreationDate="2026-01-02T00:00:00.000Z")
+    hub.cloud.tag(NEXT, "default")
+    hub.wait(2 * HOUR)
+    assert hub.outcomes()[NEXT, DEV] == "shared"
+    assert {grantee for _, grantee in hub.cloud.grants.items()} == {f"arn:aws:iam::{DEV}:root"}
 
 
 @pytest.mark.parametrize("order", sorted(set(itertools.product((True, False), repeat=4)) - {(False,) * 4}))

@@ -17,13 +17,14 @@ from chalicelib.engine.errors import LostRace, Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.sharing import holders
 from chalicelib.sharing.aws.key_policies import PolicyStatements
+from chalicelib.sharing.grant_names import grant_name
 from chalicelib.sharing.ports import Judgement
 from chalicelib.sharing.refusals import most_calls
 from chalicelib.sharing.share import Holding, Purpose, Share, ShareState
 from chalicelib.sharing.share_events import ClosingIntended, evolve
 from chalicelib.targets.applied_file import Directory
 from tests.delivery.examples import a_delivery
-from tests.fakes import copying
+from tests.fakes import copying, sharing
 from tests.service.cloud import HUB, REGION, Cloud, CloudBehavior, FakeKms, source_key
 from tests.service.gate import ProcessKilled
 from tests.service.slow_aws import ACCOUNT, ROLE, START, SlowResource
@@ -587,6 +588,102 @@ def test_a_closing_that_died_goes_on_though_the_opening_for_who_came_is_put_off(
     assert (snapshot.states(), snapshot.permissions.there) == ({ShareState.OPEN: 1}, {ACCOUNT})
 
 
+# --- what is open when another delivery comes ------------------------------------------------------------------------
+
+
+POLICY = addresses.policy_resource("arn:aws:kms:us-east-1:111111111111:key/k")
+STANDING = {KEY: 1, SNAPSHOT: 500, AMI: 500, POLICY: 50}
+"""Resources with standing shares, and how many permissions one call opens."""
+
+
+def comes_to_hold(resource: SlowResource, delivery: str) -> None:
+    """Let a delivery hold the account's standing share, and the worker do what follows."""
+    grantee = ROLE if "arn:" in resource.key.pk else ""
+    resource.stores.ledger.hold(resource.key.pk, Share(resource.key.pk, ACCOUNT, ACCOUNT, grantee), sharing(delivery))
+    resource._note()
+    resource.run_on()
+
+
+def open_for_an_hour(key: RecordKey) -> SlowResource:
+    """A resource with a standing share that one delivery holds."""
+    resource = SlowResource(key, batch=STANDING[key])
+    comes_to_hold(resource, "d1")
+    assert resource.permissions.there == {ACCOUNT}
+    resource.now += 3600
+    resource.permissions.calls.clear()
+    return resource
+
+
+@pytest.mark.parametrize("key", STANDING)
+def test_what_somebody_has_removed_is_opened_again_for_who_comes_next(key):
+    """The first one holds it still, so the ledger calls it open. The grant has another name, as after each opening."""
+    resource = open_for_an_hour(key)
+    (before,) = resource.shares
+    resource.permissions.there.clear()
+    comes_to_hold(resource, "d2")
+    (after,) = resource.shares
+    assert (after.state, resource.permissions.there) == (ShareState.OPEN, {ACCOUNT})
+    assert grant_name(after, "us-east-1") != grant_name(before, "us-east-1")
+
+
+@pytest.mark.parametrize("key", STANDING)
+def test_each_one_who_comes_costs_one_look_and_who_goes_none(key):
+    """Neither is AWS asked again for who has come before."""
+    resource = open_for_an_hour(key)
+    comes_to_hold(resource, "d2")
+    comes_to_hold(resource, "d2")
+    assert resource.permissions.calls == {"showing": 1}
+    resource.stores.ledger.release(key.pk, ACCOUNT, sharing("d2"))
+    resource._note()
+    resource.run_on()
+    assert resource.permissions.calls == {"showing": 1}
+
+
+def test_what_somebody_has_removed_stays_so_when_nobody_asks_for_it():
+    """Who has removed it may have had a reason; the audit reports it."""
+    resource = open_for_an_hour(KEY)
+    comes_to_hold(resource, "d2")
+    resource.permissions.there.clear()
+    resource.stores.ledger.release(KEY.pk, ACCOUNT, sharing("d2"))
+    resource._note()
+    resource.run_on()
+    assert resource.permissions.there == set()
+
+
+@pytest.mark.parametrize("why", [RefusalKind.THROTTLED, RefusalKind.DENIED, RefusalKind.ROLE])
+@pytest.mark.parametrize("key", STANDING)
+def test_a_look_that_aws_refuses_keeps_open_what_is_open(key, why):
+    """Nobody waits for it, and what nobody holds any more is closed at once."""
+    resource = open_for_an_hour(key)
+    resource.permissions.refuses = lambda what, _: refusal("AnyCode", why) if what == "showing" else None
+    comes_to_hold(resource, "d2")
+    assert resource.states() == {ShareState.OPEN: 1}
+    for one in ("d1", "d2"):
+        resource.stores.ledger.release(key.pk, ACCOUNT, sharing(one))
+    resource._note()
+    resource.run()
+    assert resource.permissions.there == set()
+
+
+def test_what_was_there_before_the_service_came_is_not_opened_for_who_comes_next():
+    """It is its owner's, who has removed it."""
+    resource = SlowResource(AMI)
+    resource.permissions.there.add(ACCOUNT)
+    comes_to_hold(resource, "d1")
+    resource.now += 3600
+    resource.permissions.there.clear()
+    comes_to_hold(resource, "d2")
+    assert resource.permissions.calls["open"] == 0
+
+
+def test_a_grant_that_may_show_late_is_not_looked_at():
+    """It would be made twice, and the first one would stay [aws-facts 3: up to five minutes]."""
+    resource = open_for_an_hour(KEY)
+    resource.now -= 3500
+    comes_to_hold(resource, "d2")
+    assert resource.permissions.calls == {}
+
+
 # --- growth ----------------------------------------------------------------------------------------------------------
 
 
@@ -662,8 +759,8 @@ def policy_of(names: list[str]) -> tuple[Cloud, ClosedAccounts, SlowResource]:
 
 @pytest.mark.parametrize(
     ("closed", "seconds", "killed"),
-    [(1, 0, False), (2, 0, False), (1, 4, False), (2, 0, True)],
-    ids=["one", "two", "KMS is slow", "two, and killed after the put"],
+    [(1, 0.5, False), (2, 0, False), (1, 1.2, False), (2, 0, True)],
+    ids=["one", "two", "AWS is slow", "two, and killed after the put"],
 )
 def test_an_account_that_was_closed_does_not_keep_anothers_statement_in_a_keys_policy(closed, seconds, killed):
     """KMS refuses each policy with its statement: that goes, too, with a fault, and the statements of the rest stay.
@@ -678,7 +775,7 @@ def test_an_account_that_was_closed_does_not_keep_anothers_statement_in_a_keys_p
     kms.killed_after_put = killed
 
     policy.release([withdrawn])
-    policy.run(limit=60)
+    policy.run()
     assert (source_key(0), withdrawn) not in cloud.statements()
     policy.seconds = 0
     policy.run_on(3)
@@ -689,7 +786,26 @@ def test_an_account_that_was_closed_does_not_keep_anothers_statement_in_a_keys_p
     assert refused == dict.fromkeys(gone, "key-policy-invalid-principal")
     assert {s.share_name for s in policy.shares if s.state is ShareState.OPEN} == set(rest)
     puts = [text for _, _, text in cloud.policies[source_key(0)][before:]]
-    assert all(account in text for account in rest for text in puts) == (closed == 1 and not seconds)
+    assert all(account in text for account in rest for text in puts) == (closed == 1 and seconds < 1)
+
+
+@pytest.mark.parametrize(("closed", "come"), [(1, 1), (1, 5), (0, 5)], ids=["one comes", "five come", "it comes"])
+def test_an_account_that_was_closed_does_not_keep_another_out_of_a_keys_policy(closed, come):
+    """Its statement goes in the same put, and nobody else is without access for a moment; the fault is its own."""
+    names = accounts(6 + come)
+    before, new = names[:6], names[6:]
+    gone = before[2] if closed else new[2]
+    cloud, kms, policy = policy_of(before)
+    began = len(cloud.policies[source_key(0)])
+    kms.closed = [gone]
+
+    policy.hold(new)
+    policy.run_on()
+
+    assert cloud.statements() == {(source_key(0), account) for account in names if account != gone}
+    assert {s.share_name: s.fault.code for s in policy.shares if s.fault} == {gone: "key-policy-invalid-principal"}
+    puts = [text for _, _, text in cloud.policies[source_key(0)][began:]]
+    assert all(account in text for account in before if account != gone for text in puts)
 
 
 def test_a_principal_that_kms_refuses_in_a_statement_of_others_keeps_all_as_it_is():

@@ -528,7 +528,6 @@ class ModelWorld(Hub):
         self.tell(f"Somebody revokes the grant {name}.")
         self.excuse()
         self.invariants.taken.add((key, stem(name)))
-        self.invariants.revoked[key, name] = self.cloud.grants[key, name]
         self.cloud.revoke(key, name)
 
     def delete_copy(self, number: int) -> None:
@@ -1001,8 +1000,6 @@ class ModelWorld(Hub):
             self.lift(*place)
         for ident in [image.id for image in self.cloud.images.values() if not image.delivery]:
             del self.cloud.images[ident]
-        for (key, name), grantee in self.invariants.revoked_while_open().items():
-            self.cloud.grant(key, name, grantee)  # one AMI holds the share, and another needs the grant
         for ami in list(self.cloud.recalls):
             self.lift_recall(ami)
         self.tell("All is repaired.")

@@ -33,16 +33,8 @@ class SnsNotices:
         notice = with_plain(notice, self._names(accounts(notice)))
         self._put_event(notice)
         found = attributes(notice)
-        with as_refusal("Publish", self._topic_arn):
-            self._sessions.own("sns").publish(
-                TopicArn=self._topic_arn,
-                Subject=subject(notice),
-                **mails.message(notice, mails.text(notice), found),
-                MessageAttributes={
-                    name: {"DataType": "String.Array" if name in LISTS else "String", "StringValue": value}
-                    for name, value in found.items()
-                },
-            )
+        message = mails.message(notice, mails.text(notice), found)
+        _publish(self._sessions, self._topic_arn, subject(notice), message, found)
 
     def _put_event(self, notice: Mapping[str, Any]) -> None:
         where = f"event bus {self._bus}"
@@ -71,10 +63,16 @@ class SecurityTopic:
         """``severity`` and ``verdict`` are attributes, for filter policies."""
         found = {name: str(notice[name]) for name in ("severity", "verdict")}
         shown = f"[{notice['severity']}] AMI promoter: {notice['verdict']}, {notice['call']}"
-        with as_refusal("Publish", self._topic_arn):
-            self._sessions.own("sns").publish(
-                TopicArn=self._topic_arn,
-                Subject="".join(letter if 32 <= ord(letter) < 127 else "?" for letter in shown)[:99],
-                **mails.message(notice, mails.finding(notice), found),
-                MessageAttributes={name: {"DataType": "String", "StringValue": value} for name, value in found.items()},
-            )
+        shown = "".join(letter if 32 <= ord(letter) < 127 else "?" for letter in shown)[:99]
+        _publish(self._sessions, self._topic_arn, shown, mails.message(notice, mails.finding(notice), found), found)
+
+
+def _publish(
+    sessions: Sessions, topic_arn: str, subject: str, message: Mapping[str, str], attributes: Mapping[str, str]
+) -> None:
+    typed = {
+        name: {"DataType": "String.Array" if name in LISTS else "String", "StringValue": value}
+        for name, value in attributes.items()
+    }
+    with as_refusal("Publish", topic_arn):
+        sessions.own("sns").publish(TopicArn=topic_arn, Subject=subject, **message, MessageAttributes=typed)

@@ -56,13 +56,13 @@ class AwsTargetChecks:
         return TargetSeen(key=key, key_policy=read.get("Policy", ""), refused=look.refused)
 
     def _roles(self, look: _OneLook, carrier: Delivery) -> TargetSeen:
-        roles = AwsTargetRoles(self._sessions, "check")
-        policy = look("GetRolePolicy", lambda: roles.policy(carrier, "check"))
+        roles = AwsTargetRoles(self._sessions)
+        policy = look("GetRolePolicy", lambda: roles.policy(carrier))
         rights = TargetSeen(allows=allowed(policy), parameters=parameters(policy)) if policy else TargetSeen()
         rights = replace(rights, launch=self._launches(look, carrier))
         if not carrier.target.service_linked_roles:
             return replace(rights, refused=look.refused)
-        found = look("GetRole", lambda: dict(zip(("missing", "denied"), roles.look(carrier), strict=True)))
+        found = look("GetRole", lambda: dict(zip(("missing", "denied"), roles.look(carrier, "check"), strict=True)))
         look.refused.update({f"GetRole {role}": why for role, why in found.get("denied", {}).items()})
         return replace(rights, missing_roles=tuple(found.get("missing", ())), refused=look.refused)
 

@@ -35,8 +35,7 @@ class AwsTargetImages:
         request = register.request(image, copies, delivery.image_name, tags)
         with self._sessions.as_refusal("RegisterImage", delivery.where):
             answer = ec2.register_image(**request)
-        registered: str = answer["ImageId"]
-        return registered
+        return str(answer["ImageId"])
 
     def copy(self, delivery: Delivery, image: SourceImage) -> str:
         """Tags do not cross accounts, so the call has all; each snapshot gets its own when the AMI is there.
@@ -61,8 +60,7 @@ class AwsTargetImages:
                 ],
             )
             answer = within_time(copy, "SnapshotCopyCompletionDurationMinutes", delivery.target.complete_within)
-        copied: str = answer["ImageId"]
-        return copied
+        return str(answer["ImageId"])
 
     def named(self, delivery: Delivery) -> tuple[ShownImage, ...]:
         """A deregistered AMI still shows for a while, and has its name for as long [aws-facts 5]."""

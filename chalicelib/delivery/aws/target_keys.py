@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 from chalicelib.delivery.aws.target_sessions import TargetSessions
 from chalicelib.delivery.model import Delivery
@@ -22,31 +23,26 @@ class AwsTargetKeys:
         self._hub_region = hub_region
 
     def describe(self, delivery: Delivery) -> tuple[KeyFacts | None, str]:
-        kms = self._sessions.client("kms", "look", delivery)
-        try:
-            with self._sessions.as_refusal("DescribeKey", delivery.where):
-                return KeyFacts.from_describe(kms.describe_key(KeyId=delivery.target.key)["KeyMetadata"]), ""
-        except Refusal as refusal:
-            if refusal.kind is not RefusalKind.DENIED:
-                raise
-            return None, refusal.fault.what
+        found = self._described(self._sessions.client("kms", "look", delivery), delivery.target.key, delivery.where)
+        return (None, found.what) if isinstance(found, Fault) else (found, "")
 
     def source_keys(self, delivery: Delivery) -> dict[str, str]:
         if delivery.target.key_access != "none":
             return {}
         region = delivery.target.region if delivery.hub_copy.delivery else self._hub_region
         kms = self._sessions.client("kms", "look", delivery, region=region)
-        seen: dict[str, str] = {}
-        for key in delivery.source_keys:
-            try:
-                with self._sessions.as_refusal("DescribeKey", f"{delivery.where}, {key}"):
-                    kms.describe_key(KeyId=key)
-                seen[key] = ""
-            except Refusal as refusal:
-                if refusal.kind is not RefusalKind.DENIED:
-                    raise
-                seen[key] = refusal.fault.what
-        return seen
+        found = {key: self._described(kms, key, f"{delivery.where}, {key}") for key in delivery.source_keys}
+        return {key: one.what if isinstance(one, Fault) else "" for key, one in found.items()}
+
+    def _described(self, kms: Any, key: str, where: str) -> KeyFacts | Fault:
+        """Describe a key; return AWS's refusal if the session may not."""
+        try:
+            with self._sessions.as_refusal("DescribeKey", where):
+                return KeyFacts.from_describe(kms.describe_key(KeyId=key)["KeyMetadata"])
+        except Refusal as refusal:
+            if refusal.kind is not RefusalKind.DENIED:
+                raise
+            return refusal.fault
 
     def policies(self, delivery: Delivery, keys: Collection[str]) -> Mapping[str, str | Fault]:
         """Under the function's own role."""

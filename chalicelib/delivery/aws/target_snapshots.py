@@ -58,8 +58,7 @@ class AwsTargetSnapshots:
                 TagSpecifications=[{"ResourceType": "snapshot", "Tags": tag_list(tags)}],
             )
             answer = within_time(copy, "CompletionDurationMinutes", delivery.target.complete_within)
-        copied: str = answer["SnapshotId"]
-        return copied
+        return str(answer["SnapshotId"])
 
     def tag(self, delivery: Delivery, image: SourceImage) -> None:
         """Tagging again changes nothing. Of many it leaves out those that a run before has tagged, which was killed."""

@@ -55,7 +55,7 @@ def until_queued_out(delivery: Delivery, now: int, wait: int) -> int:
 
 def _outstanding(delivery: Delivery, now: int) -> tuple[Command, ...]:
     asks = now >= delivery.slots.next_ask or not slots.is_asked(delivery)
-    return (slots.request(delivery, waits=True),) if asks else ()
+    return (slots.AskSlots(),) if asks else ()
 
 
 def _asked(event: slots.SlotsAsked, delivery: Delivery, now: int) -> Delivery:

@@ -8,7 +8,7 @@ from functools import partial
 
 from chalicelib.delivery import attempts, leftovers, permissions, proof, shares, slots
 from chalicelib.delivery.attempts import CopiesFound, CopyStarted, FindCopies
-from chalicelib.delivery.model import Copy, CopyState, Delivery, DeliveryState
+from chalicelib.delivery.model import Attempt, Copy, CopyState, Delivery, DeliveryState
 from chalicelib.delivery.moves import MAX_TRIES, answered, copies_news, each_copy
 from chalicelib.delivery.phase import Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.delivery.phases import trouble
@@ -54,17 +54,13 @@ class StartCopy(Command):
 
         return each_copy(proof.begin(delivery, nonce, self.source, now), begin)
 
-    def nonce(self, delivery: Delivery) -> str:
-        """Return that of the last attempt to copy this snapshot."""
-        return delivery.nonce(self.source)
+    def attempt(self, delivery: Delivery) -> Attempt | None:
+        """Return the last try that AWS has not refused."""
+        return delivery.under_way(self.source)
 
     def announced(self, _delivery: Delivery) -> str:
         """Name the call and the snapshot."""
         return f"CopySnapshot {self.source}"
-
-    def tried(self, delivery: Delivery) -> bool:
-        """Whether its intent was written before."""
-        return any(copy.source == self.source and copy.tries for copy in delivery.copies)
 
 
 class AskWhoWaits(Command):
@@ -96,7 +92,7 @@ def _slots(delivery: Delivery, now: int) -> tuple[Command, ...]:
     wants = any(copy.state is CopyState.WANTED for copy in delivery.copies)
     starved = wants and not slots.free(delivery, now)
     asks = (delivery.slots.asked and not slots.is_asked(delivery)) or (starved and now >= delivery.slots.next_ask)
-    return (slots.request(delivery),) if asks else ()
+    return (slots.AskSlots(),) if asks else ()
 
 
 def _copies(delivery: Delivery, now: int) -> tuple[Command, ...]:
@@ -109,7 +105,7 @@ def _copies(delivery: Delivery, now: int) -> tuple[Command, ...]:
     poll = _polls(delivery, now)
     looks = (FindCopies(),) if poll or _worth_looking_now(delivery) else ()
     if _reopens(delivery):
-        return (*looks, *shares.steps(delivery, now, asked=bool(delivery.tries)))
+        return (*looks, *shares.steps(delivery, now))
     if looks:  # the shares may have been closed and refused since
         asks = poll and now >= (delivery.shares.opened_at or 0) + SHARES_SEEN_FOR
         return (*looks, shares.LookAtShares()) if asks else looks
@@ -174,7 +170,7 @@ def _started(event: CopyStarted, delivery: Delivery, now: int) -> Delivery:
     next_look = now + schedule.COPY_POLLS[0]
     running = replace(known, state=CopyState.PENDING, copy=event.copy, looks=0, next_look=next_look)
     after = each_copy(delivery, lambda copy: running if copy is known else copy)
-    return replace(proof.answered(after, event.nonce, event.source, event.copy), last_refusal=None, tries=0)
+    return replace(proof.answered(after, event.nonce, event.source, event.copy), tries=0)
 
 
 def _found(event: CopiesFound, delivery: Delivery, now: int) -> Delivery:
@@ -239,7 +235,7 @@ def _judge(delivery: Delivery, seen: tuple[proof.SeenCopy, ...], now: int) -> De
     if faults:
         return fail(judged, now, *faults)
     if judged.copies and all(copy.state is CopyState.COMPLETED for copy in judged.copies):
-        return REGISTER(judged, now, last_refusal=None)
+        return REGISTER(judged, now)
     return judged
 
 
@@ -359,6 +355,5 @@ PHASES = {
         outstanding=_outstanding,
         deadline=lambda delivery: delivery.copies_end,
         looks=lambda delivery, now: tuple(_looks(delivery, now)),
-        waits_for_shares=_reopens,
     )
 }

@@ -296,6 +296,8 @@ def _seen_stopping(event: LeftoversSeen, delivery: Delivery, now: int) -> Delive
 def _seen_tidying(event: LeftoversSeen, delivery: Delivery, now: int) -> Delivery:
     """If nothing is left, the cleanup is done."""
     before, delivery = delivery.cleanup.leftovers, _listed(event, delivery)
+    if event.more and event.refusal is None:
+        return replace(delivery, next_try=now, clear_since=None)
     if delivery.last_look.since:
         return _left_behind(delivery, now)
     if event.left:

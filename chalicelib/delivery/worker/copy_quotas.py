@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from chalicelib.delivery import copy_quota
-from chalicelib.delivery.codecs import COPY_QUOTAS, DELIVERIES
+from chalicelib.delivery.codecs import DELIVERIES, quota_to_store
 from chalicelib.delivery.copy_quota import CopyQuota, SlotLease
 from chalicelib.delivery.ports import SlotLeases
 from chalicelib.engine import addresses, schedule
@@ -16,7 +16,7 @@ from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.budget import TimeLeft
 from chalicelib.engine.errors import ParkRecord
 from chalicelib.engine.ports import Records, Stored, Telemetry
-from chalicelib.engine.stored import peek
+from chalicelib.engine.stored import peek, read_body
 from chalicelib.engine.waker import Clock, Waker
 
 ROUNDS = 5
@@ -43,7 +43,7 @@ class CopyQuotas:
                 stored = self.records.read(key)
                 if stored is None or stored.parked:
                     return
-                quota = COPY_QUOTAS.decode(stored)
+                quota = read_body(CopyQuota, stored)
             except ParkRecord as error:
                 self._rebuild(key, error)
             else:
@@ -60,7 +60,7 @@ class CopyQuotas:
         """
         account, region = addresses.place_of_quota(key)
         fresh = CopyQuota(account, region, due_at=self.clock())
-        self.records.replace(COPY_QUOTAS.encode(fresh), self.clock())
+        self.records.replace(quota_to_store(fresh), self.clock())
         self.telemetry.repaired(key, f"The copy quota's record was written again. {error}")
 
     def _counted(self, stored: Stored, quota: CopyQuota, time_left: TimeLeft) -> bool:
@@ -74,7 +74,7 @@ class CopyQuotas:
         after = replace(after, full=next_look is not None, due_at=next_look if in_time else now)
         if after == quota and stored.scheduled is None:
             return True
-        saved = self.records.save(stored, COPY_QUOTAS.encode(after), (), now) is not None
+        saved = self.records.save(stored, quota_to_store(after), (), now) is not None
         if saved and after.full and not quota.full:
             self._ask_for_slots(leases, now)
         return saved and in_time

@@ -19,7 +19,7 @@ from chalicelib.delivery import (
     shares,
     slots,
 )
-from chalicelib.delivery.codecs import COPY_QUOTAS
+from chalicelib.delivery.codecs import quota_to_store
 from chalicelib.delivery.copy_quota import CopyQuota, SlotLease
 from chalicelib.delivery.model import Delivery, DeliveryState, NeededShare
 from chalicelib.delivery.phase import Command, DeliveryEvent, Refused
@@ -84,7 +84,7 @@ def delivery_machine(draw: Callable[[], str]) -> Machine[Delivery, Command, Deli
         tells=machine.tells,
         acts=lambda command: command.acts,
         announced=lambda record, command: command.announced(record),
-        tried=lambda record, command: command.tried(record),
+        tried=lambda record, command: command.attempt(record) is not None,
         counts=lambda before, after: before.episode == after.episode,
     )
 
@@ -142,7 +142,7 @@ class DeliveryExecutor:
             case checking.AskHubCopy():
                 return hub_copies.look(self.records, self.snapshots, delivery)
             case slots.AskSlots():
-                return self._ask_slots(delivery, command)
+                return self._ask_slots(delivery)
             case slots.LookAtSlots():
                 lease = self.leases.lease(delivery.copy_quota, delivery.id)
                 held = lease is not None and lease.episode == delivery.episode
@@ -150,7 +150,7 @@ class DeliveryExecutor:
             case copying.AskWhoWaits():
                 return copying.OthersWait(self._waits(delivery.copy_quota) is not False)
             case shares.HoldShares():
-                return self._hold(delivery, command, budget)
+                return self._hold(delivery, budget)
             case shares.LookAtShares():
                 return self._look_at_shares(delivery)
             case shares.ReleaseShares(everything):
@@ -252,13 +252,13 @@ class DeliveryExecutor:
     def _check_service_roles(self, delivery: Delivery) -> tuple[Fault | None, tuple[Fault, ...]]:
         """Return why the target goes without grants to service-linked roles; and why it is unfit because of them."""
         target, keys = delivery.target, delivery.source_keys if delivery.shared else ()
-        foreign = preflight.roles_on_foreign_keys(delivery.where, target, delivery.hub, keys)
+        foreign = preflight.roles_on_foreign_keys(target, delivery.hub, keys)
         if foreign is not None:
             return (foreign, ()) if target.roles_by_default else (None, (foreign,))
         missing = self.roles.missing(delivery) if target.service_linked_roles else ()
-        without = preflight.default_roles_missing(delivery.where, target, delivery.ami, missing)
+        without = preflight.default_roles_missing(target, delivery.ami, missing)
         if missing and without is None:
-            return None, preflight.roles_missing(delivery.where, target, missing)
+            return None, preflight.roles_missing(target, missing)
         return without, ()
 
     def _check_for_copy(
@@ -315,27 +315,19 @@ class DeliveryExecutor:
             for fault in key_policy.faults(key, delivery.hub, self.region, texts[key], wanted[key])
         )
 
-    def _ask_slots(self, delivery: Delivery, asked: slots.AskSlots) -> DeliveryEvent:
-        wish = SlotLease(
-            delivery.id,
-            delivery.episode,
-            delivery.created_at,
-            asked.wanted,
-            asked.done,
-            granted=asked.begun,
-            until=self.clock() + schedule.LEASE,
-            limited_at=asked.limited_at or 0,
-        )
+    def _ask_slots(self, delivery: Delivery) -> DeliveryEvent:
+        wish = slots.wish(delivery, self.clock())
         lease = self.leases.ask(delivery.copy_quota, wish)
         again = slots.is_asked(delivery)
         if delivery.ending is not None:
             self._pass_on_slots(delivery)
         elif self._must_wake_quota(delivery, lease, again=again):
             fresh = CopyQuota(delivery.target.account, delivery.target.region, due_at=self.clock())
-            cause = f"{delivery.id}:{delivery.episode}:{asked.wanted}:{asked.done}:{self.clock()}"
-            self.waker.wake(fresh.key, cause, fresh=COPY_QUOTAS.encode(fresh))
-        gone = self.approvals.source_gone(delivery) if asked.waits and again and lease.lacking > 0 else None
-        return slots.SlotsAsked(asked.wanted, asked.done, lease.granted, lease.until, wish.limited_at, gone)
+            cause = f"{delivery.id}:{delivery.episode}:{wish.wanted}:{wish.done}:{self.clock()}"
+            self.waker.wake(fresh.key, cause, fresh=quota_to_store(fresh))
+        waits = delivery.state is DeliveryState.AWAITING_SLOT and again and lease.lacking > 0
+        gone = self.approvals.source_gone(delivery) if waits else None
+        return slots.SlotsAsked(wish.wanted, wish.done, lease.granted, lease.until, wish.limited_at, gone)
 
     def _pass_on_slots(self, delivery: Delivery) -> None:
         """Leave the slots of a delivery that fails or is cancelled to the sweep, if another delivery waits for them.
@@ -365,17 +357,15 @@ class DeliveryExecutor:
             return None
         return stored is not None and bool(stored.body.get("full"))
 
-    def _hold(self, delivery: Delivery, hold: shares.HoldShares, budget: Budget) -> DeliveryEvent:
+    def _hold(self, delivery: Delivery, budget: Budget) -> DeliveryEvent:
         role = self.snapshots.role(delivery)
         if role != delivery.target.role_name:
             return shares.RoleRenamed(role)
         needed, done = delivery.shares.needed, delivery.shares.continue_at
         for _ in budget.each(needed[done:], CALLS_FOR_SHARES):
             some = needed[done : done + SHARES_AT_ONCE]
-            ends = ((share, 0 if share.standing else hold.last_closing_at) for share in some)
-            holdings = (_holding(delivery, share, hold.until) for share in some)
-            wanted = [self._wanted(delivery, *one) for one in ends]
-            held = self.ledger.hold_all(list(zip(wanted, holdings, strict=True)))
+            wanted = [(self._wanted(delivery, share), _holding(delivery, share)) for share in some]
+            held = self.ledger.hold_all(wanted)
             self._wake_resources(delivery, some[:held], "hold")
             done += held
             if done >= len(needed):
@@ -388,13 +378,13 @@ class DeliveryExecutor:
         wanted = [(share.resource, share.share_name, delivery.id) for share in delivery.shares.needed]
         return permissions.seen(delivery, self.ledger.find_for(wanted))
 
-    def _wanted(self, delivery: Delivery, share: NeededShare, last_closing_at: int) -> LedgerShare:
+    def _wanted(self, delivery: Delivery, share: NeededShare) -> LedgerShare:
         return LedgerShare(
             resource=share.resource,
             share_name=share.share_name,
             account=permissions.receiver(delivery, share),
             grantee=permissions.grantee(delivery, share, self.partition),
-            last_closing_at=last_closing_at,
+            last_closing_at=0 if share.standing else delivery.shares.last_closing_at or 0,
         )
 
     def _keep_own_key(self, delivery: Delivery) -> None:
@@ -407,19 +397,18 @@ class DeliveryExecutor:
         theirs = [(share.resource, share.share_name, DELIVERED_AMIS) for share in own]
         kept = {(one.resource, one.share_name) for one in (ledger.find_for(theirs) if own else ()) if one.holdings}
         for share in own:
-            mine = _holding(delivery, share, 0)
+            mine = _holding(delivery, share)
             if (share.resource, share.share_name) not in kept:
-                wanted = self._wanted(delivery, share, 0)
+                wanted = self._wanted(delivery, share)
                 ledger.hold(share.resource, wanted, replace(mine, delivery=DELIVERED_AMIS, episode=1))
             ledger.release(share.resource, share.share_name, mine)
 
     def _release(self, delivery: Delivery, budget: Budget, *, everything: bool) -> DeliveryEvent:
-        until = delivery.target.until and delivery.target.until + schedule.LEDGER_CLOSES_AFTER
         done = delivery.shares.continue_at
         for some in budget.each(slices(delivery.shares.needed[done:], SHARES_AT_ONCE), CALLS_FOR_SHARES):
             over = [share for share in some if everything or not share.standing]
             for share in over:
-                self.ledger.release(share.resource, share.share_name, _holding(delivery, share, until))
+                self.ledger.release(share.resource, share.share_name, _holding(delivery, share))
             self._wake_resources(delivery, over, "release")
             done += len(some)
         return shares.SharesReleased(everything, _upto(delivery, done))
@@ -612,7 +601,8 @@ def notified_as(delivery: Delivery) -> str:
     return delivery.outcome.value
 
 
-def _holding(delivery: Delivery, share: NeededShare, until: int) -> Holding:
-    purpose, end = (Purpose.STANDING, until) if share.standing else (Purpose.COPY, 0)
+def _holding(delivery: Delivery, share: NeededShare) -> Holding:
     target = delivery.target
+    end = target.until + schedule.LEDGER_CLOSES_AFTER if share.standing and target.until else 0
+    purpose = Purpose.STANDING if share.standing else Purpose.COPY
     return Holding(delivery.ami, target.account, target.region, delivery.id, delivery.episode, purpose, end)

@@ -25,35 +25,41 @@ STALE_CREDENTIALS = frozenset(
 
 INTERNAL = frozenset({"InternalException", "RequestTimeout", "RequestTimeoutException", "ServiceException"})
 """Ask again soon, whatever the HTTP status: the call may have been carried out."""
+RATE_LIMITED = frozenset(
+    {
+        "RequestLimitExceeded",
+        "Throttled",
+        "Throttling",
+        "ThrottlingException",
+        "ThrottledException",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "TooManyRequestsException",
+        "KMSThrottling",
+        "KmsThrottled",
+        "ProvisionedThroughputExceededException",
+        "SlowDown",
+        "BandwidthLimitExceeded",
+        "EC2ThrottledException",
+    }
+)
+"""The call came too soon and was not carried out, whatever the HTTP status: EC2 sends 503 with it."""
 THROTTLED = (
     STALE_CREDENTIALS
     | INTERNAL
+    | RATE_LIMITED
     | frozenset(
         {
-            "RequestLimitExceeded",
-            "Throttled",
-            "Throttling",
-            "ThrottlingException",
-            "ThrottledException",
-            "RequestThrottled",
-            "TooManyRequestsException",
             "ServiceUnavailable",
             "Unavailable",
             "InternalError",
             "InternalFailure",
             "InternalServerError",
             "KMSInternalException",
-            "KMSThrottling",
-            "KmsThrottled",
             "DependencyTimeoutException",
             "ConcurrentTagAccess",
-            "ProvisionedThroughputExceededException",
             "TransactionInProgressException",
             "PriorRequestNotComplete",
-            "RequestThrottledException",
-            "SlowDown",
-            "BandwidthLimitExceeded",
-            "EC2ThrottledException",
             "TransactionConflictException",
             "TooManyUpdates",
             "ConcurrentModificationException",
@@ -170,18 +176,17 @@ def refusal(error: sdk.ClientError, step: str, where: str, *, sts: bool = False)
     """Classify one answer."""
     code = error.response["Error"]["Code"]
     message = error.response["Error"].get("Message", "").strip()
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    answer = error.response.get("ResponseMetadata", {})
+    status = answer.get("HTTPStatusCode", 0)
     said = f"{step} was refused: {': '.join(filter(None, (code, message)))}{_request(error)}"
     what = said if said.endswith(".") else f"{said}."  # AWS's own words often end without one
     if any(words in message for words in NOT_YET_WORDS):
         return Refusal(RefusalKind.NOT_YET, Fault(f"aws-{code}", where, what, CURES[RefusalKind.NOT_YET]))
     if (code in THROTTLED and KEY_DENIED not in message) or status >= SERVER_ERROR:
         cure = NO_SESSION if code in STALE_CREDENTIALS else CURES[RefusalKind.THROTTLED]
-        return Refusal(
-            RefusalKind.THROTTLED,
-            Fault("aws-throttled", where, what, cure),
-            unknown=status >= SERVER_ERROR or code in INTERNAL,
-        )
+        not_begun = code in RATE_LIMITED and not answer.get("RetryAttempts")  # the SDK's first try may have been begun
+        unknown = code in INTERNAL or (status >= SERVER_ERROR and not not_begun)
+        return Refusal(RefusalKind.THROTTLED, Fault("aws-throttled", where, what, cure), unknown=unknown)
     if sts and too_large(error):
         cure = "Report this as an issue, with the number of snapshots and keys of the AMI."
         return Refusal(RefusalKind.DENIED, Fault("session-policy-refused", where, what, cure))

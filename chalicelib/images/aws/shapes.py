@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from chalicelib.engine.aws import sdk
+from chalicelib.engine.aws.refusals import as_refusal, code_of
+from chalicelib.engine.errors import Refusal, StaleCursor
 
 FILTER_VALUES = 200
 """EC2 takes at most 200 values in a filter [EC2 user guide, list and filter resources]."""
+
+STALE = ("InvalidNextToken", "InvalidPaginationToken")
+"""Error codes for a page token that EC2 does not know any more [EC2 API reference, error codes]."""
+WRONG_VALUE = "InvalidParameterValue"
+"""The code that was recorded for it; the message then names the token [aws-facts 4, VERIFIED]."""
 
 
 def described(text: str | None) -> dict[str, str]:
@@ -31,6 +39,19 @@ def every(ec2: Any, what: str, **asked: Any) -> Iterator[Mapping[str, Any]]:
     """Yield all that EC2 lists, page by page. ``what``: snapshots, images or volumes; ``asked``: how it is asked."""
     for page in ec2.get_paginator(f"describe_{what}").paginate(**asked):
         yield from page[what.capitalize()]
+
+
+@contextmanager
+def as_page(step: str, where: str, token: str) -> Iterator[None]:
+    """Turn an error of listing a page into a Refusal: StaleCursor if EC2 no longer knows its ``token``."""
+    try:
+        with as_refusal(step, where):
+            yield
+    except Refusal as refusal:
+        code = code_of(refusal)
+        if token and (code in STALE or (code == WRONG_VALUE and "token" in refusal.fault.what.lower())):
+            raise StaleCursor(refusal.kind, refusal.fault) from refusal
+        raise
 
 
 def snapshots_of(image: Mapping[str, Any]) -> frozenset[str]:

@@ -14,18 +14,14 @@ from chalicelib.delivery.model import Delivery
 from chalicelib.engine import denials
 from chalicelib.engine.aws.refusals import IN_USE, NO_SNAPSHOT, as_refusal, code_of
 from chalicelib.engine.budget import slices
-from chalicelib.engine.errors import Refusal, RefusalKind, StaleCursor
+from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.images import comparison, register
-from chalicelib.images.aws.shapes import FILTER_VALUES, every, snapshots_of, tags_of
+from chalicelib.images.aws.shapes import FILTER_VALUES, as_page, every, snapshots_of, tags_of
 from chalicelib.inventory.machine import AmiUse, InventoryPage, OwnImage, OwnInstance, OwnSnapshot, Part
 from chalicelib.targets.applied_file import Target
 
 SOURCE_SNAPSHOT_TAG = f"{register.OUR_PREFIX}source-snapshot"
-STALE = ("InvalidNextToken", "InvalidPaginationToken")
-"""Error codes for a page token that EC2 does not know any more [EC2 API reference, error codes]."""
-WRONG_VALUE = "InvalidParameterValue"
-"""The code that was recorded for it; the message then names the token [aws-facts 4, VERIFIED]."""
 PROTECTED = "enabled"
 """How DeregistrationProtection then begins; `disabled after TIME` is a cooldown's rest [aws-facts 8, VERIFIED]."""
 DENIED = "UnauthorizedOperation"
@@ -64,17 +60,12 @@ class AwsInventory:
             "MaxResults": FILTER_VALUES,
             **({"NextToken": cursor} if cursor else {}),
         }
-        try:
-            if part == "images":
-                with as_refusal("DescribeImages", where):
-                    answer = ec2.describe_images(Owners=["self"], IncludeDisabled=True, **asked)
-                return InventoryPage(images=tuple(map(_image, answer["Images"])), cursor=answer.get("NextToken") or "")
-            with as_refusal("DescribeSnapshots", where):
-                answer = ec2.describe_snapshots(OwnerIds=["self"], **asked)
-        except Refusal as refusal:
-            if cursor and _stale(refusal):
-                raise StaleCursor(refusal.kind, refusal.fault) from refusal
-            raise
+        if part == "images":
+            with as_page("DescribeImages", where, cursor):
+                answer = ec2.describe_images(Owners=["self"], IncludeDisabled=True, **asked)
+            return InventoryPage(images=tuple(map(_image, answer["Images"])), cursor=answer.get("NextToken") or "")
+        with as_page("DescribeSnapshots", where, cursor):
+            answer = ec2.describe_snapshots(OwnerIds=["self"], **asked)
         used = self._used(ec2, where, [raw["SnapshotId"] for raw in answer["Snapshots"]])
         snapshots = tuple(_snapshot(raw, used) for raw in answer["Snapshots"])
         return InventoryPage(snapshots=snapshots, cursor=answer.get("NextToken") or "")
@@ -103,13 +94,11 @@ class AwsInventory:
         where = f"{_where(account, region)}, {image}"
         more = {"NextToken": cursor} if cursor else {}
         try:
-            with as_refusal("DescribeImageReferences", where):
+            with as_page("DescribeImageReferences", where, cursor):
                 answer = self._client("use", account, region, "inventory").describe_image_references(
                     ImageIds=[image], ResourceTypes=KINDS, **more
                 )
         except Refusal as refusal:
-            if cursor and _stale(refusal):
-                raise StaleCursor(refusal.kind, refusal.fault) from refusal
             if code_of(refusal) == DENIED and denials.is_lack(refusal.fault.what):
                 raise Refusal(refusal.kind, replace(refusal.fault, cure=USE_CURE)) from refusal
             raise
@@ -160,11 +149,6 @@ class AwsInventory:
             )
         carrier = Delivery(delivery, self._hub, "", Target(account, region, *live), 1, 0, "", ())
         return self._sessions.client("ec2", work, carrier)
-
-
-def _stale(refusal: Refusal) -> bool:
-    code = code_of(refusal)
-    return code in STALE or (code == WRONG_VALUE and "token" in refusal.fault.what.lower())
 
 
 def _instance(ident: str, state: str, raw: Mapping[str, Any], token: str = "") -> OwnInstance:

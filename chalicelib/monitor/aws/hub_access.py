@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from chalicelib.engine.aws.refusals import KEY_GONE, as_refusal, code_of, gone
 from chalicelib.engine.aws.sessions import Sessions
 from chalicelib.engine.errors import Refusal
 from chalicelib.engine.places import SNAPSHOT, Resource
-from chalicelib.images.aws.shapes import every
+from chalicelib.images.aws.shapes import as_page
+from chalicelib.monitor.drift import PassPart
+from chalicelib.monitor.ports import HubPage
 from chalicelib.sharing.aws.ec2_permissions import LaunchPermissions, SnapshotPermissions
 from chalicelib.sharing.aws.grants import GRANT_GONE, GrantListing
 from chalicelib.sharing.aws.key_policies import policy_of
@@ -27,11 +29,18 @@ class AwsHubAccess:
         self._where = where
         self._listing = GrantListing(sessions, where)
 
-    def snapshots(self) -> Mapping[str, str]:
-        return {raw["SnapshotId"]: raw.get("KmsKeyId", "") for raw in self._all("snapshots", OwnerIds=["self"])}
-
-    def images(self) -> Sequence[str]:
-        return [raw["ImageId"] for raw in self._all("images", Owners=["self"], IncludeDisabled=True)]
+    def page(self, part: PassPart, token: str) -> HubPage:
+        ec2 = self._sessions.own("ec2")
+        asked: dict[str, Any] = {"MaxResults": IN_A_PAGE, **({"NextToken": token} if token else {})}
+        if part is PassPart.IMAGES:
+            with as_page("DescribeImages", self._where, token):
+                answer = ec2.describe_images(Owners=["self"], IncludeDisabled=True, **asked)
+            return HubPage(tuple(raw["ImageId"] for raw in answer["Images"]), token=answer.get("NextToken") or "")
+        with as_page("DescribeSnapshots", self._where, token):
+            answer = ec2.describe_snapshots(OwnerIds=["self"], **asked)
+        names = tuple(raw["SnapshotId"] for raw in answer["Snapshots"])
+        keys = frozenset(raw["KmsKeyId"] for raw in answer["Snapshots"] if raw.get("KmsKeyId"))
+        return HubPage(names, keys, answer.get("NextToken") or "")
 
     def receivers(self, resource: str) -> Collection[str] | None:
         it = Resource.of(resource)
@@ -50,7 +59,3 @@ class AwsHubAccess:
             if code_of(refusal) in GRANT_GONE:
                 return (), ""
             raise
-
-    def _all(self, what: str, **asked: Any) -> Iterator[Mapping[str, Any]]:
-        with as_refusal(f"Describe{what.capitalize()}", self._where):
-            yield from every(self._sessions.own("ec2"), what, MaxResults=IN_A_PAGE, **asked)

@@ -20,13 +20,14 @@ from dataclasses import dataclass, field, replace
 from chalicelib.engine import addresses, schedule
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.budget import Budget, TimeLeft, slices
-from chalicelib.engine.errors import Refusal, RefusalKind
+from chalicelib.engine.errors import Refusal, RefusalKind, StaleCursor
 from chalicelib.engine.places import Resource
 from chalicelib.engine.ports import Notices, Telemetry, WakeQueues
+from chalicelib.engine.stored import compact
 from chalicelib.engine.waker import Clock
 from chalicelib.monitor import drift, verdicts
-from chalicelib.monitor.drift import DriftPlace, Pass, PassPart, ShownAccess, Situation
-from chalicelib.monitor.ports import DriftFindings, HubAccess
+from chalicelib.monitor.drift import Doubt, DriftPlace, Pass, PassPart, ShownAccess, Situation
+from chalicelib.monitor.ports import DriftFindings, HubAccess, HubPage
 from chalicelib.monitor.trail_actions import PUBLIC, account_of
 from chalicelib.monitor.verdicts import ActionVerdict, MonitorFinding
 from chalicelib.sharing import holders
@@ -51,8 +52,8 @@ SETTLED = schedule.HOUR
 NOT_LISTED = "~"
 """Stands for an account if AWS does not list a key's grants; sorts after all account ids."""
 
-Step = tuple[DriftPlace, tuple[ActionVerdict, ...] | None]
-"""A place and the verdicts of its first look; None: this is the first look."""
+Step = tuple[DriftPlace, Doubt | None]
+"""A place and the doubt of its first look; None: this is the first look."""
 
 
 class _Unfinished(Exception):
@@ -83,6 +84,7 @@ class DriftAudit:
     siblings: frozenset[str]
     """Regions of this account's other hubs."""
     _grants: tuple[str, Mapping[str, Sequence[ShownAccess]]] = field(default=("", {}), init=False)
+    _page: HubPage = field(default=HubPage(), init=False)
     _budget: Budget = field(default_factory=lambda: Budget(lambda: 0), init=False)
 
     def run(self, *, time_left: TimeLeft) -> None:
@@ -90,7 +92,7 @@ class DriftAudit:
         now = self.clock()
         this = self.findings.read() or Pass(first_at=now, began_at=now - drift.EVERY)
         if not this.part and now >= this.began_at + drift.EVERY:
-            this = replace(this, began_at=now, part=PassPart.SNAPSHOTS, after="", looks=0, not_seen=0, doubts={})
+            this = Pass(this.first_at, now, this.ended_at, PassPart.SNAPSHOTS, version=this.version)
         looked, budget = 0, Budget(time_left)
         if this.part:
             applied = self.applied.read()
@@ -112,10 +114,14 @@ class DriftAudit:
             try:
                 step = next(steps, None)
                 if step is None:
-                    this = self._part_over(this)
+                    this = self._next(this)
                     steps = self._steps(this, applied)
                     continue
                 this = self._step(this, step, applied)
+            except StaleCursor as stale:
+                self.telemetry.not_done("drift-audit", stale.fault.what)
+                this = replace(this, page="", after="")
+                break
             except _Unfinished as unfinished:
                 this = unfinished.this or this
                 break
@@ -128,12 +134,14 @@ class DriftAudit:
         self.findings.save(this)
         return this, looked
 
-    def _part_over(self, this: Pass) -> Pass:
-        parts = list(PassPart)
-        where = parts.index(PassPart(this.part)) + 1
-        if where < len(parts):
-            return replace(this, part=parts[where], after="")
-        return replace(this, part="", after="", doubts={}, ended_at=self.clock())
+    def _next(self, this: Pass) -> Pass:
+        """Return the pass at its next page, or at its next part."""
+        theirs = {key for key in self._page.keys if account_of(key) == self.hub}
+        this = replace(this, page=self._page.token, after="", keys=tuple(sorted({*this.keys, *theirs})))
+        parts = [*PassPart, ""]
+        if not this.page:
+            this = replace(this, part=parts[parts.index(this.part) + 1])
+        return this if this.part else replace(this, doubts={}, keys=(), ended_at=self.clock())
 
     def _waits(self, this: Pass) -> bool:
         """Whether only the second looks are left, and these are not due yet."""
@@ -143,7 +151,8 @@ class DriftAudit:
     # --- which places ------------------------------------------------------------------------------------------------
 
     def _steps(self, this: Pass, applied: AppliedFile) -> Iterator[Step]:
-        """Yield the places of a part, in order, after the last one that was looked at."""
+        """Yield the places of a part, or of a page of it, in order, after the last one that was looked at."""
+        self._page = HubPage()
         if this.part == PassPart.DOUBTS:
             doubts = sorted(this.doubts.items())
             yield from ((DriftPlace.read(text), verdicts) for text, verdicts in doubts if text > this.after)
@@ -152,19 +161,15 @@ class DriftAudit:
             yield from ((DriftPlace.read(f"{this.part} {name}"), None) for name in names if name > this.after)
 
     def _names(self, this: Pass, applied: AppliedFile) -> Iterator[str]:
-        access = self.access
-        if this.part == PassPart.IMAGES:
-            yield from sorted(access.images())
-            return
-        snapshots = access.snapshots()
-        keys = sorted({key for key in snapshots.values() if account_of(key) == self.hub})
-        if this.part == PassPart.SNAPSHOTS:
-            yield from sorted(snapshots)
-        elif this.part == PassPart.POLICIES:
-            yield from keys
+        part = PassPart(this.part)
+        if part in (PassPart.SNAPSHOTS, PassPart.IMAGES):
+            self._page = self.access.page(part, this.page)
+            yield from sorted(self._page.names)
+        elif part is PassPart.POLICIES:
+            yield from this.keys
         else:
             everybody = _accounts(applied)
-            for key in keys:
+            for key in this.keys:
                 if f"{key} {NOT_LISTED}" > this.after:
                     yield from (f"{key} {one}" for one in self._granted_to(key, everybody))
 
@@ -214,12 +219,11 @@ class DriftAudit:
                 raise _Unfinished from refusal
             self.telemetry.not_done("drift-audit", f"{place}: {refusal.fault.what}")
             return replace(this, not_seen=this.not_seen + 1)
-        if before is None and found and len(this.doubts) < drift.DOUBTS:
-            doubts = {**this.doubts, str(place): tuple(one.verdict for one in found)}
+        doubts = {**this.doubts, str(place): {one.verdict.value: one.receivers for one in found}}
+        if before is None and found and len(compact(doubts)) <= drift.ROOM_FOR_DOUBTS:
             return replace(this, doubts=doubts, doubted_at=self.clock())
-        for one in found:
-            if before is None or one.verdict in before:
-                self._conclude(place, one, learning=self.clock() < this.first_at + self.learning)
+        for one in found if before is None else drift.confirmed(found, before):
+            self._conclude(place, one, learning=self.clock() < this.first_at + self.learning)
         return this
 
     def _look(self, begun: Pass, place: DriftPlace, applied: AppliedFile) -> Sequence[MonitorFinding]:

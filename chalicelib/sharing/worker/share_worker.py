@@ -128,7 +128,7 @@ class ShareWorker:
         return True
 
     def _next(self, these: ResourceShares, budget: Budget) -> Callable[[], None] | None:
-        """Return the next slice: first closings, then wakes, then openings, then the archive."""
+        """Return the next slice: first closings, then wakes, openings, looks at what is open, the archive."""
         now = self.waker.clock()
         adapter = self.adapters[Resource.parse(these.resource).kind]
         size = adapter.batch if adapter.batch > 1 else ONE_BY_ONE
@@ -142,6 +142,8 @@ class ShareWorker:
             return lambda: self.waiters.wake(these.news, these.shares)
         if opening := outstanding.to_open(these.shares, now):
             return lambda: self._open(adapter, these, opening[:size], budget)
+        if looked_at := outstanding.to_look_at(these.shares, now):
+            return lambda: self._look_again(adapter, these, looked_at[:size], budget)
         if left := outstanding.to_archive(these.shares, now):
             return lambda: these.archive(left[:WRITTEN_AT_ONCE])
         return None
@@ -179,13 +181,30 @@ class ShareWorker:
         )
         results = [share_events.evolve(s, ShareOpened(), now) for s in begun if s.preexisting]
         to_ask = [s for s in begun if not s.preexisting]
-        opened = self._with_calls(these, lambda some: self._opened(adapter, these.resource, some))
+        opened = self._with_calls(these, lambda some: self._opened(adapter, these, some, budget))
         results += in_batches(adapter, to_ask, opened, self._with_refusal, budget)
         saved = these.save_results(results, "opening was tried", budget)
         these.add_news(saved)
         for s in saved:
             what = "opened" if s.state is ShareState.OPEN else "not opened"
             self.telemetry.share(these.resource, s.account, what, preexisting=s.preexisting, grant=s.grant_id)
+
+    def _look_again(
+        self, adapter: PermissionAdapter, these: ResourceShares, some: Sequence[Share], budget: Budget
+    ) -> None:
+        """Look whether AWS still shows what another delivery relies on, and intend to open what somebody has removed.
+
+        A share of which AWS refuses the look counts as open.
+        """
+        look = partial(self._looked_at, adapter, these.resource)
+        looked = in_batches(adapter, some, look, self._not_looked_at, budget)
+        there = [s for s in looked if s.state is ShareState.OPEN]
+        these.save_some(there, "another delivery has come to hold it", budget)
+        gone = [s for s in looked if s.state is ShareState.OPENING]
+        these.save_some(gone, "opening is intended, as somebody has removed the permission", budget)
+
+    def _not_looked_at(self, s: Share, _refusal: Refusal) -> Share:
+        return share_events.evolve(s, LookedAfter(showing=True), self.waker.clock())
 
     def _not_own(self, adapter: PermissionAdapter, resource: str, fresh: Sequence[Share]) -> frozenset[str]:
         """Return the names of shares whose permissions show, though the service has not opened them.
@@ -237,8 +256,10 @@ class ShareWorker:
             asked += [s for s in some if s.share_name not in more.owed.keys() | more.later]
         return asked, judged
 
-    def _opened(self, adapter: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
-        grants = adapter.open(resource, some)
+    def _opened(
+        self, adapter: PermissionAdapter, these: ResourceShares, some: Sequence[Share], budget: Budget
+    ) -> list[Share]:
+        grants = refused_accounts.open_(adapter, these, some, budget, self.waker.clock())
         return [share_events.evolve(s, ShareOpened(grants.get(s.share_name, "")), self.waker.clock()) for s in some]
 
     def _with_calls(self, these: ResourceShares, act: Act) -> Act:

@@ -51,7 +51,7 @@ from chalicelib.targets.applied_file import ORGANIZATION, AppliedFile, Directory
 from chalicelib.targets.applied_items import from_items
 from chalicelib.targets.approvals import Approval, Given
 from chalicelib.targets.organization import Membership, Organization
-from chalicelib.targets.ports import Met
+from chalicelib.targets.ports import SeenVersion
 from chalicelib.targets.recalls import Pin, Recall
 from chalicelib.targets.store.members_table import MembersTable
 from chalicelib.targets.withdrawals import Withdrawal
@@ -92,7 +92,7 @@ class TargetsTable:
     """
 
     def __init__(self, client: Any, table: str, members: str, hub: tuple[str, str] = ("", "")) -> None:
-        self.meet: Callable[[Met], None] = lambda _met: None
+        self.note: Callable[[SeenVersion], None] = lambda _seen: None
         """Called with each version before it is used."""
         self._table = Table(client, table)
         self._where = f"table {table}"
@@ -112,7 +112,7 @@ class TargetsTable:
         applied = self.version_in_force()
         if applied is None:
             return AppliedFile(fault=applied_file.nothing_applied(self._where))
-        self.meet(_met(applied))
+        self.note(_seen(applied))
         try:
             if self._read.digest != applied.digest or self._read.fault is not None:
                 directory = replace(self.directory(applied), hub=self._hub)
@@ -128,9 +128,9 @@ class TargetsTable:
             return AppliedFile(digest=applied.digest, fault=refusal.fault)
         return self._read
 
-    def in_force(self) -> Met | None:
+    def in_force(self) -> SeenVersion | None:
         applied = self.version_in_force()
-        return None if applied is None else _met(applied)
+        return None if applied is None else _seen(applied)
 
     def content(self, version: str) -> Directory | None:
         try:
@@ -337,9 +337,9 @@ def withdrawals_in(item: Mapping[str, Any]) -> list[Withdrawal]:
     return [*recall, *found]
 
 
-def _met(applied: FileVersion) -> Met:
+def _seen(applied: FileVersion) -> SeenVersion:
     """Cut what the item claims: an operator can write it, and a notice has a limit."""
-    return Met(applied.version, applied.applied_at[:40], applied.applied_by[:500])
+    return SeenVersion(applied.version, applied.applied_at[:40], applied.applied_by[:500])
 
 
 def _text(value: object) -> str:

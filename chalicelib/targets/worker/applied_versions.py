@@ -1,4 +1,4 @@
-"""Tells people of each new version of the applied file that the service meets, and of what it loosens.
+"""Tells people of each new version of the applied file that the service reads, and of what it loosens.
 
 ``worker`` writes each version that it reads into a table that no operator can write, before it resolves anything by it:
 so a version that is applied and taken back between two looks has its notice, too. A message wakes it to compare and to
@@ -16,43 +16,43 @@ from chalicelib.engine.waker import Clock
 from chalicelib.engine.wakes import Wake
 from chalicelib.targets.difference import departing, difference, loosened
 from chalicelib.targets.notices import FileChange, applied
-from chalicelib.targets.ports import Met, Notified, NotifiedStore, Targets
+from chalicelib.targets.ports import Notified, NotifiedStore, SeenVersion, Targets
 
 TRIES = 3
-"""To write what was met while others write, too."""
+"""To note a version while others write, too."""
 CALLS = 6
 """Of one version: read two with their members, tell the bus and the topic, write."""
 
 
 @dataclass(eq=False)
-class Meeting:
-    """Remembers versions that are met, and wakes the worker to tell of them."""
+class VersionNotes:
+    """Notes the versions that are read, and wakes the worker to tell of them."""
 
     store: NotifiedStore
     wakes: WakeQueues
     telemetry: Telemetry
-    _last: Met | None = field(default=None, init=False)
+    _last: SeenVersion | None = field(default=None, init=False)
 
-    def meet(self, met: Met) -> None:
-        """Remember a version that is about to be used. It never raises: what is removed must not wait for this."""
-        if met == self._last:
+    def note(self, seen: SeenVersion) -> None:
+        """Note a version that is about to be used. It never raises: what is removed must not wait for this."""
+        if seen == self._last:
             return
         try:
-            if not self._known(met):
-                self.wakes.send(Wake(APPLIED_FILE, f"met:{met.version}"))
-            self._last = met
-        except Exception as error:  # noqa: BLE001 - see above; the version stays in force, and is met again
+            if not self._known(seen):
+                self.wakes.send(Wake(APPLIED_FILE, f"noted:{seen.version}"))
+            self._last = seen
+        except Exception as error:  # noqa: BLE001 - see above; the version stays in force, and is read again
             self.telemetry.not_done("applied-file", repr(error))
 
-    def _known(self, met: Met) -> bool:
+    def _known(self, seen: SeenVersion) -> bool:
         """Write it down if it is new; False: people must be notified. A hub's first version has nothing before it."""
         for _ in range(TRIES):
             known, number = self.store.load()
-            if known.has(met):
+            if known.has(seen):
                 return True
-            if not known.version and self.store.save(Notified(met.version), number):
+            if not known.version and self.store.save(Notified(seen.version), number):
                 return True
-            if known.version and self.store.save(replace(known, met={**known.met, met.version: met}), number):
+            if known.version and self.store.save(replace(known, noted={**known.noted, seen.version: seen}), number):
                 break
         return False
 
@@ -69,7 +69,7 @@ class VersionWatch:
     def look(self) -> None:
         """Compare what is in force with what people were notified of."""
         current, (known, _) = self.versions.in_force(), self.store.load()
-        if known.met or (known.version and current is not None and not known.has(current)):
+        if known.noted or (known.version and current is not None and not known.has(current)):
             self.wakes.send(Wake(APPLIED_FILE, f"discover:{self.clock()}"))
 
 
@@ -94,24 +94,24 @@ class AppliedVersions:
         if not known.version:
             return
         current = self.versions.in_force()
-        waiting = [known.met[version] for version in sorted(known.met) if version != known.version]
+        waiting = [known.noted[version] for version in sorted(known.noted) if version != known.version]
         if current is not None and current.version != (waiting[-1].version if waiting else known.version):
             waiting.append(current)
-        if known.met and not waiting:
-            self.store.save(replace(known, met={}), number)
+        if known.noted and not waiting:
+            self.store.save(replace(known, noted={}), number)
         for one in Budget(time_left).each(waiting, CALLS):
             change, departed = self._change(known.version, one, known.departed)
             loose = [f"{one.where}: {one.setting}" for one in change.loosened]
             self.telemetry.applied(change.after, change.by, loose, alarming=change.alarming)
             # after the alarm's metric: a notice that SNS refuses must not silence the alarm
             self.notices.publish(applied(self.hub, self.region, change, self.clock()))
-            left = {name: met for name, met in known.met.items() if name not in (known.version, one.version)}
-            known = replace(known, version=one.version, departed=departed, met=left)
+            left = {name: seen for name, seen in known.noted.items() if name not in (known.version, one.version)}
+            known = replace(known, version=one.version, departed=departed, noted=left)
             if not self.store.save(known, number):
-                return  # another invocation met a version, or notified of this one: the next message goes on
+                return  # another invocation noted a version, or notified of this one: the next message goes on
             number += 1
 
-    def _change(self, before: str, after: Met, departed: tuple[str, ...]) -> tuple[FileChange, tuple[str, ...]]:
+    def _change(self, before: str, after: SeenVersion, departed: tuple[str, ...]) -> tuple[FileChange, tuple[str, ...]]:
         old = self.versions.content(before)
         new = self.versions.content(after.version)
         if old is None or new is None:

@@ -1,12 +1,14 @@
 """What `plan` prints of few and of a thousand targets."""
 
 from dataclasses import replace
+from types import MappingProxyType
 
 import pytest
 
 from ami_promoter.hub.records import RecordSeen
 from ami_promoter.promotions import plan_preview
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.places import Place
 from chalicelib.release.current import Release
 from chalicelib.release.pointer import Pointer
 from chalicelib.targets.applied_file import Resolution, Target
@@ -98,18 +100,25 @@ def test_of_a_thousand_targets_equal_ones_share_a_row():
     assert len(wide) == 1 + 1000 + 1000 + 50
 
 
+def facts(targets, image=None, keys=(KEY,), **more):
+    """Build what a plan is made of: an AMI whose value names these targets."""
+    known = dict.fromkeys(keys, a_key())
+    place, resolution = Place(HUB, "us-east-1"), Resolution(tuple(targets))
+    return plan_preview.PlanFacts("ami-1", "dev", resolution, image or an_image(), known, place, "promote", 0, **more)
+
+
 ACCOUNT = "200000000000"
 ROLE = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
 IN_THE_WAY = Fault("pointer-not-ours", "there", "It names 'ami-0fff'.", "Delete it.")
 
 
-def planned(*, family="base", made="2026-02-01T00:00:00.000Z", pointer=None, does="new"):
+def planned(*, family="base", made="2026-02-01T00:00:00.000Z", pointer=None, states=MappingProxyType({})):
     """Return the plan of one target, to which an AMI of a family would be delivered."""
     image = replace(an_image(), creation_date=made, tags={"family": family} if family else {})
     target = Target(ACCOUNT, "us-east-1", ssm_parameter="/golden/{family}/current")
     key = plan_preview.pointers.key_for(image, target)
     found = {key: RecordSeen({}, pointer)} if pointer else {}
-    return plan_preview.with_families(a_plan([a_target(0, does=does)]), image, [target], found)
+    return plan_preview.plan(facts([target], image, pointers=found, states=states))
 
 
 def a_pointer(made, **changes):
@@ -138,7 +147,7 @@ def test_the_parameter_that_would_move(pointer, says):
 
 def test_without_a_family_no_parameter_moves():
     """And where the AMI is there already, nothing is said."""
-    lone, there = planned(family=""), planned(does="there already")
+    lone, there = planned(family=""), planned(states={f"{ACCOUNT}/us-east-1": "delivered"})
 
     assert (lone["targets"][0]["pointer"], lone["doubts"]) == (None, [])
     assert "parameter" not in " ".join(shown(there))
@@ -157,9 +166,7 @@ def test_what_no_target_of_the_plan_gets_is_no_fault_of_it():
     targets = (replace(A_TARGET, source_tags=("os",)), replace(A_TARGET, account="333333333333", mode="share"))
 
     def faults(*some):
-        examined = (image, {KEY: a_key()})
-        planned = plan_preview.plan("ami-1", "dev", Resolution(some), examined, {}, (HUB, "us-east-1"), "promote", 0)
-        return [one["code"] for one in planned["faults"]]
+        return [one["code"] for one in plan_preview.plan(facts(some, image))["faults"]]
 
     assert faults(targets[0]) == faults(targets[1]) == []
     assert faults(A_TARGET) == ["source-too-many-tags"]
@@ -171,8 +178,7 @@ def test_what_no_target_of_the_plan_gets_is_no_fault_of_it():
 def test_who_lacks_a_role_reads_whether_the_file_asks_for_it(roles, by_default, named):
     """Only then the delivery would fail; without roles nothing is said of them."""
     one = replace(A_TARGET, service_linked_roles=roles, roles_by_default=by_default)
-    examined = an_image(), {KEY: a_key()}
-    plan = plan_preview.plan("ami-1", "dev", Resolution((one,)), examined, {}, (HUB, "us-east-1"), "promote", 0)
+    plan = plan_preview.plan(facts([one]))
 
     assert [one["roles_named"] for one in plan["targets"]] == [named]
 
@@ -185,9 +191,7 @@ def test_a_role_that_gets_no_grant_on_a_third_accounts_key_is_foreseen(by_defaul
     roles = (ROLE,)
     shares = replace(A_TARGET, mode="share", service_linked_roles=roles, roles_by_default=by_default)
     copies = replace(shares, account="333333333333", mode="copy")
-    resolution, examined = Resolution((shares, copies)), (image, {foreign: a_key()})
-    plan = plan_preview.plan("ami-1", "dev", resolution, examined, {}, (HUB, "us-east-1"), "promote", 0)
-    plan = plan_preview.with_families(plan, image, resolution.targets, {})
+    plan = plan_preview.plan(facts([shares, copies], image, [foreign]))
 
     code, where = "service-linked-role-foreign-key", f"account {shares.account}, {shares.region}"
     assert {one["mode"]: [each["code"] for each in one["faults"]] for one in plan["targets"]} == {

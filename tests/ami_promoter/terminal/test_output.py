@@ -178,10 +178,6 @@ def test_a_time_that_cannot_be(epoch):
         ),
         ("Paused {}", "waits for the end of the pause"),
         (
-            'Compared {"value": "dev", "withdrawn": "{\'111111111111\': \'ann\'}", "surplus": "True"}',
-            "compared with its deliveries: value dev, withdrawn 111111111111: ann, some must end",
-        ),
-        (
             (
                 'TagSeen {"value": "dev", "image_state": "available", "event": "", "changed_at": "0", '
                 '"answers": "{\'tag\': \'1\'}", "basis": "74ab"}'

@@ -194,10 +194,10 @@ def test_what_the_item_claims_is_cut(client, table):
     current = apply(client, DIRECTORY)
     wired = {name: {"S": "x" * 90_000} for name in ("digest", "applied_at", "applied_by")}
     put(client, "targets", "current", version_number={"N": "2"}, **wired)
-    met = table.in_force()
+    seen = table.in_force()
 
-    assert (len(met.version), len(met.at), len(met.by)) == (len(current.version), 40, 500)
-    assert table.content(met.version) is None
+    assert (len(seen.version), len(seen.at), len(seen.by)) == (len(current.version), 40, 500)
+    assert table.content(seen.version) is None
 
 
 def test_every_read_is_consistent(client, table):
