@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from chalicelib.delivery import machine
 from chalicelib.delivery.attempts import ImageRegistered
@@ -15,6 +16,7 @@ from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.phase import Command, DeliveryEvent
 from chalicelib.delivery.phases.copying import StartCopy
 from chalicelib.engine import addresses, codec
+from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.ports import Extras, Write
 from chalicelib.engine.stored import RecordCodec
 
@@ -41,29 +43,22 @@ class DeliveryCodec(RecordCodec[Delivery, Command, DeliveryEvent]):
 
     def intent_items(self, record: Delivery, commands: Sequence[Command]) -> Extras:
         """Return the look-ups for copies' events, which can arrive before the call's answer."""
-        target = record.target
-        sources = [command.source for command in commands if isinstance(command, StartCopy)]
+        place = record.target.account, record.target.region
         return [
-            (
-                addresses.lookup(
-                    addresses.copy_lookups(target.account, target.region, record.read_from(source)), record.id
-                ),
-                {"kind": "lookup", "delivery": record.id, "source": source},
-            )
-            for source in sources
+            _lookup(record, addresses.copy_lookups(*place, record.read_from(command.source)), source=command.source)
+            for command in commands
+            if isinstance(command, StartCopy)
         ]
 
     def result_items(self, record: Delivery, results: Sequence[DeliveryEvent]) -> Extras:
         """Return the look-up for the AMI's state events, which is written with the AMI's id."""
-        target = record.target
-        return [
-            (
-                addresses.lookup(addresses.image_lookups(target.account, target.region, event.image), record.id),
-                {"kind": "lookup", "delivery": record.id},
-            )
-            for event in results
-            if isinstance(event, ImageRegistered)
-        ]
+        place = record.target.account, record.target.region
+        made = [event.image for event in results if isinstance(event, ImageRegistered)]
+        return [_lookup(record, addresses.image_lookups(*place, image)) for image in made]
+
+
+def _lookup(record: Delivery, partition: str, **more: str) -> tuple[RecordKey, Mapping[str, Any]]:
+    return addresses.lookup(partition, record.id), {"kind": "lookup", "delivery": record.id, **more}
 
 
 DELIVERIES = DeliveryCodec()

@@ -57,6 +57,7 @@ class RunInstance(Command):
     """RunInstances: one instance from the new AMI. Its intent is written first."""
 
     makes = True
+    call = "RunInstances"
 
     def intend(self, delivery: Delivery, nonce: str, now: int) -> Delivery:
         """Begin an attempt; an open one keeps its nonce, which is its client token."""
@@ -70,10 +71,6 @@ class RunInstance(Command):
         """Return the last one whose instance may run."""
         return attempt_under_way(delivery)
 
-    def announced(self, _delivery: Delivery) -> str:
-        """Name the call."""
-        return "RunInstances"
-
 
 class LookAtInstance(Command):
     """Read the instance's state and status checks; and the end of its console output, if the AMI has failed."""
@@ -84,13 +81,11 @@ class LookAtInstance(Command):
 class EndInstances(Command):
     """TerminateInstances for each instance of its attempts, and look which of them still show."""
 
+    call = "TerminateInstances"
+
     def intend(self, delivery: Delivery, _nonce: str, now: int) -> Delivery:
         """Record since when."""
         return delivery.with_launch(ends_since=delivery.launch.ends_since or now)
-
-    def announced(self, _delivery: Delivery) -> str:
-        """Name the call."""
-        return "TerminateInstances"
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,18 +27,7 @@ from chalicelib.delivery.phases import (
 from chalicelib.engine import transitions
 from chalicelib.targets import approvals
 
-_FILES = (
-    waiting,
-    checking,
-    awaiting_slot,
-    opening,
-    copying,
-    imaging,
-    launching,
-    publishing,
-    recalling,
-    ending,
-)
+_FILES = (waiting, checking, awaiting_slot, opening, copying, imaging, launching, publishing, recalling, ending)
 
 PHASES: Mapping[DeliveryState, Phase] = {state: phase for one in _FILES for state, phase in one.PHASES.items()}
 
@@ -142,4 +131,5 @@ def waits_for_shares(delivery: Delivery) -> bool:
 
     The shares may have opened while no worker could read the ledger.
     """
-    return not delivery.ended and PHASES[delivery.state].waits_for_shares(delivery)
+    held = delivery.shares.held and delivery.shares.opened_at is None
+    return held and shares.SharesSeen in TRANSITIONS[delivery.state]

@@ -24,6 +24,9 @@ class Command:
     acts: ClassVar[bool] = True
     """Whether the record must be written before it and after it, because it changes something in AWS or a store."""
 
+    call: ClassVar[str] = ""
+    """The API call whose intent is recorded first."""
+
     def intend(self, delivery: Delivery, _nonce: str, _now: int) -> Delivery:
         """Return the delivery with the intent, which is written before the command is executed (invariant 3)."""
         return delivery
@@ -38,8 +41,8 @@ class Command:
         return "" if attempt is None else attempt.nonce
 
     def announced(self, _delivery: Delivery) -> str:
-        """Return the API call and its resource if its intent is recorded first, for the history; else ""."""
-        return ""
+        """Return that call and its resource, for the history; "": none."""
+        return self.call
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +119,5 @@ class Phase:
     """Whether it can still be cancelled, in a state whose row has that."""
     looks: Callable[[Delivery, int], tuple[Command, ...]] = lambda _delivery, _now: ()
     """(delivery, now): what it reads when it is woken, even if nothing is due."""
-    waits_for_shares: Callable[[Delivery], bool] = lambda _delivery: False
-    """Whether it waits until its shares are open."""
     may_last: bool = False
     """Whether it may wait for weeks: for its wave, a person, or the end of what is shared."""

@@ -17,12 +17,7 @@ from chalicelib.engine.faults import Fault, count
 from chalicelib.engine.illegible import ILLEGIBLE
 from chalicelib.engine.places import Arn, last_part
 from chalicelib.images import register
-from chalicelib.images.image import (
-    SourceImage,
-    SourceSnapshot,
-    snapshots_to_copy,
-    unknown_values,
-)
+from chalicelib.images.image import SourceImage, SourceSnapshot, snapshots_to_copy, unknown_values
 from chalicelib.images.keys import KeyFacts
 from chalicelib.sharing import service_roles
 from chalicelib.targets.applied_file import Target
@@ -141,13 +136,8 @@ def _grant_role_missing(target: Target, role: str) -> Fault:
     )
 
 
-def launch_faults(target: Target, image: SourceImage, place: LaunchSite) -> tuple[Fault, ...]:
-    """Return why no launch test of this image can run in the target."""
-    return (*launch_site_faults(target, place), *_does_not_fit(target, image, place))
-
-
 def launch_site_faults(target: Target, place: LaunchSite) -> Iterator[Fault]:
-    """Return why no launch test can run in the target, whatever the image."""
+    """Yield why no launch test can run in the target, whatever the image."""
     where, kind = target.where, _launch_type(target)
     for what, found in (("subnet", place.subnets), ("security group", place.groups)):
         if len(found) > 1 or (what == "subnet" and not found):
@@ -175,7 +165,8 @@ def _launch_type(target: Target) -> str:
     return target.launch_test.instance_type if target.launch_test else ""
 
 
-def _does_not_fit(target: Target, image: SourceImage, place: LaunchSite) -> Iterator[Fault]:
+def does_not_fit(target: Target, image: SourceImage, place: LaunchSite) -> Iterator[Fault]:
+    """Yield why the target's instance type cannot start this image."""
     where, kind = target.where, _launch_type(target)
     modes, mode = place.boot_modes, image.boot_mode
     boots = mode in (None, "uefi-preferred") or not modes or mode in modes
@@ -302,23 +293,6 @@ def _kind(image: SourceImage) -> Iterator[Fault]:
 
 def _needs_copy_image(image: SourceImage) -> Iterator[Fault]:
     """Return what CopyImage keeps and RegisterImage does not [aws-facts 5]."""
-    yield from _billing(image)
-    yield from _not_expressible(image)
-    yield from _devices(image)
-
-
-def _product_codes(image: SourceImage) -> Iterator[Fault]:
-    if image.product_codes:
-        yield Fault(
-            "source-product-code",
-            image.id,
-            f"The image carries product codes: {', '.join(image.product_codes)}. A seller's terms apply to it, and "
-            "a copy by another account would lose or break them.",
-            "Have each target account subscribe to the product and build its own image, or build without that product.",
-        )
-
-
-def _billing(image: SourceImage) -> Iterator[Fault]:
     billed = (image.platform_details, image.usage_operation)
     billed_as = f"{image.platform_details or 'unknown'} ({image.usage_operation or 'no code'})"
     if image.platform or billed != ("Linux/UNIX", "RunInstances"):
@@ -329,9 +303,6 @@ def _billing(image: SourceImage) -> Iterator[Fault]:
             "A copy can lose it, and the image would then be unusable.",
             f"{BY_COPY_IMAGE} build it on a Linux/UNIX base.",
         )
-
-
-def _not_expressible(image: SourceImage) -> Iterator[Fault]:
     if image.tpm_support and image.boot_mode == "uefi-preferred":
         yield Fault(
             "source-tpm-uefi-preferred",
@@ -346,6 +317,26 @@ def _not_expressible(image: SourceImage) -> Iterator[Fault]:
             image.id,
             f"The image carries watermarks ({', '.join(image.watermarks)}), which RegisterImage would drop.",
             f"{BY_COPY_IMAGE} detach them if the targets do not need them: aws ec2 detach-image-watermark.",
+        )
+    for device in image.devices:
+        if device.initialization_rate is not None:
+            yield Fault(
+                "source-device-initialization-rate",
+                f"{image.id} {device.name}",
+                f"The mapping has a volume initialization rate ({device.initialization_rate} MiB/s), and it is not "
+                "documented that RegisterImage takes one.",
+                f"{BY_COPY_IMAGE} register the image again without the rate, and set it in launch templates instead.",
+            )
+
+
+def _product_codes(image: SourceImage) -> Iterator[Fault]:
+    if image.product_codes:
+        yield Fault(
+            "source-product-code",
+            image.id,
+            f"The image carries product codes: {', '.join(image.product_codes)}. A seller's terms apply to it, and "
+            "a copy by another account would lose or break them.",
+            "Have each target account subscribe to the product and build its own image, or build without that product.",
         )
 
 
@@ -366,18 +357,6 @@ def _not_copyable(image: SourceImage) -> Iterator[Fault]:
             "carry that restriction.",
             "Remove it from the source (aws ec2 replace-image-instance-type-specification) and tag it again.",
         )
-
-
-def _devices(image: SourceImage) -> Iterator[Fault]:
-    for device in image.devices:
-        if device.initialization_rate is not None:
-            yield Fault(
-                "source-device-initialization-rate",
-                f"{image.id} {device.name}",
-                f"The mapping has a volume initialization rate ({device.initialization_rate} MiB/s), and it is not "
-                "documented that RegisterImage takes one.",
-                f"{BY_COPY_IMAGE} register the image again without the rate, and set it in launch templates instead.",
-            )
 
 
 def _snapshots(image: SourceImage, hub_account: str) -> Iterator[Fault]:
@@ -443,8 +422,12 @@ def _source_tags(image: SourceImage, trigger_tag: str, targets: Collection[Targe
     carried = {target.source_tags if target.mode == "copy" else () for target in targets} or {("*",)}
     sources: tuple[SourceImage | SourceSnapshot, ...] = (image, *image.snapshots)
     for source in sources:
-        copied = (len(register.result_tags(source, {}, {}, trigger_tag, keys)) for keys in carried)
-        yield from _too_many(source.id, min(copied))
+        copied = min(len(register.result_tags(source, {}, {}, trigger_tag, keys)) for keys in carried)
+        total = copied + OUR_TAGS
+        if total > MAX_TAGS:
+            what = f"{copied} tags to copy and {OUR_TAGS} of the service make {total}; a resource can have {MAX_TAGS}."
+            cure = f"Remove at least {count(total - MAX_TAGS, 'tag')} and tag the image again."
+            yield Fault("source-too-many-tags", source.id, what, cure)
 
 
 def _too_large(image: SourceImage) -> Iterator[Fault]:
@@ -478,17 +461,6 @@ def _illegible(image: SourceImage, trigger_tag: str) -> Iterator[Fault]:
             image.id,
             f"EC2 cannot show some characters, such as control characters, in: {_few(found)}.",
             "Write the tag or description again without them, or delete the tag; then tag the image again.",
-        )
-
-
-def _too_many(where: str, copied: int) -> Iterator[Fault]:
-    total = copied + OUR_TAGS
-    if total > MAX_TAGS:
-        yield Fault(
-            "source-too-many-tags",
-            where,
-            f"{copied} tags to copy and {OUR_TAGS} of the service make {total}; a resource can have {MAX_TAGS}.",
-            f"Remove at least {count(total - MAX_TAGS, 'tag')} and tag the image again.",
         )
 
 

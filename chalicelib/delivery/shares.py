@@ -77,14 +77,14 @@ class SharesReleased(DeliveryEvent):
     """Those before this one, if there was no time for more (0: every one)."""
 
 
-def steps(delivery: Delivery, now: int, *, asked: bool) -> tuple[Command, ...]:
+def steps(delivery: Delivery, now: int) -> tuple[Command, ...]:
     """List how it comes to open shares: it holds them, which reads the ledger, too, until a read shows all open.
 
-    ``asked``: it holds already. Then it reads first and holds again afterwards: an invocation with time for only one of
-    the two must not always hold.
+    After the first time it reads before it holds again: an invocation with time for only one of the two must not always
+    hold.
     """
     due = now >= delivery.next_try
-    if not asked:
+    if not delivery.tries:
         return (HoldShares(),) if due else ()
     if now >= delivery.copies_end:
         return (LookAtShares(),)

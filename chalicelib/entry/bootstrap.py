@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from chalicelib.delivery.worker.live_waves import LiveWaves
     from chalicelib.engine.budget import TimeLeft
     from chalicelib.engine.ports import Write
-    from chalicelib.engine.runner import Runner
+    from chalicelib.engine.runner import C, Codec, E, Executor, Machine, R, Runner
     from chalicelib.engine.sweep import Sweep
     from chalicelib.engine.waker import Waker
     from chalicelib.entry.events import Events
@@ -292,7 +292,6 @@ class Application:
         from chalicelib.delivery.store.copy_quota import DynamoSlotLeases
         from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
         from chalicelib.delivery.worker.deliveries import DeliveryExecutor, delivery_machine
-        from chalicelib.engine.runner import Runner
         from chalicelib.release.worker.pointers import RecordedPointers
 
         settings = self._settings
@@ -320,21 +319,25 @@ class Application:
             trigger_tag=tag,
         )
         machine = delivery_machine(lambda: secrets.token_hex(NONCE_BYTES))
+        return self._runner(machine, executor, DELIVERIES)
+
+    def _runner(self, machine: Machine[R, C, E], executor: Executor[R, C, E], codec: Codec[R, C, E]) -> Runner[R, C, E]:
+        from chalicelib.engine.runner import Runner
+
         loop = (self._records, self._waker, now, self._telemetry, self._sessions.take_calls)
-        return Runner(machine, executor, DELIVERIES, *loop)
+        return Runner(machine, executor, codec, *loop)
 
     @cached_property
     def promotions(self) -> Runner[Any, Any, Any]:
         """Runs promotions; it reads the tag, the source and the applied file."""
         from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
-        from chalicelib.engine.runner import Runner
         from chalicelib.promotion.codec import PROMOTIONS
         from chalicelib.promotion.worker.promotions import PROMOTION_MACHINE, PromotionExecutor
 
         tracked = DynamoTrackedDeliveries(self._table)
         ports = self._source, self._targets, tracked, self._ledger, self._notices, self._approvals
         executor = PromotionExecutor(self._records, self._waker, now, *ports, self._settings.trigger_tag)
-        return Runner(PROMOTION_MACHINE, executor, PROMOTIONS, self._records, self._waker, now, self._telemetry)
+        return self._runner(PROMOTION_MACHINE, executor, PROMOTIONS)
 
     @cached_property
     def copy_quotas(self) -> CopyQuotas:
@@ -356,29 +359,25 @@ class Application:
     @cached_property
     def pointers(self) -> Runner[Any, Any, Any]:
         """Makes parameters in targets name the current AMIs."""
-        from chalicelib.engine.runner import Runner
         from chalicelib.release.aws.parameters import AwsParameters
         from chalicelib.release.codec import POINTERS
         from chalicelib.release.worker.pointers import POINTER_MACHINE, PointerExecutor
 
         parameters = AwsParameters(self._sessions, self._settings.partition)
         executor = PointerExecutor(self._records, self._waker, parameters, self._targets, now)
-        loop = (self._records, self._waker, now, self._telemetry, self._sessions.take_calls)
-        return Runner(POINTER_MACHINE, executor, POINTERS, *loop)
+        return self._runner(POINTER_MACHINE, executor, POINTERS)
 
     @cached_property
     def inventories(self) -> Runner[Any, Any, Any]:
         """Lists what the service created in a target, the target's settings, or what names an AMI there."""
         from chalicelib.delivery.aws.target_checks import AwsTargetChecks
-        from chalicelib.engine.runner import Runner
         from chalicelib.inventory.aws.inventory import AwsInventory
         from chalicelib.inventory.worker.inventories import INVENTORIES, INVENTORY_MACHINE, InventoryExecutor
 
         sessions, hub = self._target_sessions, self._settings.hub_account
         target, checks = AwsInventory(sessions, hub), AwsTargetChecks(sessions, hub, self._settings.region)
         executor = InventoryExecutor(self._records, target, checks, self._targets)
-        loop = (self._records, self._waker, now, self._telemetry, self._sessions.take_calls)
-        return Runner(INVENTORY_MACHINE, executor, INVENTORIES, *loop)
+        return self._runner(INVENTORY_MACHINE, executor, INVENTORIES)
 
     @cached_property
     def own_notices(self) -> OwnNotices:

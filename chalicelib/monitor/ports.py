@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Protocol
 
 from chalicelib.monitor.drift import DriftPlace, Pass, PassPart
@@ -27,16 +26,6 @@ class LedgerPast(Protocol):
         """Read all shares of a resource, archived ones too, of very many only some: much more work than ``lately``."""
 
 
-class Begun(StrEnum):
-    """What ``Findings.begin`` found."""
-
-    MINE = "mine"
-    DONE = "done"
-    """The event was judged before."""
-    BUSY = "busy"
-    """Another run is judging the event."""
-
-
 @dataclass(frozen=True, slots=True)
 class Canary:
     """A grant of the service that the trail must show; "" while the monitor waits for none.
@@ -55,10 +44,10 @@ class Findings(Protocol):
     def first_event(self, now: int) -> int:
         """Return when the monitor's first event came (epoch seconds): ``now``, if this is it."""
 
-    def begin(self, event: str, now: int) -> Begun:
-        """Begin to judge an event, unless it was judged before or another run judges it now."""
+    def was_judged(self, event: str) -> bool:
+        """Whether an event was judged."""
 
-    def finish(self, event: str, now: int) -> None:
+    def judged(self, event: str, now: int) -> None:
         """Write that an event was judged."""
 
     def keep(self, event: str, action: TrailAction, finding: MonitorFinding, now: int) -> None:

@@ -41,8 +41,6 @@ class Compared:
     refused: str | None = None
     """The tag's value if it is refused."""
     faults: tuple[Fault, ...] = ()
-    faulty: str = ""
-    """Digest of all faults; ``faults`` may be only the first of them."""
     inputs: str = ""
     file: str = ""
     places: str = ""

@@ -160,8 +160,6 @@ class Promotion:
 
     faults: tuple[Fault, ...] = ()
     """Faults of the value, the source or single accounts while they persist; ``MOST_FAULTS`` of them."""
-    faulty: str = ""
-    """Digest of all these faults; "": there are none."""
     notified: str = ""
     """The faults of which people were notified last, as ``faulty`` names them."""
 
@@ -278,7 +276,7 @@ class Promotion:
         """Why it has ended, in a sentence; "": its faults and deliveries say all."""
         given_up = self.awaits_ami or (self.state is PromotionState.OVER and self.value is None)
         if self.faults and (self.is_refused or given_up):
-            value = next((one for one in (self.refused_value, self.value) if one is not None), self.seen_value)
+            value = self.seen_value if self.judged is None else self.judged
             return f"The value {value!r} was refused: {count(len(self.faults), 'fault')}."
         gone = self.is_left_and_gone
         if (self.value is not None and not gone) or self.seen_value is not None or not self.in_force_since:
@@ -286,6 +284,16 @@ class Promotion:
         if gone or self.is_gone or not self.image_name:  # no look has shown it
             return "The hub does not own this AMI, or no longer does."
         return NO_TAG if self.newest else "It has no tag."
+
+    @property
+    def judged(self) -> str | None:
+        """The value that its faults are about: the refused one, else the one in force."""
+        return self.value if self.refused_value is None else self.refused_value
+
+    @property
+    def faulty(self) -> str:
+        """Digest of its faults and of the value that has them, as their notice names both; "": there are none."""
+        return addresses.digest(*map(str, self.faults), self.judged or "") if self.faults else ""
 
     @property
     def unnotified(self) -> bool:

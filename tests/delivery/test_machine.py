@@ -351,7 +351,7 @@ def test_each_service_role_is_received_of_by_itself_and_names_what_it_waits_for(
     opening = machine.evolve(fresh, TargetReady(""), NOW)
     waits_for = Fault("code", "there", "It is refused.", "Deploy it.")
     shares = in_ledger(opening, {SPOT: {"state": ledger.ShareState.OPENING, "waits_for": waits_for}})
-    held = opening.with_shares(holds_standing=True)
+    held = machine.record_intent(opening, [HoldShares()], NOW, [])
 
     assert permissions.seen(held, in_ledger(opening)) == SharesSeen(open=True)
     assert permissions.seen(held, in_ledger(opening)[1:]) == SharesSeen(open=False)
@@ -956,6 +956,7 @@ def test_a_delivery_that_stops_holds_no_share_after_its_deletions(seen_or_refuse
 OLD = Cleanup(to_delete=("snap-0old",))
 """A snapshot that an earlier episode made, and that this one does not use."""
 ENDS_WITHOUT_LOOKING = {
+    "cancelled in awaiting-role": (a_delivery(DeliveryState.AWAITING_ROLE, cleanup=OLD), CancelAsked()),
     "cancelled in awaiting-slot": (a_delivery(DeliveryState.AWAITING_SLOT, cleanup=OLD), CancelAsked()),
     "cancelled in opening": (a_delivery(DeliveryState.OPENING, cleanup=OLD), CancelAsked()),
     "an AMI of an earlier episode differs": (

@@ -30,17 +30,12 @@ class AwsTargetRoles:
         return self.look(delivery)[0]
 
     def allows(self, delivery: Delivery) -> Sequence[str] | None:
-        """Read the role's own policy. It blocks no delivery if that is refused: older templates do not allow it."""
-        try:
-            return allowed(self.policy(delivery, "look"))
-        except Refusal as refusal:
-            if refusal.kind is RefusalKind.ROLE:
-                raise
-            return None
+        policy = self._sessions.role_policy_if_allowed(delivery, "look", self._sessions.role_name(delivery), POLICY)
+        return None if policy is None else allowed(policy)
 
-    def policy(self, delivery: Delivery, work: Work) -> Mapping[str, Any]:
-        """Return the copy role's policy. Raises Refusal."""
-        return self._sessions.role_policy(delivery, work, self._sessions.role_name(delivery), POLICY)
+    def policy(self, delivery: Delivery) -> Mapping[str, Any]:
+        """Return the copy role's policy, for `doctor`. Raises Refusal."""
+        return self._sessions.role_policy(delivery, "check", self._sessions.role_name(delivery), POLICY)
 
     def look(self, delivery: Delivery, work: Work = "roles") -> tuple[Sequence[str], Mapping[str, Fault]]:
         """Return the missing roles, and the roles that the session may not read, with IAM's message."""

@@ -57,7 +57,7 @@ class AwsTargetChecks:
 
     def _roles(self, look: _OneLook, carrier: Delivery) -> TargetSeen:
         roles = AwsTargetRoles(self._sessions)
-        policy = look("GetRolePolicy", lambda: roles.policy(carrier, "check"))
+        policy = look("GetRolePolicy", lambda: roles.policy(carrier))
         rights = TargetSeen(allows=allowed(policy), parameters=parameters(policy)) if policy else TargetSeen()
         rights = replace(rights, launch=self._launches(look, carrier))
         if not carrier.target.service_linked_roles:

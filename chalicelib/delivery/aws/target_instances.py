@@ -11,7 +11,7 @@ from chalicelib.delivery.instances import LAUNCH_TAG, InstanceSeen, LaunchSite, 
 from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.tags import service_tags
 from chalicelib.engine.aws.refusals import code_of, gone
-from chalicelib.engine.errors import Refusal, RefusalKind
+from chalicelib.engine.errors import Refusal
 from chalicelib.images import register
 from chalicelib.images.aws.shapes import tag_list
 from chalicelib.images.image import SourceImage
@@ -40,7 +40,9 @@ class AwsTargetInstances:
             of_vpc = {"Name": "vpc-id", "Values": [subnets[0]["VpcId"]]}
             with self._sessions.as_refusal("DescribeSecurityGroups", delivery.where):
                 groups = ec2.describe_security_groups(Filters=[chosen, of_vpc])["SecurityGroups"]
-        kind, policy = self._type(ec2, delivery), self._policy(delivery)
+        kind, role = self._type(ec2, delivery), launch_role(self._sessions.role_name(delivery))
+        read = self._sessions.role_policy_if_allowed(delivery, "launched", role, template_rights.LAUNCH_POLICY)
+        policy = read or {}
         return LaunchSite(
             tuple(sorted(one["SubnetId"] for one in subnets)),
             tuple(sorted(one["GroupId"] for one in groups)),
@@ -51,16 +53,6 @@ class AwsTargetInstances:
             kind.get("NetworkInfo", {}).get("EnaSupport") == "required",
             kind.get("EbsInfo", {}).get("MaximumEbsAttachments", 0),
         )
-
-    def _policy(self, delivery: Delivery) -> Mapping[str, Any]:
-        """Return the launch role's own policy; an empty one where that is refused: it blocks no delivery."""
-        role = launch_role(self._sessions.role_name(delivery))
-        try:
-            return self._sessions.role_policy(delivery, "launched", role, template_rights.LAUNCH_POLICY)
-        except Refusal as refusal:
-            if refusal.kind is RefusalKind.ROLE:
-                raise
-            return {}
 
     def _type(self, ec2: Any, delivery: Delivery) -> Mapping[str, Any]:
         """Return an instance type's description; an empty one where the Region does not have it."""

@@ -85,6 +85,15 @@ class TargetSessions:
             document: Mapping[str, Any] = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
             return document
 
+    def role_policy_if_allowed(self, delivery: Delivery, work: Work, role: str, name: str) -> Mapping[str, Any] | None:
+        """As ``role_policy``; None if that is refused, as older templates do not allow it: it blocks no delivery."""
+        try:
+            return self.role_policy(delivery, work, role, name)
+        except Refusal as refusal:
+            if refusal.kind is RefusalKind.ROLE:
+                raise
+            return None
+
     def _is_known(self, account: str) -> bool:
         return account in self._roles and self.now() < self._roles[account][0]
 

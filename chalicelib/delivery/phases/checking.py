@@ -149,7 +149,7 @@ def _not_overdue(event: HubCopySeen, delivery: Delivery, now: int) -> Delivery:
 
 def _ready(event: TargetReady, delivery: Delivery, now: int) -> Delivery:
     sharing = replace(delivery.sharing, without_roles=event.without_roles)
-    delivery = replace(delivery, key_arn=event.key_arn, sharing=sharing, last_refusal=None)
+    delivery = replace(delivery, key_arn=event.key_arn, sharing=sharing)
     delivery = delivery.with_launch(subnet=event.subnet, group=event.group)
     delivery = delivery.with_shares(needed=permissions.needed(delivery))
     found = proof.copies(delivery, event.copies)

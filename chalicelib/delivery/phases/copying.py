@@ -105,7 +105,7 @@ def _copies(delivery: Delivery, now: int) -> tuple[Command, ...]:
     poll = _polls(delivery, now)
     looks = (FindCopies(),) if poll or _worth_looking_now(delivery) else ()
     if _reopens(delivery):
-        return (*looks, *shares.steps(delivery, now, asked=bool(delivery.tries)))
+        return (*looks, *shares.steps(delivery, now))
     if looks:  # the shares may have been closed and refused since
         asks = poll and now >= (delivery.shares.opened_at or 0) + SHARES_SEEN_FOR
         return (*looks, shares.LookAtShares()) if asks else looks
@@ -170,7 +170,7 @@ def _started(event: CopyStarted, delivery: Delivery, now: int) -> Delivery:
     next_look = now + schedule.COPY_POLLS[0]
     running = replace(known, state=CopyState.PENDING, copy=event.copy, looks=0, next_look=next_look)
     after = each_copy(delivery, lambda copy: running if copy is known else copy)
-    return replace(proof.answered(after, event.nonce, event.source, event.copy), last_refusal=None, tries=0)
+    return replace(proof.answered(after, event.nonce, event.source, event.copy), tries=0)
 
 
 def _found(event: CopiesFound, delivery: Delivery, now: int) -> Delivery:
@@ -235,7 +235,7 @@ def _judge(delivery: Delivery, seen: tuple[proof.SeenCopy, ...], now: int) -> De
     if faults:
         return fail(judged, now, *faults)
     if judged.copies and all(copy.state is CopyState.COMPLETED for copy in judged.copies):
-        return REGISTER(judged, now, last_refusal=None)
+        return REGISTER(judged, now)
     return judged
 
 
@@ -355,6 +355,5 @@ PHASES = {
         outstanding=_outstanding,
         deadline=lambda delivery: delivery.copies_end,
         looks=lambda delivery, now: tuple(_looks(delivery, now)),
-        waits_for_shares=_reopens,
     )
 }

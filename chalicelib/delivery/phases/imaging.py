@@ -144,7 +144,7 @@ def _registered(event: ImageRegistered, delivery: Delivery, now: int) -> Deliver
     delivery = proof.answered(delivery, event.nonce, "", event.image)
     if event.image in delivery.request.discarded:  # an answer to an earlier try, late
         return delivery
-    registered = VERIFY(replace(delivery.with_image(id=event.image), last_refusal=None), now)
+    registered = VERIFY(delivery.with_image(id=event.image), now)
     # an event reports when it is available; without one a poll finds it
     return replace(registered, next_try=now + schedule.POLLS[0])
 

@@ -60,7 +60,7 @@ def _started(event: InstanceStarted, delivery: Delivery, now: int) -> Delivery:
     if delivery.launch.result:  # another run has answered before
         return instances.started(event, delivery, now)
     after = instances.started(event, delivery, now).with_launch(impaired_since=0)
-    return replace(after, tries=1, next_try=now + schedule.POLLS[0], last_refusal=None, clear_since=None)
+    return replace(after, tries=1, next_try=now + schedule.POLLS[0], clear_since=None)
 
 
 def _seen(event: InstanceSeen, delivery: Delivery, now: int) -> Delivery:

@@ -29,7 +29,7 @@ _CURE = "Look at the function `share-worker`: its dead letters and errors; then 
 
 
 def _outstanding(delivery: Delivery, now: int) -> tuple[Command, ...]:
-    steps = shares.steps(delivery, now, asked=delivery.shares.held)
+    steps = shares.steps(delivery, now)
     return (*slots.reports(delivery), *leftovers.deletes(delivery, now), *steps)
 
 
@@ -82,6 +82,5 @@ PHASES = {
         looks=lambda delivery, _now: (shares.LookAtShares(),) if delivery.shares.held else (),
         deadline=lambda delivery: delivery.copies_end,
         deadline_acts=lambda delivery: not delivery.shares.held,  # then a read of the ledger decides it
-        waits_for_shares=lambda delivery: delivery.shares.held,
     )
 }

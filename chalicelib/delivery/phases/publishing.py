@@ -94,7 +94,9 @@ def _may_cancel(delivery: Delivery) -> bool:
 
 
 def _cancelled(event: CancelAsked, delivery: Delivery, now: int) -> Delivery:
-    return _withdrawn(event, delivery, now) if delivery.shared else recall(delivery, now)
+    if delivery.shared:
+        return withdraw(delivery, now, expired=event.expired, why=event.why)
+    return recall(delivery, now)
 
 
 def _protected(_event: ImageProtected, delivery: Delivery, now: int) -> Delivery:
@@ -156,10 +158,6 @@ def end_seen(event: EndSeen, delivery: Delivery, now: int) -> Delivery:
     return withdraw(delivery, now, expired=True)
 
 
-def _withdrawn(event: CancelAsked, delivery: Delivery, now: int) -> Delivery:
-    return withdraw(delivery, now, expired=event.expired, why=event.why)
-
-
 PHASES = {
     DeliveryState.PUBLISHING: Phase(
         on={
@@ -179,7 +177,7 @@ PHASES = {
         may_cancel=_may_cancel,
     ),
     SHARED.state: Phase(
-        on={CancelAsked: leads(_withdrawn, *ENDS), EndSeen: leads(end_seen, SHARED, *ENDS)},
+        on={CancelAsked: leads(_cancelled, *ENDS), EndSeen: leads(end_seen, SHARED, *ENDS)},
         outstanding=looks_at_end,
         deadline=end_date,
         may_last=True,

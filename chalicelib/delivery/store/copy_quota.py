@@ -10,6 +10,12 @@ from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.store.table import Table, setting
 
+NUMBERS = {
+    **{name: name for name in ("episode", "created_at", "wanted", "done", "granted", "limited_at")},
+    "until": "lease_until",
+}
+"""The numbers of a lease, each with the attribute that has it."""
+
 
 class DynamoSlotLeases:
     """The port ``SlotLeases`` on one table."""
@@ -27,16 +33,7 @@ class DynamoSlotLeases:
                 {":episode": wish.episode, ":number": "N"},
             )
             return wish
-        wished = {
-            "kind": "slot",
-            "episode": wish.episode,
-            "created_at": wish.created_at,
-            "wanted": wish.wanted,
-            "done": wish.done,
-            "limited_at": wish.limited_at,
-            "lease_until": wish.until,
-            "granted": wish.granted,
-        }
+        wished = {"kind": "slot", **{stored: getattr(wish, name) for name, stored in NUMBERS.items()}}
         item = self._table.update(
             key,
             **setting(wished, keeping=["granted"]),
@@ -82,8 +79,5 @@ class DynamoSlotLeases:
         So it is with an item of a newer form, after a rollback: its numbers are believed until its lease runs out, and
         what they do not tell EC2's refusal does.
         """
-        names = {name: name for name in ("episode", "created_at", "wanted", "done", "granted", "limited_at")} | {
-            "until": "lease_until"
-        }
-        counts = {name: item[stored] if isinstance(item.get(stored), int) else 0 for name, stored in names.items()}
+        counts = {name: item[stored] if isinstance(item.get(stored), int) else 0 for name, stored in NUMBERS.items()}
         return SlotLease(delivery=str(item["sk"]).removeprefix("slot#"), **counts)

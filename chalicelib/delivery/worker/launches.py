@@ -40,7 +40,9 @@ class LaunchCommands:
             if refusal.kind is not RefusalKind.ROLE:
                 raise
             raise Refusal(refusal.kind, _no_role(delivery, refusal.fault)) from refusal
-        return place, preflight.launch_faults(delivery.target, self.source(delivery), place)
+        target, source = delivery.target, self.source(delivery)
+        faults = (*preflight.launch_site_faults(target, place), *preflight.does_not_fit(target, source, place))
+        return place, faults
 
     def execute(self, delivery: Delivery, command: Command) -> DeliveryEvent:
         """Execute one. May raise Refusal."""

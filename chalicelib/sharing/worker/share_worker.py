@@ -181,7 +181,7 @@ class ShareWorker:
         )
         results = [share_events.evolve(s, ShareOpened(), now) for s in begun if s.preexisting]
         to_ask = [s for s in begun if not s.preexisting]
-        opened = self._with_calls(these, lambda some: self._opened(adapter, these.resource, some))
+        opened = self._with_calls(these, lambda some: self._opened(adapter, these, some, budget))
         results += in_batches(adapter, to_ask, opened, self._with_refusal, budget)
         saved = these.save_results(results, "opening was tried", budget)
         these.add_news(saved)
@@ -256,8 +256,10 @@ class ShareWorker:
             asked += [s for s in some if s.share_name not in more.owed.keys() | more.later]
         return asked, judged
 
-    def _opened(self, adapter: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
-        grants = adapter.open(resource, some)
+    def _opened(
+        self, adapter: PermissionAdapter, these: ResourceShares, some: Sequence[Share], budget: Budget
+    ) -> list[Share]:
+        grants = refused_accounts.open_(adapter, these, some, budget, self.waker.clock())
         return [share_events.evolve(s, ShareOpened(grants.get(s.share_name, "")), self.waker.clock()) for s in some]
 
     def _with_calls(self, these: ResourceShares, act: Act) -> Act:
