@@ -81,9 +81,9 @@ class Application:
     def worker_entry(self) -> QueueConsumer:
         """Works on all records but resources with shares, and on the applied file."""
         from chalicelib.entry.queue_consumer import APPLIED_FILE, WORKER_KINDS
-        from chalicelib.targets.worker.applied_versions import VersionNotes
+        from chalicelib.targets.worker.applied_versions import SeenVersions
 
-        self._targets.note = VersionNotes(self._notified, self._wakes, self._telemetry).note
+        self._targets.remember = SeenVersions(self._notified, self._wakes, self._telemetry).remember
         return self._worker((*WORKER_KINDS, APPLIED_FILE))
 
     @cached_property
