@@ -225,6 +225,15 @@ class Promotion:
         return any(fault.code == MADE_HERE for fault in self.faults)
 
     @property
+    def value_by_looks(self) -> str | None:
+        """The tag's value at the last look; the value in force where that look does not count.
+
+        It does not while only one look has missed the tag or the AMI, while the AMI is gone, or if the service made it.
+        """
+        weak = self.absent_since or self.is_gone or self.made_here
+        return self.value if weak else self.seen_value
+
+    @property
     def awaits_ami(self) -> bool:
         """Whether it gave up after a day, with nothing begun, and rests until a look shows its AMI available."""
         return self.state is PromotionState.OVER and not self.is_refused and self.never_available
