@@ -1,4 +1,4 @@
-"""Tables of reference pages whose text stands in the code: log messages, members of a promotion, checked invariants."""
+"""Tables of reference pages whose text stands in the code: log messages, records, invariants, settings."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+from ami_promoter.targets_file import settings as targets_schema
 from tests.invariants import INVARIANTS
 
 ROOT = Path(__file__).resolve().parent.parent / "chalicelib"
@@ -31,6 +33,20 @@ def invariants() -> str:
     numbers = sorted({one.number for one in INVARIANTS})
     said = {number: " ".join(one.says for one in INVARIANTS if one.number == number) for number in numbers}
     return table(("invariant", "checked"), *((str(number), said[number]) for number in numbers))
+
+
+def settings() -> str:
+    """Return what the guide says of each setting of the targets file."""
+    known = ((name, rule, rule["row"]) for name, rule in targets_schema.table().items() if "row" in rule)
+    rows = (
+        (f"`{name}`", row.get("default") or f"`{_written(rule['default'])}`", f"`{row['example']}`", row["meaning"])
+        for name, rule, row in known
+    )
+    return table(("key", "default", "example", "meaning"), *rows)
+
+
+def _written(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def promotion_members() -> str:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from ami_promoter.targets_file import settings
 from awsim import rules_page
 from chalicelib.images.members import MEMBERS
 from tools import (
@@ -87,7 +86,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
         name: partial(_with_tables, name, tables)
         for name, tables in {
             "docs/index.md": shelves.tables({*PAGES, "docs/reference/calls.md"}),
-            "docs/reference/settings.md": {"targets.schema.json": settings.rows},
+            "docs/reference/settings.md": {"targets.schema.json": code_tables.settings},
             "docs/reference/records.md": {"chalicelib/promotion/model.py": code_tables.promotion_members},
             "docs/reference/telemetry.md": {"chalicelib/engine/ports.py": code_tables.log_messages},
             "docs/explanation/invariants.md": {"tests/invariants.py": code_tables.invariants},

@@ -13,6 +13,7 @@ from ami_promoter.promotions import recalls
 from ami_promoter.promotions.promotion_text import quoted
 from ami_promoter.rights import APPROVE, EXAMINE, READ, WAKE
 from ami_promoter.terminal import schema as js
+from ami_promoter.terminal.alike import place
 from ami_promoter.terminal.report import NotDone, Report, moment, span
 from ami_promoter.verbs import DIGEST, Duration, VerbCaller, ami_argument, tag_key_option, verb, yes_option
 from chalicelib.engine.faults import Fault, count
@@ -106,13 +107,12 @@ def approve(
     lines = tuple(_lines(data, short, wide=caller.wide))
     if dry_run:
         return Report((*lines, "This changes nothing."), data)
-    asks = digest is None and not yes
     does = f"This approves it for {count(len(places), 'target')}, for {span(lasts)}"
-    caller.confirm("approve", does, lines, yes=not asks)
+    shown = caller.confirm("approve", does, lines, yes=yes or digest is not None)
     until = moment(approval_items.approve(connection, asked, lasts))
     record_requests.approved(connection, ami, places)
     done = f"Approved until {until} by {connection.caller}."
-    return Report((*(() if asks else lines), done), {**data, "until": until, "changed": True})
+    return Report((*shown, done), {**data, "until": until, "changed": True})
 
 
 def _arrives(targets: Sequence[str], family: str, what: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def _lines(data: Mapping[str, Any], digest: str, *, wide: bool) -> Iterator[str]
     yield f"{data['ami']} {data['name']}, value {quoted(data['value'])}, digest {digest}:"
     places = data["approved"]
     listed = places if wide else places[:SHOWN]
-    yield from (f"  {place.replace('/', ' ')}" for place in listed)
+    yield from (f"  {place(one)}" for one in listed)
     if len(listed) < len(places):
         yield f"  and {len(places) - len(listed)} more; --wide lists all"
     for one in data["arrives"]:
@@ -144,7 +144,7 @@ def _lines(data: Mapping[str, Any], digest: str, *, wide: bool) -> Iterator[str]
 
 def _shown(one: Mapping[str, Any], *, several: bool) -> Iterator[str]:
     """Show all of it: an approver answers for what they have seen."""
-    where = f" in {', '.join(place.replace('/', ' ') for place in one['targets'])}" if several else ""
+    where = f" in {', '.join(map(place, one['targets']))}" if several else ""
     yield f"What arrives{where}:"
     if one["family"]:
         yield f"  family: {one['family']}"

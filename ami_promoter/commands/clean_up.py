@@ -87,12 +87,12 @@ def clean_up(caller: VerbCaller, family: str | None, *, dry_run: bool, yes: bool
     if dry_run:
         return Report(lines, _data(found))
     does = f"This removes {_named(found)} in {account.place} for good"
-    caller.confirm("clean-up", does, lines, yes=yes)
+    shown = caller.confirm("clean-up", does, lines, yes=yes)
     removed, faults = _remove(there, account, found)
-    shown = (*(lines if yes else ()), f"Removed: {count(len(removed), 'AMI')}.")
     troubles = (Folded(f"Not removed: {one}") for one in faults)
     exit_ = Exit.UNFINISHED if faults else Exit.OK
-    return Report((*shown, *troubles), _data(found, removed, faults), exit=exit_)
+    lines = (*shown, f"Removed: {count(len(removed), 'AMI')}.", *troubles)
+    return Report(lines, _data(found, removed, faults), exit=exit_)
 
 
 class _Found:

@@ -119,20 +119,18 @@ def _facts(connection: Connection, file: AppliedFile) -> doctor_checks.HubFacts:
     parked = {one.key.pk: one.parked for one in records if "parked" in one.item}
     deliveries = [one.it for one in records if isinstance(one.it, Delivery) and one.state not in ENDED]
     troubles = tuple(organization.trouble_lines(connection)) if file.fault is None else ()
-    paused = pause_switch.Switch(connection).read()
     due = {
         one.key.pk: one.item["due_at"]
         for one in records
         if isinstance(one.item.get("due_at"), int) and one.key.pk not in parked
     }
-    said = pause_switch.said(paused) if paused else ""
     access = source_keys(connection.account, deliveries)
     return doctor_checks.HubFacts(
         connection.account,
         connection.region,
         connection.now(),
         file.fault,
-        said,
+        pause_switch.said(pause_switch.Switch(connection).read()),
         troubles,
         parked,
         due,

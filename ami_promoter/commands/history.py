@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -15,6 +15,7 @@ from ami_promoter.promotions.choosing import Choice, Chosen, choosing, read
 from ami_promoter.promotions.reading import places_of, unknown
 from ami_promoter.rights import ASK_CLOUDTRAIL, FIND_DELIVERIES, READ_ALL, READ_FINDINGS
 from ami_promoter.terminal import schema as js
+from ami_promoter.terminal.alike import groups
 from ami_promoter.terminal.report import NotDone, Report, moment
 from ami_promoter.verbs import ACCOUNT, AMI, VerbCaller, tag_key_option, verb
 from chalicelib.delivery.tracked import TrackedDelivery
@@ -30,7 +31,6 @@ PRINTS = js.thing(
         "findings of the access monitor about the AMI, its snapshots and its KMS keys", timeline_data.FINDING
     ),
 )
-Entry = Mapping[str, Any]
 
 
 @verb("history", needs=READ_ALL | FIND_DELIVERIES | READ_FINDINGS | ASK_CLOUDTRAIL, prints=PRINTS, reads=True)
@@ -65,10 +65,12 @@ def history(
     if ami and not tracked and reader.promotion(ami) is None:
         raise NotDone(unknown(ami, connection))
     promoted = _of_promotions(reader, [ami] if ami else chosen.tracked)
-    every = timeline_data.ordered([*([] if account else promoted), *_of_deliveries(reader, tracked)])
+    steps = [one for each in tracked for one in _of_delivery(reader, each)]
+    every = timeline_data.ordered([*([] if account else promoted), *steps])
     since = moment(int(connection.now()) - choice.since) if choice.since else ""
     entries = [one for one in every if one["at"] >= since]
-    places = sorted({place for of, some in _by_ami(tracked).items() for place in places_of(connection, of, some)})
+    of_ami = groups(tracked, lambda entry: entry.key.name)
+    places = sorted({place for some in of_ami for place in places_of(connection, some)})
     found = [one for items, steps in reader.shares_at(places) for one in timeline_data.shares_of(items, steps)]
     recent = (one for one in found if one["open"] or one["removed_at"] >= since)
     shares = sorted(recent, key=lambda one: (one["opened_at"], one["resource"], one["account"]))
@@ -90,14 +92,6 @@ def history(
     return Report(lines, {"tags": tags, "entries": entries, "shares": shares, "findings": findings})
 
 
-def _by_ami(tracked: Iterable[RecordSeen[TrackedDelivery]]) -> Mapping[str, list[str]]:
-    """Return the ids of deliveries by their source AMI."""
-    found: dict[str, list[str]] = {}
-    for entry in tracked:
-        found.setdefault(entry.key.name, []).append(entry.it.delivery)
-    return found
-
-
 def _tags(
     caller: VerbCaller, connection: Connection, ami: str, key: str, entries: list[dict[str, Any]]
 ) -> list[tag_authors.Tagging]:
@@ -110,7 +104,6 @@ def _of_promotions(reader: History, amis: Iterable[str]) -> list[dict[str, Any]]
     return [one for ami, steps in found for one in timeline_data.record_entries(steps, "promotion", ami)]
 
 
-def _of_deliveries(reader: History, tracked: list[RecordSeen[TrackedDelivery]]) -> Iterator[Entry]:
-    for entry in tracked:
-        steps = reader.of(addresses.delivery(entry.it.delivery))
-        yield from timeline_data.record_entries(steps, "delivery", entry.key.name, entry.it.account, entry.it.region)
+def _of_delivery(reader: History, entry: RecordSeen[TrackedDelivery]) -> list[dict[str, Any]]:
+    steps = reader.of(addresses.delivery(entry.it.delivery))
+    return timeline_data.record_entries(steps, "delivery", entry.key.name, entry.it.account, entry.it.region)

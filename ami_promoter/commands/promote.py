@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import click
 
-from ami_promoter.hub import pause_switch, record_requests
+from ami_promoter.hub import pause_switch, record_requests, withdrawals
 from ami_promoter.hub.applied_targets import applied_file
 from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.hub.recall_items import OperatorsDecisions
@@ -26,9 +26,8 @@ from chalicelib.targets.applied_file import Resolution
 MEMBERS = {
     **plan_preview.PLAN["properties"],
     **waiting.PRINTS["properties"],
-    "withdrawn": js.mapping(
-        "withdrawals that stay in force with this value, by account or ACCOUNT/REGION",
-        js.text("ARN of the operator who withdrew it"),
+    "withdrawn": js.described(
+        "withdrawals that stay in force with this value, by account or ACCOUNT/REGION", withdrawals.SCHEMA
     ),
     "named": js.number("how many targets the value names in the applied targets file; 0: not known yet"),
     "paused": pause_switch.SCHEMA,

@@ -107,8 +107,7 @@ def recall(caller: VerbCaller, ami: str, why: str | None, *, lift: bool, use: bo
         record_requests.recall(connection, ami, lifted=False)
         return Report((f"Nothing to do: {ami} was {said}", *lines), _data(ami, stands, deliveries) | used)
     does = f"This lifts the recall of {ami}" if lift else f"This recalls {ami} in all targets"
-    caller.confirm("recall", does, lines, yes=yes)
-    shown = lines if yes else ()
+    shown = caller.confirm("recall", does, lines, yes=yes)
     if lift:
         decisions.lift(ami)
         record_requests.recall(connection, ami, lifted=True)
@@ -147,7 +146,7 @@ def _deliveries(connection: Connection, ami: str, recalled: Collection[str], *, 
     for entry, one in zip(tracked, every, strict=True):
         if not lift and entry.state == "failed" and (untested := _untested(found.get(entry.delivery))):
             one["does"] = f"its untested AMI {untested} stays available: deregister it there"
-    return sorted(every, key=lambda one: (one["account"], one["region"]))
+    return sorted(every, key=place_of)
 
 
 def _untested(delivery: RecordSeen[Delivery] | None) -> str:

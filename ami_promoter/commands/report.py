@@ -92,7 +92,7 @@ def report(caller: VerbCaller, output: Path | None, address: str | None, days: i
             raise NotDone(Fault("unwritable", str(file), what, cure)) from error
     if address:
         _publish(connection, page, address)
-    places = [str(file), *([address] if address else [])] if file else [str(address)]
+    places = [str(one) for one in (file, address) if one]
     open_now = sum(one.open for one in shown.exposures)
     lines = [f"{one}." for one in shown.headlines[:FIRST]] or [NOTHING]
     lines.append(f"Written to {' and '.join(places)} ({len(page):,} bytes).")
@@ -113,14 +113,13 @@ def report(caller: VerbCaller, output: Path | None, address: str | None, days: i
 
 def _read(connection: Connection, days: int) -> Overview:
     trouble = tuple(organization.trouble_lines(connection))
-    paused = pause_switch.Switch(connection).read()
+    paused = pause_switch.said(pause_switch.Switch(connection).read())
     since = int(connection.now()) - days * DAY
     records = reading.read(connection, since)
     now = int(connection.now())
-    said = pause_switch.said(paused) if paused else ""
     place = connection.account, connection.region, connection.table
     recalls = OperatorsDecisions(connection).recalls()
-    return overview(records, ReportContext(*place, now, since, days, said, trouble, recalls))
+    return overview(records, ReportContext(*place, now, since, days, paused, trouble, recalls))
 
 
 def _publish(connection: Connection, page: bytes, to: str) -> None:

@@ -90,7 +90,7 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
         record_requests.accept(connection, [entry.delivery for entry in wanted], accepted)
     if again:
         record_requests.look_again(connection, ami, [place] if place else [entry.place for entry in again])
-    looked_at = sorted(at_fault.values(), key=lambda one: (one["account"], one["region"]))
+    looked_at = sorted(at_fault.values(), key=place_of)
     data: dict[str, Any] = {"accepted": accepted} if accepted else {}
     data["pointers"] = looked_at
     data |= {"ami": ami, "unparked": [str(key) for key in freed], "again": [entry.delivery for entry in again]}

@@ -94,7 +94,7 @@ def rollback(
         return Report((f"Nothing to do: {held} of `{family}` is held there.",), _data(family, (), lift=lift))
     lines = tuple(_lines(moves, wide=caller.wide))
     does = f"This {'lets go of' if lift else 'holds'} {count(len(moves), 'parameter')} of `{family}`"
-    caller.confirm("rollback", does, lines, yes=yes)
+    shown = caller.confirm("rollback", does, lines, yes=yes)
     for move in moves:
         if move.to is None:
             decisions.unpin(move.pointer)
@@ -102,7 +102,7 @@ def rollback(
             decisions.pin(move.pointer, move.to, why or "")
     record_requests.look_at(connection, [one.key for one in found])
     done = f"`ami-promoter where --family {family}` shows what they name."
-    return Report((*(lines if yes else ()), done), _data(family, moves, lift=lift))
+    return Report((*shown, done), _data(family, moves, lift=lift))
 
 
 def _pointers(connection: Connection, family: str, groups_named: Sequence[str], places: Sequence[str]) -> list[Pointer]:

@@ -27,13 +27,9 @@ from chalicelib.engine.faults import count
 
 MANY = 200
 """`status --failed` reads at most this many promotions that need attention."""
-REFUSALS = 5
-"""`status` shows at most this many refused promotions without `--wide`."""
-RECALLS = 5
-"""`status` shows at most this many recalls without `--wide`."""
-LISTED = js.thing(
-    "", **promotion_data.PROMOTION, deliveries=js.mapping("number of deliveries, by state", js.number("how many"))
-)
+FEW = 5
+"""`status` shows at most this many refused promotions, and this many recalls, without `--wide`."""
+LISTED = js.thing("", **promotion_data.PROMOTION, deliveries=js.counts("number of deliveries, by state"))
 PAUSED = {
     "paused": pause_switch.SCHEMA,
     "organization": js.several("problems with reading AWS Organizations; empty: none", js.text("a sentence")),
@@ -140,7 +136,7 @@ def _all(connection: Connection, choice: Choice, *, wide: bool) -> Report:
 def _refusals(listed: Sequence[Mapping[str, Any]], *, wide: bool) -> list[RenderableType]:
     """Say why values and AMIs are refused, the last first."""
     faulty = [one for one in listed if one["faults"]]
-    most = len(faulty) if wide else REFUSALS
+    most = len(faulty) if wide else FEW
     lines: list[RenderableType] = [
         Folded(f"{one['ami']} is refused: {promotion_text.said(fault)}")
         for one in faulty[:most]
@@ -156,7 +152,7 @@ def _recalls(connection: Connection) -> list[dict[str, str]]:
 
 
 def _recalled(stand: Sequence[Mapping[str, str]], *, wide: bool) -> list[RenderableType]:
-    most = len(stand) if wide else RECALLS
+    most = len(stand) if wide else FEW
     more = f"{count(len(stand) - most, 'older recall')} not shown: `--wide` lists all."
     lines: list[RenderableType] = [Folded(f"{one['ami']} was {recalls.said(one)}") for one in stand[:most]]
     return [*lines, *([more] if len(stand) > most else [])]
@@ -210,15 +206,11 @@ def _failed(connection: Connection, choice: Choice, *, wide: bool) -> Report:
     suspects = [one for one in everything.data["promotions"] if _suspect(one)]
     bad = [one["ami"] for one in sorted(suspects, key=_only_ended)]
     seen = [page_ for ami in bad[:MANY] if (page_ := read_page(connection, ami)) is not None]
-    troubled = [
-        (one, only)
-        for one in seen
-        if (only := promotion_data.only_failed(one))["deliveries"] or one["faults"] or one["parked"]
-    ]
+    troubled = list(filter(promotion_data.in_trouble, seen))
     listed = troubled[: choice.limit]
     left_out = len(troubled) - len(listed)
-    pages = [shown for _, shown in listed]
-    lines = list(promotion_text.troubles([one for one, _ in listed], connection.place, connection.now(), wide=wide))
+    pages = list(map(promotion_data.only_failed, listed))
+    lines = list(promotion_text.troubles(listed, connection.place, connection.now(), wide=wide))
     parked, at_fault = everything.data["parked"], everything.data["pointers"]
     lines += _beside(parked, at_fault, wide=wide)
     if left_out:

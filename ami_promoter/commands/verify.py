@@ -29,9 +29,8 @@ from chalicelib.engine.places import Place
 PRINTS = js.thing(
     ami=js.text("id of the source AMI"),
     checks=js.several("results of the checks, sorted by account and Region", verify_checks.CHECK),
-    skipped=js.mapping(
-        "number of deliveries that were not checked because they are neither delivered nor shared, by state",
-        js.number("how many"),
+    skipped=js.counts(
+        "number of deliveries that were not checked because they are neither delivered nor shared, by state"
     ),
     passed=js.flag("whether every check passed"),
 )

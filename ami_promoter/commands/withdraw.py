@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import click
 
-from ami_promoter.hub import record_requests
+from ami_promoter.hub import record_requests, withdrawals
 from ami_promoter.hub.applied_targets import applied_file
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.hub.records import Reader, is_named
-from ami_promoter.hub.trigger_tag import Tag
+from ami_promoter.hub.trigger_tag import Tag, no_tag
 from ami_promoter.hub.withdrawals import Withdrawn, counts_from, in_force, over
 from ami_promoter.promotions import endings, recalls
 from ami_promoter.promotions.reading import unknown
@@ -33,10 +33,7 @@ PRINTS = js.thing(
         "targets that this command withdrew; with --lift, whose withdrawal it ended",
         js.text("an account, or ACCOUNT/REGION"),
     ),
-    withdrawn=js.mapping(
-        "withdrawals in force until the tag has another value, by account or ACCOUNT/REGION",
-        js.text("ARN of the operator who withdrew it"),
-    ),
+    withdrawn=withdrawals.SCHEMA,
     deliveries=js.several(
         "deliveries to these targets, sorted by account and Region; with --lift empty",
         js.thing(
@@ -93,8 +90,7 @@ class AmiSeen:
 def _look(connection: Connection, ami: str, tag_key: str) -> AmiSeen:
     tag = Tag(connection, tag_key, ami).read()
     if tag is None:
-        what = f"it has no tag `{tag_key}`, so it is promoted to no account."
-        raise NotDone(Fault("no-tag", ami, what, f"`ami-promoter status {ami}` shows what still runs."))
+        raise no_tag(ami, tag_key)
     reader = Reader(connection)
     promotion = reader.promotion(ami)
     if promotion is None:
@@ -122,16 +118,14 @@ def _withdraw(caller: VerbCaller, connection: Connection, seen: AmiSeen, places:
         {"account": one.account, "region": one.region, "does": endings.does(one.state, when)} for one in named
     ]
     ends = [f"Account {one['account']}, {one['region']}: {one['does']}." for one in deliveries]
+    shown = caller.confirm("withdraw", f"This withdraws {', '.join(fresh)} from {seen.ami}", ends, yes=yes or not fresh)
     if fresh:
-        caller.confirm("withdraw", f"This withdraws {', '.join(fresh)} from {seen.ami}", ends, yes=yes)
         entries.remove(seen.over)
         entries.write(fresh, seen.tag, seen.since)
     record_requests.withdraw(connection, seen.ami, seen.tag)
     now = {**seen.withdrawn, **dict.fromkeys(fresh, connection.caller)}
-    lines = [
-        f"{place} was withdrawn before, by {covering(seen.withdrawn, place)}." for place in places if place not in fresh
-    ]
-    lines += ends if yes or not fresh else ()
+    before = [place for place in places if place not in fresh]
+    lines = [*(f"{place} was withdrawn before, by {covering(seen.withdrawn, place)}." for place in before), *shown]
     if fresh:
         until = f"until its tag has another value or is removed, or `ami-promoter withdraw {seen.ami} --lift`."
         lines.append(f"{', '.join(fresh)}: receives nothing more of {seen.ami} {until}")

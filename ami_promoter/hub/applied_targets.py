@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.hub.receivers import Receivers, receivers
@@ -13,15 +13,6 @@ from ami_promoter.terminal.report import NotDone
 from chalicelib.engine.errors import TargetsDamaged
 from chalicelib.engine.faults import Fault
 from chalicelib.targets.applied_file import VALUE, AppliedFile, Directory, Resolution, names
-
-
-@dataclass(frozen=True, slots=True)
-class InForce:
-    """Who may receive anything. ``known``: ``receivers`` is complete; else ``faults`` say what could not be read."""
-
-    receivers: Receivers = field(default_factory=Receivers)
-    known: bool = False
-    faults: tuple[Fault, ...] = ()
 
 
 def applied_file(connection: Connection) -> AppliedFile:
@@ -66,7 +57,7 @@ def remember(profile: str | None, directory: Directory) -> None:
     remembered.keep(profile, directory.groups.keys(), {**dict.fromkeys(directory.accounts, ""), **names(directory)})
 
 
-def in_force(connection: Connection) -> InForce:
+def in_force(connection: Connection) -> Receivers:
     """Read who may receive anything; may raise HubError."""
     file = applied_file(connection)
     if file.fault is not None:
@@ -74,20 +65,19 @@ def in_force(connection: Connection) -> InForce:
         listed = _listed(connection)
         also = " The command checked only the targets that the file itself lists." if listed.regions else ""
         fault = replace(file.fault, code="not-seen", where=where, what=f"{file.fault.what}{also}")
-        return InForce(listed, faults=(fault,))
+        return replace(listed, known=False, faults=(fault,))
     found = receivers(file.directory, file.digest)
-    return InForce(found, known=True, faults=tuple(_faults(found)))
+    return replace(found, faults=tuple(_faults(found)))
 
 
 def _listed(connection: Connection) -> Receivers:
     """Return only the accounts that the file lists if the units cannot be read; none if the file cannot be read."""
     with connection.telling("reading the applied targets"):
         table = connection.applied
-        current = table.version_in_force()
-        try:
-            return Receivers() if current is None else receivers(table.directory(current), current.digest)
-        except TargetsDamaged:
-            return Receivers()
+        if current := table.version_in_force():
+            with suppress(TargetsDamaged):
+                return receivers(table.directory(current), current.digest)
+    return Receivers()
 
 
 def _faults(found: Receivers) -> Iterator[Fault]:

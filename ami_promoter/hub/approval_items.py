@@ -14,7 +14,7 @@ from ami_promoter.hub.applied_targets import applied_file
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.operators_table import write
 from ami_promoter.hub.records import Reader
-from ami_promoter.hub.trigger_tag import no_such_ami
+from ami_promoter.hub.trigger_tag import no_such_ami, no_tag
 from ami_promoter.hub.withdrawals import Withdrawn, counts_from
 from ami_promoter.terminal.report import NotDone
 from chalicelib.engine import addresses
@@ -99,8 +99,7 @@ def _refuse_useless(connection: Connection, ami: str, read: TagRead, tag_key: st
     if read.image_state is None or not read.owned:
         raise no_such_ami(connection, ami)
     if read.value is None:
-        what = f"it has no tag `{tag_key}`, so it is promoted to no account."
-        raise NotDone(Fault("no-tag", ami, what, f"`ami-promoter status {ami}` shows what still runs."))
+        raise no_tag(ami, tag_key)
     if read.image_state in USELESS:
         what = f"it is {read.image_state}, so no account can get it."
         raise NotDone(Fault("ami-useless", ami, what, "Enable it, or tag another."))

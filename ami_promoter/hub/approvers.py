@@ -5,6 +5,7 @@ It does not read permissions boundaries, the organization's policies, or who may
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -45,24 +46,21 @@ def read(connection: Connection) -> Approvers:
 
 def judged(pages: Iterable[Mapping[str, Any]], table: str, region: str, tag_key: str) -> Approvers:
     """Return who may approve, by IAM's answer. Pure. ``table``: ARN of the operators' table."""
-    every = list(pages)
+    every: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for page in pages:
+        for kind in ("Policies", "GroupDetailList", "UserDetailList", "RoleDetailList"):
+            every[kind] += page.get(kind, ())
     managed = {
         policy["Arn"]: version["Document"]
-        for page in every
-        for policy in page.get("Policies", ())
+        for policy in every["Policies"]
         for version in policy.get("PolicyVersionList", ())
         if version.get("IsDefaultVersion")
-    }
-    groups = {
-        one["GroupName"]: list(_documents(one, "GroupPolicyList", managed))
-        for page in every
-        for one in page.get("GroupDetailList", ())
     }
     partition = Arn.parse(table).partition
     image = f"arn:{partition}:ec2:{region}::image/{AN_IMAGE}"
     leading = {"dynamodb:LeadingKeys": addresses.OWN_APPROVALS}
     able, taggers = [], []
-    for name, documents in sorted(_callers(every, managed, groups)):
+    for name, documents in sorted(_callers(every, managed)):
         verdict = _verdict(documents, "dynamodb:BatchWriteItem", table, leading)
         if verdict not in (policies.ALLOWED, policies.UNCLEAR):
             continue
@@ -73,18 +71,16 @@ def judged(pages: Iterable[Mapping[str, Any]], table: str, region: str, tag_key:
 
 
 def _callers(
-    pages: Iterable[Mapping[str, Any]],
-    managed: Mapping[str, Mapping[str, Any]],
-    groups: Mapping[str, list[Mapping[str, Any]]],
+    every: Mapping[str, list[Mapping[str, Any]]], managed: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
     """Yield (name, policies) of each user, and of each role that others than AWS services may assume."""
-    for page in pages:
-        for user in page.get("UserDetailList", ()):
-            inherited = [one for group in user.get("GroupList", ()) for one in groups.get(group, ())]
-            yield f"user/{user['UserName']}", [*_documents(user, "UserPolicyList", managed), *inherited]
-        for role in page.get("RoleDetailList", ()):
-            if any(_people(one) for one in policies.statements(role["AssumeRolePolicyDocument"])):
-                yield f"role/{role['RoleName']}", list(_documents(role, "RolePolicyList", managed))
+    groups = {one["GroupName"]: list(_documents(one, "GroupPolicyList", managed)) for one in every["GroupDetailList"]}
+    for user in every["UserDetailList"]:
+        inherited = [one for group in user.get("GroupList", ()) for one in groups.get(group, ())]
+        yield f"user/{user['UserName']}", [*_documents(user, "UserPolicyList", managed), *inherited]
+    for role in every["RoleDetailList"]:
+        if any(_people(one) for one in policies.statements(role["AssumeRolePolicyDocument"])):
+            yield f"role/{role['RoleName']}", list(_documents(role, "RolePolicyList", managed))
 
 
 def _people(trust: Mapping[str, Any]) -> bool:

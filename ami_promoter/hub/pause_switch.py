@@ -53,8 +53,10 @@ class Switch:
             self._table.update(SWITCH, **setting({"why": why}, {":yes": True}), condition="paused = :yes")
 
 
-def said(item: Mapping[str, Any]) -> str:
-    """Write when, by whom and why promotions were paused."""
+def said(item: Mapping[str, Any] | None) -> str:
+    """Write when, by whom and why promotions were paused; "" if they are not."""
+    if item is None:
+        return ""
     why = f": {item['why']}" if item.get("why") else ""
     return f"since {moment(item.get('at'))}, by {item.get('by', 'nobody known')}{why}"
 

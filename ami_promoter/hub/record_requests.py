@@ -24,8 +24,8 @@ ASK_TRIES = 10
 """Others may write the same entry at the same moment."""
 
 
-def look_again(connection: Connection, ami: str, places: Collection[str] = ()) -> bool:
-    """Make an AMI's promotion look at its tag, as after a new event; False if there is no promotion.
+def look_again(connection: Connection, ami: str, places: Collection[str] = ()) -> None:
+    """Make an AMI's promotion look at its tag, as after a new event.
 
     ``places``: start again only failed deliveries to these accounts, or ACCOUNT/REGION.
     """
@@ -34,7 +34,6 @@ def look_again(connection: Connection, ami: str, places: Collection[str] = ()) -
         _ask(connection, Reader(connection, doing), ami, "retry", places)
         known = _make_due(connection, ami)
     wake(connection, known)
-    return bool(known)
 
 
 def look_at(connection: Connection, keys: Sequence[addresses.RecordKey]) -> None:

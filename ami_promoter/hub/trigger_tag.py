@@ -36,6 +36,12 @@ class Tag:
             self._ec2.delete_tags(Resources=[self._ami], Tags=[{"Key": self.key}])
 
 
+def no_tag(ami: str, tag_key: str) -> NotDone:
+    """Return the refusal of an AMI that has no tag, and so is promoted to nobody."""
+    what = f"it has no tag `{tag_key}`, so it is promoted to no account."
+    return NotDone(Fault("no-tag", ami, what, f"`ami-promoter status {ami}` shows what still runs."))
+
+
 def no_such_ami(connection: Connection, ami: str) -> NotDone:
     """Return the refusal of an AMI that the hub does not own."""
     what = f"account {connection.account} owns no such AMI in {connection.region}."

@@ -11,6 +11,7 @@ from typing import Any
 
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import Reader
+from ami_promoter.terminal import schema as js
 from chalicelib.engine import addresses
 from chalicelib.engine.budget import slices
 from chalicelib.engine.faults import Fault
@@ -23,6 +24,12 @@ ROOM = 400_000
 """Bytes of the item's names and texts, which are ASCII: DynamoDB takes 409,600, and a recall must always fit."""
 AT_ONCE = 50
 """Most attributes in one update: DynamoDB allows 4 KB of expression."""
+
+
+SCHEMA = js.mapping(
+    "withdrawals in force until the tag has another value, by account or ACCOUNT/REGION",
+    js.text("ARN of the operator who withdrew it"),
+)
 
 
 class Withdrawn:

@@ -40,20 +40,14 @@ def judged(
     copies: Sequence[StandingCopy], named_by: Mapping[str, Sequence[str]], snapshots: OwnSnapshots, now: float
 ) -> tuple[JudgedCopy, ...]:
     """Judge all copies there. ``named_by`` is asked for those that are superseded; without an answer a copy stays."""
-    return tuple(_judged(one, copies, named_by, snapshots, now) for one in copies)
-
-
-def _judged(
-    one: StandingCopy,
-    copies: Sequence[StandingCopy],
-    named_by: Mapping[str, Sequence[str]],
-    snapshots: OwnSnapshots,
-    now: float,
-) -> JudgedCopy:
-    named = named_by.get(one.image)
-    why = _stays(one, copies, now) or (NOT_ASKED if named is None else NAMED if named else "")
-    alone = tuple(each for each in one.snapshots if snapshots.used_by.get(each, frozenset()) == {one.image})
-    return JudgedCopy(one, why, tuple(named or ()), alone, sum(snapshots.gib[each] for each in alone))
+    found = []
+    for one in copies:
+        named = named_by.get(one.image)
+        why = _stays(one, copies, now) or (NOT_ASKED if named is None else NAMED if named else "")
+        alone = tuple(each for each in one.snapshots if snapshots.used_by.get(each, frozenset()) == {one.image})
+        gib = sum(snapshots.gib[each] for each in alone)
+        found.append(JudgedCopy(one, why, tuple(named or ()), alone, gib))
+    return tuple(found)
 
 
 def _stays(one: StandingCopy, copies: Iterable[StandingCopy], now: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from operator import itemgetter
 from typing import Any, TypeVar
 
 from rich.console import Group, RenderableType
@@ -12,6 +13,7 @@ from rich.live import Live
 from ami_promoter.hub.aws import HubError
 from ami_promoter.hub.records import target_of
 from ami_promoter.promotions.outcome import deliveries
+from ami_promoter.terminal.alike import groups
 from ami_promoter.terminal.output import Folded, console, tell
 from ami_promoter.verbs import TerminalClock
 
@@ -86,10 +88,8 @@ def states(data: Mapping[str, Any] | None, targets: Sequence[str] = ()) -> str:
     if len(shown) <= EACH:
         said = [f"{target_of(one)} {one['state']}{_percent([one])}" for one in shown]
     else:
-        by_state: dict[str, list[Mapping[str, Any]]] = {}
-        for one in shown:
-            by_state.setdefault(str(one["state"]), []).append(one)
-        said = [f"{len(some):,} {state}{_percent(some)}" for state, some in sorted(by_state.items())]
+        by_state = groups(sorted(shown, key=itemgetter("state")), itemgetter("state"))
+        said = [f"{len(some):,} {some[0]['state']}{_percent(some)}" for some in by_state]
     return f"{data['state']}: {', '.join(said) or 'no delivery yet'}"
 
 

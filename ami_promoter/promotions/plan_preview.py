@@ -121,7 +121,7 @@ def plan(facts: PlanFacts) -> dict[str, Any]:
     no_family = [fault for one in wanted if (fault := naming.begun(image, one).fault)]
     targets = [_target(one, facts, foreign.get(one.place)) for one in wanted]
     targets += [_gone(place, was) for place, was in facts.states.items() if place not in resolution.by_place]
-    every = [_held_back(one, facts) for one in sorted(targets, key=lambda one: (one["account"], one["region"]))]
+    every = [_held_back(one, facts) for one in sorted(targets, key=place_of)]
     accounts = {target.account for target in wanted}
     blocked = (*resolution.blocked.values(), *facts.waves.faults(accounts, VALUE))
     bad = bool(faults or blocked or resolution.waits or any(one["faults"] for one in every))

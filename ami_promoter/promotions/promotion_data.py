@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from ami_promoter.hub.records import RecordSeen
+from ami_promoter.hub import withdrawals
+from ami_promoter.hub.records import RecordSeen, place_of
 from ami_promoter.promotions import launches, pointers, recalls, shares, waves
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import moment
@@ -106,10 +107,7 @@ PAGE = js.thing(
         "whether the service will read the tag again: an operator asked for it, or one read found no tag and a second "
         "read must confirm that"
     ),
-    withdrawn=js.mapping(
-        "withdrawals in force until the tag has another value, by account or ACCOUNT/REGION",
-        js.text("ARN of the operator who withdrew it"),
-    ),
+    withdrawn=withdrawals.SCHEMA,
     recall=recalls.SCHEMA,
     approval=js.perhaps(js.text("digest that an approver must approve; null: no delivery waits for an approval")),
     waves=waves.SCHEMA,
@@ -170,10 +168,7 @@ def page(
     Who reads one AMI adds its waves and withdrawals, for which other tables are read (``reading.read_page``).
     """
     one = record.it
-    shown = sorted(
-        (delivery(each, now, found, consoles=consoles) for each in deliveries),
-        key=lambda each: (each["account"], each["region"]),
-    )
+    shown = sorted((delivery(each, now, found, consoles=consoles) for each in deliveries), key=place_of)
     awaits = any(each["state"] == DeliveryState.AWAITING_APPROVAL for each in shown)
     asked = has_news(one) or withdraws(one)
     return {
@@ -202,6 +197,11 @@ def only_failed(shown: Mapping[str, Any], *, and_pointers: bool = False) -> dict
         return any(signs) or (and_pointers and bool(one["pointer"] and one["pointer"]["fault"]))
 
     return {**shown, "deliveries": list(filter(bad, shown["deliveries"]))}
+
+
+def in_trouble(shown: Mapping[str, Any]) -> bool:
+    """Whether a person must look at a promotion, by its page."""
+    return bool(shown["faults"] or shown["parked"] or only_failed(shown)["deliveries"])
 
 
 def delivery(

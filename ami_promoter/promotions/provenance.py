@@ -17,15 +17,11 @@ _MADE_FOR = re.compile(r"\b(?:for|DestinationAmi) (ami-[0-9a-f]+)")
 Nobody can change a snapshot's description, but the person who makes a snapshot writes it."""
 
 
-def doubts(image: SourceImage) -> tuple[Fault, ...]:
-    """Return a warning for each snapshot that lacks what the root's has, or was made for another image.
+def doubts(image: SourceImage) -> Iterator[Fault]:
+    """Yield a warning for each snapshot that lacks what the root's has, or was made for another image.
 
     It proves nothing: an image that was registered of snapshots may well have other origins.
     """
-    return tuple(_doubts(image))
-
-
-def _doubts(image: SourceImage) -> Iterator[Fault]:
     wanted = snapshots_to_copy(image)
     root = next((one.snapshot_id for one in image.devices if one.name == image.root_device_name), None)
     known = {snapshot.id: snapshot for snapshot in image.snapshots if snapshot.id in wanted}

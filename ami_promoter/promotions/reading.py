@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -49,12 +49,12 @@ def read_page(connection: Connection, ami: str, *, consoles: bool = False) -> di
     return {**page, "withdrawn": withdrawn, "waves": in_waves}
 
 
-def places_of(connection: Connection, ami: str, deliveries: Iterable[str]) -> list[tuple[str, str]]:
-    """Return (resource, share_name) of every share that these deliveries of an AMI hold or have held, sorted."""
+def places_of(connection: Connection, tracked: Sequence[RecordSeen[TrackedDelivery]]) -> set[tuple[str, str]]:
+    """Return (resource, share_name) of every share that these deliveries of one AMI hold or have held."""
     reader = Reader(connection)
-    found = reader.deliveries(deliveries)
-    source = reader.source_image(ami)
-    return sorted({place for record in found.values() for place in _places(record, source)})
+    found = reader.deliveries(one.it.delivery for one in tracked)
+    source = reader.source_image(tracked[0].key.name)
+    return {place for record in found.values() for place in _places(record, source)}
 
 
 def unknown(ami: str, connection: Connection) -> Fault:

@@ -64,7 +64,8 @@ def changes(entries: Iterable[Mapping[str, Any]]) -> list[tuple[float, Tagging]]
                 at = int(said) if said.isdigit() and int(said) else _epoch(one["at"])
                 if found and event and value == before and not found[-1][1]["event"] and at <= found[-1][0]:
                     found.pop()
-                found.append((at, _change(moment(int(at)), value, event)))
+                unknown = dict.fromkeys(("by", "cloudtrail_event", "request_id", "why_unknown"), "")
+                found.append((at, {"at": moment(int(at)), "value": value, "event": event, **unknown}))
             before = value
     return found
 
@@ -86,11 +87,6 @@ def lines(shown: Iterable[Tagging], *, wide: bool) -> Iterable[str]:
         ids = {"event": one["event"], "CloudTrail": one["cloudtrail_event"], "request": one["request_id"]}
         named = ", ".join(f"{name} {ident if wide else ident[:8]}" for name, ident in ids.items() if ident)
         yield f"{what} at {plainly(one['at'])} {by}{f' ({named})' if named else ''}"
-
-
-def _change(at: str, value: str | None, event: str) -> Tagging:
-    nothing = {"by": "", "cloudtrail_event": "", "request_id": "", "why_unknown": ""}
-    return {"at": at, "value": value, "event": event, **nothing}
 
 
 def _looked_up(at: float, change: Tagging, history: EventHistory, ami: str, key: str, now: float) -> Tagging:

@@ -143,7 +143,7 @@ def _unanswered(one: dict[str, Any] | None, call: str) -> None:
         one["what"].append(f"{call} was intended, and no answer is recorded: it is not known whether the call was made")
 
 
-def share(item: Mapping[str, Any], steps: Iterable[ShareStep] = ()) -> dict[str, Any]:
+def _share(item: Mapping[str, Any], steps: Iterable[ShareStep]) -> dict[str, Any]:
     """Read a share, live or archived. ``steps``: those of its history."""
     one = record_of(item).it
     removed = one.removed_at or one.closed_at
@@ -172,7 +172,7 @@ def shares_of(items: Iterable[Mapping[str, Any]], steps: Iterable[ShareStep]) ->
     for item in sorted(items, key=_put_away):
         own = [one for one in left if one.at <= _put_away(item)]
         left = left[len(own) :]
-        read = share(item, own)
+        read = _share(item, own)
         if _put_away(item) != STILL_THERE or read["open"] or read["steps"]:
             yield read
 

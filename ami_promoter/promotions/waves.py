@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ami_promoter.terminal import schema as js
-from ami_promoter.terminal.alike import first_of
+from ami_promoter.terminal.alike import first_of, place
 from ami_promoter.terminal.durations import duration
 from ami_promoter.terminal.report import moment
 from chalicelib.delivery.model import DeliveryState
@@ -82,7 +82,7 @@ def lines(shown: Iterable[Mapping[str, Any]], ami: str) -> Iterator[str]:
         waits = f"; {count(one['waiting'], 'target waits', 'targets wait')}" if one["waiting"] else ""
         yield f"wave {one['after']} -> {', '.join(one['groups'])}: {_progress(one)}{waits}"
         if one["state"] == "stopped":
-            failed = first_of([place.replace("/", " ") for place in one["failed"]])
+            failed = first_of(list(map(place, one["failed"])))
             yield f"  failed: {failed}. After you have repaired that: `ami-promoter retry {ami}`"
 
 

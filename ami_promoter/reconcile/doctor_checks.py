@@ -163,8 +163,8 @@ def _overdue(facts: HubFacts) -> dict[str, Any]:
 
 def _workers(_facts: HubFacts, sources: Mapping[str, Mapping[str, EventMapping]]) -> Iterator[dict[str, Any]]:
     for worker, mappings in sources.items():
-        states = {uuid: one.state for uuid, one in mappings.items()}
-        off = {uuid: state for uuid, state in states.items() if state not in ("Enabled", "Enabling", "Creating")}
+        on = ("Enabled", "Enabling", "Creating")
+        off = {uuid: one.state for uuid, one in mappings.items() if one.state not in on}
         if not mappings:
             yield bad(
                 "workers", f"`{worker}` has no event source mapping: it receives no wakes.", "Deploy the hub again."

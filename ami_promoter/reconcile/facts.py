@@ -10,7 +10,7 @@ from ami_promoter.hub.receivers import Receivers
 from ami_promoter.hub.records import RecordSeen
 from ami_promoter.reconcile.sharing_trail import Change
 from chalicelib.delivery.model import Delivery
-from chalicelib.delivery.seen import TargetSeen
+from chalicelib.delivery.target_seen import TargetSeen
 from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RECORD, RecordKey
 from chalicelib.engine.faults import Fault, without_afterwards
@@ -123,7 +123,6 @@ class HubView:
     """Everything that was read, at ``now`` (epoch seconds)."""
 
     now: int
-    hub: str
     items: Mapping[RecordKey, RecordSeen[Any]] = field(default_factory=dict)
     """Records and tracked deliveries: those under way, and those that another member names."""
     ledger: Mapping[tuple[str, str], Share] = field(default_factory=dict)
@@ -141,8 +140,8 @@ class HubView:
     once_open: frozenset[tuple[Resource, str]] = frozenset()
     """(snapshot or AMI, receiver) that the ledger has lost, and that the service had open by the share's history."""
     targets: Mapping[Place, TargetFacts] = field(default_factory=dict)
-    receivers: Receivers | None = None
-    """Who may receive anything; None: not known, and a trouble says why."""
+    receivers: Receivers = field(default_factory=Receivers)
+    """Who may receive anything; where that is not known, a trouble says why."""
     troubles: tuple[Fault, ...] = ()
     """What else could not be seen, and why."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterable, Mapping, Sequence, Sized
+from dataclasses import dataclass, field
 from typing import Any
 
 from ami_promoter.hub.aws import Connection
@@ -19,7 +20,7 @@ from ami_promoter.reconcile.facts import TargetFacts
 from ami_promoter.terminal.output import tell
 from ami_promoter.terminal.progress import Progress
 from ami_promoter.verbs import TerminalClock
-from chalicelib.delivery.seen import TargetSeen
+from chalicelib.delivery.target_seen import TargetSeen
 from chalicelib.engine import addresses, codec
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Place
@@ -34,73 +35,65 @@ STEPS, SILENT = 10, 30
 """Progress is reported in so many steps, and at least every so many seconds."""
 
 
+@dataclass(frozen=True, slots=True)
 class Inventories:
-    """Asks the targets of one hub. ``patience``: seconds without a new answer after which it stops waiting.
+    """Asks the targets of one hub. ``patience``: seconds without a new answer after which it stops waiting."""
 
-    ``checks``: ask for the targets' settings instead of what the service created there; ``images``: ask what names
-    the AMI of each target.
-    """
+    connection: Connection
+    patience: int
+    clock: TerminalClock
+    checks: bool = False
+    """Ask for the targets' settings instead of what the service created there."""
+    images: Mapping[Place, str] = field(default_factory=dict)
+    """Ask what names the AMI of each target."""
 
-    def __init__(
-        self,
-        connection: Connection,
-        patience: int,
-        clock: TerminalClock,
-        *,
-        checks: bool = False,
-        images: Mapping[Place, str] | None = None,
-    ) -> None:
-        self._connection = connection
-        self._images = images or {}
-        self._checks = checks
-        self._patience = patience
-        self._clock = clock
-        self._reader = Reader(connection, "reading the targets' answers")
-        self._records = connection.records
+    @property
+    def _reader(self) -> Reader:
+        return Reader(self.connection, "reading the targets' answers")
 
     def ask(self, places: Sequence[Place], verb: str) -> dict[Place, TargetFacts]:
         """Ask `worker` to look at these targets, and wait for the answers. ``verb``: who asks, for the request's id."""
         run = f"{verb}-{uuid.uuid4().hex[:12]}"
-        progress = Progress("Asking the targets", self._clock.now)
+        progress = Progress("Asking the targets", self.clock.now)
         known = self._reader.many(map(self._key, places))
-        with self._connection.telling("asking the targets"):
+        with self.connection.telling("asking the targets"):
             for number, place in enumerate(places):
                 progress.at(number, len(places))
                 self._ask(place, run, known=self._key(place) in known)
                 if number % AT_ONCE == AT_ONCE - 1 or number == len(places) - 1:
                     asked = places[number // AT_ONCE * AT_ONCE : number + 1]
-                    wake(self._connection, [self._key(one) for one in asked])
+                    wake(self.connection, [self._key(one) for one in asked])
         found: dict[Place, TargetFacts] = {}
-        until = self._clock.now() + self._patience
-        reported, reported_at = -1, self._clock.now()
+        until = self.clock.now() + self.patience
+        reported, reported_at = -1, self.clock.now()
         while left := [place for place in places if place not in found]:
             if answers := self._answers(left):
                 found |= answers
-                until = self._clock.now() + self._patience
-            if len(found) == len(places) or self._clock.now() > until:
+                until = self.clock.now() + self.patience
+            if len(found) == len(places) or self.clock.now() > until:
                 if reported >= 0:
                     tell(_answered(found, places))
                 return found | {place: TargetFacts(fault=_silent(place)) for place in left if place not in found}
-            if len(found) >= reported + max(1, len(places) // STEPS) or self._clock.now() > reported_at + SILENT:
+            if len(found) >= reported + max(1, len(places) // STEPS) or self.clock.now() > reported_at + SILENT:
                 tell(_answered(found, places))
-                reported, reported_at = len(found), self._clock.now()
-            self._clock.sleep(POLL)
+                reported, reported_at = len(found), self.clock.now()
+            self.clock.sleep(POLL)
         return found
 
     def _key(self, place: Place) -> addresses.RecordKey:
         return self._asked(place).key
 
     def _asked(self, place: Place) -> Inventory:
-        return Inventory(*place, checks=self._checks, image=self._images.get(place, ""))
+        return Inventory(*place, checks=self.checks, image=self.images.get(place, ""))
 
     def _ask(self, place: Place, run: str, *, known: bool) -> None:
         """Ask about one target; ``known``: its inventory exists."""
-        record, now = self._asked(place), int(self._connection.now())
+        record, now = self._asked(place), int(self.connection.now())
         if not known:
             body = codec.encode(record)
             body.pop("inbox")
-            self._records.create(Write(record.key, record.state.value, body, now), now)
-        self._records.make_due(record.key, now, {LOOK: run})
+            self.connection.records.create(Write(record.key, record.state.value, body, now), now)
+        self.connection.records.make_due(record.key, now, {LOOK: run})
 
     def _answers(self, places: Iterable[Place]) -> dict[Place, TargetFacts]:
         """Read the answers that have arrived."""
@@ -127,7 +120,7 @@ class Inventories:
             tuple(codec.decode(OwnSnapshot, row["snapshot"]) for row in rows if "snapshot" in row),
             tuple(codec.decode(OwnInstance, row["instance"]) for row in rows if "instance" in row),
             next((codec.decode(Fault, row["unseen"]) for row in rows if "unseen" in row), None),
-            together(row["seen"] for row in rows if "seen" in row) if self._checks else None,
+            together(row["seen"] for row in rows if "seen" in row) if self.checks else None,
             uses=tuple(codec.decode(AmiUse, row["use"]) for row in rows if "use" in row),
         )
 

@@ -148,11 +148,11 @@ class Repairs:
 
     def _withdraw(self, repair: Withdraw) -> str:
         """End the receiver's shares, unless the applied file contains the receiver now."""
-        force = in_force(self._connection)
-        if not force.known or force.receivers.contain(repair.receiver) is not False:
+        receivers = in_force(self._connection)
+        if receivers.contain(repair.receiver) is not False:
             return MOVED_ON
         for resource, share_name, holding in repair.holdings:
-            self._end(resource, share_name, holding, force.receivers)
+            self._end(resource, share_name, holding, receivers)
         for resource in repair.resources:
             self.wake(resource)
         return "done"

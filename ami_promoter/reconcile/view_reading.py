@@ -63,8 +63,9 @@ class _Read:
             return
         if key.kind == "resource":
             self._resource(key.pk)
-        moves = key.kind == "delivery" or (key.kind == "promotion" and not _is_over(one))
-        if moves or one.parked or (one.damage and key.kind != "promotion"):
+        over = isinstance(one.it, Promotion) and one.state == PromotionState.OVER
+        moves = key.kind in ("delivery", "promotion")
+        if (moves and not over) or one.parked or (one.damage and key.kind != "promotion"):
             self.items[key] = one
         if isinstance(one.it, Delivery):
             self.candidates.add_snapshots("", [snapshot.id for snapshot in one.it.snapshots])
@@ -79,28 +80,16 @@ class _Read:
             self.candidates.keys.add(it.arn)
 
 
-def _is_over(one: RecordSeen[Any]) -> bool:
-    return isinstance(one.it, Promotion) and one.state == PromotionState.OVER
-
-
+@dataclass(frozen=True, slots=True)
 class Looking:
-    """Looks at one hub. ``keys``: ARNs of further source keys."""
+    """Looks at one hub. ``since``, ``patience``: how far back in CloudTrail, and how long for targets, in seconds."""
 
-    def __init__(
-        self,
-        connection: Connection,
-        clock: TerminalClock | None = None,
-        *,
-        keys: Sequence[str] = (),
-        since: int = 48 * 3600,
-        patience: int = 300,
-    ) -> None:
-        self._connection = connection
-        self._clock = clock or TerminalClock()
-        self._keys = keys
-        self._since = since
-        self._patience = patience
-        self._reader = Reader(connection)
+    connection: Connection
+    clock: TerminalClock = field(default_factory=TerminalClock)
+    keys: Sequence[str] = ()
+    """ARNs of further source keys."""
+    since: int = 48 * 3600
+    patience: int = 300
 
     def look(self, *, targets: bool) -> HubView:
         """Read everything; may raise HubError. ``targets``: also what is in each target.
@@ -108,19 +97,18 @@ class Looking:
         The ledger is read before AWS; entries that differ from AWS are read again, because they may have changed
         meanwhile. The applied file is read after the ledger, so that it contains the receiver of each new share.
         """
-        now = int(self._connection.now())
+        now = int(self.connection.now())
         seen = self._targets() if targets else {}
         read = self._scan()
-        force = in_force(self._connection)
+        receivers = in_force(self.connection)
         self._candidates_in(seen, read.candidates)
-        hub = HubReading(self._connection, self._keys)
+        hub = HubReading(self.connection, self.keys)
         sources, keys = hub.there(read.candidates)
-        keys |= set(self._keys)
+        keys |= set(self.keys)
         grants, granted_keys = hub.grants(keys)
         statements, policy_keys = hub.statements(keys)
         view = HubView(
             now,
-            self._connection.account,
             read.items,
             read.ledger,
             hub.permissions(sources),
@@ -129,27 +117,26 @@ class Looking:
             granted_keys,
             policy_keys,
             targets=seen,
-            receivers=force.receivers if force.known else None,
-            troubles=(*(force.faults if targets or not force.known else ()), *hub.faults),
+            receivers=receivers,
+            troubles=(*(receivers.faults if targets or not receivers.known else ()), *hub.faults),
         )
         view = self._read_again(view)
         return self._witnessed(self._with_named(view))
 
     def _targets(self) -> dict[Place, TargetFacts]:
         """Ask every target of the applied file, listed or in an OU that it names."""
-        found = in_force(self._connection).receivers
-        places = found.places((self._connection.account, self._connection.region))
-        return Inventories(self._connection, self._patience, self._clock).ask(places, "reconcile")
+        places = in_force(self.connection).places((self.connection.account, self.connection.region))
+        return Inventories(self.connection, self.patience, self.clock).ask(places, "reconcile")
 
     def _scan(self) -> _Read:
         read = _Read()
         beside: list[Mapping[str, Any]] = []
-        for item in self._reader.items(SCAN, {":no": False}):
+        for item in Reader(self.connection).items(SCAN, {":no": False}):
             if item["sk"].startswith((SHARE, HOLD)):
                 beside.append(item)
             else:
                 read.take(item)
-        for share in self._reader.shares_in(beside):
+        for share in Reader(self.connection).shares_in(beside):
             read.take_share(share)
         return read
 
@@ -160,19 +147,19 @@ class Looking:
         target's Region. The tags do not say which, so `admin reconcile` checks both Regions.
         """
         for (account, region), target in seen.items():
-            abroad = "" if region == self._connection.region else region
+            abroad = "" if region == self.connection.region else region
             sources = [one.source for one in target.snapshots if one.source]
             candidates.images |= {image.source for image in target.images if image.source}
             for place in {"", abroad}:
                 candidates.add_snapshots(place, sources)
-            if account == self._connection.account:
+            if account == self.connection.account:
                 candidates.add_snapshots(abroad, [one.id for one in target.snapshots])
 
     def _read_again(self, view: HubView) -> HubView:
         """Read again the ledger entries that differ from AWS."""
         shown = Shown(view)
         places = {*shown.unexplained(), *((one.resource, one.share_name) for one in shown.missing())}
-        found = Reader(self._connection, "reading the ledger").shares(sorted(places))
+        found = Reader(self.connection, "reading the ledger").shares(sorted(places))
         left = {place: share for place, share in view.ledger.items() if place not in places}
         return replace(view, ledger={**left, **found})
 
@@ -187,7 +174,7 @@ class Looking:
         keys = {addresses.delivery(one) for one in deliveries if one}
         keys |= {RecordKey(key.pk) for key in tracked}
         keys |= {RecordKey(share.resource) for share in view.ledger.values() if may_be_open(share)}
-        found = self._reader.many(sorted(keys - view.items.keys()))
+        found = Reader(self.connection).many(sorted(keys - view.items.keys()))
         return replace(view, items={**view.items, **found})
 
     def _witnessed(self, view: HubView) -> HubView:
@@ -199,7 +186,7 @@ class Looking:
         changes: dict[tuple[Resource, str], Change] = {}
         faults: list[Fault] = []
         for region in sorted(regions):
-            seen = sharing_trail.changes(self._connection, view.now - self._since, region)
+            seen = sharing_trail.changes(self.connection, view.now - self.since, region)
             if isinstance(seen, Fault):
                 faults.append(seen)
             else:
@@ -216,6 +203,6 @@ class Looking:
         found = {
             item["sk"].removeprefix(f"{kind}{receiver}#"): item
             for kind in (SHARE_STEP, ARCHIVED)
-            for item in self._reader.query(str(source), f"{kind}{receiver}#")
+            for item in Reader(self.connection).query(str(source), f"{kind}{receiver}#")
         }
         return ledger_facts.had_open(found[max(found)] if found else {})

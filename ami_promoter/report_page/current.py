@@ -31,13 +31,13 @@ class Placed:
     """Name of the source AMI."""
     since: str
     """ISO 8601, or a dash."""
-    pointer: Mapping[str, Any] | None = None
-    """The parameter that names the family's current image there, as ``promotion_data`` shows it."""
+    pointer: Mapping[str, Any]
+    """The parameter that names the family's current image there, as ``promotion_data`` shows it; empty: none does."""
 
     @property
     def named(self) -> bool:
         """Whether the parameter names this image."""
-        return self.pointer is not None and self.pointer["image"] == self.image
+        return bool(self.pointer.get("image") == self.image)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,8 @@ def _image(page: Mapping[str, Any], delivery: Mapping[str, Any]) -> Placed | Non
     if not image:
         return None
     place = str(delivery["account"]), str(delivery["region"])
-    return Placed(*place, str(image), own, page["ami"], str(page["name"]), delivery["since"], delivery["pointer"])
+    pointer = delivery["pointer"] or {}
+    return Placed(*place, str(image), own, page["ami"], str(page["name"]), delivery["since"], pointer)
 
 
 def _family(name: str, found: Sequence[Placed], *, tagged: bool) -> Family:
@@ -106,9 +107,6 @@ def _family(name: str, found: Sequence[Placed], *, tagged: bool) -> Family:
     current = {(one.account, one.region): one for one in newest}
     current |= {(one.account, one.region): one for one in newest if one.named}
     in_order = [current[place] for place in sorted(current)]
-    latest = max((one for one in newest if one.named), key=_made_at, default=newest[-1])
+    by_parameter = (one for one in newest if one.named)
+    latest = max(by_parameter, key=lambda one: str(one.pointer["made_at"] or ""), default=newest[-1])
     return Family(name, tagged, latest, in_order, len(found) - len(current))
-
-
-def _made_at(named: Placed) -> str:
-    return str((named.pointer or {}).get("made_at") or "")

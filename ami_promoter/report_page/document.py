@@ -16,13 +16,6 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-a
 FIRST = 5
 """Images at the top of the page, and in the command's output; those that failed come first."""
 NOTHING = "No AMI has been promoted to any account."
-PARTS = (
-    ("attention", "Needs attention"),
-    ("images", "Current images"),
-    ("exposure", "Exposure"),
-    ("deliveries", "Deliveries"),
-    ("read", "What was read"),
-)
 
 
 def render(shown: Overview) -> str:
@@ -56,7 +49,7 @@ def _style() -> str:
 
 def _header(shown: Overview) -> Element:
     context = shown.context
-    links = [el("li", el("a", name, href=f"#{ident}")) for ident, name in PARTS]
+    links = [el("li", el("a", name, href=f"#{ident}")) for ident, name in sections.TITLES.items()]
     return el(
         "header",
         el("h1", "AMI promotions"),
@@ -137,12 +130,5 @@ def _read(shown: Overview) -> Element:
             el("ul", rows),
             cure,
         ]
-    return el(
-        "section",
-        el("h2", "What was read", id="read-title"),
-        el("dl", ([el("dt", name), el("dd", words)] for name, words in facts)),
-        el("h3", "What could not be read"),
-        could_not,
-        id="read",
-        aria_labelledby="read-title",
-    )
+    listed = el("dl", ([el("dt", name), el("dd", words)] for name, words in facts))
+    return sections.section("read", listed, el("h3", "What could not be read"), could_not)

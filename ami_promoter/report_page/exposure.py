@@ -116,8 +116,9 @@ def _closes(share: Share, state: str) -> str:
 
 def _named(pk: str, holder: str, records: HubRecords) -> Exposure:
     one = Resource.parse(pk)
-    by_kind = {SNAPSHOT: records.source_of.get(one.name, ()), IMAGE: (one.name,)}
-    amis = records.promoted_by.get(holder, ()) if one.kind == KEY else by_kind.get(one.kind, ())
+    delivery = holder.partition("-")[0]  # of a grant to copy by, whose name goes on with the role
+    by_kind = {SNAPSHOT: records.source_of.get(one.name, ()), KEY: records.promoted_by.get(delivery, ())}
+    amis = (one.name,) if one.kind == IMAGE else by_kind.get(one.kind, ())
     if one.kind == POLICY:
         holder = PolicyShare.parse(holder).account
     return Exposure(one.kind, one.name, one.account or holder, "", CLOSED, None, None, amis=tuple(sorted(amis)))

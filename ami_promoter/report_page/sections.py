@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 from xml.etree.ElementTree import Element
@@ -40,6 +40,14 @@ OPEN = TableKind("now", ("Account", "May use", "For", "Since", "State", "Ends"))
 INTERVALS = TableKind("was", ("Account", "From", "Until", "For", "Time"))
 DELIVERIES = TableKind("del", ("Target", "State", "Since", "Image", "Time in each state"))
 TABLES = (CURRENT, POINTERS, OPEN, INTERVALS, DELIVERIES)
+TITLES = {
+    "attention": "Needs attention",
+    "images": "Current images",
+    "exposure": "Exposure",
+    "deliveries": "Deliveries",
+    "read": "What was read",
+}
+"""Id of a section -> its title, in their order on the page."""
 
 KINDS = {
     "image": "AMI",
@@ -64,18 +72,18 @@ def attention(shown: Overview) -> Element:
         ]
         parts += [el("ul", rows), el("p", code("ami-promoter doctor"), " shows what to do.", class_="cure")]
     if shown.pointers:
-        same = groups(shown.pointers, pointers.like)
+        same = [_targets(group, *_pointer(group[0])) for group in groups(shown.pointers, pointers.like)]
         words = "These parameters do not name the current AMI of their family, and the AMIs are delivered all the same."
-        parts += [el("h3", "Pointers with a fault"), el("p", words), el("ul", map(_pointers, same), class_="faults")]
-    nothing = "Nothing has failed, and nothing is refused or parked."
-    return _section("attention", "Needs attention", *(parts or [el("p", nothing, class_="none")]))
+        parts += [el("h3", "Pointers with a fault"), el("p", words), el("ul", same, class_="faults")]
+    return section("attention", parts or _nothing("Nothing has failed, and nothing is refused or parked."))
 
 
 def _troubled(data: Mapping[str, Any]) -> Element:
     faults = ((f"refused: {fault.get('what', '')}", str(fault.get("cure", ""))) for fault in data["faults"])
     parked = [(f"parked: {data['parked']}", "")] if data["parked"] else []
     said_of = [el("li", _what(*one)) for one in (*faults, *parked)]
-    targets = [_targets(group) for group in groups(data["deliveries"], promotion_text.trouble)]
+    same = groups(data["deliveries"], promotion_text.trouble)
+    targets = [_targets(group, state(str(group[0]["state"])), promotion_text.remarks(group[0])) for group in same]
     first, rest = targets[:OPEN_ROWS], targets[OPEN_ROWS:]
     return el(
         "article",
@@ -87,29 +95,21 @@ def _troubled(data: Mapping[str, Any]) -> Element:
     )
 
 
-def _targets(group: Sequence[Mapping[str, Any]]) -> Element:
+def _targets(group: Sequence[Mapping[str, Any]], word: Content, remarks: Iterable[tuple[str, str]]) -> Element:
+    """Show what one target has, or several alike: the remarks are those on the first."""
     first, *others = group
     of = f"{len(group):,} targets" if others else target_of(first)
-    remarks = [_what(what, cure) for what, cure in promotion_text.remarks(first)]
+    head: list[Content] = [el("p", el("b", of), " ", word)]
+    said_of = [_what(what, cure) for what, cure in remarks]
     if not others:
-        return el("li", el("p", el("b", of), " ", state(str(first["state"]))), remarks)
+        return el("li", head, said_of)
     places = el("ul", [el("li", target_of(one)) for one in group], class_="places")
-    return el(
-        "li",
-        el("p", el("b", of), " ", state(str(first["state"]))),
-        el("p", f"Of {target_of(first)}:", class_="dim"),
-        remarks,
-        folded("Which targets", places, rows=len(group)),
-    )
+    of_first = el("p", f"Of {target_of(first)}:", class_="dim")
+    return el("li", head, of_first, said_of, folded("Which targets", places, rows=len(group)))
 
 
-def _pointers(group: Sequence[Mapping[str, Any]]) -> Element:
-    first, *others = group
-    of = f"{len(group):,} targets" if others else target_of(first)
-    head = el("p", el("b", of), " ", code(first["parameter"]), f", family {first['family']}")
-    fault = _what(first["fault"]["what"], first["fault"]["cure"])
-    places = el("ul", [el("li", target_of(one)) for one in others], class_="places")
-    return el("li", head, fault, folded("Which other targets", places, rows=len(group)) if others else None)
+def _pointer(one: Mapping[str, Any]) -> tuple[Content, Sequence[tuple[str, str]]]:
+    return [code(one["parameter"]), f", family {one['family']}"], [(one["fault"]["what"], one["fault"]["cure"])]
 
 
 def _what(what: str, cure: str) -> list[Element]:
@@ -132,7 +132,7 @@ def _target(account: str, region: str) -> Content:
 def images(shown: Overview) -> Element:
     """List the current image of each target."""
     if not shown.families:
-        return _section("images", "Current images", el("p", "No target has an image.", class_="none"))
+        return section("images", _nothing("No target has an image."))
     words = (
         "For each target, the image that its parameter names; without a parameter, the image that was delivered last. "
         "Images belong to one family if a tag of their sources says so; without that tag, if their names differ only "
@@ -141,7 +141,7 @@ def images(shown: Overview) -> Element:
     )
     rule: Content = (words, code("ami-promoter verify"), " checks each image.")
     listed = (el("p", rule, class_="dim"), map(_family, shown.families))
-    return _section("images", "Current images", *listed, *_removable(shown.retired))
+    return section("images", *listed, *_removable(shown.retired))
 
 
 def _removable(retired: Sequence[Mapping[str, Any]]) -> Iterator[Element]:
@@ -182,7 +182,7 @@ def _current(one: Placed, of: Family) -> Sequence[Content]:
 
 
 def _parameter(one: Placed) -> Content:
-    if one.pointer is None:
+    if not one.pointer:
         return "-"
     name, fault = one.pointer["parameter"], one.pointer["fault"] or {}
     why = str(fault.get("what") or one.pointer["why"])
@@ -204,22 +204,15 @@ def exposure(shown: Overview) -> Element:
     )
     head = [el("p", lead, class_="dim"), _limits()]
     if not found:
-        return _section(
-            "exposure",
-            "Exposure",
-            head,
-            el("p", "No permission is open now, and none was open in this time.", class_="none"),
-        )
-    rows = [_open(one, shown) for one in open_now]
-    opened: Content = el("p", "No permission is open.", class_="none")
-    if rows:
-        table = OPEN.show("Open now", rows)
-        opened = (
-            table if len(rows) <= OPEN_ROWS else folded(f"{count(len(rows), 'permission')} open", table, rows=len(rows))
-        )
-    return _section(
+        return section("exposure", head, _nothing("No permission is open now, and none was open in this time."))
+    many = len(open_now)
+    opened = (
+        OPEN.show("Open now", (_open(one, shown) for one in open_now)) if many else _nothing("No permission is open.")
+    )
+    if many > OPEN_ROWS:
+        opened = folded(f"{count(many, 'permission')} open", opened, rows=many)
+    return section(
         "exposure",
-        "Exposure",
         head,
         chart.drawing(found, drawn, now),
         el("h3", "Open now"),
@@ -298,11 +291,11 @@ def _intervals(group: Sequence[Exposure], bars: Scale, shown: Overview) -> Itera
 def deliveries(shown: Overview) -> Element:
     """Show the deliveries as timelines."""
     if not shown.promotions:
-        return _section("deliveries", "Deliveries", el("p", "No AMI has been promoted.", class_="none"))
+        return section("deliveries", _nothing("No AMI has been promoted."))
     days = count(shown.context.days, "day")
     note = f"Deliveries that run, or changed in the last {days}. Each row shows the last episode of a delivery."
     parts = [_promotion(one, shown.context.now) for one in shown.promotions]
-    return _section("deliveries", "Deliveries", el("p", note, class_="dim"), legend(), parts)
+    return section("deliveries", el("p", note, class_="dim"), legend(), parts)
 
 
 def _promotion(shown: ShownPromotion, now: int) -> Element:
@@ -369,5 +362,11 @@ def _copy(copy: Mapping[str, Any]) -> str:
     return ", ".join(filter(None, (f"{copy['source']}: {copy['progress'] or 0} %", promotion_text.time_left(copy))))
 
 
-def _section(ident: str, title: str, *content: Content) -> Element:
-    return el("section", el("h2", title, id=f"{ident}-title"), *content, id=ident, aria_labelledby=f"{ident}-title")
+def section(ident: str, *content: Content) -> Element:
+    """Make a section with its title."""
+    head = el("h2", TITLES[ident], id=f"{ident}-title")
+    return el("section", head, *content, id=ident, aria_labelledby=f"{ident}-title")
+
+
+def _nothing(words: str) -> Element:
+    return el("p", words, class_="none")

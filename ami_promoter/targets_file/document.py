@@ -142,23 +142,22 @@ def _refusals(events: Iterable[yaml.Event], name: str) -> Iterator[Fault]:
     """
     depth = documents = 0
     for event in events:
-        fault = _refused(event, name)
+        place = _place(name, event.start_mark)
+        fault = _refused(event, place)
         if fault:
             yield fault
         documents += isinstance(event, yaml.DocumentStartEvent)
         if isinstance(event, yaml.DocumentStartEvent) and documents > 1:
-            yield _second(event, name)
+            what = "a second document begins here."
+            yield Fault("targets-yaml", place, what, "Write one document; drop the `---`.")
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
             what = "lists and mappings are nested too deeply here."
-            yield Fault(
-                "targets-yaml", _place(name, event.start_mark), what, "Delete this; no setting is nested so deeply."
-            )
+            yield Fault("targets-yaml", place, what, "Delete this; no setting is nested so deeply.")
             return
 
 
-def _refused(event: yaml.Event, name: str) -> Fault | None:
-    place = _place(name, event.start_mark)
+def _refused(event: yaml.Event, place: str) -> Fault | None:
     anchor = getattr(event, "anchor", None)
     if anchor:
         what = f"anchors and aliases (`{anchor}`) are not allowed here."
@@ -170,11 +169,6 @@ def _refused(event: yaml.Event, name: str) -> Fault | None:
         what = "this text contains a line break or a control character."
         return Fault("targets-text", place, what, "Write it on one line, without `|` or `>`.")
     return None
-
-
-def _second(event: yaml.DocumentStartEvent, name: str) -> Fault:
-    what = "a second document begins here."
-    return Fault("targets-yaml", _place(name, event.start_mark), what, "Write one document; drop the `---`.")
 
 
 def _unreadable(text: str, name: str, error: yaml.reader.ReaderError) -> Fault:

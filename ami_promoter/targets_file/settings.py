@@ -67,17 +67,3 @@ def duration_bounds(rule: Mapping[str, Any]) -> DurationBounds:
     (least, most), step = rule["bounds"], rule.get("step", "1s")
     words = f"{step} to {most}, in steps of {step}; or {least}" if "step" in rule else f"{least} to {most}"
     return DurationBounds(seconds(least), seconds(most), seconds(step), words)
-
-
-def rows() -> str:
-    """Write the guide's table of settings."""
-    lines = ["| key | default | example | meaning |", "|---|---|---|---|"]
-    for name, rule in table().items():
-        if row := rule.get("row"):
-            default = row.get("default") or f"`{_written(rule['default'])}`"
-            lines.append(f"| `{name}` | {default} | `{row['example']}` | {row['meaning']} |")
-    return "\n".join(lines)
-
-
-def _written(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

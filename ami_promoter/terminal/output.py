@@ -204,18 +204,15 @@ def table(
 def show(lines: Iterable[RenderableType], to: Console) -> None:
     """Print a report's lines. A table for which a terminal is too narrow is folded by the terminal."""
     for line in lines:
-        if isinstance(line, Table) and (least := _least(line)) > to.width:
-            line.width = least
+        if isinstance(line, Table):
+            least = sum((one.min_width or 1) + GAP for one in line.columns) - GAP
+            line.width = least if least > to.width else None
         if isinstance(line, Table) and not to.is_terminal:  # no spaces that fill its last column
             with to.capture() as drawn:
                 to.print(line, crop=False)
             to.file.write(re.sub(" +$", "", drawn.get(), flags=re.MULTILINE))
         else:
             to.print(Folded(line) if isinstance(line, str) else line, crop=False)
-
-
-def _least(line: Table) -> int:
-    return sum((one.min_width or 1) + GAP for one in line.columns) - GAP
 
 
 def tell(line: str) -> None:

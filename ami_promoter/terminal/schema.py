@@ -48,6 +48,11 @@ def mapping(says: str, of: Schema) -> Schema:
     return {"type": "object", "description": says, "additionalProperties": of}
 
 
+def counts(says: str) -> Schema:
+    """An object: a state, or another word -> how many."""
+    return mapping(says, number("how many"))
+
+
 def thing(says: str = "", /, **members: Schema) -> Schema:
     """An object that has all these members and no others."""
     return {

@@ -24,7 +24,7 @@ from chalicelib.entry.settings import Settings
 from chalicelib.entry.telemetry import PowertoolsTelemetry
 
 if TYPE_CHECKING:
-    from chalicelib.delivery.aws.sns import SnsNotices
+    from chalicelib.delivery.aws.sns_notices import SnsNotices
     from chalicelib.delivery.aws.target_sessions import TargetSessions
     from chalicelib.delivery.wave_progress import PromotionWaves
     from chalicelib.delivery.worker.copy_quotas import CopyQuotas
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from chalicelib.delivery.worker.live_waves import LiveWaves
     from chalicelib.engine.budget import TimeLeft
     from chalicelib.engine.ports import Write
-    from chalicelib.engine.runner import Runner
+    from chalicelib.engine.runner import C, Codec, E, Executor, Machine, R, Runner
     from chalicelib.engine.sweep import Sweep
     from chalicelib.engine.waker import Waker
     from chalicelib.entry.events import Events
@@ -94,11 +94,9 @@ class Application:
         return self._worker(SHARE_WORKER_KINDS)
 
     def _worker(self, kinds: Collection[str]) -> QueueConsumer:
-        from chalicelib.engine.reasons import Reasons
         from chalicelib.entry.queue_consumer import QueueConsumer
 
-        reasons = Reasons(self._records, now, self._begun)
-        return QueueConsumer(self, self._records, reasons, now, self._telemetry, kinds)
+        return QueueConsumer(self, self._records, now, self._telemetry, kinds, self._begun)
 
     def _begun(self, ami: str) -> Write:
         """Return the record of an AMI's promotion as it begins."""
@@ -140,7 +138,7 @@ class Application:
 
     @cached_property
     def _access_monitor(self) -> AccessMonitor:
-        from chalicelib.delivery.aws.sns import SecurityTopic
+        from chalicelib.delivery.aws.sns_notices import SecurityTopic
         from chalicelib.engine import schedule
         from chalicelib.monitor.store.findings import DynamoFindings
         from chalicelib.monitor.store.ledger_past import DynamoLedgerPast
@@ -154,7 +152,7 @@ class Application:
             self._ledger,
             DynamoLedgerPast(self._table, self._ledger),
             self._targets,
-            LiveMembers(self._organization, now, KNOWN_FOR, KNOWN_FOR),
+            LiveMembers(self._organization, now, KNOWN_FOR),
             DynamoFindings(findings, settings.keep_history_days),
             SecurityTopic(self._sessions, settings.security_topic_arn),
             now,
@@ -170,7 +168,7 @@ class Application:
 
     def drift_audit(self) -> DriftAudit:
         """Return the drift audit."""
-        from chalicelib.delivery.aws.sns import SecurityTopic
+        from chalicelib.delivery.aws.sns_notices import SecurityTopic
         from chalicelib.engine import schedule
         from chalicelib.monitor.aws.hub_access import AwsHubAccess
         from chalicelib.monitor.store.drift import DynamoDrift
@@ -275,7 +273,7 @@ class Application:
 
     @cached_property
     def _notices(self) -> SnsNotices:
-        from chalicelib.delivery.aws.sns import SnsNotices
+        from chalicelib.delivery.aws.sns_notices import SnsNotices
 
         topic, bus = self._settings.topic_arn, self._settings.event_bus
         return SnsNotices(self._sessions, topic, bus, self._targets.names)
@@ -292,7 +290,6 @@ class Application:
         from chalicelib.delivery.store.copy_quota import DynamoSlotLeases
         from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
         from chalicelib.delivery.worker.deliveries import DeliveryExecutor, delivery_machine
-        from chalicelib.engine.runner import Runner
         from chalicelib.release.worker.pointers import RecordedPointers
 
         settings = self._settings
@@ -320,21 +317,25 @@ class Application:
             trigger_tag=tag,
         )
         machine = delivery_machine(lambda: secrets.token_hex(NONCE_BYTES))
+        return self._runner(machine, executor, DELIVERIES)
+
+    def _runner(self, machine: Machine[R, C, E], executor: Executor[R, C, E], codec: Codec[R, C, E]) -> Runner[R, C, E]:
+        from chalicelib.engine.runner import Runner
+
         loop = (self._records, self._waker, now, self._telemetry, self._sessions.take_calls)
-        return Runner(machine, executor, DELIVERIES, *loop)
+        return Runner(machine, executor, codec, *loop)
 
     @cached_property
     def promotions(self) -> Runner[Any, Any, Any]:
         """Runs promotions; it reads the tag, the source and the applied file."""
         from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
-        from chalicelib.engine.runner import Runner
         from chalicelib.promotion.codec import PROMOTIONS
         from chalicelib.promotion.worker.promotions import PROMOTION_MACHINE, PromotionExecutor
 
         tracked = DynamoTrackedDeliveries(self._table)
         ports = self._source, self._targets, tracked, self._ledger, self._notices, self._approvals
         executor = PromotionExecutor(self._records, self._waker, now, *ports, self._settings.trigger_tag)
-        return Runner(PROMOTION_MACHINE, executor, PROMOTIONS, self._records, self._waker, now, self._telemetry)
+        return self._runner(PROMOTION_MACHINE, executor, PROMOTIONS)
 
     @cached_property
     def copy_quotas(self) -> CopyQuotas:
@@ -356,29 +357,25 @@ class Application:
     @cached_property
     def pointers(self) -> Runner[Any, Any, Any]:
         """Makes parameters in targets name the current AMIs."""
-        from chalicelib.engine.runner import Runner
         from chalicelib.release.aws.parameters import AwsParameters
         from chalicelib.release.codec import POINTERS
         from chalicelib.release.worker.pointers import POINTER_MACHINE, PointerExecutor
 
         parameters = AwsParameters(self._sessions, self._settings.partition)
         executor = PointerExecutor(self._records, self._waker, parameters, self._targets, now)
-        loop = (self._records, self._waker, now, self._telemetry, self._sessions.take_calls)
-        return Runner(POINTER_MACHINE, executor, POINTERS, *loop)
+        return self._runner(POINTER_MACHINE, executor, POINTERS)
 
     @cached_property
     def inventories(self) -> Runner[Any, Any, Any]:
         """Lists what the service created in a target, the target's settings, or what names an AMI there."""
         from chalicelib.delivery.aws.target_checks import AwsTargetChecks
-        from chalicelib.engine.runner import Runner
         from chalicelib.inventory.aws.inventory import AwsInventory
         from chalicelib.inventory.worker.inventories import INVENTORIES, INVENTORY_MACHINE, InventoryExecutor
 
         sessions, hub = self._target_sessions, self._settings.hub_account
         target, checks = AwsInventory(sessions, hub), AwsTargetChecks(sessions, hub, self._settings.region)
         executor = InventoryExecutor(self._records, target, checks, self._targets)
-        loop = (self._records, self._waker, now, self._telemetry, self._sessions.take_calls)
-        return Runner(INVENTORY_MACHINE, executor, INVENTORIES, *loop)
+        return self._runner(INVENTORY_MACHINE, executor, INVENTORIES)
 
     @cached_property
     def own_notices(self) -> OwnNotices:

@@ -42,20 +42,16 @@ FINDINGS = {"page": "AccessPages", "warning": "AccessWarnings", "notice": "Acces
 class PowertoolsTelemetry:
     """The port ``Telemetry`` on Powertools."""
 
-    def __init__(self) -> None:
-        self._logger = _logger
-        self._metrics = _metrics
-
     def did(self, key: RecordKey, state: str, command: object, event: object) -> None:
         refused = "fault" in getattr(event, "__dataclass_fields__", {})
-        log = self._logger.warning if refused else self._logger.info
+        log = _logger.warning if refused else _logger.info
         log("command", record=key.pk, state=state, command=type(command).__name__, result=str(event)[:1000])
         if (metric := NOTIFIED.get(type(event).__name__)) is not None:
             self._count(metric)
 
     def moved(self, key: RecordKey, before: str, after: str, cause: str, about: Mapping[str, object]) -> None:
         extra: Any = about
-        self._logger.info("moved", record=key.pk, before=before, after=after, cause=cause, **extra)
+        _logger.info("moved", record=key.pk, before=before, after=after, cause=cause, **extra)
         if before == after:
             return
         self._count("RecordsMoved")
@@ -69,18 +65,18 @@ class PowertoolsTelemetry:
             self._seconds("SecondsInState", seconds)
 
     def old_news(self, key: RecordKey, what: str) -> None:
-        self._logger.info("old news", record=key.pk, what=what)
+        _logger.info("old news", record=key.pk, what=what)
 
     def parked(self, key: RecordKey, why: str) -> None:
-        self._logger.error("parked", record=key.pk, why=why)
+        _logger.error("parked", record=key.pk, why=why)
         self._count("RecordsParked")
 
     def repaired(self, key: RecordKey, what: str) -> None:
-        self._logger.warning("repaired", record=key.pk, what=what)
+        _logger.warning("repaired", record=key.pk, what=what)
 
     def share(self, resource: str, account: str, what: str, **fields: object) -> None:
         extra: Any = fields
-        self._logger.info("share", resource=resource, target_account=account, what=what, **extra)
+        _logger.info("share", resource=resource, target_account=account, what=what, **extra)
         if what in SHARES:
             self._count(SHARES[what])
 
@@ -89,22 +85,22 @@ class PowertoolsTelemetry:
         self._seconds("OldestOpenShareSeconds", oldest_seconds)
 
     def derived_grants(self, resource: str, account: str, found: Sequence[str]) -> None:
-        self._logger.error("derived grants remain", resource=resource, target_account=account, grants=list(found))
+        _logger.error("derived grants remain", resource=resource, target_account=account, grants=list(found))
         self._count("GrantsOutliving", len(found))
 
     def not_closing(self, resource: str, account: str, tries: int) -> None:
-        self._logger.error("share does not close", resource=resource, target_account=account, tries=tries)
+        _logger.error("share does not close", resource=resource, target_account=account, tries=tries)
         self._count("SharesStillOpen")
 
     def not_done(self, what: str, why: str) -> None:
-        self._logger.warning("not done", work=what, why=why)
+        _logger.warning("not done", work=what, why=why)
 
     def closed_blind(self, resource: str, account: str) -> None:
-        self._logger.error("share closed blind", resource=resource, target_account=account)
+        _logger.error("share closed blind", resource=resource, target_account=account)
         self._count("SharesClosedBlind")
 
     def organization(self, joined: int, left: int, held: int, troubles: Mapping[str, str]) -> None:
-        log = self._logger.error if held or troubles else self._logger.info
+        log = _logger.error if held or troubles else _logger.info
         log("organization", joined=joined, left=left, held=held, troubles=dict(troubles))
         self._count("AccountsJoined", joined)
         self._count("AccountsLeft", left)
@@ -112,18 +108,18 @@ class PowertoolsTelemetry:
         self._count("UnitsUnreadable", len(troubles))
 
     def applied(self, version: str, by: str, loosened: Sequence[str], *, alarming: bool) -> None:
-        log = self._logger.error if alarming else self._logger.info
+        log = _logger.error if alarming else _logger.info
         log("applied", version=version, applied_by=by, loosened=list(loosened)[:100])
         if alarming:
             self._count("TargetsLoosened")
 
     def left(self, account: str, group: str, why: str) -> None:
-        self._logger.warning("account left", target_account=account, group=group, why=why)
+        _logger.warning("account left", target_account=account, group=group, why=why)
 
     def session(self, role: str, packed: int) -> None:
         """A role was assumed; the session policy took so many percent of STS's limit on its packed size."""
-        self._logger.info("session", role=role, packed_policy_size=packed)
-        self._metrics.add_metric(name="PackedPolicySize", unit=MetricUnit.Percent, value=packed)
+        _logger.info("session", role=role, packed_policy_size=packed)
+        _metrics.add_metric(name="PackedPolicySize", unit=MetricUnit.Percent, value=packed)
 
     def discovered(self) -> None:
         self._count("Discoveries")
@@ -132,31 +128,31 @@ class PowertoolsTelemetry:
         self._count("DeliveriesStillFailed", deliveries)
 
     def swept(self, woken: int, due: int, oldest_seconds: int) -> None:
-        self._logger.info("swept", woken=woken, due=due)
+        _logger.info("swept", woken=woken, due=due)
         self._count("RecordsDue", due)
         self._seconds("OldestDueSeconds", oldest_seconds)
 
     def judged(self, call: str, resource: str, verdict: str, principal: str, why: str) -> None:
-        self._logger.info("judged", call=call, resource=resource, verdict=verdict, principal=principal, why=why)
+        _logger.info("judged", call=call, resource=resource, verdict=verdict, principal=principal, why=why)
         self._count("TrailEvents")
 
     def finding(self, severity: str, verdict: str, resource: str) -> None:
-        log = self._logger.error if severity == "page" else self._logger.warning
+        log = _logger.error if severity == "page" else _logger.warning
         log("finding", severity=severity, verdict=verdict, resource=resource)
         self._count(FINDINGS[severity])
 
     def trail_silent(self, grant: str, seconds: int) -> None:
-        self._logger.error("the trail is silent", grant=grant, seconds=seconds)
+        _logger.error("the trail is silent", grant=grant, seconds=seconds)
         self._count("TrailSilent")
 
     def audited(self, looked: int, not_seen: int, seconds: int) -> None:
-        self._logger.info("audited", looked=looked, not_seen=not_seen, seconds=seconds)
+        _logger.info("audited", looked=looked, not_seen=not_seen, seconds=seconds)
         self._count("DriftLooks", looked)
         self._count("DriftNotSeen", not_seen)
         self._seconds("DriftAuditAge", seconds)
 
     def _count(self, name: str, value: int = 1) -> None:
-        self._metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
+        _metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
 
     def _seconds(self, name: str, value: int) -> None:
-        self._metrics.add_metric(name=name, unit=MetricUnit.Seconds, value=value)
+        _metrics.add_metric(name=name, unit=MetricUnit.Seconds, value=value)

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
 
 class Treatment(StrEnum):
@@ -55,21 +56,14 @@ def _shape(*members: Member) -> dict[str, Member]:
     return {member.name: member for member in members}
 
 
-def _mapped(name: str, why: str, *values: str, refused: tuple[str, ...] = ()) -> Member:
-    return Member(name, Treatment.MAPPED, why, values, refused)
+def _member(treatment: Treatment, name: str, why: str, *values: str, refused: tuple[str, ...] = ()) -> Member:
+    return Member(name, treatment, why, values, refused)
 
 
-def _compared(name: str, why: str, *values: str, refused: tuple[str, ...] = ()) -> Member:
-    return Member(name, Treatment.COMPARED, why, values, refused)
-
-
-def _refused(name: str, why: str, *values: str, refused: tuple[str, ...] = ()) -> Member:
-    return Member(name, Treatment.REFUSED, why, values, refused)
-
-
-def _dropped(name: str, why: str, *values: str) -> Member:
-    return Member(name, Treatment.DROPPED, why, values)
-
+_mapped = partial(_member, Treatment.MAPPED)
+_compared = partial(_member, Treatment.COMPARED)
+_refused = partial(_member, Treatment.REFUSED)
+_dropped = partial(_member, Treatment.DROPPED)
 
 _BOOT_MODES = ("legacy-bios", "uefi", "uefi-preferred")
 _SAME = "The copy gets the source's value."

@@ -41,10 +41,9 @@ class Compared:
     refused: str | None = None
     """The tag's value if it is refused."""
     faults: tuple[Fault, ...] = ()
-    faulty: str = ""
-    """Digest of all faults; ``faults`` may be only the first of them."""
     inputs: str = ""
     file: str = ""
+    """Digests of targets file and members; "": there is no value, or nobody knows whom it names."""
     places: str = ""
     withdrawn: Mapping[str, str] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)

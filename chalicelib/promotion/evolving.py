@@ -8,7 +8,6 @@ from typing import Any
 
 from chalicelib.delivery.wave_progress import WaveProgress
 from chalicelib.engine import schedule
-from chalicelib.engine.addresses import digest
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.transitions import Entry
 from chalicelib.engine.wakes import TagEntry
@@ -110,7 +109,7 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
     if not raised.newest:  # it is of the baseline
         return raised
     if event.image_state == "pending" and raised.state in (S.REQUESTED, S.COMPARING, S.OVER):
-        return _pending(raised, event.value, now)
+        return _pending(raised, now)
     changed = raised is not seen or "file" in news or event.value != promotion.seen_value
     waited = raised.state is S.REQUESTED or raised.awaits_ami
     return COMPARE(raised, now) if changed or waited else raised
@@ -168,7 +167,7 @@ def _asked_for(promotion: Promotion, places: Iterable[str]) -> Promotion:
 
 def _raised(promotion: Promotion, **generations: Any) -> Promotion:
     """Raise generations; people are notified again of faults that persist."""
-    return replace(promotion, restarts=0, faults=(), faulty="", notified="", **generations)
+    return replace(promotion, restarts=0, faults=(), notified="", **generations)
 
 
 def _made_here(promotion: Promotion, value: str, now: int) -> Promotion:
@@ -179,16 +178,15 @@ def _made_here(promotion: Promotion, value: str, now: int) -> Promotion:
         "Tag its source AMI instead. If this one was built from a copy, and only inherited the tag: remove "
         "its ami-promoter:* tags and tag it again.",
     )
-    refused = replace(promotion, refused_value=value, faults=(fault,), faulty=faults_digest((fault,), value))
+    refused = replace(promotion, refused_value=value, faults=(fault,))
     busy = promotion.state in (S.COMPARING, S.ADJUSTING)
     return refused if busy or not refused.unnotified else RUN(refused, now)
 
 
-def _pending(promotion: Promotion, value: str, now: int) -> Promotion:
+def _pending(promotion: Promotion, now: int) -> Promotion:
     """Wait for the AMI; after a day notify people, and leave it to discovery to see it become available."""
     if promotion.state is S.REQUESTED and now >= promotion.since + PENDING_DEADLINE:
-        fault = _never_available(promotion)
-        return FINISH(_faulty(promotion, (fault,), faults_digest((fault,), value)), now)
+        return FINISH(_faulty(promotion, (_never_available(promotion),)), now)
     waiting = promotion if promotion.state is S.REQUESTED else REQUEST(promotion, now)
     return _wait(waiting, now, schedule.step(schedule.POLLS, waiting.tries))
 
@@ -229,7 +227,7 @@ def _untagged(promotion: Promotion, now: int, before: Promotion, *, gone: bool =
 def _without_value(promotion: Promotion, now: int, *, gone: bool) -> Promotion:
     """Return the promotion without a value in force. If the AMI is gone and comes back tagged, no withdrawal ends."""
     nothing: dict[str, Any] = {"value": None, "refused_value": None, "seen_value": None, "places": ""}
-    nothing |= {"failed": 0, "faults": (), "faulty": "", "notified": ""}
+    nothing |= {"failed": 0, "faults": (), "notified": ""}
     if gone:
         since = promotion.in_force_since if promotion.value is None else promotion.withdrawals_from
         since = max(since, 1)  # 0: no look has found anything yet
@@ -310,32 +308,41 @@ def _not_believed(promotion: Promotion, event: ev.Compared, now: int) -> Promoti
 
 
 def _with_result(promotion: Promotion, event: ev.Compared) -> Promotion:
-    """Return the promotion with what a comparison has found; a value that is understood is in force from now on."""
-    unfit = event.inputs == promotion.unfit and event.refused is None
-    unread = promotion.cursor == EXAMINE and promotion.never_available and event.missing and not event.faulty
-    # What is on record of the source stays: people know that, and a comparison does not read the source.
-    found = (promotion.faults, promotion.faulty) if unfit or unread else (event.faults, event.faulty)
-    changed, understood = event.value != promotion.value, bool(event.file)
-    counts = understood and event.refused is None
-    since = promotion.seen_since if promotion.seen_value == event.value else promotion.in_force_since
+    """Return the promotion with what a comparison has found."""
+    understood = bool(event.file)
     return replace(
-        _handled(_faulty(promotion, *found), event.answers),
-        failed=event.failed if understood or event.value is None else promotion.failed,
-        value=event.value,
-        refused_value=event.refused,
-        valid_generation=promotion.generation if counts else promotion.valid_generation,
-        retries=promotion.retried if counts else promotion.retries,
-        in_force_since=since if changed else promotion.in_force_since,
-        withdrawals_from=promotion.withdrawals_count_from(event.value),
+        _handled(with_value(promotion, event), event.answers),
+        # whom the value names
         inputs=event.inputs,
         file=event.file or promotion.file,
         places=event.places if understood else promotion.places,
         left_out=event.left_out,
+        unfit_since=promotion.unfit_since if event.inputs == promotion.unfit else 0,
+        # how far its deliveries are
         standing=promotion.standing or event.standing,
+        failed=event.failed if understood or event.value is None else promotion.failed,
         waves=event.waves,
         wave_cursor=WAKE_ALL if _opens(event.waves, promotion.waves) else promotion.wave_cursor,
         asked=event.asked or promotion.asked,
-        unfit_since=promotion.unfit_since if event.inputs == promotion.unfit else 0,
+    )
+
+
+def with_value(promotion: Promotion, event: ev.Compared) -> Promotion:
+    """Return the promotion with its value, which is in force from now on if it is understood, and with its faults."""
+    unfit = event.inputs == promotion.unfit and event.refused is None
+    unread = promotion.cursor == EXAMINE and promotion.never_available and event.missing and not event.faults
+    # What is on record of the source stays: people know that, and a comparison does not read the source.
+    found = promotion.faults if unfit or unread else event.faults
+    counts = event.file and event.refused is None
+    is_new = event.value != promotion.value and event.value == promotion.seen_value
+    return replace(
+        _faulty(promotion, found),
+        value=event.value,
+        refused_value=event.refused,
+        valid_generation=promotion.generation if counts else promotion.valid_generation,
+        retries=promotion.retried if counts else promotion.retries,
+        in_force_since=promotion.seen_since if is_new else promotion.in_force_since,
+        withdrawals_from=promotion.withdrawals_count_from(event.value),
     )
 
 
@@ -349,18 +356,9 @@ def on_waves_woken(event: ev.WavesWoken, promotion: Promotion, _now: int) -> Pro
     return replace(promotion, wave_cursor=event.upto) if event.after == promotion.wave_cursor else promotion
 
 
-def _faulty(promotion: Promotion, faults: tuple[Fault, ...], faulty: str) -> Promotion:
-    """Write down the faults. ``faulty``: their digest (``faults_digest``)."""
-    if faulty == promotion.faulty:
-        return promotion
-    kept = faults[:MOST_FAULTS]
-    return replace(promotion, faults=kept, faulty=faulty, notified=promotion.notified if faulty else "")
-
-
-def faults_digest(faults: Iterable[Fault], value: str) -> str:
-    """Return a digest of faults, and of the value that has them; "": there are none."""
-    every = tuple(faults)
-    return digest(*map(str, every), value) if every else ""
+def _faulty(promotion: Promotion, faults: tuple[Fault, ...]) -> Promotion:
+    """Write down the faults. Once there are none, people are notified of the next ones, whatever these are."""
+    return replace(promotion, faults=faults[:MOST_FAULTS], notified=promotion.notified if faults else "")
 
 
 def on_examined(event: ev.Examined, promotion: Promotion, now: int) -> Promotion:
@@ -371,8 +369,7 @@ def on_examined(event: ev.Examined, promotion: Promotion, now: int) -> Promotion
     if event.partial and now < since + sum(schedule.NOT_YET):
         return _wait(promotion, now, schedule.step(schedule.NOT_YET, promotion.tries), unfit_since=since)
     if event.unfit:
-        found = _faulty(promotion, event.faults, faults_digest(event.faults, promotion.value or ""))
-        return RUN(found, now, unfit_since=since, cursor="")
+        return RUN(_faulty(promotion, event.faults), now, unfit_since=since, cursor="")
     examined = {"cursor": BEGIN, "source": event.source, "source_generation": event.generation}
     return ADJUST(promotion, now, episode=promotion.episode + 1, unfit_since=0, **examined)
 
@@ -395,7 +392,7 @@ def on_sliced(event: ev.Sliced, promotion: Promotion, now: int) -> Promotion:
 
 def on_refused_notified(event: ev.RefusedNotified, promotion: Promotion, now: int) -> Promotion:
     """Write down of which faults people know."""
-    notified = event.faulty if promotion.faulty else ""  # another run may have found them gone meanwhile
+    notified = event.faulty if promotion.faults else ""  # another run may have found them gone meanwhile
     return replace(promotion, notified=notified, next_try=now, tries=0)
 
 
@@ -416,11 +413,8 @@ def on_not_executed(event: ev.NotExecuted, promotion: Promotion, now: int) -> Pr
     """Try again later, without end: an outage ends. After a day people are notified, once."""
     waited = now >= promotion.since + PENDING_DEADLINE and promotion.tries >= TRIES_BEFORE_DEADLINE
     if waited and promotion.state in (S.REQUESTED, S.COMPARING, S.ADJUSTING):
-        fault = _never_available(promotion)
         # it takes the place of the faults of an unfit source, so that one is to be examined again
-        promotion = replace(
-            _faulty(promotion, (fault,), faults_digest((fault,), promotion.seen_value or "")), unfit_since=0
-        )
+        promotion = replace(_faulty(promotion, (_never_available(promotion),)), unfit_since=0)
     until = now + schedule.step(schedule.RETRIES, promotion.tries)
     if event.look:
         return replace(promotion, tries=promotion.tries + 1, look_after=until)

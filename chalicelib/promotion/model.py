@@ -90,16 +90,16 @@ class Promotion:
     image_name: str = ""
 
     generation: int = 0
-    """When a look found the last tag event, or a new value; 0: none yet. What failed before begins again.
+    """Of all targets: when a look found the last tag event, or a new value; 0: none yet, as of an AMI of the baseline.
 
-    A tag event of before this time is no news.
+    What failed in an older generation begins again. A tag event of before this time is no news.
     """
     retries: Mapping[str, int] = field(default_factory=dict)
-    """Generations of what an operator asked to begin again: "account", "account/region", or "*" for all."""
+    """Higher generations of some targets, for which an operator asked: "account", "account/region", or "*" for all."""
     valid_generation: int = 0
-    """The generation of the value in force: a refused value begins nothing again."""
+    """The ``generation`` of the value in force, which counts while another value is refused: that begins nothing."""
     passed_generation: int = 0
-    """The last generation for which a pass has begun all that was missing."""
+    """The last generation for which a pass has begun all that was missing. What the file adds waits for a newer one."""
     gone_generation: int = 0
     """The last generation in which the AMI was gone or disabled: then standing shares end, and nothing begins."""
     episode: int = 0
@@ -160,8 +160,6 @@ class Promotion:
 
     faults: tuple[Fault, ...] = ()
     """Faults of the value, the source or single accounts while they persist; ``MOST_FAULTS`` of them."""
-    faulty: str = ""
-    """Digest of all these faults; "": there are none."""
     notified: str = ""
     """The faults of which people were notified last, as ``faulty`` names them."""
 
@@ -278,7 +276,7 @@ class Promotion:
         """Why it has ended, in a sentence; "": its faults and deliveries say all."""
         given_up = self.awaits_ami or (self.state is PromotionState.OVER and self.value is None)
         if self.faults and (self.is_refused or given_up):
-            value = next((one for one in (self.refused_value, self.value) if one is not None), self.seen_value)
+            value = self.seen_value if self.judged is None else self.judged
             return f"The value {value!r} was refused: {count(len(self.faults), 'fault')}."
         gone = self.is_left_and_gone
         if (self.value is not None and not gone) or self.seen_value is not None or not self.in_force_since:
@@ -286,6 +284,16 @@ class Promotion:
         if gone or self.is_gone or not self.image_name:  # no look has shown it
             return "The hub does not own this AMI, or no longer does."
         return NO_TAG if self.newest else "It has no tag."
+
+    @property
+    def judged(self) -> str | None:
+        """The value that its faults are about: the refused one, else the one in force."""
+        return self.value if self.refused_value is None else self.refused_value
+
+    @property
+    def faulty(self) -> str:
+        """Digest of its faults and of the value that has them, as their notice names both; "": there are none."""
+        return addresses.digest(*map(str, self.faults), self.judged or "") if self.faults else ""
 
     @property
     def unnotified(self) -> bool:

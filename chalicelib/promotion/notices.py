@@ -31,10 +31,9 @@ BASELINE = NoticeKind("hub.baseline", {"ignored": "is ignored"})
 def refused(promotion: Promotion, faults: Iterable[Fault], now: int) -> dict[str, Any]:
     """Build the one notice that lists every fault of a value or a source."""
     listed = said_faults(faults)
-    value = promotion.value if promotion.refused_value is None else promotion.refused_value
     return {
-        **_of_promotion(promotion, REFUSED, now, value or "", *(fault["what"] for fault in listed)),
-        "value": value,
+        **_of_promotion(promotion, REFUSED, now, promotion.judged or "", *(fault["what"] for fault in listed)),
+        "value": promotion.judged,
         "faults": listed,
     }
 

@@ -141,7 +141,10 @@ class PermissionAdapter(Protocol):
         """Return the ``share_name`` of each share whose permission shows now."""
 
     def open(self, resource: str, shares: Sequence[Share]) -> Mapping[str, str]:
-        """Open shares; returns by ``share_name`` the ids of the grants that it made."""
+        """Open shares; returns by ``share_name`` the ids of the grants that it made.
+
+        Of a key's policy: the statements of shares among them that are closing are removed by the same put.
+        """
 
     def close(self, resource: str, shares: Sequence[Share]) -> bool:
         """Remove the shares' permissions; a missing one is not an error.

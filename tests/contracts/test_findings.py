@@ -11,9 +11,9 @@ from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.monitor.drift import Pass
 from chalicelib.monitor.judging import Known, SeenPolicy
-from chalicelib.monitor.ports import Begun, Canary
+from chalicelib.monitor.ports import Canary
 from chalicelib.monitor.store.drift import PASS, DynamoDrift
-from chalicelib.monitor.store.findings import BUSY, DynamoFindings
+from chalicelib.monitor.store.findings import DynamoFindings
 from chalicelib.monitor.store.ledger_past import DynamoLedgerPast
 from chalicelib.sharing.share import Share, ShareState
 from chalicelib.sharing.share_events import ClosingIntended, OpeningIntended, ShareClosed, ShareOpened, evolve
@@ -37,14 +37,12 @@ def found(stores) -> DynamoFindings:
     return DynamoFindings(stores.table, 400)
 
 
-def test_an_event_is_one_runs_until_it_is_done_or_the_run_is_long_dead(found):
-    """Concurrent runs do not both publish, and a killed run delays the event by a minute."""
-    assert found.begin("e", NOW) is Begun.MINE
-    assert found.begin("e", NOW + 1) is Begun.BUSY
-    assert found.begin("e", NOW + BUSY) is Begun.MINE
-    found.finish("e", NOW + BUSY)
-    assert found.begin("e", NOW + 10 * BUSY) is Begun.DONE
-    assert found.begin("another", NOW) is Begun.MINE
+def test_an_event_is_judged_once(found):
+    """Lambda and SQS may deliver it again."""
+    assert not found.was_judged("e")
+    found.judged("e", NOW)
+    assert found.was_judged("e")
+    assert not found.was_judged("another")
 
 
 def test_the_first_event_stays_the_first(found):

@@ -52,7 +52,7 @@ def compared(value: str | None = "dev", inputs: str = "inputs", **how: object) -
 
 def refused(value: str, in_force: str | None = "dev", **how: object) -> ev.Compared:
     """The event of a comparison for a value that is refused."""
-    return compared(in_force, f"refused {value}", refused=value, faults=(FAULT,), faulty=value, **how)
+    return compared(in_force, f"refused {value}", refused=value, faults=(FAULT,), **how)
 
 
 def answered(promotion: Promotion, event: ev.Event) -> ev.Event:
@@ -104,7 +104,7 @@ EVENTS: tuple[ev.Event, ...] = (
     compared(unbelieved=True),
     compared(surplus=True, missing=True, running=True),
     compared(inputs="others", missing=True),
-    compared(faults=(OTHER,), faulty="other"),
+    compared(faults=(OTHER,)),
     compared(None, "none", summarised=True),
     refused("dve"),
     ev.Examined(source="s"),
@@ -332,12 +332,12 @@ def test_a_changed_or_removed_tag_is_compared_at_once_while_additions_are_held_b
 
 def test_a_file_that_names_fewer_is_compared_while_sns_refuses_the_notice_of_a_fault():
     """No removal waits for a notice, nor a notice for a comparison that is refused."""
-    refuses = play(a_promotion(S.RUNNING), compared(running=True, faults=(OTHER,), faulty="other"))
+    refuses = play(a_promotion(S.RUNNING), compared(running=True, faults=(OTHER,)))
     refuses = play(refuses, ev.NotExecuted(FAULT, later=True), now=NOW + 60)
     looked = play(replace(refuses, inbox={"file": "new"}), TAG, now=NOW + 61)
     assert outstanding(looked, NOW + 61) == (do.Compare(), do.NotifyRefused((OTHER,)))
 
-    found = compared(inputs="of the new file", surplus=True, faults=(OTHER,), faulty="other")
+    found = compared(inputs="of the new file", surplus=True, faults=(OTHER,))
     assert outstanding(play(looked, found, now=NOW + 61), NOW + 61) == (do.Slice(END),)
 
 
@@ -393,26 +393,26 @@ def test_a_removal_that_a_look_interrupts_goes_on_at_once_though_the_inputs_are_
 
 def test_a_fault_of_one_account_blocks_no_other():
     """Its settings conflict: the others are delivered, and one notice lists the fault."""
-    blocks = {"faults": (OTHER,), "faulty": "other"}
+    blocks = {"faults": (OTHER,)}
     after = play(with_tag_event(a_promotion()), TAG, compared(missing=True, **blocks))
     assert after.state is S.ADJUSTING
     assert outstanding(after, NOW) == (do.NotifyRefused((OTHER,)),)
 
-    notified = play(after, ev.RefusedNotified("other"))
+    notified = play(after, ev.RefusedNotified(after.faulty))
     assert outstanding(notified, NOW) == (do.Examine(),)
     again = replace(play(notified, ev.Examined(source="s"), sliced(newest=1)), inbox={"file": "new"})
     assert not play(again, TAG, compared(inputs="of the new file", **blocks)).unnotified
 
 
 def test_a_record_keeps_some_of_a_thousand_faults():
-    """All would not fit; people are notified again only if any of them changes."""
+    """All would not fit; people are notified again only if any that the notice lists changes."""
     many = tuple(replace(FAULT, where=f"account {number}") for number in range(1000))
-    found = play(a_promotion(S.COMPARING), compared(missing=True, faults=many, faulty="thousand"))
+    found = play(a_promotion(S.COMPARING), compared(missing=True, faults=many))
     assert found.faults == many[:MOST_FAULTS]
 
-    notified = play(found, ev.RefusedNotified("thousand"))
-    assert not play(notified, compared(missing=True, faults=many, faulty="thousand")).unnotified
-    assert play(notified, compared(missing=True, faults=many[1:], faulty="all but one")).unnotified
+    notified = play(found, ev.RefusedNotified(found.faulty))
+    assert not play(notified, compared(missing=True, faults=many[:-1])).unnotified
+    assert play(notified, compared(missing=True, faults=many[1:])).unnotified
 
 
 # --- the tag ---------------------------------------------------------------------------------------------------------
@@ -570,7 +570,7 @@ def test_a_value_with_a_fault_changes_nothing_and_is_notified_once():
     faulty = play(with_tag_event(a_promotion(S.RUNNING), 2), bad, dve)
     assert outstanding(faulty, NOW + 60) == (do.NotifyRefused((FAULT,)),)
 
-    notified = play(faulty, ev.RefusedNotified("dve"))
+    notified = play(faulty, ev.RefusedNotified(faulty.faulty))
     assert (notified.state, notified.value, notified.refused_value) == (S.RUNNING, "dev", "dve")
 
     nudged = play(replace(notified, inbox={**notified.inbox, "seen": "minute"}), bad)
@@ -699,7 +699,7 @@ def test_a_refused_look_is_waited_out_whatever_wakes():
 
 def test_a_notice_of_a_refusal_waits_for_no_look_that_was_put_off():
     """The look was throttled for minutes; the notice is due before that."""
-    fault = {"faults": (FAULT,), "faulty": "dve", "tries": 6, "next_try": NOW + 60, "look_after": NOW + 320}
+    fault = {"faults": (FAULT,), "tries": 6, "next_try": NOW + 60, "look_after": NOW + 320}
     waits = a_promotion(S.COMPARING, **fault)
 
     assert machine.due_at(waits) == NOW + 60
@@ -732,9 +732,9 @@ def test_a_source_that_was_not_shown_whole_days_ago_has_seven_minutes_again():
 
 def test_after_a_day_of_refused_comparisons_a_source_that_had_failed_its_checks_is_examined_again():
     """The fault of that day took the place of its own, and says that the promotion begins by itself."""
-    known = {"unfit_since": NOW, "faults": (OTHER,), "faulty": "other", "notified": "other"}
+    unfit = a_promotion(S.OVER, unfit_since=NOW, faults=(OTHER,))
     late = NOW + evolving.PENDING_DEADLINE
-    compares = play(replace(a_promotion(S.OVER, **known), inbox={"file": "1:digest"}), TAG)
+    compares = play(replace(unfit, notified=unfit.faulty, inbox={"file": "1:digest"}), TAG)
     for _ in range(evolving.TRIES_BEFORE_DEADLINE + 1):
         compares = play(compares, ev.NotExecuted(FAULT), now=late)
     late = compares.compare_after

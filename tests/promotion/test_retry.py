@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from chalicelib.engine.faults import Fault
 from chalicelib.engine.schedule import SECOND_LOOK_AFTER
 from chalicelib.promotion.commands import Compare, LookAtTag
 from chalicelib.promotion.events import Compared, TagSeen
@@ -100,9 +101,10 @@ def test_a_wish_that_comes_just_before_the_second_look_is_looked_for_twice_too()
 
 def test_people_are_notified_again_of_what_still_prevents_it():
     """As after a tag event."""
-    refused = over(refused_value="dve", seen_value="dve", faulty="dve", notified="dve", inbox={"retry": "1:"})
-    again = looked(refused, "dve")
-    found = Compared("dev", refused="dve", faulty="dve", inputs="i", basis=again.basis)
+    fault = Fault("code", "where", "what", "cure")
+    refused = over(refused_value="dve", seen_value="dve", faults=(fault,), inbox={"retry": "1:"})
+    again = looked(replace(refused, notified=refused.faulty), "dve")
+    found = Compared("dev", refused="dve", faults=(fault,), inputs="i", basis=again.basis)
 
     assert evolve(again, found, NOW).unnotified
 

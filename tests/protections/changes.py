@@ -346,10 +346,10 @@ def without_end(begin, self, key):
     return stored, [replace(share, last_closing_at=NEVER) for share in shares]
 
 
-def but_for_images(opened, self, adapter, resource, some):
+def but_for_images(opened, self, adapter, these, some, budget):
     """Take a launch permission for open without asking for it."""
-    if not resource.startswith("resource#image#"):
-        return opened(self, adapter, resource, some)
+    if not these.resource.startswith("resource#image#"):
+        return opened(self, adapter, these, some, budget)
     return [share_events.evolve(one, share_events.ShareOpened(), self.waker.clock()) for one in some]
 
 

@@ -83,7 +83,7 @@ def judged(scene: Scene) -> int:
     """How many CloudTrail events the monitor has judged."""
     client = scene.client("dynamodb")
     items = client.scan(TableName=f"ami-promoter-{REGION}-findings", ConsistentRead=True)["Items"]
-    return sum(item["pk"]["S"].startswith("event#") and "done" in item for item in items)
+    return sum(item["pk"]["S"].startswith("event#") for item in items)
 
 
 def judged_events(scene: Scene) -> list[dict[str, Any]]:

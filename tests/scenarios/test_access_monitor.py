@@ -259,7 +259,7 @@ def test_nothing_pages_while_it_learns(scene):
 
 
 @pytest.mark.parametrize(
-    ("operation", "when"), [("PutItem", "after"), ("UpdateItem", "after"), ("Publish", "before"), ("Publish", "after")]
+    ("operation", "when"), [("PutItem", "before"), ("PutItem", "after"), ("Publish", "before"), ("Publish", "after")]
 )
 def test_a_death_of_the_monitor_hides_nothing(scene, operation, when):
     """It may publish a finding twice, but loses none."""

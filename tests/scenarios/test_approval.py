@@ -64,15 +64,6 @@ def test_it_waits_for_the_approval_and_everybody_says_so(waiting):
     waiting.assert_invariants()
 
 
-def test_the_plan_says_who_will_wait(scene):
-    """Before the tag is written."""
-    scene.apply(file())
-    status, lines = scene.said("plan", "dev prod")
-
-    assert (status, f"{PROD} {REGION}: waits for an approval first" in lines) == (0, True), lines
-    assert f"{DEV} {REGION}: waits for an approval" not in lines
-
-
 def test_a_digest_that_is_not_what_waits_any_longer_approves_nothing(waiting):
     """A person changed the value between the notice and the approval."""
     (digest,) = asked(waiting)
@@ -90,7 +81,8 @@ def test_a_call_that_makes_no_sense_is_refused(scene, words):
 
 
 def test_there_may_be_nothing_to_approve(scene):
-    """No target needs it: exit status 0. No tag, or no AMI: a fault."""
+    """No target needs it: exit status 0, and doctor does not even ask IAM. No tag, or no AMI: a fault."""
+    assert (doctored(scene, "approvers"), doctored(scene, "approvals")) == ([], [])
     scene.tag("dev")
     assert approve(scene)["changed"] is False
     scene.untag()
@@ -280,8 +272,11 @@ def test_a_source_that_was_changed_in_its_place_is_not_registered(dressed):
 
 
 def test_nothing_is_approved_that_was_not_examined(scene):
-    """The service has not looked at the AMI yet: nobody knows what would arrive."""
+    """The service has not looked at the AMI yet: nobody knows what would arrive. The plan says who will wait."""
     scene.apply(file())
+    status, lines = scene.said("plan", "dev prod")
+    assert (status, f"{PROD} {REGION}: waits for an approval first" in lines) == (0, True), lines
+    assert f"{DEV} {REGION}: waits for an approval" not in lines
     scene.tag("prod")
     assert approve(scene, status=1)["faults"][0]["code"] == "not-examined"
 
@@ -360,11 +355,6 @@ def test_doctor_says_what_waits_and_who_may_approve(waiting):
     approve(waiting)
     waiting.run_until_state("delivered", PROD)
     assert [passed for passed, _, _ in doctored(waiting, "approvals")] == [True]
-
-
-def test_doctor_is_silent_where_no_target_needs_an_approval(scene):
-    """IAM is not even asked."""
-    assert (doctored(scene, "approvers"), doctored(scene, "approvals")) == ([], [])
 
 
 def test_who_approves_reads_and_approves_and_does_nothing_else(waiting, become):

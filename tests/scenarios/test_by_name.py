@@ -2,10 +2,9 @@
 
 from dataclasses import replace
 
-import pytest
-
-from ami_promoter.rights import READ, READ_ONLY, SWITCH, policy
+from ami_promoter.rights import READ, SWITCH
 from tests.scenarios.scene import DEV, HUB, REGION
+from tools.cli_policies import READ_ONLY, policy
 
 NAME = "golden-2026-01"
 FAULT, AWS = 1, 3
@@ -34,41 +33,33 @@ def test_a_name_of_two_amis_lists_them_and_changes_nothing(scene):
     assert scene.nothing_happened()
 
 
-@pytest.fixture
-def built_again(scene):
-    """The AMI was promoted and deregistered; another has its name now. Returns both ids."""
+def test_an_ami_that_was_built_again_does_not_hide_the_promoted_one(scene, become):
+    """A recall by name must not take the wrong one of the two.
+
+    Without the right to scan it would not know of the deregistered one, and asks for the id; a verb that reads shows
+    the one that exists.
+    """
     scene.promote("dev")
     old = scene.image
     scene.client("ec2").deregister_image(ImageId=old)
-    return old, scene.seed(NAME)
-
-
-def test_an_ami_that_was_built_again_does_not_hide_the_promoted_one(scene, built_again):
-    """A recall by name must not take the wrong one of the two."""
+    new = scene.seed(NAME)
     fault = scene.ask("recall", NAME, "--why", "bad", "--yes", status=FAULT)["faults"][0]
-
     assert fault["code"] == "ambiguous-ami"
-    assert all(ami in fault["what"] for ami in built_again), fault
+    assert all(ami in fault["what"] for ami in (old, new)), fault
     assert "recalled" not in scene.states().values()
 
-
-def test_without_the_right_to_scan_a_verb_that_changes_something_asks_for_the_id(scene, built_again, become):
-    """Of the deregistered one it would not know; a verb that reads shows the one that exists."""
-    old, new = built_again
     become(policy([replace(READ_ONLY | SWITCH, records=READ.records)]))
-
     status, _, err = scene.cli("recall", NAME, "--why", "bad", "--yes")
-
     assert (status, "Name the AMI by its id." in err) == (AWS, True)
     _, out, _ = scene.cli("plan", NAME, DEV)
     assert (new in out, old in out) == (True, False)
 
 
-@pytest.mark.parametrize("verb", ["status", "where", "history", "recall"])
-def test_a_name_that_no_ami_has_says_so(scene, verb):
+def test_a_name_that_no_ami_has_says_so(scene):
     """With the way to find it."""
-    status, said = scene.prints(verb, "golden-2025")
+    for verb in ("status", "where", "history", "recall"):
+        status, said = scene.prints(verb, "golden-2025")
 
-    assert status == FAULT
-    assert f"golden-2025: account {HUB}, {REGION} has no AMI and no promotion of this name." in said
-    assert "`ami-promoter status --image 'golden-*'`" in said
+        assert status == FAULT, verb
+        assert f"golden-2025: account {HUB}, {REGION} has no AMI and no promotion of this name." in said
+        assert "`ami-promoter status --image 'golden-*'`" in said

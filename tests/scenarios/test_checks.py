@@ -19,7 +19,11 @@ def a_key(scene):
 
 
 def test_faults_of_the_source_are_refused_before_anything_is_opened(scene):
-    """Each AMI is refused in one notice with place, cause and cure; nothing is opened or made."""
+    """Each AMI is refused in one notice with place, cause and cure; nothing is opened or made.
+
+    One notice has all faults of an AMI and its value, but not its billing, which decides the copy method for each
+    target. A stranger's AMI, shared with the hub and tagged there, is refused, since only its owner can share it.
+    """
     disabled = a_key(scene)
     images = {
         "source-snapshot-aws-ebs-key": scene.seed("under-aws-ebs", key="alias/aws/ebs"),
@@ -34,47 +38,27 @@ def test_faults_of_the_source_are_refused_before_anything_is_opened(scene):
     scene.client("kms").disable_key(KeyId=disabled)
     for image in images.values():
         scene.tag("", image)
-    scene.run_until(lambda: len(scene.notices("promotion.refused")) == len(images), 600)
-
-    found = {name: scene.faults(image) for name, image in images.items()}
-    reported = [fault for notice in scene.notices() for fault in notice["faults"]]
-    assert [name for name, codes in found.items() if name.removesuffix("-error") not in " ".join(codes)] == []
-    assert all(fault[member] for fault in reported for member in ("where", "what", "cure"))
-    assert all("copy-image" in f["cure"] for f in reported if f["code"] == "source-snapshot-aws-ebs-key")
-    assert scene.world.shares_open() == []
-    assert [scene.images_in(account) for account in stage.TARGETS.values()] == [[], [], []]
-    assert scene.after(6 * 60).reported(images["source-product-code"]) == {"promotion.refused": 1}
-    scene.assert_invariants()
-
-
-def test_an_ami_that_the_hub_does_not_own_is_refused(scene):
-    """A stranger's AMI, shared with the hub and tagged there: refused, since only its owner can share it."""
+    hopeless = scene.seed("hopeless", key="alias/aws/ebs", ProductCodes=MARKETPLACE, **RED_HAT)
+    scene.tag("nobody", hopeless)
     foreign = scene.world.ec2.seed_image(STRANGER, REGION, name="not-ours")
     scene.client("ec2", STRANGER).modify_image_attribute(
         ImageId=foreign, Attribute="launchPermission", LaunchPermission={"Add": [{"UserId": HUB}]}
     )
     scene.preexisting = set(scene.world.shares_open())
     scene.tag("", foreign)
-    scene.run_until_refused(foreign)
+    scene.run_until(lambda: len(scene.notices("promotion.refused")) == len(images) + 2, 600)
 
-    (notice,) = scene.notices()
-    (fault,) = notice["faults"]
-    assert "does not belong to the hub" in fault["what"]
-    scene.assert_invariants()
-
-
-def test_all_faults_of_a_source_and_of_its_value_come_in_one_notice(scene):
-    """One notice has two faults of the AMI and one of the value.
-
-    Its billing decides the copy method for each target, which is not checked here.
-    """
-    image = scene.seed("hopeless", key="alias/aws/ebs", ProductCodes=MARKETPLACE, **RED_HAT)
-    scene.tag("nobody", image)
-    scene.run_until_refused(image)
-
-    (notice,) = scene.notices()
-    expected = {"unknown-group", "source-snapshot-aws-ebs-key", "source-product-code"}
-    assert {fault["code"] for fault in notice["faults"]} == expected
+    found = {name: scene.faults(image) for name, image in images.items()}
+    reported = [fault for notice in scene.notices() for fault in notice["faults"]]
+    assert [name for name, codes in found.items() if name.removesuffix("-error") not in " ".join(codes)] == []
+    assert all(fault[member] for fault in reported for member in ("where", "what", "cure"))
+    assert all("copy-image" in f["cure"] for f in reported if f["code"] == "source-snapshot-aws-ebs-key")
+    assert scene.faults(hopeless) == {"unknown-group", "source-snapshot-aws-ebs-key", "source-product-code"}
+    (not_ours,) = scene.notices("promotion.refused", foreign)
+    assert ["does not belong to the hub" in fault["what"] for fault in not_ours["faults"]] == [True]
+    assert set(scene.world.shares_open()) == scene.preexisting
+    assert [scene.images_in(account) for account in stage.TARGETS.values()] == [[], [], []]
+    assert scene.after(6 * 60).reported(images["source-product-code"]) == {"promotion.refused": 1}
     scene.assert_invariants()
 
 

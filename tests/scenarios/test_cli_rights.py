@@ -6,10 +6,11 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from ami_promoter.rights import FIND_AMI, UNTAG, policy
+from ami_promoter.rights import FIND_AMI, UNTAG
 from tests.scenarios.approving import deployed
 from tests.scenarios.failures import write
 from tests.scenarios.scene import DEV, REGION, TABLE, Answering, Scene
+from tools.cli_policies import policy
 
 AWS = 3
 READING = (

@@ -57,7 +57,11 @@ def test_it_is_shown_and_asked_for(running, monkeypatch, tmp_path, line, does, s
 
 
 def test_an_approval_without_a_digest_is_asked_for(waiting, monkeypatch):
-    """With the digest of the notice, the approver has seen what it is."""
+    """With the digest of the notice, the approver has seen what it is; what was approved goes on at once.
+
+    Not only when the delivery looks by itself, a quarter of an hour later.
+    """
+    waiting.wait(1200)
     assert waiting.cli("approve", waiting.image)[0] == FAULT
     assert waiting.delivery_state(PROD) == "awaiting-approval"
     digest = waiting.ask("approve", waiting.image, "--dry-run")["digest"]
@@ -65,43 +69,28 @@ def test_an_approval_without_a_digest_is_asked_for(waiting, monkeypatch):
     assert waiting.cli("approve", waiting.image)[0] == FAULT
 
     assert waiting.cli("approve", waiting.image, "--digest", digest[:12])[0] == OK
-
-
-def test_what_was_approved_goes_on_at_once(waiting):
-    """Not only when the delivery looks by itself, a quarter of an hour later."""
-    waiting.wait(1200)
-    assert waiting.cli("approve", waiting.image, "--yes")[0] == OK
-
     waiting.wait(10)
     assert waiting.delivery_state(PROD) not in ("awaiting-approval", "")
 
 
 def test_what_a_pause_held_back_goes_on_at_once(scene):
-    """A promotion that was to begin deliveries asks by itself only every quarter of an hour."""
-    scene.cli("admin", "pause")
-    scene.tag("dev")
-    scene.wait(1200)
-    assert scene.states() == {}
+    """A promotion that was to begin deliveries asks by itself only every quarter of an hour.
 
-    status, out, _ = scene.cli("admin", "resume")
-
-    assert (status, "1 record that waited go on now" in out) == (OK, True)
-    scene.wait(10)
-    assert set(scene.states()) == {DEV, TEST}
-    assert scene.outcome() == {DEV: "delivered", TEST: "delivered"}
-
-
-def test_resuming_tries_nothing_again_that_failed(scene):
-    """A pause ends; the failures stay for `retry`."""
+    Nothing is tried again that failed: that stays for `retry`.
+    """
     scene.apply(targets_file(queue_deadline="10m"))
     scene.drop_role(TEST)
     assert scene.promoted("dev") == {DEV: "delivered", TEST: "failed"}
     since, other = scene.delivery(TEST)["since"], scene.seed("other-2026-01")
     scene.cli("admin", "pause")
     scene.tag("prod", other)
-    scene.wait(600)
+    scene.wait(1200)
+    assert scene.states(other) == {}
 
-    scene.cli("admin", "resume")
-    scene.run_until_over(other)
+    status, out, _ = scene.cli("admin", "resume")
 
+    assert (status, "1 record that waited go on now" in out) == (OK, True)
+    scene.wait(10)
+    assert set(scene.states(other)) == {PROD}
+    assert scene.outcome(other) == {PROD: "delivered"}
     assert (scene.states()[TEST], scene.delivery(TEST)["since"]) == ("failed", since)

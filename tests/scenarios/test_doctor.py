@@ -216,7 +216,8 @@ def test_a_new_accounts_quota_is_too_small_for_the_defaults(scene):
 
 def test_what_may_not_be_read_is_not_called_well(scene, become):
     """No check failed, and some could not be made: an exit status of its own, and the missing permissions."""
-    from ami_promoter.rights import ASK_TARGETS, READ_ALL, policy  # noqa: PLC0415 - used here alone
+    from ami_promoter.rights import ASK_TARGETS, READ_ALL  # noqa: PLC0415 - used here alone
+    from tools.cli_policies import policy  # noqa: PLC0415 - used here alone
 
     become(policy([READ_ALL, ASK_TARGETS]))
 

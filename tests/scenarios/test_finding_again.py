@@ -70,8 +70,8 @@ def cut_in_time(three):
     assert {one["account"] for one in of_test["entries"]} == {TEST}
 
 
-def test_a_choice_is_of_many(scene):
-    """With an AMI it would have no effect."""
+def test_nothing_that_matches_is_said(scene):
+    """It is no fault. A choice is of many: with an AMI it would have no effect."""
     for words in (
         ("where", scene.image, "--group", "dev"),
         ("where", "--family", "x", "--limit", "1"),
@@ -80,10 +80,6 @@ def test_a_choice_is_of_many(scene):
         ("where",),
     ):
         assert scene.cli(*words)[0] == USAGE, words
-
-
-def test_nothing_that_matches_is_said(scene):
-    """It is no fault."""
     assert scene.cli("where", "--image", "nothing-*")[1].startswith("No promotion exists")
     scene.promote(PROD)
     assert scene.cli("where", "--image", "nothing-*")[1].startswith("No promotion matches")

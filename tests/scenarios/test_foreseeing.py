@@ -15,7 +15,10 @@ def does(reported):
 
 
 def test_a_plan_is_what_then_happens(scene):
-    """The plan lists copies and calls for each target and changes nothing; the promotion then makes these calls."""
+    """The plan lists copies and calls for each target and changes nothing; the promotion then makes these calls.
+
+    A delivered AMI stays; a delivery that the value no longer names stays, or is cancelled if it runs.
+    """
     status, reported = scene.answer("plan", scene.image, "dev")
 
     assert (status, reported["ready"]) == (0, True)
@@ -34,14 +37,9 @@ def test_a_plan_is_what_then_happens(scene):
         one["ami_name"] for one in reported["targets"]
     }
 
-
-def test_a_plan_tells_what_is_there_from_what_ends(scene):
-    """A delivered AMI stays; a delivery that the value no longer names stays, or is cancelled if it runs."""
-    scene.promote("dev")
     expected = {DEV: "there already", TEST: "stays", PROD: "new"}
     assert does(scene.answer("plan", scene.image, f"{DEV} {PROD}")[1]) == expected
     scene.copying("dev prod", 600, PROD)
-
     assert does(scene.answer("plan", scene.image, "dev")[1])[PROD] == "cancelled"
     assert does(scene.answer("plan", scene.image)[1])[PROD] == "under way"
 
@@ -93,8 +91,10 @@ def test_what_is_not_there_is_a_fault(scene):
 
 
 def test_each_step_and_each_share_with_its_seconds(scene):
-    """From the tag to the AMI; with --account no other account is shown."""
-    scene.promote("dev")
+    """From the tag to the AMI; with --account no other account is shown. What is open has no seconds yet."""
+    scene.copying("dev", 600, DEV, TEST)
+    assert [one["seconds"] for one in scene.answer("history", scene.image)[1]["shares"]] == [None] * 6
+    scene.run_until_over()
     scene.wait(600)
 
     _, reported = scene.answer("history", scene.image)
@@ -116,53 +116,38 @@ def test_each_step_and_each_share_with_its_seconds(scene):
     assert "slots asked" in scene.cli("history", scene.image, "--all")[1]
 
 
-def test_what_is_open_has_no_seconds_yet(scene):
-    """While the copies run."""
-    scene.copying(DEV, 600)
-
-    _, reported = scene.answer("history", scene.image)
-
-    assert [one["seconds"] for one in reported["shares"]] == [None] * 3
-
-
 # --- where -----------------------------------------------------------------------------------------------------------
 
 
 def test_from_source_to_copies_and_back(scene):
-    """The same answer for each of the AMIs."""
-    scene.promote("dev")
-    copies = {account: scene.image_in(account)["ImageId"] for account in (DEV, TEST)}
+    """The same answer for each of the AMIs; only some of them, for an account, a group, or one of its Regions.
 
-    _, of_source = scene.answer("where", scene.image)
-    _, of_copy = scene.answer("where", copies[TEST])
-
-    assert {one["account"]: one["image"] for one in of_source["copies"]} == copies
-    assert (of_copy["source"], of_copy["copies"]) == (scene.image, of_source["copies"])
-    assert of_copy["asked"] == {"ami": copies[TEST], "account": TEST, "region": REGION}
-    assert f"{copies[TEST]} in account {TEST}, us-east-1 is a copy." in scene.cli("where", copies[TEST])[1]
-
-
-def test_ids_for_a_script(scene):
-    """One on each line, for a group, an account, or one of its Regions; if one is missing, only a fault."""
-    scene.promote("dev")
-    copies = [scene.image_in(account)["ImageId"] for account in (DEV, TEST)]
-
-    assert scene.cli("where", scene.image, "dev", "--ids") == (0, "".join(f"{one}\n" for one in copies), "")
-    assert scene.cli("where", scene.image, TEST, "--ids")[1] == f"{copies[1]}\n"
-    assert scene.cli("where", copies[0], f"{TEST}/us-east-1", "--ids")[1] == f"{copies[1]}\n"
-    for target, code in ((PROD, "not-delivered"), ("prod", "not-delivered"), ("prd", "unknown-group")):
-        status, reported = scene.answer("where", scene.image, target, "--ids")
-        assert (status, reported["faults"][0]["code"]) == (FAULT, code)
-    assert f"See `ami-promoter where {scene.image}`." in scene.cli("where", copies[0], PROD)[2]
-
-
-def test_only_some_of_the_copies(scene):
-    """An account or a group; a target of the group that has none is named, and the others are shown."""
+    A target of the group that has none is named, and the others are shown. For a script an id stands on each line; if
+    one is missing, there is only a fault.
+    """
     scene.promote(DEV)
     copy = scene.image_in(DEV)["ImageId"]
-
     for target in (DEV, f"{DEV}/us-east-1", "dev"):
         _, reported = scene.answer("where", scene.image, target)
         assert [one["image"] for one in reported["copies"]] == [copy]
     assert f"Not delivered to {TEST} us-east-1." in scene.cli("where", scene.image, "dev")[1]
     assert "Not delivered" not in scene.cli("where", scene.image, DEV)[1]
+
+    scene.tag("dev")
+    scene.run_until_over(times=2)
+    copies = {account: scene.image_in(account)["ImageId"] for account in (DEV, TEST)}
+    _, of_source = scene.answer("where", scene.image)
+    _, of_copy = scene.answer("where", copies[TEST])
+    assert {one["account"]: one["image"] for one in of_source["copies"]} == copies
+    assert (of_copy["source"], of_copy["copies"]) == (scene.image, of_source["copies"])
+    assert of_copy["asked"] == {"ami": copies[TEST], "account": TEST, "region": REGION}
+    assert f"{copies[TEST]} in account {TEST}, us-east-1 is a copy." in scene.cli("where", copies[TEST])[1]
+
+    ids = "".join(f"{one}\n" for one in copies.values())
+    assert scene.cli("where", scene.image, "dev", "--ids") == (0, ids, "")
+    assert scene.cli("where", scene.image, TEST, "--ids")[1] == f"{copies[TEST]}\n"
+    assert scene.cli("where", copies[DEV], f"{TEST}/us-east-1", "--ids")[1] == f"{copies[TEST]}\n"
+    for target, code in ((PROD, "not-delivered"), ("prod", "not-delivered"), ("prd", "unknown-group")):
+        status, reported = scene.answer("where", scene.image, target, "--ids")
+        assert (status, reported["faults"][0]["code"]) == (FAULT, code)
+    assert f"See `ami-promoter where {scene.image}`." in scene.cli("where", copies[DEV], PROD)[2]

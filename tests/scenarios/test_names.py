@@ -43,42 +43,32 @@ def test_a_verb_says_the_name_beside_the_id(delivered, tmp_path, monkeypatch):
         assert [line for line in lines if len(line) > 80] == [], words
 
 
-def test_without_the_names_a_verb_says_the_ids(delivered):
-    """The item that says which file is in force is damaged."""
+def test_what_a_script_reads_has_ids(delivered, tmp_path):
+    """The same as before. The report says the name in its tables.
+
+    Completion offers groups, and accounts with their names; after `targets apply`, and after any command that says a
+    name. Where the item is damaged that says which file is in force, a verb says the ids.
+    """
+    known = remembered.words(None)
+    assert known["groups"].keys() == {"default", "dev", "prod"}
+    assert known["accounts"] == {DEV: "dev", TEST: "", PROD: "The accounts of prod"}
+    remembered.keep(None, [], {})
+    _, out, _ = delivered.cli("where", delivered.image, "--ids")
+
+    assert out.splitlines()[0] == f"{DEV} us-east-1 {delivered.image_in(DEV)['ImageId']}"
+    assert '"dev (' not in delivered.cli("status", delivered.image, "--json")[1]
+    delivered.cli("status", delivered.image)
+    assert remembered.words(None) == known
+
+    delivered.cli("report", "-o", str(tmp_path / "page.html"))
+    page = WrittenPage((tmp_path / "page.html").read_text(encoding="utf-8"))
+    assert f"dev ({DEV}) us-east-1" in [row[0] for row in page.tables["golden…: current image by target"]]
+
     delivered.client("dynamodb").update_item(
         TableName=f"{TABLE}-config",
         Key={"pk": {"S": "targets"}, "sk": {"S": "current"}},
         UpdateExpression="REMOVE applied_by",
     )
-
     for verb in ("where", "history"):
         status, out, err = delivered.cli(verb, delivered.image)
-
         assert (status, DEV in out, f"dev ({DEV})" in out) == (0, True, False), err
-
-
-def test_what_a_script_reads_has_ids(delivered):
-    """The same as before."""
-    _, out, _ = delivered.cli("where", delivered.image, "--ids")
-
-    assert out.splitlines()[0] == f"{DEV} us-east-1 {delivered.image_in(DEV)['ImageId']}"
-    assert '"dev (' not in delivered.cli("status", delivered.image, "--json")[1]
-
-
-def test_the_report_says_the_name(delivered, tmp_path):
-    """In its tables."""
-    delivered.cli("report", "-o", str(tmp_path / "page.html"))
-
-    page = WrittenPage((tmp_path / "page.html").read_text(encoding="utf-8"))
-    assert f"dev ({DEV}) us-east-1" in [row[0] for row in page.tables["golden…: current image by target"]]
-
-
-def test_completion_offers_what_a_command_has_read(delivered):
-    """Groups, and accounts with their names; after `targets apply`, and after any command that says a name."""
-    known = remembered.words(None)
-
-    assert known["groups"].keys() == {"default", "dev", "prod"}
-    assert known["accounts"] == {DEV: "dev", TEST: "", PROD: "The accounts of prod"}
-    remembered.keep(None, [], {})
-    delivered.cli("status", delivered.image)
-    assert remembered.words(None) == known

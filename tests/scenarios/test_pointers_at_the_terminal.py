@@ -1,7 +1,5 @@
 """What people see of a family's parameter: before the promotion, afterwards, with a fault, and when it is cured."""
 
-import pytest
-
 from tests.scenarios.pointers import FAMILY, NAME, shows, successor, with_pointers
 from tests.scenarios.scene import DEV, HOUR, REGION, TEST
 
@@ -13,8 +11,11 @@ def pointer(scene, image=""):
     return scene.delivery(DEV, image)["pointer"]
 
 
-def test_plan_says_what_status_shows_afterwards(scene):
-    """The parameter that moves, or that names a newer AMI; `where` prints what it names, for a person and a script."""
+def test_plan_says_what_status_shows_afterwards(scene, tmp_path):
+    """The parameter that moves, or that names a newer AMI; `where` prints what it names, for a person and a script.
+
+    The report shows it for the family of the tag, in place of what was delivered last.
+    """
     with_pointers(scene)
     newer = successor(scene)
     assert f"family {FAMILY}, parameter {NAME}: It will name this AMI." in scene.said("plan", "dev")[1]
@@ -32,9 +33,14 @@ def test_plan_says_what_status_shows_afterwards(scene):
     assert [line.split()[-1] for line in scene.cli("where", newer)[1].splitlines()[1:]] == ["CURRENT", "yes", "-"]
     assert "no parameter" in scene.cli("where", "--family", "none")[2]
 
+    scene.cli("report", "-o", str(tmp_path / "page.html"))
+    page = (tmp_path / "page.html").read_text()
+    assert f"{FAMILY}: current image by target" in page
+    assert page.count(made) >= 1
+    assert f"{NAME}</code> names it" in page
 
-@pytest.mark.parametrize("words", [(), ("--account", DEV)])
-def test_a_fault_stays_visible_until_the_parameter_is_right(scene, words):
+
+def test_a_fault_stays_visible_until_the_parameter_is_right(scene):
     """Somebody's value stays; after it was deleted, `retry` brings the right one within a minute, not within a day."""
     with_pointers(scene)
     ssm = scene.client("ssm", DEV)
@@ -48,7 +54,7 @@ def test_a_fault_stays_visible_until_the_parameter_is_right(scene, words):
     assert pointer(scene)["fault"]["code"] == "pointer-other-type"
 
     ssm.delete_parameter(Name=NAME)
-    asked = scene.ask("retry", scene.image, *words)
+    asked = scene.ask("retry", scene.image)
     scene.wait(60)
 
     assert asked["pointers"] == [{"account": DEV, "region": REGION, "parameter": NAME}]
@@ -71,21 +77,6 @@ def test_retry_in_a_named_account_makes_a_deleted_parameter_again(scene):
     scene.wait(60)
 
     assert shows(scene) == pointer(scene)["image"]
-
-
-def test_the_report_shows_what_the_parameter_names(scene, tmp_path):
-    """For the family of the tag, in place of what was delivered last."""
-    with_pointers(scene)
-    newer = successor(scene)
-    scene.promote("dev", newer)
-    scene.promote("dev")
-
-    scene.cli("report", "-o", str(tmp_path / "page.html"))
-
-    page = (tmp_path / "page.html").read_text()
-    assert f"{FAMILY}: current image by target" in page
-    assert page.count(shows(scene)) >= 1
-    assert f"{NAME}</code> names it" in page
 
 
 def test_an_approver_sees_the_family(scene):

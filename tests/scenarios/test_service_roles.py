@@ -145,17 +145,14 @@ def test_on_a_third_accounts_key_no_grant_is_made_that_the_hub_could_not_end(beg
     assert scene.launchable_by() == set()
 
 
-def test_plan_says_what_a_named_role_is_needed_for(begin):
-    """The delivery fails without it; so the plan says that the file names it."""
-    scene = begin(NAMED, roles=())
+def test_what_is_missing_is_named_and_nothing_stays_open(begin):
+    """TEST has no such role, as its checks report; DEV has an older deploy/target.yaml, as KMS's refusal shows.
 
+    The plan says what the role is needed for, as the file names it.
+    """
+    scene = begin(NAMED, roles=(DEV,))
     gets = f"{AUTO_SCALING} gets a grant on the key. Without such a role the delivery fails there."
     assert gets in scene.said("plan", "dev")[1]
-
-
-def test_what_is_missing_is_named_and_nothing_stays_open(begin):
-    """TEST has no such role, as its checks report; DEV has an older deploy/target.yaml, as KMS's refusal shows."""
-    scene = begin(NAMED, roles=(DEV,))
     without(scene, DEV, "LetServiceRolesUseHubKeys", "LookForServiceRoles")
     scene.promote("dev")
 

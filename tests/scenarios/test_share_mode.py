@@ -24,8 +24,11 @@ def test_a_date_in_the_targets_file_withdraws(sharing):
     sharing.assert_invariants()
 
 
-def put_in_the_bin(sharing):
-    """Share the AMI with DEV and TEST; then deregister it and delete its snapshots. A retention rule keeps them."""
+def test_what_comes_back_is_the_services_also_if_ec2_refused_to_remove_it_while_it_was_away(sharing):
+    """The recycle bin restores permissions, too: the service made them, and takes them for its own afterwards.
+
+    A policy of the organization denies the call, and EC2 says so before it says that the resource is gone.
+    """
     ec2 = sharing.client("ec2")
     sharing.world.ec2.state.recycle_bins.add((HUB, REGION))
     sharing.tag("dev")
@@ -34,41 +37,20 @@ def put_in_the_bin(sharing):
     ec2.deregister_image(ImageId=sharing.image)
     for snapshot in sharing.snapshots:
         ec2.delete_snapshot(SnapshotId=snapshot)
-
-
-def bring_back(sharing):
-    """An hour later, restore all of it, which is tagged still; when it is shared again, remove the tag."""
-    ec2 = sharing.client("ec2")
+        sharing.world.injections.refuse("ModifySnapshotAttribute", "UnauthorizedOperation", account=HUB)
+    sharing.world.injections.refuse("ModifyImageAttribute", "UnauthorizedOperation", account=HUB)
     assert sharing.after(HOUR).states() == {DEV: "withdrawn", TEST: "withdrawn"}
+    refused = [call.operation for call in sharing.world.calls if call.error == "UnauthorizedOperation"]
+    assert sorted(refused) == ["ModifyImageAttribute", *["ModifySnapshotAttribute"] * 2]
+
     for snapshot in sharing.snapshots:
         ec2.restore_snapshot_from_recycle_bin(SnapshotId=snapshot)
     ec2.restore_image_from_recycle_bin(ImageId=sharing.image)
     sharing.run_until_state("shared", DEV)
     sharing.untag()
-
-
-def test_what_comes_back_from_the_recycle_bin_with_its_shares_is_withdrawn(sharing):
-    """EC2 restores permissions, too: the service made them, and takes them for its own when it shares again."""
-    put_in_the_bin(sharing)
-    bring_back(sharing)
-
     assert sharing.after(20 * 60).states() == {DEV: "withdrawn", TEST: "withdrawn"}
     assert sharing.world.shares_open() == []
     sharing.assert_invariants()
-
-
-def test_what_comes_back_is_the_services_also_if_ec2_refused_to_remove_it_while_it_was_away(sharing):
-    """A policy of the organization denies the call, and EC2 says so before it says that the resource is gone."""
-    put_in_the_bin(sharing)
-    for _ in sharing.snapshots:
-        sharing.world.injections.refuse("ModifySnapshotAttribute", "UnauthorizedOperation", account=HUB)
-    sharing.world.injections.refuse("ModifyImageAttribute", "UnauthorizedOperation", account=HUB)
-    bring_back(sharing)
-
-    refused = [call.operation for call in sharing.world.calls if call.error == "UnauthorizedOperation"]
-    assert sorted(refused) == ["ModifyImageAttribute", *["ModifySnapshotAttribute"] * 2]
-    assert sharing.after(20 * 60).states() == {DEV: "withdrawn", TEST: "withdrawn"}
-    assert sharing.world.shares_open() == []
 
 
 def test_what_a_person_shares_after_the_ami_was_disabled_stays(sharing):

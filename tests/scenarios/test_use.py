@@ -47,7 +47,10 @@ def test_what_names_each_copy_is_listed(used):
 
 
 def test_a_recall_shows_who_uses_the_ami_before_it_asks(used):
-    """Nothing is recalled by that; without the option no target is asked."""
+    """Nothing is recalled by that; without the option no target is asked.
+
+    A target whose stack does not allow it is named with the cure, and the other one is listed all the same.
+    """
     scene = used
     status, out, _ = scene.cli("recall", scene.image, "--why", "bad", "--use")
     assert (status, f"{DEV} {REGION}: parameter {NAME}" in out) == (1, True)
@@ -58,18 +61,13 @@ def test_a_recall_shows_who_uses_the_ami_before_it_asks(used):
     assert scene.cli("recall", scene.image, "--why", "bad")[0] == 1
     assert len([call for call in scene.world.calls if call.operation == LISTS]) == before
 
-
-def test_a_target_whose_stack_does_not_allow_it_is_named_with_the_cure(used):
-    """The other one is listed all the same."""
-    deploy(used, account=TEST)
-
-    found = used.ask("where", used.image, "--use")
-
+    deploy(scene, account=TEST)
+    found = scene.ask("where", scene.image, "--use")
     (dark,) = (one for one in found["uses"] if one["account"] == TEST)
     assert dark["named_by"] == []
     assert "AllowUseReport=true" in dark["fault"]["cure"]
     assert uses(found)[DEV] == [f"parameter{NAME}"]
-    assert "AllowUseReport=true" in used.cli("where", used.image, "--use")[1]
+    assert "AllowUseReport=true" in scene.cli("where", scene.image, "--use")[1]
 
 
 def test_of_a_shared_ami_the_hubs_own_is_asked_for(scene):

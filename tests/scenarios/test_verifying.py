@@ -47,11 +47,14 @@ def test_an_ami_that_somebody_deregistered(delivered):
 def test_an_ami_that_its_account_has_changed(delivered):
     """The findings name each attribute that differs from the source, and a snapshot under another key with both keys.
 
-    The source's own later change is no finding.
+    A permission that no delivery needs is one for its account only, and so is a protection that somebody lifted. The
+    source's own later change is no finding.
     """
     image, ec2 = delivered.image_in(DEV)["ImageId"], delivered.client("ec2", DEV)
     ec2.modify_image_attribute(ImageId=image, Description={"Value": "patched by hand"})
     ec2.enable_image_deprecation(ImageId=image, DeprecateAt="2027-01-01T00:00:00Z")
+    ec2.disable_image_deregistration_protection(ImageId=image)
+    delivered.share_before(DEV, delivered.snapshots[0])
     delivered.client("ec2").modify_image_attribute(ImageId=delivered.image, Description={"Value": "old"})
     state = delivered.world.ec2.state
     copy = next(one for one in state.snapshots.all() if one.owner == DEV)
@@ -59,7 +62,10 @@ def test_an_ami_that_its_account_has_changed(delivered):
 
     status, bad, _ = verify(delivered)
 
-    assert (status, bad.keys(), bad[DEV].keys()) == (FAILED, {DEV}, {"attributes", "encryption"})
+    expected = {"attributes", "encryption", "protection", "snapshot-permissions"}
+    assert (status, bad.keys(), bad[DEV].keys()) == (FAILED, {DEV}, expected)
+    assert "CloudTrail" in bad[DEV]["protection"]["cure"]
+    assert delivered.snapshots[0] in bad[DEV]["snapshot-permissions"]["what"]
     assert "Description is patched by hand and should be" in bad[DEV]["attributes"]["what"]
     assert "DeprecationTime is 2027-01-01 00:00:00+00:00 and should be" in bad[DEV]["attributes"]["what"]
     assert all(one in bad[DEV]["encryption"]["what"] for one in (copy.id, delivered.key, copy.key))
@@ -75,16 +81,6 @@ def test_a_target_that_cannot_be_looked_at(delivered):
     what, cure = bad[TEST]["answers"]["what"], bad[TEST]["answers"]["cure"]
     assert ("AmiCopyRole" in what, "deploy/target.yaml" in what) == (True, False)
     assert ("deploy/target.yaml" in cure, "The service tries again" in cure) == (True, False), "nothing tries again"
-
-
-def test_what_somebody_shared_by_hand(delivered):
-    """A permission that no delivery needs: the finding is for its account only."""
-    delivered.share_before(DEV, delivered.snapshots[0])
-
-    status, bad, _ = verify(delivered)
-
-    assert (status, bad.keys(), bad[DEV].keys()) == (FAILED, {DEV}, {"snapshot-permissions"})
-    assert delivered.snapshots[0] in bad[DEV]["snapshot-permissions"]["what"]
 
 
 def test_what_is_shared_on_purpose(scene):

@@ -13,7 +13,7 @@ import pytest
 
 from chalicelib.engine import addresses
 from chalicelib.engine.budget import slices
-from chalicelib.engine.errors import LostRace, Refusal, RefusalKind
+from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.monitor.judging import SeenPolicy
 from chalicelib.monitor.store.findings import DynamoFindings
 from chalicelib.monitor.store.ledger_past import DynamoLedgerPast
@@ -46,7 +46,7 @@ class MonitorSetup:
         self.findings = DynamoFindings(stores.table, 400)
         past = DynamoLedgerPast(stores.table, stores.ledger)
         self.whereabouts = FakeWhereabouts(self)
-        members = LiveMembers(lambda _named: self.whereabouts, lambda: self.now, KNOWN_FOR, KNOWN_FOR)
+        members = LiveMembers(lambda _named: self.whereabouts, lambda: self.now, KNOWN_FOR)
         ports = stores.records, stores.ledger, past, targets, members, self.findings, topic
         settings = HUB, "us-east-1", "promote", 0, frozenset(), frozenset(), 4
         self.monitor = AccessMonitor(*ports, lambda: self.now, self.telemetry, *settings)
@@ -156,12 +156,15 @@ def test_the_same_event_is_judged_once_and_another_of_that_hour_is_kept_and_not_
     assert len(judged) == 4
 
 
-def test_while_another_run_judges_an_event_it_comes_again(setup):
-    """SQS delivers the message again, because the other run may be killed."""
-    begin = setup.findings.begin
-    setup.findings.begin = lambda event, now: (begin(event, now - 1), begin(event, now))[1]
-    with pytest.raises(LostRace):
-        setup.judge_event("an AMI is made public, and an OU loses it")
+def test_two_runs_that_judge_an_event_at_the_same_time_say_the_same(setup):
+    """SQS has delivered it twice, and neither sees what the other has written. The two notices have one id."""
+    name = "an AMI is made public, and an OU loses it"
+    setup.findings.was_judged = setup.findings.was_notified = lambda _about: False
+    setup.judge_event(name)
+    setup.judge_event(name)
+
+    first, second = setup.topic
+    assert first == second
 
 
 def test_a_message_with_the_id_of_another_event_does_not_hide_that(setup):
@@ -434,7 +437,7 @@ def arrive(setup: MonitorSetup, *events: tuple[int, str]) -> list[tuple[str, lis
     return published(setup)
 
 
-@pytest.mark.parametrize("late", [0, 40, 500])
+@pytest.mark.parametrize("late", [0, 500])
 @pytest.mark.parametrize("apart", [0, 2])
 def test_a_statement_that_a_person_took_out_before_the_service_wrote_is_no_page(setup, apart, late):
     """The person's event comes after the service's, by seconds or minutes; both calls may be in one second."""
@@ -443,7 +446,7 @@ def test_a_statement_that_a_person_took_out_before_the_service_wrote_is_no_page(
     assert arrive(setup, (0, known), (0, service), (late, person)) == []
 
 
-@pytest.mark.parametrize("late", [0, 40, 500])
+@pytest.mark.parametrize("late", [0, 500])
 @pytest.mark.parametrize("apart", [0, 2])
 def test_whom_a_person_let_in_before_the_service_wrote_is_the_persons_act_alone(setup, apart, late):
     """A stranger: the page names the person, and not the service's role, which left the statement alone."""

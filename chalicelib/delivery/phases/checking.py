@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from chalicelib.delivery import attempts, leftovers, permissions, proof
+from chalicelib.delivery.common_changes import again, looks_again
 from chalicelib.delivery.model import Copy, CopyState, Delivery, DeliveryState, LastLook, NeededShare
-from chalicelib.delivery.moves import again, looks_again
 from chalicelib.delivery.phase import Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.delivery.phases import trouble
 from chalicelib.delivery.phases.awaiting_slot import (

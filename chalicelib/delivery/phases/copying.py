@@ -8,8 +8,8 @@ from functools import partial
 
 from chalicelib.delivery import attempts, leftovers, permissions, proof, shares, slots
 from chalicelib.delivery.attempts import CopiesFound, CopyStarted, FindCopies
+from chalicelib.delivery.common_changes import MAX_TRIES, answered, copies_news, each_copy
 from chalicelib.delivery.model import Attempt, Copy, CopyState, Delivery, DeliveryState
-from chalicelib.delivery.moves import MAX_TRIES, answered, copies_news, each_copy
 from chalicelib.delivery.phase import Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.delivery.phases import trouble
 from chalicelib.delivery.phases.ending import CANCELS, ENDS, TIDY, fail

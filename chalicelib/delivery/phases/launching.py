@@ -12,9 +12,9 @@ from dataclasses import replace
 
 from chalicelib.delivery import instances
 from chalicelib.delivery.attempts import CopyStarted
+from chalicelib.delivery.common_changes import again
 from chalicelib.delivery.instances import EndInstances, InstanceSeen, InstancesEnded, InstanceStarted, RunInstance
 from chalicelib.delivery.model import Delivery, DeliveryState
-from chalicelib.delivery.moves import again
 from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, Phase, Refused, StateEntry
 from chalicelib.delivery.phases import trouble
 from chalicelib.delivery.phases.ending import ENDS, beside, beside_in, cancelled, fail, keep, waits, withdraw

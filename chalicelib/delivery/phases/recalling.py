@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from chalicelib.delivery.common_changes import again, looks_again
 from chalicelib.delivery.model import Delivery, DeliveryState, LastLook, Naming, Recalled
-from chalicelib.delivery.moves import again, looks_again
 from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.delivery.phases.ending import (
     RECALL,

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from chalicelib.delivery import attempts, leftovers, proof
 from chalicelib.delivery.attempts import CopiesFound, CopyStarted
+from chalicelib.delivery.common_changes import MAX_TRIES, again, each_copy
 from chalicelib.delivery.model import Delivery, LastLook
-from chalicelib.delivery.moves import MAX_TRIES, again, each_copy
 from chalicelib.delivery.phase import DeadlinePassed, Refused
 from chalicelib.delivery.phases.ending import fail, give_up
 from chalicelib.engine import schedule

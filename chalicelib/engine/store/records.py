@@ -43,14 +43,20 @@ def shard_of(key: RecordKey) -> str:
     return f"due#{zlib.crc32(key.pk.encode()) % SHARDS}"
 
 
-def _update(changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of an update that assigns attributes, and removes those whose new value is None."""
-    places = {name: f"n{number}" for number, name in enumerate(changes)}
+def _update(changes: Mapping[str, Any], keeping: Mapping[str, Any] = NOTHING) -> dict[str, Any]:
+    """Return the arguments of an update that assigns attributes, and removes those whose new value is None.
+
+    ``keeping``: attributes that are assigned unless they are there. In a condition ``#n0`` and ``:n0`` are the first
+    change, and so on.
+    """
+    places = {name: f"n{number}" for number, name in enumerate([*changes, *keeping])}
     assigned = [f"#{places[name]} = :{places[name]}" for name, value in changes.items() if value is not None]
+    assigned += [f"#{places[name]} = if_not_exists(#{places[name]}, :{places[name]})" for name in keeping]
     removed = [f"#{places[name]}" for name, value in changes.items() if value is None]
+    values = {**changes, **keeping}
     return {
-        "expression": f"SET {', '.join(assigned)}" + (f" REMOVE {', '.join(removed)}" if removed else ""),
-        "given": {f":{places[name]}": value for name, value in changes.items() if value is not None},
+        "expression": (f"REMOVE {', '.join(removed)} " if removed else "") + f"SET {', '.join(assigned)}",
+        "given": {f":{place}": values[name] for name, place in places.items() if values[name] is not None},
         "names": {f"#{place}": name for name, place in places.items()},
     }
 
@@ -182,113 +188,82 @@ class DynamoRecords:
         return all(item.get(name) == changes[name] for name in ("version", "body", RECENT))
 
     def park(self, key: RecordKey, why: str, now: int) -> None:
-        self._table.update(
-            key,
-            "SET parked = :why, parked_at = :now REMOVE wake_at, due_shard",
-            {":why": why, ":now": now},
-            condition="attribute_exists(pk)",
-        )
+        parked = {"parked": why, "parked_at": now, "wake_at": None, "due_shard": None}
+        self._table.update(key, **_update(parked), condition="attribute_exists(pk)")
 
     def unpark(self, key: RecordKey, now: int) -> bool:
-        freed = self._table.update(
-            key,
-            "SET wake_at = :now, due_at = :now, due_shard = :shard REMOVE parked, parked_at",
-            {":now": now, ":shard": shard_of(key)},
-            condition="attribute_exists(parked)",
-        )
-        return freed is not None
+        freed = {"wake_at": now, "due_at": now, "due_shard": shard_of(key), "parked": None, "parked_at": None}
+        return self._table.update(key, **_update(freed), condition="attribute_exists(parked)") is not None
 
     def make_due(
         self, key: RecordKey, now: int, inbox: Mapping[str, str] = NOTHING, fresh: Write | None = None
     ) -> MadeDue:
         """``woken_at`` is the mark that a wake was sent. If that wake is lost, the sweep wakes the record."""
-        also = ["woken_at = if_not_exists(woken_at, :now)"]
-        try:
-            old = self._leave(key, inbox, also, {":now": now}, due=now, fresh=fresh)
-        except sdk.ClientError:
-            if not self._cannot_be_counted(key):
-                raise
+        old = self._leave(key, inbox, now, fresh, {"woken_at": now})
+        if old is None and self._cannot_be_counted(key):
             return MadeDue.SEND  # the wake causes the worker to park it
-        if old is None and fresh is not None and self._cannot_be_counted(key):
-            return MadeDue.SEND
         if old is None:
             if inbox:  # a parked record keeps the entries for when it goes on
                 entries = _update({INBOX + name: value for name, value in inbox.items()})
                 self._table.update(key, **entries, condition="attribute_exists(parked)")
             return MadeDue.NONE
         lost, soon = now - schedule.WAKE_LOST, now + schedule.WAKE_LOST
-        due_at = _whole(old.get("wake_at"), now)
-        in_time = lost <= due_at <= soon  # a record that has been due for longer is woken by long steps only
-        if in_time and _whole(old.get("woken_at")) > lost:
-            return MadeDue.SENT
-        if in_time and "woken_at" not in old:
+        was_due, was_woken = _whole(old.get("wake_at"), now), old.get("woken_at")
+        in_time = lost <= was_due <= soon  # a record that has been due for longer is woken by long steps only
+        if in_time and was_woken is None:
             return MadeDue.SEND
+        if in_time and _whole(was_woken) > lost:
+            return MadeDue.SENT
         # Mark it, unless another run does so meanwhile. The mark of a record that was due later says nothing: the run
         # that left it may have been killed before it made the record due.
-        unmarked = "" if due_at > soon else " AND (woken_at = :now OR woken_at <= :lost)"
-        marked = self._table.update(
-            key,
-            "SET woken_at = :now" + ("" if in_time else ", wake_at = :soon"),
-            {":now": now, **({":lost": lost} if unmarked else {}), **({} if in_time else {":soon": soon})},
-            condition=f"attribute_exists(wake_at){unmarked}",
-        )
-        return MadeDue.SENT if marked is None else MadeDue.SEND
+        mark = setting({"woken_at": now} if in_time else {"woken_at": now, "wake_at": soon})
+        condition = "attribute_exists(wake_at)"
+        if was_due <= soon:
+            mark["given"][":lost"] = lost
+            condition += " AND (woken_at = :woken_at OR woken_at <= :lost)"
+        return MadeDue.SENT if self._table.update(key, **mark, condition=condition) is None else MadeDue.SEND
 
     def leave(
         self, key: RecordKey, inbox: Mapping[str, str], now: int, *, newer: bool = False, fresh: Write | None = None
     ) -> None:
-        try:
-            due = now if fresh is None else fresh.due_at or now
-            self._leave(key, inbox, [], {}, due=due, newer=newer, fresh=fresh)
-        except sdk.ClientError:
-            if not self._cannot_be_counted(key):
-                raise
-
-    def _cannot_be_counted(self, key: RecordKey) -> bool:
-        """Whether a record's version is damaged, or gone."""
-        return not isinstance((self._table.get(key) or {"version": 0}).get("version"), int)
+        self._leave(key, inbox, now if fresh is None else fresh.due_at or now, fresh, newer=newer)
 
     def _leave(
         self,
         key: RecordKey,
         inbox: Mapping[str, str],
-        also: Sequence[str],
-        given: Mapping[str, Any],
-        *,
         due: int,
+        fresh: Write | None,
+        marks: Mapping[str, Any] = NOTHING,
+        *,
         newer: bool = False,
-        fresh: Write | None = None,
     ) -> dict[str, Any] | None:
-        """Write inbox entries, assign ``also``, and make a record at rest due at ``due``. Returns it as it was before.
+        """Write inbox entries, and make a record at rest due at ``due``. Returns it as it was before.
 
-        None: there is none, or it is parked. ``fresh``: what a missing record has; then it is created, and {} returned.
+        None: there is none, it is parked, or it cannot be counted. ``fresh``: what a missing record has; then it is
+        created, and {} returned. ``marks``: attributes to write unless they are there.
         """
-        names = {f"#h{n}": INBOX + name for n, name in enumerate(inbox)}
-        values = {f":h{n}": value for n, value in enumerate(inbox.values())}
-        assigned = [*(f"#h{n} = :h{n}" for n in range(len(inbox))), *also]
-        assigned += ["wake_at = if_not_exists(wake_at, :due)", "due_shard = if_not_exists(due_shard, :shard)"]
-        counted, condition = "version", "attribute_not_exists(parked)"
-        if fresh is None:
-            condition = f"attribute_exists(pk) AND {condition}"
-        else:
-            made = self._item(fresh, due) | {"version": due}  # as in `replace`
-            del made["wake_at"], made["due_shard"]
-            names |= {f"#{name}": name for name in made}
-            values |= {f":{name}": value for name, value in made.items()}
-            condition += " AND (attribute_exists(version) OR attribute_not_exists(pk))"
-            assigned += (f"#{name} = if_not_exists(#{name}, :{name})" for name in made if name != "version")
-            counted = "if_not_exists(#version, :version)"
-        assigned.append(f"version = {counted} + :one")
+        made = {} if fresh is None else self._item(fresh, due)
+        made.pop("version", None)
+        kept = {**made, "wake_at": due, "due_shard": shard_of(key), **marks}
+        update = _update({INBOX + name: value for name, value in inbox.items()}, kept)
+        update["expression"] += ", version = if_not_exists(version, :first) + :one"
+        update["given"] |= {":first": due, ":one": 1}  # a version of no earlier life, as in `replace`
+        there = "attribute_exists(version)" + (" OR attribute_not_exists(pk)" if fresh is not None else "")
+        conditions = ["attribute_not_exists(parked)", f"({there})"]
         if newer:
-            condition += "".join(f" AND (attribute_not_exists(#h{n}) OR #h{n} < :h{n})" for n in range(len(inbox)))
-        return self._table.update(
-            key,
-            "SET " + ", ".join(assigned),
-            {**given, **values, ":due": due, ":shard": shard_of(key), ":one": 1},
-            names=names,
-            condition=condition,
-            returning="ALL_OLD",
-        )
+            conditions += (f"(attribute_not_exists(#n{place}) OR #n{place} < :n{place})" for place in range(len(inbox)))
+        try:
+            return self._table.update(key, **update, condition=" AND ".join(conditions), returning="ALL_OLD")
+        except sdk.ClientError:
+            if not self._cannot_be_counted(key):
+                raise
+            return None
+
+    def _cannot_be_counted(self, key: RecordKey) -> bool:
+        """Whether a record's version is damaged, or gone; not of a parked one, whose fault is known."""
+        item = self._table.get(key) or {"version": 0}
+        return "parked" not in item and not isinstance(item.get("version"), int)
 
     def put(self, key: RecordKey, attributes: Mapping[str, Any]) -> None:
         self._table.put(key, self._with_form(attributes))

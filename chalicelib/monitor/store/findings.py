@@ -3,7 +3,7 @@
 ===========================  =======================  ==================================================
 pk                           sk                       what
 ===========================  =======================  ==================================================
-``event#<id>``               ``record``               an event, by id and content: claimed_at, done
+``event#<id>``               ``record``               an event, that was judged, by id and content: done
 ``finding#<resource>``       ``at#<time>#<id>#<act>`` a finding: what was done, by whom, and the verdict
 ``notified#<digest>``        ``record``               that a notice was sent in this hour
 ``key#<arn>``                ``record``               a key that the service uses: its latest policy
@@ -27,12 +27,9 @@ from chalicelib.engine.addresses import RecordKey, digest, finding
 from chalicelib.engine.schedule import DAY
 from chalicelib.engine.store.table import EXPIRES, Table, setting
 from chalicelib.monitor.judging import SeenPolicy
-from chalicelib.monitor.ports import Begun, Canary
+from chalicelib.monitor.ports import Canary
 from chalicelib.monitor.trail_actions import TrailAction
-from chalicelib.monitor.verdicts import MonitorFinding, said
 
-BUSY = 60
-"""Seconds after which another run may judge an event that a run has begun and not finished: twice a run's time."""
 EVENTS_KEPT = 30 * DAY
 """For how long judged events, and policies, are stored.
 
@@ -56,23 +53,15 @@ class DynamoFindings:
             found = self._table.get(FIRST)
         return int(found["at"]) if found else now
 
-    def begin(self, event: str, now: int) -> Begun:
-        claimed = self._table.update(
-            _event(event),
-            **setting({"claimed_at": now, EXPIRES: now + EVENTS_KEPT}, {":long_ago": now - BUSY}),
-            condition="attribute_not_exists(done) AND (attribute_not_exists(pk) OR claimed_at <= :long_ago)",
-        )
-        if claimed is not None:
-            return Begun.MINE
-        return Begun.DONE if (self._table.get(_event(event)) or {}).get("done") else Begun.BUSY
+    def was_judged(self, event: str) -> bool:
+        return self._table.get(_event(event)) is not None
 
-    def finish(self, event: str, now: int) -> None:
+    def judged(self, event: str, now: int) -> None:
         self._table.put(_event(event), {"done": now, EXPIRES: now + EVENTS_KEPT})
 
-    def keep(self, event: str, action: TrailAction, finding_: MonitorFinding, now: int) -> None:
-        kept = said(finding_, action.at, action.name, action.region, action.principal, action.request)
+    def keep(self, event: str, action: TrailAction, said: Mapping[str, object], now: int) -> None:
         key = finding(action.resource, action.at, event, action.act.value)
-        self._table.put(key, {**kept, EXPIRES: now + self._keep})
+        self._table.put(key, {**said, EXPIRES: now + self._keep})
 
     def was_notified(self, about: str) -> bool:
         return self._table.get(RecordKey(f"notified#{about}")) is not None

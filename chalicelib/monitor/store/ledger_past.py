@@ -78,10 +78,8 @@ def _put_together(
         before = found.get(share.share_name)
         found[share.share_name] = one if before is None else _both(before, one)
     for share_name, past in left.items():  # its archived item has expired, or is damaged
-        before = found.get(share_name)
         account = account_of(RecordKey(resource, f"{SHARE}{share_name}"))
-        one = Known(share_name, account, steps=tuple(sorted(past)))
-        found[share_name] = one if before is None else _both(before, one)
+        found[share_name] = Known(share_name, account, steps=tuple(sorted(past)))
     return list(found.values())
 
 

@@ -1,7 +1,8 @@
 """The access monitor: compares CloudTrail's events with the ledger, and notifies people of differences.
 
-SQS delays each event by ten minutes, so that the ledger has been written by then. The monitor judges each event once,
-by its id; after a crash between a notice and its record it sends the notice again. Its role can change no share.
+SQS delays each event by ten minutes, so that the ledger has been written by then. The monitor judges an event once, by
+its id; after a crash between a notice and its record, or if two runs judge the event at the same time, it sends the
+notice again, with the same id. Its role can change no share.
 
 Whether an OU of the applied file brings an account, it asks Organizations itself: `discover` could write the members.
 """
@@ -14,13 +15,13 @@ from dataclasses import dataclass
 
 from chalicelib.engine import addresses, schedule
 from chalicelib.engine.budget import Budget, TimeLeft
-from chalicelib.engine.errors import LostRace, Refusal, RefusalKind
+from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.places import Resource
 from chalicelib.engine.ports import Notices, Records, Telemetry
 from chalicelib.engine.waker import Clock
 from chalicelib.monitor import judging, trail_actions, verdicts
 from chalicelib.monitor.judging import Evidence, Known, SeenPolicy
-from chalicelib.monitor.ports import Begun, Canary, Findings, LedgerPast
+from chalicelib.monitor.ports import Canary, Findings, LedgerPast
 from chalicelib.monitor.trail_actions import Act, TrailAction, account_of
 from chalicelib.monitor.verdicts import ActionVerdict, MonitorFinding, Severity
 from chalicelib.sharing.ports import Ledger
@@ -76,7 +77,7 @@ class AccessMonitor:
 
         Returns False if it must come again, because the events that it is compared with may still be on their way.
         Raises Refusal if AWS or the applied file does not answer, or there is no time to ask about every account that
-        it names, and LostRace if another run judges the event now; SQS then delivers it again.
+        it names; SQS then delivers it again.
         """
         has_time = Budget(time_left).allows
         try:
@@ -92,11 +93,8 @@ class AccessMonitor:
         first = self.findings.first_event(now)
         # by its content, too: who can send to the queue must not hide an event or its finding by another with its id
         ident = f"{found[0].event}-{addresses.digest(json.dumps(record, sort_keys=True), length=12)}"
-        match self.findings.begin(ident, now):
-            case Begun.DONE:
-                return True
-            case Begun.BUSY:
-                raise LostRace(ident)
+        if self.findings.was_judged(ident):
+            return True
         for action in found:
             evidence = self._evidence(action, has_time)
             if action.act is Act.POLICY and evidence.source_key:  # at once, for what is judged before this is
@@ -110,7 +108,7 @@ class AccessMonitor:
             self._conclude(ident, action, finding, learning=now < first + self.learning)
             # last: if this run is killed, the next one must judge by what was known before
             self._remember(action, finding, source_key=evidence.source_key)
-        self.findings.finish(ident, self.clock())
+        self.findings.judged(ident, self.clock())
         return True
 
     def _evidence(self, action: TrailAction, has_time: Callable[[], bool], *, ever: bool = False) -> Evidence:
@@ -199,8 +197,9 @@ class AccessMonitor:
         """Keep a finding and publish it, once for each verdict, key or kind of action, principal and hour."""
         findings, now = self.findings, self.clock()
         self.telemetry.judged(action.name, action.resource, finding.verdict, action.principal, finding.why)
+        said = verdicts.said(finding, action.at, action.name, action.region, action.principal, action.request)
         if finding.severity is not Severity.NONE or action.act is Act.TAGGED:  # the history says who tagged
-            findings.keep(event, action, finding, now)
+            findings.keep(event, action, said, now)
         if finding.severity is Severity.NONE:
             return
         severity = verdicts.severity(finding, learning=learning)
@@ -209,7 +208,6 @@ class AccessMonitor:
         about = addresses.digest(severity, finding.verdict, subject, action.principal, str(hour))
         if findings.was_notified(about):
             return
-        said = verdicts.said(finding, action.at, action.name, action.region, action.principal, action.request)
         of = (self.hub, self.region), action.resource, CURES[finding.verdict], action.event
         self.notices.publish(verdicts.notice(said, severity, about, *of, learning=learning))
         self.telemetry.finding(severity, finding.verdict, action.resource)

@@ -29,7 +29,7 @@ from chalicelib.images.source_images import source_image, write_source
 from chalicelib.promotion import commands as do
 from chalicelib.promotion import events as ev
 from chalicelib.promotion import evolving, machine, notices, wave_counts
-from chalicelib.promotion.model import END, WORTH_A_LOOK, Promotion
+from chalicelib.promotion.model import END, MOST_FAULTS, WORTH_A_LOOK, Promotion
 from chalicelib.promotion.wanted import WantedTargets, value_by_looks, wanted_targets
 from chalicelib.promotion.wave_counts import WaveCount
 from chalicelib.promotion.worker.passes import AT_ONCE, READ_AT_ONCE, DeliveryPass
@@ -152,24 +152,10 @@ class PromotionExecutor:
             ends = {one.delivery for one in surplus}
             stay = [one for one in tracked if one.state == RUNNING and one.delivery not in ends]
             wanted = replace(wanted, faults=(*wanted.faults, *self._not_begun(wanted, found, begin, stay)))
-        judged = wanted.value if wanted.refused is None else wanted.refused
-        faulty = evolving.faults_digest(wanted.faults, judged or "")
-        if inputs == promotion.unfit and wanted.refused is None:
-            faulty = promotion.faulty
-        left = (
-            running
-            or bool(surplus)
-            or (missing and inputs != promotion.unfit)
-            or faulty not in ("", promotion.notified)
-            or wanted.unbelieved
-        )
-        if not left and tracked and promotion.summarised_episode != promotion.episode:
-            self.notices.publish(notices.summary(promotion, tracked, self.clock()))
-        return ev.Compared(
+        compared = ev.Compared(
             value=wanted.value,
             refused=wanted.refused,
             faults=self._all_faults(promotion, wanted),
-            faulty=faulty,
             inputs=inputs,
             file=wanted.file,
             places=wanted.places,
@@ -181,13 +167,22 @@ class PromotionExecutor:
             running=running,
             standing=any(one.state == SHARED for one in tracked),
             failed=sum(one.state == FAILED and one.place in wanted.targets for one in tracked),
-            summarised=not left,
             asked=asked,
             waves=progress,
             awaited=wave_counts.under_way(found, wanted.waves, progress, self.clock()),
             answers=_answers(promotion, machine.WITHDRAW, machine.RECALL),
             basis=record.basis,
         )
+        left = (
+            running
+            or bool(surplus)
+            or (missing and inputs != promotion.unfit)
+            or evolving.with_value(promotion, compared).unnotified
+            or wanted.unbelieved
+        )
+        if not left and tracked and promotion.summarised_episode != promotion.episode:
+            self.notices.publish(notices.summary(promotion, tracked, self.clock()))
+        return replace(compared, summarised=not left)
 
     def _tracked(self, promotion: Promotion, budget: Budget) -> Sequence[TrackedDelivery]:
         """Read the tracked deliveries. After several polls, first correct those that were never written."""
@@ -204,12 +199,11 @@ class PromotionExecutor:
 
     def _all_faults(self, promotion: Promotion, wanted: WantedTargets) -> tuple[Fault, ...]:
         """Return the faults of a value, and, when it is first refused, of its source: one notice lists both."""
-        if (
-            wanted.refused is None
-            or promotion.made_here
-            or (promotion.faulty and wanted.refused == promotion.refused_value)
-        ):
+        if wanted.refused is None or promotion.made_here:
             return wanted.faults
+        if promotion.faults and wanted.refused == promotion.refused_value:
+            first = wanted.faults[:MOST_FAULTS]
+            return promotion.faults if promotion.faults[: len(first)] == first else wanted.faults
         try:
             return (*wanted.faults, *self._source(promotion, ())[1])
         except Refusal:  # a comparison waits for no examination

@@ -63,7 +63,9 @@ class PolicyStatements:
 
     def open(self, resource: str, shares: Sequence[Share]) -> Mapping[str, str]:
         """It does not put a statement that is there already: safe to repeat."""
-        self._edit(resource, self._read(Resource.parse(resource).arn), shares, ())
+        closing = [s for s in shares if s.state is ShareState.CLOSING]
+        opening = [s for s in shares if s.state is not ShareState.CLOSING]
+        self._edit(resource, self._read(Resource.parse(resource).arn), opening, closing)
         return {}
 
     def close(self, resource: str, shares: Sequence[Share]) -> bool:

@@ -1,27 +1,54 @@
-"""Removes statements from a key's policy that also names an account which KMS does not take, such as a closed one.
+"""Edits a key's policy that also names an account which KMS does not take, such as a closed one.
 
-PutKeyPolicy puts the whole document, so KMS refuses a removal because of another statement that stays. Its message
+PutKeyPolicy puts the whole document, so KMS refuses an edit because of another statement that stays. Its message
 names no principal [aws-facts 3, VERIFIED], and it has no dry run. A refused put changes nothing, so the accounts are
-left out one at a time first: only without the one that KMS refuses is the put accepted, and no other loses its access.
+left out one at a time: only without the one that KMS refuses is the put accepted, and no other loses its access.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from chalicelib.engine.budget import Budget
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.sharing.ports import PermissionAdapter
 from chalicelib.sharing.share import OPEN_STATES, Share, ShareState
-from chalicelib.sharing.share_events import FoundClosed, evolve
+from chalicelib.sharing.share_events import ClosingIntended, FoundClosed, evolve
 from chalicelib.sharing.worker.resource_shares import ResourceShares
 from chalicelib.sharing.worker.share_batches import CALLS_FOR_MANY
 
 INVALID = "key-policy-invalid-principal"
 """The fault of a policy with a principal that KMS does not find."""
-FOR_SINGLE_ACCOUNTS = 0.5
-"""The part of the time left for leaving out one account at a time."""
+FOR_SINGLE_ACCOUNTS = 0.7
+"""The part of the time left for leaving out one account at a time: then there is time to put the policy without all."""
+CALLS_IN_VAIN = 4
+"""The policy and the ledger are read, the policy is read again, and the put is refused."""
+Put = Callable[[Sequence[Share]], None]
+"""Puts the policy without the statements of these shares, too."""
 HAPPENED = "KMS refuses a principal of the policy: its statement is put again by itself"
+
+
+def open_(
+    adapter: PermissionAdapter, these: ResourceShares, opening: Sequence[Share], budget: Budget, now: int
+) -> Mapping[str, str]:
+    """Open shares, as the adapter does; if KMS refuses a principal, without the statements of the account that it is.
+
+    One of several shares may be what KMS refuses, so it does that only for one. That account's share is opened again:
+    its refusal is that share's fault. Raises Refusal, also if no single account is the reason, or time is short.
+    """
+    try:
+        return adapter.open(these.resource, opening)
+    except Refusal as refusal:
+        if refusal.fault.code != INVALID or len(opening) > 1:
+            raise
+        staying = [s for s in these.shares if s.state is ShareState.OPEN and s.account != opening[0].account]
+
+        def put(out: Sequence[Share]) -> None:
+            adapter.open(these.resource, [*opening, *(evolve(s, ClosingIntended(), now) for s in out)])
+
+        if not _left_out(put, these, staying, budget, now):
+            raise
+    return {}
 
 
 def close(
@@ -40,35 +67,36 @@ def close(
     except Refusal as refusal:
         if refusal.fault.code != INVALID:
             raise
-        if not _closed_without(adapter, these, closing, budget, now):
-            # throttled: no half of the batch would fare better, so the share worker tries all of it later
-            raise Refusal(RefusalKind.THROTTLED, refusal.fault) from refusal
+        names = {s.share_name for s in closing}
+        staying = [s for s in these.shares if s.state in OPEN_STATES and s.share_name not in names]
+
+        def put(out: Sequence[Share]) -> None:
+            adapter.close(these.resource, [*closing, *out])
+
+        if _left_out(put, these, staying, budget, now):
+            return
+        if budget.allows(CALLS_FOR_MANY):
+            _open_again(these, staying, now)
+            if _accepted(put, staying):
+                return
+        # throttled: no half of the batch would fare better, so the share worker tries all of it later
+        raise Refusal(RefusalKind.THROTTLED, refusal.fault) from refusal
 
 
-def _closed_without(
-    adapter: PermissionAdapter, these: ResourceShares, closing: Sequence[Share], budget: Budget, now: int
-) -> bool:
-    names = {s.share_name for s in closing}
-    others = [s for s in these.shares if s.state in OPEN_STATES and s.share_name not in names]
-    going = [*closing, *(s for s in others if s.state is ShareState.CLOSING)]
-    staying = [s for s in others if s.state is not ShareState.CLOSING]
-    if len(going) > len(closing) and _accepted(adapter, these.resource, going):
-        return True
+def _left_out(put: Put, these: ResourceShares, staying: Sequence[Share], budget: Budget, now: int) -> bool:
+    """Put the policy without one account at a time, until KMS takes it; then that account's share is opened again."""
     accounts = sorted({s.account for s in staying})
-    for account in budget.part(FOR_SINGLE_ACCOUNTS).each(accounts, CALLS_FOR_MANY):
+    for account in budget.part(FOR_SINGLE_ACCOUNTS).each(accounts, CALLS_IN_VAIN):
         out = [s for s in staying if s.account == account]
-        if _accepted(adapter, these.resource, [*going, *out]):
+        if _accepted(put, out):
             _open_again(these, out, now)
             return True
-    if not budget.allows(CALLS_FOR_MANY):
-        return False
-    _open_again(these, staying, now)
-    return _accepted(adapter, these.resource, [*going, *staying])
+    return False
 
 
-def _accepted(adapter: PermissionAdapter, resource: str, closing: Sequence[Share]) -> bool:
+def _accepted(put: Put, out: Sequence[Share]) -> bool:
     try:
-        adapter.close(resource, closing)
+        put(out)
     except Refusal as refusal:
         if refusal.fault.code != INVALID:
             raise

@@ -181,7 +181,7 @@ class ShareWorker:
         )
         results = [share_events.evolve(s, ShareOpened(), now) for s in begun if s.preexisting]
         to_ask = [s for s in begun if not s.preexisting]
-        opened = self._with_calls(these, lambda some: self._opened(adapter, these.resource, some))
+        opened = self._with_calls(these, lambda some: self._opened(adapter, these, some, budget))
         results += in_batches(adapter, to_ask, opened, self._with_refusal, budget)
         saved = these.save_results(results, "opening was tried", budget)
         these.add_news(saved)
@@ -256,8 +256,10 @@ class ShareWorker:
             asked += [s for s in some if s.share_name not in more.owed.keys() | more.later]
         return asked, judged
 
-    def _opened(self, adapter: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
-        grants = adapter.open(resource, some)
+    def _opened(
+        self, adapter: PermissionAdapter, these: ResourceShares, some: Sequence[Share], budget: Budget
+    ) -> list[Share]:
+        grants = refused_accounts.open_(adapter, these, some, budget, self.waker.clock())
         return [share_events.evolve(s, ShareOpened(grants.get(s.share_name, "")), self.waker.clock()) for s in some]
 
     def _with_calls(self, these: ResourceShares, act: Act) -> Act:
@@ -363,17 +365,8 @@ class ShareWorker:
             grant_audit.remind(self.records, these.resource, self.waker.clock())
 
     def _removed(self, adapter: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
-        """Remove permissions without a name; later looks say whether they are gone.
-
-        A refusal counts only if a permission still shows: EC2 itself removes the launch permissions of a disabled AMI.
-        """
-        with_resource = False
-        try:
-            with_resource = adapter.close(resource, some)
-        except Refusal as refusal:
-            if refusal.kind is RefusalKind.THROTTLED or adapter.showing(resource, some):
-                raise
-        removed = PermissionRemoved(with_resource)
+        """Remove permissions without a name; later looks say whether they are gone."""
+        removed = PermissionRemoved(adapter.close(resource, some))
         return [share_events.evolve(s, removed, self.waker.clock()) for s in some]
 
     def _looked_at(self, adapter: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:

@@ -90,7 +90,7 @@ def test_twenty_thousand_deliveries_of_others_cost_nothing(table, client):
     assert (after[2]["items"], after[3]["items"]) < (20, 20)
 
 
-@pytest.mark.parametrize("words", ["where --image none* --ids", "where --image none*", "history --since 1d"])
+@pytest.mark.parametrize("words", ["where --image none* --ids", "where --image none*", "history --since 1d", "status"])
 def test_of_no_ami_nothing_is_said_but_that(client, run, words):
     """A program reads ids from the output of `where --ids`, so that has no sentence."""
     said = run(*words.split())

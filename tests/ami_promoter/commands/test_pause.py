@@ -79,14 +79,6 @@ def test_status_says_first_that_all_is_paused(client, run):
     )
 
 
-def test_credentials_of_another_account_turn_nothing(operators, run):
-    """With --hub-account the command finds a wrong profile before it writes."""
-    said = run("admin", "pause", "--hub-account", "999999999999", exits=3)
-
-    assert operators.get(SWITCH) is None
-    assert "and --hub-account says 999999999999. Use credentials of the hub." in said.err
-
-
 @pytest.mark.parametrize("lost", [True, False])
 def test_where_no_answer_came_it_does_not_say_that_nothing_has_changed(operators, lost):
     """The SDK gives up after three tries, each of which DynamoDB may have served; a refusal has changed nothing."""

@@ -168,18 +168,17 @@ def test_a_limit_counts_what_failed(table, run):
     assert f"{DEV} us-east-1: The key alias/x is disabled." in run("status", "--failed", "--limit", "1").out
 
 
-def test_of_a_choice_nothing_failed(table, run):
-    """The command does not say that nothing failed at all."""
-    promoted(table, a_delivery(DEV, "failed", faults=(FAULT,)))
+@pytest.mark.parametrize(
+    ("state", "words", "nothing"),
+    [("delivered", "", "Nothing"), ("failed", "--group other", "Of what matches, nothing")],
+)
+def test_nothing_failed(table, run, state, words, nothing):
+    """Of a choice the command does not say that nothing failed at all."""
+    promoted(table, a_delivery(DEV, state, faults=(FAULT,) if state == "failed" else ()))
 
-    said = run("status", "--failed", "--group", "other")
+    said = run("status", "--failed", *words.split())
 
-    assert said.out == f"Of what matches, nothing failed, was refused or is parked in {PLACE}.\n"
-
-
-def test_nothing_failed(client, run):
-    """The command says so."""
-    assert run("status", "--failed").out == f"Nothing failed, was refused or is parked in {PLACE}.\n"
+    assert said.out == f"{nothing} failed, was refused or is parked in {PLACE}.\n"
 
 
 @pytest.mark.parametrize("state", ["cancelled", "withdrawn"])
@@ -472,11 +471,6 @@ def test_withdrawals_say_how_they_end(operators, table, run):
     assert f"`ami-promoter withdraw {AMI} --lift`" in said
 
 
-def test_nothing_yet(client, run):
-    """An empty table is no fault."""
-    assert run("status").out == f"No promotion exists in {PLACE}.\n"
-
-
 def test_an_ami_that_is_not_known(client, run):
     """It is no AWS error, and the message says what to do."""
     assert run("status", AMI, exits=1).err.splitlines() == [
@@ -489,13 +483,13 @@ def test_an_ami_that_is_not_known(client, run):
 
 
 def test_a_copys_id_names_its_source(table, run):
-    """`status` and `verify` are about the source; a person who has the id of a copy learns which that is."""
+    """These verbs are about the source; a person who has the id of a copy learns which that is."""
     promoted(table)
     copy = TrackedDelivery("d1", DEV, REGION, 1, "delivered", OTHER)
     DynamoTrackedDeliveries(table).add(AMI, copy)
     DynamoTrackedDeliveries(table).end(AMI, copy)
 
-    for verb in ("status", "verify"):
+    for verb in ("status", "verify", "retry"):
         said = run(verb, OTHER, exits=1).errors
         assert f"{OTHER}: it is the copy of {AMI} in account {DEV}, {REGION}. Name its source {AMI} instead" in said
 

@@ -50,7 +50,7 @@ def test_an_account_of_two_groups_has_the_regions_of_both():
 
 def test_who_is_not_contained_and_what_is_not_known():
     """Until an OU has been read, no account is known to be outside of it."""
-    found = Receivers({ONE: frozenset({HOME})}, frozenset({"arn:unit"}))
+    found = Receivers({ONE: frozenset({HOME})}, frozenset({"arn:unit"}), known=True)
 
     assert [found.contain(one) for one in (ONE, "arn:unit", TWO, "arn:other")] == [True, True, False, False]
     unread = receivers(Directory({"default": (OU,)}, {}, {"default": targets("", HOME)}))

@@ -71,7 +71,7 @@ def view(*items, **rest):
     every = {place: it for some in items for place, it in some.items()}
     ledger = {place: it for place, it in every.items() if isinstance(it, Share)}
     records = {place: it for place, it in every.items() if place not in ledger}
-    return HubView(NOW, HUB, records, ledger, **{"targets": {(DEV, REGION): TargetFacts()}, **rest})
+    return HubView(NOW, records, ledger, **{"targets": {(DEV, REGION): TargetFacts()}, **rest})
 
 
 def found(seen):
@@ -458,6 +458,7 @@ def test_a_snapshot_in_another_region_is_notified_with_its_region():
 OU = "arn:aws:organizations::900000000000:ou/o-a1b2c3d4e5/ou-ab12-11111111"
 IMAGE = addresses.image_resource(AMI).pk
 ROLES = addresses.role_resource(KEY, DEV).pk
+NOBODY = Receivers(known=True)
 
 
 @pytest.mark.parametrize(
@@ -468,7 +469,9 @@ def test_what_is_open_to_somebody_whom_the_file_does_not_contain_is_notified(res
     """For every kind, and for an OU's ARN that no group names any more; with cause, cure and repair."""
     receiver = OU if name == OU else DEV
     share = a_share(state, STANDING, resource=resource, name=name, account=receiver, tries=TRIES_BEFORE_ALARM)
-    seen = view(a_delivery("shared", ami=AMI), share, receivers=Receivers({"333333333333": frozenset({REGION})}))
+    seen = view(
+        a_delivery("shared", ami=AMI), share, receivers=replace(NOBODY, regions={"333333333333": frozenset({REGION})})
+    )
 
     (one,) = [one for one in findings(seen) if one.code == "receiver-not-listed"]
 
@@ -482,14 +485,14 @@ def test_what_is_open_to_somebody_whom_the_file_does_not_contain_is_notified(res
 @pytest.mark.parametrize(
     ("share", "receivers"),
     [
-        ({}, Receivers({DEV: frozenset({REGION})})),
-        ({"resource": IMAGE, "name": OU}, Receivers({}, frozenset({OU}))),
-        ({}, None),
-        ({}, Receivers(unread=("ou-ab12-11111111",))),
-        ({"preexisting": True}, Receivers()),
-        ({"state": "closed"}, Receivers()),
-        ({"state": "closing", "tries": 1}, Receivers()),
-        ({"resource": addresses.role_resource(OWN_KEY, DEV).pk, "name": ROLE}, Receivers()),
+        ({}, replace(NOBODY, regions={DEV: frozenset({REGION})})),
+        ({"resource": IMAGE, "name": OU}, replace(NOBODY, units=frozenset({OU}))),
+        ({}, Receivers()),
+        ({}, replace(NOBODY, unread=("ou-ab12-11111111",))),
+        ({"preexisting": True}, NOBODY),
+        ({"state": "closed"}, NOBODY),
+        ({"state": "closing", "tries": 1}, NOBODY),
+        ({"resource": addresses.role_resource(OWN_KEY, DEV).pk, "name": ROLE}, NOBODY),
     ],
 )
 def test_what_the_file_contains_or_is_not_known_not_to_contain_stays(share, receivers):
@@ -505,7 +508,7 @@ def test_shares_of_one_receiver_are_notified_together():
     refused = Fault("key-disabled", "", "the key is disabled.", "")
     shares = [a_share("closing", resource=addresses.snapshot_resource(f"snap-{n}").pk, fault=refused) for n in range(5)]
 
-    (one,) = [one for one in findings(view(*shares, receivers=Receivers())) if one.code == "receiver-not-listed"]
+    (one,) = [one for one in findings(view(*shares, receivers=NOBODY)) if one.code == "receiver-not-listed"]
 
     assert "5 shares that the service opened" in one.what
     assert "and 2 more" in one.what

@@ -82,11 +82,11 @@ def test_accounts_that_an_ou_brings_are_asked_in_all_their_regions(client, table
     apply(directory)
     read_unit(client, OU, HUB, ONE, TWO)
 
-    force = in_force(Connection(REGION))
-    places = force.receivers.places((HUB, REGION))
+    receivers = in_force(Connection(REGION))
+    places = receivers.places((HUB, REGION))
     found = ask(table, places, dict.fromkeys(places, 5))
 
-    assert (force.known, force.faults) == (True, ())
+    assert (receivers.known, receivers.faults) == (True, ())
     assert found == {
         place: TargetFacts(snapshots=(SEEN,))
         for place in [(HUB, FAR), (ONE, FAR), (ONE, REGION), (TWO, FAR), (THREE, REGION)]

@@ -122,7 +122,7 @@ def _delivery(
     for version, (entered, after) in enumerate(steps):
         yield step(f"delivery#{ident}", "", version, began + after, entered)
     resources = (addresses.snapshot_resource(f"snap-{ami[4:]}").pk, addresses.key_resource(KEY, account).pk)
-    for resource, holder in zip(resources, (account, ident), strict=True):
+    for resource, holder in zip(resources, (account, f"{ident}-AmiCopyRole"), strict=True):
         yield from _share(resource, holder, account, began, last)
 
 

@@ -5,6 +5,7 @@ import pytest
 from ami_promoter.report_page.chart import most_open
 from ami_promoter.report_page.exposure import Exposure, exposures
 from ami_promoter.report_page.model import spans
+from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.sharing.share import Share, ShareState
 from tests.ami_promoter.report_page.many import record, sorted_by_kind, step
 
@@ -104,6 +105,21 @@ def test_a_key_policys_statement_is_of_its_account():
         for at, state in ((10, "opening"), (11, "open"), (50, "closing"), (60, "closed"))
     ]
     assert [one.account for one in exposures(sorted_by_kind(happened))] == [ACCOUNT]
+
+
+def test_a_grant_that_closes_says_for_which_ami_it_was_open():
+    """No delivery holds it any more, but its name begins with the one for which it was made."""
+    delivery = "0123456789abcdef0123"
+    key, name = f"resource#key#arn:aws:kms:us-east-1:111111111111:key/k#{ACCOUNT}", f"{delivery}-AmiCopyRole"
+    closing = Share(key, name, ACCOUNT, state=ShareState.CLOSING, **OPENED)
+    records = [
+        record(
+            "promotion#ami-1", f"delivery#{delivery}", TrackedDelivery(delivery, ACCOUNT, "us-east-1", 1, "running")
+        ),
+        record(key, f"share#{name}", closing, state="closing", account=ACCOUNT),
+    ]
+
+    assert [one.amis for one in exposures(sorted_by_kind(records))] == [("ami-1",)]
 
 
 def test_a_grant_on_a_targets_own_key_exposes_nothing():
