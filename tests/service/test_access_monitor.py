@@ -46,7 +46,7 @@ class MonitorSetup:
         self.findings = DynamoFindings(stores.table, 400)
         past = DynamoLedgerPast(stores.table, stores.ledger)
         self.whereabouts = FakeWhereabouts(self)
-        members = LiveMembers(lambda _named: self.whereabouts, lambda: self.now, KNOWN_FOR, KNOWN_FOR)
+        members = LiveMembers(lambda _named: self.whereabouts, lambda: self.now, KNOWN_FOR)
         ports = stores.records, stores.ledger, past, targets, members, self.findings, topic
         settings = HUB, "us-east-1", "promote", 0, frozenset(), frozenset(), 4
         self.monitor = AccessMonitor(*ports, lambda: self.now, self.telemetry, *settings)

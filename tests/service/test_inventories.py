@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ami_promoter.reconcile.inventories import together
-from chalicelib.delivery.seen import FACETS, TargetSeen
+from chalicelib.delivery.target_seen import FACETS, TargetSeen
 from chalicelib.engine import addresses
 from chalicelib.engine.errors import Refusal, RefusalKind, StaleCursor
 from chalicelib.engine.faults import Fault

@@ -414,21 +414,6 @@ def test_one_look_serves_all_that_were_removed_within_a_minute():
     assert snapshot.permissions.calls["showing"] - began <= 3
 
 
-@pytest.mark.parametrize("there", [False, True])
-def test_a_removal_that_is_refused_is_over_where_nothing_shows(there):
-    """EC2 removes the launch permissions of a disabled AMI, and then refuses to change them."""
-    image = SlowResource(AMI)
-    image.let_in(accounts(3))
-    if not there:
-        image.permissions.there.clear()
-    disabled = refusal("aws-OperationNotPermitted")
-    image.permissions.refuses = lambda what, _shares: disabled if what == "close" else None
-    image.release(accounts(3))
-    image.run_on(20)
-
-    assert image.states() == ({ShareState.CLOSING: 3} if there else {})
-
-
 @pytest.mark.parametrize("after", [59, 119])
 def test_a_permission_that_shows_before_the_second_look_is_the_services_and_is_removed(after):
     """A removal without effect, or a late opening: the worker removes it again, and the wait starts over."""
