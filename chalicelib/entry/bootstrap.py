@@ -152,7 +152,7 @@ class Application:
             self._ledger,
             DynamoLedgerPast(self._table, self._ledger),
             self._targets,
-            LiveMembers(self._organization, now, KNOWN_FOR, KNOWN_FOR),
+            LiveMembers(self._organization, now, KNOWN_FOR),
             DynamoFindings(findings, settings.keep_history_days),
             SecurityTopic(self._sessions, settings.security_topic_arn),
             now,

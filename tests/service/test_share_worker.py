@@ -13,7 +13,7 @@ from chalicelib.delivery.model import NeededShare as Needed
 from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.calls import LEFT
-from chalicelib.engine.errors import LostRace, Refusal, RefusalKind
+from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.sharing import holders
 from chalicelib.sharing.aws.key_policies import PolicyStatements
@@ -316,25 +316,6 @@ def test_who_comes_to_hold_what_was_refused_is_not_notified_the_old_refusal():
     assert key in snapshot.wakes
 
 
-def test_a_share_does_not_close_at_its_end_under_one_who_has_just_come():
-    """The share worker read the share earlier: its write is refused, and it reads again."""
-    snapshot = SlowResource(SNAPSHOT)
-    early = Share(SNAPSHOT.pk, ACCOUNT, ACCOUNT, last_closing_at=START + 5000)
-    snapshot.stores.ledger.hold(SNAPSHOT.pk, early, copying("d1"))
-    snapshot.run_on()
-    (read,) = snapshot.shares
-    late = replace(early, last_closing_at=START + 20_000)
-    snapshot.stores.ledger.hold(SNAPSHOT.pk, late, copying("d2"))
-
-    with pytest.raises(LostRace):
-        snapshot.stores.ledger.save(
-            [evolve(read, ClosingIntended(), START + 5000)],
-            "closing",
-            START + 5000,
-            unheld=True,
-        )
-
-
 # --- refusals --------------------------------------------------------------------------------------------------------
 
 
@@ -431,21 +412,6 @@ def test_one_look_serves_all_that_were_removed_within_a_minute():
 
     assert not snapshot.shares
     assert snapshot.permissions.calls["showing"] - began <= 3
-
-
-@pytest.mark.parametrize("there", [False, True])
-def test_a_removal_that_is_refused_is_over_where_nothing_shows(there):
-    """EC2 removes the launch permissions of a disabled AMI, and then refuses to change them."""
-    image = SlowResource(AMI)
-    image.let_in(accounts(3))
-    if not there:
-        image.permissions.there.clear()
-    disabled = refusal("aws-OperationNotPermitted")
-    image.permissions.refuses = lambda what, _shares: disabled if what == "close" else None
-    image.release(accounts(3))
-    image.run_on(20)
-
-    assert image.states() == ({ShareState.CLOSING: 3} if there else {})
 
 
 @pytest.mark.parametrize("after", [59, 119])

@@ -1,6 +1,7 @@
 """Launch permissions of the hub's AMIs, on the simulator's EC2."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import timedelta
 from typing import Any
 
@@ -66,6 +67,18 @@ def test_an_ami_that_a_late_look_still_shows_as_available_is_gone_and_a_disabled
     world.injections.refuse("ModifyImageAttribute", "InvalidAMIID.Unavailable")
 
     assert adapter.close(resource, shares) is not disabled
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_removal_that_is_refused_is_over_where_nothing_shows(world, there):
+    """EC2 removes the launch permissions of a disabled AMI, and then refuses to change them."""
+    adapter, resource, shares = of_an_ami(world)
+    if there:
+        adapter.open(resource, shares)
+    world.injections.refuse("ModifyImageAttribute", "OperationNotPermitted")
+
+    with pytest.raises(Refusal) if there else nullcontext():
+        assert adapter.close(resource, shares) is False
 
 
 def test_a_throttled_removal_is_not_followed_by_another_call(world):

@@ -257,12 +257,9 @@ def _missing(copy: Copy, now: int, faults: list[Fault], delivery: Delivery) -> C
 
 
 def _wrong_key(delivery: Delivery, copy: Copy, found: proof.SeenCopy) -> Fault:
-    return Fault(
-        "copy-under-another-key",
-        delivery.where,
-        f"The copy {copy.copy} of {copy.source} is under {found.key_arn or 'no key'}, not {delivery.key_arn}.",
-        "Check whether somebody moved the key's alias while the copy ran; then tag the AMI again.",
-    )
+    what = f"The copy {copy.copy} of {copy.source} is under {found.key_arn or 'no key'}, not {delivery.key_arn}."
+    cure = "Check whether somebody moved the key's alias while the copy ran; then tag the AMI again."
+    return Fault("copy-under-another-key", delivery.where, what, cure)
 
 
 def _errored(copy: Copy, found: proof.SeenCopy, now: int, faults: list[Fault], delivery: Delivery) -> Copy:

@@ -58,18 +58,22 @@ class _Ec2Permissions:
         return {}
 
     def close(self, resource: str, shares: Sequence[Share]) -> bool:
-        """What was deleted or deregistered has lost its permissions already.
+        """What was deleted or deregistered has lost its permissions already, and a disabled AMI has, too.
 
         What is restored from the Recycle Bin has them again [aws-facts 4, VERIFIED].
         """
-        it = Resource.parse(resource)
+        it, receivers = Resource.parse(resource), {share.account for share in shares}
         try:
             with as_refusal(f"Modify{self.shape}Attribute (remove)", f"{self._where}, {it.name}"), gone(*self.missing):
-                self._modify(it, "Remove", sorted({share.account for share in shares}))
+                self._modify(it, "Remove", sorted(receivers))
                 return False
-        except Refusal as refusal:  # EC2 may deny what it is asked before it looks whether the resource is there
-            if refusal.kind is RefusalKind.THROTTLED or self.receivers(it) is not None:
+        except Refusal as refusal:  # EC2 may deny what it is asked before it looks whether anything is there
+            if refusal.kind is RefusalKind.THROTTLED:
                 raise
+            shown = self.receivers(it)
+            if shown is not None and shown & receivers:
+                raise
+            return shown is None
         return True
 
     def _shown(self, resource: Resource) -> Any:

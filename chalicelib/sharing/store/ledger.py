@@ -377,9 +377,8 @@ def _unchanged(share: Share) -> str:
 
 def _agrees(item: Mapping[str, Any], share: Share) -> bool:
     """Whether the item's own attributes say what its body says: one write writes both."""
-    saved = item.get("version") != 0  # before the first save there is only what `hold` has written
     said: dict[str, object] = {"state": share.state.value}
-    if saved or "intended_at" in item:
+    if item.get("version") != 0 or "intended_at" in item:  # before the first save there is only what `hold` has written
         said |= {"intended_at": share.intended_at, "grant_id": share.grant_id, "preexisting": share.preexisting}
     return all(name in item and item[name] == value for name, value in said.items())
 
@@ -428,10 +427,10 @@ def account_of(key: RecordKey) -> str:
     return it.account or (PolicyShare.parse(name).account if it.kind == POLICY else name)
 
 
-def _fitting(item: Mapping[str, Any], name: str, default: Any, kind: type | None = None) -> Any:
+def _fitting(item: Mapping[str, Any], name: str, default: Any) -> Any:
     """One of the item's own attributes, or the default if it is missing or has a wrong type."""
     value = item.get(name, default)
-    return value if isinstance(value, kind or type(default)) else default
+    return value if isinstance(value, type(default)) else default
 
 
 # --- holdings --------------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from chalicelib.engine import addresses, schedule
 from chalicelib.engine.addresses import RecordKey
@@ -139,18 +140,15 @@ class GrantAudit:
                 shares[resource := of_roles if grant_names.service_role(grant.grantee) else of_key], grant
             )
         ]
-        begun = [resource for resource, theirs in shares.items() if any(map(_is_unrecorded, theirs))]
-        for resource in begun:  # the run that wrote one may have been killed before it woke the share worker
-            self._wake(resource, "again")
-        closed = 0
-        for resource, grant in budget.each(unrecorded, 2):
-            self._close(resource, account, grant)
-            closed += 1
-        if closed < len(unrecorded):
+        # the run that wrote one may have been killed before it woke the share worker
+        begun = {resource for resource, theirs in shares.items() if any(map(_is_unrecorded, theirs))}
+        closed = [self._close(resource, account, grant) for resource, grant in budget.each(unrecorded, 2)]
+        self.waker.wake_resources(sorted(begun.union(closed)), f"unrecorded:{account}:{self.clock()}")
+        if len(closed) < len(unrecorded):
             return True, False
         derived = [grant.id for grant in grants if not self._is_own(grant)]
         if reports and derived and not unrecorded:
-            self._report_derived(key_arn, account, derived, [*shares[of_key], *shares[of_roles]])
+            self._report_derived(key_arn, account, derived, shares)
         return bool(unrecorded or begun), True
 
     def _is_own(self, grant: SeenGrant) -> bool:
@@ -169,28 +167,26 @@ class GrantAudit:
         """Whether a share in the ledger that is open, opening or closing has this grant."""
         return any(holders.needed(s) and grant_names.is_grant_for(s, grant.id, grant.name, self.region) for s in shares)
 
-    def _close(self, resource: str, account: str, grant: SeenGrant) -> None:
-        """Write a grant of the service that has no share into the ledger as closing."""
+    def _close(self, resource: str, account: str, grant: SeenGrant) -> str:
+        """Write a grant of the service that has no share into the ledger as closing; return its resource."""
         found = share_events.unrecorded(resource, account, grant.grantee, grant.id, self.clock())
-        if not self.ledger.put_right(found, "its grant shows, though it is not open", self.clock()):
-            return  # it is in the ledger by now
-        self.telemetry.share(resource, account, "open though closed", grant=grant.id)
-        self._wake(resource, grant.id)
+        if self.ledger.put_right(found, "its grant shows, though it is not open", self.clock()):
+            self.telemetry.share(resource, account, "open though closed", grant=grant.id)
+        return resource
 
-    def _wake(self, resource: str, grant: str) -> None:
-        self.waker.wake_resources([resource], f"unrecorded:{grant}:{self.clock()}")
+    def _report_derived(
+        self, key_arn: str, account: str, made: Sequence[str], theirs: Mapping[str, Sequence[Share]]
+    ) -> None:
+        """Report the grants that an account made, if it once had a share on the key and has none now.
 
-    def _report_derived(self, key_arn: str, account: str, made: Sequence[str], shares: Sequence[Share]) -> None:
-        """Report the grants that an account made, if it once had a share on the key and has none now."""
+        ``theirs``: its shares by grant and by role, by their resource.
+        """
         policy = addresses.policy_resource(key_arn).pk
-        own = addresses.key_resource(key_arn, account).pk
-        roles = addresses.role_resource(key_arn, account).pk
-        shares = [*shares, *(s for s in self.ledger.shares(policy) if s.account == account)]
-        if any(holders.needed(s) for s in shares):
+        shares = [*chain(*theirs.values()), *(s for s in self.ledger.shares(policy) if s.account == account)]
+        if any(map(holders.needed, shares)):
             return
-        held = bool(shares) or any(self.ledger.was_open(resource) for resource in (own, roles))
-        if held or self.ledger.was_open(policy, account):
-            self.telemetry.derived_grants(own, account, made)
+        if shares or any(map(self.ledger.was_open, theirs)) or self.ledger.was_open(policy, account):
+            self.telemetry.derived_grants(addresses.key_resource(key_arn, account).pk, account, made)
 
 
 def _is_unrecorded(s: Share) -> bool:

@@ -67,28 +67,20 @@ def close(
     except Refusal as refusal:
         if refusal.fault.code != INVALID:
             raise
-        if not _closed_without(adapter, these, closing, budget, now):
-            # throttled: no half of the batch would fare better, so the share worker tries all of it later
-            raise Refusal(RefusalKind.THROTTLED, refusal.fault) from refusal
+        names = {s.share_name for s in closing}
+        staying = [s for s in these.shares if s.state in OPEN_STATES and s.share_name not in names]
 
+        def put(out: Sequence[Share]) -> None:
+            adapter.close(these.resource, [*closing, *out])
 
-def _closed_without(
-    adapter: PermissionAdapter, these: ResourceShares, closing: Sequence[Share], budget: Budget, now: int
-) -> bool:
-    names = {s.share_name for s in closing}
-    others = [s for s in these.shares if s.state in OPEN_STATES and s.share_name not in names]
-    going = [*closing, *(s for s in others if s.state is ShareState.CLOSING)]
-    staying = [s for s in others if s.state is not ShareState.CLOSING]
-
-    def put(out: Sequence[Share]) -> None:
-        adapter.close(these.resource, [*going, *out])
-
-    if (len(going) > len(closing) and _accepted(put, ())) or _left_out(put, these, staying, budget, now):
-        return True
-    if not budget.allows(CALLS_FOR_MANY):
-        return False
-    _open_again(these, staying, now)
-    return _accepted(put, staying)
+        if _left_out(put, these, staying, budget, now):
+            return
+        if budget.allows(CALLS_FOR_MANY):
+            _open_again(these, staying, now)
+            if _accepted(put, staying):
+                return
+        # throttled: no half of the batch would fare better, so the share worker tries all of it later
+        raise Refusal(RefusalKind.THROTTLED, refusal.fault) from refusal
 
 
 def _left_out(put: Put, these: ResourceShares, staying: Sequence[Share], budget: Budget, now: int) -> bool:

@@ -365,17 +365,8 @@ class ShareWorker:
             grant_audit.remind(self.records, these.resource, self.waker.clock())
 
     def _removed(self, adapter: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
-        """Remove permissions without a name; later looks say whether they are gone.
-
-        A refusal counts only if a permission still shows: EC2 itself removes the launch permissions of a disabled AMI.
-        """
-        with_resource = False
-        try:
-            with_resource = adapter.close(resource, some)
-        except Refusal as refusal:
-            if refusal.kind is RefusalKind.THROTTLED or adapter.showing(resource, some):
-                raise
-        removed = PermissionRemoved(with_resource)
+        """Remove permissions without a name; later looks say whether they are gone."""
+        removed = PermissionRemoved(adapter.close(resource, some))
         return [share_events.evolve(s, removed, self.waker.clock()) for s in some]
 
     def _looked_at(self, adapter: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:

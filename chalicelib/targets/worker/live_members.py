@@ -29,20 +29,15 @@ class LiveMembers:
     """Asks Organizations about accounts that the table of members has in a unit: one call for each account."""
 
     def __init__(
-        self,
-        reader: Callable[[Organization], OrganizationReader],
-        clock: Clock,
-        member_for: int = MEMBER_FOR,
-        stranger_for: int = STRANGER_FOR,
+        self, reader: Callable[[Organization], OrganizationReader], clock: Clock, known_for: int | None = None
     ) -> None:
         """``reader`` makes the reader of the organization that the applied file names.
 
-        ``member_for`` and ``stranger_for`` are in seconds.
+        ``known_for``: seconds for which each answer counts, in place of the times above.
         """
         self._make = reader
         self._clock = clock
-        self._member_for = member_for
-        self._stranger_for = stranger_for
+        self._known_for = known_for
         self._asks: tuple[Organization, OrganizationReader] | None = None
         self._asks_until = 0
         self._known: dict[str, tuple[int, frozenset[str]]] = {}
@@ -98,5 +93,5 @@ class LiveMembers:
                     raise Refusal(RefusalKind.THROTTLED, fault)
                 found, asked = reader.whereabouts(account), True
                 units = frozenset({*found.above, named.id} if found.state == ACTIVE else ())
-                self._known[account] = now + (self._member_for if units else self._stranger_for), units
+                self._known[account] = now + (self._known_for or (MEMBER_FOR if units else STRANGER_FOR)), units
             yield account, units
