@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import re
+import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext, suppress
@@ -23,14 +24,15 @@ from ami_promoter.hub import aws
 from ami_promoter.hub.applied_targets import AccountNames
 from ami_promoter.hub.image_names import ami_named
 from ami_promoter.rights import NOTHING, Rights
-from ami_promoter.terminal import asking, durations, remembered
-from ami_promoter.terminal.account_names import naming
+from ami_promoter.terminal import durations, remembered
+from ami_promoter.terminal.account_names import naming, with_names
 from ami_promoter.terminal.examples import examples
 from ami_promoter.terminal.exits import MEANS, Exit
-from ami_promoter.terminal.output import emit
+from ami_promoter.terminal.output import console, emit, printable, show
 from ami_promoter.terminal.preferences import VARIABLES, UnusableFile, preferences
 from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.terminal.schema import Schema
+from chalicelib.engine.faults import Fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +77,24 @@ class VerbCaller:
     def confirm(self, verb: str, does: str, lines: Sequence[RenderableType], *, yes: bool) -> Sequence[RenderableType]:
         """Ask before a verb changes what others rely on, but with ``yes``; return the lines if they are not shown yet.
 
-        Raises NotDone if the answer is no.
+        ``does``: what the command does, in a sentence without its full stop. Raises NotDone unless the answer is yes.
+        Without a terminal nobody can be asked. What will happen, and the question, go to standard error, as a person
+        may have sent the output to a file.
         """
         if yes:
             return lines
-        asking.confirm(verb, does, lines, as_json=self.as_json)
+        if self.as_json or not (sys.stdin and sys.stdin.isatty()):  # None: the shell has closed it
+            what = f"{does}. Without a terminal nobody can be asked."
+            raise NotDone(Fault("not-confirmed", verb, what, "To confirm, add --yes."), lines=lines)
+        show(lines, console(sys.stderr))
+        try:
+            agreed = click.confirm(printable(f"{with_names(does)}. Continue?"), err=True)
+        except click.Abort:
+            click.echo(err=True)
+            stopped = Fault("interrupted", verb, "it was stopped at the question.", "")
+            raise NotDone(stopped, status=Exit.INTERRUPTED) from None
+        if not agreed:
+            raise NotDone(Fault("not-confirmed", verb, "the answer was no.", "To go on, answer `y`, or add --yes."))
         return ()
 
 

@@ -11,7 +11,7 @@ copy.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import click
@@ -69,21 +69,18 @@ class DrainView:
         return not self.running and not self.shares
 
 
+@dataclass(frozen=True, slots=True)
 class Drain:
     """Drains one hub."""
 
-    def __init__(self, connection: Connection, clock: TerminalClock) -> None:
-        self._connection = connection
-        self._reader = Reader(connection, "reading the deliveries and shares")
-        self._records = connection.records
-        self._clock = clock
-        self.switch = pause_switch.Switch(connection)
-        self.cancelled: set[tuple[str, int]] = set()
-        """Deliveries with their episodes."""
+    connection: Connection
+    clock: TerminalClock
+    cancelled: set[tuple[str, int]] = field(default_factory=set)
+    """Deliveries with their episodes."""
 
-    def now(self) -> float:
-        """Return the time (epoch seconds) by AWS's clock."""
-        return self._connection.now()
+    @property
+    def _reader(self) -> Reader:
+        return Reader(self.connection, "reading the deliveries and shares")
 
     def look(self) -> DrainView:
         """Read the whole table: no index lists the deliveries that have not ended."""
@@ -92,17 +89,15 @@ class Drain:
     def cancel(self, view: DrainView, *, delete_copies: bool) -> None:
         """Ask deliveries to end: all, or only those without a running copy. Asking again is harmless."""
         asked: list[RecordKey] = []
-        with self._connection.telling(
-            "asking deliveries to end (run the command again; it continues where it stopped)"
-        ):
+        with self.connection.telling("asking deliveries to end (run the command again; it continues where it stopped)"):
             for delivery in view.running:
                 if delete_copies or delivery.state in NOTHING_RUNS:
                     key, episode = delivery.key, delivery.it.episode
-                    wish = WishToEnd(episode, WHY, f"{self._connection.caller} drained the hub.")
-                    self._records.make_due(key, int(self.now()), {"cancel": str(wish)})
+                    wish = WishToEnd(episode, WHY, f"{self.connection.caller} drained the hub.")
+                    self.connection.records.make_due(key, int(self.connection.now()), {"cancel": str(wish)})
                     self.cancelled.add((key.pk, episode))
                     asked.append(key)
-        wake(self._connection, asked)
+        wake(self.connection, asked)
 
     def wait(self, view: DrainView, *, delete_copies: bool, limit: int | None) -> DrainView:
         """Wait until the hub is drained, at most ``limit`` seconds; also cancel deliveries that started meanwhile."""
@@ -115,7 +110,7 @@ class Drain:
             self.cancel(view, delete_copies=delete_copies)
             return view
 
-        return follow(look, lambda seen: seen.drained, self._clock, changes=counts, limit=limit)
+        return follow(look, lambda seen: seen.drained, self.clock, changes=counts, limit=limit)
 
     def _again(self, view: DrainView) -> DrainView:
         """Read again the records that had not ended, which is cheaper than the whole table."""
@@ -169,7 +164,8 @@ def drained(
     drain: Drain, *, delete_copies: bool = False, wait: bool = False, timeout: int | None = None, wide: bool = False
 ) -> Report:
     """Drain the hub and report; may raise HubError."""
-    drain.switch.turn(paused=True, why=WHY)
+    switch = pause_switch.Switch(drain.connection)
+    switch.turn(paused=True, why=WHY)
     view = drain.look()
     drain.cancel(view, delete_copies=delete_copies)
     if wait:
@@ -177,7 +173,7 @@ def drained(
     left = [shares.open_share(share) for share in sorted(view.shares, key=by_name)]
     kept = [shares.open_share(share) for share in sorted(view.kept, key=by_name)]
     data = {
-        "paused": pause_switch.to_json(drain.switch.read()),
+        "paused": pause_switch.to_json(switch.read()),
         "cancelled": len(drain.cancelled),
         "promotions": promotion_data.counts(view.promotions),
         "under_way": promotion_data.counts(view.running),
@@ -190,10 +186,10 @@ def drained(
         "Promotions are paused; `ami-promoter admin resume` ends the pause.",
         f"Asked to end: {count(len(drain.cancelled), 'delivery', 'deliveries')}.",
         counts(view),
-        *([shares_table(left, drain.now(), wide=wide)] if left else []),
+        *([shares_table(left, drain.connection.now(), wide=wide)] if left else []),
     ]
     if kept:
-        lines += ["These grants on targets' own keys stay:", shares_table(kept, drain.now(), wide=wide)]
+        lines += ["These grants on targets' own keys stay:", shares_table(kept, drain.connection.now(), wide=wide)]
     lines += [f"Parked: delivery {one.it.id}: {one.parked}" for one in view.parked]
     lines += [_held(one) for one in view.promotions if one.state in UNSETTLED]
     done = "Drained: no delivery runs and no share is open."

@@ -206,15 +206,11 @@ def _failed(connection: Connection, choice: Choice, *, wide: bool) -> Report:
     suspects = [one for one in everything.data["promotions"] if _suspect(one)]
     bad = [one["ami"] for one in sorted(suspects, key=_only_ended)]
     seen = [page_ for ami in bad[:MANY] if (page_ := read_page(connection, ami)) is not None]
-    troubled = [
-        (one, only)
-        for one in seen
-        if (only := promotion_data.only_failed(one))["deliveries"] or one["faults"] or one["parked"]
-    ]
+    troubled = list(filter(promotion_data.in_trouble, seen))
     listed = troubled[: choice.limit]
     left_out = len(troubled) - len(listed)
-    pages = [shown for _, shown in listed]
-    lines = list(promotion_text.troubles([one for one, _ in listed], connection.place, connection.now(), wide=wide))
+    pages = list(map(promotion_data.only_failed, listed))
+    lines = list(promotion_text.troubles(listed, connection.place, connection.now(), wide=wide))
     parked, at_fault = everything.data["parked"], everything.data["pointers"]
     lines += _beside(parked, at_fault, wide=wide)
     if left_out:

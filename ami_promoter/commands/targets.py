@@ -22,17 +22,7 @@ from ami_promoter.terminal.alike import named
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import Folded, Whole, tell
 from ami_promoter.terminal.report import NotDone, Report, moment
-from ami_promoter.verbs import (
-    VerbCaller,
-    hub_account_option,
-    json_option,
-    profile_option,
-    region_option,
-    targets,
-    verb,
-    wide_option,
-    yes_option,
-)
+from ami_promoter.verbs import AT_THE_HUB, VerbCaller, table_option, targets, verb, yes_option
 from chalicelib.engine.addresses import APPLIED_FILE, digest_of
 from chalicelib.engine.faults import Fault, count
 from chalicelib.engine.places import Place
@@ -93,7 +83,7 @@ DIFFERENCE = js.thing(
     "validate",
     needs=NOTHING,
     group=targets,
-    options=(region_option, profile_option, hub_account_option, json_option, wide_option),
+    options=[option for option in AT_THE_HUB if option is not table_option],
     reads=True,
     prints=js.some_of(
         js.thing(

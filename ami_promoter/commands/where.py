@@ -132,7 +132,7 @@ def _of_ami(caller: VerbCaller, ami: str, target: str | None, *, ids: bool, use:
         if missing:
             cure = f"`ami-promoter status {found['source']}` shows why."
             raise NotDone(Fault("not-delivered", ami, f"it is not delivered to {named(missing)}.", cure))
-        return Report(tuple(Whole(one["image"]) if target else _id(one, one["image"]) for one in there), found)
+        return Report(tuple(Whole(one["image"]) if target else _id(one) for one in there), found)
     lines = (*_lines(found), *([Folded(f"Not delivered to {named(missing)}.")] if missing else []))
     if use is None:
         return Report(lines, found)
@@ -168,7 +168,7 @@ def _list(connection: Connection, choice: Choice, *, ids: bool) -> Report:
         return Report(data=data, warnings=nothing) if ids else Report(nothing, data)
     there = [[one for one in each["copies"] if one["image"]] for each in listed]
     if ids:
-        return Report(tuple(_id(one, one["image"]) for copies in there for one in copies), data)
+        return Report(tuple(_id(one) for copies in there for one in copies), data)
     rows = [
         (
             cell(each["source"]),
@@ -193,13 +193,13 @@ def _family(connection: Connection, family: str, *, ids: bool) -> Report:
     if not ids:
         said = ["", *pointers.lines(at_fault, wide=False)] if at_fault else []
         return Report((*_pointers(family, listed), *said), data)
-    images = (_id(one, one["image"]) for one in listed if one["image"] and one["kept"])
+    images = (_id(one) for one in listed if one["image"] and one["kept"])
     warnings = tuple(f"{place_of(one)}: {one['parameter']}: {one['fault']['what']}" for one in at_fault)
     return Report(tuple(images), data, warnings=warnings)
 
 
-def _id(one: Mapping[str, Any], image: str) -> RenderableType:
-    return Whole(f"{target_of(one)} {image}")
+def _id(one: Mapping[str, Any]) -> RenderableType:
+    return Whole(f"{target_of(one)} {one['image']}")
 
 
 def _pointers(family: str, found: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:

@@ -74,11 +74,10 @@ def _listed(connection: Connection) -> Receivers:
     """Return only the accounts that the file lists if the units cannot be read; none if the file cannot be read."""
     with connection.telling("reading the applied targets"):
         table = connection.applied
-        current = table.version_in_force()
-        try:
-            return Receivers() if current is None else receivers(table.directory(current), current.digest)
-        except TargetsDamaged:
-            return Receivers()
+        if current := table.version_in_force():
+            with suppress(TargetsDamaged):
+                return receivers(table.directory(current), current.digest)
+    return Receivers()
 
 
 def _faults(found: Receivers) -> Iterator[Fault]:

@@ -221,19 +221,10 @@ def _ended(sentence: str) -> str:
 
 
 def _cure(error: sdk.ClientError | sdk.BotoCoreError) -> str:
+    unknown = "Check profile, credentials and Region: `aws sts get-caller-identity` must work."
     if isinstance(error, sdk.ClientError):
-        return next(
-            (cure for codes, cure in _CURES.items() if code_of(error) in codes), "If it lasts, look up the code above."
-        )
-    if isinstance(error, sdk.NoCredentialsError):
-        return "Set AWS_PROFILE, or sign in; see `aws sts get-caller-identity`."
-    if isinstance(error, sdk.ProfileNotFound):
-        return "See `aws configure list-profiles`, and --profile or AWS_PROFILE."
-    if isinstance(error, sdk.ConfigParseError):
-        return "Correct that file: each profile is a line `[profile NAME]`, with lines `name = value` below."
-    if isinstance(error, sdk.EndpointConnectionError):
-        return "Check the network, the Region, and AWS_ENDPOINT_URL if it is set."
-    return "Check profile, credentials and Region: `aws sts get-caller-identity` must work."
+        unknown = "If it lasts, look up the code above."
+    return next((cure for codes, cure in _CURES.items() if code_of(error) in codes), unknown)
 
 
 _CURES: Mapping[Collection[str], str] = {
@@ -245,5 +236,11 @@ _CURES: Mapping[Collection[str], str] = {
     ),
     ("NotFoundException",): "There is no such key: check its name, the Region and the account.",
     STALE_CREDENTIALS: "The credentials have expired or are no longer valid: sign in again.",
+    ("NoCredentialsError",): "Set AWS_PROFILE, or sign in; see `aws sts get-caller-identity`.",
+    ("ProfileNotFound",): "See `aws configure list-profiles`, and --profile or AWS_PROFILE.",
+    ("ConfigParseError",): (
+        "Correct that file: each profile is a line `[profile NAME]`, with lines `name = value` below."
+    ),
+    ("EndpointConnectionError",): "Check the network, the Region, and AWS_ENDPOINT_URL if it is set.",
     THROTTLED: "AWS is throttling, or has a fault of its own: wait a minute and run the command again.",
 }

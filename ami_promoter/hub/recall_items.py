@@ -26,8 +26,7 @@ class OperatorsDecisions:
     def recall(self, ami: str) -> Recall | None:
         """Return an AMI's recall; None: it is not recalled."""
         with self._connection.telling("reading the recall"):
-            item = self._table.get(addresses.withdrawals(ami)) or {}
-        return recalls.read(item[recalls.ATTRIBUTE]) if recalls.ATTRIBUTE in item else None
+            return self._connection.applied.recall(ami)
 
     def recalls(self) -> Mapping[str, Recall]:
         """Return all recalls, by AMI."""

@@ -199,6 +199,11 @@ def only_failed(shown: Mapping[str, Any], *, and_pointers: bool = False) -> dict
     return {**shown, "deliveries": list(filter(bad, shown["deliveries"]))}
 
 
+def in_trouble(shown: Mapping[str, Any]) -> bool:
+    """Whether a person must look at a promotion, by its page."""
+    return bool(shown["faults"] or shown["parked"] or only_failed(shown)["deliveries"])
+
+
 def delivery(
     record: RecordSeen[Delivery], now: float, found: pointers.Pointers, *, consoles: bool = False
 ) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from chalicelib.delivery import preflight
 from chalicelib.delivery.copy_quota import LIMIT, CopyQuota
 from chalicelib.delivery.instances import LaunchSite
 from chalicelib.delivery.kms_keys import target_key_faults
-from chalicelib.delivery.seen import LAUNCHES, AllowedImages, ForwardingRule, TargetSeen, rule_names
+from chalicelib.delivery.target_seen import LAUNCHES, AllowedImages, ForwardingRule, TargetSeen, rule_names
 from chalicelib.delivery.template_rights import PARAMETER, template_old
 from chalicelib.engine.faults import Fault, without_afterwards
 from chalicelib.release.pointer import prefix_cure

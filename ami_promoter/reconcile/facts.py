@@ -10,7 +10,7 @@ from ami_promoter.hub.receivers import Receivers
 from ami_promoter.hub.records import RecordSeen
 from ami_promoter.reconcile.sharing_trail import Change
 from chalicelib.delivery.model import Delivery
-from chalicelib.delivery.seen import TargetSeen
+from chalicelib.delivery.target_seen import TargetSeen
 from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RECORD, RecordKey
 from chalicelib.engine.faults import Fault, without_afterwards

@@ -20,7 +20,7 @@ from ami_promoter.reconcile.facts import TargetFacts
 from ami_promoter.terminal.output import tell
 from ami_promoter.terminal.progress import Progress
 from ami_promoter.verbs import TerminalClock
-from chalicelib.delivery.seen import TargetSeen
+from chalicelib.delivery.target_seen import TargetSeen
 from chalicelib.engine import addresses, codec
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Place

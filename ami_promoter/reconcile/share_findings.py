@@ -16,7 +16,6 @@ from ami_promoter.reconcile.facts import (
     Grant,
     HubView,
     PolicyStatement,
-    TargetFacts,
     described,
     explained,
     is_going,
@@ -186,7 +185,8 @@ def _grants(view: HubView) -> Iterator[Finding]:
             continue
         at_work = running(view, grant.delivery) if grant.delivery else _may_share(view, grant.account)
         own = not may_be_open(share)
-        wait = LATER if at_work or (grant.delivery and _copies_of(view, grant)) else 0
+        copies = grant.delivery and _copies_run(view, grant.account, delivery=grant.delivery)
+        wait = LATER if at_work or copies else 0
         share_name, known = (grant.share_name, share) if own else (unrecorded_name(grant.id), other)
         whose = f"delivery {grant.delivery}" if grant.delivery else f"for {grant.share_name}"
         where = f"{grant.key_arn}, grant {grant.id} to account {grant.account}"
@@ -227,34 +227,26 @@ def _knows(share: Share | None, grant: Grant) -> bool:
 
 def _may_copy(view: HubView, source: Resource, account: str) -> bool:
     """Whether a copy of the snapshot may be running in the account, or about to start."""
-    places = _places_of(view, account)
-    if places is None or any(s.source == source.name and s.state == "pending" for p in places for s in p.snapshots):
-        return True
-    return any(
+    return _copies_run(view, account, source=source.name) or any(
         one.target.account == account and any(snapshot.id == source.name for snapshot in one.snapshots)
         for one in _unended(view)
     )
 
 
-def _copies_of(view: HubView, grant: Grant) -> bool:
-    places = _places_of(view, grant.account)
-    return places is None or any(
-        s.delivery == grant.delivery and s.state == "pending" for target in places for s in target.snapshots
-    )
-
-
 def _may_use_key(view: HubView, statement: PolicyStatement) -> bool:
     """Whether a running copy in the account may need the key; a statement does not name the copies that it is for."""
-    places = _places_of(view, statement.account)
-    if places is None or any(s.state == "pending" for target in places for s in target.snapshots):
-        return True
-    return _may_share(view, statement.account)
+    return _copies_run(view, statement.account) or _may_share(view, statement.account)
 
 
-def _places_of(view: HubView, account: str) -> list[TargetFacts] | None:
-    """Return an account's targets; None if one could not be read, or if none was checked."""
-    places = [target for (where, _), target in view.targets.items() if where == account]
-    return None if not places or any(target.trouble for target in places) else places
+def _copies_run(view: HubView, account: str, *, source: str = "", delivery: str = "") -> bool:
+    """Whether a copy may be running in the account, of this snapshot or for this delivery; "": of any, for any.
+
+    It may, too, if one of the account's targets could not be read, or if none was checked.
+    """
+    targets = [target for (where, _), target in view.targets.items() if where == account]
+    copies = (one for target in targets for one in target.snapshots if one.state == "pending")
+    found = any(source in ("", one.source) and delivery in ("", one.delivery) for one in copies)
+    return found or not targets or any(target.trouble for target in targets)
 
 
 def _said(share: Share | None) -> str:

@@ -105,13 +105,12 @@ def overview(records: HubRecords, context: ReportContext) -> Overview:
     newest = sorted(records.promotions.values(), key=lambda one: one.created_at, reverse=True)
     pages = [_page(record, records, context) for record in newest]
     current = families(pages)
-    troubled = [promotion_data.only_failed(page) for page in pages]
     return Overview(
         context=context,
         headlines=headlines(pages, current),
         families=current,
         promotions=[_shown(page, records, context) for page in pages],
-        troubled=[one for one in troubled if one["deliveries"] or one["faults"] or one["parked"]],
+        troubled=list(map(promotion_data.only_failed, filter(promotion_data.in_trouble, pages))),
         pointers=pointers.at_fault(records.pointers.values()),
         retired=pointers.retired(records.pointers.values()),
         exposures=exposures(records),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from chalicelib.delivery import leftovers, proof
+from chalicelib.delivery.common_changes import each_copy
 from chalicelib.delivery.model import Attempt, Copy, CopyState, Delivery
-from chalicelib.delivery.moves import each_copy
 from chalicelib.delivery.phase import Command, DeliveryEvent, Refused
 from chalicelib.delivery.proof import SeenCopy
 from chalicelib.engine import schedule

@@ -50,12 +50,9 @@ def _source_key(
         )
         return
     if key.manager == "AWS":
-        yield Fault(
-            "source-snapshot-aws-ebs-key",
-            snapshots,
-            f"Encrypted under the AWS managed key aws/ebs ({key.arn}), which no other account can ever use.",
-            f"Re-encrypt under a customer managed key: {re_encrypt}",
-        )
+        what = f"Encrypted under the AWS managed key aws/ebs ({key.arn}), which no other account can ever use."
+        cure = f"Re-encrypt under a customer managed key: {re_encrypt}"
+        yield Fault("source-snapshot-aws-ebs-key", snapshots, what, cure)
         return
     if key.account != hub_account:
         yield Fault(
@@ -81,28 +78,22 @@ def _re_encrypt(image: SourceImage, key_arn: str) -> str:
 def _unusable(key: KeyFacts, code: str, where: str) -> Iterator[Fault]:
     """Faults of a key of either side; the code is completed by what is wrong."""
     if key.spec != "SYMMETRIC_DEFAULT" or key.usage != "ENCRYPT_DECRYPT":
-        yield Fault(
-            f"{code}-not-symmetric",
-            where,
-            f"The key {key.arn} is {key.spec} for {key.usage}; EBS works with symmetric encryption keys only.",
-            "Name a key made with KeySpec SYMMETRIC_DEFAULT and KeyUsage ENCRYPT_DECRYPT.",
-        )
+        what = f"The key {key.arn} is {key.spec} for {key.usage}; EBS works with symmetric encryption keys only."
+        cure = "Name a key made with KeySpec SYMMETRIC_DEFAULT and KeyUsage ENCRYPT_DECRYPT."
+        yield Fault(f"{code}-not-symmetric", where, what, cure)
     if not key.enabled or key.state != "Enabled":
         named = f"--region {Arn.parse(key.arn).region} --key-id {key.arn}"
         by = f"with credentials of {key.account}"
-        cure = {
+        first = {
             "Disabled": f"Enable it {by}: `aws kms enable-key {named}`",
             "PendingDeletion": f"Keep it {by}: `aws kms cancel-key-deletion {named}`, `aws kms enable-key {named}`",
             "PendingReplicaDeletion": f"Keep it {by}: `aws kms cancel-key-deletion {named}`",
             "PendingImport": "Import its key material: `aws kms import-key-material`",
             "Unavailable": "Reconnect its custom key store: `aws kms connect-custom-key-store`",
         }.get(key.state, "Wait until KMS says that it is Enabled")
-        yield Fault(
-            f"{code}-not-enabled",
-            where,
-            f"The key {key.arn} is in state {key.state}; EBS needs it for the whole time of a copy.",
-            f"{cure}; then tag the image again.",
-        )
+        what = f"The key {key.arn} is in state {key.state}; EBS needs it for the whole time of a copy."
+        cure = f"{first}; then tag the image again."
+        yield Fault(f"{code}-not-enabled", where, what, cure)
 
 
 def target_key_faults(target: Target, key: KeyFacts | None, refusal: str) -> Iterator[Fault]:
@@ -121,11 +112,8 @@ def target_key_faults(target: Target, key: KeyFacts | None, refusal: str) -> Ite
         )
         return
     if key.manager == "AWS":
-        yield Fault(
-            "target-key-aws-managed",
-            where,
-            f"The key {target.key} is AWS managed ({key.arn}): nobody can share what is encrypted under it.",
-            "Name a customer managed key in the targets file; deploy/target.yaml with CreateKey=true makes one.",
-        )
+        what = f"The key {target.key} is AWS managed ({key.arn}): nobody can share what is encrypted under it."
+        cure = "Name a customer managed key in the targets file; deploy/target.yaml with CreateKey=true makes one."
+        yield Fault("target-key-aws-managed", where, what, cure)
         return
     yield from _unusable(key, "target-key", where)

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from chalicelib.delivery import shares, slots
+from chalicelib.delivery.common_changes import in_force
 from chalicelib.delivery.model import BY_DATE, Delivery, DeliveryState
-from chalicelib.delivery.moves import in_force
 from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, DeliveryEvent, Phase
 from chalicelib.delivery.phases import (
     awaiting_slot,

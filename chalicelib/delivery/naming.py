@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from chalicelib.delivery.common_changes import again
 from chalicelib.delivery.model import Delivery, Naming
-from chalicelib.delivery.moves import again
 from chalicelib.delivery.phase import Command, DeliveryEvent
 from chalicelib.engine import schedule
 from chalicelib.engine.faults import Fault

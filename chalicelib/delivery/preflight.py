@@ -256,19 +256,13 @@ def _owner_and_state(image: SourceImage, hub_account: str) -> Iterator[Fault]:
 
 def _kind(image: SourceImage) -> Iterator[Fault]:
     if image.root_device_type == "instance-store":
-        yield Fault(
-            "source-not-ebs-backed",
-            image.id,
-            "The root device is an instance-store volume, which has no snapshot that could be copied.",
-            "Build the image on an EBS root volume.",
-        )
+        what = "The root device is an instance-store volume, which has no snapshot that could be copied."
+        cure = "Build the image on an EBS root volume."
+        yield Fault("source-not-ebs-backed", image.id, what, cure)
     elif not any(device.name == image.root_device_name and device.kind == "snapshot" for device in image.devices):
-        yield Fault(
-            "source-root-missing",
-            image.id,
-            f"No block device mapping gives the root device {image.root_device_name} a volume made from a snapshot.",
-            "Register the image again with a mapping for its root device.",
-        )
+        what = f"No block device mapping gives the root device {image.root_device_name} a volume made from a snapshot."
+        cure = "Register the image again with a mapping for its root device."
+        yield Fault("source-root-missing", image.id, what, cure)
     if image.virtualization_type == "paravirtual" or image.kernel_id or image.ramdisk_id:
         ids = ", ".join(filter(None, (image.kernel_id, image.ramdisk_id))) or "none"
         yield Fault(
@@ -283,12 +277,9 @@ def _kind(image: SourceImage) -> Iterator[Fault]:
             "source-not-a-machine", image.id, f"This is a {image.image_type} image.", "Tag a machine image instead."
         )
     if image.hypervisor == "ovm":
-        yield Fault(
-            "source-hypervisor",
-            image.id,
-            "The image is for the hypervisor ovm, which EC2 does not support.",
-            "Rebuild the image on a current instance type.",
-        )
+        what = "The image is for the hypervisor ovm, which EC2 does not support."
+        cure = "Rebuild the image on a current instance type."
+        yield Fault("source-hypervisor", image.id, what, cure)
 
 
 def _needs_copy_image(image: SourceImage) -> Iterator[Fault]:
@@ -312,12 +303,9 @@ def _needs_copy_image(image: SourceImage) -> Iterator[Fault]:
             f"{BY_COPY_IMAGE} build it with boot mode uefi.",
         )
     if image.watermarks:
-        yield Fault(
-            "source-watermark",
-            image.id,
-            f"The image carries watermarks ({', '.join(image.watermarks)}), which RegisterImage would drop.",
-            f"{BY_COPY_IMAGE} detach them if the targets do not need them: aws ec2 detach-image-watermark.",
-        )
+        what = f"The image carries watermarks ({', '.join(image.watermarks)}), which RegisterImage would drop."
+        cure = f"{BY_COPY_IMAGE} detach them if the targets do not need them: aws ec2 detach-image-watermark."
+        yield Fault("source-watermark", image.id, what, cure)
     for device in image.devices:
         if device.initialization_rate is not None:
             yield Fault(
@@ -343,12 +331,9 @@ def _product_codes(image: SourceImage) -> Iterator[Fault]:
 def _not_copyable(image: SourceImage) -> Iterator[Fault]:
     for device in image.devices:
         if device.placement:
-            yield Fault(
-                "source-device-local",
-                f"{image.id} {device.name}",
-                f"The mapping is bound to {device.placement}, which the targets do not have.",
-                "Register the image again with snapshots in the Region, without Outpost or Zone.",
-            )
+            what = f"The mapping is bound to {device.placement}, which the targets do not have."
+            cure = "Register the image again with snapshots in the Region, without Outpost or Zone."
+            yield Fault("source-device-local", f"{image.id} {device.name}", what, cure)
     if image.instance_types:
         yield Fault(
             "source-instance-types",
@@ -391,12 +376,8 @@ def _snapshot(snapshot: SourceSnapshot, hub_account: str) -> Iterator[Fault]:
             f"{snapshot.id}; then tag the image again.",
             "recovering": "Wait until it is completed and tag the image again.",
         }.get(snapshot.state, "Build the image again and tag the new one.")
-        yield Fault(
-            "source-snapshot-not-completed",
-            snapshot.id,
-            f"The snapshot is in state {snapshot.state}, and only a completed one can be copied.{said}",
-            cure,
-        )
+        what = f"The snapshot is in state {snapshot.state}, and only a completed one can be copied.{said}"
+        yield Fault("source-snapshot-not-completed", snapshot.id, what, cure)
     if snapshot.storage_tier == "archive" or snapshot.restored_for_a_time:
         yield Fault(
             "source-snapshot-archived",
@@ -409,12 +390,9 @@ def _snapshot(snapshot: SourceSnapshot, hub_account: str) -> Iterator[Fault]:
             "until its storage tier is standard (up to 72 hours) and tag the image again.",
         )
     if snapshot.placement:
-        yield Fault(
-            "source-snapshot-local",
-            snapshot.id,
-            f"The snapshot is kept at {snapshot.placement}, not in the Region, where the targets cannot copy it.",
-            "Build the image with snapshots in the Region.",
-        )
+        what = f"The snapshot is kept at {snapshot.placement}, not in the Region, where the targets cannot copy it."
+        cure = "Build the image with snapshots in the Region."
+        yield Fault("source-snapshot-local", snapshot.id, what, cure)
 
 
 def _source_tags(image: SourceImage, trigger_tag: str, targets: Collection[Target]) -> Iterator[Fault]:
@@ -456,12 +434,9 @@ def _illegible(image: SourceImage, trigger_tag: str) -> Iterator[Fault]:
     if ILLEGIBLE in (image.description or ""):
         found.append("the description")
     if found:
-        yield Fault(
-            "source-illegible",
-            image.id,
-            f"EC2 cannot show some characters, such as control characters, in: {_few(found)}.",
-            "Write the tag or description again without them, or delete the tag; then tag the image again.",
-        )
+        what = f"EC2 cannot show some characters, such as control characters, in: {_few(found)}."
+        cure = "Write the tag or description again without them, or delete the tag; then tag the image again."
+        yield Fault("source-illegible", image.id, what, cure)
 
 
 def _target_tags(tags: Mapping[str, Mapping[str, str]], where: str) -> Iterator[Fault]:

@@ -12,6 +12,7 @@ its id is on record                     its own: AWS's answer, or an earlier loo
 so, but an episode has left it          its own, and never removed: it may be in use
 the only one with an open nonce         its own: adopted, or deleted if an older attempt made it
 two with one open nonce                 neither adopted nor deleted; a fault names both
+some with the nonce of CopyImage's AMI  its own, until the AMI is available and names its snapshots
 a nonce whose resource is another       left alone, as if it had none
 the delivery's tag, none of its nonces  left alone; an AMI with the name is a fault, until an operator accepts it
 ======================================  ======================================================================
@@ -292,19 +293,20 @@ def removal(delivery: Delivery, shown: Sequence[ShownImage], seen: Sequence[Seen
     there, strange = images(delivery, shown)
     found = copies(delivery, seen)
     left = {one.id for one in delivery.attempts if one.stays}
-    made = [one.id for one in there if one.id not in {delivery.accepted, *left}]
-    own = [one for one in found.own if one.copy not in left]
-    ids = {delivery.image.id} - {None, delivery.accepted, *left}
-    known = {copy.copy for copy in delivery.copies if copy.copy}
-    known -= {*delivery.cleanup.deleted}
-    kept = [one.id for one in strange] + [one.copy for one in (*found.doubled, *found.unproven)]
-    kept += sorted(left & {*(one.id for one in there), *(one.copy for one in found.own)})
+    in_use = {*left, delivery.accepted, ""}
+    images_there = [one.id for one in there if one.id not in in_use]
+    copies_there = [one for one in found.own if one.copy not in in_use]
+    its_image = {delivery.image.id or ""} - in_use
+    its_copies = {copy.copy or "" for copy in delivery.copies} - {*in_use, *delivery.cleanup.deleted}
+    unproven = [one.id for one in strange] + [one.copy for one in (*found.doubled, *found.unproven)]
+    left_there = sorted(left & {*(one.id for one in there), *(one.copy for one in found.own)})
+    goes = {*(one.copy for one in copies_there if _goes(delivery, one)), *its_copies}
     return Removal(
-        images=tuple(sorted({*made, *(str(one) for one in ids)})),
-        copies=tuple(sorted({*(one.copy for one in own if _goes(delivery, one)), *map(str, known)} - {*kept, *left})),
-        showing=(*made, *(one.copy for one in own)),
-        unfinished=tuple(one.copy for one in own if one.state == "pending"),
-        unproven=tuple(kept),
+        images=tuple(sorted({*images_there, *its_image})),
+        copies=tuple(sorted(goes - {*unproven})),
+        showing=(*images_there, *(one.copy for one in copies_there)),
+        unfinished=tuple(one.copy for one in copies_there if one.state == "pending"),
+        unproven=(*unproven, *left_there),
         learnt=learnt(delivery, found.own, there),
     )
 

@@ -69,16 +69,17 @@ def compact(value: Any) -> str:
 
 def read_item(kind: type[T], item: Mapping[str, Any] | None, what: str) -> T:
     """Build what an item beside a record holds. Raises Unreadable."""
-    try:
-        return codec.decode(kind, parsed(item, what), what)
-    except ValueError as error:
-        raise Unreadable(str(error)) from error
+    return _built(kind, parsed(item, what), what)
 
 
 def read_body(kind: type[T], stored: Stored) -> T:
     """Build a record from its body. Raises Unreadable."""
+    return _built(kind, stored.body, str(stored.key))
+
+
+def _built(kind: type[T], value: Any, what: str) -> T:
     try:
-        return codec.decode(kind, stored.body, str(stored.key))
+        return codec.decode(kind, value, what)
     except ValueError as error:
         raise Unreadable(str(error)) from error
 

@@ -24,7 +24,7 @@ from chalicelib.entry.settings import Settings
 from chalicelib.entry.telemetry import PowertoolsTelemetry
 
 if TYPE_CHECKING:
-    from chalicelib.delivery.aws.sns import SnsNotices
+    from chalicelib.delivery.aws.sns_notices import SnsNotices
     from chalicelib.delivery.aws.target_sessions import TargetSessions
     from chalicelib.delivery.wave_progress import PromotionWaves
     from chalicelib.delivery.worker.copy_quotas import CopyQuotas
@@ -81,9 +81,9 @@ class Application:
     def worker_entry(self) -> QueueConsumer:
         """Works on all records but resources with shares, and on the applied file."""
         from chalicelib.entry.queue_consumer import APPLIED_FILE, WORKER_KINDS
-        from chalicelib.targets.worker.applied_versions import VersionNotes
+        from chalicelib.targets.worker.applied_versions import SeenVersions
 
-        self._targets.note = VersionNotes(self._notified, self._wakes, self._telemetry).note
+        self._targets.remember = SeenVersions(self._notified, self._wakes, self._telemetry).remember
         return self._worker((*WORKER_KINDS, APPLIED_FILE))
 
     @cached_property
@@ -94,11 +94,9 @@ class Application:
         return self._worker(SHARE_WORKER_KINDS)
 
     def _worker(self, kinds: Collection[str]) -> QueueConsumer:
-        from chalicelib.engine.reasons import Reasons
         from chalicelib.entry.queue_consumer import QueueConsumer
 
-        reasons = Reasons(self._records, now, self._begun)
-        return QueueConsumer(self, self._records, reasons, now, self._telemetry, kinds)
+        return QueueConsumer(self, self._records, now, self._telemetry, kinds, self._begun)
 
     def _begun(self, ami: str) -> Write:
         """Return the record of an AMI's promotion as it begins."""
@@ -140,7 +138,7 @@ class Application:
 
     @cached_property
     def _access_monitor(self) -> AccessMonitor:
-        from chalicelib.delivery.aws.sns import SecurityTopic
+        from chalicelib.delivery.aws.sns_notices import SecurityTopic
         from chalicelib.engine import schedule
         from chalicelib.monitor.store.findings import DynamoFindings
         from chalicelib.monitor.store.ledger_past import DynamoLedgerPast
@@ -170,7 +168,7 @@ class Application:
 
     def drift_audit(self) -> DriftAudit:
         """Return the drift audit."""
-        from chalicelib.delivery.aws.sns import SecurityTopic
+        from chalicelib.delivery.aws.sns_notices import SecurityTopic
         from chalicelib.engine import schedule
         from chalicelib.monitor.aws.hub_access import AwsHubAccess
         from chalicelib.monitor.store.drift import DynamoDrift
@@ -275,7 +273,7 @@ class Application:
 
     @cached_property
     def _notices(self) -> SnsNotices:
-        from chalicelib.delivery.aws.sns import SnsNotices
+        from chalicelib.delivery.aws.sns_notices import SnsNotices
 
         topic, bus = self._settings.topic_arn, self._settings.event_bus
         return SnsNotices(self._sessions, topic, bus, self._targets.names)

@@ -1,5 +1,7 @@
 """Takes messages from the queues: reads the wake, writes its reason into the record's inbox, and runs its worker.
 
+The functions that receive events may write nothing (invariant 11), so the reason is written here.
+
 If each try for a record raises, the last one parks the record: its message would come back without end. It does not if
 AWS did not answer or throttled, or if the deployment is wrong: no record is to blame for that. It never parks a
 resource with shares: that would keep them open.
@@ -7,19 +9,20 @@ resource with shares: that would keep them open.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.engine import addresses, wakes
+from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.budget import TimeLeft
 from chalicelib.engine.errors import Misconfigured, Refusal, RefusalKind
-from chalicelib.engine.ports import Records, Telemetry
-from chalicelib.engine.reasons import Reasons
+from chalicelib.engine.ports import Records, Telemetry, Write
 from chalicelib.engine.waker import Clock
-from chalicelib.engine.wakes import Wake
+from chalicelib.engine.wakes import EVENT_AT, Reason, Wake
 
 if TYPE_CHECKING:  # made by who constructs them, and imported there: cold start
     from chalicelib.delivery.worker.copy_quotas import CopyQuotas
@@ -34,6 +37,7 @@ WORKER_KINDS = ("delivery", "promotion", "quota", "pointer", "inventory", "basel
 APPLIED_FILE = addresses.APPLIED_FILE.kind
 """``worker`` works on it, too; it is no record, so there is nothing to park."""
 SHARE_WORKER_KINDS = ("resource",)
+PROMOTION = re.compile(r"promotion#(ami-[0-9a-f]{1,40})\Z")
 
 TRIES = 5
 """After so many tries a message becomes a dead letter (``maxReceiveCount``, ``.chalice/extras/messages.yaml``)."""
@@ -85,10 +89,11 @@ class QueueConsumer:
 
     services: Services
     records: Records
-    reasons: Reasons
     clock: Clock
     telemetry: Telemetry
     kinds: Collection[str]
+    begun: Callable[[str], Write]
+    """Returns the record of an AMI's promotion as it begins."""
 
     def run(self, event: Mapping[str, Any], context: Any) -> None:
         """Take what Lambda hands over from SQS (one message, by the queue mapping's batch size)."""
@@ -103,7 +108,7 @@ class QueueConsumer:
             raise ValueError(f"{wake.key}: this function works on records of the kinds {', '.join(self.kinds)} only.")
         try:
             if wake.reason is not None and wake.key.kind != "delivery":
-                self.reasons.leave(wake.key, wake.reason)
+                self.leave(wake.key, wake.reason)
             self._work(wake, time_left)
         except Exception as error:
             if wake.key.kind in WORKER_KINDS and receives >= TRIES and _is_the_records_own(error):
@@ -112,11 +117,26 @@ class QueueConsumer:
                 self.telemetry.parked(wake.key, why)
             raise
 
+    def leave(self, key: RecordKey, reason: Reason) -> None:
+        """Write a reason as an inbox entry; if a trigger tag was written and the AMI has no promotion, begin one.
+
+        May be repeated. An older tag event does not replace a newer one. A parked or missing record gets no entry: its
+        next run reads AWS in any case.
+        """
+        newer = reason.name in ("tag", "untag")
+        named = PROMOTION.match(key.pk) if reason.name == "tag" else None
+        fresh = None if named is None else self.begun(named[1])
+        self.records.leave(key, {"tag" if newer else reason.name: reason.value}, self.clock(), newer=newer, fresh=fresh)
+
+    def of_target(self, reason: Reason | None) -> Mapping[str, str]:
+        """Return the inbox entries of a delivery, whose reasons come from its target's events only."""
+        return {} if reason is None else {reason.name: reason.value, EVENT_AT: str(self.clock())}
+
     def _work(self, wake: Wake, time_left: TimeLeft) -> None:
         key, services = wake.key, self.services
         match key.kind:
             case "delivery":
-                services.deliveries.run(key, wake.cause, self.reasons.of_target(wake.reason), time_left=time_left)
+                services.deliveries.run(key, wake.cause, self.of_target(wake.reason), time_left=time_left)
             case "promotion":
                 services.promotions.run(key, wake.cause, time_left=time_left)
             case "quota":

@@ -9,16 +9,19 @@ from chalicelib.engine.errors import Misconfigured
 from chalicelib.engine.places import Arn
 
 PREFIX = "AMI_PROMOTER_"
+BY_LAMBDA = {"region": "AWS_REGION", "function": "AWS_LAMBDA_FUNCTION_NAME"}
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Names and addresses of this hub's parts, and its parameters.
 
-    A member without a default must be in the environment, under its own name with ``PREFIX``; Lambda sets the Region.
+    A member without a default must be in the environment, under its own name with ``PREFIX``, or ``BY_LAMBDA``.
     """
 
     region: str
+    function: str
+    """The function's name, for the sessions of the organization's read role."""
     hub_account: str
     table: str
     """Records and the ledger."""
@@ -46,8 +49,6 @@ class Settings:
     """For so long after their first event or run they send no page."""
     siblings: frozenset[str] = frozenset()
     """Regions of this account's other hubs."""
-    function: str = "ami-promoter"
-    """The function's name, for the sessions of the organization's read role."""
 
     @property
     def hub(self) -> tuple[str, str]:
@@ -68,7 +69,7 @@ class Settings:
     def read(cls, environment: Mapping[str, str]) -> Settings:
         """Read them. Raises Misconfigured naming every variable that is missing, or one that is no number."""
         needed = [field.name for field in fields(cls) if field.default is MISSING]
-        wanted = {name: f"{PREFIX}{name.upper()}" for name in needed} | {"region": "AWS_REGION"}
+        wanted = {name: f"{PREFIX}{name.upper()}" for name in needed} | BY_LAMBDA
         missing = sorted(variable for variable in wanted.values() if not environment.get(variable))
         if missing:
             raise Misconfigured(
@@ -92,5 +93,4 @@ class Settings:
             builders=listed("BUILDERS"),
             learning_hours=int(learning) if learning.isdecimal() else 0,
             siblings=listed("SIBLING_REGIONS"),
-            function=environment.get("AWS_LAMBDA_FUNCTION_NAME") or "ami-promoter",
         )

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Literal
 
-from chalicelib.delivery.seen import TargetSeen
+from chalicelib.delivery.target_seen import TargetSeen
 from chalicelib.engine import addresses, schedule, transitions
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.transitions import Row, leads

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from chalicelib.delivery.seen import Facet, TargetSeen
+from chalicelib.delivery.target_seen import Facet, TargetSeen
 from chalicelib.inventory.machine import InventoryPage, OwnInstance, Part
 from chalicelib.targets.applied_file import Target
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from chalicelib.monitor.drift import DriftPlace, Pass, PassPart
 from chalicelib.monitor.judging import Known, SeenPolicy
 from chalicelib.monitor.trail_actions import TrailAction
-from chalicelib.monitor.verdicts import MonitorFinding
 from chalicelib.sharing.ports import SeenGrant
 
 
@@ -50,8 +49,8 @@ class Findings(Protocol):
     def judged(self, event: str, now: int) -> None:
         """Write that an event was judged."""
 
-    def keep(self, event: str, action: TrailAction, finding: MonitorFinding, now: int) -> None:
-        """Keep a finding beside its resource, for ``ami-promoter history``. May be repeated for the same ``event``."""
+    def keep(self, event: str, action: TrailAction, said: Mapping[str, object], now: int) -> None:
+        """Keep what is ``said`` of a finding beside its resource, for the history. May be repeated for an ``event``."""
 
     def was_notified(self, about: str) -> bool:
         """Whether a notice about this was sent."""
@@ -132,5 +131,5 @@ class DriftFindings(Protocol):
     def notified(self, about: str, now: int) -> None:
         """Write that this finding was published, or was found again."""
 
-    def keep(self, place: DriftPlace, finding: MonitorFinding, region: str, now: int) -> None:
-        """Keep a finding beside its resource, for ``ami-promoter history``. May be repeated."""
+    def keep(self, place: DriftPlace, said: Mapping[str, object], now: int) -> None:
+        """Keep what is ``said`` of a finding beside its resource, for ``ami-promoter history``. May be repeated."""

@@ -43,6 +43,7 @@ class Compared:
     faults: tuple[Fault, ...] = ()
     inputs: str = ""
     file: str = ""
+    """Digests of targets file and members; "": there is no value, or nobody knows whom it names."""
     places: str = ""
     withdrawn: Mapping[str, str] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)

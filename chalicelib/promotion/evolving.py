@@ -308,36 +308,42 @@ def _not_believed(promotion: Promotion, event: ev.Compared, now: int) -> Promoti
 
 
 def _with_result(promotion: Promotion, event: ev.Compared) -> Promotion:
-    """Return the promotion with what a comparison has found; a value that is understood is in force from now on."""
-    changed, understood = event.value != promotion.value, bool(event.file)
-    counts = understood and event.refused is None
-    since = promotion.seen_since if promotion.seen_value == event.value else promotion.in_force_since
+    """Return the promotion with what a comparison has found."""
+    understood = bool(event.file)
     return replace(
         _handled(with_value(promotion, event), event.answers),
-        failed=event.failed if understood or event.value is None else promotion.failed,
-        valid_generation=promotion.generation if counts else promotion.valid_generation,
-        retries=promotion.retried if counts else promotion.retries,
-        in_force_since=since if changed else promotion.in_force_since,
-        withdrawals_from=promotion.withdrawals_count_from(event.value),
+        # whom the value names
         inputs=event.inputs,
         file=event.file or promotion.file,
         places=event.places if understood else promotion.places,
         left_out=event.left_out,
+        unfit_since=promotion.unfit_since if event.inputs == promotion.unfit else 0,
+        # how far its deliveries are
         standing=promotion.standing or event.standing,
+        failed=event.failed if understood or event.value is None else promotion.failed,
         waves=event.waves,
         wave_cursor=WAKE_ALL if _opens(event.waves, promotion.waves) else promotion.wave_cursor,
         asked=event.asked or promotion.asked,
-        unfit_since=promotion.unfit_since if event.inputs == promotion.unfit else 0,
     )
 
 
 def with_value(promotion: Promotion, event: ev.Compared) -> Promotion:
-    """Return the promotion with the value that counts, the refused one, and the faults that are known then."""
+    """Return the promotion with its value, which is in force from now on if it is understood, and with its faults."""
     unfit = event.inputs == promotion.unfit and event.refused is None
     unread = promotion.cursor == EXAMINE and promotion.never_available and event.missing and not event.faults
     # What is on record of the source stays: people know that, and a comparison does not read the source.
     found = promotion.faults if unfit or unread else event.faults
-    return replace(_faulty(promotion, found), value=event.value, refused_value=event.refused)
+    counts = event.file and event.refused is None
+    is_new = event.value != promotion.value and event.value == promotion.seen_value
+    return replace(
+        _faulty(promotion, found),
+        value=event.value,
+        refused_value=event.refused,
+        valid_generation=promotion.generation if counts else promotion.valid_generation,
+        retries=promotion.retried if counts else promotion.retries,
+        in_force_since=promotion.seen_since if is_new else promotion.in_force_since,
+        withdrawals_from=promotion.withdrawals_count_from(event.value),
+    )
 
 
 def _opens(waves: Mapping[str, WaveProgress], before: Mapping[str, WaveProgress]) -> bool:

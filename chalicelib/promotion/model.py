@@ -90,16 +90,16 @@ class Promotion:
     image_name: str = ""
 
     generation: int = 0
-    """When a look found the last tag event, or a new value; 0: none yet. What failed before begins again.
+    """Of all targets: when a look found the last tag event, or a new value; 0: none yet, as of an AMI of the baseline.
 
-    A tag event of before this time is no news.
+    What failed in an older generation begins again. A tag event of before this time is no news.
     """
     retries: Mapping[str, int] = field(default_factory=dict)
-    """Generations of what an operator asked to begin again: "account", "account/region", or "*" for all."""
+    """Higher generations of some targets, for which an operator asked: "account", "account/region", or "*" for all."""
     valid_generation: int = 0
-    """The generation of the value in force: a refused value begins nothing again."""
+    """The ``generation`` of the value in force, which counts while another value is refused: that begins nothing."""
     passed_generation: int = 0
-    """The last generation for which a pass has begun all that was missing."""
+    """The last generation for which a pass has begun all that was missing. What the file adds waits for a newer one."""
     gone_generation: int = 0
     """The last generation in which the AMI was gone or disabled: then standing shares end, and nothing begins."""
     episode: int = 0
@@ -223,6 +223,15 @@ class Promotion:
     def made_here(self) -> bool:
         """Whether the service made the AMI itself: then its tag starts nothing."""
         return any(fault.code == MADE_HERE for fault in self.faults)
+
+    @property
+    def value_by_looks(self) -> str | None:
+        """The tag's value at the last look; the value in force where that look does not count.
+
+        It does not while only one look has missed the tag or the AMI, while the AMI is gone, or if the service made it.
+        """
+        weak = self.absent_since or self.is_gone or self.made_here
+        return self.value if weak else self.seen_value
 
     @property
     def awaits_ami(self) -> bool:

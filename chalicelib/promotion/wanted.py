@@ -167,14 +167,12 @@ def _is_asked_for(target: Target, promotion: Promotion) -> bool:
 
 
 def wanted_targets(
-    promotion: Promotion, applied: AppliedFile, withdrawals: Collection[Withdrawal], *, believed: bool = True
+    promotion: Promotion, shown: str | None, applied: AppliedFile, withdrawals: Collection[Withdrawal]
 ) -> WantedTargets:
-    """Return whom the AMI is for.
+    """Return whom the AMI is for, if its tag has the value ``shown``.
 
-    The tag's value counts if it is understood, else the value in force, where a name that the file has lost names
-    nobody. ``believed``: whether the looks at the tag count; else the value in force does.
+    That counts if it is understood, else the value in force, where a name that the file has lost names nobody.
     """
-    shown = value_by_looks(promotion) if believed else promotion.value
     made = promotion.faults if promotion.made_here else ()
     refused = promotion.refused_value if made else None
     recalls = by_place(one for one in withdrawals if one.place == EVERYWHERE)
@@ -193,15 +191,6 @@ def wanted_targets(
     if not resolved.understood:
         return _unknown(promotion, withdrawals, shown, faults=judged.faults)
     return _known(promotion, last, applied.waves, resolved, withdrawals, refused=shown, faults=judged.faults)
-
-
-def value_by_looks(promotion: Promotion) -> str | None:
-    """Return the tag's value at the last look; the value in force where that look does not count.
-
-    It does not while only one look has missed the tag or the AMI, while the AMI is gone, or if the service made it.
-    """
-    weak = promotion.absent_since or promotion.is_gone or promotion.made_here
-    return promotion.value if weak else promotion.seen_value
 
 
 def _unknown(

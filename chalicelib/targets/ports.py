@@ -130,18 +130,18 @@ class MembersStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Notified:
-    """``version``: the last one that people were notified of; "": none. ``noted``: later ones, of which they were not.
+    """``version``: the last one that people were notified of; "": none. ``later``: those of which they were not.
 
     ``departed``: see ``difference.departing``.
     """
 
     version: str = ""
     departed: tuple[str, ...] = ()
-    noted: Mapping[str, SeenVersion] = field(default_factory=dict)
+    later: Mapping[str, SeenVersion] = field(default_factory=dict)
 
     def has(self, one: SeenVersion) -> bool:
-        """Whether a version in force need not be noted."""
-        return one.version in self.noted or (one.version == self.version and not self.noted)
+        """Whether a version in force need not be written."""
+        return one.version in self.later or (one.version == self.version and not self.later)
 
 
 class NotifiedStore(Protocol):

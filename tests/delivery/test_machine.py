@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib import delivery as delivery_room
-from chalicelib.delivery import machine, moves, notices, permissions
+from chalicelib.delivery import common_changes, machine, notices, permissions
 from chalicelib.delivery.attempts import CopiesFound, CopyStarted, FindCopies, RegisterImage
 from chalicelib.delivery.leftovers import DeleteSnapshots, SnapshotsDeleted
 from chalicelib.delivery.model import (
@@ -326,14 +326,14 @@ def test_an_ami_that_is_there_already_gets_its_service_roles_grants_first_and_th
     there = machine.evolve(verifying, ImageSeen("available"), NOW)
     assert not any(isinstance(command, ReleaseShares) for command in machine.outstanding(there, NOW))
 
-    for _ in range(moves.VERIFY_TRIES):
+    for _ in range(common_changes.VERIFY_TRIES):
         verifying = machine.evolve(verifying, ImageSeen("available", (FAULT,)), NOW)
     assert machine.outstanding(verifying, NOW)[0] == ReleaseShares()
 
 
 def test_an_image_that_is_seen_finished_needs_no_further_step():
     """Another one gets its deprecation date, or the tags of its snapshots, first; one that differs is removed."""
-    verifying = a_delivery(DeliveryState.VERIFYING).with_image(differed=moves.VERIFY_TRIES - 1)
+    verifying = a_delivery(DeliveryState.VERIFYING).with_image(differed=common_changes.VERIFY_TRIES - 1)
     seen = {
         (finished, wrong): machine.evolve(verifying, ImageSeen("available", wrong, finished=finished), NOW)
         for finished in (False, True)
@@ -784,7 +784,7 @@ def test_a_copy_is_gone_only_when_looks_for_two_minutes_do_not_show_it(looks, ap
 def test_an_image_that_differs_once_is_looked_at_again():
     """Tags and attributes may show late; after three looks with a difference the AMI is removed."""
     delivery = a_delivery(DeliveryState.VERIFYING, image=NewImage("ami-0b"))
-    for _ in range(moves.VERIFY_TRIES - 1):
+    for _ in range(common_changes.VERIFY_TRIES - 1):
         delivery = machine.evolve(delivery, ImageSeen("available", (FAULT,)), NOW)
         assert delivery.state is DeliveryState.VERIFYING
 
@@ -797,7 +797,7 @@ def test_an_image_that_differs_once_is_looked_at_again():
 def test_one_early_look_removes_no_image_that_was_pending_for_hours(late):
     """The looks at the pending one count for nothing: what it shows first may be incomplete, or not there yet."""
     delivery = a_delivery(DeliveryState.VERIFYING, image=NewImage("ami-0b"))
-    for _ in range(2 * moves.MAX_TRIES):
+    for _ in range(2 * common_changes.MAX_TRIES):
         delivery = machine.evolve(delivery, ImageSeen("pending"), NOW)
     early = machine.evolve(delivery, late, NOW)
 
@@ -881,7 +881,7 @@ def test_copies_that_were_tried_again_are_counted_once_more_at_the_end():
 def test_an_image_that_was_there_already_is_not_removed_if_it_differs():
     """It may be in use: it stays, and is listed as a leftover."""
     verifying = machine.evolve(a_delivery(), TargetReady(TARGET_KEY, "ami-0b"), NOW)
-    for _ in range(moves.VERIFY_TRIES):
+    for _ in range(common_changes.VERIFY_TRIES):
         verifying = machine.evolve(verifying, ImageSeen("available", (FAULT,)), NOW)
 
     assert (verifying.state, verifying.cleanup.done, verifying.cleanup.leftovers) == (

@@ -6,8 +6,8 @@ import pytest
 
 from chalicelib.delivery import machine, proof
 from chalicelib.delivery.attempts import CopiesFound, CopyStarted, FindCopies, ImageRegistered, RegisterImage
+from chalicelib.delivery.common_changes import VERIFY_TRIES
 from chalicelib.delivery.model import Attempt, CopyState, Delivery, DeliveryState, ImageRequest, LastLook, SlotRequest
-from chalicelib.delivery.moves import VERIFY_TRIES
 from chalicelib.delivery.phase import CancelAsked, DeadlinePassed, DeliveryEvent, Refused
 from chalicelib.delivery.phases.checking import TargetReady
 from chalicelib.delivery.phases.ending import LeftoversSeen

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from chalicelib.engine import addresses, wakes
 from chalicelib.engine.ports import Write
-from chalicelib.engine.reasons import Reasons
 from chalicelib.engine.wakes import said_of
 from chalicelib.entry.events import Events
+from chalicelib.entry.queue_consumer import QueueConsumer
 from chalicelib.promotion.codec import begun
 from tests.fakes import MemoryRecords
 
@@ -32,16 +32,16 @@ class EventsSetup:
     def __init__(self):
         self.records, self.woken_at = MemoryRecords(), []
         self.events = Events(ReadOnly(self.records), self, hub=HUB, region=REGION, trigger_tag="promote")
-        self.reasons = Reasons(self.records, lambda: NOW, lambda ami: begun(ami, HUB, REGION, NOW))
+        self.worker = QueueConsumer(None, self.records, lambda: NOW, None, (), lambda ami: begun(ami, HUB, REGION, NOW))
 
     def send(self, wake):
         self.woken_at.append(wake.key.pk)
         taken = wakes.decode(wakes.encode(wake))
         assert taken == wake
         if taken.key.kind == "delivery":
-            self.records.leave(taken.key, self.reasons.of_target(taken.reason), NOW)
+            self.records.leave(taken.key, self.worker.of_target(taken.reason), NOW)
         else:
-            self.reasons.leave(taken.key, taken.reason)
+            self.worker.leave(taken.key, taken.reason)
 
     def inbox(self, key):
         """A record's inbox entries; None without a record."""
@@ -219,7 +219,7 @@ def take(scene, body):
     """Take a message with this body; whatever its reason, it names a record."""
     wake = wakes.decode(json.dumps(body))
     if wake.reason is not None:
-        scene.reasons.leave(wake.key, wake.reason)
+        scene.worker.leave(wake.key, wake.reason)
     return wake
 
 

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from chalicelib.engine import addresses, notices, wakes
 from chalicelib.engine.ports import Write
-from chalicelib.engine.reasons import Reasons
 from chalicelib.entry.events import AMI, Events
+from chalicelib.entry.queue_consumer import QueueConsumer
 from chalicelib.promotion import evolving
 from chalicelib.promotion import notices as promotion_notices
 from chalicelib.promotion.codec import begun
@@ -120,7 +120,7 @@ def hear(event: Mapping[str, Any]) -> None:
     """Give it to all three handlers, beside a running delivery, and check the records."""
     records, sent = StrictRecords(), StrictWakes()
     receiver = Events(records, sent, hub=HUB, region=REGION, trigger_tag=TRIGGER)
-    reasons = Reasons(records, lambda: NOW, lambda ami: begun(ami, HUB, REGION, NOW))
+    worker = QueueConsumer(None, records, lambda: NOW, None, (), lambda ami: begun(ami, HUB, REGION, NOW))
     delivery, body = addresses.delivery("0123"), {"state": "copying"}
     records.create(Write(delivery, "copying", body, NOW), NOW)
     for sample in SAMPLES:  # the delivery's look-ups, as its worker writes them
@@ -134,7 +134,7 @@ def hear(event: Mapping[str, Any]) -> None:
         receive(event)
     assert records.records == before  # the handlers write nothing
     for wake in sent:
-        reasons.leave(wake.key, wake.reason)
+        worker.leave(wake.key, wake.reason)
 
     made = set(records.records) - {delivery}
     item = records.records[delivery]

@@ -11,7 +11,6 @@ from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.errors import Misconfigured, Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.ports import Write
-from chalicelib.engine.reasons import Reasons
 from chalicelib.entry.queue_consumer import SHARE_WORKER_KINDS, TRIES, WORKER_KINDS, QueueConsumer
 from chalicelib.promotion.codec import begun
 from tests.fakes import MemoryRecords
@@ -38,8 +37,8 @@ class WorkerSetup:
     def __init__(self, kinds=(*WORKER_KINDS, *SHARE_WORKER_KINDS)):
         self.records, self.ran, self.trouble = MemoryRecords(), [], None
         services = SimpleNamespace(**{name: SimpleNamespace(run=self.run(name)) for name in RUNS.values()})
-        reasons = Reasons(self.records, lambda: NOW, lambda ami: begun(ami, "111111111111", "us-east-1", NOW))
-        self.worker = QueueConsumer(services, self.records, reasons, lambda: NOW, Quiet(), kinds)
+        ports = services, self.records, lambda: NOW, Quiet()
+        self.worker = QueueConsumer(*ports, kinds, lambda ami: begun(ami, "111111111111", "us-east-1", NOW))
 
     def run(self, name):
         def run(key, *_cause, **_time_left):

@@ -3,11 +3,12 @@
 import pytest
 
 from chalicelib.engine.errors import Misconfigured
-from chalicelib.entry.settings import Settings
+from chalicelib.entry.settings import BY_LAMBDA, Settings
 from tools.package import HUB_STACK, MONITOR_STACK, merge_template
 
 GIVEN = {
     "AWS_REGION": "us-east-1",
+    "AWS_LAMBDA_FUNCTION_NAME": "ami-promoter-us-east-1-worker",
     "AMI_PROMOTER_HUB_ACCOUNT": "111111111111",
     "AMI_PROMOTER_TABLE": "ami-promoter-us-east-1",
     "AMI_PROMOTER_CONFIG_TABLE": "ami-promoter-us-east-1-config",
@@ -28,10 +29,10 @@ MONITORS = {
 
 @pytest.mark.parametrize(("stack", "more"), [(HUB_STACK, set()), (MONITOR_STACK, MONITORS)], ids=["hub", "monitor"])
 def test_the_template_gives_all_that_a_function_wants(stack, more):
-    """It sets no variable that no function reads; Lambda sets the Region."""
+    """It sets no variable that no function reads; Lambda sets the Region and the function's name."""
     given = merge_template(stack)["Globals"]["Function"]["Environment"]["Variables"]
 
-    assert {name for name in given if name.startswith("AMI_PROMOTER_")} == (GIVEN.keys() | more) - {"AWS_REGION"}
+    assert {name for name in given if name.startswith("AMI_PROMOTER_")} == (GIVEN.keys() | more) - {*BY_LAMBDA.values()}
     assert Settings.read(GIVEN).keep_history_days == 400
     assert Settings.read(GIVEN).partition == "aws"
 

@@ -72,9 +72,7 @@ def tracked(account: str, state: str = "running", generation: int = 1, delivery:
 
 
 def wanted(promotion: Promotion, applied: AppliedFile, *withdrawals: Withdrawal) -> WantedTargets:
-    found = wanted_targets(promotion, applied, withdrawals)
-    assert isinstance(found, WantedTargets), found
-    return found
+    return wanted_targets(promotion, promotion.value_by_looks, applied, withdrawals)
 
 
 def withdrawn(place: str, at: int = NOW + 10, value: str | None = "dev") -> Withdrawal:
@@ -377,7 +375,7 @@ def test_a_unit_that_was_never_read_is_waited_for():
     applied = an_ou()
     never = AppliedFile(replace(applied.directory, membership=Membership()), "file")
 
-    found = wanted_targets(a_promotion(), never, ())
+    found = wanted_targets(a_promotion(), "dev", never, ())
     assert (found.unknown, found.waits is None, found.missing((), a_promotion())) == (True, False, [])
 
 

@@ -19,7 +19,6 @@ from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.errors import ParkRecord, Unreadable
 from chalicelib.engine.faults import Fault
-from chalicelib.engine.reasons import Reasons
 from chalicelib.engine.runner import Runner
 from chalicelib.engine.schedule import DAY
 from chalicelib.engine.store.records import SHARDS
@@ -170,8 +169,9 @@ class Hub:
         }
         waker = Waker(records, wakes, clock)
         self.hears = Events(records, wakes, hub=HUB, region=REGION, trigger_tag=TRIGGER)
-        reasons = Reasons(records, clock, lambda ami: begun(ami, HUB, REGION, clock()))
-        self._worker = QueueConsumer(self, records, reasons, clock, reported, (*WORKER_KINDS, *SHARE_WORKER_KINDS))
+        kinds = *WORKER_KINDS, *SHARE_WORKER_KINDS
+        ports = self, records, clock, reported
+        self._worker = QueueConsumer(*ports, kinds, lambda ami: begun(ami, HUB, REGION, clock()))
         loop = (records, waker, clock, reported)
         self.whereabouts = FakeWhereabouts(cloud)
         asks = guard("organization", self.whereabouts)

@@ -437,7 +437,7 @@ def arrive(setup: MonitorSetup, *events: tuple[int, str]) -> list[tuple[str, lis
     return published(setup)
 
 
-@pytest.mark.parametrize("late", [0, 40, 500])
+@pytest.mark.parametrize("late", [0, 500])
 @pytest.mark.parametrize("apart", [0, 2])
 def test_a_statement_that_a_person_took_out_before_the_service_wrote_is_no_page(setup, apart, late):
     """The person's event comes after the service's, by seconds or minutes; both calls may be in one second."""
@@ -446,7 +446,7 @@ def test_a_statement_that_a_person_took_out_before_the_service_wrote_is_no_page(
     assert arrive(setup, (0, known), (0, service), (late, person)) == []
 
 
-@pytest.mark.parametrize("late", [0, 40, 500])
+@pytest.mark.parametrize("late", [0, 500])
 @pytest.mark.parametrize("apart", [0, 2])
 def test_whom_a_person_let_in_before_the_service_wrote_is_the_persons_act_alone(setup, apart, late):
     """A stranger: the page names the person, and not the service's role, which left the statement alone."""

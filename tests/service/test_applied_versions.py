@@ -8,7 +8,7 @@ import pytest
 from chalicelib.engine import notices
 from chalicelib.targets.applied_file import Directory, Target
 from chalicelib.targets.ports import Notified, SeenVersion
-from chalicelib.targets.worker.applied_versions import AppliedVersions, VersionNotes, VersionWatch
+from chalicelib.targets.worker.applied_versions import AppliedVersions, SeenVersions, VersionWatch
 from tests.service.cloud import Quiet
 
 A, HUB, HERE = "111111111111", "999999999999", "us-east-1"
@@ -30,7 +30,7 @@ class VersionScene:
         self.sent, self.wakes, self.dies = [], [], False
         self.telemetry, self.refuses, self.left = Quiet(), False, 100
         self.worker = AppliedVersions(self, self, self, lambda: 1000, self.telemetry, HUB, HERE)
-        self.notes = VersionNotes(self, self, Quiet())
+        self.seen = SeenVersions(self, self, Quiet())
         self.watch = VersionWatch(self, self, self, lambda: 1000)
 
     def apply(self, number, directory, by="jane"):
@@ -75,7 +75,7 @@ class VersionScene:
 def scene():
     """A hub whose first version was read: nothing was before it, so nobody is notified."""
     scene = VersionScene()
-    scene.notes.note(scene.apply(1, file()))
+    scene.seen.remember(scene.apply(1, file()))
     assert (scene.run(), scene.wakes) == ([], [])
     return scene
 
@@ -96,10 +96,10 @@ def test_a_version_that_takes_an_approval_away_has_one_notice_with_what_and_who(
 def test_one_that_was_used_and_taken_back_before_the_worker_looked_has_its_notice(scene):
     """The pointer is byte for byte what it was."""
     before, loose = scene.current, scene.apply(2, LOOSE)
-    scene.notes.note(loose)
+    scene.seen.remember(loose)
     scene.current = before
     scene.watch.look()
-    assert len(scene.wakes) == 2  # of the note, and of discovery while the notice is missing
+    assert len(scene.wakes) == 2  # of the one that read it, and of discovery while the notice is missing
     assert scene.run() == [
         ("00000001#d1", "00000002#d2", "loosened"),
         ("00000002#d2", "00000001#d1", "applied"),
@@ -110,7 +110,7 @@ def test_one_that_was_used_and_taken_back_before_the_worker_looked_has_its_notic
 
 def test_one_that_was_used_has_its_notice_though_no_version_is_in_force_any_longer(scene):
     """Somebody deleted by hand what names the version in force."""
-    scene.notes.note(scene.apply(2, LOOSE))
+    scene.seen.remember(scene.apply(2, LOOSE))
     scene.current = None
     scene.watch.look()
     assert scene.run() == [("00000001#d1", "00000002#d2", "loosened")]
@@ -128,7 +128,7 @@ def test_the_one_before_counts_too_when_both_were_met(scene):
     """The worker read the file again after it was taken back."""
     before, loose = scene.current, scene.apply(2, LOOSE)
     for one in (before, loose, before, loose, before):
-        scene.notes.note(one)
+        scene.seen.remember(one)
         scene.current = one
     assert scene.run() == [
         ("00000001#d1", "00000002#d2", "loosened"),
@@ -178,11 +178,11 @@ def test_what_meets_a_version_never_waits_for_this(scene):
     """A refused write delays no removal; the version is read again."""
     loose = scene.apply(2, LOOSE)
     scene.dies = True
-    scene.notes.note(loose)
+    scene.seen.remember(loose)
     assert scene.wakes == []
     scene.dies = False
-    scene.notes.note(loose)
-    scene.notes.note(loose)
+    scene.seen.remember(loose)
+    scene.seen.remember(loose)
     assert len(scene.wakes) == 1
 
 
@@ -215,6 +215,6 @@ def test_places_of_any_length_make_no_notice_too_long(scene):
 def test_with_no_time_left_it_notifies_of_one_and_the_next_run_goes_on(scene):
     """Many versions were read while nobody was notified."""
     for number in (2, 3, 4):
-        scene.notes.note(scene.apply(number, file()))
+        scene.seen.remember(scene.apply(number, file()))
     scene.left = 1
     assert [[version[7] for _, version, _ in scene.run()] for _ in range(4)] == [["2"], ["3"], ["4"], []]

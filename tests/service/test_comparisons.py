@@ -45,9 +45,13 @@ def test_a_withdrawal_waits_neither_for_the_file_nor_for_the_source(trouble, mod
 
 
 def test_people_are_notified_once_that_the_source_cannot_be_read_however_often_the_file_changes():
-    """EC2 refuses the look for days; then what waited begins, and nothing is said of it any longer."""
+    """EC2 refuses the look for days, of which the first goes by without a notice; then what waited begins.
+
+    Nobody tags again, and nothing is said of it any longer.
+    """
     hub = tagged()
     hub.gate.refuse("source", "examine", why=RefusalKind.THROTTLED)
+    assert hub.wait(23 * HOUR).cloud.notices == []
     for day in range(4):
         hub.wait(25 * HOUR)
         hub.cloud.change_targets(tags={"day": str(day)})

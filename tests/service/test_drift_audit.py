@@ -124,8 +124,8 @@ class Kept:
     def notified(self, about: str, now: int) -> None:
         self.known[about] = now + 7 * schedule.DAY
 
-    def keep(self, place: Any, finding: Any, region: str, now: int) -> None:
-        self.kept.append((place.resource, finding.verdict.value))
+    def keep(self, place: Any, said: Any, now: int) -> None:
+        self.kept.append((place.resource, said["verdict"]))
 
 
 class Setup:

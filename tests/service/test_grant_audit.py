@@ -8,7 +8,6 @@ import pytest
 from chalicelib.engine import addresses
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
-from chalicelib.engine.ports import Write
 from chalicelib.engine.waker import Waker
 from chalicelib.sharing.ports import SeenGrant
 from chalicelib.sharing.share import Share, ShareState
@@ -221,15 +220,6 @@ def test_a_grant_for_a_service_role_is_the_services_though_the_account_made_it(s
     assert [share.state for share in audited.stores.ledger.shares(ROLES)] == [after]
     assert audited.derived == []
     assert (audited.due is None) is (state is ShareState.OPEN)
-
-
-def test_its_message_group_is_woken_to_close_an_unrecorded_grant():
-    """The message group of key and account closes the grant; the audit only finds it."""
-    audited = Audited(ours("d1"))
-    audited.dealt_with("d1", ShareState.CLOSED)
-    audited.stores.records.create(Write(RESOURCE, "open", {"resource": RESOURCE.pk}, None), audited.now)
-    audited.run_later()
-    assert audited.woken_at == [RESOURCE.pk]
 
 
 def test_what_is_open_or_nobodys_is_left_alone():

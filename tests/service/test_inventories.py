@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ami_promoter.reconcile.inventories import together
-from chalicelib.delivery.seen import FACETS, TargetSeen
+from chalicelib.delivery.target_seen import FACETS, TargetSeen
 from chalicelib.engine import addresses
 from chalicelib.engine.errors import Refusal, RefusalKind, StaleCursor
 from chalicelib.engine.faults import Fault
@@ -164,19 +164,6 @@ def asked(place: AskedTarget | None = None, **given: Any) -> InventorySetup:
     return scene
 
 
-def test_what_is_there_lies_beside_the_record():
-    """One listing for each run; woken again, the worker does not list again, and has no due time."""
-    scene = asked()
-
-    seen = scene.run()
-    scene.run()
-
-    assert (seen.seen, seen.pages, seen.fault) == ("one", 2, None)
-    assert scene.found(2) == ["ami-1", "snap-1", "snap-2"]
-    assert scene.place.looks == 2
-    assert not scene.records.read(KEY).scheduled
-
-
 def test_a_page_that_is_longer_than_an_item_is_kept_in_several():
     """EC2 says in one answer that thousands of instances use an AMI."""
     scene = InventorySetup()
@@ -250,27 +237,21 @@ def test_a_later_run_asks_for_a_look_of_its_own():
 
 
 def test_a_long_order_is_carried_out_slice_by_slice():
-    """Each removal runs once, however often the invocation is cut short; a scheduled listing keeps its time."""
+    """Each removal runs once, however often the invocation is cut short; what was not ordered stays."""
     many = [f"snap-{n}" for n in range(7)]
     scene = InventorySetup(AskedTarget(snapshots=list(many)))
     scene.order("one", *many[:5])
     runs = 0
     while INVENTORIES.decode(scene.records.read(KEY)).removed != "one":
-        scene.worker.run(KEY, "test", time_left=countdown(2))
+        scene.worker.run(KEY, "test", time_left=countdown(1))
         runs += 1
         assert runs < 50
+    scene.run()
 
     assert scene.place.snapshots == many[5:]
     assert scene.results("one") == [""] * 5
     assert [item[EXPIRES] for _, item in scene.records.list(KEY.pk, "remove#one#")] == [NOW + 5] * 3
     assert not scene.records.read(KEY).scheduled
-
-
-def test_a_target_that_cannot_be_seen_says_why():
-    """The answer is the refusal, in words; the worker stops trying."""
-    scene = asked(AskedTarget(trouble=Refusal(RefusalKind.ROLE, FAULT)))
-
-    assert scene.run().fault == FAULT
 
 
 def test_a_throttle_is_tried_again_and_not_for_ever():
@@ -282,18 +263,6 @@ def test_a_throttle_is_tried_again_and_not_for_ever():
         scene.now = seen.due_at
 
     assert (scene.run().fault, scene.place.looks) == (FAULT, TRIES)
-
-
-def test_what_was_ordered_is_removed_once():
-    """What was not ordered stays; woken again, the worker removes nothing more."""
-    scene = InventorySetup()
-    scene.order("one", "snap-1")
-
-    assert scene.run().removed == "one"
-    scene.run()
-
-    assert scene.place.snapshots == ["snap-2"]
-    assert scene.results("one") == [""]
 
 
 def test_a_copy_of_a_delivery_under_way_is_not_removed():
@@ -343,17 +312,6 @@ def test_a_removal_that_is_refused_says_why():
     scene.run()
 
     assert scene.results("one") == [FAULT.what, FAULT.what]
-
-
-def test_what_time_does_not_suffice_for_is_done_next_time():
-    """The order stays due, and the next run continues where this one stopped."""
-    scene = InventorySetup()
-    scene.order("one", "snap-1", "snap-2")
-
-    assert scene.run(seconds=5).removed == ""
-    assert scene.records.read(KEY).scheduled
-    assert scene.run().removed == "one"
-    assert scene.results("one") == ["", ""]
 
 
 @pytest.mark.parametrize("body", [{"account": DEV}, {"account": 7, "region": REGION}])

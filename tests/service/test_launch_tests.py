@@ -247,16 +247,6 @@ def test_a_kept_ami_that_its_owner_has_disabled_stays_until_it_is_enabled():
     assert (list(hub.cloud.images), len(hub.cloud.copies)) == ([kept.id], 1)
 
 
-def test_an_ami_that_fails_when_it_is_tested_again_is_removed():
-    """Nobody was notified of it, so it is in use nowhere."""
-    hub = promoted(a_hub(boots=("pending", "impaired")))
-    assert len(hub.cloud.images) == 1
-    retried(hub)
-
-    assert codes(hub) == ["launch-test-failed"]
-    assert (hub.cloud.images, hub.cloud.live_copies()) == ({}, [])
-
-
 def test_in_share_mode_a_key_that_is_not_open_yet_is_no_failure():
     """A missing right on the key shows late: the instance terminates by itself, and another one is started."""
     hub = promoted(a_hub("share", access=(4 * MINUTE,), booting=(30,)))
@@ -413,19 +403,6 @@ def test_a_finished_copy_is_tested_to_its_end_although_its_tag_is_removed():
     assert hub.wait(2 * HOUR).outcomes()[AMI, DEV] == "delivered"
 
 
-def test_a_copy_that_is_recalled_while_it_is_tested_loses_its_instance_and_is_deprecated():
-    """Nobody is notified that it was delivered."""
-    hub = until_instance(promoted(a_hub(booting=(12 * MINUTE,)), 0))
-    hub.recall(AMI)
-    hub.wait(10 * MINUTE)
-
-    assert hub.outcomes()[AMI, DEV] == "recalled"
-    assert states(hub) == ["terminated"]
-    (image,) = hub.cloud.images.values()
-    assert image.raw["DeprecationTime"]
-    assert [one["event"] for one in hub.cloud.notices if one.get("account") == DEV] == ["delivery.recalled"]
-
-
 ONCE_LIFTED = {
     "ok": ("delivered", []),
     "impaired": ("failed", ["launch-test-failed"]),
@@ -435,7 +412,8 @@ ONCE_LIFTED = {
 
 @pytest.mark.parametrize("boots", sorted(ONCE_LIFTED))
 def test_a_copy_that_was_recalled_while_it_was_tested_is_tested_when_the_recall_is_lifted(boots):
-    """Nothing has shown yet that it starts: until then nobody is notified of it, and no parameter names it.
+    """Its instance is ended and the copy deprecated; nobody is notified that it was delivered, as nothing has shown yet
+    that it starts, and no parameter names it.
 
     If it fails then, it waits for a retry like every other one: one test, and one notice.
     """
@@ -443,6 +421,10 @@ def test_a_copy_that_was_recalled_while_it_was_tested_is_tested_when_the_recall_
     hub = until_instance(promoted(named, 0))
     hub.recall(AMI)
     assert hub.wait(2 * HOUR).outcomes()[AMI, DEV] == "recalled"
+    assert states(hub) == ["terminated"]
+    (image,) = hub.cloud.images.values()
+    assert image.raw["DeprecationTime"]
+    assert [one["event"] for one in hub.cloud.notices if one.get("account") == DEV] == ["delivery.recalled"]
     hub.lift_recall(AMI)
     hub.wait(2 * HOUR)
 
@@ -522,15 +504,6 @@ def test_an_instance_that_cannot_be_ended_keeps_no_later_one_running():
     assert states(hub) == ["pending", "terminated"]
     assert hub.wait(26 * HOUR).outcomes()[AMI, DEV] == "delivered"
     assert notice(hub)["leftovers"] == [next(iter(hub.cloud.instances))]
-
-
-def test_an_outage_of_the_service_ends_no_test_that_went_well():
-    """After its deadline it looks once more, and the checks are ok."""
-    hub = until_instance(promoted(a_hub(), 0))
-    hub.gate.refuse("target.instances", "see", why=RefusalKind.THROTTLED)
-    hub.wait(HOUR)
-    hub.gate.troubles.clear()
-    assert hub.wait(HOUR).outcomes()[AMI, DEV] == "delivered"
 
 
 @pytest.mark.parametrize("boots", ["ok", "impaired"])

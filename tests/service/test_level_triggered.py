@@ -22,7 +22,6 @@ from tests.service.hub import Hub
 from tests.service.organization import A, B
 from tests.service.shared_ami import (
     AMI,
-    DAY,
     HOUR,
     conflicting,
     pass_time,
@@ -304,27 +303,6 @@ def test_nothing_piles_up_beside_a_promotion_however_often_its_targets_change():
 
 
 # --- an outage -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("mode", ["copy", "share"])
-def test_an_examination_that_aws_refuses_for_26_hours_is_made_afterwards(mode):
-    """Nobody tags again: the additions come by themselves, and people were notified once, after a day."""
-    hub = tagged(target={"mode": mode})
-    hub.gate.refuse("source", "examine", why=RefusalKind.THROTTLED)
-    pass_time(hub, DAY - HOUR)
-    assert [notice["event"] for notice in hub.cloud.notices] == []
-    pass_time(hub, 3 * HOUR)
-    (notice,) = hub.cloud.notices
-    assert (notice["event"], [fault["code"] for fault in notice["faults"]]) == (
-        "promotion.refused",
-        ["source-never-available"],
-    )
-    hub.gate.troubles.clear()
-    pass_time(hub, 2 * HOUR)
-
-    assert set(hub.outcomes().values()) == {"shared" if mode == "share" else "delivered"}
-    assert len(hub.notified("promotion.refused")) == 1
-    assert record(hub).faults == ()
 
 
 @pytest.mark.parametrize("ends", [lambda hub: hub.cloud.tag(AMI, A), lambda hub: hub.withdraw(AMI, B)])

@@ -22,7 +22,8 @@ def record(it):
 
 def places(it):
     """The targets that the value in force names."""
-    return sorted(wanted_targets(record(it), AppliedFile(it.cloud.directory), ()).targets)
+    found = record(it)
+    return sorted(wanted_targets(found, found.value, AppliedFile(it.cloud.directory), ()).targets)
 
 
 def test_who_joins_gets_what_is_in_force_and_nothing_else_is_touched():

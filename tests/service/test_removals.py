@@ -387,17 +387,6 @@ def test_a_group_that_the_file_drops_names_nobody():
     assert it.outcomes == {A: "withdrawn", B: "withdrawn"}
 
 
-def test_a_date_that_the_file_brings_forward_ends_what_is_shared():
-    """Who, mode and until are read live; the delivery does not start again afterwards."""
-    hub = shared()
-    hub.cloud.change_targets(until=hub.cloud.now + 2 * HOUR)
-    assert open_to(hub, after=2 * HOUR - 600) == {A, B}
-    assert open_to(hub, after=HOUR) == set()
-    assert set(hub.outcomes().values()) == {"withdrawn"}
-    ends = [notice["event"] for notice in hub.cloud.notices if notice["event"].startswith("delivery.")]
-    assert ends == ["delivery.shared"] * 2 + ["delivery.withdrawn"] * 2
-
-
 @pytest.mark.parametrize("off", ["nothing", "worker", "share-worker"])
 @pytest.mark.parametrize("later", [START + 60 * HOUR, 0])
 def test_a_later_date_in_the_file_keeps_what_is_shared_and_is_its_end_then(later, off):

@@ -28,23 +28,6 @@ def refuse(world: ModelWorld, method: str, why: RefusalKind, times: int = WITHOU
     world.excuse()
 
 
-def test_it_stays_with_the_ami_once_for_all_amis_of_the_account():
-    """Two AMIs, two roles: two grants, which outlive the tags; the second AMI's failure leaves the first one's."""
-    world = ModelWorld(WorldSetup(amis=((0,), (1,)), service_roles=2))
-    world.tag(0, "default")
-    world.wait(HOUR)
-    granted = own_grants(world)
-    world.expect("fails", ["An internal error occurred"])
-    world.tag(1, "default")
-    assert list(world.wait(HOUR).outcomes().values()) == ["delivered", "failed"]
-    assert len(granted) == 2
-    assert own_grants(world) == granted
-    world.tag(0, None)
-    world.wait(HOUR)
-    assert own_grants(world) == granted
-    world.end()
-
-
 def test_it_stays_with_a_delivered_ami_although_a_delivery_that_was_under_way_beside_it_fails():
     """Both held the grant when the first AMI was delivered: a holder that is still at work keeps it for nobody."""
     world = ModelWorld(WorldSetup(amis=((0,), (1,)), service_roles=1))
@@ -135,7 +118,10 @@ def holdings(world: ModelWorld) -> list[int]:
 
 
 def test_the_grant_of_many_amis_is_held_by_one_of_them():
-    """A share's item may have 400 KB: holdings of all AMIs ever delivered there would not fit."""
+    """A share's item may have 400 KB: holdings of all AMIs ever delivered there would not fit.
+
+    It outlives the tags, and the failure of another AMI.
+    """
     amis = 3
     world = ModelWorld(WorldSetup(amis=tuple((number,) for number in range(amis)), service_roles=2))
     for number in range(amis - 1):
@@ -148,4 +134,8 @@ def test_the_grant_of_many_amis_is_held_by_one_of_them():
     world.tag(amis - 1, "default")
     assert sorted(world.wait(HOUR).outcomes().values()) == ["delivered"] * (amis - 1) + ["failed"]
     assert (own_grants(world), holdings(world)) == (granted, [1, 1])
+    for number in range(amis - 1):
+        world.tag(number, None)
+    world.wait(HOUR)
+    assert own_grants(world) == granted
     world.end()

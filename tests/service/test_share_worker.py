@@ -13,7 +13,7 @@ from chalicelib.delivery.model import NeededShare as Needed
 from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.calls import LEFT
-from chalicelib.engine.errors import LostRace, Refusal, RefusalKind
+from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.sharing import holders
 from chalicelib.sharing.aws.key_policies import PolicyStatements
@@ -314,25 +314,6 @@ def test_who_comes_to_hold_what_was_refused_is_not_notified_the_old_refusal():
     (opened,) = snapshot.shares
     assert opened.state is ShareState.OPEN
     assert key in snapshot.wakes
-
-
-def test_a_share_does_not_close_at_its_end_under_one_who_has_just_come():
-    """The share worker read the share earlier: its write is refused, and it reads again."""
-    snapshot = SlowResource(SNAPSHOT)
-    early = Share(SNAPSHOT.pk, ACCOUNT, ACCOUNT, last_closing_at=START + 5000)
-    snapshot.stores.ledger.hold(SNAPSHOT.pk, early, copying("d1"))
-    snapshot.run_on()
-    (read,) = snapshot.shares
-    late = replace(early, last_closing_at=START + 20_000)
-    snapshot.stores.ledger.hold(SNAPSHOT.pk, late, copying("d2"))
-
-    with pytest.raises(LostRace):
-        snapshot.stores.ledger.save(
-            [evolve(read, ClosingIntended(), START + 5000)],
-            "closing",
-            START + 5000,
-            unheld=True,
-        )
 
 
 # --- refusals --------------------------------------------------------------------------------------------------------

@@ -161,16 +161,6 @@ def test_a_refused_look_is_no_evidence():
     assert hub.ended()[AMI, A] == "delivered"
 
 
-def test_enabled_again_between_the_looks_it_opens():
-    """Disabled and enabled: the share worker opens it at its next look."""
-    hub = come_to("opening")
-    disable(hub)
-    hub.wait(20)
-    hub.cloud.hub_images[AMI]["State"] = "available"
-
-    assert hub.ended()[AMI, A] == "delivered"
-
-
 def test_while_copies_run_an_open_statement_is_never_closed_for_that():
     """Both AMIs that hold a key's statement are gone while the file renames the role; the first one's copy runs."""
     hub = a_hub(target={"key_access": "policy"})

@@ -25,11 +25,9 @@ from tests.service.shared_ami import (
     pass_time,
     recalled_for_a_while,
     record,
-    send_tag_change,
     shared,
     tagged,
     untagged,
-    withdrawn,
 )
 
 DEEP = {**TROUBLES, "parked delivery": park_delivery, "no trouble": lambda _hub: None}
@@ -70,31 +68,6 @@ def test_an_ami_that_is_deregistered_and_restored_with_its_tag_brings_no_account
         pass_time(hub, 2 * HOUR)
         assert record(hub).value == f"{A} {B}"
     assert hub.outcomes()[AMI, B] in ("cancelled", "withdrawn")
-
-
-def test_a_retry_does_not_serve_a_region_again_and_a_tag_event_does():
-    """Another file, a day or a discovery do not serve it either; removing and restoring the tag does."""
-    hub = shared()
-    hub.withdraw(AMI, f"{B}/us-east-1")
-    pass_time(hub, HOUR)
-    hub.retry(AMI, B)
-    assert open_to(hub, after=25 * HOUR) == {A}
-    hub.cloud.tag(AMI, None)
-    pass_time(hub, 300)
-    hub.cloud.tag(AMI, f"{A} {B}")
-    assert open_to(hub, after=HOUR) == {A, B}
-
-
-def test_a_value_and_back_ends_what_was_withdrawn_before_and_a_late_event_does_not():
-    """Both tag events are lost, so the values are compared. A late event from before the withdrawal has no effect."""
-    hub = withdrawn()
-    send_tag_change(hub, "2027-01-15T08:00:01Z")
-    assert open_to(hub, after=HOUR) == {A}
-    hub.cloud.emit = lambda _event: None
-    hub.cloud.tag(AMI, A)
-    pass_time(hub, HOUR)
-    hub.cloud.tag(AMI, f"{A} {B}")
-    assert open_to(hub, after=HOUR) == {A, B}
 
 
 def test_a_tag_that_was_gone_for_a_while_ends_it_also_if_no_event_came():

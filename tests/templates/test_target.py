@@ -5,7 +5,7 @@ import json
 import pytest
 
 from awsim.world import World
-from chalicelib.delivery import seen
+from chalicelib.delivery import target_seen
 from chalicelib.delivery.template_rights import PARAMETER
 from chalicelib.sharing import key_policy
 from tests.templates.conftest import GIVEN, TARGET, resources
@@ -97,7 +97,7 @@ def test_only_own_copy_and_image_events_go_to_the_hubs_bus(target):
     expected = [["EBS Snapshot Notification"], ["EC2 AMI State Change"]]
     assert [it["EventPattern"]["detail-type"] for it in rules] == expected
     here = [it["Name"]["Fn::Sub"].replace("${HubAccountId}", "HUB").replace("${HubRegion}", "R") for it in rules]
-    assert here == list(seen.rule_names("HUB", "R"))
+    assert here == list(target_seen.rule_names("HUB", "R"))
     [look] = [it for it in statements(target) if it["Sid"] == "LookAtForwardingRules"]
     assert look["Resource"]["Fn::Sub"].endswith(":rule/ami-promoter-${HubAccountId}-${HubRegion}-*")
     for rule in rules:

@@ -12,7 +12,7 @@ from chalicelib.delivery.aws.target_instances import AwsTargetInstances
 from chalicelib.delivery.aws.target_sessions import TargetSessions
 from chalicelib.delivery.instances import LaunchSite
 from chalicelib.delivery.model import Delivery
-from chalicelib.delivery.seen import LAUNCHES, AllowedImages, Facet, ForwardingRule, TargetSeen, rule_names
+from chalicelib.delivery.target_seen import LAUNCHES, AllowedImages, Facet, ForwardingRule, TargetSeen, rule_names
 from chalicelib.delivery.template_rights import allowed, parameters
 from chalicelib.engine.aws.refusals import code_of
 from chalicelib.engine.errors import Refusal, RefusalKind

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from chalicelib.delivery import attempts, leftovers, permissions, proof
+from chalicelib.delivery.common_changes import again, looks_again
 from chalicelib.delivery.model import Copy, CopyState, Delivery, DeliveryState, LastLook, NeededShare
-from chalicelib.delivery.moves import again, looks_again
 from chalicelib.delivery.phase import Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.delivery.phases import trouble
 from chalicelib.delivery.phases.awaiting_slot import (
@@ -25,7 +25,7 @@ from chalicelib.delivery.phases.opening import OPEN
 from chalicelib.engine import schedule
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.faults import Fault
-from chalicelib.engine.transitions import leads
+from chalicelib.engine.transitions import Row, leads
 
 REQUEST, AWAIT_ROLE = StateEntry(DeliveryState.REQUESTED), StateEntry(DeliveryState.AWAITING_ROLE)
 _REQUESTED_CURE = (
@@ -201,46 +201,38 @@ def _notified(_event: AwaitingRoleNotified, delivery: Delivery, now: int) -> Del
     return replace(delivery, awaiting_role_notified=True, next_try=now + schedule.step(schedule.POLLS, delivery.tries))
 
 
-def _requested_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
-    if event.kind is RefusalKind.ROLE and event.step == CheckTarget.__name__:
-        return AWAIT_ROLE(delivery, now, last_refusal=event.fault)
-    return trouble.refused(event, delivery, now)
-
-
-def _role_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
+def _refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
     if event.step == NotifyAwaitingRole.__name__:  # the target has refused nothing
         return again(delivery, now, schedule.step(schedule.RETRIES, delivery.tries))
-    last = delivery.last_look.failure
-    if event.kind is RefusalKind.ROLE and event.step == CheckTarget.__name__ and last is not None:
-        return fail(delivery, now, last)
+    no_role = event.kind is RefusalKind.ROLE and event.step == CheckTarget.__name__
+    if no_role and delivery.state is REQUEST.state:
+        return AWAIT_ROLE(delivery, now, last_refusal=event.fault)
+    if no_role and delivery.last_look.failure is not None:
+        return fail(delivery, now, delivery.last_look.failure)
     return trouble.refused(event, delivery, now)
+
+
+def _row(state: StateEntry, cure: str) -> Row[Delivery]:
+    """Return the part of a row that is the same in both states."""
+    return {
+        TargetReady: leads(_ready, AWAIT_SLOT, OPEN, REGISTER, VERIFY),
+        TargetUnfit: leads(_unfit, *ENDS),
+        KeptImageMissed: leads(_kept_missed, state),
+        Refused: leads(_refused, state, AWAIT_ROLE, *ENDS),
+        **CANCELS,
+        DeadlinePassed: leads(queued_too_long(cure), state, TIDY),
+    }
 
 
 PHASES = {
     DeliveryState.REQUESTED: Phase(
-        on={
-            HubCopySeen: leads(_hub_copy_seen, REQUEST, *ENDS),
-            TargetReady: leads(_ready, AWAIT_SLOT, OPEN, REGISTER, VERIFY),
-            TargetUnfit: leads(_unfit, *ENDS),
-            KeptImageMissed: leads(_kept_missed, REQUEST),
-            Refused: leads(_requested_refused, REQUEST, AWAIT_ROLE, *ENDS),
-            **CANCELS,
-            DeadlinePassed: leads(queued_too_long(_REQUESTED_CURE), REQUEST, TIDY),
-        },
+        on={HubCopySeen: leads(_hub_copy_seen, REQUEST, *ENDS), **_row(REQUEST, _REQUESTED_CURE)},
         outstanding=_requested,
         deadline=queue_deadline,
         looks=_looks,
     ),
     DeliveryState.AWAITING_ROLE: Phase(
-        on={
-            TargetReady: leads(_ready, AWAIT_SLOT, OPEN, REGISTER, VERIFY),
-            TargetUnfit: leads(_unfit, *ENDS),
-            KeptImageMissed: leads(_kept_missed, AWAIT_ROLE),
-            Refused: leads(_role_refused, AWAIT_ROLE, *ENDS),
-            AwaitingRoleNotified: leads(_notified, AWAIT_ROLE),
-            **CANCELS,
-            DeadlinePassed: leads(queued_too_long(_ROLE_CURE), AWAIT_ROLE, TIDY),
-        },
+        on={AwaitingRoleNotified: leads(_notified, AWAIT_ROLE), **_row(AWAIT_ROLE, _ROLE_CURE)},
         outstanding=_awaiting_role,
         deadline=queue_deadline,
     ),

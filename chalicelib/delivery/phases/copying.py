@@ -8,8 +8,8 @@ from functools import partial
 
 from chalicelib.delivery import attempts, leftovers, permissions, proof, shares, slots
 from chalicelib.delivery.attempts import CopiesFound, CopyStarted, FindCopies
+from chalicelib.delivery.common_changes import MAX_TRIES, answered, copies_news, each_copy
 from chalicelib.delivery.model import Attempt, Copy, CopyState, Delivery, DeliveryState
-from chalicelib.delivery.moves import MAX_TRIES, answered, copies_news, each_copy
 from chalicelib.delivery.phase import Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.delivery.phases import trouble
 from chalicelib.delivery.phases.ending import CANCELS, ENDS, TIDY, fail
@@ -257,12 +257,9 @@ def _missing(copy: Copy, now: int, faults: list[Fault], delivery: Delivery) -> C
 
 
 def _wrong_key(delivery: Delivery, copy: Copy, found: proof.SeenCopy) -> Fault:
-    return Fault(
-        "copy-under-another-key",
-        delivery.where,
-        f"The copy {copy.copy} of {copy.source} is under {found.key_arn or 'no key'}, not {delivery.key_arn}.",
-        "Check whether somebody moved the key's alias while the copy ran; then tag the AMI again.",
-    )
+    what = f"The copy {copy.copy} of {copy.source} is under {found.key_arn or 'no key'}, not {delivery.key_arn}."
+    cure = "Check whether somebody moved the key's alias while the copy ran; then tag the AMI again."
+    return Fault("copy-under-another-key", delivery.where, what, cure)
 
 
 def _errored(copy: Copy, found: proof.SeenCopy, now: int, faults: list[Fault], delivery: Delivery) -> Copy:

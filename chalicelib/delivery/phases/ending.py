@@ -11,8 +11,8 @@ from typing import Any
 
 from chalicelib.delivery import attempts, instances, leftovers, proof, shares, slots
 from chalicelib.delivery.attempts import CopyStarted, ImageRegistered
+from chalicelib.delivery.common_changes import again, answered, copies_news, each_copy, in_force, looks_again
 from chalicelib.delivery.model import Attempt, CopyState, Delivery, DeliveryState, LastLook, Recalled, reduced
-from chalicelib.delivery.moves import again, answered, copies_news, each_copy, in_force, looks_again
 from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.engine import schedule
 from chalicelib.engine.errors import RefusalKind

@@ -21,8 +21,8 @@ from dataclasses import dataclass, replace
 
 from chalicelib.delivery import preflight, proof
 from chalicelib.delivery.attempts import CopiesFound, CopyStarted, FindCopies, ImageRegistered, RegisterImage
+from chalicelib.delivery.common_changes import VERIFY_TRIES, again, answered, looks_again
 from chalicelib.delivery.model import Copy, CopyState, Delivery, DeliveryState
-from chalicelib.delivery.moves import VERIFY_TRIES, again, answered, looks_again
 from chalicelib.delivery.phase import Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.delivery.phases import trouble
 from chalicelib.delivery.phases.ending import CANCELS, ENDS, TIDY, beside, beside_in, fail, keep, leaves_image

@@ -12,9 +12,9 @@ from dataclasses import replace
 
 from chalicelib.delivery import instances
 from chalicelib.delivery.attempts import CopyStarted
+from chalicelib.delivery.common_changes import again
 from chalicelib.delivery.instances import EndInstances, InstanceSeen, InstancesEnded, InstanceStarted, RunInstance
 from chalicelib.delivery.model import Delivery, DeliveryState
-from chalicelib.delivery.moves import again
 from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, Phase, Refused, StateEntry
 from chalicelib.delivery.phases import trouble
 from chalicelib.delivery.phases.ending import ENDS, beside, beside_in, cancelled, fail, keep, waits, withdraw
@@ -69,14 +69,7 @@ def _seen(event: InstanceSeen, delivery: Delivery, now: int) -> Delivery:
         return delivery
     verdict = instances.verdict(delivery, event, now)
     if verdict is None:
-        ends_at = (event.launched_at or now) + instances.test_of(delivery).within
-        wait = min(schedule.step(schedule.POLLS, delivery.tries), max(ends_at - now, schedule.SECOND_LOOK_AFTER))
-        since = instances.impaired_since(delivery, event, now)
-        after = again(delivery.with_launch(impaired_since=since), now, wait, clear_since=None)
-        if event.state:
-            return after
-        # it does not show: two looks must agree that it is gone (invariant 5)
-        return replace(after, next_try=now + schedule.SECOND_LOOK_AFTER, clear_since=delivery.clear_since or now)
+        return _undecided(event, delivery, now)
     if verdict.fault is None:
         return _published(delivery.with_launch(result="passed", kept=""), now)
     if instances.too_early(delivery, event):
@@ -88,6 +81,16 @@ def _seen(event: InstanceSeen, delivery: Delivery, now: int) -> Delivery:
         return _untested(delivery, now, verdict.fault)
     console = str.__str__(event.console)  # the text itself: ``ConsoleEnd`` shows only its length
     return fail(delivery.with_launch(result="failed", console=console), now, verdict.fault)
+
+
+def _undecided(event: InstanceSeen, delivery: Delivery, now: int) -> Delivery:
+    """Look again; soon where the instance does not show, as two looks must agree that it is gone (invariant 5)."""
+    known = delivery.with_launch(impaired_since=instances.impaired_since(delivery, event, now))
+    if not event.state:
+        return again(known, now, schedule.SECOND_LOOK_AFTER, clear_since=delivery.clear_since or now)
+    ends_at = (event.launched_at or now) + instances.test_of(delivery).within
+    wait = min(schedule.step(schedule.POLLS, delivery.tries), max(ends_at - now, schedule.SECOND_LOOK_AFTER))
+    return again(known, now, wait, clear_since=None)
 
 
 def _untested(delivery: Delivery, now: int, *faults: Fault) -> Delivery:
@@ -172,11 +175,10 @@ def _end_seen(event: EndSeen, delivery: Delivery, now: int) -> Delivery:
 
 
 def _cancelled(event: CancelAsked, delivery: Delivery, now: int) -> Delivery:
-    if delivery.shared and event.expired:
-        return withdraw(delivery.with_launch(result="stopped"), now, expired=True)
-    if delivery.shared:
-        return cancelled(event, delivery.with_launch(result="stopped"), now)
-    return _published(delivery.with_launch(result="stopped"), now)
+    stopped = delivery.with_launch(result="stopped")
+    if not delivery.shared:
+        return _published(stopped, now)
+    return withdraw(stopped, now, expired=True) if event.expired else cancelled(event, stopped, now)
 
 
 PHASES = {

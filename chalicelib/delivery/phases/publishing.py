@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 
 from chalicelib.delivery import naming
 from chalicelib.delivery.attempts import CopyStarted
+from chalicelib.delivery.common_changes import again
 from chalicelib.delivery.model import Delivery, DeliveryState
-from chalicelib.delivery.moves import again
 from chalicelib.delivery.phase import CancelAsked, Command, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.delivery.phases.ending import (
     ENDS,

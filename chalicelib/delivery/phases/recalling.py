@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from chalicelib.delivery.common_changes import again, looks_again
 from chalicelib.delivery.model import Delivery, DeliveryState, LastLook, Naming, Recalled
-from chalicelib.delivery.moves import again, looks_again
 from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.delivery.phases.ending import (
     RECALL,
@@ -210,10 +210,11 @@ def _publish_again(delivery: Delivery, now: int) -> Delivery:
 
 
 def _not_done(delivery: Delivery) -> Fault:
-    recalls = delivery.state is RECALL.state
-    word, again = ("deprecated", "lift the recall and recall it again") if recalls else ("restored", "")
-    what = f"{delivery.image.id} could not be {word} within a day: the account refuses it."
-    cure = f"Repair what refuses it there; {again or 'the service tries again by itself'}."
+    done, then = "restored", "the service tries again by itself"
+    if delivery.state is RECALL.state:
+        done, then = "deprecated", "lift the recall and recall it again"
+    what = f"{delivery.image.id} could not be {done} within a day: the account refuses it."
+    cure = f"Repair what refuses it there; {then}."
     return Fault("recall-not-done", delivery.where, what, cure)
 
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from chalicelib.delivery import attempts, leftovers, proof
 from chalicelib.delivery.attempts import CopiesFound, CopyStarted
+from chalicelib.delivery.common_changes import MAX_TRIES, again, each_copy
 from chalicelib.delivery.model import Delivery, LastLook
-from chalicelib.delivery.moves import MAX_TRIES, again, each_copy
 from chalicelib.delivery.phase import DeadlinePassed, Refused
 from chalicelib.delivery.phases.ending import fail, give_up
 from chalicelib.engine import schedule
@@ -70,14 +70,11 @@ def listed(event: CopiesFound, delivery: Delivery, now: int) -> Delivery:
 
 def deadline_fault(delivery: Delivery, cure: str) -> Fault:
     """Return the fault of a passed deadline, with the last refusal."""
-    cause = delivery.shares.wait_for or delivery.last_refusal
+    waits_for = delivery.shares.wait_for
+    cause = waits_for or delivery.last_refusal
     last = "" if cause is None else f" The last refusal was: {cause.what}"
-    return Fault(
-        f"deadline-{delivery.state}",
-        delivery.where,
-        f"The state {delivery.state} has lasted until its deadline.{last}",
-        cure if delivery.shares.wait_for is None else delivery.shares.wait_for.cure,
-    )
+    what = f"The state {delivery.state} has lasted until its deadline.{last}"
+    return Fault(f"deadline-{delivery.state}", delivery.where, what, waits_for.cure if waits_for else cure)
 
 
 def looks_once_more(cure: str) -> Handler[Delivery]:

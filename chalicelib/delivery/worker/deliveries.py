@@ -560,12 +560,9 @@ def _refused(call: Callable[[], None]) -> Fault | None:
 
 
 def _under_another_key(delivery: Delivery, copy: str, key: str | None) -> Fault:
-    return Fault(
-        "copy-under-another-key",
-        f"{delivery.where}, {copy}",
-        f"It is encrypted under {key or 'an unknown key'}, not {delivery.key_arn}.",
-        "The AMI is removed. Check whether somebody moved the key's alias; then tag the AMI again.",
-    )
+    what = f"It is encrypted under {key or 'an unknown key'}, not {delivery.key_arn}."
+    cure = "The AMI is removed. Check whether somebody moved the key's alias; then tag the AMI again."
+    return Fault("copy-under-another-key", f"{delivery.where}, {copy}", what, cure)
 
 
 def _renamed(delivery: Delivery) -> Fault:

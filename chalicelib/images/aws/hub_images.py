@@ -88,14 +88,9 @@ class HubSource:
         filters = [{"Name": "tag-key", "Values": [self._trigger_tag]}]
         asked = {"Owners": ["self"], "Filters": filters, "IncludeDisabled": True, "MaxResults": 200}
         with as_refusal("DescribeImages", self._where):
-            found = list(every(self._sessions.own("ec2"), "images", **asked))
-        return [tagged for raw in found if (tagged := self._tagged(raw))]
-
-    def _tagged(self, raw: Mapping[str, Any]) -> Tagged | None:
-        tags = tags_of(raw)
-        if self._trigger_tag not in tags:
-            return None
-        return Tagged(raw["ImageId"], tags[self._trigger_tag], raw.get("State", ""))
+            found = [(raw, tags_of(raw)) for raw in every(self._sessions.own("ec2"), "images", **asked)]
+        tag = self._trigger_tag
+        return [Tagged(raw["ImageId"], tags[tag], raw.get("State", "")) for raw, tags in found if tag in tags]
 
     def _image(self, ami: str, region: str = "") -> Mapping[str, Any] | None:
         """Describe an AMI in the hub's Region, or in another one."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from chalicelib.delivery.model import ENDED
-from chalicelib.delivery.seen import FACETS
+from chalicelib.delivery.target_seen import FACETS
 from chalicelib.engine import addresses, codec
 from chalicelib.engine.budget import Budget, slices
 from chalicelib.engine.errors import ParkRecord, Refusal, RefusalKind, StaleCursor

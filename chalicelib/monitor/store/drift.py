@@ -13,14 +13,14 @@ Its role can write no other item there: a thief of it can silence the audit, but
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields, replace
 
 from chalicelib.engine import codec
 from chalicelib.engine.addresses import RecordKey, digest, finding
 from chalicelib.engine.schedule import DAY
 from chalicelib.engine.store.table import EXPIRES, Table
-from chalicelib.monitor.drift import CALL, DriftPlace, Pass
-from chalicelib.monitor.verdicts import MonitorFinding, said
+from chalicelib.monitor.drift import DriftPlace, Pass
 
 PASS = RecordKey("drift", "pass")
 NOTIFIED_KEPT = 7 * DAY
@@ -52,10 +52,9 @@ class DynamoDrift:
     def notified(self, about: str, now: int) -> None:
         self._table.put(_notified(about), {"at": now, EXPIRES: now + NOTIFIED_KEPT})
 
-    def keep(self, place: DriftPlace, found: MonitorFinding, region: str, now: int) -> None:
-        event = f"drift-{digest(str(place), found.verdict, length=12)}"
-        kept = {**said(found, now, CALL, region), EXPIRES: now + self._keep}
-        self._table.put(finding(place.resource, now, event, "drift"), kept)
+    def keep(self, place: DriftPlace, said: Mapping[str, object], now: int) -> None:
+        event = f"drift-{digest(str(place), str(said['verdict']), length=12)}"
+        self._table.put(finding(place.resource, now, event, "drift"), {**said, EXPIRES: now + self._keep})
 
 
 def _notified(about: str) -> RecordKey:

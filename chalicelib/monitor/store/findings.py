@@ -29,7 +29,6 @@ from chalicelib.engine.store.table import EXPIRES, Table, setting
 from chalicelib.monitor.judging import SeenPolicy
 from chalicelib.monitor.ports import Canary
 from chalicelib.monitor.trail_actions import TrailAction
-from chalicelib.monitor.verdicts import MonitorFinding, said
 
 EVENTS_KEPT = 30 * DAY
 """For how long judged events, and policies, are stored.
@@ -60,10 +59,9 @@ class DynamoFindings:
     def judged(self, event: str, now: int) -> None:
         self._table.put(_event(event), {"done": now, EXPIRES: now + EVENTS_KEPT})
 
-    def keep(self, event: str, action: TrailAction, finding_: MonitorFinding, now: int) -> None:
-        kept = said(finding_, action.at, action.name, action.region, action.principal, action.request)
+    def keep(self, event: str, action: TrailAction, said: Mapping[str, object], now: int) -> None:
         key = finding(action.resource, action.at, event, action.act.value)
-        self._table.put(key, {**kept, EXPIRES: now + self._keep})
+        self._table.put(key, {**said, EXPIRES: now + self._keep})
 
     def was_notified(self, about: str) -> bool:
         return self._table.get(RecordKey(f"notified#{about}")) is not None

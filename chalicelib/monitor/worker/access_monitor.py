@@ -197,8 +197,9 @@ class AccessMonitor:
         """Keep a finding and publish it, once for each verdict, key or kind of action, principal and hour."""
         findings, now = self.findings, self.clock()
         self.telemetry.judged(action.name, action.resource, finding.verdict, action.principal, finding.why)
+        said = verdicts.said(finding, action.at, action.name, action.region, action.principal, action.request)
         if finding.severity is not Severity.NONE or action.act is Act.TAGGED:  # the history says who tagged
-            findings.keep(event, action, finding, now)
+            findings.keep(event, action, said, now)
         if finding.severity is Severity.NONE:
             return
         severity = verdicts.severity(finding, learning=learning)
@@ -207,7 +208,6 @@ class AccessMonitor:
         about = addresses.digest(severity, finding.verdict, subject, action.principal, str(hour))
         if findings.was_notified(about):
             return
-        said = verdicts.said(finding, action.at, action.name, action.region, action.principal, action.request)
         of = (self.hub, self.region), action.resource, CURES[finding.verdict], action.event
         self.notices.publish(verdicts.notice(said, severity, about, *of, learning=learning))
         self.telemetry.finding(severity, finding.verdict, action.resource)

@@ -110,7 +110,9 @@ class DriftAudit:
         """Look at place after place. Returns the pass with its new place, and the number of looks."""
         self._grants, self._budget = ("", {}), budget
         looked, steps = 0, self._steps(this, applied)
-        while this.part and not self._waits(this) and looked < _most(this) and (not looked or budget.allows(CALLS)):
+        while this.part and not self._waits(this) and (not looked or budget.allows(CALLS)):
+            if looked >= (GRANTS_PER_RUN if this.part == PassPart.GRANTS else PER_RUN):
+                break
             try:
                 step = next(steps, None)
                 if step is None:
@@ -168,7 +170,8 @@ class DriftAudit:
         elif part is PassPart.POLICIES:
             yield from this.keys
         else:
-            everybody = _accounts(applied)
+            units = applied.directory.membership.units.values()
+            everybody = {*applied.directory.accounts, *(account for unit in units for account in unit.accounts)}
             for key in this.keys:
                 if f"{key} {NOT_LISTED}" > this.after:
                     yield from (f"{key} {one}" for one in self._granted_to(key, everybody))
@@ -309,8 +312,8 @@ class DriftAudit:
             self._wake(place, now)
         if not findings.was_notified(about, now):
             severity = verdicts.severity(finding, learning=learning)
-            findings.keep(place, finding, self.region, now)
             said = verdicts.said(finding, now, drift.CALL, self.region)
+            findings.keep(place, said, now)
             of = (self.hub, self.region), place.resource, CURES[finding.verdict]
             self.notices.publish(verdicts.notice(said, severity, about, *of, learning=learning))
             self.telemetry.finding(severity, finding.verdict, place.resource)
@@ -331,13 +334,3 @@ CURES = {
     "docs/operations/runbook.md#accesswarningalarm.",
     ActionVerdict.LISTED: "Nothing, if it was intended. The service neither needs nor closes it.",
 }
-
-
-def _most(this: Pass) -> int:
-    return GRANTS_PER_RUN if this.part == PassPart.GRANTS else PER_RUN
-
-
-def _accounts(applied: AppliedFile) -> set[str]:
-    """Return every account that the file lists, directly or by a unit."""
-    units = applied.directory.membership.units.values()
-    return {*applied.directory.accounts, *(account for unit in units for account in unit.accounts)}

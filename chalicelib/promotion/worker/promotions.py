@@ -30,7 +30,7 @@ from chalicelib.promotion import commands as do
 from chalicelib.promotion import events as ev
 from chalicelib.promotion import evolving, machine, notices, wave_counts
 from chalicelib.promotion.model import END, MOST_FAULTS, WORTH_A_LOOK, Promotion
-from chalicelib.promotion.wanted import WantedTargets, value_by_looks, wanted_targets
+from chalicelib.promotion.wanted import WantedTargets, wanted_targets
 from chalicelib.promotion.wave_counts import WaveCount
 from chalicelib.promotion.worker.passes import AT_ONCE, READ_AT_ONCE, DeliveryPass
 from chalicelib.sharing.ports import Ledger
@@ -109,16 +109,10 @@ class PromotionExecutor:
 
     # --- what is wanted, and what there is ---------------------------------------------------------------------------
 
-    def _wanted_by(
-        self, record: Promotion, withdrawals: Sequence[Withdrawal], *, believed: bool = True
-    ) -> WantedTargets:
-        """Return whom the AMI is for, by the applied file and members as they are now.
-
-        ``believed``: whether the looks at the tag count; else the value in force does.
-        """
-        named = (value_by_looks(record) if believed else record.value) is not None
-        applied = self.targets.read() if named else AppliedFile()
-        return wanted_targets(record, applied, withdrawals, believed=believed)
+    def _wanted_by(self, record: Promotion, shown: str | None, withdrawals: Sequence[Withdrawal]) -> WantedTargets:
+        """Return whom the AMI is for if its tag has this value, by the applied file and members as they are now."""
+        applied = AppliedFile() if shown is None else self.targets.read()
+        return wanted_targets(record, shown, applied, withdrawals)
 
     def _wanted(self, record: Promotion, tracked: Sequence[TrackedDelivery]) -> tuple[WantedTargets, Promotion]:
         """Return whom the AMI is for, and the promotion as that value has it.
@@ -126,9 +120,9 @@ class PromotionExecutor:
         A value that names fewer targets, or ends a withdrawal, counts after two looks; until then, the one in force.
         """
         withdrawals = self.targets.withdrawals(record.ami)
-        wanted = self._wanted_by(record, withdrawals)
+        wanted = self._wanted_by(record, record.value_by_looks, withdrawals)
         if wanted.value not in (None, record.value) and not record.is_believed:
-            before = self._wanted_by(record, withdrawals, believed=False)
+            before = self._wanted_by(record, record.value, withdrawals)
             lifts = bool(before.entitled.withdrawn.keys() - wanted.entitled.withdrawn.keys())
             if lifts or wanted.leaves_out(wanted.surplus(tracked, record)):
                 wanted = replace(before, unbelieved=True)
@@ -325,7 +319,7 @@ class PromotionExecutor:
         """
         if self.targets.paused():
             return ev.Paused()
-        wanted = self._wanted_by(record, self.targets.withdrawals(record.ami))
+        wanted = self._wanted_by(record, record.value_by_looks, self.targets.withdrawals(record.ami))
         promotion = record.of_value(refused=wanted.refused is not None)
         inputs = wanted.inputs(promotion)
         if inputs != record.inputs:

@@ -92,7 +92,7 @@ class TargetsTable:
     """
 
     def __init__(self, client: Any, table: str, members: str, hub: tuple[str, str] = ("", "")) -> None:
-        self.note: Callable[[SeenVersion], None] = lambda _seen: None
+        self.remember: Callable[[SeenVersion], None] = lambda _seen: None
         """Called with each version before it is used."""
         self._table = Table(client, table)
         self._where = f"table {table}"
@@ -112,7 +112,7 @@ class TargetsTable:
         applied = self.version_in_force()
         if applied is None:
             return AppliedFile(fault=applied_file.nothing_applied(self._where))
-        self.note(_seen(applied))
+        self.remember(_seen(applied))
         try:
             if self._read.digest != applied.digest or self._read.fault is not None:
                 directory = replace(self.directory(applied), hub=self._hub)

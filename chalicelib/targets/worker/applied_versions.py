@@ -19,27 +19,27 @@ from chalicelib.targets.notices import FileChange, applied
 from chalicelib.targets.ports import Notified, NotifiedStore, SeenVersion, Targets
 
 TRIES = 3
-"""To note a version while others write, too."""
+"""To write a version while others write, too."""
 CALLS = 6
 """Of one version: read two with their members, tell the bus and the topic, write."""
 
 
 @dataclass(eq=False)
-class VersionNotes:
-    """Notes the versions that are read, and wakes the worker to tell of them."""
+class SeenVersions:
+    """Writes the versions that are read, and wakes the worker to tell of them."""
 
     store: NotifiedStore
     wakes: WakeQueues
     telemetry: Telemetry
     _last: SeenVersion | None = field(default=None, init=False)
 
-    def note(self, seen: SeenVersion) -> None:
-        """Note a version that is about to be used. It never raises: what is removed must not wait for this."""
+    def remember(self, seen: SeenVersion) -> None:
+        """Write a version that is about to be used. It never raises: what is removed must not wait for this."""
         if seen == self._last:
             return
         try:
             if not self._known(seen):
-                self.wakes.send(Wake(APPLIED_FILE, f"noted:{seen.version}"))
+                self.wakes.send(Wake(APPLIED_FILE, f"read:{seen.version}"))
             self._last = seen
         except Exception as error:  # noqa: BLE001 - see above; the version stays in force, and is read again
             self.telemetry.not_done("applied-file", repr(error))
@@ -52,7 +52,7 @@ class VersionNotes:
                 return True
             if not known.version and self.store.save(Notified(seen.version), number):
                 return True
-            if known.version and self.store.save(replace(known, noted={**known.noted, seen.version: seen}), number):
+            if known.version and self.store.save(replace(known, later={**known.later, seen.version: seen}), number):
                 break
         return False
 
@@ -69,7 +69,7 @@ class VersionWatch:
     def look(self) -> None:
         """Compare what is in force with what people were notified of."""
         current, (known, _) = self.versions.in_force(), self.store.load()
-        if known.noted or (known.version and current is not None and not known.has(current)):
+        if known.later or (known.version and current is not None and not known.has(current)):
             self.wakes.send(Wake(APPLIED_FILE, f"discover:{self.clock()}"))
 
 
@@ -94,21 +94,21 @@ class AppliedVersions:
         if not known.version:
             return
         current = self.versions.in_force()
-        waiting = [known.noted[version] for version in sorted(known.noted) if version != known.version]
+        waiting = [known.later[version] for version in sorted(known.later) if version != known.version]
         if current is not None and current.version != (waiting[-1].version if waiting else known.version):
             waiting.append(current)
-        if known.noted and not waiting:
-            self.store.save(replace(known, noted={}), number)
+        if known.later and not waiting:
+            self.store.save(replace(known, later={}), number)
         for one in Budget(time_left).each(waiting, CALLS):
             change, departed = self._change(known.version, one, known.departed)
             loose = [f"{one.where}: {one.setting}" for one in change.loosened]
             self.telemetry.applied(change.after, change.by, loose, alarming=change.alarming)
             # after the alarm's metric: a notice that SNS refuses must not silence the alarm
             self.notices.publish(applied(self.hub, self.region, change, self.clock()))
-            left = {name: seen for name, seen in known.noted.items() if name not in (known.version, one.version)}
-            known = replace(known, version=one.version, departed=departed, noted=left)
+            left = {name: seen for name, seen in known.later.items() if name not in (known.version, one.version)}
+            known = replace(known, version=one.version, departed=departed, later=left)
             if not self.store.save(known, number):
-                return  # another invocation noted a version, or notified of this one: the next message goes on
+                return  # another invocation read a version, or notified of this one: the next message goes on
             number += 1
 
     def _change(self, before: str, after: SeenVersion, departed: tuple[str, ...]) -> tuple[FileChange, tuple[str, ...]]:

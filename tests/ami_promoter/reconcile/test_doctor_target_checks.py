@@ -10,7 +10,7 @@ from ami_promoter.reconcile.doctor_target_checks import HubNames, KnownAtHub, fi
 from ami_promoter.reconcile.facts import TargetFacts
 from chalicelib.delivery.copy_quota import CopyQuota
 from chalicelib.delivery.instances import LaunchSite
-from chalicelib.delivery.seen import LAUNCHES, AllowedImages, ForwardingRule, TargetSeen, rule_names
+from chalicelib.delivery.target_seen import LAUNCHES, AllowedImages, ForwardingRule, TargetSeen, rule_names
 from chalicelib.engine.faults import Fault
 from chalicelib.targets.applied_file import LaunchTest, Target
 from tests.images.examples import a_key

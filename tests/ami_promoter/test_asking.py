@@ -6,12 +6,13 @@ import sys
 import pytest
 
 from ami_promoter.terminal.account_names import naming
-from ami_promoter.terminal.asking import confirm
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import emit
 from ami_promoter.terminal.report import NotDone
+from ami_promoter.verbs import VerbCaller
 
 DEV = "222222222222"
+CALLER = VerbCaller("us-east-1")
 
 
 class AnsweredNo(io.StringIO):
@@ -30,7 +31,7 @@ def answered(monkeypatch):
 def test_a_person_who_sends_the_output_to_a_file_sees_the_question(answered, capsys):
     """What will happen, and the question, are no output: the command would wait unseen."""
     with pytest.raises(NotDone) as no:
-        confirm("cancel", "This ends it", ["The delivery is cancelled."], as_json=False)
+        CALLER.confirm("cancel", "This ends it", ["The delivery is cancelled."], yes=False)
 
     out, err = capsys.readouterr()
     assert (no.value.report.faults[0].code, out) == ("not-confirmed", "")
@@ -41,7 +42,7 @@ def test_a_person_who_sends_the_output_to_a_file_sees_the_question(answered, cap
 def test_the_question_has_names_and_no_control_character(answered, capsys):
     """Like any other line."""
     with naming(lambda: {DEV: "dev\x1b[2J"}), pytest.raises(NotDone):
-        confirm("withdraw", f"This withdraws {DEV} from it", [], as_json=False)
+        CALLER.confirm("withdraw", f"This withdraws {DEV} from it", [], yes=False)
 
     assert f"This withdraws dev\\x1b[2J ({DEV}) from it. Continue?" in capsys.readouterr().err
 
@@ -51,7 +52,7 @@ def test_who_stops_at_the_question_reads_that_nothing_was_changed(monkeypatch, c
     monkeypatch.setattr(sys, "stdin", AnsweredNo(""))
 
     with pytest.raises(NotDone) as no:
-        confirm("recall", "This recalls it", [], as_json=False)
+        CALLER.confirm("recall", "This recalls it", [], yes=False)
 
     assert no.value.report.status is Exit.INTERRUPTED
     assert emit(no.value.report, as_json=False, reads=False) is Exit.INTERRUPTED
@@ -66,4 +67,4 @@ def test_a_closed_input_is_no_terminal(monkeypatch):
     monkeypatch.setattr(sys, "stdin", None)
 
     with pytest.raises(NotDone, match="nobody can be asked"):
-        confirm("cancel", "This ends it", [], as_json=False)
+        CALLER.confirm("cancel", "This ends it", [], yes=False)
