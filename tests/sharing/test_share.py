@@ -144,6 +144,18 @@ def test_a_refused_share_is_tried_again_for_one_who_came_since_and_for_no_one_el
     assert not outstanding.to_open([replace(again, holdings=LATER_HOLDER)], NOW)
 
 
+def test_a_look_for_another_delivery_leaves_no_closing_to_wait_for():
+    """`reconcile` keeps what it adds open for an hour; once a delivery has held it, its release closes it at once."""
+    added = a_share(ShareState.OPEN, asked=0, opened_at=NOW, next_try=NOW + HOUR)
+    held = replace(added, asked=1, holdings=frozenset({sharing("d1")}))
+    looked = evolve(held, LookedAfter(showing=True), NOW + 600)
+
+    released = replace(looked, holdings=frozenset())
+
+    assert outstanding.to_close([released], NOW + 660) == [released]
+    assert outstanding.due_at([released], NOW + 660) <= NOW + 660
+
+
 def test_a_share_that_reconcile_recorded_as_open_and_then_finds_closed_opens_again_for_its_holder():
     """Its holding counts as answered, but only a share that was closed at its end waits for another holding."""
     closed = a_share(ShareState.CLOSED, answered=1)
