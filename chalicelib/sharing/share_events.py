@@ -185,8 +185,13 @@ def _opened(event: ShareOpened, share: Share, now: int) -> Share:
 
 
 def _looked_while_open(event: LookedAfter, share: Share, now: int) -> Share:
-    """Open it again if somebody has removed the permission; a grant gets a new name by that."""
-    return replace(share, answered=share.asked) if event.showing else _intend_opening(OpeningIntended(), share, now)
+    """Open it again if somebody has removed the permission; a grant gets a new name by that.
+
+    One that `reconcile` has added need no longer stay for a holder to come: its release closes it at once.
+    """
+    if not event.showing:
+        return _intend_opening(OpeningIntended(), share, now)
+    return replace(share, answered=share.asked, next_try=min(share.next_try, now))
 
 
 def _refused(event: ShareRefused, share: Share, now: int) -> Share:

@@ -144,6 +144,18 @@ def test_a_refused_share_is_tried_again_for_one_who_came_since_and_for_no_one_el
     assert not outstanding.to_open([replace(again, holdings=LATER_HOLDER)], NOW)
 
 
+def test_a_look_for_another_delivery_leaves_no_closing_to_wait_for():
+    """`reconcile` keeps what it adds open for an hour; once a delivery has held it, its release closes it at once."""
+    added = a_share(ShareState.OPEN, asked=0, opened_at=NOW, next_try=NOW + HOUR)
+    held = replace(added, asked=1, holdings=frozenset({sharing("d1")}))
+    looked = evolve(held, LookedAfter(showing=True), NOW + 600)
+
+    released = replace(looked, holdings=frozenset())
+
+    assert outstanding.to_close([released], NOW + 660) == [released]
+    assert outstanding.due_at([released], NOW + 660) <= NOW + 660
+
+
 def test_a_share_that_reconcile_recorded_as_open_and_then_finds_closed_opens_again_for_its_holder():
     """Its holding counts as answered, but only a share that was closed at its end waits for another holding."""
     closed = a_share(ShareState.CLOSED, answered=1)
@@ -210,6 +222,16 @@ def test_a_grant_whose_id_was_never_received_is_not_believed_gone_for_five_minut
 
     assert share_events.believable_from(unheard) == NOW + 300
     assert share_events.believable_from(replace(unheard, grant_id="g")) == NOW + 30
+
+
+def test_what_is_open_and_put_off_closes_at_once_when_nobody_holds_it():
+    """It waits for the role's new name; `reconcile` lets a share without a holder wait for one."""
+    open_one = a_share(ShareState.OPEN, held=False, answered=1, next_try=NOW)
+    put_off = evolve(open_one, PutOff(), NOW)
+    assert put_off.next_try > NOW
+    assert outstanding.to_close([put_off], NOW) == [put_off]
+    assert outstanding.due_at([put_off], NOW) == NOW
+    assert outstanding.to_close([replace(open_one, next_try=NOW + 60)], NOW) == []
 
 
 def test_an_open_share_is_looked_at_every_hour():
