@@ -114,14 +114,12 @@ class InstanceSeen(DeliveryEvent):
 
 @dataclass(frozen=True, slots=True)
 class InstancesEnded(DeliveryEvent):
-    """The instances of its attempts were read after the calls that terminate them.
+    """The calls that terminate the instances of its attempts were made. ``seen``: those that EC2 showed before them.
 
-    ``found``: (nonce, instance), also of attempts without an answer; ``left``: instances that are not terminated yet;
     ``refusal``: why AWS refused to terminate one.
     """
 
-    found: tuple[tuple[str, str], ...] = ()
-    left: tuple[str, ...] = ()
+    seen: tuple[SeenInstance, ...] = ()
     refusal: Fault | None = None
     keeps_refusal = True
 
@@ -293,12 +291,13 @@ def ends(delivery: Delivery, now: int) -> tuple[Command, ...]:
 
 def ended(event: InstancesEnded, delivery: Delivery, now: int) -> Delivery:
     """Keep the attempts whose instance still shows, or may show yet; after a day, as ``ends_later``."""
-    found = dict(event.found)
+    found = {one.token: one.id for one in event.seen}
+    left = {one.id for one in event.seen if one.state != "terminated"}
     known = (replace(one, id=one.id or found.get(one.nonce, "")) for one in delivery.launch.attempts)
     before = delivery.launch.unseen
     unseen = {one.nonce: before.get(one.nonce, now) for one in delivery.launch.attempts if one.nonce not in found}
     open_ = tuple(
-        one for one in known if one.id in event.left or (one.nonce in unseen and _may_show(one, unseen[one.nonce], now))
+        one for one in known if one.id in left or (one.nonce in unseen and _may_show(one, unseen[one.nonce], now))
     )
     after = delivery.with_launch(attempts=open_, unseen=unseen)
     return ends_later(after, now, event.refusal) if open_ else after

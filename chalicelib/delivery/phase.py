@@ -32,7 +32,7 @@ class Command:
         return delivery
 
     def attempt(self, _delivery: Delivery) -> Attempt | None:
-        """Return its attempt of this episode, so that a look must show what came of that; None: it was not intended."""
+        """Return its attempt of this episode: a look must show what came of that. None: it has none."""
         return None
 
     def nonce(self, delivery: Delivery) -> str:

@@ -329,15 +329,19 @@ def doubled_fault(where: str, bearers: Collection[str]) -> Fault:
     )
 
 
-def unproven_fault(where: str, image: str, name: str, ami: str, place: str) -> Fault:
-    """The fault of an AMI that has the name and the delivery's tags but no recorded nonce."""
-    return Fault(
-        "image-unproven",
-        where,
-        f"The AMI {image} has the name {name!r} and this delivery's tags, but no ami-promoter:attempt tag of an "
-        "attempt on record. Most likely it was made before the table was restored or the hub was set up again; it may "
-        "also have been planted by somebody in that account.",
-        f"Compare {image} and its snapshots with {ami}. If they are the same, accept it: `ami-promoter retry {ami} "
-        f"--account {place} --accept {image}`. Otherwise deregister it there (aws ec2 deregister-image --image-id "
-        f"{image}) and tag the AMI again.",
+def unproven_faults(delivery: Delivery, found: Named) -> tuple[Fault, ...]:
+    """Return the fault of an AMI that has the name and the delivery's tags but no recorded nonce, if one was found."""
+    image = found.unproven
+    if image is None:
+        return ()
+    what = (
+        f"The AMI {image} has the name {delivery.image_name!r} and this delivery's tags, but no ami-promoter:attempt "
+        "tag of an attempt on record. Most likely it was made before the table was restored or the hub was set up "
+        "again; it may also have been planted by somebody in that account."
     )
+    cure = (
+        f"Compare {image} and its snapshots with {delivery.ami}. If they are the same, accept it: `ami-promoter retry "
+        f"{delivery.ami} --account {delivery.target.place} --accept {image}`. Otherwise deregister it there (aws ec2 "
+        f"deregister-image --image-id {image}) and tag the AMI again."
+    )
+    return (Fault("image-unproven", delivery.where, what, cure),)

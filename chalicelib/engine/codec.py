@@ -58,11 +58,6 @@ def decode(kind: type[T], value: Any, path: str = "record") -> T:
 
 
 @cache
-def _hints(kind: Any) -> Mapping[str, Any]:
-    return typing.get_type_hints(kind)
-
-
-@cache
 def _reader(kind: Any) -> Reader:
     """Ask a type what it is made of once, not at every value: the asking costs more than the reading."""
     origin, args = get_origin(kind), get_args(kind)
@@ -100,7 +95,7 @@ def _dataclass(kind: type, value: Mapping[str, Any], path: str) -> Any:
 
 @cache
 def _members(kind: type) -> Mapping[str, Reader]:
-    return {name: _reader(unread) for name, unread in _hints(kind).items()}
+    return {name: _reader(unread) for name, unread in typing.get_type_hints(kind).items()}
 
 
 def _enum(kind: type[Enum], value: Any, path: str) -> Enum:

@@ -426,7 +426,7 @@ def _compared(event: Looked, pointer: Pointer, now: int) -> Pointer:
         return _rest(pointer, now, _dangling(pointer))
     if value == now_current.image:
         return _rest(pointer, now, _other_architecture(pointer, newest))
-    if intent is not None and intent.image == now_current.image and value != intent.image:
+    if intent is not None and intent.image == now_current.image:
         return _rest(pointer, now, _not_valid(pointer, now_current), AFTER_TROUBLE if intent.unsure else LOOK_EVERY)
     return _intend(pointer, Intent(now_current.image, value, now_current.source, now), now)
 

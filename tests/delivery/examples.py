@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from chalicelib.delivery import machine, naming
 from chalicelib.delivery.attempts import CopiesFound, CopyStarted, ImageRegistered
-from chalicelib.delivery.instances import InstanceSeen, InstancesEnded, InstanceStarted
+from chalicelib.delivery.instances import InstanceSeen, InstancesEnded, InstanceStarted, SeenInstance
 from chalicelib.delivery.leftovers import SnapshotsDeleted
 from chalicelib.delivery.model import ENDED, Attempt, Copy, CopyState, Delivery, DeliveryState, HeldShares, Snapshot
 from chalicelib.delivery.phase import CancelAsked, DeadlinePassed, DeliveryEvent, Refused
@@ -186,7 +186,7 @@ EVENTS: tuple[DeliveryEvent, ...] = (
     InstanceSeen("i-0a", "terminated", "Server.InternalError"),
     InstanceSeen("i-0a"),
     InstancesEnded(),
-    InstancesEnded((("nonce-i", "i-0a"),), ("i-0a",)),
+    InstancesEnded((SeenInstance("i-0a", "nonce-i", "shutting-down"),)),
     naming.ImageOffered(),
     naming.PointerSeen(done=True, shows="ami-0c"),
     recalling.CopySeen(there=True),

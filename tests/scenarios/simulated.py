@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, is_dataclass
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from moto.dynamodb.models import dynamodb_backends
 
@@ -59,7 +59,7 @@ def learn(kind: Any) -> None:
         learn(part)
     if is_dataclass(kind):
         codec._members(kind)
-        for annotation in codec._hints(kind).values():
+        for annotation in get_type_hints(kind).values():
             learn(annotation)
 
 

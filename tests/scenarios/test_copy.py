@@ -81,21 +81,6 @@ def test_more_snapshots_than_a_session_policy_can_name(scene, method, packed):
     scene.assert_invariants()
 
 
-def test_copies_of_many_volumes_are_deleted_by_several_runs(scene):
-    """EC2 takes four seconds for each deletion, and a run has half a minute: all shares close, though copies run."""
-    scene.image = scene.seed("many-volumes", volumes=(8,) * 12)
-    scene.world.ec2.pace.copy, scene.world.ec2.pace.copy_per_gib = 1200, 0
-    scene.tag("")
-    scene.run_until(lambda: len(scene.snapshots_in(DEV)) == 12)
-    scene.world.injections.early_events(4)
-    scene.untag()
-    scene.run_until(lambda: not scene.world.shares_open(), 600)
-    assert {one["State"] for one in scene.snapshots_in(DEV)} == {"pending"}
-
-    scene.wait(30 * 60)
-    assert (scene.delivery_state(DEV), scene.world.shares_open(), scene.snapshots_in(DEV)) == ("cancelled", [], [])
-
-
 def test_copies_that_show_after_their_deletion_keep_no_others_from_theirs(scene):
     """EC2 lists them for five minutes more, and a run has time for five: all are asked for, and the shares close."""
     scene.image = scene.seed("many-volumes", volumes=(1,) * 15 + (1200,))

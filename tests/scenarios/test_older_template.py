@@ -1,7 +1,5 @@
 """A hub that is newer than a target's template: the missing right is named before anything is opened."""
 
-import pytest
-
 from tests.scenarios.platform import doctor
 from tests.scenarios.scene import DEV, TEST
 from tests.scenarios.stolen import COPIES
@@ -13,17 +11,13 @@ def older(scene, *sids):
     document["Statement"] = [one for one in document["Statement"] if one["Sid"] not in sids]
 
 
-@pytest.mark.parametrize(
-    ("sid", "action"),
-    [("CopySnapshots", "ec2:CopySnapshot"), ("ProtectOwnImages", "ec2:EnableImageDeregistrationProtection")],
-)
-def test_a_right_that_an_older_template_lacks_is_named_before_anything_is_opened(scene, sid, action):
+def test_a_right_that_an_older_template_lacks_is_named_before_anything_is_opened(scene):
     """The delivery fails at its checks; with the stack updated, a retry delivers."""
-    older(scene, sid)
+    older(scene, "CopySnapshots")
     assert scene.promoted("dev") == {DEV: "failed", TEST: "delivered"}
 
     (fault,) = scene.delivery(DEV)["faults"]
-    assert (fault["code"], f"does not allow {action}:" in fault["what"]) == ("target-template-old", True)
+    assert (fault["code"], "does not allow ec2:CopySnapshot:" in fault["what"]) == ("target-template-old", True)
     assert "deploy/target.yaml" in fault["cure"]
     assert scene.ever_opened() == {TEST}
 

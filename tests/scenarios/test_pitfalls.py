@@ -180,18 +180,6 @@ def test_a_policy_of_the_organization_denies(scene, kind, account, action, check
     assert cure in bad[DEV, check]["cure"]
 
 
-def test_an_scp_denies_the_copy(scene):
-    """Doctor cannot foresee it; the delivery's fault names the SCP."""
-    attach_control_policy(scene, DEV, denied("ec2:CopySnapshot"))
-    assert doctor(scene) == {}
-
-    fault = fails(scene)
-
-    assert (fault["code"], "CopySnapshot was refused" in fault["what"]) == ("aws-UnauthorizedOperation", True)
-    assert f"list-policies-for-target --filter SERVICE_CONTROL_POLICY --target-id {DEV}" in fault["cure"]
-    scene.assert_invariants()
-
-
 def test_the_role_lacks_a_right(scene):
     """The target was deployed with an older template: the cure is to deploy it again."""
     role = scene.world.iam.roles.get(ROLE)

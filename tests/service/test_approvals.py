@@ -118,16 +118,6 @@ def test_nobody_is_asked_again_while_a_new_approval_of_one_target_takes_the_plac
     assert set(hub.ended().values()) == {"delivered"}
 
 
-def test_an_expired_approval_opens_nothing():
-    """The approval expires before the service reads it: nothing opens, until there is a new one."""
-    hub = waiting()
-    hub.approve(AMI, lasts=0)
-    pass_time(hub, DAY)
-
-    assert not opened(hub)
-    deliver(hub)
-
-
 def test_another_value_voids_the_approval_and_is_asked_for_again():
     """The same account by another value: the approval was for the value before, and another is requested."""
     hub = waiting()

@@ -166,16 +166,6 @@ def test_a_retired_copy_that_a_rollback_makes_current_is_deprecated_no_longer(ru
     assert deprecated(hub) == ({FIRST, SECOND} if rule else {FIRST})
 
 
-def test_a_retired_copy_that_a_recall_makes_current_is_deprecated_no_longer():
-    """The newest is taken back everywhere: the one before is what everybody is to launch."""
-    hub = promoted(a_hub(), *MADE)
-    hub.recall(THIRD)
-    hub.wait(25 * HOUR)
-
-    assert pointer(hub).source == SECOND
-    assert deprecated(hub) == {FIRST, THIRD}
-
-
 def test_a_retired_copy_that_a_recall_makes_current_is_deprecated_no_longer_beside_another_architecture():
     """The newest of the family is another architecture's, which is a fault: nothing more is superseded meanwhile."""
     hub = promoted(a_hub(), *MADE)

@@ -642,6 +642,24 @@ def test_what_was_there_before_the_service_came_is_not_opened_for_who_comes_next
     assert resource.permissions.calls["open"] == 0
 
 
+AT_HOME = addresses.role_resource(f"arn:aws:kms:us-east-1:{ACCOUNT}:key/own", ACCOUNT)
+
+
+@pytest.mark.parametrize(("key", "purpose"), [(SNAPSHOT, Purpose.COPY), (AT_HOME, Purpose.STANDING)])
+def test_in_copy_mode_who_comes_costs_no_look(key, purpose):
+    """A share for copies is open for hours, and a grant on a target's own key is its account's to revoke."""
+    resource = SlowResource(key, batch=1)
+    for delivery in ("d1", "d2"):
+        wanted = Share(key.pk, ACCOUNT, ACCOUNT, ROLE, last_closing_at=START + 10**7)
+        held = Holding("ami-0a", ACCOUNT, "us-east-1", delivery, 1, purpose)
+        resource.stores.ledger.hold(key.pk, wanted, held)
+        resource._note()
+        resource.run_on()
+        before = resource.permissions.calls.copy()
+        resource.now += 3600
+    assert (before["open"], before["showing"]) == (1, int(key == SNAPSHOT))
+
+
 def test_a_grant_that_may_show_late_is_not_looked_at():
     """It would be made twice, and the first one would stay [aws-facts 3: up to five minutes]."""
     resource = open_for_an_hour(KEY)

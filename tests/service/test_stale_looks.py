@@ -180,19 +180,6 @@ def test_what_was_shared_is_shared_again_although_the_first_look_shows_the_ami_d
 
 
 @pytest.mark.parametrize("shown", MISSES.values(), ids=MISSES)
-def test_what_the_file_has_prolonged_stays_shared_although_the_look_at_its_date_misses_the_tag(shown):
-    """The share worker looks at the date by which the AMI was shared; nobody would share it again."""
-    hub = shared(until=START + 6 * HOUR)
-    hub.cloud.change_targets(until=START + 100 * HOUR)
-    pass_time(hub, 5 * HOUR)
-    look = stale(hub, shown)
-    pass_time(hub, 2 * HOUR)
-
-    assert look.times == 0
-    assert open_to(hub) == {A, B}
-
-
-@pytest.mark.parametrize("shown", MISSES.values(), ids=MISSES)
 def test_what_the_file_has_prolonged_stays_shared_although_the_look_after_an_outage_misses_the_tag(shown):
     """While EC2 does not answer, no look has missed the tag: the first one that does is one look."""
     hub = shared(until=START + 6 * HOUR)

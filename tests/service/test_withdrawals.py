@@ -70,18 +70,6 @@ def test_an_ami_that_is_deregistered_and_restored_with_its_tag_brings_no_account
     assert hub.outcomes()[AMI, B] in ("cancelled", "withdrawn")
 
 
-def test_a_tag_that_was_gone_for_a_while_ends_it_also_if_no_event_came():
-    """The promotion is over, so that nothing else looks at its tag: discovery sees it gone, and set again."""
-    hub = copying()
-    hub.withdraw(AMI, B)
-    assert outcomes(hub, after=HOUR) == {(AMI, A): "delivered"}
-    hub.cloud.emit = lambda _event: None
-    hub.cloud.tag(AMI, None)
-    pass_time(hub, 900)
-    hub.cloud.tag(AMI, f"{A} {B}")
-    assert outcomes(hub, after=HOUR) == dict.fromkeys([(AMI, A), (AMI, B)], "delivered")
-
-
 def test_a_value_whose_event_was_lost_is_meant_by_who_has_seen_it():
     """The operator saw the new value before the service did: it names B, and the entry withdraws B."""
     hub = tagged(A, target={"mode": "share"}).wait(HOUR)

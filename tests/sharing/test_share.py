@@ -224,6 +224,16 @@ def test_a_grant_whose_id_was_never_received_is_not_believed_gone_for_five_minut
     assert share_events.believable_from(replace(unheard, grant_id="g")) == NOW + 30
 
 
+def test_what_is_open_and_put_off_closes_at_once_when_nobody_holds_it():
+    """It waits for the role's new name; `reconcile` lets a share without a holder wait for one."""
+    open_one = a_share(ShareState.OPEN, held=False, answered=1, next_try=NOW)
+    put_off = evolve(open_one, PutOff(), NOW)
+    assert put_off.next_try > NOW
+    assert outstanding.to_close([put_off], NOW) == [put_off]
+    assert outstanding.due_at([put_off], NOW) == NOW
+    assert outstanding.to_close([replace(open_one, next_try=NOW + 60)], NOW) == []
+
+
 def test_an_open_share_is_looked_at_every_hour():
     """So that its age is measured without any wake."""
     open_one = a_share(ShareState.OPEN, opened_at=NOW - 100)

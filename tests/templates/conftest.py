@@ -12,6 +12,8 @@ import pytest
 import yaml
 from samtranslator.yaml_helper import yaml_parse
 
+from tools import release
+
 ROOT = Path(__file__).resolve().parents[2]
 HUB = ROOT / "build" / "hub"
 TARGET = ROOT / "deploy" / "target.yaml"
@@ -74,6 +76,12 @@ def package() -> Path:
     """The directory with template.yaml, monitor.yaml and deployment.zip."""
     assert (HUB / "template.yaml").exists(), "build/hub is missing: run `make package`, or `make pytest` for both."
     return HUB
+
+
+@pytest.fixture(scope="session")
+def released(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a release."""
+    return release.build(package, tmp_path_factory.mktemp("release"))
 
 
 @pytest.fixture(scope="session")

@@ -19,12 +19,6 @@ FILES = ("LICENSE", "README.md", "app.py", "pyproject.toml", "requirements.txt",
 SCRIPT = "docs/explanation/check-assumptions.sh"
 
 
-@pytest.fixture(scope="module")
-def released(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a release."""
-    return release.build(package, tmp_path_factory.mktemp("release"))
-
-
 @pytest.fixture
 def elsewhere(package: Path, tmp_path: Path) -> Path:
     """A copy of the sources, with new times, beside the same package."""

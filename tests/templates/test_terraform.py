@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.templates.conftest import ROOT
-from tools import release, templates_docs
+from tools import templates_docs
 
 MODULES = ROOT / "deploy" / "terraform"
 PAGE = (ROOT / "docs" / "guide" / "deploy-terraform.md").read_text(encoding="utf-8")
@@ -92,11 +92,11 @@ def test_it_uses_only_arguments_that_the_provider_documents(module: str):
 
 
 @pytest.mark.parametrize("module", TEMPLATES)
-def test_it_deploys_the_released_template_as_cloudformation_takes_it(module: str, package: Path, tmp_path: Path):
+def test_it_deploys_the_released_template_as_cloudformation_takes_it(module: str, released: Path):
     """The file is in the release; as text it may have 51,200 bytes; one that makes named roles says so."""
-    folder, (file, _) = release.build(package, tmp_path), TEMPLATES[module]
+    file, _ = TEMPLATES[module]
     (stack,) = [it for (type_, _), it in blocks(text_of(module), "resource", 2).items() if "stack" in type_]
-    template = (folder / file).read_text(encoding="utf-8")
+    template = (released / file).read_text(encoding="utf-8")
 
     assert f"${{var.release}}/{file}" in text_of(module)
     assert ("template_body" in stack) == (len(template.encode()) <= 51_200)
@@ -104,7 +104,7 @@ def test_it_deploys_the_released_template_as_cloudformation_takes_it(module: str
     if module == "hub":
         given = set(re.findall(r"(Package\w+) +?=", stack["parameters"]))
         assert given == {name for name in yaml.safe_load(template)["Parameters"] if name.startswith("Package")}
-        assert len(list(folder.glob("ami-promoter-hub-*.zip"))) == 1
+        assert len(list(released.glob("ami-promoter-hub-*.zip"))) == 1
 
 
 def test_terraform_waits_for_a_stackset_as_long_as_cloudformation_does():

@@ -288,7 +288,7 @@ class DeliveryExecutor:
             delivery.image_name,
             named.stranger,
             key_trouble,
-            unproven=_unproven(delivery, named),
+            unproven=proof.unproven_faults(delivery, named),
         )
         faults += (*self._policy_faults(delivery), *unplaced)
         if faults or key is None:
@@ -429,7 +429,7 @@ class DeliveryExecutor:
             named = proof.named(delivery, images.named(delivery))
             if named.own:
                 return attempts.ImageRegistered(named.own, named.nonce)
-            for fault in _unproven(delivery, named):
+            for fault in proof.unproven_faults(delivery, named):
                 raise Refusal(RefusalKind.DENIED, fault) from refusal
             if named.stranger is None:
                 free = preflight.name_not_free(delivery.where, delivery.image_name)
@@ -581,14 +581,6 @@ def _keys_seen(seen: Mapping[str, str]) -> str:
         f"{key}: {words or 'the role may describe it'}; whether it may decrypt, only the copy shows."
         for key, words in sorted(seen.items())
     )
-
-
-def _unproven(delivery: Delivery, named: proof.Named) -> tuple[Fault, ...]:
-    """Return the fault of a name that an AMI has which may be the delivery's, but has no known nonce."""
-    if named.own or named.unproven is None:
-        return ()
-    place = delivery.target.place
-    return (proof.unproven_fault(delivery.where, named.unproven, delivery.image_name, delivery.ami, place),)
 
 
 def notified_as(delivery: Delivery) -> str:

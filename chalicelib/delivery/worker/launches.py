@@ -79,8 +79,7 @@ class LaunchCommands:
                 self.instances.terminate(delivery, instance)
             except Refusal as refusal:
                 refused = refusal.fault
-        left = tuple(one.id for one in seen if one.state != "terminated")
-        return InstancesEnded(tuple((one.token, one.id) for one in seen), left, refused)
+        return InstancesEnded(seen, refused)
 
 
 def _no_role(delivery: Delivery, refusal: Fault) -> Fault:

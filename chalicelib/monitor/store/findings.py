@@ -21,8 +21,10 @@ one that opens shares cannot hide findings.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
+from chalicelib.engine import codec
 from chalicelib.engine.addresses import RecordKey, digest, finding
 from chalicelib.engine.schedule import DAY
 from chalicelib.engine.store.table import EXPIRES, Table, setting
@@ -77,13 +79,13 @@ class DynamoFindings:
             self._table.put(_key(arn), {"at": 0}, absent=True)
             return
         condition = "attribute_not_exists(#at) OR #at <= :at"
-        self._table.update(_key(arn), **setting(_attributes(policy)), condition=condition)
+        self._table.update(_key(arn), **setting(codec.encode(policy)), condition=condition)
 
     def remember_policy(self, arn: str, policy: SeenPolicy, now: int) -> None:
         """Write it, and the latest one again: its item may have expired, and a later one may replace the record."""
         latest = self._table.get(_key(arn)) or {}
         for one in (policy, *([_policy(latest)] if "admitted" in latest else [])):
-            attributes = _attributes(one)
+            attributes = codec.encode(one)
             key = RecordKey(_key(arn).pk, f"{_second(one.at)}#{digest(repr(attributes), length=12)}")
             self._table.put(key, {**attributes, EXPIRES: now + EVENTS_KEPT})
 
@@ -111,7 +113,7 @@ class DynamoFindings:
         return Canary(str(item.get("grant", "")), int(item.get("opened_at", 0)), int(item.get("next_at", 0)))
 
     def put_canary(self, canary: Canary) -> None:
-        self._table.put(CANARY, {name: getattr(canary, name) for name in ("grant", "opened_at", "next_at")})
+        self._table.put(CANARY, codec.encode(canary))
 
     def grant_shown_at(self) -> int:
         return int((self._table.get(SHOWN) or {}).get("at", 0))
@@ -132,16 +134,9 @@ def _second(at: int) -> str:
     return f"at#{at:010d}"
 
 
-def _attributes(policy: SeenPolicy) -> dict[str, object]:
-    one = policy
-    written = {"admitted": sorted(one.admitted), "others": sorted(one.others)}
-    return {**written, "at": one.at, "principal": one.principal, "event": one.event}
-
-
 def _policy(item: Mapping[str, Any]) -> SeenPolicy:
-    """Read a policy; the record of a key that an earlier version has written has no principal and no event."""
-    admitted, others = (frozenset(map(str, item.get(name, ()))) for name in ("admitted", "others"))
-    return SeenPolicy(int(item["at"]), admitted, others, str(item.get("principal", "")), str(item.get("event", "")))
+    """Read a policy, without the other attributes of its item."""
+    return codec.decode(SeenPolicy, {one.name: item[one.name] for one in fields(SeenPolicy) if one.name in item})
 
 
 def _grant(grant: str) -> RecordKey:

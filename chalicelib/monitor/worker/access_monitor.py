@@ -234,18 +234,15 @@ class AccessMonitor:
 
     def _fresh_grant(self, now: int) -> Canary | None:
         """Find a grant that was made lately; a key with an open share for copies is due within the hour."""
-        for resource in self._due_keys(now):
+        until = now + schedule.HOUR
+        due = [one.key.pk for shard in range(self.shards) for one in self.records.due(shard, until, PAGE)]
+        keys = {resource for resource in due if resource.startswith("resource#key#")}
+        for resource in sorted(keys)[:LOOKED_THROUGH]:
             for share in self.ledger.shares(resource):
                 made = share.opened_at or 0
                 if share.state is ShareState.OPEN and share.grant_id and now - FRESH <= made:
                     return Canary(share.grant_id, made)
         return None
-
-    def _due_keys(self, now: int) -> Sequence[str]:
-        records, until = self.records, now + schedule.HOUR
-        due = [one for shard in range(self.shards) for one in records.due(shard, until, PAGE)]
-        keys = {one.key.pk for one in due if one.key.pk.startswith("resource#key#")}
-        return sorted(keys)[:LOOKED_THROUGH]
 
 
 CURES = {
