@@ -1,12 +1,16 @@
 """Hypothesis's settings: the same number of examples on a busy and an idle machine, and the same ones in every run.
 
-As in the simulator, Python collects garbage less often: it takes most of the time of some tests otherwise.
+As in the simulator, Python collects garbage less often, and botocore reads its models of AWS's services once in a
+process instead of once in a session: these two take most of the time of some tests otherwise.
 """
 
+import functools
 import gc
 import os
 from collections import defaultdict
 
+import botocore.loaders
+import botocore.session
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -17,6 +21,7 @@ settings.register_profile(
 )
 settings.load_profile("ami-promoter")
 gc.set_threshold(*GARBAGE)
+botocore.session.create_loader = functools.cache(botocore.loaders.create_loader)
 os.environ.pop("COLUMNS", None)  # pytest-xdist sets it; a test that needs a width sets it itself
 
 collect_ignore = ["browser"]
