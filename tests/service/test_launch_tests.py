@@ -506,6 +506,15 @@ def test_an_instance_that_cannot_be_ended_keeps_no_later_one_running():
     assert notice(hub)["leftovers"] == [next(iter(hub.cloud.instances))]
 
 
+def test_an_outage_of_ec2_that_outlasts_the_deadline_ends_no_test_that_went_well():
+    """After its deadline it looks for as long as an instance may take, and the checks are ok."""
+    hub = until_instance(promoted(a_hub(), 0))
+    hub.gate.refuse("target.instances", "see", why=RefusalKind.THROTTLED)
+    hub.wait(95 * MINUTE)
+    hub.gate.troubles.clear()
+    assert hub.wait(HOUR).outcomes()[AMI, DEV] == "delivered"
+
+
 @pytest.mark.parametrize("boots", ["ok", "impaired"])
 @pytest.mark.parametrize("minutes", [84, 120, 26 * 60])
 def test_an_outage_of_the_worker_only_delays_the_test(minutes, boots):
