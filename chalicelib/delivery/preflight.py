@@ -26,6 +26,8 @@ ANOTHER_TYPE = "Name an instance type that fits in `launch_test` of the targets 
 
 MAX_TAGS = 50
 """User tags that one resource may have; aws: tags do not count."""
+OF_SOURCE = "source-"
+"""The beginning of the codes of a source's faults."""
 SNAPSHOT_MISSING = "source-snapshot-missing"
 MOST_ON_RECORD = 380_000
 """Bytes of an examined source as JSON, which is ASCII: DynamoDB takes 400 KB (409,600 bytes) in an item."""

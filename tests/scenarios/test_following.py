@@ -44,17 +44,6 @@ def test_an_ami_that_goes_as_soon_as_it_is_tagged_is_not_called_unchanged(scene)
     assert f"{scene.image}: cancelled. The hub does not own this AMI, or no longer does." in out
 
 
-def test_a_tag_written_by_others_is_waited_for(scene):
-    """The record is older than the tag at first: an earlier value's outcome does not count."""
-    scene.promote(DEV)
-    scene.tag(f"{DEV} {TEST}")
-
-    status, reported = scene.answer("wait", scene.image)
-
-    assert status == DELIVERED
-    assert len(reported["promotion"]["deliveries"]) == 2
-
-
 def test_a_failed_delivery(scene):
     """Exit status 5 and the cause; the delivered target is no failure."""
     without_role(scene, TEST)
@@ -115,7 +104,10 @@ def test_a_good_value_after_a_refused_one(scene):
 
 
 def test_a_tag_that_the_service_does_not_look_at(scene):
-    """The wait times out, and asks whether the tag is the hub's."""
+    """The wait times out, and asks whether the tag is the hub's. A tag that others write is waited for.
+
+    The record is older than the tag at first: an earlier value's outcome does not count.
+    """
     scene.promote(DEV)
     scene.client("ec2").create_tags(Resources=[scene.image], Tags=[{"Key": "release", "Value": "prod"}])
 
@@ -123,6 +115,11 @@ def test_a_tag_that_the_service_does_not_look_at(scene):
 
     assert status == TIMED_OUT
     assert "is `release` its tag?" in reported["why"]
+
+    scene.tag(f"{DEV} {TEST}")
+    status, reported = scene.answer("wait", scene.image)
+    assert status == DELIVERED
+    assert len(reported["promotion"]["deliveries"]) == 2
 
 
 def test_waiting_right_after_a_shared_ami_was_cancelled(scene):

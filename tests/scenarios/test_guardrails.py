@@ -1,5 +1,6 @@
 """deploy/guardrails.yaml: service control policies on who may promote, and who may write the service's own tags."""
 
+import itertools
 import json
 from collections.abc import Callable
 from typing import Any
@@ -210,8 +211,17 @@ def test_only_deployers_change_the_hubs_parts(guarded: Scene) -> None:
     assert not denied(guarded, "administrator", change, mapping, lambda_functionarn=ours.replace("ami-promoter", "x"))
 
 
-def test_daily_work_needs_no_deployer(guarded: Scene) -> None:
-    """Items, messages, events, notices and reads: what operators, functions and EventBridge do."""
+def test_a_targets_administrator_changes_neither_role_nor_its_trust(guarded: Scene) -> None:
+    """All roles of the service there; the StackSet's role, which is a deployer here, may.
+
+    Daily work needs no deployer: items, messages, events, notices and reads, as of operators, functions, EventBridge.
+    """
+    for role in ("AmiCopyRole", "AmiCopyRole-grants", "AmiCopyRole-launch"):
+        arn = f"arn:aws:iam::{DEV}:role/{role}"
+        for action in ("iam:UpdateAssumeRolePolicy", "iam:PutRolePolicy", "iam:DeleteRole", "iam:AttachRolePolicy"):
+            only_deployers(guarded, action, arn, DEV, "deployer")
+    assert not denied(guarded, "administrator", "iam:PutRolePolicy", f"arn:aws:iam::{DEV}:role/theirs", DEV)
+
     table = f"arn:aws:dynamodb:{REGION}:{HUB}:table/ami-promoter-{REGION}"
     queue = f"arn:aws:sqs:{REGION}:{HUB}:ami-promoter-{REGION}-worker.fifo"
     topic = f"arn:aws:sns:{REGION}:{HUB}:ami-promoter-{REGION}-notices"
@@ -225,26 +235,16 @@ def test_daily_work_needs_no_deployer(guarded: Scene) -> None:
         assert not denied(guarded, "operator", action, arn), action
 
 
-def test_a_targets_administrator_changes_neither_role_nor_its_trust(guarded: Scene) -> None:
-    """All roles of the service there; the StackSet's role, which is a deployer here, may."""
-    for role in ("AmiCopyRole", "AmiCopyRole-grants", "AmiCopyRole-launch"):
-        arn = f"arn:aws:iam::{DEV}:role/{role}"
-        for action in ("iam:UpdateAssumeRolePolicy", "iam:PutRolePolicy", "iam:DeleteRole", "iam:AttachRolePolicy"):
-            only_deployers(guarded, action, arn, DEV, "deployer")
-    assert not denied(guarded, "administrator", "iam:PutRolePolicy", f"arn:aws:iam::{DEV}:role/theirs", DEV)
+def test_an_administrator_does_not_become_a_deployer(guarded: Scene) -> None:
+    """By a role of such a name, that exists or is new. Nor does it change the hub's stack, which has its own role.
 
-
-@pytest.mark.parametrize("account", [HUB, DEV])
-def test_an_administrator_does_not_become_a_deployer(guarded: Scene, account: str) -> None:
-    """By a role of such a name, that exists or is new."""
-    for role in ("deployment", "deploy-evil"):
+    Another stack stays everybody's.
+    """
+    for account, role in itertools.product((HUB, DEV), ("deployment", "deploy-evil")):
         arn = f"arn:aws:iam::{account}:role/{role}"
         for action in ("iam:CreateRole", "iam:UpdateAssumeRolePolicy", "iam:AttachRolePolicy"):
             only_deployers(guarded, action, arn, account, "deployer")
 
-
-def test_an_administrator_does_not_change_the_hubs_stack(guarded: Scene) -> None:
-    """CloudFormation would do it with the stack's own role; another stack stays everybody's."""
     for stack in ("ami-promoter", "ami-promoter-monitor"):
         ours = f"arn:aws:cloudformation:{REGION}:{HUB}:stack/{stack}/1a2b"
         for call in ("UpdateStack", "CreateChangeSet", "ExecuteChangeSet", "DeleteStack"):

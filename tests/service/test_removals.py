@@ -287,6 +287,23 @@ def test_a_value_that_is_not_understood_withdraws_nobody():
     assert len({notice["id"] for notice in hub.notified("promotion.refused")}) == 1
 
 
+@pytest.mark.parametrize(("gained", "left"), [("prod", "test"), ("test", "prod")])
+def test_a_name_that_the_file_has_gained_is_no_fault_of_the_value_any_longer(gained, left):
+    """A comparison after that notifies people of what is still wrong, whether of the value or of the source."""
+    hub = shared()
+    hub.cloud.hub_images[AMI]["ImageType"] = "kernel"
+    hub.cloud.tag(AMI, "prod+test")
+    pass_time(hub, HOUR)
+    file = hub.cloud.directory
+    hub.cloud.directory = replace(file, groups={**file.groups, gained: (A,)})
+    hub.withdraw(AMI, B)
+    pass_time(hub, HOUR)
+    first, second = ([fault["what"] for fault in one["faults"]] for one in hub.notified("promotion.refused"))
+    assert [len(first), len(second)] == [3, 2]
+    assert f"`{left}`" in second[0]
+    assert second[-1] == first[-1]
+
+
 def test_a_fault_of_one_account_keeps_nobody_else_shared():
     """C joins an OU whose settings conflict with its own, and B leaves that OU: B is withdrawn, C gets nothing new."""
     it = OrganizationHub(A, B)

@@ -29,7 +29,7 @@ from chalicelib.images.source_images import source_image, write_source
 from chalicelib.promotion import commands as do
 from chalicelib.promotion import events as ev
 from chalicelib.promotion import evolving, machine, notices, wave_counts
-from chalicelib.promotion.model import END, MOST_FAULTS, WORTH_A_LOOK, Promotion
+from chalicelib.promotion.model import END, WORTH_A_LOOK, Promotion
 from chalicelib.promotion.wanted import WantedTargets, wanted_targets
 from chalicelib.promotion.wave_counts import WaveCount
 from chalicelib.promotion.worker.passes import AT_ONCE, READ_AT_ONCE, DeliveryPass
@@ -195,9 +195,8 @@ class PromotionExecutor:
         """Return the faults of a value, and, when it is first refused, of its source: one notice lists both."""
         if wanted.refused is None or promotion.made_here:
             return wanted.faults
-        if promotion.faults and wanted.refused == promotion.refused_value:
-            first = wanted.faults[:MOST_FAULTS]
-            return promotion.faults if promotion.faults[: len(first)] == first else wanted.faults
+        if promotion.faults and wanted.refused == promotion.refused_value and not promotion.never_available:
+            return (*wanted.faults, *(one for one in promotion.faults if one.code.startswith(preflight.OF_SOURCE)))
         try:
             return (*wanted.faults, *self._source(promotion, ())[1])
         except Refusal:  # a comparison waits for no examination
