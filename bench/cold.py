@@ -41,6 +41,7 @@ SETTINGS = (
     *("WORKER_QUEUE_URL", "SHARE_WORKER_QUEUE_URL", "KEEP_HISTORY_DAYS"),
 )
 ENVIRONMENT = {
+    "AWS_LAMBDA_FUNCTION_NAME": "ami-promoter-measured",
     "AWS_REGION": "us-east-1",
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_ACCESS_KEY_ID": "none",

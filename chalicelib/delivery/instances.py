@@ -152,6 +152,10 @@ class SeenInstance(NamedTuple):
     token: str
     state: str
 
+    def __repr__(self) -> str:
+        """As the history shows it."""
+        return f"{self.id} {self.state}"
+
 
 class LaunchVerdict(NamedTuple):
     """How a launch test ended, and why if the AMI did not pass."""

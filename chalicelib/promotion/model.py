@@ -161,7 +161,7 @@ class Promotion:
     faults: tuple[Fault, ...] = ()
     """Faults of the value, the source or single accounts while they persist; ``MOST_FAULTS`` of them."""
     notified: str = ""
-    """The faults of which people were notified last, as ``faulty`` names them."""
+    """Digest of the faults of which people were notified last, and of the value that has them; "": of none."""
 
     compare_after: int = 0
     """When to compare again after a refused comparison; openings and notices wait for it, too."""

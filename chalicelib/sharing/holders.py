@@ -80,7 +80,7 @@ def refusal(share: Share) -> Fault | None:
 
 
 def asked_since(share: Share) -> bool:
-    """Whether a holding was added since the share was last refused, or closed at its end."""
+    """Whether a holding was added since the share was last opened, looked at, refused, or closed at its end."""
     return share.asked > share.answered
 
 

@@ -38,6 +38,8 @@ class AskedTarget:
     stale: int = 0
     """How often the target no longer knows a cursor."""
     looks: int = 0
+    dies_at: str = ""
+    """The snapshot at whose removal the invocation is killed."""
 
     def looked_at(self, cursor: str) -> None:
         """Count a look; refuse it, or its cursor."""
@@ -66,6 +68,8 @@ class AskedTarget:
     def remove(self, account: str, region: str, delivery: str, snapshot: str) -> str:
         if self.trouble:
             raise self.trouble
+        if snapshot == self.dies_at:
+            raise KeyboardInterrupt
         self.snapshots.remove(snapshot)
         return ""
 
@@ -252,6 +256,19 @@ def test_a_long_order_is_carried_out_slice_by_slice():
     assert scene.results("one") == [""] * 5
     assert [item[EXPIRES] for _, item in scene.records.list(KEY.pk, "remove#one#")] == [NOW + 5] * 3
     assert not scene.records.read(KEY).scheduled
+
+
+def test_a_run_that_dies_while_it_removes_does_not_remove_again_what_it_has_removed():
+    """Each result is written before the next removal; a second removal would find no such snapshot."""
+    scene = InventorySetup()
+    scene.order("one", "snap-1", "snap-2")
+    scene.place.dies_at = "snap-2"
+    with pytest.raises(KeyboardInterrupt):
+        scene.run()
+    scene.place.dies_at = ""
+
+    assert scene.run().removed == "one"
+    assert (scene.place.snapshots, scene.results("one")) == ([], ["", ""])
 
 
 def test_a_throttle_is_tried_again_and_not_for_ever():

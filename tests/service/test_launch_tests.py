@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ami_promoter.promotions.timeline_text import words
 from chalicelib.delivery.codecs import DELIVERIES
 from chalicelib.delivery.instances import InstanceSeen
 from chalicelib.delivery.model import Delivery
@@ -506,6 +507,15 @@ def test_an_instance_that_cannot_be_ended_keeps_no_later_one_running():
     assert notice(hub)["leftovers"] == [next(iter(hub.cloud.instances))]
 
 
+def test_an_outage_of_ec2_that_outlasts_the_deadline_ends_no_test_that_went_well():
+    """After its deadline it looks for as long as an instance may take, and the checks are ok."""
+    hub = until_instance(promoted(a_hub(), 0))
+    hub.gate.refuse("target.instances", "see", why=RefusalKind.THROTTLED)
+    hub.wait(95 * MINUTE)
+    hub.gate.troubles.clear()
+    assert hub.wait(HOUR).outcomes()[AMI, DEV] == "delivered"
+
+
 @pytest.mark.parametrize("boots", ["ok", "impaired"])
 @pytest.mark.parametrize("minutes", [84, 120, 26 * 60])
 def test_an_outage_of_the_worker_only_delays_the_test(minutes, boots):
@@ -582,6 +592,15 @@ def test_the_end_of_the_console_is_on_the_record_alone():
     assert "hunter2" not in repr(hub.cloud.notices)
     assert "hunter2" not in repr(hub.stores.history(hub.delivery_key(AMI, DEV)))
     assert any("console" in line for lines in hub.stores.history(hub.delivery_key(AMI, DEV)) for line in lines)
+
+
+def test_the_history_says_what_became_of_the_instance_in_plain_words():
+    """Its id and state, as `ami-promoter history` shows an event's members."""
+    hub = promoted(a_hub())
+    (instance,) = hub.cloud.instances
+    lines = [line for lines in hub.stores.history(hub.delivery_key(AMI, DEV)) for line in lines]
+    shown = [words(line, wide=True) for line in lines if line.startswith("InstancesEnded")]
+    assert f"instances ended: seen {instance} terminated" in shown
 
 
 def test_without_the_setting_nothing_is_asked_and_nothing_more_is_on_the_record():

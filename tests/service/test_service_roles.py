@@ -4,10 +4,11 @@ import pytest
 
 from chalicelib.engine import addresses
 from chalicelib.engine.errors import RefusalKind
-from tests.service.cloud import refusal, target_key
+from tests.service.cloud import START, refusal, target_key
 from tests.service.gate import PortTrouble
 from tests.service.hub import Hub
 from tests.service.organization import A
+from tests.service.shared_ami import pass_time
 from tests.service.world import HOUR, SERVICE_ROLES, WITHOUT_END, ModelWorld, WorldSetup
 
 
@@ -40,6 +41,18 @@ def test_it_stays_with_a_delivered_ami_although_a_delivery_that_was_under_way_be
     assert sorted(world.wait(HOUR).outcomes().values()) == ["delivered", "failed"]
     assert own_grants(world) == granted != []
     world.end()
+
+
+@pytest.mark.parametrize("until", [START - HOUR, START + 12 * HOUR], ids=["passed", "comes later"])
+def test_a_date_among_the_defaults_ends_no_grant_of_a_target_that_copies(until):
+    """`until` under `defaults` is for the targets that share: a copied AMI, and what its launch needs, stays."""
+    hub = Hub((A,), target={"service_linked_roles": SERVICE_ROLES[:1], "until": until})
+    hub.cloud.make_image("ami-0a", {"snap-00": True})
+    hub.cloud.tag("ami-0a", A)
+    pass_time(hub, 24 * HOUR)
+
+    assert hub.outcomes() == {("ami-0a", A): "delivered"}
+    assert [key for key, _ in hub.cloud.grants] == [target_key(A)]
 
 
 def test_it_goes_where_the_only_delivery_fails():

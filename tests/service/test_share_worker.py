@@ -316,6 +316,28 @@ def test_who_comes_to_hold_what_was_refused_is_not_notified_the_old_refusal():
     assert key in snapshot.wakes
 
 
+def test_a_share_does_not_close_under_one_who_comes_while_the_closing_is_written():
+    """The share worker has read that nobody holds it: its write is refused, and the permission stays."""
+    snapshot = SlowResource(SNAPSHOT)
+    snapshot.let_in([ACCOUNT])
+    snapshot.release([ACCOUNT])
+    ledger, removals = snapshot.stores.ledger, snapshot.permissions.calls["close"]
+    save = ledger.save
+
+    def one_comes_first(shares, happened, now, **given):
+        if happened == "closing is intended":
+            ledger.save = save
+            snapshot.hold([ACCOUNT])
+        return save(shares, happened, now, **given)
+
+    ledger.save = one_comes_first
+    snapshot.run_on()
+
+    assert ledger.save == save, "the closing was to be written"
+    assert (snapshot.permissions.there, snapshot.states()) == ({ACCOUNT}, {ShareState.OPEN: 1})
+    assert snapshot.permissions.calls["close"] == removals, "it was closed, and opened again"
+
+
 # --- refusals --------------------------------------------------------------------------------------------------------
 
 

@@ -64,6 +64,7 @@ class ApprovalSeen(DeliveryEvent):
     gone: Fault | None = None
     source: str = ""
     naming: Naming | None = None
+    keeps_refusal = True
 
 
 def _wave_seen(event: WaveSeen, delivery: Delivery, now: int) -> Delivery:
@@ -85,6 +86,8 @@ def _wave_seen(event: WaveSeen, delivery: Delivery, now: int) -> Delivery:
 
 def _approval_seen(event: ApprovalSeen, delivery: Delivery, now: int) -> Delivery:
     """Continue if it is approved. A delivery keeps the settings of its start; other settings need a new delivery."""
+    if event.gone is None:  # an early look that misses the AMI, too, leaves what the one before has shown
+        delivery = replace(delivery, last_refusal=None)
     if event.changed:
         return begin_again(delivery, now)
     if event.by:

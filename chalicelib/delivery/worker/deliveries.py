@@ -592,6 +592,7 @@ def notified_as(delivery: Delivery) -> str:
 
 def _holding(delivery: Delivery, share: NeededShare) -> Holding:
     target = delivery.target
-    end = target.until + schedule.LEDGER_CLOSES_AFTER if share.standing and target.until else 0
+    dated = share.standing and delivery.shared and target.until  # what a copied AMI needs stays with it
+    end = target.until + schedule.LEDGER_CLOSES_AFTER if dated else 0
     purpose = Purpose.STANDING if share.standing else Purpose.COPY
     return Holding(delivery.ami, target.account, target.region, delivery.id, delivery.episode, purpose, end)
