@@ -22,6 +22,8 @@ LEFT_OPEN = "left open"
 UNREADABLE = "unreadable"
 """State of a share whose item is damaged: it may be open."""
 CLOSED = "closed"
+DELIVERY_ID = 20
+"""Characters of a delivery's id, with which the name of its own grant begins; the name goes on with the role."""
 ONE_RUN = 60
 """Seconds within which the invocation that writes an intent also makes the call; later, another one got the answer."""
 
@@ -116,8 +118,7 @@ def _closes(share: Share, state: str) -> str:
 
 def _named(pk: str, holder: str, records: HubRecords) -> Exposure:
     one = Resource.parse(pk)
-    delivery = holder.partition("-")[0]  # of a grant to copy by, whose name goes on with the role
-    by_kind = {SNAPSHOT: records.source_of.get(one.name, ()), KEY: records.promoted_by.get(delivery, ())}
+    by_kind = {SNAPSHOT: records.source_of.get(one.name, ()), KEY: records.promoted_by.get(holder[:DELIVERY_ID], ())}
     amis = (one.name,) if one.kind == IMAGE else by_kind.get(one.kind, ())
     if one.kind == POLICY:
         holder = PolicyShare.parse(holder).account
