@@ -31,7 +31,7 @@ from chalicelib.engine import schedule
 from chalicelib.engine.faults import count
 from chalicelib.engine.places import IMAGE, Resource
 from chalicelib.sharing.grant_names import unrecorded_name
-from chalicelib.sharing.holders import is_statement
+from chalicelib.sharing.holders import is_statement, standing
 from chalicelib.sharing.share import Holding, Share
 
 LATER = schedule.HOUR
@@ -165,7 +165,9 @@ def _missing(view: HubView) -> Iterator[Finding]:
         change = view.changes.get((source, receiver_of(share)))
         if share.preexisting or (change is not None and not change.added and not change.own):
             by = f": {change.by} removed it at {change.at}" if change else ""
-            what = f"A delivery needs it, but somebody else removed it{by}. The service does not open it again."
+            kept = standing(share) and not share.preexisting
+            again = "opens it again only for another delivery" if kept else "does not open it again"
+            what = f"A delivery needs it, but somebody else removed it{by}. The service {again}."
             yield Finding("taken-away", _where(share), what)
             continue
         repair = Reopen(share.resource, share.share_name, share.version)

@@ -250,7 +250,7 @@ CURES = {
     "docs/operations/runbook.md#accesspagealarm.",
     ActionVerdict.STRANGER: "Ask who did it; if it was not intended, remove the permission: "
     "docs/operations/runbook.md#accesspagealarm.",
-    ActionVerdict.VANISHED: "See which deliveries fail; restore what was removed, then tag again: "
+    ActionVerdict.VANISHED: "Ask who did it; `ami-promoter status AMI` shows what fails: "
     "docs/operations/runbook.md#accesswarningalarm.",
     ActionVerdict.LISTED: "Nothing, if it was intended. The service neither needs nor closes it.",
 }

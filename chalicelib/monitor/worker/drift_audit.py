@@ -330,7 +330,7 @@ CURES = {
     "the service's own: docs/operations/runbook.md#accesspagealarm.",
     ActionVerdict.STRANGER: "Find who opened it in CloudTrail; if it was not intended, remove the permission: "
     "docs/operations/runbook.md#accesspagealarm.",
-    ActionVerdict.VANISHED: "Find who removed it in CloudTrail. `ami-promoter retry AMI` opens it again: "
+    ActionVerdict.VANISHED: "Find who removed it in CloudTrail; `ami-promoter status AMI` shows what fails: "
     "docs/operations/runbook.md#accesswarningalarm.",
     ActionVerdict.LISTED: "Nothing, if it was intended. The service neither needs nor closes it.",
 }

@@ -190,6 +190,24 @@ def test_a_share_that_shows_no_longer_is_opened_again_unless_somebody_took_it_aw
 
 
 @pytest.mark.parametrize(
+    ("state", "holding", "preexisting", "says"),
+    [
+        ("copying", HELD, False, "does not open it again."),
+        ("shared", STANDING, False, "opens it again only for another delivery."),
+        ("shared", STANDING, True, "does not open it again."),
+    ],
+)
+def test_what_somebody_took_away_says_whether_it_comes_again(state, holding, preexisting, says):
+    """A standing share comes again when another delivery comes to hold it."""
+    share = a_share("open", holding, preexisting=preexisting)
+    seen = view(a_delivery(state), share, permissions=HIDDEN, changes=last(TAKEN))
+
+    (one,) = findings(seen)
+
+    assert (one.code, one.what.endswith(f"The service {says}")) == ("taken-away", True)
+
+
+@pytest.mark.parametrize(
     ("delivery", "alive"),
     [(a_delivery(), True), (a_delivery("failed"), False), (a_delivery(episode=2), False), ({}, False)],
 )
