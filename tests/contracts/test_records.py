@@ -175,6 +175,22 @@ def test_what_happened_is_kept_once_however_much_it_is(begun):
     assert begun.history(KEY) == said
 
 
+def test_a_write_of_which_nothing_is_to_be_told_leaves_the_history(begun):
+    """Polls that show nothing new would fill it."""
+    stored = begun.records.save(begun.records.read(KEY), write(), ["it began"], NOW)
+    begun.records.save(stored, write(body={"n": 2}), (), NOW + 60)
+
+    assert begun.history(KEY) == [["it began"]]
+
+
+@pytest.mark.parametrize("store", ["dynamo"], indirect=True)
+@pytest.mark.parametrize("leave", ["leave", "make_due"])
+def test_an_entry_that_dynamodb_refuses_of_a_sound_record_is_not_lost_in_silence(begun, leave):
+    """Only a record that cannot be counted is passed over: its worker parks it."""
+    with pytest.raises(ClientError, match="size"):
+        getattr(begun.records, leave)(KEY, inbox={"retry": "1:" + "x" * 500_000}, now=NOW)
+
+
 def test_a_wake_is_sent_once_until_it_is_answered(begun):
     """One wake until the record is written, and one more before the next sweep, as the first may be lost."""
     assert begun.records.make_due(KEY, NOW) is MadeDue.SEND

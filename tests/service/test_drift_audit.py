@@ -55,9 +55,10 @@ class OpenHub:
         self.page_takes = self.spent = 0
         self.in_a_page = 1000
         self.forgotten: set[str] = set()
+        self.keys = frozenset({KEY})
 
     def page(self, part: str, token: str) -> HubPage:
-        """All snapshots are under one key, in no order; a listing takes the time that ``page_takes`` says."""
+        """The snapshots of a page are under ``keys``, in no order; a listing takes the time that ``page_takes`` says."""
         self._asked(part)
         self.spent += self.page_takes
         if token in self.forgotten:
@@ -66,7 +67,7 @@ class OpenHub:
         found = [one for one in reversed(self.open) if one.startswith(kind)]
         end = int(token or "0") + self.in_a_page
         some = tuple(found[end - self.in_a_page : end])
-        keys = frozenset({KEY} if some and kind == "snap-" else ())
+        keys = self.keys if some and kind == "snap-" else frozenset[str]()
         return HubPage(some, keys, str(end) if end < len(found) else "")
 
     def receivers(self, resource: str) -> set[str] | None:
@@ -653,6 +654,18 @@ def test_where_another_run_is_at_it_this_one_stops(setup):
     setup.run()
 
     assert len([one for one in setup.hub.asked if one.startswith("snap-")]) == SLICE
+
+
+def test_the_key_of_another_account_under_which_the_hub_has_a_snapshot_is_not_asked_for(setup):
+    """AWS would refuse to list its grants each day, and its owner answers for whom it admits."""
+    theirs = KEY.replace(HUB, STRANGER)
+    setup.hub.keys = frozenset({KEY, theirs})
+    setup.hub.listed[theirs] = [SeenGrant("g-1", "", f"arn:aws:iam::{STRANGER}:root", ROLE)]
+    setup.hub.policies[theirs] = policy({"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*"})
+
+    assert setup.day() == []
+    assert setup.kept.at.not_seen == 0
+
 
 
 @pytest.mark.parametrize("what", [SNAP, AMI, "policy", "grants"])

@@ -443,12 +443,14 @@ def test_who_starts_again_by_a_new_file_brings_nobody_along_whose_date_has_come(
     assert "delivery.failed" not in [notice["event"] for notice in hub.cloud.notices]
 
 
-def test_a_file_that_cannot_be_read_keeps_what_is_shared_for_a_day_after_its_date():
-    """An unreadable file is no evidence; but nothing stays open without end."""
+@pytest.mark.parametrize("off", ["nothing", "worker"])
+def test_a_file_that_cannot_be_read_keeps_what_is_shared_for_a_day_after_its_date(off):
+    """An unreadable file is no evidence; but nothing stays open without end, also where the share worker runs alone."""
     hub = shared(until=START + 6 * HOUR)
     hub.cloud.applied = UNREADABLE
-    assert open_to(hub, after=20 * HOUR) == {A, B}
-    assert open_to(hub, after=14 * HOUR) == set()
+    with outage(hub, off):
+        assert open_to(hub, after=20 * HOUR) == {A, B}
+        assert open_to(hub, after=14 * HOUR) == set()
 
 
 def test_a_file_that_cannot_be_read_just_when_it_is_asked_again_withdraws_nobody():

@@ -1,6 +1,7 @@
 """Two runs of one message group: a call has taken effect, although its result came too late to be written."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -69,3 +70,9 @@ def test_a_preexisting_permission_stays_in_every_race(tried, state):
     """Invariant 2 holds in every race."""
     found = Share(RESOURCE.pk, ACCOUNT, ACCOUNT, state=state, preexisting=True)
     assert share_events.raced(Share(RESOURCE.pk, ACCOUNT, ACCOUNT, state=tried), found, NOW) is None
+
+
+def test_two_runs_that_have_opened_a_share_agree():
+    """It is not opened once more."""
+    opened = Share(RESOURCE.pk, ACCOUNT, ACCOUNT, state=ShareState.OPEN)
+    assert share_events.raced(opened, replace(opened, version=opened.version + 1), NOW) is None
