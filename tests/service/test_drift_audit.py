@@ -58,7 +58,7 @@ class OpenHub:
         self.keys = frozenset({KEY})
 
     def page(self, part: str, token: str) -> HubPage:
-        """The snapshots of a page are under ``keys``, in no order; a listing takes the time that ``page_takes`` says."""
+        """The snapshots of a page, in no order, are under ``keys``; a listing takes as long as ``page_takes`` says."""
         self._asked(part)
         self.spent += self.page_takes
         if token in self.forgotten:
@@ -665,7 +665,6 @@ def test_the_key_of_another_account_under_which_the_hub_has_a_snapshot_is_not_as
 
     assert setup.day() == []
     assert setup.kept.at.not_seen == 0
-
 
 
 @pytest.mark.parametrize("what", [SNAP, AMI, "policy", "grants"])
