@@ -173,6 +173,7 @@ def test_what_happened_is_kept_once_however_much_it_is(begun):
         stored = begun.records.read(KEY)
 
     assert begun.history(KEY) == said
+    assert len(stored.recent) < len(said), "the record has the last of it alone, as each write costs by its size"
 
 
 def test_a_write_of_which_nothing_is_to_be_told_leaves_the_history(begun):

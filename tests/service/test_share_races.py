@@ -76,3 +76,11 @@ def test_two_runs_that_have_opened_a_share_agree():
     """It is not opened once more."""
     opened = Share(RESOURCE.pk, ACCOUNT, ACCOUNT, state=ShareState.OPEN)
     assert share_events.raced(opened, replace(opened, version=opened.version + 1), NOW) is None
+
+
+@pytest.mark.parametrize("state", [ShareState.CLOSED, ShareState.REFUSED])
+def test_what_a_late_call_opened_is_closed_again_before_its_share_leaves_the_ledger(state):
+    """By the grant that the late call made, which nobody else knows."""
+    opened = Share(RESOURCE.pk, ACCOUNT, ACCOUNT, state=ShareState.OPEN, grant_id="late")
+    corrected = share_events.raced(opened, replace(opened, state=state, grant_id="", version=5), NOW)
+    assert (corrected.state, corrected.grant_id, corrected.version) == (ShareState.CLOSING, "late", 5)
