@@ -176,7 +176,7 @@ def test_what_happened_is_kept_once_however_much_it_is(begun):
     assert len(stored.recent) < len(said), "the record has the last of it alone, as each write costs by its size"
 
 
-def test_a_write_of_which_nothing_is_to_be_told_leaves_the_history(begun):
+def test_a_write_without_news_leaves_the_history(begun):
     """Polls that show nothing new would fill it."""
     stored = begun.records.save(begun.records.read(KEY), write(), ["it began"], NOW)
     begun.records.save(stored, write(body={"n": 2}), (), NOW + 60)
