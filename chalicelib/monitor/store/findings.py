@@ -3,7 +3,7 @@
 ===========================  =======================  ==================================================
 pk                           sk                       what
 ===========================  =======================  ==================================================
-``event#<id>``               ``record``               an event, that was judged, by id and content: done
+``event#<id>``               ``record``               an event that was judged, by id and content: done
 ``finding#<resource>``       ``at#<time>#<id>#<act>`` a finding: what was done, by whom, and the verdict
 ``notified#<digest>``        ``record``               that a notice was sent in this hour
 ``key#<arn>``                ``record``               a key that the service uses: its latest policy
