@@ -10,6 +10,7 @@ from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.calls import intent
 from chalicelib.engine.errors import RefusalKind
+from chalicelib.engine.notices import attributes
 from chalicelib.engine.stored import peek
 from chalicelib.promotion.codec import PROMOTIONS
 from chalicelib.release.codec import POINTERS
@@ -86,6 +87,17 @@ def test_while_a_recall_stands_no_event_promotes_the_ami():
 
     lift_it(hub)
     assert hub.outcomes() == {(NEW, DEV): "delivered"}
+
+
+def test_the_notices_of_a_recall_and_of_its_lift_reach_who_subscribes_to_the_group():
+    """And they name the AMI as its first notice did; the delivery was over by then."""
+    hub = promoted(a_hub(), OLD, NEW)
+    lift_it(recall_it(hub))
+
+    said = [one for one in hub.cloud.notices if one.get("source_image") == NEW and "delivery" in one]
+    assert [one["event"] for one in said] == ["delivery.delivered", "delivery.recalled", "delivery.delivered"]
+    found = {(attributes(one).get("group"), attributes(one).get("image_name")) for one in said}
+    assert found == {('["default"]', f"golden-{NEW}")}
 
 
 @pytest.mark.parametrize("before", [True, False])
