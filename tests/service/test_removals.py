@@ -286,6 +286,11 @@ def test_a_value_that_is_not_understood_withdraws_nobody():
     assert open_to(hub, after=DAY) == {A, B}
     assert len({notice["id"] for notice in hub.notified("promotion.refused")}) == 1
 
+    hub.retry(AMI)
+    pass_time(hub, HOUR)
+    first, again = (notice["id"] for notice in hub.notified("promotion.refused"))
+    assert first != again, "what still prevents it is news"
+
 
 @pytest.mark.parametrize(("gained", "left"), [("prod", "test"), ("test", "prod")])
 def test_a_name_that_the_file_has_gained_is_no_fault_of_the_value_any_longer(gained, left):
