@@ -129,12 +129,11 @@ class Copy:
 
     A try must follow such a list soon (invariant 4).
     """
-    not_before: int = 0
-    """When the next try may begin, after one that was too early (epoch seconds)."""
     looks: int = 0
     missed_since: int = 0
     """Since when looks do not show it while it should run; 0: the last look has shown it."""
     next_look: int = 0
+    """When to look at it next; of one that is wanted, when its next try may begin."""
     progress: int = 0
 
 
