@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -238,14 +238,9 @@ def _policy(record: _TrailRecord) -> Iterator[TrailAction]:
         yield record.action(Act.POLICY, record.key, receivers, others=others)
 
 
-def _disabled(record: _TrailRecord) -> Iterator[TrailAction]:
-    if record.key:
-        yield record.action(Act.DISABLED, record.key)
-
-
-def _key_used(record: _TrailRecord) -> Iterator[TrailAction]:
-    if record.key:
-        yield record.action(Act.USED, record.key)
+def _of_key(act: Act) -> Callable[[_TrailRecord], Iterable[TrailAction]]:
+    """Return the reader of calls that do this to a key, and of which nothing else matters."""
+    return lambda record: [record.action(act, record.key)] if record.key else ()
 
 
 def _share_used(record: _TrailRecord) -> Iterator[TrailAction]:
@@ -291,14 +286,14 @@ _READERS = {
     "RevokeGrant": _grant_ended,
     "RetireGrant": _grant_ended,
     "PutKeyPolicy": _policy,
-    "DisableKey": _disabled,
-    "ScheduleKeyDeletion": _disabled,
-    "Decrypt": _key_used,
-    "GenerateDataKey": _key_used,
-    "GenerateDataKeyWithoutPlaintext": _key_used,
-    "GenerateDataKeyPair": _key_used,
-    "GenerateDataKeyPairWithoutPlaintext": _key_used,
-    "ReEncrypt": _key_used,
+    "DisableKey": _of_key(Act.DISABLED),
+    "ScheduleKeyDeletion": _of_key(Act.DISABLED),
+    "Decrypt": _of_key(Act.USED),
+    "GenerateDataKey": _of_key(Act.USED),
+    "GenerateDataKeyWithoutPlaintext": _of_key(Act.USED),
+    "GenerateDataKeyPair": _of_key(Act.USED),
+    "GenerateDataKeyPairWithoutPlaintext": _of_key(Act.USED),
+    "ReEncrypt": _of_key(Act.USED),
     "CreateTags": _tagged,
     "DeleteTags": _tagged,
     "CopySnapshot": _copied,
