@@ -243,6 +243,9 @@ def _of_key(act: Act) -> Callable[[_TrailRecord], Iterable[TrailAction]]:
     return lambda record: [record.action(act, record.key)] if record.key else ()
 
 
+_disabled, _key_used = _of_key(Act.DISABLED), _of_key(Act.USED)
+
+
 def _share_used(record: _TrailRecord) -> Iterator[TrailAction]:
     """EC2's own event, which the snapshot's owner and its user both get: the user is the caller [aws-facts 1b]."""
     user = _text(_mapping(record.raw.get("userIdentity")).get("accountId"))
@@ -286,14 +289,14 @@ _READERS = {
     "RevokeGrant": _grant_ended,
     "RetireGrant": _grant_ended,
     "PutKeyPolicy": _policy,
-    "DisableKey": _of_key(Act.DISABLED),
-    "ScheduleKeyDeletion": _of_key(Act.DISABLED),
-    "Decrypt": _of_key(Act.USED),
-    "GenerateDataKey": _of_key(Act.USED),
-    "GenerateDataKeyWithoutPlaintext": _of_key(Act.USED),
-    "GenerateDataKeyPair": _of_key(Act.USED),
-    "GenerateDataKeyPairWithoutPlaintext": _of_key(Act.USED),
-    "ReEncrypt": _of_key(Act.USED),
+    "DisableKey": _disabled,
+    "ScheduleKeyDeletion": _disabled,
+    "Decrypt": _key_used,
+    "GenerateDataKey": _key_used,
+    "GenerateDataKeyWithoutPlaintext": _key_used,
+    "GenerateDataKeyPair": _key_used,
+    "GenerateDataKeyPairWithoutPlaintext": _key_used,
+    "ReEncrypt": _key_used,
     "CreateTags": _tagged,
     "DeleteTags": _tagged,
     "CopySnapshot": _copied,

@@ -1,6 +1,5 @@
 """Grants on the hub's keys, on the simulator's KMS."""
 
-from dataclasses import replace
 from typing import Any
 
 from awsim.world import World
@@ -25,17 +24,4 @@ def test_a_grant_that_the_ledger_knows_by_its_id_alone_shows_until_it_is_revoked
         assert grants.showing(resource, [share]) == {share.share_name}
         grants.close(resource, [share])
         world.kernel.run()
-        assert grants.showing(resource, [share]) == frozenset()
-
-
-def test_a_share_whose_grantee_kms_does_not_see_closes_although_kms_lists_no_grants_of_it():
-    """Its role was deleted, or never made: without a grant's id its grants are asked for by the role's ARN."""
-    with World() as world:
-        sessions: Any = RootSessions(world)
-        key = sessions.own("kms").create_key()["KeyMetadata"]["Arn"]
-        resource, grants = addresses.key_resource(key, DEV).pk, KeyGrants(sessions, "the hub", REGION)
-        share = share_events.unrecorded(resource, DEV, f"arn:aws:iam::{DEV}:role/Gone", "", int(sessions.now()))
-        world.injections.refuse("ListGrants", "InvalidArnException", n=9)
-
-        grants.close(resource, [replace(share, share_name="d1")])
         assert grants.showing(resource, [share]) == frozenset()
