@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -238,14 +238,12 @@ def _policy(record: _TrailRecord) -> Iterator[TrailAction]:
         yield record.action(Act.POLICY, record.key, receivers, others=others)
 
 
-def _disabled(record: _TrailRecord) -> Iterator[TrailAction]:
-    if record.key:
-        yield record.action(Act.DISABLED, record.key)
+def _of_key(act: Act) -> Callable[[_TrailRecord], Iterable[TrailAction]]:
+    """Return the reader of calls that do this to a key, and of which nothing else matters."""
+    return lambda record: [record.action(act, record.key)] if record.key else ()
 
 
-def _key_used(record: _TrailRecord) -> Iterator[TrailAction]:
-    if record.key:
-        yield record.action(Act.USED, record.key)
+_disabled, _key_used = _of_key(Act.DISABLED), _of_key(Act.USED)
 
 
 def _share_used(record: _TrailRecord) -> Iterator[TrailAction]:
