@@ -143,10 +143,8 @@ def _twin(ec2: Ec2State, call: Call) -> Instance | None:
         raise AwsError("IdempotentParameterMismatch", why)
     twin = ec2.instances.last(instance_id)
     if twin is not None and twin.state == "terminated" and ec2.on(TOKEN_OVER):
-        why = (
-            "The client token you have provided is associated with a terminated instance. Please use a different client "
-            "token."
-        )
+        over = "The client token you have provided is associated with a terminated instance."
+        why = f"{over} Please use a different client token."
         raise AwsError("IdempotentInstanceTerminated", why)
     return twin
 
