@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 
@@ -509,14 +508,7 @@ def test_a_service_that_was_off_past_the_deadline_tries_before_it_gives_up(metho
 
 def beside(hub: Hub, port: str, method: str, act: Callable[[], None], of: RecordKey | None = None) -> None:
     """Let another invocation act right before the next call of a port's method (``of`` a record) takes effect."""
-    came: list[bool] = []
-
-    def watch(*call: Any) -> None:
-        if call[:2] == (port, method) and not came and of in (None, getattr(call[2][0], "key", None)):
-            came.append(True)
-            act()
-
-    hub.watchful, hub.gate.watch = False, watch
+    hub.unwatched().gate.before(port, method, act, only=lambda one, *_: of in (None, getattr(one, "key", None)))
 
 
 def work(hub: Hub) -> None:
