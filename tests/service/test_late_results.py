@@ -11,7 +11,7 @@ from chalicelib.targets.applied_file import Target
 from tests.service.cloud import REGION, refusal, target_key
 from tests.service.hub import Hub
 from tests.service.organization import A
-from tests.service.shared_ami import AMI, HOUR, untagged
+from tests.service.shared_ami import AMI, HOUR, untagged, when
 
 THROTTLED = refusal(RefusalKind.THROTTLED, "Throttling")
 
@@ -32,18 +32,8 @@ def until(hub: Hub, state: str) -> None:
 
 def answered_late(hub: Hub, step: type[Command], meanwhile: Callable[[], object]) -> None:
     """Run the delivery; something happens between the next call of this kind and its answer."""
-    real = hub.deliveries.executor.execute
-
-    def execute(record, command, budget):
-        event = real(record, command, budget)
-        if isinstance(command, step):
-            hub.deliveries.executor.execute = real
-            meanwhile()
-        return event
-
-    hub.deliveries.executor.execute = execute
+    when(hub, step, meanwhile, hub.deliveries)
     hub.deliveries.run(hub.delivery_key(AMI, A), "slow", time_left=lambda: 30)
-    assert hub.deliveries.executor.execute == real
 
 
 def test_a_target_that_was_unfit_in_an_earlier_episode_fails_no_later_one():
@@ -58,10 +48,9 @@ def test_a_target_that_was_unfit_in_an_earlier_episode_fails_no_later_one():
         hub.retry(AMI)
         until(hub, "requested")
 
-    works, hub.deliveries.run = hub.deliveries.run, lambda *_, **__: None
-    hub.cloud.tag(AMI, "default")
-    hub.wait(45)
-    hub.deliveries.run = works
+    with hub.off("delivery"):
+        hub.cloud.tag(AMI, "default")
+        hub.wait(45)
     answered_late(hub, CheckTarget, again)
     assert hub.outcomes() == {(AMI, A): "requested"}
     hub.gate.troubles.clear()
