@@ -376,6 +376,7 @@ PROTECTIONS = {
         "",
         retirement.LATER,
         retirement.LATER,
+        "none",
     ),
     "a deadline acts without a look": Protection(
         existing(

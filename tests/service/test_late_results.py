@@ -1,14 +1,12 @@
 """A slow run of a delivery, beside others: the delivery ends and begins again before a call of that run is answered."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from chalicelib.delivery.phase import Command
 from chalicelib.delivery.phases.checking import CheckTarget
 from chalicelib.delivery.phases.waiting import LookAtApproval
 from chalicelib.engine.errors import RefusalKind
-from chalicelib.targets.applied_file import Target
-from tests.service.cloud import REGION, refusal, target_key
+from tests.service.cloud import refusal, target_key
 from tests.service.hub import Hub
 from tests.service.organization import A
 from tests.service.shared_ami import AMI, HOUR, untagged, when
@@ -65,8 +63,7 @@ def test_an_approval_of_an_earlier_episode_approves_no_later_one():
     hub.approve(AMI)
 
     def again() -> None:
-        listed = {A: (Target(A, REGION, approval="required", linger=60),)}
-        hub.cloud.directory = replace(hub.cloud.directory, accounts=listed)
+        hub.cloud.change_targets(linger=60)
         until(hub, "cancelled")
         until(hub, "awaiting-approval")
 
