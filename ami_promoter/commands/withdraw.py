@@ -135,6 +135,8 @@ def _withdraw(caller: VerbCaller, connection: Connection, seen: AmiSeen, places:
 
 def _lift(caller: VerbCaller, connection: Connection, seen: AmiSeen, places: Sequence[str], *, yes: bool) -> Report:
     lifted = sorted(set(places) & seen.withdrawn.keys()) if places else sorted(seen.withdrawn)
+    if not lifted:
+        record_requests.withdraw(connection, seen.ami, seen.tag)  # a request that was lost is made again
     if faults := [_not_withdrawn(seen, place) for place in places if place not in seen.withdrawn]:
         raise NotDone(*faults)
     left = {place: by for place, by in seen.withdrawn.items() if place not in lifted}

@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import Any
 
 from chalicelib.engine import addresses
-from chalicelib.sharing.key_policy import of_a_hub
+from chalicelib.sharing.key_policy import PolicyShare, share_named
 from chalicelib.sharing.policy_text import meaning, taken_apart
 
 PUBLIC = "all"
@@ -90,7 +90,7 @@ class TrailAction:
     ebs: bool = False
     """The encryption context names a volume or a snapshot of EBS."""
     others: frozenset[str] | None = None
-    """Of a key's policy: digests of the statements that are of no hub; None: it cannot be read."""
+    """Of a key's policy: digests of the statements that open no share of a hub; None: it cannot be read."""
 
     @property
     def on_key(self) -> bool:
@@ -336,8 +336,17 @@ def admitted(statements: Iterable[Any]) -> tuple[str, ...]:
     return tuple(sorted(found - {""}))
 
 
+def share_of(statement: Mapping[str, Any], hub: str) -> PolicyShare | None:
+    """Return the share that a statement opens; None if its Sid is not the hub's, or it admits another account.
+
+    ``hub``: ``hub_sid``, or a pattern of several.
+    """
+    share = share_named(str(statement.get("Sid", "")), hub)
+    return share if share is not None and {share.account}.issuperset(admitted([statement])) else None
+
+
 def of_others(policy: str, account: str) -> frozenset[str] | None:
-    """Return digests of the statements in a key's policy that are of no hub of this account; None: it cannot be read.
+    """Return digests of the statements in a key's policy that open no share of this account's hubs; None: unreadable.
 
     KMS may show a statement in another form than it was written in; both have one digest.
     """
@@ -345,7 +354,7 @@ def of_others(policy: str, account: str) -> frozenset[str] | None:
         parts = taken_apart(policy)
         if isinstance(parts, str):
             return None
-        said = [meaning(part.value) for part in parts.parts if not of_a_hub(part.sid, account)]
+        said = [meaning(part.value) for part in parts.parts if share_of(part.value, f"{account}[a-z0-9]+") is None]
     except RecursionError:
         return None
     return frozenset(addresses.digest(one, length=12) for one in said)

@@ -27,7 +27,10 @@ class Examine:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Go on with the pass at ``cursor``: ask deliveries to end, or begin some, as many as there is time for."""
+    """Go on with the pass at ``cursor``: ask deliveries to end, begin some, or wake some whose wave opens.
+
+    It does as many as there is time for.
+    """
 
     cursor: str
 
@@ -39,11 +42,4 @@ class NotifyRefused:
     faults: tuple[Fault, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class WakeWaves:
-    """Wake the deliveries after ``place`` whose wave opens. Each also looks by itself, within the hour."""
-
-    place: str
-
-
-Command = LookAtTag | Compare | Examine | Slice | NotifyRefused | WakeWaves
+Command = LookAtTag | Compare | Examine | Slice | NotifyRefused

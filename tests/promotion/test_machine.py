@@ -18,7 +18,7 @@ from chalicelib.promotion import events as ev
 from chalicelib.promotion import evolving, machine
 from chalicelib.promotion.head import head
 from chalicelib.promotion.machine import TRANSITIONS, evolve, outstanding
-from chalicelib.promotion.model import BEGIN, END, EXAMINE, MOST_FAULTS, WAKE_ALL, Promotion, PromotionState
+from chalicelib.promotion.model import BEGIN, END, EXAMINE, MOST_FAULTS, WAKE, Promotion, PromotionState
 
 NOW = 1_800_000_000
 LATER = NOW + schedule.SECOND_LOOK_AFTER
@@ -118,8 +118,6 @@ EVENTS: tuple[ev.Event, ...] = (
     ev.RefusedNotified("other"),
     compared(running=True, waves={"dev/0/0": WaveProgress(NOW)}),
     compared(running=True, awaited=True, waves={"dev/0/0": WaveProgress()}),
-    ev.WavesWoken(""),
-    ev.WavesWoken(WAKE_ALL, "111111111111/us-east-1"),
     ev.NotExecuted(FAULT),
     ev.NotExecuted(FAULT, look=True),
     ev.Paused(),
@@ -389,6 +387,21 @@ def test_a_removal_that_a_look_interrupts_goes_on_at_once_though_the_inputs_are_
     assert outstanding(looked, NOW) == (do.Compare(),)
 
     assert outstanding(play(looked, compared(inputs=part.inputs, surplus=True)), NOW) == (do.Slice(END),)
+
+
+@pytest.mark.parametrize("last", [END, BEGIN])
+def test_a_pass_ends_with_the_waking_of_what_waits_for_a_wave_that_opens(last):
+    """Also if news interrupts it, or the source has faults; then a comparison follows at once."""
+    opens = {"waves": {"dev/0/0": WaveProgress(NOW)}}
+    waking = play(a_promotion(S.ADJUSTING, cursor=last, **opens), sliced())
+    assert outstanding(waking, NOW) == (do.Slice(WAKE),)
+    assert outstanding(play(waking, sliced()), NOW) == (do.Compare(),)
+
+    again = play(waking, sliced(f"{WAKE}a20"), compared(running=True, **opens))
+    assert outstanding(again, NOW) == (do.Slice(WAKE),)
+    unfit = play(a_promotion(S.ADJUSTING, **opens), ev.Examined((FAULT,), unfit=True))
+    compares = play(unfit, ev.RefusedNotified(unfit.faulty), compared(running=True, missing=True, **opens))
+    assert outstanding(compares, NOW) == (do.Slice(WAKE),)
 
 
 def test_a_fault_of_one_account_blocks_no_other():

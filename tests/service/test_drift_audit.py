@@ -285,6 +285,15 @@ def test_a_grant_for_a_stranger_on_a_standing_key_is_a_page_whoever_made_it(setu
     assert setup.day() == [("page", "foreign-stranger", [derived, made])]
 
 
+def test_a_stranger_in_a_statement_with_the_name_of_an_open_share_is_a_page(setup):
+    """Whom a statement admits says its principal, and not its name; so what the share opened is gone."""
+    setup.share(POLICY, ACCESS.share_name, grantee=ROLE)
+    one, other = key_policy.statements(ACCESS)
+    theirs = {"AWS": f"arn:aws:iam::{STRANGER}:root"}
+    setup.hub.policies[KEY] = policy({**one, "Principal": theirs}, {**other, "Principal": theirs})
+    assert setup.day() == [("warning", "vanished", [DEV]), ("page", "foreign-stranger", [STRANGER])]
+
+
 def test_a_grant_whose_grantee_and_issuer_were_deleted_is_no_second_page_about_the_keys_policy(setup):
     """It admits nobody. The policy admits a stranger, and is one finding."""
     root = f"arn:aws:iam::{STRANGER}:root"

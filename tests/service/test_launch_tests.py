@@ -1,7 +1,6 @@
 """One instance from each new AMI starts in the target before the AMI is published, and never outlives its delivery."""
 
 import itertools
-from collections import Counter
 from typing import Any
 
 import pytest
@@ -95,18 +94,6 @@ def ended(hub: Hub) -> tuple[str, list[str]]:
 
 def states(hub: Hub) -> list[str]:
     return [one.state for one in hub.cloud.instances.values()]
-
-
-def calls(hub: Hub) -> Counter[tuple[str, str]]:
-    """Count the calls from now on, by port and method."""
-    made, real = Counter[tuple[str, str]](), hub.gate.call
-
-    def call(name: str, method: str, *rest: Any) -> Any:
-        made[name, method] += 1
-        return real(name, method, *rest)
-
-    hub.gate.call = call
-    return made
 
 
 def is_open(hub: Hub) -> bool:
@@ -337,9 +324,8 @@ def test_an_instance_whose_answer_was_lost_is_found_by_its_nonce(mode, kind):
 def test_checks_that_come_late_but_within_the_time_are_ok():
     """It looks at 1, 2, 4 … minutes until then, and once at the end."""
     hub = until_instance(promoted(a_hub(booting=(15 * MINUTE - 5,)), 0))
-    made = calls(hub)
     assert hub.wait(2 * HOUR).outcomes()[AMI, DEV] == "delivered"
-    assert made["target.instances", "see"] == 4
+    assert hub.gate.made["target.instances", "see"] == 4
 
 
 CANCELS = {
@@ -605,11 +591,9 @@ def test_the_history_says_what_became_of_the_instance_in_plain_words():
 
 def test_without_the_setting_nothing_is_asked_and_nothing_more_is_on_the_record():
     """No call as the launch role, and no member on the record that is written."""
-    hub = a_hub(target={"launch_test": None})
-    made = calls(hub)
-    promoted(hub)
+    hub = promoted(a_hub(target={"launch_test": None}))
     assert hub.outcomes()[AMI, DEV] == "delivered"
-    assert "target.instances" not in {port for port, _ in made}
+    assert "target.instances" not in {port for port, _ in hub.gate.made}
     stored = codec.encode(record(hub), sparse=True)
     assert "launch" not in stored
     assert "launch_test" not in stored["target"]
