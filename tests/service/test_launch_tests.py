@@ -273,6 +273,19 @@ def test_one_moment_at_which_a_check_is_impaired_fails_no_ami():
 
 
 @pytest.mark.parametrize(
+    ("system", "instance"), [("insufficient-data", "insufficient-data"), ("initializing", "ok"), ("", "")]
+)
+def test_checks_of_which_ec2_has_no_result_that_is_about_the_ami_remove_no_copy(system, instance):
+    """EC2 has no data until the test's time is over, or only its host is not ok: the AMI stays, to be tested again."""
+    hub = until_instance(promoted(a_hub(), 0))
+    said = InstanceSeen(next(iter(hub.cloud.instances)), "running", system=system, instance=instance)
+    hub.gate.troubles.append(LostAnswer("target.instances", "see", after=False, says=said, times=100))
+
+    assert ended(hub.wait(2 * HOUR)) == ("failed", ["launch-not-tested"])
+    assert len(hub.cloud.images) == 1
+
+
+@pytest.mark.parametrize(
     ("missed", "order", "expected"),
     [(1, (), ("delivered", [])), (2, (), ("failed", ["launch-not-tested"])), (2, (True, False), ("delivered", []))],
     ids=["one look", "two looks", "two invocations at one moment"],
