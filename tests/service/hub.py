@@ -440,7 +440,7 @@ class Hub:
 
     @contextmanager
     def off(self, *kinds: str) -> Iterator[None]:
-        """Kill whoever works on records of these kinds, whenever it is invoked; AWS and all others continue."""
+        """Kill the process that works on records of these kinds, at each invocation; AWS and all others continue."""
         self._killed = kinds
         yield
         self._killed = ()
