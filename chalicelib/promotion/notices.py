@@ -31,8 +31,9 @@ BASELINE = NoticeKind("hub.baseline", {"ignored": "is ignored"})
 def refused(promotion: Promotion, faults: Iterable[Fault], now: int) -> dict[str, Any]:
     """Build the one notice that lists every fault of a value or a source."""
     listed = said_faults(faults)
+    cause = promotion.judged or "", str(promotion.newest), *(fault["what"] for fault in listed)
     return {
-        **_of_promotion(promotion, REFUSED, now, promotion.judged or "", *(fault["what"] for fault in listed)),
+        **_of_promotion(promotion, REFUSED, now, *cause),
         "value": promotion.judged,
         "faults": listed,
     }

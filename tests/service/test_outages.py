@@ -8,6 +8,7 @@ from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionEr
 
 from chalicelib.delivery.phases.awaiting_slot import QUEUE_LOOK
 from chalicelib.engine.errors import RefusalKind
+from chalicelib.entry.queue_consumer import WORKER_KINDS
 from tests.service.cloud import INACCESSIBLE, CloudBehavior, refusal, target_key
 from tests.service.gate import PortTrouble, ProcessKilled
 from tests.service.groups import WakeMessage
@@ -16,8 +17,6 @@ from tests.service.hub import Hub
 pytestmark = pytest.mark.thorough
 
 A, AMI, HOUR, WITHOUT_END = "200000000001", "ami-00", 3600, 10**6
-GROUPS = ("delivery", "promotion", "quota")
-"""Kinds of records that `worker` works on."""
 
 HELD: dict[str, tuple[str, str, bool]] = {
     "copying": ("target.snapshots", "find", False),
@@ -34,16 +33,8 @@ HELD: dict[str, tuple[str, str, bool]] = {
 
 def off(hub: Hub, seconds: int) -> None:
     """Let time pass in which `worker` is killed at every invocation; AWS and all other functions continue."""
-    real, until = hub._act, hub.cloud.now + seconds
-
-    def act(message: WakeMessage) -> None:
-        if message.key.kind in GROUPS:
-            raise ProcessKilled
-        real(message)
-
-    hub._act = act
-    hub.run(until=until)
-    hub._act = real
+    with hub.off(*WORKER_KINDS):
+        hub.wait(seconds)
 
 
 def a_hub(method: str = "snapshots", **behavior: object) -> Hub:

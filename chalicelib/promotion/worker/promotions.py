@@ -169,7 +169,7 @@ class PromotionExecutor:
             running
             or bool(surplus)
             or (missing and inputs != promotion.unfit)
-            or evolving.with_value(promotion, compared).unnotified
+            or evolving.with_value(record, compared).unnotified
             or wanted.unbelieved
         )
         if not left and tracked and promotion.summarised_episode != promotion.episode:

@@ -84,11 +84,14 @@ class KeyGrants:
         return False
 
     def _grants(self, resource: str, share: Share) -> Iterator[str]:
-        """Find the grant by its id if that is known, else by name among its grantee's grants, or all of the key's."""
+        """Find the grant by its id if that is known, else by name among its grantee's grants, or all of the key's.
+
+        A role that KMS does not see has none that anybody can use [that KMS refuses their list is UNVERIFIED].
+        """
         by: dict[str, Any] = {"GranteePrincipal": share.grantee} if share.grantee else {}
         by = {"GrantId": share.grant_id} if share.grant_id else by
         pages = self._owner(resource, share).get_paginator("list_grants")
-        with gone(*GRANT_GONE):
+        with gone(*GRANT_GONE, NO_SUCH_ROLE):
             for page in pages.paginate(KeyId=Resource.parse(resource).arn, **by):
                 for grant in page["Grants"]:
                     if share.grant_id or self._is_named(resource, share, grant.get("Name", "")):
