@@ -151,12 +151,12 @@ class Setup:
         """Let the file list an OU with these accounts alone."""
         self.file = AppliedFile(of_an_ou(*accounts), "digest")
 
-    def answers_in(self, seconds: float) -> None:
-        """Let each question about an account take so long."""
+    def answers_slowly(self) -> None:
+        """Let each question about an account take a quarter of a second."""
         whereabouts = self.whereabouts.whereabouts
 
         def slow(account: str) -> Any:
-            self.hub.spent += seconds
+            self.hub.spent += 0.25
             return whereabouts(account)
 
         self.whereabouts.whereabouts = slow
@@ -335,7 +335,7 @@ def test_the_audit_asks_about_each_account_of_a_place_although_no_two_runs_are_o
     accounts = [f"{one:012}" for one in range(1, number + 1)]
     setup.has_an_ou(*accounts)
     setup.opened_to(*accounts)
-    setup.answers_in(0.25)
+    setup.answers_slowly()
     gone = [accounts[0], accounts[-1]]
     setup.whereabouts.says |= dict.fromkeys(gone, ())
     for _ in range(60):
@@ -348,7 +348,7 @@ def test_the_audit_asks_about_each_account_of_a_place_although_no_two_runs_are_o
 
 def run_until_half_asked(setup, part: PassPart) -> None:
     """Let a run's time be up before it has asked about all accounts of one place."""
-    setup.answers_in(0.25)
+    setup.answers_slowly()
     while not (setup.kept.at and setup.kept.at.part == part and setup.kept.at.asked):
         setup.another_process()
         setup.runs(1, 60)
