@@ -23,7 +23,7 @@ from chalicelib.sharing.ports import SeenGrant
 from chalicelib.sharing.share import Purpose, Share, ShareState
 from chalicelib.targets.applied_file import AppliedFile, Directory, Target
 from chalicelib.targets.worker.live_members import LiveMembers
-from tests.fakes import MemoryLedger, copying
+from tests.fakes import MemoryLedger, SentWakes, copying
 from tests.service.cloud import UNREADABLE, FakeWhereabouts, Quiet, refusal
 from tests.service.gate import ProcessKilled
 from tests.service.organization import ARN, of_an_ou, with_members
@@ -129,15 +129,15 @@ class Kept:
         self.kept.append((place.resource, said["verdict"]))
 
 
-class Setup:
+class Setup(SentWakes):
     """An audit at noon, over an applied file that lists DEV and TEST."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.now, self.hub, self.ledger, self.kept = NOON, OpenHub(), MemoryLedger(), Kept()
         self.file = AppliedFile(Directory(accounts={one: (Target(one, REGION),) for one in (DEV, TEST)}), "digest")
         self.since = 1
         self.topic: list[Any] = []
-        self.woken: list[str] = []
         self.telemetry = Quiet()
         self.learning, self.siblings = 0, frozenset[str]()
         self.whereabouts = FakeWhereabouts(self)
@@ -192,10 +192,6 @@ class Setup:
 
     def publish(self, notice: Any) -> None:
         self.topic.append(notice)
-
-    def wake_all(self, wakes: Any) -> list[Any]:
-        self.woken += [key.pk for key, _ in wakes]
-        return []
 
     def opened_to(self, *accounts: str) -> None:
         """Let the service have opened the snapshot to these accounts, and to no other."""
