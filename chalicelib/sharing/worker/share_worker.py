@@ -360,7 +360,7 @@ class ShareWorker:
         if grant_names.nameless(these.resource) or Resource.parse(these.resource).at_home:
             return
         names = {s.share_name for s in closing}
-        others = {s.account for s in these.shares if holders.needed(s) and s.share_name not in names}
+        others = {s.account for s in these.shares if s.state in OPEN_STATES and s.share_name not in names}
         if {s.account for s in closing} - others:
             grant_audit.remind(self.records, these.resource, self.waker.clock())
 
