@@ -117,7 +117,7 @@ def _withdraw(caller: VerbCaller, connection: Connection, seen: AmiSeen, places:
     deliveries = [
         {"account": one.account, "region": one.region, "does": endings.does(one.state, when)} for one in named
     ]
-    ends = [f"Account {one['account']}, {one['region']}: {one['does']}." for one in deliveries]
+    ends = list(endings.lines(named, when, each=caller.wide))
     shown = caller.confirm("withdraw", f"This withdraws {', '.join(fresh)} from {seen.ami}", ends, yes=yes or not fresh)
     if fresh:
         entries.remove(seen.over)

@@ -183,7 +183,8 @@ class _TrailRecord:
 def _sharing(record: _TrailRecord) -> Iterator[TrailAction]:
     """ModifySnapshotAttribute and ModifyImageAttribute; one call may add and remove receivers.
 
-    No public sample shows where the older form has the ARNs of organizations and OUs, so they are searched for.
+    A snapshot's older form is recorded as the newer one [aws-facts 1d]. No public sample shows an AMI's, nor where that
+    has the ARNs of organizations and OUs, so they are searched for.
     """
     resource = _text(record.asked.get("snapshotId")) or _text(record.asked.get("imageId"))
     if not _ID.match(resource):
@@ -192,7 +193,7 @@ def _sharing(record: _TrailRecord) -> Iterator[TrailAction]:
     older = _text(record.asked.get("operationType"))
     for verb, act in (("add", Act.ADDED), ("remove", Act.REMOVED)):
         receivers = list(_receivers(permission.get(verb)))
-        if older == verb:  # the form of older versions of the API
+        if older == verb:
             receivers += [*_receivers(record.asked.get("userIdSet")), *_receivers(record.asked.get("groupSet"))]
             receivers += [value for value in _leaves(record.asked) if ":organizations:" in value]
         if receivers:
