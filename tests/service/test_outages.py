@@ -280,6 +280,7 @@ def test_an_ami_that_was_left_whose_snapshot_somebody_has_untagged_is_a_fault():
     assert tagged_again(hub) == "failed"
     said = f"copy-differs: It is {untagged.id} and should be a copy of snap-00 that this delivery has made"
     assert hub.faults()[-1].startswith(said)
+    assert f"deregister-image --image-id {left}" in hub.notified("delivery.failed")[-1]["faults"][0]["cure"]
     assert set(hub.cloud.images) == {left}
 
 
