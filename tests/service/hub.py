@@ -325,11 +325,11 @@ class Hub:
         for key in keys:
             assert self.stores.records.unpark(key, self.cloud.now)
 
-    def tagged_before(self, ami: str, value: str = "default") -> None:
+    def tagged_before(self, ami: str) -> None:
         """Let an AMI have been tagged before discovery first looked: it is of the baseline."""
-        self.cloud.hub_images[ami]["Tags"] += [{"Key": TRIGGER, "Value": value}]
+        self.cloud.hub_images[ami]["Tags"] += [{"Key": TRIGGER, "Value": "default"}]
         self.cloud.changed()
-        ignored = evolving.baseline(ami, HUB, REGION, value, self.cloud.now)
+        ignored = evolving.baseline(ami, HUB, REGION, "default", self.cloud.now)
         self.stores.records.create(PROMOTIONS.encode(ignored), self.cloud.now)
 
     # --- what there is -----------------------------------------------------------------------------------------------
@@ -440,7 +440,7 @@ class Hub:
 
     @contextmanager
     def off(self, *kinds: str) -> Iterator[None]:
-        """Kill whoever works on records of these kinds, whenever it is invoked; AWS and all others continue."""
+        """Kill the process that works on records of these kinds, at each invocation; AWS and all others continue."""
         self._killed = kinds
         yield
         self._killed = ()

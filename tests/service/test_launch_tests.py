@@ -334,6 +334,16 @@ def test_an_instance_whose_answer_was_lost_is_found_by_its_nonce(mode, kind):
     assert hub.outcomes()[AMI, DEV] == (ENDS[mode] if kind is RefusalKind.THROTTLED else "failed")
 
 
+def test_an_instance_of_a_call_that_was_repeated_for_minutes_is_ended_although_it_shows_late():
+    """Two minutes count from the last call: its answer was lost, and the first two looks miss the instance."""
+    hub = a_hub()
+    hub.gate.refuse("target.instances", "run", why=RefusalKind.THROTTLED, unknown=True, times=6)
+    hub.gate.refuse("target.instances", "run", why=RefusalKind.DENIED, unknown=True, times=1, after=True)
+    hub.gate.troubles.append(LostAnswer("target.instances", "started", times=2, says=()))
+    promoted(hub)
+    assert states(hub) == ["terminated"]
+
+
 def test_checks_that_come_late_but_within_the_time_are_ok():
     """It looks at 1, 2, 4 … minutes until then, and once at the end."""
     hub = until_instance(promoted(a_hub(booting=(15 * MINUTE - 5,)), 0))

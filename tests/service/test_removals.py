@@ -599,9 +599,9 @@ def test_what_a_promotion_notes_in_a_newer_form_holds_up_no_removal():
     assert hub.stores.ledger.standing(AMI) == []
 
 
-def copying_for_a_parked_promotion(accounts=(A, B)):
+def copying_for_a_parked_promotion():
     """A hub that copies for hours, whose promotion is parked."""
-    hub = tagged(" ".join(accounts), accounts=accounts, behavior=SLOW).wait(600)
+    hub = tagged(f"{A} {B}", behavior=SLOW).wait(600)
     park_promotion(hub)
     hub.gate.calls = 0
     return hub

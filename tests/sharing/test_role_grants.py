@@ -187,12 +187,19 @@ def test_a_role_that_kms_cannot_find_is_named_with_the_way_to_make_it(scene):
     assert "aws iam create-service-linked-role --aws-service-name sailing.amazonaws.com" in refusal.fault.cure
 
 
-def test_where_a_grant_closes_nobody_needs_to_make_a_role(scene):
-    """KMS may not see a role that was deleted since, or never made: no grant to it shows, so that the share closes."""
+def test_a_grant_whose_role_kms_does_not_see_is_found_among_all_of_the_key_and_closes(scene):
+    """The answer to its opening was lost, and KMS refuses to list by a role that was deleted, or made moments ago."""
     share = a_share(scene.hubs)
-    scene.world.injections.refuse("ListGrants", NO_SUCH_ROLE, n=9)
+    scene.let_in()
+    scene.adapter.open(share.resource, [share])
 
+    scene.world.injections.refuse("ListGrants", NO_SUCH_ROLE)
+    assert scene.adapter.showing(share.resource, [share]) == {share.share_name}
+
+    scene.world.injections.refuse("ListGrants", NO_SUCH_ROLE)
     scene.adapter.close(share.resource, [share])
+    assert scene.grants(scene.hubs) == []
+    scene.world.injections.refuse("ListGrants", NO_SUCH_ROLE)
     assert scene.adapter.showing(share.resource, [share]) == frozenset()
 
 

@@ -84,8 +84,8 @@ class PromotionExecutor:
                 return self._examine(promotion, budget)
             case do.Slice():
                 return self._slice(promotion, budget)
-            case do.NotifyRefused(faults):
-                self.notices.publish(notices.refused(promotion, faults, self.clock()))
+            case do.NotifyRefused():
+                self.notices.publish(notices.refused(promotion, self.clock()))
                 return ev.RefusedNotified(promotion.faulty)
             case _:
                 assert_never(command)

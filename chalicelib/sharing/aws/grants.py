@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from chalicelib.engine.aws import sdk
 from chalicelib.engine.aws.refusals import KEY_GONE, as_refusal, code_of, gone
 from chalicelib.engine.aws.sessions import Sessions
 from chalicelib.engine.errors import Refusal, RefusalKind
@@ -86,16 +87,25 @@ class KeyGrants:
     def _grants(self, resource: str, share: Share) -> Iterator[str]:
         """Find the grant by its id if that is known, else by name among its grantee's grants, or all of the key's.
 
-        A role that KMS does not see has none that anybody can use [that KMS refuses their list is UNVERIFIED].
+        KMS may not see a grantee that was deleted, or made moments ago, while a grant to it exists: then all are read.
         """
         by: dict[str, Any] = {"GranteePrincipal": share.grantee} if share.grantee else {}
         by = {"GrantId": share.grant_id} if share.grant_id else by
+        with gone(*GRANT_GONE):
+            try:
+                yield from self._listed(resource, share, by)
+            except sdk.ClientError as error:
+                if not share.grantee or error.response["Error"]["Code"] != NO_SUCH_ROLE:
+                    raise
+                yield from self._listed(resource, share, {})
+
+    def _listed(self, resource: str, share: Share, by: Mapping[str, str]) -> Iterator[str]:
+        """List the grants that are this share's."""
         pages = self._owner(resource, share).get_paginator("list_grants")
-        with gone(*GRANT_GONE, NO_SUCH_ROLE):
-            for page in pages.paginate(KeyId=Resource.parse(resource).arn, **by):
-                for grant in page["Grants"]:
-                    if share.grant_id or self._is_named(resource, share, grant.get("Name", "")):
-                        yield grant["GrantId"]
+        for page in pages.paginate(KeyId=Resource.parse(resource).arn, **by):
+            for grant in page["Grants"]:
+                if share.grant_id or self._is_named(resource, share, grant.get("Name", "")):
+                    yield grant["GrantId"]
 
     def _end(self, resource: str, share: Share, grant_id: str) -> None:
         """End one grant."""

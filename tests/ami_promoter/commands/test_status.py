@@ -489,8 +489,9 @@ def test_a_copys_id_names_its_source(table, run):
     DynamoTrackedDeliveries(table).add(AMI, copy)
     DynamoTrackedDeliveries(table).end(AMI, copy)
 
-    for verb in ("status", "verify", "retry"):
-        said = run(verb, OTHER, exits=1).errors
+    for words in ("status", "verify", "retry", "wait", "plan", "cancel", "withdraw --lift"):
+        verb, *options = words.split()
+        said = run(verb, OTHER, *options, exits=1).errors
         assert f"{OTHER}: it is the copy of {AMI} in account {DEV}, {REGION}. Name its source {AMI} instead" in said
 
 
