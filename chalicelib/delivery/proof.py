@@ -99,7 +99,7 @@ class Named:
 def copies(delivery: Delivery, seen: Iterable[SeenCopy]) -> Copies:
     """Sort snapshots that have the delivery's tag."""
     known = {copy.copy for copy in delivery.copies if copy.copy} | set(delivery.cleanup.to_delete)
-    made = {one.id: one for one in delivery.attempts if one.id}
+    made = {one.id: one for one in delivery.attempts}
     adopted = {copy.copy for copy in delivery.copies if copy.adopted}
     own, unproven = [], []
     bearers: dict[str, list[SeenCopy]] = defaultdict(list)

@@ -38,4 +38,4 @@ class KeyFacts:
 def source_keys(image: SourceImage) -> tuple[str, ...]:
     """Return the ARNs of the keys of the snapshots to copy, each once."""
     needed = set(snapshots_to_copy(image))
-    return tuple(sorted({s.key for s in image.snapshots if s.id in needed and s.encrypted and s.key}))
+    return tuple(sorted({s.key for s in image.snapshots if s.id in needed and s.key}))

@@ -76,14 +76,18 @@ def findings(shown: Collection[ShownAccess], this: Situation) -> tuple[MonitorFi
 
 def _shares_of_each(shown: Collection[ShownAccess], this: Situation) -> Mapping[ShownAccess, Sequence[Share]]:
     """Return each access with its shares. A snapshot may have a thousand of both, so no two are compared in vain."""
-    by_name: dict[str, list[Share]] = defaultdict(list)
+    by_name: dict[tuple[str, str], list[Share]] = defaultdict(list)
     for share in this.shares:
-        by_name[share.account if grant_names.nameless(share.resource) else share.share_name].append(share)
+        name = share.account if grant_names.nameless(share.resource) else share.share_name
+        by_name[share.resource, name].append(share)
     found: dict[ShownAccess, Sequence[Share]] = {}
     for one in shown:
-        name = one.receiver if grant_names.nameless(one.resource) else one.name
-        of = this.shares if one.grant else by_name[name]
-        found[one] = [share for share in of if is_of(one, share, this.region)]
+        if one.grant:
+            of = [share for share in this.shares if share.resource == one.resource]
+            found[one] = [s for s in of if grant_names.is_grant_for(s, one.grant, one.name, this.region)]
+        else:
+            name = one.receiver if grant_names.nameless(one.resource) else one.name
+            found[one] = by_name[one.resource, name]
     return found
 
 
@@ -124,17 +128,6 @@ def _vanished(known: Mapping[ShownAccess, Sequence[Share]], this: Situation) -> 
         if needed and (share.resource, share.share_name) not in showing:
             why = "The ledger says that it is open and needed, and AWS does not show it."
             yield MonitorFinding(ActionVerdict.VANISHED, why, (share.account,))
-
-
-def is_of(one: ShownAccess, share: Share, region: str) -> bool:
-    """Whether this access is the permission of a share."""
-    if one.resource != share.resource:
-        return False
-    if grant_names.nameless(share.resource):
-        return one.receiver == share.account
-    if not one.grant:
-        return one.name == share.share_name
-    return grant_names.is_grant_for(share, one.grant, one.name, region)
 
 
 # --- what AWS shows --------------------------------------------------------------------------------------------------

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from chalicelib.engine.faults import Fault
-
 
 @dataclass(frozen=True, slots=True)
 class LookAtTag:
@@ -37,9 +35,7 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class NotifyRefused:
-    """Send one notice that lists the faults of the value, the source, or single accounts."""
-
-    faults: tuple[Fault, ...]
+    """Send one notice that lists the faults on record: of the value, the source, or single accounts."""
 
 
 Command = LookAtTag | Compare | Examine | Slice | NotifyRefused

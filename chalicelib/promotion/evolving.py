@@ -167,7 +167,7 @@ def _asked_for(promotion: Promotion, places: Iterable[str]) -> Promotion:
 
 def _raised(promotion: Promotion, **generations: Any) -> Promotion:
     """Raise generations; people are notified again of faults that persist."""
-    return replace(promotion, restarts=0, faults=(), notified="", **generations)
+    return replace(promotion, restarts=0, faults=(), **generations)
 
 
 def _made_here(promotion: Promotion, value: str, now: int) -> Promotion:
@@ -227,7 +227,7 @@ def _untagged(promotion: Promotion, now: int, before: Promotion, *, gone: bool =
 def _without_value(promotion: Promotion, now: int, *, gone: bool) -> Promotion:
     """Return the promotion without a value in force. If the AMI is gone and comes back tagged, no withdrawal ends."""
     nothing: dict[str, Any] = {"value": None, "refused_value": None, "seen_value": None, "places": ""}
-    nothing |= {"failed": 0, "faults": (), "notified": ""}
+    nothing |= {"failed": 0, "faults": ()}
     if gone:
         since = promotion.in_force_since if promotion.value is None else promotion.withdrawals_from
         since = max(since, 1)  # 0: no look has found anything yet

@@ -82,8 +82,9 @@ def outstanding(promotion: Promotion, now: int) -> tuple[do.Command, ...]:
         return ()
     if not promotion.unnotified:
         return _next_of_state(promotion, may_look=may_look)
-    notify = do.NotifyRefused(promotion.faults)
-    return (do.Compare(), notify) if promotion.state is S.COMPARING else (notify,)  # no removal waits for a notice
+    if promotion.state is S.COMPARING:  # no removal waits for a notice
+        return (do.Compare(), do.NotifyRefused())
+    return (do.NotifyRefused(),)
 
 
 def _next_of_state(promotion: Promotion, *, may_look: bool) -> tuple[do.Command, ...]:

@@ -156,7 +156,7 @@ class Promotion:
     faults: tuple[Fault, ...] = ()
     """Faults of the value, the source or single accounts while they persist; ``MOST_FAULTS`` of them."""
     notified: str = ""
-    """Digest of the faults of which people were notified last, and of the value that has them; "": of none."""
+    """What ``faulty`` was when people were last notified; "": they must be notified of the next faults."""
 
     compare_after: int = 0
     """When to compare again after a refused comparison; openings and notices wait for it, too."""
@@ -301,8 +301,8 @@ class Promotion:
 
     @property
     def faulty(self) -> str:
-        """Digest of its faults and of the value that has them, as their notice names both; "": there are none."""
-        return addresses.digest(*map(str, self.faults), self.judged or "") if self.faults else ""
+        """Digest of its faults, and of the value that has them in this generation; "": there are none."""
+        return addresses.digest(*map(str, self.faults), self.judged or "", str(self.newest)) if self.faults else ""
 
     @property
     def unnotified(self) -> bool:

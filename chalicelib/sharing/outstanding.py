@@ -121,7 +121,7 @@ def _due(share: Share, now: int) -> Iterable[int | None]:
         yield min(share.next_try, must_close_at(share) or share.next_try) if share.holdings else now
     if share.state is ShareState.OPEN:
         yield _open_due_at(share, now)
-        yield share.next_try if moved(share) and share.holdings and share.tries < MOVES_SOON else None
+        yield share.next_try if moved(share) and share.tries < MOVES_SOON else None
     elif share.state in IDLE_STATES and not share.holdings:
         yield max(_kept_until(share), share.next_try)
     elif share.state in IDLE_STATES and _asks_again(share):

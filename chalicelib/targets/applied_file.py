@@ -331,7 +331,7 @@ class AppliedFile:
     def judge(self, value: str, *, in_force: bool) -> Resolution:
         """Resolve the value of a tag. One that was just written must also reach each group for which another waits."""
         found = self.resolve(value, in_force=in_force)
-        if in_force or not (found.understood and self.directory.waves):
+        if in_force or not self.directory.waves:
             return found
         accounts = {*found.blocked, *(target.account for target in found.targets)}
         faults, waits = self.waves.not_reached(accounts, VALUE), self.waves.unknown

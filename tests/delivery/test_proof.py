@@ -231,6 +231,8 @@ def test_an_ami_of_an_attempt_is_adopted_whichever_episode_made_it():
     assert proof.named(a_delivery(episode=3), (shown("ami-0b"),)) == proof.Named(own="ami-0b", nonce="nonce-")
     assert proof.named(a_delivery(), (shown("ami-0s", delivery=""),)) == proof.Named(stranger="ami-0s")
     assert proof.named(a_delivery(), (shown("ami-0s", delivery="", state="deregistered"),)) == proof.Named()
+    discarded = a_delivery(request=ImageRequest(NOW, discarded=("ami-0b",)))
+    assert proof.named(discarded, (shown("ami-0b"),)).own is None, "EC2 shows it for a while"
 
 
 def test_an_adopted_ami_that_differs_stays_also_when_a_later_episode_removes_what_it_made():

@@ -210,6 +210,7 @@ def for_role(arn: str) -> dict[str, Any]:
         ([statement(Condition=for_role("arn:aws:iam::222222222222:role/*"))], ("222222222222",)),
         ([statement(Condition=for_role("arn:aws:iam::*:role/x"))], (PUBLIC,)),
         ([statement(Condition=for_role("*:role/x") | {"StringEquals": {"aws:PrincipalOrgID": "o-1"}})], ()),
+        ([statement(Condition={"StringEquals": {"aws:SourceAccount": "222222222222"}})], ()),
         ([statement(Effect="Deny")], ()),
         ([statement(Principal={"Service": "ec2.amazonaws.com"})], ()),
         ([{"Effect": "Allow", "NotPrincipal": {"AWS": "222222222222"}, "Action": "kms:*", "Resource": "*"}], (PUBLIC,)),
@@ -217,7 +218,7 @@ def for_role(arn: str) -> dict[str, Any]:
     ],
 )
 def test_whom_a_keys_policy_lets_in(statements, found):
-    """A condition narrows ``*`` only if it requires named accounts or an organization, and no wildcard stands there."""
+    """A condition narrows ``*`` only if it requires accounts, an organization or a service, and has no wildcard."""
     shown = admitted(statements_of(json.dumps({"Statement": statements})))
     assert shown == (found or (() if found == () else ("222222222222", "333333333333")))
 

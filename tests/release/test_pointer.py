@@ -14,6 +14,7 @@ from chalicelib.release.pointer import (
     Changed,
     DeliveriesWoken,
     Looked,
+    Overtaken,
     Pointer,
     PointerRefused,
     SeenParameter,
@@ -60,6 +61,7 @@ def replaces_its_own(pointer: Pointer) -> None:
     [
         PointerRefused(RefusalKind.ROLE, GONE, (OLD,)),
         PointerRefused(RefusalKind.DENIED, GONE, (OLD,)),
+        PointerRefused(RefusalKind.ROLE, GONE, ()),
         Unwanted((OLD,)),
     ],
 )
@@ -68,6 +70,7 @@ def test_a_value_that_it_may_have_written_is_its_own_although_nobody_could_read_
     pointer = machine.evolve(written(unknown=unknown), unread, NOW + 60)
     pointer = machine.evolve(pointer, DeliveriesWoken(("d1", "d2")), NOW + 60)
 
+    assert machine.outstanding(pointer, NOW + 2 * DAY) == (machine.Look(),)
     replaces_its_own(pointer)
 
 
@@ -95,6 +98,16 @@ def test_a_refused_write_leaves_no_claim_on_a_value():
     assert pointer.fault.code == "pointer-not-ours"
 
 
+def test_a_value_that_came_between_the_look_and_the_write_is_moved_by_the_next_look():
+    """A person has made an earlier release current: the write that finds this writes nothing."""
+    pointer = begun(machine.evolve(FRESH, looked("", OLD, NEW), NOW))
+    pointer = machine.evolve(pointer, Overtaken(), NOW)
+    pointer = machine.evolve(pointer, looked(OLD.image, OLD, NEW), pointer.next_try)
+
+    assert pointer.intent is not None
+    assert (pointer.intent.image, pointer.intent.over) == (NEW.image, OLD.image)
+
+
 def test_a_copy_that_is_current_again_before_ec2_shows_its_date_is_deprecated_no_longer():
     """EC2 shows what was written some minutes late, and the operator rolls back in these."""
     old, new = replace(OLD, image="ami-1a"), replace(NEW, image="ami-1b")
@@ -115,6 +128,23 @@ def test_a_copy_that_is_current_again_before_ec2_shows_its_date_is_deprecated_no
 
     pointer = machine.evolve(pointer, machine.RetirementEnded(), NOW + DAY)
     assert pointer.own_dates == {}
+
+
+def test_while_another_architecture_is_the_newest_no_copy_is_deprecated():
+    """Nobody has said whether it supersedes the others."""
+    older, old = (
+        replace(OLD, source="ami-00", made_at="2025-12-01T00:00:00.000Z", delivery="d0"),
+        replace(OLD, image="ami-1a"),
+    )
+    other = replace(NEW, image="ami-1b", architecture="arm64")
+    pointer = replace(FRESH, image=old.image)
+    two, three = (
+        replace(looked(old.image, *some), rule=Retirement(1, DAY)) for some in ((older, old), (older, old, other))
+    )
+
+    assert [*machine.evolve(pointer, two, NOW).retiring] == [older.image]
+    held = machine.evolve(pointer, three, NOW)
+    assert (held.fault.code, held.retiring) == ("pointer-other-architecture", {})
 
 
 def test_a_recalled_copy_keeps_its_deprecation_although_its_pointer_was_to_end_one():

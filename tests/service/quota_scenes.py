@@ -1,14 +1,12 @@
 """Scenes about copy slots: stuck deliveries, outages, expired leases. Each asserts its own end."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from chalicelib.delivery import machine, permissions
 from chalicelib.delivery.codecs import DELIVERIES
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.stored import peek
 from tests.service.cloud import START, CloudBehavior
-from tests.service.groups import WakeMessage
 from tests.service.hub import Hub
 
 ACCOUNT = "200000000001"
@@ -29,25 +27,6 @@ def a_hub(hours: float = 0.01, **how) -> Hub:
     for ami, count in ((FULL, AT_ONCE), (NEXT, AT_ONCE), (LAST, 1)):
         hub.cloud.make_image(ami, {f"snap-{ami[-1]}{number:02d}": False for number in range(count)})
     return hub
-
-
-@dataclass
-class WorkerOutage:
-    """While it lasts, ``worker`` does nothing: its messages are lost, and the sweep wakes the records again."""
-
-    hub: Hub
-    since: int
-    until: int
-
-    def __post_init__(self) -> None:
-        self._receive = self.hub._receive
-        self.hub._receive = self._dark
-
-    def _dark(self, message: WakeMessage) -> None:
-        if message.key.kind == "resource" or not self.since <= self.hub.cloud.now < self.until:
-            self._receive(message)
-        else:
-            self.hub.groups.done(message)
 
 
 def no_more_than_the_limit(hub: Hub) -> None:

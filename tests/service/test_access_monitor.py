@@ -14,13 +14,14 @@ import pytest
 from chalicelib.engine import addresses
 from chalicelib.engine.budget import slices
 from chalicelib.engine.errors import Refusal, RefusalKind
+from chalicelib.engine.ports import Write
 from chalicelib.monitor.judging import SeenPolicy
 from chalicelib.monitor.store.findings import DynamoFindings
 from chalicelib.monitor.store.ledger_past import DynamoLedgerPast
 from chalicelib.monitor.trail_actions import of_others
-from chalicelib.monitor.worker.access_monitor import KNOWN_FOR, TRIES, AccessMonitor
+from chalicelib.monitor.worker.access_monitor import FRESH, KNOWN_FOR, SHOWS_WITHIN, TRIES, AccessMonitor
 from chalicelib.sharing.share import Share
-from chalicelib.sharing.share_events import OpeningIntended, evolve
+from chalicelib.sharing.share_events import ClosingIntended, OpeningIntended, ShareOpened, evolve
 from chalicelib.targets.applied_file import AppliedFile, Directory, Target, nothing_applied
 from chalicelib.targets.worker.live_members import LiveMembers
 from tests.fakes import copying
@@ -355,6 +356,22 @@ def test_a_grant_that_others_made_is_known_when_a_stolen_role_revokes_it(setup):
     assert [one["verdict"] for one in setup.topic] == ["own-without-intent"]
 
 
+def test_a_stolen_role_that_revokes_an_accounts_grant_is_not_excused_by_another_accounts_closing_statement(setup):
+    """DEV made the grant itself, with what was open to it; just then the service takes TEST out of the key's policy."""
+    setup.findings.remember_key(KEY)
+    setup.findings.remember_grant("g-dev", {DEV}, NOW)
+    resource = addresses.policy_resource(KEY).pk
+    setup.ledger.hold_all([(Share(resource, TEST, TEST, last_closing_at=NOW + 10**6), copying("d1", TEST))])
+    for event in (OpeningIntended(), ShareOpened(), ClosingIntended()):
+        some = [evolve(one, event, NOW) for one in setup.ledger.shares(resource)]
+        setup.ledger.save(some, "as the share worker", NOW)
+    resources = [{"ARN": KEY, "accountId": HUB, "type": "AWS::KMS::Key"}]
+    ends = {"eventName": "RevokeGrant", "requestParameters": {"grantId": "g-dev"}, "resources": resources}
+    setup.judge_event("a snapshot is shared", eventSource="kms.amazonaws.com", **ends, **at(20))
+
+    assert published(setup) == [("own-without-intent", [])]
+
+
 def test_a_stolen_role_that_revokes_a_grant_at_once_pages_although_the_event_of_the_grant_comes_last(setup):
     """CloudTrail keeps no order: the event of the end waits for that of the beginning. Then it comes no more."""
     setup.findings.remember_key(KEY)
@@ -378,6 +395,22 @@ def test_a_stolen_role_that_revokes_a_grant_at_once_pages_although_the_event_of_
     setup.now = NOW + 20 + 20 * 60
     assert setup.judge(json.dumps(unknown))
     assert len(setup.topic) == 1
+
+
+@pytest.mark.parametrize(("age", "silent"), [(FRESH, True), (FRESH + 1, False)])
+def test_the_trail_is_silent_if_it_does_not_show_a_grant_that_was_made_lately(setup, age, silent):
+    """An older one may be from before the trail: that it does not show says nothing."""
+    resource, made = addresses.key_resource(KEY, DEV), NOW - age
+    setup.stores.records.create(Write(resource, "open", {"resource": resource.pk}, NOW), NOW)
+    setup.ledger.hold_all([(Share(resource.pk, "d1", DEV, last_closing_at=NOW + 10**6), copying("d1", DEV))])
+    for event in (OpeningIntended(), ShareOpened("g-1")):
+        some = [evolve(one, event, made) for one in setup.ledger.shares(resource.pk)]
+        setup.ledger.save(some, "as the share worker", made)
+    for _ in range(3):
+        setup.monitor.watch_trail()
+        setup.now += SHOWS_WITHIN
+
+    assert ("trail_silent" in [kind for kind, _ in setup.telemetry.reported]) is silent
 
 
 @pytest.mark.parametrize("region", ["us-east-1", "eu-west-1"])

@@ -273,6 +273,19 @@ def test_one_moment_at_which_a_check_is_impaired_fails_no_ami():
 
 
 @pytest.mark.parametrize(
+    ("system", "instance"), [("insufficient-data", "insufficient-data"), ("initializing", "ok"), ("", "")]
+)
+def test_checks_of_which_ec2_has_no_result_that_is_about_the_ami_remove_no_copy(system, instance):
+    """EC2 has no data until the test's time is over, or only its host is not ok: the AMI stays, to be tested again."""
+    hub = until_instance(promoted(a_hub(), 0))
+    said = InstanceSeen(next(iter(hub.cloud.instances)), "running", system=system, instance=instance)
+    hub.gate.troubles.append(LostAnswer("target.instances", "see", after=False, says=said, times=100))
+
+    assert ended(hub.wait(2 * HOUR)) == ("failed", ["launch-not-tested"])
+    assert len(hub.cloud.images) == 1
+
+
+@pytest.mark.parametrize(
     ("missed", "order", "expected"),
     [(1, (), ("delivered", [])), (2, (), ("failed", ["launch-not-tested"])), (2, (True, False), ("delivered", []))],
     ids=["one look", "two looks", "two invocations at one moment"],
@@ -319,6 +332,16 @@ def test_an_instance_whose_answer_was_lost_is_found_by_its_nonce(mode, kind):
     promoted(hub)
     assert states(hub) == ["terminated"]
     assert hub.outcomes()[AMI, DEV] == (ENDS[mode] if kind is RefusalKind.THROTTLED else "failed")
+
+
+def test_an_instance_of_a_call_that_was_repeated_for_minutes_is_ended_although_it_shows_late():
+    """Two minutes count from the last call: its answer was lost, and the first two looks miss the instance."""
+    hub = a_hub()
+    hub.gate.refuse("target.instances", "run", why=RefusalKind.THROTTLED, unknown=True, times=6)
+    hub.gate.refuse("target.instances", "run", why=RefusalKind.DENIED, unknown=True, times=1, after=True)
+    hub.gate.troubles.append(LostAnswer("target.instances", "started", times=2, says=()))
+    promoted(hub)
+    assert states(hub) == ["terminated"]
 
 
 def test_checks_that_come_late_but_within_the_time_are_ok():

@@ -344,8 +344,7 @@ def test_a_recall_while_the_service_was_off_waits_for_the_value_that_was_intende
     killed = PortTrouble("target.parameters", "change", ProcessKilled())
     hub.gate.troubles = [killed]
     hub.cloud.tag(NEW, "default")
-    while killed.times:
-        hub.wait(1)
+    hub.until(lambda: not killed.times)
     hub.recall(NEW)
     hub.cloud.now += 11 * 60
 

@@ -110,17 +110,23 @@ def test_a_role_that_cannot_be_assumed_is_waited_for_until_the_deadline_which_na
     world.end()
 
 
-def test_a_target_that_will_not_let_its_grant_be_revoked_is_given_up_and_notified():
-    """It is the account's own role on its own key: the alarm ends, and the source's shares close."""
+@pytest.mark.parametrize(("why", "left"), [(RefusalKind.DENIED, 1), (RefusalKind.THROTTLED, 0)])
+def test_a_target_that_will_not_let_its_grant_be_revoked_is_given_up_and_notified(why, left):
+    """It is the account's own role on its own key: the alarm ends, and the source's shares close.
+
+    An outage is no refusal, however long it lasts: the grant is revoked when KMS answers again.
+    """
     world = ModelWorld(WorldSetup(service_roles=1))
-    refuse(world, "close", RefusalKind.DENIED)
+    refuse(world, "close", why)
     world.expect("fails", ["An internal error occurred"])
     world.tag(0, "default")
     world.wait(4 * HOUR)
 
-    assert left_open(world) == 1
     assert len(world.cloud.grants) == len(own_grants(world)) == 1
     assert not world.cloud.permissions
+    world.gate.troubles.clear()
+    world.wait(HOUR)
+    assert (len(own_grants(world)), left_open(world)) == (left, left)
     world.end()
 
 

@@ -338,6 +338,21 @@ def test_a_share_does_not_close_under_one_who_comes_while_the_closing_is_written
     assert snapshot.permissions.calls["close"] == removals, "it was closed, and opened again"
 
 
+def test_the_last_grant_that_closes_asks_for_the_audit_though_a_refused_one_of_its_account_is_held():
+    """The audit looks for grants that the account has made itself; what is only refused closes nothing later."""
+    key = SlowResource(KEY, batch=1)
+    first, refused = deliveries(2)
+    key.let_in([first], account=ACCOUNT)
+    key.permissions.refuses = lambda what, _shares: refusal("aws-AccessDenied") if what == "open" else None
+    key.let_in([refused], account=ACCOUNT)
+    assert key.states() == {ShareState.OPEN: 1, ShareState.REFUSED: 1}
+
+    key.let_out([first], account=ACCOUNT)
+    key.let_out([refused], account=ACCOUNT)
+    assert (key.shares, key.permissions.there) == ([], set())
+    assert key.stores.seen(addresses.grants_on("arn:aws:kms:us-east-1:111111111111:key/k")) is not None
+
+
 # --- refusals --------------------------------------------------------------------------------------------------------
 
 

@@ -54,10 +54,10 @@ def disable(hub: Hub) -> None:
 GOES = {"deregistered": deregister, "with its snapshots": with_its_snapshots, "disabled": disable}
 
 
-def ends_soon(hub: Hub, within: int = 5 * MINUTE) -> None:
+def ends_soon(hub: Hub) -> None:
     """Its delivery fails within minutes, with a notice that says why; nothing stays open, and few invocations do it."""
     began, so_far = hub.cloud.now, len(hub.invocations)
-    hub.run(until=began + within)
+    hub.run(until=began + 5 * MINUTE)
     assert hub.outcomes()[AMI, A] == "failed", hub.faults()
     assert [one.partition(":")[0] for one in hub.faults()] == ["source-gone"]
     assert len(hub.invocations) - so_far <= FEW

@@ -124,8 +124,7 @@ def test_what_was_shared_until_its_date_stays_a_success_when_another_try_is_take
     killed = PortTrouble("tracked", "add", ProcessKilled(), after=True)
     hub.gate.troubles = [killed]
     hub.retry(AMI, DEV)
-    while killed.times:
-        hub.wait(1)
+    hub.until(lambda: not killed.times)
     hub.withdraw(AMI, DEV)
 
     assert states(hub, after=3 * DAY)[3] == "delivered"

@@ -7,12 +7,13 @@ import pytest
 from chalicelib.engine import addresses
 from chalicelib.engine.addresses import STANDING, RecordKey
 from chalicelib.engine.errors import RefusalKind
+from chalicelib.images.ports import TagRead
 from chalicelib.promotion.worker.standing_pass import WITHDRAWN_AT
 from chalicelib.promotion.worker.tag_pass import read_heads
 from chalicelib.targets.applied_file import Target
 from tests.service.arrivals import NOTHING_COMES
 from tests.service.cloud import REGION, START, CloudBehavior, FakeSource
-from tests.service.gate import PortCrash
+from tests.service.gate import LostAnswer, PortCrash
 from tests.service.hub import Hub
 from tests.service.organization import A, B, C
 from tests.service.shared_ami import (
@@ -75,6 +76,19 @@ def test_a_value_whose_event_was_lost_is_meant_by_who_has_seen_it():
     hub = tagged(A, target={"mode": "share"}).wait(HOUR)
     hub.cloud.tag(AMI, f"{A} {B}", arrives=False)
     hub.withdraw(AMI, B)
+    assert open_to(hub, after=HOUR) == {A}
+
+
+def test_a_value_whose_event_was_lost_is_meant_although_later_looks_show_no_tag_and_the_value_before():
+    """Looks that are out of date put no value in force again: it counts from when it came into force."""
+    hub = tagged(A, target={"mode": "share"}).wait(HOUR)
+    hub.cloud.tag(AMI, f"{A} {B}", arrives=False)
+    hub.withdraw(AMI, B)
+    for shown in (None, A):
+        hub.gate.troubles.append(LostAnswer("source", "tag", says=TagRead(shown, "available", AMI)))
+        hub.promotions.run(addresses.promotion(AMI), "stale", time_left=lambda: 30)
+        hub.cloud.now += 30
+    assert record(hub).seen_value == A
     assert open_to(hub, after=HOUR) == {A}
 
 

@@ -196,7 +196,6 @@ PHASES = {
         },
         outstanding=_outstanding,
         deadline=_deadline,
-        deadline_acts=lambda delivery: not (delivery.launch.result or delivery.last_look.since),
         may_cancel=_may_cancel,
     )
 }

@@ -200,9 +200,9 @@ class DynamoRecords:
     ) -> MadeDue:
         """``woken_at`` is the mark that a wake was sent. If that wake is lost, the sweep wakes the record."""
         old = self._leave(key, inbox, now, fresh, {"woken_at": now})
-        if old is None and self._cannot_be_counted(key):
-            return MadeDue.SEND  # the wake causes the worker to park it
         if old is None:
+            if self._cannot_be_counted(key):
+                return MadeDue.SEND  # the wake causes the worker to park it
             if inbox:  # a parked record keeps the entries for when it goes on
                 entries = _update({INBOX + name: value for name, value in inbox.items()})
                 self._table.update(key, **entries, condition="attribute_exists(parked)")

@@ -25,7 +25,6 @@ from chalicelib.monitor.ports import Canary, Findings, LedgerPast
 from chalicelib.monitor.trail_actions import Act, TrailAction, account_of
 from chalicelib.monitor.verdicts import ActionVerdict, MonitorFinding, Severity
 from chalicelib.sharing.ports import Ledger
-from chalicelib.sharing.share import ShareState
 from chalicelib.targets.ports import Targets
 from chalicelib.targets.worker.live_members import LiveMembers
 
@@ -132,7 +131,7 @@ class AccessMonitor:
             siblings=self.siblings,
             source_key=source_key,
             policies=self._policies(action) if source_key else (),
-            grant_known=action.act is Act.REMOVED and bool(action.grant and self.findings.accounts_of(action.grant)),
+            grant_known=action.act is Act.REMOVED and bool(self.findings.accounts_of(action.grant)),
         )
 
     def _policies(self, action: TrailAction) -> Sequence[SeenPolicy]:
@@ -162,7 +161,7 @@ class AccessMonitor:
     def _shares_on_key(self, action: TrailAction, read: Callable[[str], Sequence[Known]]) -> Iterator[Known]:
         key = action.resource
         accounts = {action.account, *map(account_of, action.receivers)}
-        if action.act is Act.REMOVED and action.grant:
+        if action.act is Act.REMOVED:
             accounts |= set(self.findings.accounts_of(action.grant))
         policy = addresses.policy_resource(key).pk
         if action.act is Act.POLICY:
@@ -240,7 +239,7 @@ class AccessMonitor:
         for resource in sorted(keys)[:LOOKED_THROUGH]:
             for share in self.ledger.shares(resource):
                 made = share.opened_at or 0
-                if share.state is ShareState.OPEN and share.grant_id and now - FRESH <= made:
+                if share.grant_id and now - FRESH <= made:
                     return Canary(share.grant_id, made)
         return None
 

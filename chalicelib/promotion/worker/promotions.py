@@ -85,8 +85,8 @@ class PromotionExecutor:
                 return self._examine(promotion, budget)
             case do.Slice():
                 return self._slice(promotion, budget)
-            case do.NotifyRefused(faults):
-                self.notices.publish(notices.refused(promotion, faults, self.clock()))
+            case do.NotifyRefused():
+                self.notices.publish(notices.refused(promotion, self.clock()))
                 return ev.RefusedNotified(promotion.faulty)
             case _:
                 assert_never(command)
@@ -169,7 +169,7 @@ class PromotionExecutor:
             running
             or bool(surplus)
             or (missing and inputs != promotion.unfit)
-            or evolving.with_value(promotion, compared).unnotified
+            or evolving.with_value(record, compared).unnotified
             or wanted.unbelieved
         )
         if not left and tracked and promotion.summarised_episode != promotion.episode:

@@ -287,7 +287,7 @@ class ShareWorker:
 
     def _accessible_since(self, s: Share, now: int) -> int:
         """Return when the account itself got access to the key, for a grant to its service-linked role; otherwise 0."""
-        if Resource.parse(s.resource).kind != "role" or Resource.parse(s.resource).at_home:
+        if Resource.parse(s.resource).kind != "role":
             return 0
         return account_access.open_since(self.ledger.find(account_access.places(s.resource, s.account)), now)
 
@@ -343,9 +343,7 @@ class ShareWorker:
                     missed = s.missed_since or (now if end == MISSED else 0)
                     end = min(now + schedule.MINUTE, since + schedule.LAST_LOOK_WITHIN)
                 if end > now:
-                    prolonged.append(
-                        replace(s, later_end=end, unsure_since=since, missed_since=missed, tries=s.tries + 1)
-                    )
+                    prolonged.append(replace(s, later_end=end, unsure_since=since, missed_since=missed))
                 else:
                     over.add(s.share_name)
         happened = "the applied file gives it a later date, or cannot be read now"
@@ -360,7 +358,7 @@ class ShareWorker:
         if grant_names.nameless(these.resource) or Resource.parse(these.resource).at_home:
             return
         names = {s.share_name for s in closing}
-        others = {s.account for s in these.shares if holders.needed(s) and s.share_name not in names}
+        others = {s.account for s in these.shares if s.state in OPEN_STATES and s.share_name not in names}
         if {s.account for s in closing} - others:
             grant_audit.remind(self.records, these.resource, self.waker.clock())
 
