@@ -172,6 +172,8 @@ def _added(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFinding]:
             yield _let_in(action, evidence, receiver)
         elif is_outside(receiver, evidence.hub):
             yield _receiver_added(action, evidence, receiver)
+        elif account_of(receiver) and _is_own(action, evidence):
+            yield _no_intent("The service opens nothing to the hub's own account.", (receiver,))
 
 
 def _receiver_added(action: TrailAction, evidence: Evidence, receiver: str) -> MonitorFinding:

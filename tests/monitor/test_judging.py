@@ -84,6 +84,7 @@ BY_EC2 = {"by_service": True, "ebs": True}
         (action(Act.REMOVED, DEV), [], V.NO_INTENT),
         (action(Act.CLEARED), [OPENED], V.NO_INTENT),
         (action(Act.UNBLOCKED, PUBLIC), [], V.NO_INTENT),
+        (action(Act.ADDED, HUB), [OPENING], V.NO_INTENT),
         # sharing, by others
         (action(Act.ADDED, DEV, by=JO), [], V.LISTED),
         (action(Act.ADDED, UNIT, by=JO), [], V.LISTED),
@@ -106,6 +107,8 @@ BY_EC2 = {"by_service": True, "ebs": True}
         (action(Act.ADDED, ROLE, **ON_KEY), [GRANT], V.EXPECTED),
         (action(Act.ADDED, ROLE, **ON_KEY), [replace(GRANT, grants=frozenset())], V.EXPECTED),
         (action(Act.ADDED, f"{ROLE}2", **(ON_KEY | {"grant": "g-2"})), [GRANT], V.NO_INTENT),
+        (action(Act.ADDED, f"arn:aws:iam::{HUB}:root", **ON_KEY), [], V.NO_INTENT),
+        (action(Act.ADDED, "ec2.amazonaws.com", **ON_KEY), [], V.EXPECTED),
         (action(Act.ADDED, f"arn:aws:iam::{STRANGER}:root", by=JO, **ON_KEY), [], V.LISTED),
         (
             action(Act.ADDED, SLR, by="222222222222:AROA:s", account=DEV, **ON_KEY),
