@@ -314,6 +314,7 @@ def test_a_stolen_role_that_revokes_a_grant_of_others_is_a_page():
         (OURS, {"owner", "backup"}, frozenset({"owner"}), V.NO_INTENT),
         (OURS, {"owner"}, frozenset({"owner", "backup"}), V.EXPECTED),
         (OURS, set(), frozenset({"owner"}), V.EXPECTED),
+        (OURS, None, frozenset({"owner"}), V.EXPECTED),
         (OURS, {"owner"}, None, V.EXPECTED),
         (JO, {"owner", "backup"}, frozenset({"owner"}), V.EXPECTED),
     ],
@@ -321,4 +322,4 @@ def test_a_stolen_role_that_revokes_a_grant_of_others_is_a_page():
 def test_a_stolen_role_that_takes_statements_of_others_out_of_a_keys_policy_is_a_page(by, before, after, expected):
     """While a share opens, too. What the policy had before, or has now, may not be known; a person may remove any."""
     what = replace(policy(HUB, DEV, by=by), others=after)
-    assert verdict(what, OPENING, policies=seen({HUB, DEV}, before)) == expected
+    assert verdict(what, OPENING, policies=() if before is None else seen({HUB, DEV}, before)) == expected
