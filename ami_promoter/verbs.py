@@ -10,7 +10,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
@@ -440,7 +440,7 @@ def verb(
             clock = ctx.obj or TerminalClock()
             common["region"] = _region(common["region"], common["profile"], needed=needs != NOTHING)
             caller = VerbCaller(**common, as_json=as_json, wide=wide, clock=clock)
-            with nullcontext() if as_json else naming(caller.names):
+            with naming(caller.names):
                 names = [str(one.name) for one in ctx.command.params if isinstance(one.type, NamedImage)]
                 try:
                     given |= {name: caller.image(given[name], reads=reads) for name in names if given[name] is not None}

@@ -48,7 +48,9 @@ def run(
 ) -> int:
     """Run the demo on a console. ``meddle`` may do something to the world before the tag is set."""
     count = f"{options.targets} target{'' if options.targets == 1 else 's'}"
-    console.print(f"A hub and {count} in the simulator: AWS's rules on this machine, no AWS account involved.")
+    console.print(
+        f"A hub and {count} in a simulator of AWS: no AWS account is involved, and its clock runs ahead of yours."
+    )
     with World(options.seed) as world:
         try:
             ready = setting.copies(world, options)
@@ -71,7 +73,7 @@ def _introduce(ready: Setting, options: Options, console: Console) -> None:
     sizes = " and ".join(str(size) for size in stage.SIZES)
     lines = [
         (mark, "deployed: build/hub in the hub, deploy/target.yaml in each target"),
-        (mark, f"ami-promoter targets apply targets.yaml: group dev has {_dev(ready)}"),
+        (mark, f"ami-promoter targets apply: group dev has {_dev(ready)}{_others(ready)}"),
         (mark, f"built: {ready.staged.image}, {sizes} GiB, encrypted under a key of the hub"),
     ]
     if not options.events:
@@ -81,6 +83,10 @@ def _introduce(ready: Setting, options: Options, console: Console) -> None:
         console.print(Text.assemble(*line))
     tags = f'Key=promote,Value="{ready.value()}"'
     console.print(f"\n$ aws ec2 create-tags --resources {ready.staged.image} \\\n    --tags {tags}\n", style="bold")
+
+
+def _others(ready: Setting) -> str:
+    return "".join(f", {way.word} is {way.name}" for way in ready.ways if way.word)
 
 
 def _dev(ready: Setting) -> str:

@@ -30,7 +30,8 @@ def run(
     """Show all ways on a console; returns the exit status. ``meddle`` may do something before the tag is set."""
     accounts = len({way.account for way in ways} - {stage.HUB})
     console.print(
-        f"A hub and {accounts} accounts in the simulator: AWS's rules on this machine, no AWS account involved."
+        f"A hub and {accounts} accounts in a simulator of AWS: no AWS account is involved, and its clock runs ahead"
+        " of yours."
     )
     with World(seed) as world:
         try:

@@ -47,7 +47,9 @@ TONES = {"delivered": "green", "failed": "bold red", "recalled": "bold red"}
 
 def run(console: Console, seed: int = 0) -> int:
     """Play the story; returns the exit status: 0 if it ends as expected, else 1."""
-    console.print("A hub and 3 targets in the simulator: AWS's rules on this machine, no AWS account involved.")
+    console.print(
+        "A hub and 3 targets in a simulator of AWS: no AWS account is involved, and its clock runs ahead of yours."
+    )
     with World(seed) as world, Terminal(world, ACCOUNTS) as terminal:
         try:
             return Story(world, terminal, console).play()
@@ -82,13 +84,13 @@ class Story:
         self._console.print(Text(FILE, style="dim"), soft_wrap=True)
         self._command("targets", "apply", "--yes", self._terminal.file("targets.yaml", FILE), shows=False)
 
-        self._act("A good AMI. A launch template in prod resolves the parameter, and never changes.")
+        self._act("A good AMI. A launch template in prod finds it by the parameter's name.")
         good = self._built("golden-2026-01")
         self._promote(good)
         self._makes_launch_template()
         self._launches(good)
 
-        self._act("The next one does not boot in dev. It never reaches qa, and no parameter moves.")
+        self._act("The next does not boot in dev: it never reaches qa, and no parameter moves.")
         dead = self._built("golden-2026-02")
         self._world.ec2.boots[dead] = Boot(impaired="instance", console=PANIC)
         self._promote(dead, until=STOPPED)
@@ -103,7 +105,7 @@ class Story:
         self._until(lambda: self._names(good))
         self._launches(good)
 
-        self._act("A fourth is good. Who still runs the first one? Its instances in prod are replaced, and it goes.")
+        self._act("A fourth is good. Prod still runs the first: replace that, and remove it.")
         last = self._built("golden-2026-04")
         self._promote(last)
         self._command("where", good, "--use", waits=True)

@@ -19,6 +19,7 @@ from chalicelib.engine.ports import NOTHING, Due, MadeDue, Stored, Write
 from chalicelib.engine.schedule import DAY
 from chalicelib.engine.store.records import ROOM_FOR_RECENT, shard_of
 from chalicelib.engine.store.table import EXPIRES, KEEP_HISTORY_DAYS
+from chalicelib.engine.wakes import Wake
 from chalicelib.sharing.ports import NO_LINES, Lines, StandingHolding
 from chalicelib.sharing.share import DELIVERED_AMIS, Holding, Purpose, Share
 from chalicelib.sharing.share_events import Archived, evolve
@@ -93,6 +94,20 @@ class Items(dict[K, V]):
 
 LAST = chr(0x10FFFF)
 """Comes after every text that a key has."""
+
+
+class SentWakes:
+    """The port ``WakeQueues``: keeps which records were woken, in turn."""
+
+    def __init__(self) -> None:
+        self.woken: list[str] = []
+
+    def send(self, wake: Wake) -> None:
+        self.woken.append(wake.key.pk)
+
+    def wake_all(self, wakes: Sequence[tuple[RecordKey, str]]) -> Sequence[RecordKey]:
+        self.woken += [key.pk for key, _ in wakes]
+        return ()
 
 
 class MemoryRecords:

@@ -329,7 +329,8 @@ def _arguments(name: str, aws_says: str) -> dict[str, tuple[Any, ...]]:
     )
     word = Fault("unknown-group", "value of the trigger tag", "no group 'dve' is in the file.", "Write dev.")
     value = f"dev {OTHER}" if aws_says == "…" else aws_says
-    promotion = Promotion(AMI, HUB, REGION, episode=1, value=value, refused_value="dve", image_name=name)
+    promotion = Promotion(AMI, HUB, REGION, episode=1, value=value, image_name=name, faults=(word,))
+    promotion = replace(promotion, refused_value="dve")
     tracked = (
         TrackedDelivery(delivery.id, TARGET, REGION, 1, "delivered", COPIED),
         TrackedDelivery("57acc6ddc6fcc2e15da0", OTHER, REGION, 1, "failed"),
@@ -347,7 +348,6 @@ def _arguments(name: str, aws_says: str) -> dict[str, tuple[Any, ...]]:
             recalled,
         ),
         "promotion": (promotion,),
-        "faults": ((word,),),
         "tracked": (tracked,),
         "asked": (Asked("8d7e" * 8),),
         "places": ([f"{OTHER}/{REGION}"],),

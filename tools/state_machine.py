@@ -52,7 +52,7 @@ PROMOTION = """
 One source AMI on its way to all its targets.
 `chalicelib/promotion/machine.py` has its table and what is outstanding; `evolving.py` says what an event changes, and `wanted.py` who must have the AMI.
 Whatever woke it, a promotion compares what is wanted with its deliveries; while both agree it rests in `running` or `over`.
-`adjusting` is one pass over the differences: first the deliveries that must end, then the source's checks and the deliveries that must begin.
+`adjusting` is one pass: first the deliveries that must end, then the source's checks and the deliveries that must begin, then those whose wave opens.
 """
 
 SHARE = """

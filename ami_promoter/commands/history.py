@@ -79,7 +79,7 @@ def history(
     tags = _tags(caller, connection, ami, tag_key, promoted) if ami else []
     whose = [ami] if ami else [] if account else [count(len(chosen.listed), "AMI")]
     whose += [f"account {account}"] if account else []
-    of = f" {' and '.join(whose)} in {connection.place}"
+    of = f" {' and '.join(whose)} in {connection.place}{f' since {since}' if since else ''}"
     nothing = f"Nothing is known of{of}." if ami or account or chosen.listed else chosen.none(connection.place)
     head = f"History of{of}:" if entries or shares else nothing
     lines = (

@@ -135,7 +135,7 @@ def cancel(caller: VerbCaller, ami: str, *, yes: bool, tag_key: str) -> Report:
         return Report((f"Nothing to do: {ami} has no tag {tag_key}.",), {"ami": ami, "changed": False})
     if not yes:
         does = f"This removes the tag {tag_key} of {ami}, and so ends its promotion"
-        caller.confirm("cancel", does, _what_ends(connection, ami), yes=yes)
+        caller.confirm("cancel", does, _what_ends(connection, ami, each=caller.wide), yes=yes)
     tag.remove()
     warning = record_requests.nudge(connection, ami, "", again=False)
     ends = "within minutes the service cancels running deliveries and withdraws standing shares; delivered AMIs stay."
@@ -145,9 +145,9 @@ def cancel(caller: VerbCaller, ami: str, *, yes: bool, tag_key: str) -> Report:
     return Report(tuple(lines), {"ami": ami, "changed": True}, warnings=(warning,) if warning else ())
 
 
-def _what_ends(connection: Connection, ami: str) -> tuple[str, ...]:
+def _what_ends(connection: Connection, ami: str, *, each: bool) -> tuple[str, ...]:
     """Say what happens to each delivery. Who may tag ends a promotion, also one of which they may read nothing."""
     try:
-        return tuple(endings.lines([one.it for one in Reader(connection).tracked(ami)]))
+        return tuple(endings.lines([one.it for one in Reader(connection).tracked(ami)], each=each))
     except HubError as unread:
         return (f"Which deliveries that ends is not known: {unread}",)

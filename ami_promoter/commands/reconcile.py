@@ -14,6 +14,7 @@ from rich.console import RenderableType
 
 from ami_promoter.hub import record_requests
 from ami_promoter.hub.aws import Connection
+from ami_promoter.promotions.promotion_text import SINGLY
 from ami_promoter.reconcile.facts import HubView
 from ami_promoter.reconcile.findings import findings
 from ami_promoter.reconcile.repair_data import Finding, Remove
@@ -21,6 +22,7 @@ from ami_promoter.reconcile.repairs import Repairs
 from ami_promoter.reconcile.view_reading import Looking
 from ami_promoter.rights import ASK_TARGETS, READ_ALL, REPAIR, SEE_OPEN
 from ami_promoter.terminal import schema as js
+from ami_promoter.terminal.alike import alike_anywhere, first_of, groups
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import Folded
 from ami_promoter.terminal.report import NotDone, Report
@@ -105,7 +107,7 @@ def reconcile(
         outcome = {one: repairs.repair(one.repair) for one in found if one.repair is not None}
         orders = {one.repair: one for one in found if isinstance(one.repair, Remove)}
         outcome |= {orders[order]: result for order, result in repairs.remove(tuple(orders)).items()}
-    return _report(connection, view, found, outcome, woken, apply=apply, hub_only=hub_only)
+    return _report(connection, view, found, outcome, woken, apply=apply, hub_only=hub_only, wide=caller.wide)
 
 
 def _wake_all(view: HubView, repairs: Repairs) -> int:
@@ -130,6 +132,7 @@ def _report(
     *,
     apply: bool,
     hub_only: bool,
+    wide: bool,
 ) -> Report:
     wrong = [one for one in found if one.wrong]
     left = [one for one in wrong if outcome.get(one) != "done"]
@@ -138,7 +141,10 @@ def _report(
         "no target was checked (--hub-only)" if hub_only else f"{seen} of {count(len(view.targets), 'target')} answered"
     )
     lines: list[RenderableType] = [f"Looked at {connection.place}; {asked}."]
-    lines += [line for one in found for line in _lines(one, outcome.get(one), apply=apply)]
+    alike = groups(found, lambda one: _like(one, outcome.get(one)), each=wide or len(found) <= SINGLY)
+    lines += [line for same in alike for line in _lines(same, outcome.get(same[0]), apply=apply)]
+    if len(alike) < len(found):
+        lines.append("With `--wide` each difference is shown by itself.")
     if apply:
         lines.append(f"Running records that look again now: {woken}.")
     lines.append(_summary(wrong, left, apply=apply, hub_only=hub_only))
@@ -169,9 +175,15 @@ def _summary(wrong: Sequence[Finding], left: Sequence[Finding], *, apply: bool, 
     return f"Of {len(wrong)}, {repairable} can be repaired: run the command with --apply.{blind}"
 
 
-def _lines(one: Finding, result: str | None, *, apply: bool) -> Iterator[RenderableType]:
-    yield f"{one.code}: {one.where}"
-    yield Folded(one.what, 4)
+def _like(one: Finding, result: str | None) -> tuple[object, ...]:
+    """Return what is the same of differences that are shown together."""
+    return one.code, one.does, result, *alike_anywhere(one.where, one.what)
+
+
+def _lines(same: Sequence[Finding], result: str | None, *, apply: bool) -> Iterator[RenderableType]:
+    one = same[0]
+    yield f"{one.code}: {first_of([each.where for each in same])}"
+    yield Folded(f"{f'Of {one.where}: ' if len(same) > 1 else ''}{one.what}", 4)
     if one.does:
         done = f": {result}" if result else ""
         yield Folded(f"{'' if apply else '--apply '}{one.does}{done}", 4)

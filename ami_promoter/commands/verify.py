@@ -83,7 +83,7 @@ def _seen(connection: Connection, ami: str, targets: Mapping[Place, TargetFacts]
     _, shares = ledger.under_way()
     held = {(share.resource, share.account) for share in shares if share.holdings or share.preexisting}
     source = ledger.source_image(ami)
-    unread = tuple(f"{fault.where}: {fault.what}" for fault in reading.faults)
+    unread = tuple(reading.faults)
     return verify_checks.SeenInTarget(targets, permissions, grants, read, unread, source, frozenset(held))
 
 

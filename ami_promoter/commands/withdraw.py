@@ -117,7 +117,7 @@ def _withdraw(caller: VerbCaller, connection: Connection, seen: AmiSeen, places:
     deliveries = [
         {"account": one.account, "region": one.region, "does": endings.does(one.state, when)} for one in named
     ]
-    ends = [f"Account {one['account']}, {one['region']}: {one['does']}." for one in deliveries]
+    ends = list(endings.lines(named, when, each=caller.wide))
     shown = caller.confirm("withdraw", f"This withdraws {', '.join(fresh)} from {seen.ami}", ends, yes=yes or not fresh)
     if fresh:
         entries.remove(seen.over)
@@ -135,6 +135,8 @@ def _withdraw(caller: VerbCaller, connection: Connection, seen: AmiSeen, places:
 
 def _lift(caller: VerbCaller, connection: Connection, seen: AmiSeen, places: Sequence[str], *, yes: bool) -> Report:
     lifted = sorted(set(places) & seen.withdrawn.keys()) if places else sorted(seen.withdrawn)
+    if not lifted:
+        record_requests.withdraw(connection, seen.ami, seen.tag)  # a request that was lost is made again
     if faults := [_not_withdrawn(seen, place) for place in places if place not in seen.withdrawn]:
         raise NotDone(*faults)
     left = {place: by for place, by in seen.withdrawn.items() if place not in lifted}

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ami_promoter.hub import policies
-from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.aws import Connection, errors
 from ami_promoter.hub.records import Reader
 from chalicelib.engine import addresses
-from chalicelib.engine.aws import sdk
 from chalicelib.engine.places import Arn
 
 KINDS = ("User", "Role", "Group", "LocalManagedPolicy", "AWSManagedPolicy")
@@ -39,7 +38,7 @@ def read(connection: Connection) -> Approvers:
     tag_key = next((str(one.item.get("key") or "") for one in trigger.values()), "") or "promote"
     try:
         pages = list(connection.client("iam").get_paginator("get_account_authorization_details").paginate(Filter=KINDS))
-    except (sdk.ClientError, sdk.BotoCoreError) as error:
+    except errors() as error:
         return Approvers(unread=str(error))
     return judged(pages, f"{table}{connection.config_table}", connection.region, tag_key)
 

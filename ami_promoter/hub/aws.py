@@ -30,6 +30,11 @@ UNCHANGED = "(nothing has changed)"
 """In the name of what a command does, of a change that is one call."""
 
 
+def errors() -> tuple[type[Exception], ...]:
+    """Return what the SDK raises: for a refusal, for no answer, and for one that is not AWS's, as a proxy gives."""
+    return sdk.ClientError, sdk.BotoCoreError, sdk.ResponseParserError
+
+
 class HubError(Exception):
     """AWS refused or could not be reached, or somebody else wrote first. ``fault``: where, what, and what to do."""
 
@@ -189,10 +194,10 @@ class Connection(Account):
 def _telling(place: str, doing: str) -> Iterator[None]:
     try:
         yield
-    except (sdk.ClientError, sdk.BotoCoreError) as error:
+    except errors() as error:
         raise _hub_error(error, place, doing) from error
     except Refusal as refusal:
-        if isinstance(refusal.__cause__, (sdk.ClientError, sdk.BotoCoreError)):  # its cure is for the service's roles
+        if isinstance(refusal.__cause__, errors()):  # its cure is for the service's roles
             raise _hub_error(refusal.__cause__, place, doing) from refusal
         raise HubError.of(refusal.fault) from refusal
     except Misconfigured as error:
@@ -204,13 +209,13 @@ def _hub_error(error: sdk.ClientError | sdk.BotoCoreError, place: str, doing: st
     return HubError(f"{done} failed: {_ended(str(error))}", place, _cure(error), code_of(error))
 
 
-def _refused(error: sdk.ClientError | sdk.BotoCoreError) -> bool:
+def _refused(error: Exception) -> bool:
     """Whether AWS has refused a call; else it may have served one whose answer did not come."""
     answered = error.response.get("ResponseMetadata", {}) if isinstance(error, sdk.ClientError) else None
     return answered is not None and int(answered.get("HTTPStatusCode", 400)) < 500
 
 
-def code_of(error: sdk.ClientError | sdk.BotoCoreError) -> str:
+def code_of(error: Exception) -> str:
     """Return AWS's code of a refusal, or the SDK's name of what failed."""
     said = error.response.get("Error", {}).get("Code") if isinstance(error, sdk.ClientError) else None
     return str(said or type(error).__name__)
@@ -220,7 +225,7 @@ def _ended(sentence: str) -> str:
     return sentence if sentence.endswith(".") else f"{sentence}."
 
 
-def _cure(error: sdk.ClientError | sdk.BotoCoreError) -> str:
+def _cure(error: Exception) -> str:
     unknown = "Check profile, credentials and Region: `aws sts get-caller-identity` must work."
     if isinstance(error, sdk.ClientError):
         unknown = "If it lasts, look up the code above."
@@ -236,11 +241,16 @@ _CURES: Mapping[Collection[str], str] = {
     ),
     ("NotFoundException",): "There is no such key: check its name, the Region and the account.",
     STALE_CREDENTIALS: "The credentials have expired or are no longer valid: sign in again.",
-    ("NoCredentialsError",): "Set AWS_PROFILE, or sign in; see `aws sts get-caller-identity`.",
+    ("NoCredentialsError", "SSOTokenLoadError", "TokenRetrievalError", "UnauthorizedSSOTokenError"): (
+        "Set AWS_PROFILE, or sign in; see `aws sts get-caller-identity`."
+    ),
     ("ProfileNotFound",): "See `aws configure list-profiles`, and --profile or AWS_PROFILE.",
     ("ConfigParseError",): (
         "Correct that file: each profile is a line `[profile NAME]`, with lines `name = value` below."
     ),
-    ("EndpointConnectionError",): "Check the network, the Region, and AWS_ENDPOINT_URL if it is set.",
+    (
+        *("ConnectTimeoutError", "ConnectionClosedError", "EndpointConnectionError", "ProxyConnectionError"),
+        *("ReadTimeoutError", "ResponseParserError", "SSLError"),
+    ): "Check the network, the Region, and AWS_ENDPOINT_URL if it is set.",
     THROTTLED: "AWS is throttling, or has a fault of its own: wait a minute and run the command again.",
 }

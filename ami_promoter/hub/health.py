@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from ami_promoter.hub import policies
-from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.aws import Connection, errors
 from chalicelib.engine.aws import sdk
 from chalicelib.engine.places import Arn
 from chalicelib.images.keys import KeyFacts
@@ -91,7 +91,7 @@ def read(connection: Connection, keys: Iterable[str] = ()) -> Health:
     def tried(name: str, ask: Callable[[], _T]) -> _T | None:
         try:
             return ask()
-        except (sdk.ClientError, sdk.BotoCoreError) as error:
+        except errors() as error:
             unread[name] = str(error)
             return None
 

@@ -1,8 +1,9 @@
-"""Finds an AMI of the hub by its name."""
+"""Finds an AMI of the hub by its name, or by its copy."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 from ami_promoter.hub.aws import Connection, HubError
@@ -40,6 +41,16 @@ def ami_named(connection: Connection, name: str, *, reads: bool) -> str:
         raise NotDone(Fault("unknown-ami", name, what, cure))
     each = first_of([f"{ami} (since {since})" for ami, since in sorted(found.items(), key=lambda one: one[1])], MOST)
     raise NotDone(Fault("ambiguous-ami", name, f"{len(found)} AMIs have this name: {each}.", BY_ID))
+
+
+def copy_of(connection: Connection, ami: str) -> Fault | None:
+    """Return the fault that an AMI is a copy, with its source; None: it is none, or the caller may not look for it."""
+    with suppress(HubError):
+        for one in Reader(connection).made_from(ami):
+            if (source := one.key.name) != ami:  # a shared AMI is its own source
+                what = f"it is the copy of {source} in account {one.it.account}, {one.it.region}."
+                return Fault("unknown-ami", ami, what, f"Name its source {source} instead, in the same command.")
+    return None
 
 
 def _in_ec2(connection: Connection, name: str) -> Iterator[tuple[str, str]]:

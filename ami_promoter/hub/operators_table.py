@@ -2,39 +2,22 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ami_promoter.hub.aws import Connection, HubError
+from ami_promoter.hub.aws import Connection
 from chalicelib.engine.budget import slices
 
-TRIES = 8
-"""Tries for items that DynamoDB leaves unprocessed, within half a minute."""
 AT_ONCE = 25
 """Most requests of one BatchWriteItem."""
 
 
-def write(
-    connection: Connection,
-    requests: Sequence[Mapping[str, Any]],
-    left: str,
-    sleep: Callable[[float], None] = time.sleep,
-) -> None:
-    """Write in batches, and send again what DynamoDB leaves unprocessed. May raise HubError.
+def write(connection: Connection, requests: Sequence[Mapping[str, Any]]) -> None:
+    """Write in batches. Raises botocore's errors.
 
-    ``left``: a sentence for the error that says what was written.
+    DynamoDB may take a batch in several parts, each with one request at least [DynamoDB API reference, BatchWriteItem].
     """
-    table = connection.config_table
     for some in slices(requests, AT_ONCE):
-        rest = some
-        for attempt in range(TRIES):
-            answer = connection.dynamodb.batch_write_item(RequestItems={table: rest})
-            rest = answer["UnprocessedItems"].get(table, [])
-            if not rest:
-                break
-            sleep(min(0.1 * 2**attempt, 5))
-        else:
-            what = f"DynamoDB still leaves items unwritten after several tries. {left}"
-            cure = "Wait a minute and run the command again."
-            raise HubError(what, connection.place, cure, "items-unwritten")
+        left = {connection.config_table: some}
+        while left:
+            left = connection.dynamodb.batch_write_item(RequestItems=left)["UnprocessedItems"]

@@ -15,7 +15,8 @@ from chalicelib.engine.aws import sdk
 from chalicelib.engine.aws.refusals import IN_USE, NO_IMAGE, NO_SNAPSHOT, gone
 from chalicelib.engine.budget import slices
 from chalicelib.images import register
-from chalicelib.images.aws.shapes import FILTER_VALUES, snapshots_of, tags_of
+from chalicelib.images.aws.shapes import FILTER_VALUES, snapshots_of
+from chalicelib.images.image import tags_of
 
 CLEAN_UP_TAG = "ami-promoter-clean-up"
 """On a snapshot: the AMI with which it goes. deploy/guardrails.yaml reserves keys that begin with `ami-promoter:`."""

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
-from ami_promoter.hub.aws import Connection, HubError
+from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.salvage import salvage
 from ami_promoter.terminal.alike import first_of
 from ami_promoter.terminal.progress import Progress
@@ -27,7 +26,7 @@ from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Place
 from chalicelib.engine.store.records import INBOX
 from chalicelib.engine.store.records import history as entries_of
-from chalicelib.engine.store.table import A_BATCH, Table, values, wire
+from chalicelib.engine.store.table import Table, values, wire
 from chalicelib.images.image import SourceImage
 from chalicelib.inventory.machine import Inventory
 from chalicelib.promotion.model import Promotion, PromotionState
@@ -40,9 +39,6 @@ T_co = TypeVar("T_co", covariant=True)
 
 UNSETTLED = (PromotionState.REQUESTED, PromotionState.COMPARING, PromotionState.ADJUSTING)
 """States of a promotion in which its faults, and what it has not begun, may belong to an earlier value."""
-
-TRIES = 8
-"""Tries for items that DynamoDB leaves unread, within half a minute."""
 
 TRACKED = "delivery#"
 """Beginning of the sort keys of a promotion's tracked deliveries."""
@@ -159,17 +155,10 @@ def _record(kind: type[Any], item: Mapping[str, Any], own: Mapping[str, Any]) ->
 class Reader:
     """Reads records. ``doing``: what the command does meanwhile, for the error. Every method may raise HubError."""
 
-    def __init__(
-        self,
-        connection: Connection,
-        doing: str = "reading the records",
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
+    def __init__(self, connection: Connection, doing: str = "reading the records") -> None:
         self._client = connection.dynamodb
-        self._place = connection.place
         self._telling = partial(connection.telling, doing)
         self._name = connection.table
-        self._sleep = sleep
         self._table = connection.record_items
         self._ledger = DynamoLedger(self._table)
 
@@ -278,23 +267,9 @@ class Reader:
         return {one.key: one for one in map(record_of, self.all(keys))}
 
     def all(self, keys: Iterable[RecordKey]) -> Iterator[dict[str, Any]]:
-        """Read items, and ask again for those that DynamoDB leaves unread."""
-        left = [wire({"pk": key.pk, "sk": key.sk}) for key in dict.fromkeys(keys)]
-        attempt = 0
-        while left:
-            batch, left = left[:A_BATCH], left[A_BATCH:]
-            asked = {self._name: {"Keys": batch, "ConsistentRead": True}}
-            with self._telling():
-                answer = self._client.batch_get_item(RequestItems=asked)
-            yield from map(values, answer["Responses"].get(self._name, ()))
-            unread = answer.get("UnprocessedKeys", {}).get(self._name, {}).get("Keys", [])
-            attempt = attempt + 1 if unread else 0
-            if attempt > TRIES:
-                what = "DynamoDB still leaves items unread after several tries."
-                raise HubError(what, self._place, "Run the command again later.", "items-unread")
-            if unread:
-                self._sleep(min(0.1 * 2**attempt, 5))
-            left = [*unread, *left]
+        """Read items, consistently; leave out missing ones."""
+        with self._telling():
+            yield from self._table.get_all(list(dict.fromkeys(keys)))
 
     def shares(self, places: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Share]:
         """Read shares by (resource, share_name), with their holdings, by a query for each resource."""

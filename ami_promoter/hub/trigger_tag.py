@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.image_names import copy_of
 from ami_promoter.terminal.report import NotDone
 from chalicelib.engine.faults import Fault
 
@@ -45,4 +46,5 @@ def no_tag(ami: str, tag_key: str) -> NotDone:
 def no_such_ami(connection: Connection, ami: str) -> NotDone:
     """Return the refusal of an AMI that the hub does not own."""
     what = f"account {connection.account} owns no such AMI in {connection.region}."
-    return NotDone(Fault("unknown-ami", ami, what, "Check that the id, the profile and the Region are the hub's."))
+    cure = "Check that the id, the profile and the Region are the hub's."
+    return NotDone(copy_of(connection, ami) or Fault("unknown-ami", ami, what, cure))

@@ -7,9 +7,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
-from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.aws import Connection, errors
 from chalicelib.engine.addresses import RecordKey
-from chalicelib.engine.aws import sdk
 from chalicelib.engine.aws.sqs import IN_A_BATCH, message
 from chalicelib.engine.budget import slices
 from chalicelib.engine.wakes import Wake
@@ -20,7 +19,7 @@ def wake(connection: Connection, keys: Iterable[RecordKey]) -> None:
     left, cause = list(keys), f"operator:{time.time_ns()}"
     if not left:
         return
-    with suppress(sdk.ClientError, sdk.BotoCoreError):
+    with suppress(*errors()):
         sqs: Any = connection.client("sqs")
         queue = sqs.get_queue_url(QueueName=f"ami-promoter-{connection.region}-worker.fifo")["QueueUrl"]
         for some in slices(left, IN_A_BATCH):

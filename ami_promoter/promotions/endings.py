@@ -16,7 +16,7 @@ def does(state: str, when: str = "") -> str:
     return _ENDS.get(state, f"{state}, and stays so" if state in _OVER else f"its delivery is cancelled{when}")
 
 
-def lines(tracked: Iterable[TrackedDelivery]) -> Iterator[str]:
-    """Say for each target, equal ones together, what happens to its delivery."""
-    for group in groups(sorted(tracked, key=lambda one: one.place), lambda one: does(one.state)):
-        yield f"{named([one.place for one in group])}: {does(group[0].state)}."
+def lines(tracked: Iterable[TrackedDelivery], when: str = "", *, each: bool) -> Iterator[str]:
+    """Say for each target, equal ones together but with ``each``, what happens to its delivery."""
+    for group in groups(sorted(tracked, key=lambda one: one.place), lambda one: does(one.state), each=each):
+        yield f"{named([one.place for one in group])}: {does(group[0].state, when)}."

@@ -43,12 +43,12 @@ def follow(
 
     Raises HubError if the first look fails, or later ones fail again and again.
 
-    On a terminal, ``show`` draws it after each look but the last: a frame is cropped to the screen, and the caller
-    prints the end in full. Elsewhere, or without ``show``, ``changes`` returns a line for standard error, which is
-    printed if it differs from the last one.
+    On a terminal that can be drawn on, ``show`` draws it after each look but the last: a frame is cropped to the
+    screen, and the caller prints the end in full. Elsewhere, or without ``show``, ``changes`` returns a line for
+    standard error, which is printed if it differs from the last one.
     """
     out = console()
-    live = Live(console=out, auto_refresh=False, vertical_overflow="crop") if show and out.is_terminal else None
+    live = Live(console=out, auto_refresh=False, vertical_overflow="crop") if show and out.is_interactive else None
     every = A_LOOK if show else A_POLL
     end = None if limit is None else clock.now() + limit
     said, looked, misses = "", False, 0

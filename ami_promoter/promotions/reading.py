@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from ami_promoter.hub.applied_targets import applied_file
-from ami_promoter.hub.aws import Connection, HubError
+from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.image_names import copy_of
 from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.hub.records import Reader, RecordSeen
 from ami_promoter.hub.withdrawals import Withdrawn
@@ -58,21 +59,13 @@ def places_of(connection: Connection, tracked: Sequence[RecordSeen[TrackedDelive
 
 
 def unknown(ami: str, connection: Connection) -> Fault:
-    """Return the fault of an AMI without a promotion: of a copy it names the source, if the caller may look for it."""
-    try:
-        made = Reader(connection).made_from(ami)
-    except HubError:
-        made = []
-    if made:
-        source, copy = made[0].key.name, made[0].it
-        what = f"it is the copy of {source} in account {copy.account}, {copy.region}."
-        return Fault("unknown-ami", ami, what, f"Name its source {source} instead, in the same command.")
+    """Return the fault of an AMI without a promotion."""
     what = f"no promotion of it exists in {connection.place}."
     cure = (
         f"Tag it in the hub by `ami-promoter promote {ami} VALUE`, or wait: the service finds a tag within five "
         "minutes, even if its event was lost."
     )
-    return Fault("unknown-ami", ami, what, cure)
+    return copy_of(connection, ami) or Fault("unknown-ami", ami, what, cure)
 
 
 def placed(delivery: RecordSeen[Delivery], entry: TrackedDelivery) -> RecordSeen[Delivery]:

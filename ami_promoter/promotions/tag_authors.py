@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from ami_promoter.hub.aws import errors
 from ami_promoter.hub.cloudtrail import EventHistory, asked, caller
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import moment, plainly
-from chalicelib.engine.aws import sdk
 from chalicelib.engine.schedule import DAY
 
 KEPT = 90 * DAY
@@ -96,7 +96,7 @@ def _looked_up(at: float, change: Tagging, history: EventHistory, ami: str, key:
     since = at - (EARLIER if change["event"] else UNHEARD)
     try:
         records = [r for r in history.calls(name, since, at + LATER) if _is_about(r, ami, key, change["value"])]
-    except (sdk.ClientError, sdk.BotoCoreError) as error:
+    except errors() as error:
         return {**change, "why_unknown": f"CloudTrail cannot be asked (cloudtrail:LookupEvents is needed): {error}"}
     if not records:
         return {**change, "why_unknown": _not_found(name, history.region, early=now - at < LATE)}

@@ -7,12 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.aws import Connection, errors
 from ami_promoter.hub.source_checks import CallersSessions
 from ami_promoter.reconcile import ledger_facts
 from ami_promoter.reconcile.facts import Grant, PolicyStatement
 from ami_promoter.terminal.progress import Progress
-from chalicelib.engine.aws import sdk
 from chalicelib.engine.aws.refusals import KEY_GONE, as_refusal, code_of
 from chalicelib.engine.budget import slices
 from chalicelib.engine.errors import Refusal
@@ -68,7 +67,7 @@ class HubReading:
                     for raw in self._described(region, "snapshots", ids):
                         found.append(Resource.of(raw["SnapshotId"], region))
                         keys |= {raw["KmsKeyId"]} if raw.get("KmsKeyId") else set()
-                except (sdk.ClientError, sdk.BotoCoreError) as error:
+                except errors() as error:
                     if not region:
                         raise
                     what = f"Which snapshots the hub has there cannot be read: {error}."

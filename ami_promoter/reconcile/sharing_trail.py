@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.aws import Connection, errors
 from ami_promoter.hub.cloudtrail import EventHistory, asked, who
-from chalicelib.engine.aws import sdk
 from chalicelib.engine.faults import Fault
 
 NAMED = ("userId", "organizationArn", "organizationalUnitArn", "group")
@@ -33,7 +32,7 @@ def changes(connection: Connection, since: int, region: str) -> Mapping[tuple[st
     history, names = EventHistory(connection, region), ("ModifySnapshotAttribute", "ModifyImageAttribute")
     try:
         records = [record for name in names for record in history.calls(name, since)]
-    except (sdk.ClientError, sdk.BotoCoreError) as error:
+    except errors() as error:
         what = (
             f"CloudTrail's history of {history.region} cannot be read, so it is unknown who shared "
             f"what: {error} (cloudtrail:LookupEvents is needed)"

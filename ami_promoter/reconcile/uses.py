@@ -73,5 +73,6 @@ def lines(uses: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
         yield Folded(f"{named(unused)}: nothing names it.", 2)
     unknown = [one for one in uses if one["fault"] is not None]
     for same in groups(unknown, lambda one: (one["fault"]["code"], one["fault"]["cure"])):
-        yield Folded(f"{named([place_of(one) for one in same])}: not known. {same[0]['fault']['what']}", 2)
+        of = f"Of {target_of(same[0])}: " if len(same) > 1 else ""
+        yield Folded(f"{named([place_of(one) for one in same])}: not known. {of}{same[0]['fault']['what']}", 2)
         yield Folded(same[0]["fault"]["cure"], 4)

@@ -41,19 +41,20 @@ CLOSES = (
     "The service closes it within minutes: run `verify` again. If it is still open, run `ami-promoter admin reconcile`."
 )
 NOT_ASKED = Fault("not-seen", "", "The command did not ask this target.", "")
+REREAD = "Use a role that can read that, and run `verify` again."
 LOOK = "`ami-promoter admin reconcile` lists what no record explains; with --apply it removes that."
 
 
 @dataclass(frozen=True, slots=True)
 class SeenInTarget:
-    """What AWS shows in targets (``targets``) and at the sources. ``unread``: what could not be read, and why."""
+    """What AWS shows in targets (``targets``) and at the sources. ``unread``: what of the sources could not be read."""
 
     targets: Mapping[Place, TargetFacts]
     permissions: Mapping[Resource, frozenset[str]]
     grants: tuple[Grant, ...] = ()
     keys: frozenset[str] = frozenset()
     """Keys whose grants were read."""
-    unread: tuple[str, ...] = ()
+    unread: tuple[Fault, ...] = ()
     source: SourceImage | None = None
     """The source AMI as it was when it was promoted; None if that cannot be read."""
     held: frozenset[tuple[str, str]] = field(default_factory=frozenset)
@@ -141,6 +142,7 @@ def _protection(delivery: Mapping[str, Any], *, protected: bool) -> dict[str, An
 def _open(delivery: Mapping[str, Any], account: str, seen: SeenInTarget) -> Iterator[dict[str, Any]]:
     """Check that nothing is open to the account that no standing or preexisting share, and no copy, needs."""
     for images, name in ((False, "snapshot-permissions"), (True, "launch-permission")):
+        unread = _unread(seen, "ami-" if images else "snap-")
         read = {source: who for source, who in seen.permissions.items() if (source.kind == IMAGE) is images}
         to_all = [source.in_words for source, who in read.items() if "all" in who]
         open_to = [source for source, who in read.items() if account in who]
@@ -151,6 +153,8 @@ def _open(delivery: Mapping[str, Any], account: str, seen: SeenInTarget) -> Iter
             yield bad(name, f"{', '.join(to_all)} is public.", cure)
         elif over and not shared:
             yield bad(name, f"{', '.join(over)} is open to the account, and nothing needs that.", f"{CLOSES} {LOOK}")
+        elif unread:
+            yield unseen(name, unread, REREAD)
         elif shared and not open_to:
             cure = "Run `ami-promoter status`: the AMI may be shared with an OU."
             yield bad(name, "The AMI is not shared with the account itself.", cure)
@@ -162,7 +166,12 @@ def _open(delivery: Mapping[str, Any], account: str, seen: SeenInTarget) -> Iter
         yield bad(
             "key-grants", f"{count(len(grants), 'unneeded grant')} to the account on {named}.", f"{CLOSES} {LOOK}"
         )
-    elif seen.unread:
-        yield unseen("key-grants", " ".join(seen.unread), "Use a role that can read that, and run `verify` again.")
+    elif unread := _unread(seen, "arn:"):
+        yield unseen("key-grants", unread, REREAD)
     else:
         yield good("key-grants", "The account has no unneeded grant.")
+
+
+def _unread(seen: SeenInTarget, beginning: str) -> str:
+    """Say what could not be read of the resources whose names begin so; "": all of it was."""
+    return " ".join(f"{one.where}: {one.what}" for one in seen.unread if one.where.startswith(beginning))

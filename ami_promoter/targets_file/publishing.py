@@ -6,8 +6,7 @@ Before that put nothing changes for the service; after it the whole new file is 
 from __future__ import annotations
 
 import gzip
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,12 +41,11 @@ class AppliedVersion:
 
 
 class Publisher:
-    """Reads and replaces the file in force. ``sleep`` waits between tries."""
+    """Reads and replaces the file in force."""
 
-    def __init__(self, connection: Connection, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._table = connection.operators
-        self._sleep = sleep
 
     def applied(self, *, to_replace: bool = False) -> AppliedVersion:
         """Read the file in force; may raise HubError, but if it is ``to_replace`` not because it cannot be read."""
@@ -87,7 +85,7 @@ class Publisher:
         after = FileVersion(number, digest_of(items), at, self._connection.caller)
         with self._connection.telling("writing the new targets (those in force are unchanged)"):
             self._table.put(RecordKey(VERSIONS, f"{NOTE}{after.version}"), {"begun_at": at})
-            self._write([{"PutRequest": {"Item": item}} for item in _items(after.version, items, source)])
+            write(self._connection, [{"PutRequest": {"Item": item}} for item in _items(after.version, items, source)])
         with self._connection.telling(f"putting the new targets into force {UNCHANGED}"):
             self._flip(before.seen, after)
         return after
@@ -100,7 +98,7 @@ class Publisher:
                 if old.number <= current.number - KEEP:
                     for items in (self._table.query(partition(old.version)), [note]):
                         keys = [wire({"pk": item["pk"], "sk": item["sk"]}) for item in items]
-                        self._write([{"DeleteRequest": {"Key": key}} for key in keys])
+                        write(self._connection, [{"DeleteRequest": {"Key": key}} for key in keys])
 
     @staticmethod
     def _begun(note: Item) -> FileVersion:
@@ -123,9 +121,6 @@ class Publisher:
             )
             cure = "Run `ami-promoter targets diff FILE`, then apply again."
             raise HubError(what, self._connection.place, cure, "targets-raced")
-
-    def _write(self, requests: Sequence[Item]) -> None:
-        write(self._connection, requests, "The targets in force are unchanged.", self._sleep)
 
 
 def _items(version: str, items: Mapping[str, str], source: str) -> Iterator[Item]:

@@ -33,9 +33,9 @@ def ec2_register_inherits_nothing(world: World) -> None:
     made = make(world, snapshot_of(world, source))
 
     found = shown_image(world, made)
-    absent = ("Description", "BootMode", "TpmSupport", "ImdsSupport", "SriovNetSupport", "Tags", "DeprecationTime")
-    assert [name for name in absent if name in found] == []
-    assert found["EnaSupport"] is False
+    absent = {"Description", "BootMode", "TpmSupport", "ImdsSupport", "SriovNetSupport", "EnaSupport", "Tags"}
+    assert absent & found.keys() == set()
+    assert "DeprecationTime" not in found
     attribute = ec2(world).describe_image_attribute(ImageId=made, Attribute="uefiData")
     assert not attribute["UefiData"].get("Value")
 
@@ -47,8 +47,6 @@ def ec2_register_bad_defaults(world: World) -> None:
     assert (found["Architecture"], found["VirtualizationType"]) == ("i386", "paravirtual")
     assert (found["RootDeviceType"], found["Hypervisor"], found["ImageType"]) == ("ebs", "xen", "machine")
     assert found["ImageLocation"] == f"{HUB}/{found['Name']}"
-    ebs = found["BlockDeviceMappings"][0]["Ebs"]
-    assert (ebs["VolumeType"], ebs["VolumeSize"], ebs["DeleteOnTermination"]) == ("standard", 8, False)
 
 
 def ec2_image_name_form(world: World) -> None:
@@ -160,8 +158,8 @@ def ec2_register_no_encrypted_with_snapshot(world: World) -> None:
     key = new_key(world)
     snapshot = a_snapshot(world, key=key)
 
-    refused("InvalidBlockDeviceMapping", make, world, snapshot, ebs={"Encrypted": True})
-    refused("InvalidBlockDeviceMapping", make, world, snapshot, ebs={"Encrypted": False})
+    refused("InvalidParameter", make, world, snapshot, ebs={"Encrypted": True})
+    refused("InvalidParameter", make, world, snapshot, ebs={"Encrypted": False})
     refused("InvalidParameterCombination", make, world, snapshot, ebs={"KmsKeyId": key})
     found = shown_image(world, make(world, snapshot))
     assert found["BlockDeviceMappings"][0]["Ebs"]["Encrypted"] is True
@@ -169,14 +167,20 @@ def ec2_register_no_encrypted_with_snapshot(world: World) -> None:
 
 def ec2_register_needs_completed_snapshot(world: World) -> None:
     snapshot = a_snapshot(world)
-    refused("InvalidSnapshot.NotFound", make, world, "snap-00000000000000000")
-    refused("InvalidSnapshot.NotFound", make, world, snapshot, DEV)
+    refused("InvalidSnapshotID.NotFound", make, world, "snap-00000000000000000")
+    refused("InvalidSnapshotID.NotFound", make, world, snapshot, DEV)
     share(world, snapshot)
     mine = copy(world, snapshot)
 
     refused("IncorrectState", make, world, mine, DEV)
     wait(world, 4 * 3600)
     make(world, mine, DEV)
+
+
+def ec2_register_volume_defaults(world: World) -> None:
+    ebs = shown_image(world, make(world, a_snapshot(world)))["BlockDeviceMappings"][0]["Ebs"]
+
+    assert (ebs["VolumeType"], ebs["VolumeSize"], ebs["DeleteOnTermination"]) == ("gp2", 8, True)
 
 
 def ec2_register_volume_not_smaller(world: World) -> None:

@@ -9,10 +9,14 @@ from chalicelib.engine.wakes import EVENT_AT
 def last_event_at(delivery: Delivery) -> int | None:
     """Return when the last event of this episode arrived (epoch seconds); None: none did."""
     at = delivery.inbox.get(EVENT_AT, "")
-    began = min(delivery.entered.values(), default=0)
-    return int(at) if at.isdecimal() and int(at) >= began else None
+    return int(at) if at.isdecimal() and int(at) >= _began(delivery) else None
 
 
 def expected(delivery: Delivery) -> bool:
-    """Whether events should have arrived: the delivery created an AMI, for which EC2 sends an event in every target."""
-    return delivery.ending is None and not delivery.shared and not delivery.image.adopted
+    """Whether events should have arrived: this episode created an AMI, for which EC2 sends an event in every target."""
+    made_at = None if delivery.image.adopted else delivery.image.available_at
+    return delivery.ending is None and made_at is not None and made_at >= _began(delivery)
+
+
+def _began(delivery: Delivery) -> int:
+    return min(delivery.entered.values(), default=0)

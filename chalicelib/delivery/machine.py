@@ -122,8 +122,7 @@ def _times(delivery: Delivery) -> Iterator[int | None]:
     yield from (deadline(delivery), delivery.next_try, delivery.slots.next_ask, slots.renewal(delivery))
     yield delivery.launch.next_look
     yield from (shares.release_due(delivery), publishing.end_due(delivery))
-    for copy in delivery.copies:
-        yield from (copy.next_look, copy.not_before)
+    yield from (copy.next_look for copy in delivery.copies)
 
 
 def waits_for_shares(delivery: Delivery) -> bool:

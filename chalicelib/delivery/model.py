@@ -129,12 +129,11 @@ class Copy:
 
     A try must follow such a list soon (invariant 4).
     """
-    not_before: int = 0
-    """When the next try may begin, after one that was too early (epoch seconds)."""
     looks: int = 0
     missed_since: int = 0
     """Since when looks do not show it while it should run; 0: the last look has shown it."""
     next_look: int = 0
+    """When to look at it next; of one that is wanted, when its next try may begin."""
     progress: int = 0
 
 
@@ -617,7 +616,7 @@ def reduced_launch(over: Launch) -> Launch:
 
 
 def reduced(over: Delivery) -> Delivery:
-    """Reduce an ended delivery to its target, its result and its nonces (invariant 4).
+    """Reduce an ended delivery to its target, its result, its nonces (invariant 4), and what a recall's notice says.
 
     ``key_arn`` and the copies are kept for deliveries that copy from the hub's own copy, for `status` and for `admin
     reconcile`. From source and copy method, `status` computes which shares it had.
@@ -626,8 +625,6 @@ def reduced(over: Delivery) -> Delivery:
     standing = tuple(share for share in over.shares.needed if share.standing)
     return replace(
         over,
-        source_name="",
-        groups=(),
         snapshots=(),
         entered={one: over.entered[one] for one in (over.state, DeliveryState.PUBLISHING) if one in over.entered},
         copies=tuple(Copy(copy.source, copy.state, copy.copy) for copy in made),

@@ -9,8 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from chalicelib.engine.faults import Fault
@@ -85,17 +84,10 @@ def differences(
 
 def changed(image: SourceImage, found: Mapping[str, Any]) -> tuple[str, ...]:
     """Return what an account has changed of its copy since; ``found``: ``CHANGEABLE`` of DescribeImages."""
-    result = replace(
-        image,
-        description=found.get("Description"),
-        imds_support=found.get("ImdsSupport"),
-        deprecation_time=found.get("DeprecationTime"),
-        creation_date=found.get("CreationDate"),
-    )
     compared = (
-        ("Description", image.description or None, result.description or None),
-        ("ImdsSupport", image.imds_support, result.imds_support),
-        *_deprecation(image, result),
+        ("Description", image.description or None, found.get("Description") or None),
+        ("ImdsSupport", image.imds_support, found.get("ImdsSupport")),
+        ("DeprecationTime", *_deprecation(image, found)),
         ("Public", False, bool(found.get("Public"))),
     )
     return tuple(
@@ -143,12 +135,13 @@ def _device_members(image: SourceImage, result: SourceImage, copies: Mapping[str
             yield f"{where}.{member}", there.get(member), here.get(member)
 
 
-def _deprecation(image: SourceImage, result: SourceImage) -> _Compared:
-    """Compare the dates: the same minute, or a later one if the source was deprecated before the copy was made."""
-    wanted, found = (None if at is None else to_minute(at) for at in (image.deprecation_time, result.deprecation_time))
-    if wanted and found and result.creation_date and wanted < to_minute(result.creation_date) + timedelta(hours=1):
+def _deprecation(image: SourceImage, shown: Mapping[str, Any]) -> tuple[datetime | None, datetime | None]:
+    """Return the wanted date and the copy's: the same minute, or a later one if the source was deprecated before it."""
+    dates = image.deprecation_time, shown.get("DeprecationTime"), shown.get("CreationDate")
+    wanted, found, made = (to_minute(at) if at else None for at in dates)
+    if wanted and found and made and wanted < made + timedelta(hours=1):
         wanted = max(wanted, found)
-    yield "DeprecationTime", wanted, found
+    return wanted, found
 
 
 def _normal(device: BlockDevice, snapshot_size: int | None) -> dict[str, Any]:

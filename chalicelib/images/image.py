@@ -144,7 +144,7 @@ def read_image(
         ),
         watermarks=tuple(sorted(mark["WatermarkKey"] for mark in image.get("ImageWatermarks", ()))),
         instance_types=_instance_types(image.get("InstanceTypeSpecification", {})),
-        tags=_tags(image),
+        tags=tags_of(image),
         devices=tuple(sorted(map(_device, image.get("BlockDeviceMappings", ())), key=lambda device: device.name)),
         snapshots=tuple(sorted(map(_snapshot, snapshots), key=lambda snapshot: snapshot.id)),
     )
@@ -239,12 +239,13 @@ def _snapshot(value: Mapping[str, Any]) -> SourceSnapshot:
         sse_type=value.get("SseType"),
         placement=value.get("OutpostArn") or value.get("AvailabilityZone"),
         restored_for_a_time="RestoreExpiryTime" in value,
-        tags=_tags(value),
+        tags=tags_of(value),
     )
 
 
-def _tags(value: Mapping[str, Any]) -> dict[str, str]:
-    return {tag["Key"]: tag.get("Value", "") for tag in value.get("Tags", ())}
+def tags_of(raw: Mapping[str, Any]) -> dict[str, str]:
+    """Turn AWS's list of tags into a mapping."""
+    return {tag["Key"]: tag.get("Value", "") for tag in raw.get("Tags", ())}
 
 
 def _instance_types(specification: Mapping[str, Any]) -> tuple[str, ...]:

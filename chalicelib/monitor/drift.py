@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from chalicelib.engine import addresses, schedule
-from chalicelib.monitor.trail_actions import PUBLIC, account_of, admitted, is_outside, statements_of
+from chalicelib.monitor.trail_actions import PUBLIC, account_of, admitted, is_outside, share_of, statements_of
 from chalicelib.monitor.verdicts import ActionVerdict, MonitorFinding
 from chalicelib.sharing import grant_names, holders, key_policy
 from chalicelib.sharing.share import Share, ShareState
@@ -143,11 +143,11 @@ def of_policy(key: str, text: str, hub: str, region: str, siblings: Collection[s
     found: dict[ShownAccess, None] = {}
     others: dict[bool, list[Any]] = {False: [], True: []}
     for one in statements_of(text):
-        sid = str(one.get("Sid", "")) if isinstance(one, dict) else ""
-        if share := key_policy.share_named(sid, hub_sid):
+        statement = one if isinstance(one, dict) else {}
+        if share := share_of(statement, hub_sid):
             found[ShownAccess(share.account, resource, str(share), own=True)] = None
         else:
-            others[any(key_policy.share_named(sid, sibling) for sibling in theirs)].append(one)
+            others[any(share_of(statement, sibling) for sibling in theirs)].append(one)
     for sibling, statements in others.items():
         for receiver in admitted(statements):
             found[ShownAccess(receiver, resource, sibling=sibling)] = None

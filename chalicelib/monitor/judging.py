@@ -83,7 +83,7 @@ class SeenPolicy:
     admitted: frozenset[str]
     """Whom it admits."""
     others: frozenset[str] = frozenset()
-    """Digests of the statements in it that are of no hub, as far as they are known."""
+    """Digests of the statements in it that open no share of a hub; empty: they are not known."""
     principal: str = ""
     """Who wrote it; "" if that is no longer known."""
     event: str = ""
@@ -172,6 +172,8 @@ def _added(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFinding]:
             yield _let_in(action, evidence, receiver)
         elif is_outside(receiver, evidence.hub):
             yield _receiver_added(action, evidence, receiver)
+        elif account_of(receiver) and _is_own(action, evidence):
+            yield _no_intent("The service opens nothing to the hub's own account.", (receiver,))
 
 
 def _receiver_added(action: TrailAction, evidence: Evidence, receiver: str) -> MonitorFinding:
@@ -294,8 +296,8 @@ def _policy(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFinding]
         if unknown:
             yield _no_intent("The ledger did not intend to let them in.", tuple(unknown))
         others = action.others
-        if before and others is not None and all(policy.others - others for policy in before):
-            yield _no_intent("Statements of others are gone, which the service leaves alone.")
+        if before and others is not None and all(policy.others and policy.others != others for policy in before):
+            yield _no_intent("Statements of others are gone or new, which the service leaves alone.")
     elif _is_sibling(action, evidence):
         yield from (_let_in(action, evidence, receiver) for receiver in new if receiver in evidence.strangers)
     else:

@@ -38,7 +38,7 @@ class PromotionCodec(RecordCodec[Promotion, promotion_commands.Command, promotio
         return addresses.head(promotion.ami), {"kind": "head", "body": text}
 
 
-_KEEP_HEAD = (promotion_events.NotExecuted, promotion_events.Paused, promotion_events.WavesWoken)
+_KEEP_HEAD = (promotion_events.NotExecuted, promotion_events.Paused)
 """Events that do not change the head."""
 
 

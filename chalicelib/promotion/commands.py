@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from chalicelib.engine.faults import Fault
-
 
 @dataclass(frozen=True, slots=True)
 class LookAtTag:
@@ -27,23 +25,17 @@ class Examine:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Go on with the pass at ``cursor``: ask deliveries to end, or begin some, as many as there is time for."""
+    """Go on with the pass at ``cursor``: ask deliveries to end, begin some, or wake some whose wave opens.
+
+    It does as many as there is time for.
+    """
 
     cursor: str
 
 
 @dataclass(frozen=True, slots=True)
 class NotifyRefused:
-    """Send one notice that lists the faults of the value, the source, or single accounts."""
-
-    faults: tuple[Fault, ...]
+    """Send one notice that lists the faults on record: of the value, the source, or single accounts."""
 
 
-@dataclass(frozen=True, slots=True)
-class WakeWaves:
-    """Wake the deliveries after ``place`` whose wave opens. Each also looks by itself, within the hour."""
-
-    place: str
-
-
-Command = LookAtTag | Compare | Examine | Slice | NotifyRefused | WakeWaves
+Command = LookAtTag | Compare | Examine | Slice | NotifyRefused

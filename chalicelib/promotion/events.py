@@ -108,19 +108,10 @@ class RefusedNotified:
 
 
 @dataclass(frozen=True, slots=True)
-class WavesWoken:
-    """The deliveries whose wave opens were woken, from behind the target ``after`` up to ``upto``; "": to the end."""
-
-    after: str
-    upto: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class NotExecuted:
     """A command was not executed: throttle, outage, or missing rights of the service.
 
-    ``look``: it was LookAtTag. ``later``: it was Examine, Slice, NotifyRefused or WakeWaves, for which no comparison
-    waits.
+    ``look``: it was LookAtTag. ``later``: it was Examine, Slice or NotifyRefused, for which no comparison waits.
     """
 
     fault: Fault
@@ -133,4 +124,4 @@ class Paused:
     """An operator has paused new promotions: additions wait until ``resume``."""
 
 
-Event = TagSeen | Compared | Examined | Sliced | RefusedNotified | WavesWoken | NotExecuted | Paused
+Event = TagSeen | Compared | Examined | Sliced | RefusedNotified | NotExecuted | Paused

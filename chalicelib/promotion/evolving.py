@@ -19,7 +19,7 @@ from chalicelib.promotion.model import (
     MADE_HERE,
     MOST_FAULTS,
     NEVER_AVAILABLE,
-    WAKE_ALL,
+    WAKE,
     WORTH_A_LOOK,
     Promotion,
     PromotionState,
@@ -167,7 +167,7 @@ def _asked_for(promotion: Promotion, places: Iterable[str]) -> Promotion:
 
 def _raised(promotion: Promotion, **generations: Any) -> Promotion:
     """Raise generations; people are notified again of faults that persist."""
-    return replace(promotion, restarts=0, faults=(), notified="", **generations)
+    return replace(promotion, restarts=0, faults=(), **generations)
 
 
 def _made_here(promotion: Promotion, value: str, now: int) -> Promotion:
@@ -227,7 +227,7 @@ def _untagged(promotion: Promotion, now: int, before: Promotion, *, gone: bool =
 def _without_value(promotion: Promotion, now: int, *, gone: bool) -> Promotion:
     """Return the promotion without a value in force. If the AMI is gone and comes back tagged, no withdrawal ends."""
     nothing: dict[str, Any] = {"value": None, "refused_value": None, "seen_value": None, "places": ""}
-    nothing |= {"failed": 0, "faults": (), "notified": ""}
+    nothing |= {"failed": 0, "faults": ()}
     if gone:
         since = promotion.in_force_since if promotion.value is None else promotion.withdrawals_from
         since = max(since, 1)  # 0: no look has found anything yet
@@ -266,6 +266,8 @@ def on_compared(event: ev.Compared, promotion: Promotion, now: int) -> Promotion
         goes_on = event.inputs == promotion.inputs and promotion.cursor.startswith(BEGIN)
         cursor = BEGIN if goes_on else EXAMINE  # a pass whose source was examined goes on, in its own episode
         return ADJUST(compared, now, cursor=cursor, restarts=restarts, next_try=now + wait)
+    if event.running and compared.last_part and (promotion.cursor or _opens(event.waves, promotion.waves)):
+        return ADJUST(compared, now, cursor=compared.last_part)
     compared = replace(compared, cursor="")
     waits = event.missing or recalled(event.withdrawn)  # all that a recall kept out begins when it is lifted
     if event.file and not waits and event.refused is None:
@@ -277,7 +279,7 @@ def on_compared(event: ev.Compared, promotion: Promotion, now: int) -> Promotion
 
 def _over(promotion: Promotion, event: ev.Compared, now: int) -> Promotion:
     over: dict[str, Any] = {"summarised_episode": promotion.episode, "standing": event.standing, "tries": 0}
-    over |= {"restarts": 0, "wave_cursor": ""}
+    over["restarts"] = 0
     if promotion.state is S.OVER:
         return replace(promotion, **over)
     if promotion.awaits_restored:  # discovery finds it from now on, as one that was tagged
@@ -287,8 +289,6 @@ def _over(promotion: Promotion, event: ev.Compared, now: int) -> Promotion:
 
 def _wait_for_ends(promotion: Promotion, event: ev.Compared, now: int) -> Promotion:
     """Wait for deliveries to end; the polls come by ever longer steps."""
-    if promotion.wave_cursor:  # the deliveries whose wave opens are woken first
-        return RUN(promotion, now)
     if promotion.state is not S.RUNNING:
         wait = schedule.POLLS[0] if event.running or event.surplus else 0
         return RUN(promotion, now, next_try=now + wait)
@@ -322,7 +322,6 @@ def _with_result(promotion: Promotion, event: ev.Compared) -> Promotion:
         standing=promotion.standing or event.standing,
         failed=event.failed if understood or event.value is None else promotion.failed,
         waves=event.waves,
-        wave_cursor=WAKE_ALL if _opens(event.waves, promotion.waves) else promotion.wave_cursor,
         asked=event.asked or promotion.asked,
     )
 
@@ -351,11 +350,6 @@ def _opens(waves: Mapping[str, WaveProgress], before: Mapping[str, WaveProgress]
     return any(one.opens_at and one != before.get(name) for name, one in waves.items())
 
 
-def on_waves_woken(event: ev.WavesWoken, promotion: Promotion, _now: int) -> Promotion:
-    """Go on behind the targets that were woken."""
-    return replace(promotion, wave_cursor=event.upto) if event.after == promotion.wave_cursor else promotion
-
-
 def _faulty(promotion: Promotion, faults: tuple[Fault, ...]) -> Promotion:
     """Write down the faults. Once there are none, people are notified of the next ones, whatever these are."""
     return replace(promotion, faults=faults[:MOST_FAULTS], notified=promotion.notified if faults else "")
@@ -369,7 +363,8 @@ def on_examined(event: ev.Examined, promotion: Promotion, now: int) -> Promotion
     if event.partial and now < since + sum(schedule.NOT_YET):
         return _wait(promotion, now, schedule.step(schedule.NOT_YET, promotion.tries), unfit_since=since)
     if event.unfit:
-        return RUN(_faulty(promotion, event.faults), now, unfit_since=since, cursor="")
+        # The next comparison goes on with the last part of the pass.
+        return RUN(_faulty(promotion, event.faults), now, unfit_since=since, cursor=promotion.last_part)
     examined = {"cursor": BEGIN, "source": event.source, "source_generation": event.generation}
     return ADJUST(promotion, now, episode=promotion.episode + 1, unfit_since=0, **examined)
 
@@ -382,11 +377,14 @@ def on_sliced(event: ev.Sliced, promotion: Promotion, now: int) -> Promotion:
     if event.cursor:
         return ADJUST(sliced, now)
     passed = max(promotion.passed_generation, event.newest)
-    if event.asks:  # the next comparison asks an approver
-        return RUN(sliced, now, passed_generation=passed)
+    woken = event.after.startswith(WAKE)
     repeats = event.after.startswith(END) and promotion.tries  # it asked deliveries that had been asked before
+    if sliced.last_part and not (woken or repeats):
+        return ADJUST(sliced, now, passed_generation=passed, cursor=sliced.last_part)
+    if event.asks or woken:  # the next comparison asks an approver
+        return RUN(sliced, now, passed_generation=passed)
     tries = promotion.tries + 1 if repeats else 0
-    next_try = now + (0 if sliced.wave_cursor else schedule.step(schedule.POLLS, tries))
+    next_try = now + schedule.step(schedule.POLLS, tries)
     return RUN(sliced, now, passed_generation=passed, tries=tries, next_try=next_try)
 
 

@@ -35,7 +35,6 @@ def _in_each(entry: PromotionEntry) -> Row[Promotion]:
     """Return the events that keep every state."""
     return {
         ev.RefusedNotified: leads(evolving.on_refused_notified, entry),
-        ev.WavesWoken: leads(evolving.on_waves_woken, entry),
         ev.NotExecuted: leads(evolving.on_not_executed, entry),
     }
 
@@ -83,8 +82,9 @@ def outstanding(promotion: Promotion, now: int) -> tuple[do.Command, ...]:
         return ()
     if not promotion.unnotified:
         return _next_of_state(promotion, may_look=may_look)
-    notify = do.NotifyRefused(promotion.faults)
-    return (do.Compare(), notify) if promotion.state is S.COMPARING else (notify,)  # no removal waits for a notice
+    if promotion.state is S.COMPARING:  # no removal waits for a notice
+        return (do.Compare(), do.NotifyRefused())
+    return (do.NotifyRefused(),)
 
 
 def _next_of_state(promotion: Promotion, *, may_look: bool) -> tuple[do.Command, ...]:
@@ -96,8 +96,6 @@ def _next_of_state(promotion: Promotion, *, may_look: bool) -> tuple[do.Command,
             return (do.Compare(),)
         case S.ADJUSTING:
             return (do.Examine(),) if promotion.cursor == EXAMINE else (do.Slice(promotion.cursor),)
-        case S.RUNNING if promotion.wave_cursor:
-            return (do.WakeWaves(promotion.wave_cursor),)
         case S.RUNNING:
             looks_too = may_look and promotion.tries >= WORTH_A_LOOK
             return (do.LookAtTag(), do.Compare()) if looks_too else (do.Compare(),)

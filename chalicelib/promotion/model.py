@@ -23,7 +23,7 @@ class PromotionState(StrEnum):
     COMPARING = "comparing"
     """its inputs to be compared with its deliveries: whom the tag names, by the applied file as it is now"""
     ADJUSTING = "adjusting"
-    """one pass over the differences: deliveries that end, then the source's examination and deliveries that begin"""
+    """one pass: deliveries that end, the source's examination, deliveries that begin, and those whose wave opens"""
     RUNNING = "running"
     """its deliveries to end"""
     OVER = "over"
@@ -45,12 +45,9 @@ NEVER_AVAILABLE = "source-never-available"
 WORTH_A_LOOK = 3
 """After so many polls a running promotion also reads its tag, because the event of its removal can be lost."""
 
-WAKE_ALL = " "
-"""Where the waking of deliveries begins: it sorts before each target."""
-
-END, EXAMINE, BEGIN = "end:", "examine", "begin:"
+END, EXAMINE, BEGIN, WAKE = "end:", "examine", "begin:", "wake:"
 """How a cursor starts: by what the pass does next. Behind END stands the id of the last delivery that was asked to end;
-behind BEGIN the last target whose delivery has begun.
+behind BEGIN the last target whose delivery has begun; behind WAKE the last one whose delivery was woken.
 """
 
 NO_TAG = "Its tag was removed."
@@ -155,13 +152,11 @@ class Promotion:
 
     waves: Mapping[str, WaveProgress] = field(default_factory=dict)
     """How far the waves of its targets are, by ``FileWaves.name``, as last computed: what waits reads it here."""
-    wave_cursor: str = ""
-    """How far the waking of targets whose wave opens is; "": nobody is left to wake."""
 
     faults: tuple[Fault, ...] = ()
     """Faults of the value, the source or single accounts while they persist; ``MOST_FAULTS`` of them."""
     notified: str = ""
-    """Digest of the faults of which people were notified last, and of the value that has them; "": of none."""
+    """What ``faulty`` was when people were last notified; "": they must be notified of the next faults."""
 
     compare_after: int = 0
     """When to compare again after a refused comparison; openings and notices wait for it, too."""
@@ -276,6 +271,11 @@ class Promotion:
         return self.inputs if self.unfit_since and self.cursor != EXAMINE else ""
 
     @property
+    def last_part(self) -> str:
+        """The cursor of the last part of a pass: deliveries whose wave opens are woken; "": no wave opens."""
+        return WAKE if any(one.opens_at for one in self.waves.values()) else ""
+
+    @property
     def is_refused(self) -> bool:
         """Whether its value, or its source, was refused."""
         return self.refused_value is not None or self.unfit != ""
@@ -301,8 +301,8 @@ class Promotion:
 
     @property
     def faulty(self) -> str:
-        """Digest of its faults and of the value that has them, as their notice names both; "": there are none."""
-        return addresses.digest(*map(str, self.faults), self.judged or "") if self.faults else ""
+        """Digest of its faults, and of the value that has them in this generation; "": there are none."""
+        return addresses.digest(*map(str, self.faults), self.judged or "", str(self.newest)) if self.faults else ""
 
     @property
     def unnotified(self) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from chalicelib.delivery.tracked import GOOD, TrackedDelivery
-from chalicelib.engine.faults import Fault, count
+from chalicelib.engine.faults import count
 from chalicelib.engine.notices import MAX_LISTED, NoticeKind, said_faults
 from chalicelib.engine.places import Place
 from chalicelib.promotion.model import Promotion
@@ -28,11 +28,12 @@ BASELINE = NoticeKind("hub.baseline", {"ignored": "is ignored"})
 """A new hub has looked for the first time; AMIs that were tagged before wait for a new tag event."""
 
 
-def refused(promotion: Promotion, faults: Iterable[Fault], now: int) -> dict[str, Any]:
+def refused(promotion: Promotion, now: int) -> dict[str, Any]:
     """Build the one notice that lists every fault of a value or a source."""
-    listed = said_faults(faults)
+    listed = said_faults(promotion.faults)
+    cause = promotion.judged or "", str(promotion.newest), *(fault["what"] for fault in listed)
     return {
-        **_of_promotion(promotion, REFUSED, now, promotion.judged or "", *(fault["what"] for fault in listed)),
+        **_of_promotion(promotion, REFUSED, now, *cause),
         "value": promotion.judged,
         "faults": listed,
     }

@@ -117,11 +117,6 @@ def share_named(sid: str, hub: str) -> PolicyShare | None:
     return PolicyShare(found[1], Audience(found[2])) if found else None
 
 
-def of_a_hub(sid: str, account: str) -> bool:
-    """Whether a statement with this Sid is one of an account's hubs, in whichever Region."""
-    return share_named(sid, f"{account}[a-z0-9]+") is not None
-
-
 def statements(access: Access) -> tuple[dict[str, Any], ...]:
     """Return the statements that give an access, as narrow as a key policy allows.
 

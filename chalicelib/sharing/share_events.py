@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -30,16 +30,9 @@ GONE_NO_SOONER_THAN = 2 * schedule.MINUTE
 """Seconds from the removal to the second of these looks, at least."""
 
 
-class ShareEntry(Entry[Share, ShareState]):
-    """The way into a state of a share.
-
-    A class of its own, because early releases of Python 3.11 and 3.12 cannot call ``Entry[...]``: it is frozen.
-    """
-
-    __slots__ = ()
-
-
-WANT, OPENING, OPEN, CLOSE, CLOSED, REFUSE, ARCHIVE = map(ShareEntry, ShareState)
+# not by Entry[...], which early releases of Python 3.11 and 3.12 cannot call, as it is frozen
+_entries: Iterable[Entry[Share, ShareState]] = map(Entry, ShareState)
+WANT, OPENING, OPEN, CLOSE, CLOSED, REFUSE, ARCHIVE = _entries
 
 
 @dataclass(frozen=True, slots=True)

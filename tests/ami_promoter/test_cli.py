@@ -7,8 +7,10 @@ import shlex
 import subprocess
 import sys
 import tomllib
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.metadata import version
 from pathlib import Path
+from threading import Thread
 from types import SimpleNamespace
 
 import click
@@ -180,6 +182,44 @@ def test_an_endpoint_that_is_no_address_is_said_in_words(region, environment, ru
     environment.setenv("AWS_ENDPOINT_URL", "localhost")
 
     assert "Invalid endpoint: localhost. Correct AWS_ENDPOINT_URL" in run("status", exits=Exit.AWS).errors
+
+
+def test_an_answer_that_is_not_awss_is_said_in_words(region, environment, run):
+    """As of a proxy that shows a page instead: the SDK raises an error of no kind of its own for it."""
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.send_error(403)
+
+        def log_message(self, *_of):
+            """Print nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Proxy) as proxy:
+        Thread(target=proxy.serve_forever, daemon=True).start()
+        environment.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.server_port}")
+        said = run("status", exits=Exit.AWS).errors
+        proxy.shutdown()
+
+    assert "us-east-1: asking STS who is calling failed: Unable to parse response" in said
+    assert said.endswith("Check the network, the Region, and AWS_ENDPOINT_URL if it is set.")
+
+
+def test_a_session_of_a_sign_in_that_is_over_says_to_sign_in(environment, tmp_path, run):
+    """The profile is one of IAM Identity Center, and nobody has signed in."""
+    config = tmp_path / "config"
+    config.write_text(
+        "[default]\nregion = us-east-1\nsso_session = s\nsso_account_id = 123456789012\nsso_role_name = R\n"
+        "[sso-session s]\nsso_start_url = https://example.org\nsso_region = us-east-1\n",
+        encoding="utf-8",
+    )
+    environment.setenv("AWS_CONFIG_FILE", str(config))
+    environment.setenv("HOME", str(tmp_path))
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        environment.delenv(name)
+
+    said = run("status", exits=Exit.AWS).errors
+
+    assert said.endswith("Token for s does not exist. Set AWS_PROFILE, or sign in; see `aws sts get-caller-identity`.")
 
 
 def test_what_aws_refuses_is_notified_to_a_program_too(aws, run):

@@ -5,8 +5,7 @@ import pytest
 from chalicelib.delivery import forwarded
 from chalicelib.delivery.model import DeliveryState, NewImage
 from chalicelib.engine.wakes import EVENT_AT
-from chalicelib.targets.applied_file import Target
-from tests.delivery.examples import NOW, REGION, TARGET, a_delivery
+from tests.delivery.examples import NOW, a_delivery
 
 
 @pytest.mark.parametrize(("entry", "last"), [(NOW + 9, NOW + 9), (NOW - 9, None), ("soon", None)])
@@ -19,14 +18,15 @@ def test_an_event_of_an_earlier_episode_does_not_count(entry, last):
 
 
 @pytest.mark.parametrize(
-    ("changes", "expected"),
+    ("made", "changes", "expected"),
     [
-        ({}, True),
-        ({"image": NewImage(adopted=True)}, False),
-        ({"ending": DeliveryState.FAILED}, False),
-        ({"target": Target(TARGET, REGION, mode="share")}, False),
+        (NewImage("ami-0b", NOW), {}, True),
+        (NewImage("ami-0b", NOW, adopted=True), {}, False),
+        (NewImage("ami-0b", NOW), {"ending": DeliveryState.FAILED}, False),
+        (NewImage("ami-0b", NOW - 9), {}, False),
+        (NewImage(), {"mode": "share"}, False),
     ],
 )
-def test_nothing_is_missed_where_nothing_was_made(changes, expected):
-    """An AMI that was there already, a failure, share mode."""
-    assert forwarded.expected(a_delivery(DeliveryState.PUBLISHING, **changes)) is expected
+def test_nothing_is_missed_where_nothing_was_made(made, changes, expected):
+    """An AMI that was there already, a failure, the lift of a recall, share mode."""
+    assert forwarded.expected(a_delivery(DeliveryState.PUBLISHING, image=made, **changes)) is expected

@@ -211,8 +211,8 @@ def shared_until(until: int) -> Delivery:
     "delivery",
     [
         a_delivery(DeliveryState.AWAITING_SLOT).with_slots(asked="1:2:0:0", next_ask=SOON),
-        waiting_copies(C.WANTED, not_before=SOON, found_at=SOON),
-        waiting_copies(C.WANTED, not_before=NOW + schedule.LEASE).with_slots(
+        waiting_copies(C.WANTED, next_look=SOON, found_at=SOON),
+        waiting_copies(C.WANTED, next_look=NOW + schedule.LEASE).with_slots(
             granted=2, until=SOON + schedule.LEASE_MARGIN, next_ask=NOW
         ),
         waiting_copies(C.PENDING, next_look=SOON),
@@ -815,7 +815,7 @@ def test_access_that_is_not_true_yet_is_tried_again_after_one_two_and_four_minut
     late = CopiesFound((seen("snap-0a", "error", message=message),))
     after = machine.evolve(delivery, late, NOW)
 
-    assert after.copies[0].not_before == NOW + 60
+    assert after.copies[0].next_look == NOW + 60
     assert machine.outstanding(after, NOW + 60) == (DeleteSnapshots(("snap-0ac",)), StartCopy("snap-0a"))
     assert machine.outstanding(after, NOW + 61) == (DeleteSnapshots(("snap-0ac",)), FindCopies()), "the list is old"
 

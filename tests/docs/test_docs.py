@@ -16,12 +16,11 @@ from chalicelib.delivery.machine import TRANSITIONS as DELIVERY
 from chalicelib.delivery.phase import DeadlinePassed
 from chalicelib.engine import addresses, notices
 from chalicelib.engine.ports import Write
-from chalicelib.engine.wakes import Wake
 from chalicelib.entry.events import Events
 from chalicelib.promotion.evolving import started
 from chalicelib.promotion.machine import TRANSITIONS as PROMOTION
 from chalicelib.sharing.share_events import TRANSITIONS as SHARE
-from tests.fakes import MemoryRecords
+from tests.fakes import MemoryRecords, SentWakes
 from tools import docs, events, state_machine
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -237,21 +236,11 @@ def test_the_documented_filter_policies_let_through_what_they_promise():
     }
 
 
-class Sent:
-    """The port ``WakeQueues``: keeps what was sent."""
-
-    def __init__(self) -> None:
-        self.keys: list[str] = []
-
-    def send(self, wake: Wake) -> None:
-        self.keys.append(wake.key.pk)
-
-
 @pytest.mark.parametrize("name", sorted(events.samples()))
 def test_each_sample_fits_its_pattern_and_is_taken(name):
     """The sample matches its bus's rule and the target's forwarding rule, and wakes the record that it is about."""
     sample, patterns = events.samples()[name], events.patterns()
-    records, sent = MemoryRecords(), Sent()
+    records, sent = MemoryRecords(), SentWakes()
     promotion, delivery = addresses.promotion(events.AMI), addresses.delivery("b1e2")
     for key in (promotion, delivery):
         records.create(Write(key, "running", {}, None), events.NOW)
@@ -271,7 +260,7 @@ def test_each_sample_fits_its_pattern_and_is_taken(name):
     assert matches(patterns[name], sample)
     forwarding = [pattern for rule, pattern in patterns.items() if rule == f"forward-{name.removeprefix('target-')}"]
     assert [matches(pattern, sample) for pattern in forwarding] == [True] * (receiver == "on-target-event")
-    assert sent.keys == [delivery.pk if receiver == "on-target-event" else promotion.pk]
+    assert sent.woken == [delivery.pk if receiver == "on-target-event" else promotion.pk]
 
 
 def test_the_state_machine_page_has_every_state_and_event():

@@ -187,6 +187,15 @@ def test_each_try_of_a_call_that_changes_aws_is_remembered_by_its_request_id(sce
     assert scene.sessions.take_calls() == ()
 
 
+def test_a_snapshot_that_does_not_show_yet_is_no_denial(scene):
+    """RegisterImage has a code of its own for it [aws-facts 5]."""
+    root = {"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": "snap-00000000000000000"}}
+    with pytest.raises(Refusal) as refused, as_refusal("RegisterImage", "here"):
+        scene.sessions.own("ec2").register_image(Name="web", RootDeviceName="/dev/xvda", BlockDeviceMappings=[root])
+
+    assert (refused.value.kind, refused.value.fault.code) == (RefusalKind.NOT_YET, "aws-InvalidSnapshotID.NotFound")
+
+
 def test_a_refusal_names_the_request_of_a_change_and_of_no_read(scene):
     """The text of a refused read must be equal from one look to the next."""
     with pytest.raises(Refusal) as of_change, as_refusal("DeleteSnapshot", "here"):

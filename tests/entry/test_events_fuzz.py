@@ -8,6 +8,7 @@ import copy
 import json
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -165,8 +166,8 @@ def read(value: str) -> None:
     assert {target.account for target in found.targets} <= set(ACCOUNTS)
     assert all(f.code and f.what and f.cure for f in found.faults)
     if found.faults:
-        promotion = evolving.started("ami-0abc", HUB, REGION, NOW)
-        notice = promotion_notices.refused(promotion, found.faults, NOW)
+        promotion = replace(evolving.started("ami-0abc", HUB, REGION, NOW), faults=found.faults)
+        notice = promotion_notices.refused(promotion, NOW)
         json.dumps(notice).encode()
         assert len(json.dumps(notice)) < 64 * 1024
         assert len(notices.subject(notice)) < 100

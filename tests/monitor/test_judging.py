@@ -84,6 +84,7 @@ BY_EC2 = {"by_service": True, "ebs": True}
         (action(Act.REMOVED, DEV), [], V.NO_INTENT),
         (action(Act.CLEARED), [OPENED], V.NO_INTENT),
         (action(Act.UNBLOCKED, PUBLIC), [], V.NO_INTENT),
+        (action(Act.ADDED, HUB), [OPENING], V.NO_INTENT),
         # sharing, by others
         (action(Act.ADDED, DEV, by=JO), [], V.LISTED),
         (action(Act.ADDED, UNIT, by=JO), [], V.LISTED),
@@ -106,6 +107,8 @@ BY_EC2 = {"by_service": True, "ebs": True}
         (action(Act.ADDED, ROLE, **ON_KEY), [GRANT], V.EXPECTED),
         (action(Act.ADDED, ROLE, **ON_KEY), [replace(GRANT, grants=frozenset())], V.EXPECTED),
         (action(Act.ADDED, f"{ROLE}2", **(ON_KEY | {"grant": "g-2"})), [GRANT], V.NO_INTENT),
+        (action(Act.ADDED, f"arn:aws:iam::{HUB}:root", **ON_KEY), [], V.NO_INTENT),
+        (action(Act.ADDED, "ec2.amazonaws.com", **ON_KEY), [], V.EXPECTED),
         (action(Act.ADDED, f"arn:aws:iam::{STRANGER}:root", by=JO, **ON_KEY), [], V.LISTED),
         (
             action(Act.ADDED, SLR, by="222222222222:AROA:s", account=DEV, **ON_KEY),
@@ -312,14 +315,15 @@ def test_a_stolen_role_that_revokes_a_grant_of_others_is_a_page():
     ("by", "before", "after", "expected"),
     [
         (OURS, {"owner", "backup"}, frozenset({"owner"}), V.NO_INTENT),
-        (OURS, {"owner"}, frozenset({"owner", "backup"}), V.EXPECTED),
+        (OURS, {"owner"}, frozenset({"owner", "backup"}), V.NO_INTENT),
+        (OURS, {"owner"}, frozenset({"owner"}), V.EXPECTED),
         (OURS, set(), frozenset({"owner"}), V.EXPECTED),
         (OURS, None, frozenset({"owner"}), V.EXPECTED),
         (OURS, {"owner"}, None, V.EXPECTED),
         (JO, {"owner", "backup"}, frozenset({"owner"}), V.EXPECTED),
     ],
 )
-def test_a_stolen_role_that_takes_statements_of_others_out_of_a_keys_policy_is_a_page(by, before, after, expected):
+def test_a_stolen_role_that_changes_statements_of_others_in_a_keys_policy_is_a_page(by, before, after, expected):
     """While a share opens, too. What the policy had before, or has now, may not be known; a person may remove any."""
     what = replace(policy(HUB, DEV, by=by), others=after)
     assert verdict(what, OPENING, policies=() if before is None else seen({HUB, DEV}, before)) == expected

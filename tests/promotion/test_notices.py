@@ -68,13 +68,13 @@ def test_a_message_is_bounded_at_any_number_of_targets_and_faults():
     """A thousand deliveries with a thousand long faults fit; the notice counts what it leaves out."""
     promotion = started("ami-0a", "111111111111", "us-east-1", NOW)
     tracked = [TrackedDelivery(f"{n:020d}", f"{n:012d}", "us-east-1", 1, "failed", "ami-0b") for n in range(1000)]
-    faults = [Fault("code", "w" * 5000, "x" * 5000, "y" * 5000) for _ in range(1000)]
+    faults = (Fault("code", "w" * 5000, "x" * 5000, "y" * 5000),) * 1000
 
     reported = promotion_notices.summary(promotion, tracked, NOW)
     assert sent(reported).keys() == {"Message", "MessageStructure"}
     assert len(reported["deliveries"]) + reported["unlisted"] == 1000
     assert reported["counts"]["failed"] == 1000
-    refused = promotion_notices.refused(promotion, faults, NOW)
+    refused = promotion_notices.refused(replace(promotion, faults=faults), NOW)
     assert sent(refused).keys() == {"Message", "MessageStructure"}
     assert "980 more" in refused["faults"][-1]["what"]
 

@@ -323,6 +323,9 @@ PROTECTIONS = {
         stale_looks.test_what_failed_is_tried_again_although_the_first_look_misses_it,
         stale_looks.retried,
         stale_looks.MISSES["no tag"],
+        {},
+        stale_looks.HOUR,
+        "delivered",
     ),
     "a lift promotes all": shown_by(
         r"assert \{.*\} == \{\}\n.*Left contains 2 more items:\n.*",
@@ -373,6 +376,7 @@ PROTECTIONS = {
         "",
         retirement.LATER,
         retirement.LATER,
+        "none",
     ),
     "a deadline acts without a look": Protection(
         existing(

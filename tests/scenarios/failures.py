@@ -27,14 +27,14 @@ def seconds_taken(scene: Scene, account: str, image: str = "") -> int:
     return int(record["entered"]["delivered"]) - int(record["created_at"])
 
 
-def assert_untouched(scene: Scene, account: str = TEST, image: str = "", within: int = UNDISTURBED) -> None:
+def assert_untouched(scene: Scene, account: str = TEST, image: str = "") -> None:
     """The healthy target beside the trouble: it has its AMI, with one notice, as soon as without the trouble."""
     assert scene.delivery_state(account, image) == "delivered", scene.describe()
     reported = [n for n in scene.notices("delivery.delivered", image or scene.image) if n["account"] == account]
     assert len(reported) == 1
     assert [i["ImageId"] for i in scene.images_in(account) if reported[0]["image"] == i["ImageId"]]
     taken = seconds_taken(scene, account, image)
-    assert taken <= within, f"{account} was delayed: {taken} s"
+    assert taken <= UNDISTURBED, f"{account} was delayed: {taken} s"
 
 
 def refuse(

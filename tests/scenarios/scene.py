@@ -399,9 +399,9 @@ class Scene:
         shown = self.client("ec2").describe_snapshot_attribute(SnapshotId=snapshot, Attribute="createVolumePermission")
         return {entry.get("UserId") or entry["Group"] for entry in shown["CreateVolumePermissions"]}
 
-    def launchable_by(self, image: str = "") -> set[str]:
-        """``describe-image-attribute``: the receivers of an AMI's launch permission."""
-        shown = self.client("ec2").describe_image_attribute(ImageId=image or self.image, Attribute="launchPermission")
+    def launchable_by(self) -> set[str]:
+        """``describe-image-attribute``: the receivers of the AMI's launch permission."""
+        shown = self.client("ec2").describe_image_attribute(ImageId=self.image, Attribute="launchPermission")
         return {value for entry in shown["LaunchPermissions"] for value in entry.values()}
 
     def grants(self, key: str = "") -> list[dict[str, Any]]:
@@ -519,9 +519,9 @@ class Scene:
 
     # --- the invariants -----------------------------------------------------------------------------------------------
 
-    def assert_arrives(self, *accounts: str, times: int = 1) -> None:
+    def assert_arrives(self, *accounts: str) -> None:
         """Run until the promotion is over, and assert that it is delivered to these accounts."""
-        self.run_until_over(times=times)
+        self.run_until_over()
         self.assert_delivered(*accounts)
 
     def assert_delivered(self, *accounts: str, errors_allowed: bool = False) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -69,8 +70,11 @@ class Gate:
     watch: Callable[[str, str, tuple[Any, ...]], None] = lambda *_: None
     pair: TwoInvocations | None = None
     calls: int = 0
+    made: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """The calls by port and method."""
     meanwhile: dict[int, Callable[[], object]] = field(default_factory=dict)
     """What happens just before a call takes effect, by the call's number over the whole run."""
+    _befores: list[tuple[str, str, Callable[[], object], Callable[..., bool]]] = field(default_factory=list)
 
     def guard(self, name: str, port: Any) -> Any:
         """Return the port behind the gate."""
@@ -87,12 +91,19 @@ class Gate:
         refused = refusal(why, **{"code": "Refused", **how})
         self.troubles += [PortTrouble(port, method, refused, times, after, only) for method in methods]
 
+    def before(
+        self, port: str, method: str, act: Callable[[], object], only: Callable[..., bool] = lambda *_args: True
+    ) -> None:
+        """Let something happen once, right before the next such call takes effect."""
+        self._befores.append((port, method, act, only))
+
     def call(self, name: str, method: str, real: Callable[..., Any], args: tuple[Any, ...], kwargs: Any) -> Any:
         """Make one call, unless the gate raises before it."""
         if self.pair is not None:
             self.pair.hand_over()
         number = self.calls
         self.calls += 1
+        self.made[name, method] += 1
         deaths = {crash.after for crash in self.crashes if crash.call == number}
         if False in deaths:
             raise ProcessKilled
@@ -104,6 +115,9 @@ class Gate:
             trouble.times -= 1
             if not trouble.after:
                 return trouble.answer()
+        for one in [one for one in self._befores if one[:2] == (name, method) and one[3](*args)]:
+            self._befores.remove(one)
+            one[2]()
         self.watch(name, method, args)
         result = real(*args, **kwargs)
         if trouble is not None:

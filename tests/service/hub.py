@@ -3,6 +3,7 @@
 import heapq
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any, Self
@@ -140,6 +141,7 @@ class Hub:
         self._order = itertools.cycle(self.order)
         self._discover_at: int | None = None
         self._swept_at = 0
+        self._killed: tuple[str, ...] = ()
         self._resources: tuple[tuple[Any, ...], list[str]] = (), []
         self.invocations: list[str] = []
         self.out: set[tuple[str, str]] = set()
@@ -323,11 +325,11 @@ class Hub:
         for key in keys:
             assert self.stores.records.unpark(key, self.cloud.now)
 
-    def tagged_before(self, ami: str, value: str = "default") -> None:
+    def tagged_before(self, ami: str) -> None:
         """Let an AMI have been tagged before discovery first looked: it is of the baseline."""
-        self.cloud.hub_images[ami]["Tags"] += [{"Key": TRIGGER, "Value": value}]
+        self.cloud.hub_images[ami]["Tags"] += [{"Key": TRIGGER, "Value": "default"}]
         self.cloud.changed()
-        ignored = evolving.baseline(ami, HUB, REGION, value, self.cloud.now)
+        ignored = evolving.baseline(ami, HUB, REGION, "default", self.cloud.now)
         self.stores.records.create(PROMOTIONS.encode(ignored), self.cloud.now)
 
     # --- what there is -----------------------------------------------------------------------------------------------
@@ -436,6 +438,13 @@ class Hub:
         """Let time pass, with everything that happens meanwhile; return the hub."""
         return self.at(self.cloud.now + seconds)
 
+    @contextmanager
+    def off(self, *kinds: str) -> Iterator[None]:
+        """Kill the process that works on records of these kinds, at each invocation; AWS and all others continue."""
+        self._killed = kinds
+        yield
+        self._killed = ()
+
     def unwatched(self) -> Self:
         """Check no invariant any more, which do not know what happens in the test; return the hub."""
         self.watchful, self.gate.watch = False, lambda *_: None
@@ -542,6 +551,8 @@ class Hub:
         return None
 
     def _act(self, message: WakeMessage) -> None:
+        if message.key.kind in self._killed:
+            raise ProcessKilled
         self._worker.take(message.body, message.receives + 1, self._time_left())
 
     def _sweep_now(self) -> None:

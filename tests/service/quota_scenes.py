@@ -1,14 +1,12 @@
 """Scenes about copy slots: stuck deliveries, outages, expired leases. Each asserts its own end."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from chalicelib.delivery import machine, permissions
 from chalicelib.delivery.codecs import DELIVERIES
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.stored import peek
 from tests.service.cloud import START, CloudBehavior
-from tests.service.groups import WakeMessage
 from tests.service.hub import Hub
 
 ACCOUNT = "200000000001"
@@ -31,25 +29,6 @@ def a_hub(hours: float = 0.01, **how) -> Hub:
     return hub
 
 
-@dataclass
-class WorkerOutage:
-    """While it lasts, ``worker`` does nothing: its messages are lost, and the sweep wakes the records again."""
-
-    hub: Hub
-    since: int
-    until: int
-
-    def __post_init__(self) -> None:
-        self._receive = self.hub._receive
-        self.hub._receive = self._dark
-
-    def _dark(self, message: WakeMessage) -> None:
-        if message.key.kind == "resource" or not self.since <= self.hub.cloud.now < self.until:
-            self._receive(message)
-        else:
-            self.hub.groups.done(message)
-
-
 def no_more_than_the_limit(hub: Hub) -> None:
     """Fail if the service starts a copy while twenty run, or deletes one."""
     watch = hub.gate.watch
@@ -61,19 +40,6 @@ def no_more_than_the_limit(hub: Hub) -> None:
         assert (port, method) != ("target.snapshots", "delete"), "a copy is stopped"
 
     hub.gate.watch = watched
-
-
-def count_tries(hub: Hub) -> list[str]:
-    """Return a list that collects the source of each CopySnapshot call, in order."""
-    watch, tries = hub.gate.watch, []
-
-    def watched(port, method, args):
-        watch(port, method, args)
-        if (port, method) == ("target.snapshots", "copy"):
-            tries.append(args[1].id)
-
-    hub.gate.watch = watched
-    return tries
 
 
 def delivered(hub: Hub, *amis: str) -> None:
@@ -119,7 +85,6 @@ def parked_and_freed(state: str) -> Hub:
     meanwhile, and EC2 refuses the other delivery's until they end.
     """
     hub = a_hub(hours=3)
-    tries = count_tries(hub)
     if state == "opening":
         no_more_than_the_limit(hub)
     hub.cloud.tag(FULL, "default")
@@ -135,7 +100,8 @@ def parked_and_freed(state: str) -> Hub:
     hub.stores.records.unpark(key, hub.cloud.now)
     hub.run(until=START + 3 * DAY)
     delivered(hub, FULL, NEXT)
-    assert len(tries) <= 2 * AT_ONCE + MOST_REFUSED, "EC2 is asked over and over for what it refuses"
+    tries = hub.gate.made["target.snapshots", "copy"]
+    assert tries <= 2 * AT_ONCE + MOST_REFUSED, "EC2 is asked over and over for what it refuses"
     assert len([copy for copy in hub.cloud.copies.values() if copy.state == "completed"]) == 2 * AT_ONCE
     hub.invariants.rest()
     return hub

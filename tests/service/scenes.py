@@ -55,8 +55,8 @@ class HubSetup:
         return hub
 
 
-def queued(amis: int, snapshots: int, hours: int, **target: int) -> Hub:
-    """Tag AMIs, a second apart, for one account whose copies take this long."""
+def queued(amis: int, hours: int, **target: int) -> Hub:
+    """Tag AMIs of twenty snapshots, a second apart, for one account whose copies take this long."""
     hub = Hub(
         ACCOUNTS[:1],
         behavior=CloudBehavior(copying=(hours * 3600,)),
@@ -66,7 +66,7 @@ def queued(amis: int, snapshots: int, hours: int, **target: int) -> Hub:
     )
     for a in range(amis):
         ami = f"ami-{a:03x}"
-        hub.cloud.make_image(ami, {f"snap-{a:03x}{s:02x}": True for s in range(snapshots)})
+        hub.cloud.make_image(ami, {f"snap-{a:03x}{s:02x}": True for s in range(20)})
         hub.cloud.after(a, lambda ami=ami: hub.cloud.tag(ami, "default"))
     return hub
 

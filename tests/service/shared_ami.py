@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from chalicelib.engine import addresses
+from chalicelib.engine.runner import Runner
 from chalicelib.promotion.codec import PROMOTIONS
 from chalicelib.promotion.model import Promotion
 from chalicelib.targets.applied_file import Directory, Target
@@ -143,9 +144,10 @@ def record(hub: Hub) -> Promotion:
     return PROMOTIONS.decode(stored)
 
 
-def when(hub: Hub, command: type, then: Callable[[], object]) -> None:
-    """Do something once, between what the promotion reads for a command and the write of its result."""
-    real, left = hub.promotions.executor.execute, [then]
+def when(hub: Hub, command: type, then: Callable[[], object], runner: Runner | None = None) -> None:
+    """Do something once, between what the promotion (or another ``runner``) reads for a command and its write."""
+    executor, left = (runner or hub.promotions).executor, [then]
+    real = executor.execute
 
     def execute(record: Promotion, asked: object, budget: object) -> object:
         event = real(record, asked, budget)
@@ -153,7 +155,7 @@ def when(hub: Hub, command: type, then: Callable[[], object]) -> None:
             left.pop()()
         return event
 
-    hub.promotions.executor.execute = execute
+    executor.execute = execute
 
 
 def conflicting(accounts: int) -> Directory:

@@ -509,6 +509,13 @@ def test_a_stolen_role_that_takes_others_out_pages_in_whatever_order_the_events_
     assert [one["at"] for one in setup.topic] == [NOW + 3]
 
 
+@pytest.mark.parametrize("sid", ["Mine", f"AmiPromoter{HUB}useast1To{DEV}Account"])
+def test_a_stolen_role_that_adds_a_statement_for_the_hubs_own_account_pages(setup, sid):
+    """By it a thief makes a role of the hub the key's administrator; the service's name on it is no excuse."""
+    added = {**BACKUP, "Sid": sid}
+    assert arrive(setup, (0, put(-60, JO, OWNER)), (0, put(0, SERVICE, OWNER, added))) == [("own-without-intent", [])]
+
+
 @pytest.mark.parametrize("last", [(OWNER, BACKUP), (OWNER,)])
 def test_a_stolen_role_pages_by_a_policy_of_last_year_although_a_later_event_comes_first(setup, last):
     """The policy is known by the record of the key alone: its own item has expired."""

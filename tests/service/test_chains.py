@@ -22,7 +22,7 @@ A_THOUSAND = 1000
 @pytest.mark.parametrize("amis", [12, 50])
 def test_an_account_that_refuses_every_copy(amis):
     """AMIs of twenty snapshots fail one after another; the last waits for 240 or 1,000 slots before its own."""
-    hub = queued(amis, 20, hours=1)
+    hub = queued(amis, hours=1)
     hub.gate.refuse("target.snapshots", "copy", why=RefusalKind.DENIED)
     hub.run()
 
@@ -32,7 +32,7 @@ def test_an_account_that_refuses_every_copy(amis):
 
 def test_a_queue_for_slots():
     """Each copy that ends passes its slot on by a wake, at once."""
-    hub = queued(12, 20, hours=1)
+    hub = queued(12, hours=1)
     hub.run()
 
     assert set(hub.outcomes().values()) == {"delivered"}

@@ -239,14 +239,7 @@ def test_a_promotion_that_finds_nobody_left_to_begin_sends_no_summary():
     """The account leaves the file while the source is examined: "all are delivered" would be said of nothing."""
     hub = Hub((A,))
     hub.cloud.make_image(AMI, {"snap-00": True})
-    call = hub.gate.call
-
-    def examined(name: str, method: str, *rest: Any) -> Any:
-        if method == "examine":
-            hub.cloud.directory = Directory({"default": ()}, {})
-        return call(name, method, *rest)
-
-    hub.gate.call = examined
+    hub.gate.before("source", "examine", lambda: hub.cloud.drop_targets(A))
     hub.cloud.tag(AMI, "default")
     hub.wait(HOUR)
 

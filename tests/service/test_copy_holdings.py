@@ -12,7 +12,7 @@ from chalicelib.images.source_images import write_source
 from chalicelib.promotion.worker import copy_holdings
 from chalicelib.sharing.share import Share, ShareState
 from tests.delivery.examples import NOW, REGION, TARGET
-from tests.fakes import copying
+from tests.fakes import SentWakes, copying
 from tests.images.examples import an_image
 from tests.service.gate import ProcessKilled
 from tests.stores import in_memory
@@ -21,11 +21,12 @@ IMAGE = an_image()
 ONE = TrackedDelivery("d1", TARGET, REGION, 1, "running")
 
 
-class Holdings:
+class Holdings(SentWakes):
     """The open shares of an AMI, its snapshot and its key, held by one delivery."""
 
     def __init__(self):
-        self.stores, self.woken, self.dies = in_memory(), set(), False
+        super().__init__()
+        self.stores, self.dies = in_memory(), False
         write_source(self.stores.records, IMAGE)
         (snapshot,) = IMAGE.snapshots
         self.places = [
@@ -36,9 +37,6 @@ class Holdings:
         for resource, name in self.places:
             share = Share(resource, name, TARGET, state=ShareState.OPEN, last_closing_at=NOW + 90_000)
             self.stores.ledger.hold(resource, share, copying("d1"))
-
-    def wake_all(self, wakes):
-        self.woken |= {key.pk for key, _cause in wakes}
 
     def release(self, seconds=30):
         records = self.stores.records
@@ -65,7 +63,7 @@ def test_a_share_whose_wake_a_killed_run_never_sent_is_woken_by_the_next():
     it.dies = False
 
     assert it.release()
-    assert (it.held(), it.woken) == ([], {resource for resource, _ in it.places})
+    assert (it.held(), {*it.woken}) == ([], {resource for resource, _ in it.places})
 
 
 def test_without_time_for_all_each_run_releases_some_and_says_that_others_are_left():
@@ -74,4 +72,4 @@ def test_without_time_for_all_each_run_releases_some_and_says_that_others_are_le
     said = [it.release(seconds=0) for _ in it.places]
 
     assert (it.held(), said[0]) == ([], False)
-    assert it.woken == {resource for resource, _ in it.places}
+    assert {*it.woken} == {resource for resource, _ in it.places}

@@ -11,11 +11,12 @@ from chalicelib.engine import addresses, schedule
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.ports import Write
 from chalicelib.engine.waker import Waker
+from chalicelib.entry.queue_consumer import WORKER_KINDS
 from tests.service import quota_scenes as scenes
 from tests.service.cloud import REGION, START, CloudBehavior, Quiet
 from tests.service.groups import MessageGroups
 from tests.service.hub import Hub
-from tests.service.quota_scenes import ACCOUNT, AT_ONCE, FULL, HOUR, LAST, NEXT, WorkerOutage
+from tests.service.quota_scenes import ACCOUNT, AT_ONCE, FULL, HOUR, LAST, NEXT
 from tests.stores import Stores, in_memory, on_dynamodb
 
 NEWER = 99
@@ -49,13 +50,16 @@ def test_an_outage_of_hours_gives_no_slot_away(since, hours):
     day = {"queue_deadline": 200 * HOUR, "copy_deadline": 200 * HOUR}
     hub = scenes.a_hub(hours=hours + 1.0, target=day)
     scenes.no_more_than_the_limit(hub)
-    WorkerOutage(hub, START + since, START + hours * HOUR)
     for ami in (FULL, NEXT, LAST):
         hub.cloud.tag(ami, "default")
+    hub.run(until=START + since)
+    with hub.off(*WORKER_KINDS):
+        hub.run(until=START + hours * HOUR)
     hub.run()
 
     scenes.delivered(hub, FULL, NEXT, LAST)
     assert len(hub.cloud.copies) == 2 * AT_ONCE + 1
+    hub.groups.dead.clear()
     hub.invariants.rest()
 
 

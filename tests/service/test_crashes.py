@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 from chalicelib.engine import addresses
 from chalicelib.engine.errors import RefusalKind
-from chalicelib.targets.applied_file import Directory, Target
 from tests.service.cloud import REGION, START, refusal
 from tests.service.gate import PortCrash, PortTrouble, ProcessKilled
 from tests.service.hub import Hub
@@ -88,11 +87,7 @@ def test_a_message_group_that_always_dies_at_one_step_ends_among_the_dead_letter
 
 def until_killed(hub):
     """Run until the only trouble has struck."""
-    for _ in range(600):
-        if not hub.gate.troubles[0].times:
-            return
-        hub.wait(1)
-    raise TimeoutError
+    hub.until(lambda: not hub.gate.troubles[0].times)
 
 
 def pause_and_untag(hub):
@@ -189,7 +184,7 @@ def test_a_failed_delivery_that_was_announced_again_and_never_written_begins_whe
     hub.cloud.tag(AMI, None)
     hub.cloud.tag(AMI, A)
     until_killed(hub)
-    hub.cloud.directory = Directory({"default": ()}, {B: (Target(B, REGION),)})
+    hub.cloud.drop_targets(A)
     pass_time(hub, HOUR)
     assert hub.outcomes() == {(AMI, A): "failed"}
     assert hub.stores.seen(addresses.promotion(AMI)).state == "over"

@@ -21,7 +21,7 @@ from chalicelib.promotion.worker.tag_pass import BASELINE, TagPass, read_heads
 from chalicelib.sharing.head import Head
 from chalicelib.targets.applied_file import AppliedFile, Directory, Target
 from chalicelib.targets.applied_items import to_items
-from tests.fakes import MemoryRecords
+from tests.fakes import MemoryRecords, SentWakes
 from tests.service.cloud import Cloud, CloudBehavior, FakeSource, Quiet
 from tests.service.hub import NoVersions
 
@@ -37,20 +37,6 @@ def applied(*accounts, mode="copy"):
 
 BOTH = applied(A, B)
 IN_FORCE = Head("dev", ("dev",), digests=BOTH.digests, places=places_digest(BOTH.resolve("dev").targets), moving=False)
-
-
-class CountingQueues:
-    """Counts the wakes, and keeps which records they name."""
-
-    def __init__(self):
-        self.woken = []
-
-    def send(self, wake):
-        self.woken.append(wake.key.pk)
-
-    def wake_all(self, wakes):
-        self.woken += [key.pk for key, _ in wakes]
-        return ()
 
 
 class CountedReads(MemoryRecords):
@@ -88,7 +74,7 @@ def with_head(records, ami, one=IN_FORCE):
 @pytest.mark.parametrize("body", ["no JSON", json.dumps({"colour": "red"}), json.dumps([])])
 def test_a_head_that_cannot_be_read_hides_no_other_ami_and_is_looked_at(body):
     """The damaged head wakes its promotion, which writes it again; the AMI beside it is woken, too."""
-    records, wakes = looked_once(), CountingQueues()
+    records, wakes = looked_once(), SentWakes()
     with_head(records, "ami-0a")
     records.put(addresses.head("ami-0a"), {"kind": "head", "body": body})
 
@@ -100,7 +86,7 @@ def test_a_head_that_cannot_be_read_hides_no_other_ami_and_is_looked_at(body):
 
 def test_what_has_not_moved_costs_no_call():
     """A pass over 5,000 tagged AMIs reads their heads in one call, and wakes none."""
-    records, wakes = looked_once(), CountingQueues()
+    records, wakes = looked_once(), SentWakes()
     amis = [f"ami-{number:05d}" for number in range(5000)]
     for ami in amis:
         with_head(records, ami)
@@ -115,7 +101,7 @@ def test_what_has_not_moved_costs_no_call():
 @pytest.mark.thorough
 def test_many_that_have_moved_are_all_dealt_with_however_short_the_runs_are(calls):
     """Each run has time for a few AMIs, and continues behind the last one."""
-    records, wakes = looked_once(), CountingQueues()
+    records, wakes = looked_once(), SentWakes()
     found = [Tagged(f"ami-{number:04d}", "dev") for number in range(400)]
     for one in found:
         with_head(
@@ -132,7 +118,7 @@ def test_many_that_have_moved_are_all_dealt_with_however_short_the_runs_are(call
 @pytest.mark.parametrize("calls", [1, 3])
 def test_the_baseline_is_put_on_record_however_short_the_runs_are(calls):
     """The baseline promotes no AMI; one notice is scheduled that names what was left alone."""
-    records, wakes = CountedReads(), CountingQueues()
+    records, wakes = CountedReads(), SentWakes()
     found = [Tagged(f"ami-{number:02d}", "dev") for number in range(20)]
     for _ in range(30):
         left = itertools.chain(itertools.repeat(30, calls - 1), itertools.repeat(0))
@@ -145,7 +131,7 @@ def test_the_baseline_is_put_on_record_however_short_the_runs_are(calls):
 
 def test_what_may_have_to_be_closed_is_never_behind_what_is_new():
     """A thousand AMIs' tag events are lost, and each run has time for one step: it handles the removal first."""
-    records, wakes = looked_once(), CountingQueues()
+    records, wakes = looked_once(), SentWakes()
     with_head(records, "ami-ff", STANDING)
     found = [Tagged(f"ami-{number:04d}", "dev") for number in range(1000)]
     a_pass(records, wakes, found, file=SHARED, time_left=lambda: 0)
@@ -156,7 +142,7 @@ def test_what_may_have_to_be_closed_is_never_behind_what_is_new():
 
 def test_a_thousand_new_amis_are_put_in_slices_of_many_and_are_not_looked_at_again():
     """New AMIs are written once, whether or not a worker has processed them: their heads have what it will read."""
-    records, wakes = looked_once(), CountingQueues()
+    records, wakes = looked_once(), SentWakes()
     found = [Tagged(f"ami-{number:04d}", "dev") for number in range(1000)]
     left = itertools.chain(itertools.repeat(30, 50), itertools.repeat(0))
     a_pass(records, wakes, found, time_left=lambda: next(left))
@@ -169,7 +155,7 @@ def test_a_thousand_new_amis_are_put_in_slices_of_many_and_are_not_looked_at_aga
 
 def test_one_that_is_there_without_a_head_keeps_no_new_one_from_its_start():
     """The promotion without a head is woken and writes one; the others of that transaction are written all the same."""
-    records, wakes = looked_once(), CountingQueues()
+    records, wakes = looked_once(), SentWakes()
     with_head(records, "ami-0005")
     records.forget(addresses.head("ami-0005"), {"kind": "head"})
     found = [Tagged(f"ami-{number:04d}", "dev") for number in range(10)]
@@ -257,7 +243,7 @@ def test_a_pass_that_fails_stops_no_other_and_the_function_fails_all_the_same(fa
 
 def test_one_ami_over_which_a_call_fails_keeps_no_other_back():
     """One record is too large, say: the other changed AMIs are woken with the next run, and new ones at once."""
-    records, wakes = looked_once(), CountingQueues()
+    records, wakes = looked_once(), SentWakes()
     amis = [f"ami-{number:02d}" for number in range(6)]
     for ami in amis:
         with_head(records, ami, replace(IN_FORCE, known=("other",)))
@@ -279,7 +265,7 @@ def test_one_ami_over_which_a_call_fails_keeps_no_other_back():
 
 def test_a_head_that_was_written_again_is_not_forgotten():
     """The AMI is tagged again during a pass that has read its old head: the pass keeps the new head."""
-    records, wakes = looked_once(), CountingQueues()
+    records, wakes = looked_once(), SentWakes()
     gone = replace(IN_FORCE, value=None, known=())
     with_head(records, "ami-0a", gone)
     heads = read_heads(records)
@@ -296,7 +282,7 @@ def test_a_head_that_was_written_again_is_not_forgotten():
 
 def test_what_another_run_was_just_writing_is_left_as_well_before_the_baseline_is_done():
     """Two concurrent first runs refuse each other's transactions: the skipped AMI joins the baseline with the next."""
-    records, wakes = MemoryRecords(), CountingQueues()
+    records, wakes = MemoryRecords(), SentWakes()
     real = records.create_all
     refused = iter([True, True, False])
     records.create_all = lambda new, now: {new[0][0].key} if next(refused) else real(new, now)

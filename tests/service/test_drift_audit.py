@@ -23,7 +23,7 @@ from chalicelib.sharing.ports import SeenGrant
 from chalicelib.sharing.share import Purpose, Share, ShareState
 from chalicelib.targets.applied_file import AppliedFile, Directory, Target
 from chalicelib.targets.worker.live_members import LiveMembers
-from tests.fakes import MemoryLedger, copying
+from tests.fakes import MemoryLedger, SentWakes, copying
 from tests.service.cloud import UNREADABLE, FakeWhereabouts, Quiet, refusal
 from tests.service.gate import ProcessKilled
 from tests.service.organization import ARN, of_an_ou, with_members
@@ -129,15 +129,15 @@ class Kept:
         self.kept.append((place.resource, said["verdict"]))
 
 
-class Setup:
+class Setup(SentWakes):
     """An audit at noon, over an applied file that lists DEV and TEST."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.now, self.hub, self.ledger, self.kept = NOON, OpenHub(), MemoryLedger(), Kept()
         self.file = AppliedFile(Directory(accounts={one: (Target(one, REGION),) for one in (DEV, TEST)}), "digest")
         self.since = 1
         self.topic: list[Any] = []
-        self.woken: list[str] = []
         self.telemetry = Quiet()
         self.learning, self.siblings = 0, frozenset[str]()
         self.whereabouts = FakeWhereabouts(self)
@@ -151,12 +151,12 @@ class Setup:
         """Let the file list an OU with these accounts alone."""
         self.file = AppliedFile(of_an_ou(*accounts), "digest")
 
-    def answers_in(self, seconds: float) -> None:
-        """Let each question about an account take so long."""
+    def answers_slowly(self) -> None:
+        """Let each question about an account take a quarter of a second."""
         whereabouts = self.whereabouts.whereabouts
 
         def slow(account: str) -> Any:
-            self.hub.spent += seconds
+            self.hub.spent += 0.25
             return whereabouts(account)
 
         self.whereabouts.whereabouts = slow
@@ -192,10 +192,6 @@ class Setup:
 
     def publish(self, notice: Any) -> None:
         self.topic.append(notice)
-
-    def wake_all(self, wakes: Any) -> list[Any]:
-        self.woken += [key.pk for key, _ in wakes]
-        return []
 
     def opened_to(self, *accounts: str) -> None:
         """Let the service have opened the snapshot to these accounts, and to no other."""
@@ -285,6 +281,15 @@ def test_a_grant_for_a_stranger_on_a_standing_key_is_a_page_whoever_made_it(setu
     assert setup.day() == [("page", "foreign-stranger", [derived, made])]
 
 
+def test_a_stranger_in_a_statement_with_the_name_of_an_open_share_is_a_page(setup):
+    """Whom a statement admits says its principal, and not its name; so what the share opened is gone."""
+    setup.share(POLICY, ACCESS.share_name, grantee=ROLE)
+    one, other = key_policy.statements(ACCESS)
+    theirs = {"AWS": f"arn:aws:iam::{STRANGER}:root"}
+    setup.hub.policies[KEY] = policy({**one, "Principal": theirs}, {**other, "Principal": theirs})
+    assert setup.day() == [("warning", "vanished", [DEV]), ("page", "foreign-stranger", [STRANGER])]
+
+
 def test_a_grant_whose_grantee_and_issuer_were_deleted_is_no_second_page_about_the_keys_policy(setup):
     """It admits nobody. The policy admits a stranger, and is one finding."""
     root = f"arn:aws:iam::{STRANGER}:root"
@@ -335,7 +340,7 @@ def test_the_audit_asks_about_each_account_of_a_place_although_no_two_runs_are_o
     accounts = [f"{one:012}" for one in range(1, number + 1)]
     setup.has_an_ou(*accounts)
     setup.opened_to(*accounts)
-    setup.answers_in(0.25)
+    setup.answers_slowly()
     gone = [accounts[0], accounts[-1]]
     setup.whereabouts.says |= dict.fromkeys(gone, ())
     for _ in range(60):
@@ -348,7 +353,7 @@ def test_the_audit_asks_about_each_account_of_a_place_although_no_two_runs_are_o
 
 def run_until_half_asked(setup, part: PassPart) -> None:
     """Let a run's time be up before it has asked about all accounts of one place."""
-    setup.answers_in(0.25)
+    setup.answers_slowly()
     while not (setup.kept.at and setup.kept.at.part == part and setup.kept.at.asked):
         setup.another_process()
         setup.runs(1, 60)

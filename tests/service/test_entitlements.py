@@ -104,10 +104,9 @@ class AskedSource:
         body = json.dumps(codec.encode(Head(value=value, **known)))
         self.records.put(addresses.head(ami), {"kind": "head", "body": body})
 
-    def abroad_by_way_of_the_hub(self, accounts=(A,)):
-        """Let the tag's accounts have the AMI in the other Region by way of the hub's own copy there."""
-        listed = {one: (Target(one, REGION), Target(one, ABROAD, by_way_of=HUB)) for one in accounts}
-        listed[HUB] = (Target(HUB, ABROAD),)
+    def abroad_by_way_of_the_hub(self):
+        """Let the tag's account have the AMI in the other Region by way of the hub's own copy there."""
+        listed = {A: (Target(A, REGION), Target(A, ABROAD, by_way_of=HUB)), HUB: (Target(HUB, ABROAD),)}
         self.cloud.directory = Directory({"default": (A,)}, listed, hub=(HUB, REGION))
 
     def many(self, count, tagged):
@@ -612,10 +611,10 @@ def permission_of_an_ou(asked, accounts, *amis):
     return share(IMAGE, ARN, *holdings, name=ARN)
 
 
-def looks_until_refused(asked, wanted, most=10):
+def looks_until_refused(asked, wanted):
     """Return what each look says, until one refuses for good."""
     live, said = asked.live(), []
-    for tries in range(most):
+    for tries in range(10):
         judged = live.judge([replace(wanted, tries=tries)])
         how = "refused" if judged.refused else "waits"
         (fault,) = (judged.refused or judged.waits).values()

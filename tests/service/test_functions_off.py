@@ -1,5 +1,6 @@
 """Each function is off for 2 and for 26 hours, from each state on: no completed work is lost."""
 
+from itertools import product
 from random import Random
 
 import pytest
@@ -13,20 +14,18 @@ SAMPLE = 4
 """How many of up to twelve outages of a function in a mode are played; `make soak` plays all."""
 
 
-@pytest.mark.parametrize("mode", ["snapshots", "share"])
-@pytest.mark.parametrize("function", ["share-worker", "sweep", "discover", "events"])
-def test_an_outage_delays_and_that_is_all(mode, function):
-    """All is delivered or shared, no account loses access, and shares close late by no more than the outage."""
+@pytest.mark.parametrize(
+    ("function", "mode"),
+    [*product(["share-worker", "sweep", "discover", "events"], ["snapshots", "share"]), *product(["worker"], MODES)],
+)
+def test_an_outage_delays_and_that_is_all(function, mode):
+    """All is delivered or shared, no account loses access, and shares close late by no more than the outage.
+
+    What completed while the worker was off is registered; what did not fails at its deadline, and a new tag delivers
+    it.
+    """
     found = list(outages([mode], [function]))
     for outage in Random(f"{mode} {function}").sample(found, min(len(found), SAMPLE)):
-        play(outage)
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_an_outage_of_the_worker_destroys_nothing_that_was_done(mode):
-    """What completed meanwhile is registered; what did not fails at its deadline, and a new tag delivers it."""
-    found = list(outages([mode], ["worker"]))
-    for outage in Random(f"{mode} act").sample(found, min(len(found), SAMPLE)):
         play(outage)
 
 

@@ -12,7 +12,7 @@ from chalicelib.engine.waker import Waker
 from chalicelib.sharing.ports import SeenGrant
 from chalicelib.sharing.share import Share, ShareState
 from chalicelib.sharing.worker.grant_audit import AFTER, KEY_GONE, GrantAudit, remind
-from tests.fakes import copying
+from tests.fakes import SentWakes, copying
 from tests.service.cloud import Quiet
 from tests.service.gate import ProcessKilled
 from tests.stores import in_memory
@@ -42,14 +42,14 @@ def child(number: int, account: str = ACCOUNT) -> SeenGrant:
     return SeenGrant(f"child-{number}", "", root(account), f"arn:aws:iam::{account}:role/of-ebs")
 
 
-class Audited:
+class Audited(SentWakes):
     """An audit of one key: what the ledger has, and the ``grants`` that KMS shows."""
 
     def __init__(self, *grants: SeenGrant, refusals: int = 0, code: str = "throttled") -> None:
+        super().__init__()
         self.now = CLOSED_AT
         self.stores = in_memory()
         self.reported = Quiet()
-        self.woken_at: list[str] = []
         self._grants = grants
         self._refusals, self._code = refusals, code
         self.seconds = 1000
@@ -57,12 +57,6 @@ class Audited:
         self.audit = GrantAudit(
             self.stores.records, self.stores.ledger, self, self.waker, lambda: self.now, self.reported, region=REGION
         )
-
-    def send(self, wake) -> None:
-        self.woken_at.append(wake.key.pk)
-
-    def wake_all(self, wakes) -> None:
-        self.woken_at += [key.pk for key, _ in wakes]
 
     def page(self, key_arn: str, marker: str) -> tuple[Sequence[SeenGrant], str]:
         """The port ``Grants``: ten to a page."""
@@ -134,7 +128,7 @@ def test_it_looks_only_when_the_last_closing_is_long_enough_ago():
     audited = Audited(child(1))
     audited.dealt_with("d1", ShareState.CLOSED)
     audited.remind()
-    assert audited.woken_at == []
+    assert audited.woken == []
     assert audited.due == CLOSED_AT + AFTER
 
     audited.now += 300
@@ -315,5 +309,5 @@ def test_an_unrecorded_grant_is_closed_although_the_audit_was_killed_before_it_w
     it.now += 180
     it.run()
 
-    assert RESOURCE.pk in it.woken_at
+    assert RESOURCE.pk in it.woken
     assert it.due is not None, "it looks again until the grant is gone"

@@ -150,8 +150,8 @@ class InventorySetup:
         arns = [row["use"]["arn"] for item in items for row in json.loads(item["body"])]
         return INVENTORIES.decode(self.records.read(record.key)), arns
 
-    def results(self, run: str) -> list[str | None]:
-        items = [item for _, item in self.records.list(KEY.pk, f"remove#{run}#")]
+    def results(self) -> list[str | None]:
+        items = [item for _, item in self.records.list(KEY.pk, "remove#one#")]
         return [one.get("result") for item in items for one in json.loads(item["body"])]
 
     def found(self, pages: int) -> list[str]:
@@ -253,7 +253,7 @@ def test_a_long_order_is_carried_out_slice_by_slice():
     scene.run()
 
     assert scene.place.snapshots == many[5:]
-    assert scene.results("one") == [""] * 5
+    assert scene.results() == [""] * 5
     assert [item[EXPIRES] for _, item in scene.records.list(KEY.pk, "remove#one#")] == [NOW + 5] * 3
     assert not scene.records.read(KEY).scheduled
 
@@ -268,7 +268,7 @@ def test_a_run_that_dies_while_it_removes_does_not_remove_again_what_it_has_remo
     scene.place.dies_at = ""
 
     assert scene.run().removed == "one"
-    assert (scene.place.snapshots, scene.results("one")) == ([], ["", ""])
+    assert (scene.place.snapshots, scene.results()) == ([], ["", ""])
 
 
 def test_a_throttle_is_tried_again_and_not_for_ever():
@@ -291,7 +291,7 @@ def test_a_copy_of_a_delivery_under_way_is_not_removed():
     scene.run()
 
     assert scene.place.snapshots == ["snap-1", "snap-2"]
-    assert scene.results("one") == ["its delivery is under way, and looks after it"]
+    assert scene.results() == ["its delivery is under way, and looks after it"]
 
 
 @pytest.mark.parametrize(
@@ -316,7 +316,7 @@ def test_a_copy_of_a_delivery_that_cannot_be_read_stays_and_others_go(spoil, why
 
     assert not scene.records.read(KEY).parked
     assert scene.place.snapshots == ["snap-1"]
-    first, second = scene.results("one")
+    first, second = scene.results()
     assert first.startswith(why)
     assert second == ""
 
@@ -328,7 +328,7 @@ def test_a_removal_that_is_refused_says_why():
 
     scene.run()
 
-    assert scene.results("one") == [FAULT.what, FAULT.what]
+    assert scene.results() == [FAULT.what, FAULT.what]
 
 
 @pytest.mark.parametrize("body", [{"account": DEV}, {"account": 7, "region": REGION}])

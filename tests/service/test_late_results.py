@@ -1,17 +1,15 @@
 """A slow run of a delivery, beside others: the delivery ends and begins again before a call of that run is answered."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from chalicelib.delivery.phase import Command
 from chalicelib.delivery.phases.checking import CheckTarget
 from chalicelib.delivery.phases.waiting import LookAtApproval
 from chalicelib.engine.errors import RefusalKind
-from chalicelib.targets.applied_file import Target
-from tests.service.cloud import REGION, refusal, target_key
+from tests.service.cloud import refusal, target_key
 from tests.service.hub import Hub
 from tests.service.organization import A
-from tests.service.shared_ami import AMI, HOUR, untagged
+from tests.service.shared_ami import AMI, HOUR, untagged, when
 
 THROTTLED = refusal(RefusalKind.THROTTLED, "Throttling")
 
@@ -32,18 +30,8 @@ def until(hub: Hub, state: str) -> None:
 
 def answered_late(hub: Hub, step: type[Command], meanwhile: Callable[[], object]) -> None:
     """Run the delivery; something happens between the next call of this kind and its answer."""
-    real = hub.deliveries.executor.execute
-
-    def execute(record, command, budget):
-        event = real(record, command, budget)
-        if isinstance(command, step):
-            hub.deliveries.executor.execute = real
-            meanwhile()
-        return event
-
-    hub.deliveries.executor.execute = execute
+    when(hub, step, meanwhile, hub.deliveries)
     hub.deliveries.run(hub.delivery_key(AMI, A), "slow", time_left=lambda: 30)
-    assert hub.deliveries.executor.execute == real
 
 
 def test_a_target_that_was_unfit_in_an_earlier_episode_fails_no_later_one():
@@ -58,10 +46,9 @@ def test_a_target_that_was_unfit_in_an_earlier_episode_fails_no_later_one():
         hub.retry(AMI)
         until(hub, "requested")
 
-    works, hub.deliveries.run = hub.deliveries.run, lambda *_, **__: None
-    hub.cloud.tag(AMI, "default")
-    hub.wait(45)
-    hub.deliveries.run = works
+    with hub.off("delivery"):
+        hub.cloud.tag(AMI, "default")
+        hub.wait(45)
     answered_late(hub, CheckTarget, again)
     assert hub.outcomes() == {(AMI, A): "requested"}
     hub.gate.troubles.clear()
@@ -76,8 +63,7 @@ def test_an_approval_of_an_earlier_episode_approves_no_later_one():
     hub.approve(AMI)
 
     def again() -> None:
-        listed = {A: (Target(A, REGION, approval="required", linger=60),)}
-        hub.cloud.directory = replace(hub.cloud.directory, accounts=listed)
+        hub.cloud.change_targets(linger=60)
         until(hub, "cancelled")
         until(hub, "awaiting-approval")
 

@@ -1,7 +1,6 @@
 """One instance from each new AMI starts in the target before the AMI is published, and never outlives its delivery."""
 
 import itertools
-from collections import Counter
 from typing import Any
 
 import pytest
@@ -95,18 +94,6 @@ def ended(hub: Hub) -> tuple[str, list[str]]:
 
 def states(hub: Hub) -> list[str]:
     return [one.state for one in hub.cloud.instances.values()]
-
-
-def calls(hub: Hub) -> Counter[tuple[str, str]]:
-    """Count the calls from now on, by port and method."""
-    made, real = Counter[tuple[str, str]](), hub.gate.call
-
-    def call(name: str, method: str, *rest: Any) -> Any:
-        made[name, method] += 1
-        return real(name, method, *rest)
-
-    hub.gate.call = call
-    return made
 
 
 def is_open(hub: Hub) -> bool:
@@ -286,6 +273,19 @@ def test_one_moment_at_which_a_check_is_impaired_fails_no_ami():
 
 
 @pytest.mark.parametrize(
+    ("system", "instance"), [("insufficient-data", "insufficient-data"), ("initializing", "ok"), ("", "")]
+)
+def test_checks_of_which_ec2_has_no_result_that_is_about_the_ami_remove_no_copy(system, instance):
+    """EC2 has no data until the test's time is over, or only its host is not ok: the AMI stays, to be tested again."""
+    hub = until_instance(promoted(a_hub(), 0))
+    said = InstanceSeen(next(iter(hub.cloud.instances)), "running", system=system, instance=instance)
+    hub.gate.troubles.append(LostAnswer("target.instances", "see", after=False, says=said, times=100))
+
+    assert ended(hub.wait(2 * HOUR)) == ("failed", ["launch-not-tested"])
+    assert len(hub.cloud.images) == 1
+
+
+@pytest.mark.parametrize(
     ("missed", "order", "expected"),
     [(1, (), ("delivered", [])), (2, (), ("failed", ["launch-not-tested"])), (2, (True, False), ("delivered", []))],
     ids=["one look", "two looks", "two invocations at one moment"],
@@ -347,9 +347,8 @@ def test_an_instance_of_a_call_that_was_repeated_for_minutes_is_ended_although_i
 def test_checks_that_come_late_but_within_the_time_are_ok():
     """It looks at 1, 2, 4 … minutes until then, and once at the end."""
     hub = until_instance(promoted(a_hub(booting=(15 * MINUTE - 5,)), 0))
-    made = calls(hub)
     assert hub.wait(2 * HOUR).outcomes()[AMI, DEV] == "delivered"
-    assert made["target.instances", "see"] == 4
+    assert hub.gate.made["target.instances", "see"] == 4
 
 
 CANCELS = {
@@ -615,11 +614,9 @@ def test_the_history_says_what_became_of_the_instance_in_plain_words():
 
 def test_without_the_setting_nothing_is_asked_and_nothing_more_is_on_the_record():
     """No call as the launch role, and no member on the record that is written."""
-    hub = a_hub(target={"launch_test": None})
-    made = calls(hub)
-    promoted(hub)
+    hub = promoted(a_hub(target={"launch_test": None}))
     assert hub.outcomes()[AMI, DEV] == "delivered"
-    assert "target.instances" not in {port for port, _ in made}
+    assert "target.instances" not in {port for port, _ in hub.gate.made}
     stored = codec.encode(record(hub), sparse=True)
     assert "launch" not in stored
     assert "launch_test" not in stored["target"]

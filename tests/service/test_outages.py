@@ -8,6 +8,7 @@ from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionEr
 
 from chalicelib.delivery.phases.awaiting_slot import QUEUE_LOOK
 from chalicelib.engine.errors import RefusalKind
+from chalicelib.entry.queue_consumer import WORKER_KINDS
 from tests.service.cloud import INACCESSIBLE, CloudBehavior, refusal, target_key
 from tests.service.gate import PortTrouble, ProcessKilled
 from tests.service.groups import WakeMessage
@@ -16,8 +17,6 @@ from tests.service.hub import Hub
 pytestmark = pytest.mark.thorough
 
 A, AMI, HOUR, WITHOUT_END = "200000000001", "ami-00", 3600, 10**6
-GROUPS = ("delivery", "promotion", "quota")
-"""Kinds of records that `worker` works on."""
 
 HELD: dict[str, tuple[str, str, bool]] = {
     "copying": ("target.snapshots", "find", False),
@@ -34,16 +33,8 @@ HELD: dict[str, tuple[str, str, bool]] = {
 
 def off(hub: Hub, seconds: int) -> None:
     """Let time pass in which `worker` is killed at every invocation; AWS and all other functions continue."""
-    real, until = hub._act, hub.cloud.now + seconds
-
-    def act(message: WakeMessage) -> None:
-        if message.key.kind in GROUPS:
-            raise ProcessKilled
-        real(message)
-
-    hub._act = act
-    hub.run(until=until)
-    hub._act = real
+    with hub.off(*WORKER_KINDS):
+        hub.wait(seconds)
 
 
 def a_hub(method: str = "snapshots", **behavior: object) -> Hub:
@@ -289,6 +280,7 @@ def test_an_ami_that_was_left_whose_snapshot_somebody_has_untagged_is_a_fault():
     assert tagged_again(hub) == "failed"
     said = f"copy-differs: It is {untagged.id} and should be a copy of snap-00 that this delivery has made"
     assert hub.faults()[-1].startswith(said)
+    assert f"deregister-image --image-id {left}" in hub.notified("delivery.failed")[-1]["faults"][0]["cure"]
     assert set(hub.cloud.images) == {left}
 
 

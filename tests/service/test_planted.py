@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.engine import addresses, schedule
-from chalicelib.targets.applied_file import Directory, Target
 from tests.service.cloud import HUB, INACCESSIBLE, REGION, CloudBehavior
 from tests.service.gate import PortCrash
 from tests.service.hub import Hub
@@ -104,8 +103,7 @@ def test_a_snapshot_with_the_nonce_of_a_cancelled_attempt_is_never_used(method, 
     assert hub.cloud.live_copies() == []
     planted = plant_with_nonces(hub)
     hub.invariants.planted |= planted
-    targets = {A: (Target(A, REGION, copy_method=again),)}
-    hub.cloud.directory = Directory({"default": (A,)}, targets)
+    hub.cloud.change_targets(copy_method=again)
     hub.cloud.tag(AMI, A)
     hub.run()
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 
@@ -10,6 +9,7 @@ from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.calls import intent
 from chalicelib.engine.errors import RefusalKind
+from chalicelib.engine.notices import attributes
 from chalicelib.engine.stored import peek
 from chalicelib.promotion.codec import PROMOTIONS
 from chalicelib.release.codec import POINTERS
@@ -86,6 +86,17 @@ def test_while_a_recall_stands_no_event_promotes_the_ami():
 
     lift_it(hub)
     assert hub.outcomes() == {(NEW, DEV): "delivered"}
+
+
+def test_the_notices_of_a_recall_and_of_its_lift_reach_who_subscribes_to_the_group():
+    """And they name the AMI as its first notice did; the delivery was over by then."""
+    hub = promoted(a_hub(), OLD, NEW)
+    lift_it(recall_it(hub))
+
+    said = [one for one in hub.cloud.notices if one.get("source_image") == NEW and "delivery" in one]
+    assert [one["event"] for one in said] == ["delivery.delivered", "delivery.recalled", "delivery.delivered"]
+    found = {(attributes(one).get("group"), attributes(one).get("image_name")) for one in said}
+    assert found == {('["default"]', f"golden-{NEW}")}
 
 
 @pytest.mark.parametrize("before", [True, False])
@@ -333,8 +344,7 @@ def test_a_recall_while_the_service_was_off_waits_for_the_value_that_was_intende
     killed = PortTrouble("target.parameters", "change", ProcessKilled())
     hub.gate.troubles = [killed]
     hub.cloud.tag(NEW, "default")
-    while killed.times:
-        hub.wait(1)
+    hub.until(lambda: not killed.times)
     hub.recall(NEW)
     hub.cloud.now += 11 * 60
 
@@ -497,14 +507,7 @@ def test_a_service_that_was_off_past_the_deadline_tries_before_it_gives_up(metho
 
 def beside(hub: Hub, port: str, method: str, act: Callable[[], None], of: RecordKey | None = None) -> None:
     """Let another invocation act right before the next call of a port's method (``of`` a record) takes effect."""
-    came: list[bool] = []
-
-    def watch(*call: Any) -> None:
-        if call[:2] == (port, method) and not came and of in (None, getattr(call[2][0], "key", None)):
-            came.append(True)
-            act()
-
-    hub.watchful, hub.gate.watch = False, watch
+    hub.unwatched().gate.before(port, method, act, only=lambda one, *_: of in (None, getattr(one, "key", None)))
 
 
 def work(hub: Hub) -> None:

@@ -187,6 +187,18 @@ def test_a_failed_copy_that_the_target_lets_the_service_delete_only_later_is_no_
     assert (len(hub.cloud.live_copies()), delivered["leftovers"]) == (1, [])
 
 
+def test_a_failed_copy_whose_deletion_is_throttled_for_hours_is_named_when_the_ami_is_delivered():
+    """The delivery does not come back to it: its owner reads what is left to delete."""
+    hub = Hub(accounts=(BAD,), behavior=CloudBehavior(fails=(INACCESSIBLE, "")))
+    hub.cloud.make_image(AMI, {"snap-0": True})
+    hub.gate.refuse("target.snapshots", "delete", why=RefusalKind.THROTTLED)
+    hub.cloud.tag(AMI, "default")
+    hub.wait(6 * 3600)
+
+    (delivered,) = hub.notified("delivery.delivered")
+    assert delivered["leftovers"] == [copy.id for copy in hub.cloud.live_copies() if copy.state == "error"]
+
+
 @pytest.mark.parametrize("cancelled_in", ["awaiting-slot", "opening"])
 def test_copies_that_an_earlier_episode_has_left_are_deleted_although_it_is_cancelled_before_it_copies(cancelled_in):
     """The target refused their deletion then, and allows it now."""

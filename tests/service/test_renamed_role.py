@@ -1,12 +1,10 @@
 """A role that the targets file renames while copies run: what is open to the old one is opened to the new one."""
 
 import re
-from dataclasses import replace
 
 import pytest
 
 from chalicelib.engine.errors import RefusalKind
-from chalicelib.targets.applied_file import Directory
 from tests.service.cloud import CloudBehavior, refusal, source_key
 from tests.service.hub import Hub
 from tests.service.organization import A, B
@@ -26,8 +24,7 @@ def test_the_statement_that_serves_all_copies_for_an_account_names_the_role_that
         hub.cloud.make_image(ami, {snapshot: True})
     hub.cloud.tag("ami-0a", A)
     assert named(hub.wait(600)) == {"AmiCopyRole"}
-    renamed = {A: (replace(hub.cloud.directory.accounts[A][0], role_name="Renamed"),)}
-    hub.cloud.directory = Directory({"default": (A,)}, renamed)
+    hub.cloud.change_targets(role_name="Renamed")
     judge, answers = hub.share_worker.entitlements.judge, iter(range(denied))
 
     def judged(*asked):
@@ -68,8 +65,7 @@ class Renaming:
         self.hub.cloud.tag("ami-0a", A)
 
     def rename(self, role: str = "Renamed") -> None:
-        target = replace(self.hub.cloud.directory.accounts[A][0], role_name=role)
-        self.hub.cloud.directory = Directory({"default": (A,)}, {A: (target,)})
+        self.hub.cloud.change_targets(role_name=role)
 
 
 @pytest.mark.parametrize("key_access", ["grant", "policy"])
@@ -166,14 +162,11 @@ def test_an_account_that_leaves_the_file_while_its_role_is_renamed_keeps_no_othe
     hub.cloud.tag("ami-0a", A)
     hub.wait(600)
     hub.park(hub.delivery_key("ami-0a", A))
-    accounts = hub.cloud.directory.accounts
-    renamed = {**accounts, A: (replace(accounts[A][0], role_name="Renamed"),)}
-    hub.cloud.directory = Directory({"default": (A, B)}, renamed)
+    hub.cloud.change_targets(A, role_name="Renamed")
     hub.cloud.tag("ami-0b", A)
-    works, hub.share_worker.run = hub.share_worker.run, lambda *_args, **_left: None
-    hub.wait(60)
-    hub.share_worker.run = works
-    hub.cloud.directory = Directory({"default": (B,)}, {B: accounts[B]})
+    with hub.off("resource"):
+        hub.wait(60)
+    hub.cloud.drop_targets(A)
     hub.cloud.tag("ami-0c", B)
     assert hub.wait(HOUR).outcomes()["ami-0c", B] == "copying"
     assert all(A not in str(written[-1]) for written in hub.cloud.policies.values())

@@ -54,10 +54,10 @@ def disable(hub: Hub) -> None:
 GOES = {"deregistered": deregister, "with its snapshots": with_its_snapshots, "disabled": disable}
 
 
-def ends_soon(hub: Hub, within: int = 5 * MINUTE) -> None:
+def ends_soon(hub: Hub) -> None:
     """Its delivery fails within minutes, with a notice that says why; nothing stays open, and few invocations do it."""
     began, so_far = hub.cloud.now, len(hub.invocations)
-    hub.run(until=began + within)
+    hub.run(until=began + 5 * MINUTE)
     assert hub.outcomes()[AMI, A] == "failed", hub.faults()
     assert [one.partition(":")[0] for one in hub.faults()] == ["source-gone"]
     assert len(hub.invocations) - so_far <= FEW
@@ -105,6 +105,26 @@ def test_while_it_waits_for_a_slot_it_is_asked_about_too(how):
     assert hub.ended()[large, A] == "delivered"
 
 
+def without_a_role() -> Hub:
+    """A hub whose delivery waits for the copy role."""
+    hub = a_hub()
+    hub.gate.refuse("target.keys", "describe", why=RefusalKind.ROLE)
+    hub.cloud.tag(AMI, A)
+    hub.until_state(AMI, A, "awaiting-role")
+    return hub
+
+
+@pytest.mark.parametrize("how", GOES)
+def test_while_it_waits_for_its_role_it_is_asked_about_too(how):
+    """Nobody deploys the target's stack: it ends long before its queue deadline."""
+    hub = without_a_role()
+    GOES[how](hub)
+    hub.wait(30 * MINUTE)
+
+    assert hub.outcomes()[AMI, A] == "failed"
+    assert hub.faults()[-1].startswith("source-gone:")
+
+
 def test_its_slots_go_to_the_next_ami():
     """It asked for all twenty; the other AMI waits behind it, and is delivered long before a queue deadline."""
     hub = come_to("opening", target={"queue_deadline": HOUR})
@@ -146,6 +166,19 @@ def test_one_look_that_does_not_show_it_is_no_evidence():
     hub.wait(15)
     hub.cloud.gone.remove(AMI)
 
+    assert hub.ended()[AMI, A] == "delivered"
+
+
+def test_one_look_that_does_not_show_it_ends_no_wait_for_the_role():
+    """EC2 leaves it out of the first of these looks; an hour later somebody deploys the target's stack."""
+    hub = without_a_role()
+    hub.cloud.gone.add(AMI)
+    hub.wait(90)
+    hub.cloud.gone.remove(AMI)
+    hub.wait(HOUR)
+    assert hub.outcomes()[AMI, A] == "awaiting-role"
+
+    hub.gate.troubles = []
     assert hub.ended()[AMI, A] == "delivered"
 
 

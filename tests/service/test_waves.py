@@ -6,6 +6,7 @@ import pytest
 
 from chalicelib.engine import addresses, schedule
 from chalicelib.promotion.codec import PROMOTIONS
+from chalicelib.promotion.model import WAKE
 from chalicelib.targets.applied_file import Directory, LaunchTest, Target
 from chalicelib.targets.organization import Unit
 from chalicelib.targets.waves import Wave
@@ -123,8 +124,7 @@ def test_what_was_shared_until_its_date_stays_a_success_when_another_try_is_take
     killed = PortTrouble("tracked", "add", ProcessKilled(), after=True)
     hub.gate.troubles = [killed]
     hub.retry(AMI, DEV)
-    while killed.times:
-        hub.wait(1)
+    hub.until(lambda: not killed.times)
     hub.withdraw(AMI, DEV)
 
     assert states(hub, after=3 * DAY)[3] == "delivered"
@@ -163,7 +163,7 @@ def test_without_waves_a_promotion_asks_nothing_more():
     hub = promoted({})
     assert states(hub) == DONE
     promotion = PROMOTIONS.decode(hub.stores.records.read(addresses.promotion(AMI)))
-    assert (promotion.waves, promotion.wave_cursor) == ({}, "")
+    assert (promotion.waves, promotion.cursor) == ({}, "")
 
 
 # --- soak and failures -----------------------------------------------------------------------------------------------
@@ -534,21 +534,19 @@ def test_the_sweep_alone_leads_from_wave_to_wave():
 
 
 def test_a_file_that_cannot_be_read_while_it_wakes_loses_no_wake():
-    """Whose wave opens is in the file: those that wait are woken when it can be read again."""
+    """Whose wave opens is in the file: without it, what waits is woken all the same, and looks until it can read it."""
     hub = promoted()
-    watch = hub.gate.watch
-
-    def unreadable(port, method, args):
-        if (port, method) == ("records", "save") and args[1].body.get("wave_cursor"):
-            hub.cloud.applied = UNREADABLE
-            hub.gate.watch = watch
-
-    hub.gate.watch = unreadable
+    hub.gate.before(
+        "records",
+        "save",
+        lambda: setattr(hub.cloud, "applied", UNREADABLE),
+        only=lambda _before, write, *_: write.body.get("cursor") == WAKE,
+    )
     states(hub, after=20 * 60)
     assert hub.cloud.applied is not None
+    assert f"{hub.delivery_key(AMI, QA)} wave:{AMI}" in hub.invocations
     hub.cloud.applied = None
-    states(hub, after=10 * 60)
-    assert [one for one in hub.invocations if f"wave:{AMI}" in one]
+    assert states(hub, after=10 * 60)[2] == "delivered"
 
 
 @pytest.mark.thorough
@@ -590,21 +588,13 @@ def test_a_thousand_waiting_targets_cost_few_reads_each():
     hub = Hub((DEV, *accounts), watchful=False, most_invocations=100_000)
     apply(hub, {"prod": Wave("dev", 12 * HOUR)}, groups)
     hub.cloud.make_image(AMI, {"snap-00": True})
-    asked: dict[str, int] = {}
-    watch = hub.gate.watch
-
-    def count(port, method, args):
-        asked[f"{port} {method}"] = asked.get(f"{port} {method}", 0) + 1
-        watch(port, method, args)
-
-    hub.gate.watch = count
     hub.cloud.tag(AMI, "dev prod")
     hub.run(until=START + 11 * HOUR)
     assert {state for (_, account), state in hub.outcomes().items() if account != DEV} == {WAITS}
-    assert asked["tracked all"] < 150, "the promotion reads its deliveries; those that wait do not"
+    assert hub.gate.made["tracked", "all"] < 150, "the promotion reads its deliveries; those that wait do not"
     looks = len([one for one in hub.invocations if one.startswith("worker")])
     assert looks < 1000 * 14, "an hourly look of each at the most"
-    assert asked.get("source tag", 0) < 200
+    assert hub.gate.made["source", "tag"] < 200
     assert schedule.WAVE_DEADLINE > 12 * HOUR
 
 

@@ -16,13 +16,13 @@ OU = "ou-ab12-11111111"
 HUB = "999999999999"
 
 
-def file_of(groups, waves, units=None, hub=HUB) -> Directory:
+def file_of(groups, waves, units=None) -> Directory:
     """A file with these groups and waves; ``units``: the accounts of each unit that was read."""
     accounts = {one: (Target(one, "eu-central-1"),) for members in groups.values() for one in members if one.isdigit()}
     by_unit = {name: (Target("", "eu-central-1"),) for name, members in groups.items() if OU in members}
     named = Organization("o-a1b2c3d4e5", {OU: tuple(by_unit)}) if by_unit else None
     read = Membership("digest", {unit: Unit(f"arn:{unit}", tuple(found)) for unit, found in (units or {}).items()})
-    return Directory(groups, accounts, by_unit, {}, named, read, (hub, "eu-central-1"), waves)
+    return Directory(groups, accounts, by_unit, {}, named, read, (HUB, "eu-central-1"), waves)
 
 
 CHAIN = file_of(

@@ -16,8 +16,8 @@ from chalicelib.delivery.tags import image_tags, service_tags
 from chalicelib.engine.aws.refusals import GONE, NOT_AVAILABLE, code_of, gone
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.images import comparison, register
-from chalicelib.images.aws.shapes import described, tag_list, tags_of, within_time
-from chalicelib.images.image import SourceImage
+from chalicelib.images.aws.shapes import described, tag_list, within_time
+from chalicelib.images.image import SourceImage, tags_of
 
 
 class AwsTargetImages:

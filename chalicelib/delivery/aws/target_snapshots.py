@@ -14,8 +14,8 @@ from chalicelib.delivery.tags import snapshot_tags
 from chalicelib.engine.aws.refusals import GONE, gone
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.images import register
-from chalicelib.images.aws.shapes import described, every, tag_list, tags_of, within_time
-from chalicelib.images.image import SourceImage, SourceSnapshot
+from chalicelib.images.aws.shapes import described, every, tag_list, within_time
+from chalicelib.images.image import SourceImage, SourceSnapshot, tags_of
 
 OUR_SOURCE_SNAPSHOT = "ami-promoter:source-snapshot"
 TAGGED_IN_A_RUN = 10

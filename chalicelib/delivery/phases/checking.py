@@ -26,6 +26,7 @@ from chalicelib.engine import schedule
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.transitions import Row, leads
+from chalicelib.sharing.entitlement import SOURCE_GONE
 
 REQUEST, AWAIT_ROLE = StateEntry(DeliveryState.REQUESTED), StateEntry(DeliveryState.AWAITING_ROLE)
 _REQUESTED_CURE = (
@@ -209,6 +210,8 @@ def _refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
         return AWAIT_ROLE(delivery, now, last_refusal=event.fault)
     if no_role and delivery.last_look.failure is not None:
         return fail(delivery, now, delivery.last_look.failure)
+    if no_role and event.fault.code == SOURCE_GONE and event.fault == delivery.last_refusal:  # two looks agree
+        return fail(delivery, now, event.fault)
     return trouble.refused(event, delivery, now)
 
 

@@ -109,7 +109,7 @@ def _copies(delivery: Delivery, now: int) -> tuple[Command, ...]:
     if looks:  # the shares may have been closed and refused since
         asks = poll and now >= (delivery.shares.opened_at or 0) + SHARES_SEEN_FOR
         return (*looks, shares.LookAtShares()) if asks else looks
-    ready = [c for c in delivery.copies if due and c.state is CopyState.WANTED and now >= c.not_before]
+    ready = [c for c in delivery.copies if due and c.state is CopyState.WANTED and now >= c.next_look]
     ready = ready[: slots.free(delivery, now)]
     if any(now > copy.found_at + LISTED_FOR for copy in ready):
         return (FindCopies(),)
@@ -197,7 +197,7 @@ def _silent(delivery: Delivery, now: int) -> Delivery:
         shown_by = (copy.intended_at or 0) + schedule.SILENCE
         if now >= shown_by and copy.looks:
             wait = schedule.step(schedule.POLLS, copy.tries - 2) if copy.tries > 1 else 0
-            return replace(copy, state=CopyState.WANTED, looks=0, not_before=now + wait)
+            return replace(copy, state=CopyState.WANTED, looks=0, next_look=now + wait)
         return replace(copy, looks=copy.looks + 1, next_look=max(shown_by, now + schedule.SECOND_LOOK_AFTER))
 
     return each_copy(delivery, judge)
@@ -269,7 +269,7 @@ def _errored(copy: Copy, found: proof.SeenCopy, now: int, faults: list[Fault], d
     late = any(words in found.message for words in LATE)
     if late and early and copy.tries < MAX_TRIES:
         wait = schedule.step(schedule.NOT_YET, copy.tries - 1)
-        return replace(copy, state=CopyState.WANTED, copy=None, not_before=now + wait)
+        return replace(copy, state=CopyState.WANTED, copy=None, next_look=now + wait)
     faults.append(
         Fault(
             "copy-failed",
@@ -325,7 +325,7 @@ def _copy_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
     if early:
         waits[RefusalKind.NOT_YET] = schedule.step(schedule.RETRIES, copy.tries - 1)
     wait = waits.get(event.kind)
-    wanted = replace(copy, state=CopyState.WANTED, not_before=copy.not_before if wait is None else now + wait)
+    wanted = replace(copy, state=CopyState.WANTED, next_look=now + (wait or 0))
     delivery = each_copy(proof.forget(delivery, event.nonce), lambda c: wanted if c is copy else c)
     if wait is None:
         return fail(delivery, now, event.fault)

@@ -379,9 +379,7 @@ def _tidying_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
         delivery = answered(delivery, copies_news(delivery))
         if delivery.last_look.since:
             return _left_behind(replace(delivery, last_refusal=event.fault), now)
-    if event.step == leftovers.DeleteSnapshots.__name__ and now >= tidied_by(delivery):
-        return leftovers.stay(delivery)
-    return waits(event, notice_refused(event, delivery, now), now)
+    return last_refused(event, delivery, now)
 
 
 # --- the last notice --------------------------------------------------------------------------------------------------
@@ -396,16 +394,18 @@ def notify(delivery: Delivery, now: int) -> NotifyOutcome:
     return NotifyOutcome(publish=not (failed and now >= delivery.last_look.since + schedule.NOTICE_DEADLINE))
 
 
-def late(delivery: Delivery, now: int) -> bool:
-    """Whether the deadline passed over an hour ago. A notice that is refused after that is tried for another hour."""
-    last = in_force(delivery, tidied_by(delivery))
-    return delivery.last_look.failure is not None or now >= last + schedule.NOTICE_DEADLINE
+def last_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
+    """Try again later. Past the deadline, a snapshot whose deletion is refused stays, and the notice names it.
 
-
-def notice_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
-    """Begin the hour of further tries with the first refusal after the notice is late."""
-    waited = event.step == NotifyOutcome.__name__ and delivery.last_look.failure is None and late(delivery, now)
-    return replace(delivery, last_look=LastLook(event.fault, now)) if waited else delivery
+    A notice that is refused over an hour after the deadline is tried for another hour.
+    """
+    last = tidied_by(delivery)
+    if event.step == leftovers.DeleteSnapshots.__name__ and now >= last:
+        return leftovers.stay(delivery)
+    late = now >= in_force(delivery, last) + schedule.NOTICE_DEADLINE
+    if event.step == NotifyOutcome.__name__ and delivery.last_look.failure is None and late:
+        delivery = replace(delivery, last_look=LastLook(event.fault, now))
+    return waits(event, delivery, now)
 
 
 def over(event: OutcomeNotified, delivery: Delivery, now: int) -> Delivery:

@@ -222,8 +222,11 @@ def _seen(event: ImageSeen, delivery: Delivery, now: int) -> Delivery:
 
 
 def _differs(event: ImageSeen, delivery: Delivery, now: int) -> Delivery:
-    """Tags and attributes may show late; after three looks with a difference the AMI is removed."""
-    looks = delivery.image.differed + 1
+    """Tags and attributes may show late; after three looks with a difference the AMI is removed, unless it stays."""
+    looks, gone = delivery.image.differed + 1, f"(aws ec2 deregister-image --image-id {delivery.image.id})"
+    if looks == VERIFY_TRIES and leaves_image(delivery):
+        cure = f"It stays, as it may be in use, and the next try finds it: deregister it there {gone}; then tag again."
+        return fail(delivery, now, *(replace(one, cure=cure) for one in event.differences))
     if looks == VERIFY_TRIES:
         return fail(delivery, now, *event.differences)
     return again(delivery.with_image(differed=looks), now, schedule.step(schedule.RETRIES, looks + 1))

@@ -18,14 +18,12 @@ from chalicelib.delivery.phases.ending import (
     OutcomeNotified,
     beside,
     beside_in,
-    late,
+    last_refused,
     late_copy,
-    notice_refused,
     notify,
     over,
     recall,
     tidied_by,
-    waits,
     withdraw,
 )
 from chalicelib.engine import schedule
@@ -76,7 +74,7 @@ def _publishes(delivery: Delivery, now: int) -> tuple[Command, ...]:
         return (ProtectImage(),)
     if to_name := naming.steps(delivery):
         return to_name
-    waits_for_others = delivery.shares.holds_copy or (delivery.cleanup.to_delete and not late(delivery, now))
+    waits_for_others = delivery.shares.holds_copy or delivery.cleanup.to_delete
     return () if waits_for_others else (notify(delivery, now),)
 
 
@@ -106,7 +104,7 @@ def _protected(_event: ImageProtected, delivery: Delivery, now: int) -> Delivery
 def _refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
     if event.step == ProtectImage.__name__:
         return _not_protected(event, delivery, now)
-    return waits(event, notice_refused(event, delivery, now), now)
+    return last_refused(event, delivery, now)
 
 
 def _not_protected(event: Refused, delivery: Delivery, now: int) -> Delivery:

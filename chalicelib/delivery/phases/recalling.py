@@ -17,11 +17,10 @@ from chalicelib.delivery.phases.ending import (
     RECALLED,
     NotifyOutcome,
     OutcomeNotified,
-    notice_refused,
+    last_refused,
     notify,
     over,
     recall,
-    waits,
 )
 from chalicelib.delivery.phases.launching import NEXT, complete
 from chalicelib.delivery.phases.publishing import PUBLISH
@@ -158,7 +157,7 @@ def _recalled(event: CopyRecalled, delivery: Delivery, now: int) -> Delivery:
 def _refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
     """Try again until the deadline: what the target refuses may be allowed later."""
     if event.step == NotifyOutcome.__name__:
-        return waits(event, notice_refused(event, delivery, now), now)
+        return last_refused(event, delivery, now)
     refused = replace(delivery, last_refusal=event.fault)
     since = delivery.last_look.since
     if since and (event.kind is not RefusalKind.THROTTLED or now >= since + schedule.LAST_LOOK_WITHIN):

@@ -120,13 +120,17 @@ class DeliveryExecutor:
         self._launches = launches.LaunchCommands(self.instances, self._image, self.clock)
 
     def execute(self, record: Delivery, command: Command, budget: Budget) -> DeliveryEvent:
-        """Execute one command; a refusal comes back as an event."""
+        """Execute one command; a refusal comes back as an event.
+
+        While a delivery waits for its role, the event says rather that EC2 shows no source AMI, if that is so.
+        """
         try:
             return self._execute_one(record, command, budget)
         except Refusal as refusal:
+            waits = refusal.kind is RefusalKind.ROLE and record.state is DeliveryState.AWAITING_ROLE
+            fault = (self.approvals.source_gone(record) if waits else None) or refusal.fault
             source = command.source if isinstance(command, copying.StartCopy) else None
-            name, nonce = type(command).__name__, command.nonce(record)
-            return Refused(name, refusal.kind, refusal.fault, source, refusal.unknown, nonce)
+            return Refused(type(command).__name__, refusal.kind, fault, source, refusal.unknown, command.nonce(record))
 
     def _execute_one(self, delivery: Delivery, command: Command, budget: Budget) -> DeliveryEvent:  # noqa: C901, PLR0911, PLR0912 - one case each
         match command:

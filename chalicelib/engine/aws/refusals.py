@@ -93,6 +93,7 @@ KINDS = {
     "ResourceLimitExceeded": RefusalKind.LIMIT,
     "PendingSnapshotLimitExceeded": RefusalKind.LIMIT,
     NO_SNAPSHOT: RefusalKind.NOT_YET,
+    "InvalidSnapshotID.NotFound": RefusalKind.NOT_YET,  # what RegisterImage says of it [aws-facts 5]
     "InvalidAMIID.NotFound": RefusalKind.NOT_YET,
     NOT_AVAILABLE: RefusalKind.NOT_YET,
     "InvalidAMIName.Duplicate": RefusalKind.NAME_TAKEN,

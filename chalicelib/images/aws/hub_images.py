@@ -9,8 +9,8 @@ from chalicelib.engine.aws.refusals import NO_IMAGE, as_refusal, code_of
 from chalicelib.engine.aws.sessions import Sessions
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.images import image, register
-from chalicelib.images.aws.shapes import every, snapshots_of, tags_of
-from chalicelib.images.image import SourceImage
+from chalicelib.images.aws.shapes import every, snapshots_of
+from chalicelib.images.image import SourceImage, tags_of
 from chalicelib.images.keys import KeyFacts, source_keys
 from chalicelib.images.ports import HubSnapshot, Tagged, TagRead
 

@@ -25,11 +25,6 @@ def described(text: str | None) -> dict[str, str]:
     return {"Description": text} if text else {}
 
 
-def tags_of(raw: Mapping[str, Any]) -> dict[str, str]:
-    """Turn AWS's list of tags into a mapping."""
-    return {tag["Key"]: tag.get("Value", "") for tag in raw.get("Tags", ())}
-
-
 def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
     """Turn a mapping into AWS's list of tags."""
     return [{"Key": key, "Value": value} for key, value in sorted(tags.items())]

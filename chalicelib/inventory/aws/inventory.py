@@ -17,7 +17,8 @@ from chalicelib.engine.budget import slices
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.images import comparison, register
-from chalicelib.images.aws.shapes import FILTER_VALUES, as_page, every, snapshots_of, tags_of
+from chalicelib.images.aws.shapes import FILTER_VALUES, as_page, every, snapshots_of
+from chalicelib.images.image import tags_of
 from chalicelib.inventory.machine import AmiUse, InventoryPage, OwnImage, OwnInstance, OwnSnapshot, Part
 from chalicelib.targets.applied_file import Target
 

@@ -131,7 +131,7 @@ class AccessMonitor:
             siblings=self.siblings,
             source_key=source_key,
             policies=self._policies(action) if source_key else (),
-            grant_known=action.act is Act.REMOVED and bool(self.findings.accounts_of(action.grant)),
+            grant_known=action.act is Act.REMOVED and bool(action.grant and self.findings.accounts_of(action.grant)),
         )
 
     def _policies(self, action: TrailAction) -> Sequence[SeenPolicy]:

@@ -1,4 +1,4 @@
-"""One pass over a promotion's deliveries, in slices: those that are not wanted end, and what is missing begins.
+"""One pass over a promotion's deliveries, in slices: what is not wanted ends, what is missing begins, waves open.
 
 Every slice computes both again. The cursor only makes sure that each target has its turn and the pass ends, though one
 target's deliveries are surplus or missing again and again.
@@ -6,7 +6,7 @@ target's deliveries are surplus or missing again and again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from chalicelib.delivery import instances, naming, preflight, proof, slots
@@ -15,6 +15,7 @@ from chalicelib.delivery.machine import started as delivery_started
 from chalicelib.delivery.model import (
     BY_RECALL,
     Delivery,
+    DeliveryState,
     HubCopy,
     Launch,
     Sharing,
@@ -39,13 +40,14 @@ from chalicelib.images.image import SourceImage
 from chalicelib.images.source_images import source_image
 from chalicelib.promotion import events as ev
 from chalicelib.promotion import wave_counts
-from chalicelib.promotion.model import BEGIN, END, EXAMINE, Promotion
+from chalicelib.promotion.model import BEGIN, END, EXAMINE, WAKE, Promotion
 from chalicelib.promotion.wanted import WantedTargets
 from chalicelib.promotion.worker import copy_holdings
 from chalicelib.sharing.entitlement import launched_by
 from chalicelib.sharing.ports import Ledger
 from chalicelib.targets.applied_file import Target
 from chalicelib.targets.approvals import needs
+from chalicelib.targets.waves import FileWaves, Wave
 
 AT_ONCE = 20
 """New deliveries that are counted and woken together: two messages. Also: running ones that one comparison puts right.
@@ -340,6 +342,31 @@ class DeliveryPass:
             naming=naming.begun(image, target),
         )
         return delivery_started(fresh, self.clock(), waits=what.waits)
+
+    # --- what goes on ------------------------------------------------------------------------------------------------
+
+    def wake(
+        self, promotion: Promotion, file: FileWaves, tracked: Iterable[TrackedDelivery], budget: Budget
+    ) -> ev.Sliced:
+        """Wake what waits for a wave, in the order of targets, but for waves of which none is known to open.
+
+        Each also looks by itself, within the hour.
+        """
+        after = promotion.cursor.removeprefix(WAKE)
+        closed = {name for name, one in promotion.waves.items() if not one.opens_at}
+
+        def may_open(account: str) -> bool:
+            wave = file.of(account)
+            return not (isinstance(wave, Wave) and file.name(wave) in closed)
+
+        left = [one for one in tracked if one.state == RUNNING and one.place > after and may_open(one.account)]
+        left.sort(key=lambda one: one.place)
+        upto = after
+        for some in budget.each(slices(left, AT_ONCE), CALLS_OF_STEP):
+            waiting = [one.key for one in self._read(some).values() if one.state is DeliveryState.AWAITING_WAVE]
+            self.waker.wake_all([(key, f"wave:{promotion.ami}") for key in waiting])
+            upto = some[-1].place
+        return _sliced(promotion, "" if not left or upto == left[-1].place else WAKE + upto)
 
 
 def _order(target: Target) -> str:

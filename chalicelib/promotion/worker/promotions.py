@@ -18,7 +18,7 @@ from chalicelib.engine.budget import Budget, slices
 from chalicelib.engine.errors import LostRace, Refusal, RefusalKind, Unreadable
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.ports import Notices, Records
-from chalicelib.engine.runner import CALLS_OF_STEP, Machine
+from chalicelib.engine.runner import Machine
 from chalicelib.engine.stored import peek_all
 from chalicelib.engine.waker import Clock, Waker
 from chalicelib.engine.wakes import TagEntry
@@ -29,10 +29,10 @@ from chalicelib.images.source_images import source_image, write_source
 from chalicelib.promotion import commands as do
 from chalicelib.promotion import events as ev
 from chalicelib.promotion import evolving, machine, notices, wave_counts
-from chalicelib.promotion.model import END, WORTH_A_LOOK, Promotion
+from chalicelib.promotion.model import END, WAKE, WORTH_A_LOOK, Promotion
 from chalicelib.promotion.wanted import WantedTargets, wanted_targets
 from chalicelib.promotion.wave_counts import WaveCount
-from chalicelib.promotion.worker.passes import AT_ONCE, READ_AT_ONCE, DeliveryPass
+from chalicelib.promotion.worker.passes import READ_AT_ONCE, DeliveryPass
 from chalicelib.sharing.ports import Ledger
 from chalicelib.targets.applied_file import AppliedFile, Target
 from chalicelib.targets.approvals import Asked
@@ -85,10 +85,8 @@ class PromotionExecutor:
                 return self._examine(promotion, budget)
             case do.Slice():
                 return self._slice(promotion, budget)
-            case do.WakeWaves(place):
-                return self._wake_waves(promotion, place, budget)
-            case do.NotifyRefused(faults):
-                self.notices.publish(notices.refused(promotion, faults, self.clock()))
+            case do.NotifyRefused():
+                self.notices.publish(notices.refused(promotion, self.clock()))
                 return ev.RefusedNotified(promotion.faulty)
             case _:
                 assert_never(command)
@@ -171,7 +169,7 @@ class PromotionExecutor:
             running
             or bool(surplus)
             or (missing and inputs != promotion.unfit)
-            or evolving.with_value(promotion, compared).unnotified
+            or evolving.with_value(record, compared).unnotified
             or wanted.unbelieved
         )
         if not left and tracked and promotion.summarised_episode != promotion.episode:
@@ -280,22 +278,6 @@ class PromotionExecutor:
         some = (one for few in slices(keys, READ_AT_ONCE) for one in peek_all(self.records, few, DELIVERIES))
         return any(one.state is DeliveryState.AWAITING_WAVE for one in some)
 
-    def _wake_waves(self, promotion: Promotion, after: str, budget: Budget) -> ev.WavesWoken:
-        """Wake deliveries whose wave opens, in the order of their targets."""
-        applied = self.targets.read()
-        if applied.fault is not None:
-            raise Refusal(RefusalKind.THROTTLED, applied.fault)
-        file = applied.waves
-        opens = {name for name, one in promotion.waves.items() if one.opens_at}
-        tracked = sorted(self.tracked.all(promotion.ami), key=lambda one: one.place)
-        left = [one for one in tracked if one.state == RUNNING and one.place > after]
-        left = [one for one in left if isinstance(wave := file.of(one.account), Wave) and file.name(wave) in opens]
-        upto = after
-        for some in budget.each(slices(left, AT_ONCE), CALLS_OF_STEP):
-            self.waker.wake_all([(addresses.delivery(one.delivery), f"wave:{promotion.ami}") for one in some])
-            upto = some[-1].place
-        return ev.WavesWoken(after, "" if not left or upto == left[-1].place else upto)
-
     # --- the pass ----------------------------------------------------------------------------------------------------
 
     def _slice(self, record: Promotion, budget: Budget) -> ev.Event:
@@ -306,6 +288,8 @@ class PromotionExecutor:
             return self._compare(record, budget)
         if record.cursor.startswith(END):
             return self._pass.end(promotion, wanted, tracked, budget)
+        if record.cursor.startswith(WAKE):
+            return self._pass.wake(promotion, wanted.waves, tracked, budget)
         return ev.Paused() if self.targets.paused() else self._pass.begin(promotion, wanted, tracked, budget)
 
     # --- the source --------------------------------------------------------------------------------------------------

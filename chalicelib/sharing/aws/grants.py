@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from chalicelib.engine.aws import sdk
 from chalicelib.engine.aws.refusals import KEY_GONE, as_refusal, code_of, gone
 from chalicelib.engine.aws.sessions import Sessions
 from chalicelib.engine.errors import Refusal, RefusalKind
@@ -84,15 +85,27 @@ class KeyGrants:
         return False
 
     def _grants(self, resource: str, share: Share) -> Iterator[str]:
-        """Find the grant by its id if that is known, else by name among its grantee's grants, or all of the key's."""
+        """Find the grant by its id if that is known, else by name among its grantee's grants, or all of the key's.
+
+        KMS may not see a grantee that was deleted, or made moments ago, while a grant to it exists: then all are read.
+        """
         by: dict[str, Any] = {"GranteePrincipal": share.grantee} if share.grantee else {}
         by = {"GrantId": share.grant_id} if share.grant_id else by
-        pages = self._owner(resource, share).get_paginator("list_grants")
         with gone(*GRANT_GONE):
-            for page in pages.paginate(KeyId=Resource.parse(resource).arn, **by):
-                for grant in page["Grants"]:
-                    if share.grant_id or self._is_named(resource, share, grant.get("Name", "")):
-                        yield grant["GrantId"]
+            try:
+                yield from self._listed(resource, share, by)
+            except sdk.ClientError as error:
+                if not share.grantee or error.response["Error"]["Code"] != NO_SUCH_ROLE:
+                    raise
+                yield from self._listed(resource, share, {})
+
+    def _listed(self, resource: str, share: Share, by: Mapping[str, str]) -> Iterator[str]:
+        """List the grants that are this share's."""
+        pages = self._owner(resource, share).get_paginator("list_grants")
+        for page in pages.paginate(KeyId=Resource.parse(resource).arn, **by):
+            for grant in page["Grants"]:
+                if share.grant_id or self._is_named(resource, share, grant.get("Name", "")):
+                    yield grant["GrantId"]
 
     def _end(self, resource: str, share: Share, grant_id: str) -> None:
         """End one grant."""

@@ -1,5 +1,6 @@
 """``history --account`` and ``where`` of a copy read one account's items only, however many others exist."""
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -105,6 +106,13 @@ def test_of_an_account_that_an_ami_has_not_come_to_the_account_is_named(table, r
     said = run("history", AMI, "--account", "999999999999").lines[0]
 
     assert said == f"Nothing is known of {AMI} and account 999999999999 in account 123456789012, us-east-1."
+
+
+def test_what_happened_earlier_is_not_said_to_be_unknown(table, run):
+    """With --since, the sentence names the time from which nothing is known."""
+    said = run("history", AMI, "--since", "1m").lines[0]
+
+    assert re.fullmatch(rf"Nothing is known of {AMI} in account 123456789012, us-east-1 since 20\S+Z\.", said)
 
 
 @pytest.mark.parametrize("words", ["doctor --group nope", "where AMI nope", "rollback base --group nope"])

@@ -162,6 +162,18 @@ def test_lifting_needs_a_withdrawal_in_force(ami, run):
     assert "no withdrawal of it is in force." in said.err
 
 
+@pytest.mark.parametrize(("words", "exits"), [([], 0), (["--account", DEV], 1)])
+def test_a_lift_whose_request_was_lost_is_asked_for_by_the_next_one(table, ami, run, words, exits):
+    """The first had ended the withdrawal and then failed: its error says to run the command again."""
+    run("withdraw", "--yes", ami, "--account", DEV)
+    Withdrawn(Connection(REGION), ami).remove([DEV])
+    before = inbox(table, ami)["withdraw"]
+
+    run("withdraw", "--yes", ami, "--lift", *words, exits=exits)
+
+    assert inbox(table, ami)["withdraw"] > before
+
+
 def test_a_lift_asks_for_what_had_begun_there_and_for_no_retry(ec2, table, ami, run):
     """A second one, before the service has read the first, names both."""
     tag(ec2, ami, "prod")

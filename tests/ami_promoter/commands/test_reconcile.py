@@ -8,6 +8,7 @@ import pytest
 from ami_promoter.hub.applied_targets import in_force
 from ami_promoter.hub.aws import Connection
 from ami_promoter.reconcile.view_reading import Looking
+from ami_promoter.verbs import TerminalClock
 from chalicelib.delivery.model import ACCEPTED
 from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
 from chalicelib.delivery.tracked import TrackedDelivery
@@ -85,6 +86,22 @@ def test_it_never_says_that_all_is_in_order_where_no_target_was_asked(table, run
     assert f"not-seen: {where}" in said
     assert why in said
     assert "No difference found" not in said
+
+
+def test_what_holds_for_many_targets_is_said_once(table, run):
+    """It names the first of them, and says whose words it shows; --wide shows each."""
+    apply_accounts(*(f"{number:012d}" for number in range(1, 26)))
+    now = [NINE]
+
+    def asked(*words):
+        clock = TerminalClock(sleep=lambda _: now.append(now[-1] + 61), now=lambda: now[-1])
+        return run("admin", "reconcile", "--timeout", "1m", *words, exits=4, clock=clock).words
+
+    said = asked()
+    assert said.count("not-seen: ") == 1
+    assert "account 000000000003, us-east-1 and 22 more Of account 000000000001, us-east-1: The target has not" in said
+    assert "With `--wide` each difference is shown by itself." in said
+    assert asked("--wide").count("not-seen: ") == 25
 
 
 def test_whom_units_have_cannot_be_read_and_those_that_the_file_lists_are_asked(table, client):

@@ -13,6 +13,8 @@ import yaml
 
 from ami_promoter.cli import main
 from ami_promoter.terminal.exits import Exit
+from chalicelib.targets.applied_file import Directory, Target
+from tests.ami_promoter.a_hub import DEV, REGION, a_delivery, apply, promoted
 
 DOCS = Path(__file__).parents[3] / "docs"
 ADDRESS = "s3://status-pages/team a/ami.html"
@@ -48,6 +50,18 @@ def test_it_is_published_as_a_page_that_nobody_caches(bucket, file, tmp_path, ru
     assert put["Body"].read().startswith(b"<!DOCTYPE html>")
     assert list(tmp_path.glob("*.html")) == []
     assert f"Written to {ADDRESS}" in said.out
+
+
+@pytest.mark.parametrize("words", [[], ["--json"]])
+def test_the_page_has_the_names_of_accounts(table, file, tmp_path, run, words):
+    """Also if a program asks for it: people read the page."""
+    apply(Directory({}, {DEV: (Target(DEV, REGION, name="dev"),)}))
+    promoted(table, a_delivery(DEV))
+    file("")
+
+    run("report", "--days", "3650", *words)
+
+    assert f"dev ({DEV})" in (tmp_path / "ami-promoter-report.html").read_text("utf-8")
 
 
 def test_both(bucket, file, tmp_path, run):

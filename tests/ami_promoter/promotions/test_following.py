@@ -73,6 +73,16 @@ def test_the_live_view_makes_room_for_the_page_that_follows(monkeypatch, capsys)
     assert "b:" not in shown
 
 
+def test_a_terminal_that_cannot_be_drawn_on_gets_a_line_for_each_change(monkeypatch, capsys):
+    """Such as an editor's, or a pipeline's: rich would draw nothing before the end."""
+    on_a_terminal(monkeypatch)
+    monkeypatch.setenv("TERM", "dumb")
+
+    follow(looks("a", "b"), lambda it: it == "b", FollowTime().clock, show=lambda it: [it], changes=str)
+
+    assert capsys.readouterr() == ("", "a\nb\n")
+
+
 def test_a_view_that_is_stopped_stays(monkeypatch, capsys):
     """After Ctrl-C the last frame is what a person has; no page follows."""
     on_a_terminal(monkeypatch)

@@ -64,12 +64,12 @@ TOKEN = rule(
     "RunInstances with a client token that was used answers with the same instance, as it is now, and launches none; "
     "with other parameters IdempotentParameterMismatch. A token is good for at least 24 hours after the end of its "
     "instance. [EC2 API reference, https://docs.aws.amazon.com/AWSEC2/latest/APIReference/Run_Instance_Idempotency.html"
-    ", VERIFIED; that a refused launch leaves its token free UNVERIFIED]",
+    ", VERIFIED; that a refused launch leaves its token free is not so for want of capacity, else UNVERIFIED]",
 )
 TOKEN_OVER = rule(
     "ec2-launch-client-token-terminated",
     "RunInstances with the client token of an instance that is terminated: IdempotentInstanceTerminated. [EC2 API "
-    "reference, error codes, VERIFIED; its page on idempotency says that the same instance is the answer]",
+    "reference, error codes; aws-facts 4, launches, VERIFIED]",
 )
 VCPUS = rule(
     "ec2-launch-vcpu-quota",
@@ -143,7 +143,8 @@ def _twin(ec2: Ec2State, call: Call) -> Instance | None:
         raise AwsError("IdempotentParameterMismatch", why)
     twin = ec2.instances.last(instance_id)
     if twin is not None and twin.state == "terminated" and ec2.on(TOKEN_OVER):
-        why = "The client token was used for an instance that has been terminated."
+        over = "The client token you have provided is associated with a terminated instance."
+        why = f"{over} Please use a different client token."
         raise AwsError("IdempotentInstanceTerminated", why)
     return twin
 

@@ -9,17 +9,19 @@ from typing import Any
 from awsim.api import AwsError, Call
 from awsim.rules import rule
 from awsim.services.ec2.access import may_see
-from awsim.services.ec2.errors import check_id, missing, not_found, wrong_combination, wrong_value
+from awsim.services.ec2.errors import check_id, missing, wrong_combination, wrong_value
 from awsim.services.ec2.records import Ec2Snapshot
 from awsim.services.ec2.state import Ec2State
 
 NO_ENCRYPTED = rule(
     "ec2-register-no-encrypted-with-snapshot",
-    "A mapping with a SnapshotId must leave out Encrypted and KmsKeyId: any value fails [aws-facts 5, VERIFIED]",
+    "A mapping with a SnapshotId must leave out Encrypted and KmsKeyId: any value fails, Encrypted with "
+    "InvalidParameter [aws-facts 5, VERIFIED; KmsKeyId's code UNVERIFIED]",
 )
 SNAPSHOT_READY = rule(
     "ec2-register-needs-completed-snapshot",
-    "RegisterImage needs snapshots that exist, that the caller may use, and that are completed [aws-facts 5, VERIFIED]",
+    "RegisterImage needs snapshots that exist (else InvalidSnapshotID.NotFound, not the code of other calls), that the "
+    "caller may use, and that are completed [aws-facts 5, VERIFIED]",
 )
 BIG_ENOUGH = rule(
     "ec2-register-volume-not-smaller",
@@ -28,6 +30,11 @@ BIG_ENOUGH = rule(
 IOPS_THROUGHPUT = rule(
     "ec2-register-iops-and-throughput",
     "Iops is required for io1 and io2, Throughput is for gp3 only [aws-facts 5, VERIFIED]",
+)
+DEFAULTS = rule(
+    "ec2-register-volume-defaults",
+    "A mapping that says no more than its snapshot gives a gp2 volume that goes with the instance "
+    "[aws-facts 5, VERIFIED of the root device]",
 )
 KNOWN_DEVICES = rule(
     "ec2-register-mapping-shape",
@@ -75,9 +82,10 @@ def _volume(ec2: Ec2State, call: Call, device: str, ebs: Mapping[str, Any]) -> d
     if snapshot and size < snapshot.size and ec2.on(BIG_ENOUGH):
         why = f"Volume of size {size}GB is smaller than snapshot '{snapshot.id}', expect size >= {snapshot.size}GB"
         raise _wrong(why)
-    kind = ebs.get("VolumeType", "standard")
+    usual = ec2.on(DEFAULTS)
+    kind = ebs.get("VolumeType", "gp2" if usual else "standard")
     _check_performance(ec2, kind, ebs)
-    found = {"DeleteOnTermination": ebs.get("DeleteOnTermination", False), "VolumeSize": size, "VolumeType": kind}
+    found = {"DeleteOnTermination": ebs.get("DeleteOnTermination", usual), "VolumeSize": size, "VolumeType": kind}
     if kind == "gp3":
         found |= {"Iops": 3000, "Throughput": 125}
     kept = ("SnapshotId", "Iops", "Throughput", "Encrypted", "VolumeInitializationRate", "EbsCardIndex")
@@ -89,10 +97,10 @@ def usable(ec2: Ec2State, call: Call, snapshot_id: str) -> Ec2Snapshot:
     check_id(snapshot_id, "snap")
     found = ec2.snapshots.get(snapshot_id)
     if found is None or found.region != call.region:
-        raise not_found(snapshot_id)
+        raise _no_snapshot(snapshot_id)
     if ec2.on(SNAPSHOT_READY):
         if not may_see(ec2, call.caller.account, found):
-            raise not_found(snapshot_id)
+            raise _no_snapshot(snapshot_id)
         if found.state != "completed":
             raise AwsError("IncorrectState", f"Snapshot '{snapshot_id}' is not 'completed'.")
     return found
@@ -100,7 +108,8 @@ def usable(ec2: Ec2State, call: Call, snapshot_id: str) -> Ec2Snapshot:
 
 def _check_encryption(ec2: Ec2State, device: str, ebs: Mapping[str, Any], snapshot: Ec2Snapshot | None) -> None:
     if snapshot and ec2.on(NO_ENCRYPTED) and ebs.get("Encrypted") is not None:
-        raise _wrong(f"the encrypted flag cannot be specified since device {device} has a snapshot specified.")
+        why = "You cannot specify the encrypted flag if specifying a snapshot id in a block device mapping."
+        raise AwsError("InvalidParameter", f"Parameter encrypted is invalid. {why}")
     if ec2.on(NO_ENCRYPTED) and ebs.get("KmsKeyId"):
         raise wrong_combination(f"The parameter KmsKeyId is not supported when registering an image (device {device})")
 
@@ -116,6 +125,10 @@ def _check_performance(ec2: Ec2State, kind: str, ebs: Mapping[str, Any]) -> None
         raise wrong_combination(f"The parameter iops is not supported for {kind} volumes.")
     if ebs.get("Throughput") is not None and kind != "gp3":
         raise wrong_combination(f"The parameter throughput is not supported for {kind} volumes.")
+
+
+def _no_snapshot(snapshot_id: str) -> AwsError:
+    return AwsError("InvalidSnapshotID.NotFound", f"The snapshot ID '{snapshot_id}' does not exist")
 
 
 def _wrong(why: str) -> AwsError:

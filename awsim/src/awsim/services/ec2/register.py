@@ -69,7 +69,7 @@ FROM_SNAPSHOT = rule(
 )
 HAS_ROOT = rule(
     "ec2-register-needs-root-snapshot",
-    "The root device is among the mappings and has a snapshot [botocore ec2 model, RegisterImage; the code UNVERIFIED]",
+    "The root device is among the mappings and has a snapshot, else InvalidBlockDeviceMapping [aws-facts 5, VERIFIED]",
 )
 NAME = re.compile(r"[A-Za-z0-9()\[\] ./\-'@_]{3,128}")
 UEFI_DATA_LONGEST = 64_000
@@ -183,7 +183,7 @@ def _check_uefi_data(data: str | None) -> None:
 def _check_root(ec2: Ec2State, root: str, devices: Sequence[Mapping[str, Any]]) -> None:
     ebs = next((mapping.get("Ebs", NOTHING) for mapping in devices if mapping["DeviceName"] == root), NOTHING)
     if not ebs.get("SnapshotId") and ec2.on(HAS_ROOT):
-        raise AwsError("InvalidBlockDeviceMapping", f"No root snapshot specified in device mapping (root is {root}).")
+        raise AwsError("InvalidBlockDeviceMapping", "No root snapshot specified in device mapping.")
 
 
 def _snapshots(ec2: Ec2State, devices: Sequence[Mapping[str, Any]]) -> dict[str, Ec2Snapshot]:
@@ -215,7 +215,7 @@ def _members(ec2: Ec2State, call: Call, root: str, snapshots: Mapping[str, Ec2Sn
         "VirtualizationType": params.get("VirtualizationType", "paravirtual" if bad else "hvm"),
         "RootDeviceName": root,
         "RootDeviceType": "ebs",
-        "EnaSupport": bool(params.get("EnaSupport", named.pop("EnaSupport", False))),
+        **({"EnaSupport": True} if params.get("EnaSupport", named.pop("EnaSupport", False)) else {}),
         "PlatformDetails": billing.platform_details,
         "UsageOperation": billing.usage_operation,
         **named,
