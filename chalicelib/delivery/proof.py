@@ -186,7 +186,7 @@ def keep(delivery: Delivery, some: Iterable[Attempt]) -> Delivery:
 
 def with_snapshots(delivery: Delivery, made: Iterable[tuple[str, str]]) -> Delivery:
     """Return it with the snapshots of CopyImage's AMI, as (source, copy): each is proven by its own id from now on."""
-    image = next((one for one in delivery.attempts if one.id and one.id == delivery.image.id), None)
+    image = next((one for one in delivery.attempts if one.id == delivery.image.id), None)
     there = {one.id for one in delivery.attempts}
     if image is None:
         return delivery
@@ -196,7 +196,7 @@ def with_snapshots(delivery: Delivery, made: Iterable[tuple[str, str]]) -> Deliv
 
 def leave(delivery: Delivery) -> Delivery:
     """Return it with its AMI, and all else that the AMI's episode made, marked so that no later episode removes it."""
-    episodes = {one.episode for one in delivery.attempts if one.id and one.id == delivery.image.id}
+    episodes = {one.episode for one in delivery.attempts if one.id == delivery.image.id}
     stays = {one.id for one in delivery.attempts if one.id and one.episode in episodes}
     return replace(
         delivery, attempts=tuple(replace(one, stays=True) if one.id in stays else one for one in delivery.attempts)

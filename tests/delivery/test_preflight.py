@@ -5,9 +5,18 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 
-from chalicelib.delivery.preflight import method, method_faults, source_faults, target_faults
+from chalicelib.delivery.instances import LaunchSite
+from chalicelib.delivery.preflight import (
+    does_not_fit,
+    launch_site_faults,
+    method,
+    method_faults,
+    source_faults,
+    target_faults,
+)
 from chalicelib.images.keys import KeyFacts, source_keys
 from chalicelib.images.members import MEMBERS
+from chalicelib.targets.applied_file import LaunchTest
 from tests.engine.fault_scenes import A_TARGET, GOLDEN, SCENES, TAGS_49, golden, of_image, of_snapshot, of_target
 from tests.images.examples import (
     HUB,
@@ -23,6 +32,7 @@ from tests.images.examples import (
 
 SHARED = replace(A_TARGET, mode="share")
 UNOPENED = replace(A_TARGET, key_access="none")
+TESTED = replace(A_TARGET, launch_test=LaunchTest("t3.micro"))
 
 
 def codes(faults) -> list[str]:
@@ -141,6 +151,21 @@ def test_auto_registers_a_plain_image_from_its_snapshots():
 
     assert method(replace(A_TARGET, copy_method="auto"), image)[0] == "snapshots"
     assert method(A_TARGET, image) == ("snapshots", "")
+
+
+@pytest.mark.parametrize("mode", [None, "legacy-bios", "uefi", "uefi-preferred"])
+def test_a_target_whose_instance_type_boots_the_image_has_no_fault(mode):
+    """Whatever the image's boot mode, if the type has it, too."""
+    image, place = an_image(BootMode=mode), LaunchSite(("subnet-0a",), (), ("x86_64",), ("legacy-bios", "uefi"))
+
+    assert [*launch_site_faults(TESTED, place), *does_not_fit(TESTED, image, place)] == []
+
+
+def test_a_target_without_a_subnet_for_launch_tests_is_told_that_it_has_none():
+    """The fault is of nothing that was found."""
+    (fault,) = launch_site_faults(TESTED, LaunchSite(architectures=("x86_64",)))
+
+    assert fault.what == "No subnet there has the tag ami-promoter:launch-test with the value true."
 
 
 def test_a_pending_image_is_no_fault():

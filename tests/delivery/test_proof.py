@@ -253,15 +253,20 @@ def test_an_adopted_ami_that_differs_stays_also_when_a_later_episode_removes_wha
 
 @pytest.mark.parametrize("how", [{}, {"method": "image"}])
 def test_the_snapshots_of_an_ami_that_was_left_are_not_among_what_a_later_episode_deletes(how):
-    """EC2 would refuse that while the AMI is there, and then the service deletes nothing of its own, either."""
+    """EC2 would refuse that while the AMI is there, and then the service deletes nothing of its own, either.
+
+    What the episode that adopted the AMI had copied itself is deleted.
+    """
     before = with_ids(a_delivery(DeliveryState.VERIFYING), snap_0a="snap-0ac", **{"": "ami-0b"})
+    other = Attempt("nonce-other", "snap-0b", NOW, id="snap-0bo", episode=2)
+    before = replace(before, attempts=(*before.attempts, other))
     left = proof.leave(before.with_image(id="ami-0b", adopted=True))
     own = Attempt("nonce-new", "snap-0b", NOW, id="snap-0bn", episode=2)
     next_one = a_delivery(episode=3, attempts=(*proof.carried(left, NOW), own), **how)
-    copies = (seen("snap-0a", "completed"), seen("snap-0b", "completed", nonce="nonce-new", copy="snap-0bn"))
-    ready = machine.evolve(next_one, TargetReady("arn:another key", copies=copies), NOW)
+    made = (seen("snap-0b", "completed", nonce=one.nonce, copy=one.id) for one in (own, other))
+    ready = machine.evolve(next_one, TargetReady("arn:another key", copies=(seen("snap-0a", "completed"), *made)), NOW)
 
-    assert ready.cleanup.to_delete == ("snap-0bn",)
+    assert ready.cleanup.to_delete == ("snap-0bn", "snap-0bo")
 
 
 def test_of_two_amis_of_one_nonce_neither_is_adopted():

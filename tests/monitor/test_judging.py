@@ -318,6 +318,7 @@ def test_a_stolen_role_that_revokes_a_grant_of_others_is_a_page():
         (OURS, {"owner"}, frozenset({"owner", "backup"}), V.NO_INTENT),
         (OURS, {"owner"}, frozenset({"owner"}), V.EXPECTED),
         (OURS, set(), frozenset({"owner"}), V.EXPECTED),
+        (OURS, None, frozenset({"owner"}), V.EXPECTED),
         (OURS, {"owner"}, None, V.EXPECTED),
         (JO, {"owner", "backup"}, frozenset({"owner"}), V.EXPECTED),
     ],
@@ -325,4 +326,4 @@ def test_a_stolen_role_that_revokes_a_grant_of_others_is_a_page():
 def test_a_stolen_role_that_changes_statements_of_others_in_a_keys_policy_is_a_page(by, before, after, expected):
     """While a share opens, too. What the policy had before, or has now, may not be known; a person may remove any."""
     what = replace(policy(HUB, DEV, by=by), others=after)
-    assert verdict(what, OPENING, policies=seen({HUB, DEV}, before)) == expected
+    assert verdict(what, OPENING, policies=() if before is None else seen({HUB, DEV}, before)) == expected

@@ -14,6 +14,9 @@ from chalicelib.monitor.trail_actions import PUBLIC, Act, account_of, admitted, 
 SAMPLES = json.loads((Path(__file__).parents[1] / "samples" / "trail.json").read_text(encoding="utf-8"))["samples"]
 
 
+IN_HUB = {"type": "AssumedRole", "accountId": "111111111111"}
+
+
 def record(name: str) -> dict[str, Any]:
     """The CloudTrail record of a sample."""
     return deepcopy(SAMPLES[name]["event"]["detail"])
@@ -51,17 +54,26 @@ def test_a_session_is_named_by_its_role_and_another_accounts_caller_by_account_a
     assert (theirs.by_service, theirs.ebs) == (True, True)
 
 
-def test_what_ec2_decrypts_for_an_attached_volume_is_called_by_a_service():
-    """It has a session of its own for the instance, and its address is no service's."""
-    session = "arn:aws:sts::111111111111:assumed-role/aws:ec2-infrastructure/i-0a1"
-    decrypts = record("another account decrypts for a volume") | {
-        "sourceIPAddress": "172.16.0.1",
-        "userAgent": "aws-internal/3",
-        "userIdentity": {"type": "AssumedRole", "accountId": "111111111111", "arn": session},
-    }
-    (used,) = trail_actions.read(decrypts, "promote")
+@pytest.mark.parametrize(
+    ("shows", "by_service"),
+    [
+        ({}, False),
+        ({"userIdentity": IN_HUB | {"invokedBy": "ec2.amazonaws.com"}}, True),
+        ({"userAgent": "AWS Internal"}, True),
+        ({"sourceIPAddress": "AWS Internal"}, True),
+        ({"sourceIPAddress": "ec2.amazonaws.com"}, True),
+        (
+            {"userIdentity": IN_HUB | {"arn": "arn:aws:sts::111111111111:assumed-role/aws:ec2-infrastructure/i-0a1"}},
+            True,
+        ),
+    ],
+)
+def test_that_a_service_called_is_read_wherever_a_record_shows_it(shows, by_service):
+    """What EC2 decrypts for an attached volume has a session of its own, and its address is no service's."""
+    plain = {"sourceIPAddress": "172.16.0.1", "userAgent": "aws-internal/3", "userIdentity": IN_HUB}
+    (used,) = trail_actions.read(record("another account decrypts for a volume") | plain | shows, "promote")
 
-    assert used.by_service
+    assert used.by_service is by_service
 
 
 def test_a_key_that_ebs_re_encrypts_from_is_used_for_a_volume():

@@ -253,6 +253,12 @@ def test_what_is_no_part_of_the_ami_is_refused(resource):
     assert (how, why.endswith(f"It is no part of {AMI}.")) == ("refused", True)
 
 
+@pytest.mark.parametrize("resource", [addresses.snapshot_resource("snap-0f").pk, addresses.image_resource(OTHER).pk])
+def test_one_look_is_enough_for_what_the_ami_itself_lists(resource):
+    """Its own id, and its snapshots."""
+    assert AskedSource().judge(share(resource))[0] == "refused"
+
+
 @pytest.mark.parametrize("resource", [KEY, POLICY])
 def test_a_read_that_lacks_a_snapshot_for_a_moment_refuses_nothing(resource):
     """DescribeSnapshots answers what it knows just then; the next look shows the key, and reads it again."""

@@ -138,9 +138,11 @@ def test_more_than_may_leave_at_once_all_stay_until_a_person_lets_them_go():
     assert leave(1)[0].units[OU].accounts == TEN[1:]
     membership, reading = leave(2)
     assert (membership.units[OU].accounts, reading.held, reading.left) == (TEN, {"dev": TEN[:2]}, ())
-    assert leave(2, most_leaving="2")[0].units[OU].accounts == TEN[2:]
-
     later = NOW + 300 + 2 * APART
+    gone, reading_gone = leave(2, most_leaving="2")
+    assert gone.units[OU].accounts == TEN[2:]
+    assert after(reading_gone, gone, TEN[2:], later)[1].held == {}, "a lower limit, and nobody else leaves"
+
     one, reading_one = after(reading, membership, TEN[2:], later, Whereabouts(""), accepted=TEN[:1])
     assert (one.units[OU].accounts, reading_one.held) == (TEN[2:], {})
     both, reading = after(reading, membership, TEN[2:], later, Whereabouts(""), accepted=TEN[:2])
