@@ -308,7 +308,7 @@ class PromotionExecutor:
             return self._compare(record, budget)
         image, faults = self._source(promotion, tuple(wanted.targets.values()))
         if image is None or faults:
-            partial = preflight.may_be_partial(faults)
+            partial = any(fault.code == preflight.SNAPSHOT_MISSING for fault in faults)
             return ev.Examined((*wanted.faults, *faults), unfit=True, partial=partial, inputs=inputs)
         before = None
         if promotion.source and promotion.source_generation >= promotion.generation:
