@@ -215,7 +215,7 @@ def verdict(delivery: Delivery, seen: InstanceSeen, now: int) -> LaunchVerdict |
         case "running" if late or (impaired and now >= impaired + schedule.SECOND_LOOK_AFTER):
             lasts = f"its status checks were not ok within {within // 60} minutes"
             said = f"{lasts if late else 'two looks found a status check impaired'}: {_checks(seen)}"
-            if seen.instance == "ok" or seen.system not in ("ok", "initializing"):
+            if seen.instance not in ("impaired", "initializing") or seen.system not in ("ok", "initializing"):
                 # AWS's host is not ok, from which the instance suffers, or EC2 has no data [EC2 API reference]
                 return LaunchVerdict("untested", untested(delivery, said))
             return LaunchVerdict("failed", _failed(delivery, said))

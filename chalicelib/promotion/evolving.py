@@ -267,12 +267,12 @@ def on_compared(event: ev.Compared, promotion: Promotion, now: int) -> Promotion
         goes_on = event.inputs == promotion.inputs and promotion.cursor.startswith(BEGIN)
         cursor = BEGIN if goes_on else EXAMINE  # a pass whose source was examined goes on, in its own episode
         return ADJUST(compared, now, cursor=cursor, restarts=restarts, next_try=now + wait)
-    if wakes:
-        return ADJUST(compared, now, cursor=compared.last_part)
-    compared = replace(compared, cursor="")
     waits = event.missing or recalled(event.withdrawn)  # all that a recall kept out begins when it is lifted
     if event.file and not waits and event.refused is None:
         compared = replace(compared, passed_generation=max(promotion.passed_generation, promotion.newest))
+    if wakes:
+        return ADJUST(compared, now, cursor=compared.last_part)
+    compared = replace(compared, cursor="")
     if event.summarised and not compared.unnotified:
         return _over(compared, event, now)
     return _wait_for_ends(compared, event, now)
@@ -379,7 +379,8 @@ def on_sliced(event: ev.Sliced, promotion: Promotion, now: int) -> Promotion:
         return ADJUST(sliced, now)
     passed = max(promotion.passed_generation, event.newest)
     woken = event.after.startswith(WAKE)
-    repeats = event.after.startswith(END) and promotion.tries  # it asked deliveries that had been asked before
+    # Whether it asked deliveries that had been asked before; a first request may have been refused once or twice.
+    repeats = event.after.startswith(END) and promotion.tries >= WORTH_A_LOOK
     if sliced.last_part and not (woken or repeats):
         return ADJUST(sliced, now, passed_generation=passed, cursor=sliced.last_part)
     if event.asks or woken:  # the next comparison asks an approver

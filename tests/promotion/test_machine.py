@@ -404,6 +404,17 @@ def test_a_pass_ends_with_the_waking_of_what_waits_for_a_wave_that_opens(last):
     assert outstanding(compares, NOW) == (do.Slice(WAKE),)
     asked = play(a_promotion(S.RUNNING, tries=3), compared(running=True, surplus=True, **opens))
     assert outstanding(asked, NOW) == (do.Slice(WAKE),)
+    ends = play(a_promotion(S.RUNNING), compared(inputs="of the new file", running=True, surplus=True, **opens))
+    throttled = play(ends, ev.NotExecuted(FAULT, later=True), sliced())
+    assert outstanding(throttled, NOW) == (do.Slice(WAKE),)
+
+
+def test_an_account_that_the_file_adds_while_what_waits_is_woken_waits_for_a_tag_event():
+    """All that the last tag event has asked for has begun before: a wave opens, and nothing is missing."""
+    opens = {"waves": {"dev/0/0": WaveProgress(NOW)}}
+    tagged = play(with_tag_event(a_promotion(S.RUNNING)), TAG, compared(inputs="of the tag", running=True, **opens))
+    assert outstanding(tagged, NOW) == (do.Slice(WAKE),)
+    assert tagged.passed_generation == tagged.newest > 1
 
 
 def test_a_fault_of_one_account_blocks_no_other():

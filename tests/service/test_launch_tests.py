@@ -273,7 +273,8 @@ def test_one_moment_at_which_a_check_is_impaired_fails_no_ami():
 
 
 @pytest.mark.parametrize(
-    ("system", "instance"), [("insufficient-data", "insufficient-data"), ("initializing", "ok"), ("", "")]
+    ("system", "instance"),
+    [("insufficient-data", "insufficient-data"), ("ok", "insufficient-data"), ("initializing", "ok"), ("", "")],
 )
 def test_checks_of_which_ec2_has_no_result_that_is_about_the_ami_remove_no_copy(system, instance):
     """EC2 has no data until the test's time is over, or only its host is not ok: the AMI stays, to be tested again."""
