@@ -18,7 +18,7 @@ from chalicelib.monitor.verdicts import strangers
 from chalicelib.sharing.bounds import Bounds
 from chalicelib.sharing.entitlement import USELESS, launched_by, of
 from chalicelib.sharing.head import Head
-from chalicelib.sharing.share import Holding, Purpose, Share
+from chalicelib.sharing.share import Holding, Purpose, Share, ShareState
 from chalicelib.sharing.worker.entitlements import FRESH, LOOKS, NOT_SHOWN, LiveEntitlements
 from chalicelib.targets import withdrawals
 from chalicelib.targets.applied_file import AppliedFile, Directory, Resolution, Target
@@ -40,6 +40,7 @@ from tests.service.cloud import (
     target_key,
 )
 from tests.service.organization import ARN, ORGANIZATION, OTHER_ARN, OTHER_OU, OU, A, B, C, of_an_ou, with_members
+from tests.service.slow_aws import SlowResource
 
 AMI, OTHER, STRANGER, ABROAD = "ami-0a", "ami-0b", "999999999999", "eu-west-1"
 ROLE = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
@@ -928,6 +929,22 @@ def test_until_when_hundreds_of_untagged_amis_may_keep_a_grant_takes_few_questio
         if ends:
             break
     assert ends[A] > asked.cloud.now
+
+
+def test_a_grant_that_the_last_of_its_many_amis_keeps_stays_open_past_its_date():
+    """Nobody has released the others: each look past the date asks about the next few, and none closes it."""
+    asked = AskedSource(mode="share", key_access="grant")
+    key = SlowResource(addresses.key_resource(source_key(0), A), batch=1)
+    for one in asked.many(20, tagged=slice(-1, None)).holdings:
+        key.stores.ledger.hold(KEY, share(KEY), replace(one, until=key.clock() + 3600))
+    key.stores.records.make_due(key.key, key.clock())
+    key.run_on()
+    key.worker.entitlements = entitled = asked.live()
+    entitled.clock = key.clock
+    key.now += 3610
+
+    assert key.run_on(2000) < 10
+    assert key.states() == {ShareState.OPEN: 1}
 
 
 WITHDRAWN = Withdrawal(A, 100, "operator", A)

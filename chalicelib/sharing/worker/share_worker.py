@@ -343,7 +343,8 @@ class ShareWorker:
                     missed = s.missed_since or (now if end == MISSED else 0)
                     end = min(now + schedule.MINUTE, since + schedule.LAST_LOOK_WITHIN)
                 if end > now:
-                    prolonged.append(replace(s, later_end=end, unsure_since=since, missed_since=missed))
+                    asked = s.tries + 1  # the next look asks about the next AMIs
+                    prolonged.append(replace(s, later_end=end, unsure_since=since, missed_since=missed, tries=asked))
                 else:
                     over.add(s.share_name)
         happened = "the applied file gives it a later date, or cannot be read now"
