@@ -15,7 +15,7 @@ from functools import partial
 
 from chalicelib.engine import schedule
 from chalicelib.engine.places import Arn
-from chalicelib.monitor.trail_actions import PUBLIC, Act, TrailAction, account_of, is_outside
+from chalicelib.monitor.trail_actions import NAMED, PUBLIC, Act, TrailAction, account_of, is_outside
 from chalicelib.monitor.verdicts import ActionVerdict, MonitorFinding
 from chalicelib.sharing.share import OPEN_STATES, Share, ShareState
 
@@ -296,7 +296,7 @@ def _policy(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFinding]
         if unknown:
             yield _no_intent("The ledger did not intend to let them in.", tuple(unknown))
         others = action.others
-        if before and others is not None and all(policy.others and policy.others != others for policy in before):
+        if before and others is not None and all(_changed(policy.others, others) for policy in before):
             yield _no_intent("Statements of others are gone or new, which the service leaves alone.")
     elif _is_sibling(action, evidence):
         yield from (_let_in(action, evidence, receiver) for receiver in new if receiver in evidence.strangers)
@@ -307,6 +307,12 @@ def _policy(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFinding]
         if gone:
             why = "The service's statements for them are gone."
             yield _vanished(why, tuple(dict.fromkeys(s.account for s in gone)))
+
+
+def _changed(before: frozenset[str], others: frozenset[str]) -> bool:
+    """Whether statements of others are gone or new. The service may take out those with its name (``NAMED``)."""
+    stay = {one for one in before if not one.startswith(NAMED)}
+    return bool(before) and not stay <= others <= before
 
 
 def _was_there(share: Known, before: Sequence[SeenPolicy]) -> bool:

@@ -61,6 +61,10 @@ class Act(StrEnum):
     """The trigger tag was written or removed."""
 
 
+NAMED = "named "
+"""Before the digest of a statement with a hub's name that opens no share: a write of the hub may remove it."""
+
+
 @dataclass(frozen=True, slots=True)
 class TrailAction:
     """One thing that somebody did to one resource. Times are epoch seconds."""
@@ -347,16 +351,20 @@ def share_of(statement: Mapping[str, Any], hub: str) -> PolicyShare | None:
 def of_others(policy: str, account: str) -> frozenset[str] | None:
     """Return digests of the statements in a key's policy that open no share of this account's hubs; None: unreadable.
 
-    KMS may show a statement in another form than it was written in; both have one digest.
+    KMS may show a statement in another form than it was written in; both have one digest. That of a statement with a
+    hub's name begins with ``NAMED``.
     """
+    hubs = f"{account}[a-z0-9]+"
     try:
         parts = taken_apart(policy)
         if isinstance(parts, str):
             return None
-        said = [meaning(part.value) for part in parts.parts if share_of(part.value, f"{account}[a-z0-9]+") is None]
+        said = [(part.sid, meaning(part.value)) for part in parts.parts if share_of(part.value, hubs) is None]
     except RecursionError:
         return None
-    return frozenset(addresses.digest(one, length=12) for one in said)
+    return frozenset(
+        f"{NAMED if share_named(sid, hubs) else ''}{addresses.digest(one, length=12)}" for sid, one in said
+    )
 
 
 def _principals(principal: Any) -> Iterator[str]:

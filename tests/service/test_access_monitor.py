@@ -516,6 +516,12 @@ def test_a_stolen_role_that_adds_a_statement_for_the_hubs_own_account_pages(setu
     assert arrive(setup, (0, put(-60, JO, OWNER)), (0, put(0, SERVICE, OWNER, added))) == [("own-without-intent", [])]
 
 
+def test_a_statement_with_the_services_name_that_it_did_not_write_is_no_page_when_it_takes_it_out(setup):
+    """Its next write removes each statement of that name which the ledger does not need."""
+    named = {**BACKUP, "Sid": f"AmiPromoter{HUB}useast1To{DEV}Account"}
+    assert arrive(setup, (0, put(-60, JO, OWNER, named)), (0, put(0, SERVICE, OWNER))) == []
+
+
 @pytest.mark.parametrize("last", [(OWNER, BACKUP), (OWNER,)])
 def test_a_stolen_role_pages_by_a_policy_of_last_year_although_a_later_event_comes_first(setup, last):
     """The policy is known by the record of the key alone: its own item has expired."""
