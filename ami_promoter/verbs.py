@@ -84,7 +84,7 @@ class VerbCaller:
         if yes:
             return lines
         if self.as_json or not (sys.stdin and sys.stdin.isatty()):  # None: the shell has closed it
-            what = f"{does}. Without a terminal nobody can be asked."
+            what = f"{does}. Without a terminal, or with --json, nobody can be asked."
             raise NotDone(Fault("not-confirmed", verb, what, "To confirm, add --yes."), lines=lines)
         show(lines, console(sys.stderr))
         try:

@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.cloudtrail import EventHistory
 from ami_promoter.hub.records import History, RecordSeen
 from ami_promoter.promotions import tag_authors, timeline_data, timeline_text
@@ -76,7 +75,10 @@ def history(
     shares = sorted(recent, key=lambda one: (one["opened_at"], one["resource"], one["account"]))
     noticed = reader.findings([ami, *(Resource.parse(resource).name for resource, _ in places)]) if ami else ()
     findings = [one for one in timeline_data.ordered(map(timeline_data.finding, noticed)) if one["at"] >= since]
-    tags = _tags(caller, connection, ami, tag_key, promoted) if ami else []
+    tags: list[tag_authors.Tagging] = []
+    if ami:
+        trail = EventHistory(connection, sleep=caller.clock.sleep)
+        tags = tag_authors.attributed(tag_authors.changes(promoted), trail, ami, tag_key, connection.now())
     whose = [ami] if ami else [] if account else [count(len(chosen.listed), "AMI")]
     whose += [f"account {account}"] if account else []
     of = f" {' and '.join(whose)} in {connection.place}{f' since {since}' if since else ''}"
@@ -90,13 +92,6 @@ def history(
         *chosen.more,
     )
     return Report(lines, {"tags": tags, "entries": entries, "shares": shares, "findings": findings})
-
-
-def _tags(
-    caller: VerbCaller, connection: Connection, ami: str, key: str, entries: list[dict[str, Any]]
-) -> list[tag_authors.Tagging]:
-    trail = EventHistory(connection, sleep=caller.clock.sleep)
-    return tag_authors.attributed(tag_authors.changes(entries), trail, ami, key, connection.now())
 
 
 def _of_promotions(reader: History, amis: Iterable[str]) -> list[dict[str, Any]]:

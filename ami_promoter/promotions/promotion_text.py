@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from operator import itemgetter
 from shlex import quote as shell
 from typing import Any
 
@@ -55,7 +56,7 @@ def show(
     ``failed``: show only deliveries in trouble; the head counts all. ``room``: the number of lines on the screen; if
     there are more deliveries, those that failed or run come first.
     """
-    yield from head(data, place, now)
+    yield from head(data, place, now, wide=wide)
     data = only_failed(data, and_pointers=True) if failed else data
     deliveries, rest = _fitting(data["deliveries"], room)
     yield from [""] if deliveries else []
@@ -74,7 +75,7 @@ def show(
     yield from _shares(data["open_shares"], now, wide=wide)
 
 
-def head(data: Data, place: str, now: float) -> Iterator[RenderableType]:
+def head(data: Data, place: str, now: float, *, wide: bool) -> Iterator[RenderableType]:
     """Write the state of the whole promotion."""
     yield Text.assemble((data["ami"], "bold"), " ", cell(data["name"]), f" in {place}")
     value = "no tag in force" if data["value"] is None else f"value {quoted(data['value'])}"
@@ -97,8 +98,9 @@ def head(data: Data, place: str, now: float) -> Iterator[RenderableType]:
         yield Folded(f"awaiting approval: ami-promoter approve {data['ami']}{digest}", 2)
     yield from (Folded(line, 2) for line in waves.lines(data["waves"], data["ami"]))
     yield from (Folded(line, 2) for line in recalls.lines(data["ami"], data["recall"]))
-    for target, by in sorted(data["withdrawn"].items()):
-        yield Folded(f"{target.replace('/', ' ')}: withdrawn by {by}, until {UNTIL} {data['ami']} --lift`", 2)
+    for same in groups(sorted(data["withdrawn"].items()), itemgetter(1), each=wide):
+        by = f"withdrawn by {same[0][1]}, until {UNTIL} {data['ami']} --lift`"
+        yield Folded(f"{named([target for target, _ in same])}: {by}", 2)
     for fault in data["faults"]:
         yield Folded(f"refused: {said(fault)}", 2)
     if len(data["faults"]) >= MOST_FAULTS:
@@ -249,7 +251,7 @@ def troubles(pages: Sequence[Data], place: str, now: float, *, wide: bool = Fals
     bad = [(one, only_failed(one)) for one in pages]
     found = groups(bad, lambda pair: _troubles(pair[1]), each=wide)
     for (whole, first), *others in found:
-        yield from head(whole, place, now)
+        yield from head(whole, place, now, wide=wide)
         yield from notes(first["deliveries"], wide=wide)
         yield from next_step(first)
         if others:

@@ -60,7 +60,7 @@ def wait(
     tag = Tag(connection, tag_key, ami)
     data = read_page(connection, ami)
     # the tag that was just written is not asked for: a refusal here would say that nothing was changed
-    if not written and tag.read() is None and data is None:
+    if not written and data is None and tag.read() is None:
         cure = f"Write `ami-promoter promote {ami} VALUE`."
         raise NotDone(Fault("no-tag", ami, f"it has no tag `{tag_key}` and has never been promoted.", cure))
     if paused := pause_switch.Switch(connection).read():

@@ -40,7 +40,6 @@ CHANGED = (
 CLOSES = (
     "The service closes it within minutes: run `verify` again. If it is still open, run `ami-promoter admin reconcile`."
 )
-NOT_ASKED = Fault("not-seen", "", "The command did not ask this target.", "")
 REREAD = "Use a role that can read that, and run `verify` again."
 LOOK = "`ami-promoter admin reconcile` lists what no record explains; with --apply it removes that."
 
@@ -64,8 +63,8 @@ class SeenInTarget:
 def checks(delivery: Mapping[str, Any], seen: SeenInTarget) -> list[dict[str, Any]]:
     """Check one delivery that is delivered or shared, as ``promotion_data`` shows it."""
     place = Place(str(delivery["account"]), str(delivery["region"]))
-    found = _arrived(delivery, seen.targets.get(place, TargetFacts(fault=NOT_ASKED)), seen.source)
-    every = [*(found if delivery["state"] == "delivered" else ()), *_open(delivery, place[0], seen)]
+    own = delivery["state"] == "delivered"
+    every = [*(_arrived(delivery, seen.targets[place], seen.source) if own else ()), *_open(delivery, place[0], seen)]
     return [{"account": place[0], "region": place[1], **one} for one in every]
 
 

@@ -554,6 +554,11 @@ class Delivery:
         return self.ending in (None, DeliveryState.RECALLED)
 
     @property
+    def awaits_wave(self) -> bool:
+        """Whether it waits for its wave."""
+        return self.state is DeliveryState.AWAITING_WAVE
+
+    @property
     def is_there(self) -> bool:
         """Whether its AMI is complete there and stays: it is delivered, or being published."""
         return self.state in (DeliveryState.PUBLISHING, DeliveryState.DELIVERED)

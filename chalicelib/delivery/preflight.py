@@ -29,6 +29,7 @@ MAX_TAGS = 50
 OF_SOURCE = "source-"
 """The beginning of the codes of a source's faults."""
 SNAPSHOT_MISSING = "source-snapshot-missing"
+"""Fault code: EC2 may not show all of the source yet, as DescribeSnapshots can lack a snapshot for a moment."""
 MOST_ON_RECORD = 380_000
 """Bytes of an examined source as JSON, which is ASCII: DynamoDB takes 400 KB (409,600 bytes) in an item."""
 BY_COPY_IMAGE = (
@@ -67,11 +68,6 @@ def source_faults(
         *_illegible(image, trigger_tag),
         *unknown_values(image),
     )
-
-
-def may_be_partial(faults: Iterable[Fault]) -> bool:
-    """Whether EC2 may not show all of the source yet: DescribeSnapshots can lack a snapshot for a moment."""
-    return any(fault.code == SNAPSHOT_MISSING for fault in faults)
 
 
 def sharing_faults(target: Target, now: int) -> tuple[Fault, ...]:

@@ -258,15 +258,16 @@ def on_compared(event: ev.Compared, promotion: Promotion, now: int) -> Promotion
     fresh = event.inputs != promotion.inputs or bool(promotion.cursor)
     asked_often = promotion.tries >= WORTH_A_LOOK
     compared = _with_result(promotion, event)
-    if event.surplus and (fresh or asked_often):
-        return ADJUST(compared, now, cursor=END, tries=promotion.tries if asked_often else 0)
+    wakes = event.running and compared.last_part and (promotion.cursor or _opens(event.waves, promotion.waves))
+    if event.surplus and (fresh or (asked_often and not wakes)):
+        return ADJUST(compared, now, cursor=END, tries=0 if fresh else promotion.tries)
     if event.missing and event.inputs != promotion.unfit:
         restarts = 0 if fresh else promotion.restarts + 1
         wait = schedule.step(schedule.POLLS, restarts - 2) if restarts > 1 else 0
         goes_on = event.inputs == promotion.inputs and promotion.cursor.startswith(BEGIN)
         cursor = BEGIN if goes_on else EXAMINE  # a pass whose source was examined goes on, in its own episode
         return ADJUST(compared, now, cursor=cursor, restarts=restarts, next_try=now + wait)
-    if event.running and compared.last_part and (promotion.cursor or _opens(event.waves, promotion.waves)):
+    if wakes:
         return ADJUST(compared, now, cursor=compared.last_part)
     compared = replace(compared, cursor="")
     waits = event.missing or recalled(event.withdrawn)  # all that a recall kept out begins when it is lifted

@@ -161,7 +161,7 @@ def test_a_target_whose_instance_type_boots_the_image_has_no_fault(mode):
     assert [*launch_site_faults(TESTED, place), *does_not_fit(TESTED, image, place)] == []
 
 
-def test_that_a_target_has_no_subnet_for_launch_tests_is_said_as_it_is():
+def test_a_target_without_a_subnet_for_launch_tests_learns_that_it_has_none():
     """The fault is of nothing that was found."""
     (fault,) = launch_site_faults(TESTED, LaunchSite(architectures=("x86_64",)))
 

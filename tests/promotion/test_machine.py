@@ -391,7 +391,7 @@ def test_a_removal_that_a_look_interrupts_goes_on_at_once_though_the_inputs_are_
 
 @pytest.mark.parametrize("last", [END, BEGIN])
 def test_a_pass_ends_with_the_waking_of_what_waits_for_a_wave_that_opens(last):
-    """Also if news interrupts it, or the source has faults; then a comparison follows at once."""
+    """Also if news interrupts it, the source has faults, or a delivery does not end; then a comparison follows."""
     opens = {"waves": {"dev/0/0": WaveProgress(NOW)}}
     waking = play(a_promotion(S.ADJUSTING, cursor=last, **opens), sliced())
     assert outstanding(waking, NOW) == (do.Slice(WAKE),)
@@ -402,6 +402,8 @@ def test_a_pass_ends_with_the_waking_of_what_waits_for_a_wave_that_opens(last):
     unfit = play(a_promotion(S.ADJUSTING, **opens), ev.Examined((FAULT,), unfit=True))
     compares = play(unfit, ev.RefusedNotified(unfit.faulty), compared(running=True, missing=True, **opens))
     assert outstanding(compares, NOW) == (do.Slice(WAKE),)
+    asked = play(a_promotion(S.RUNNING, tries=3), compared(running=True, surplus=True, **opens))
+    assert outstanding(asked, NOW) == (do.Slice(WAKE),)
 
 
 def test_a_fault_of_one_account_blocks_no_other():

@@ -145,7 +145,7 @@ def test_the_snapshot_is_in_another_region(scene):
     own = scene.world.ec2.seed_image(PROD, REGION, name="by-hand")
     (image,) = scene.client("ec2", PROD).describe_images(ImageIds=[own])["Images"]
     far = scene.world.client("ec2", PROD, FAR)
-    with pytest.raises(ClientError, match=r"InvalidSnapshot\.NotFound"):
+    with pytest.raises(ClientError, match=r"InvalidSnapshotID\.NotFound"):
         far.register_image(Name="by-hand", RootDeviceName="/dev/xvda", BlockDeviceMappings=image["BlockDeviceMappings"])
     scene.apply(targets_file(accounts={PROD: {"regions": [FAR]}}))
     bad = doctor(scene, "--account", PROD)

@@ -45,7 +45,7 @@ def test_a_share_ends_the_tag_stays_and_everybody_says_who_did_it(sharing):
     assert [sharing.shared_with(snapshot) for snapshot in sharing.snapshots] == [set(), set()]
     assert (sharing.launch(DEV), sharing.launch(TEST) != "", len(sharing.images_in(PROD))) == ("", True, 1)
     assert f"{TEST} {REGION}: withdrawn: Withdrawn by {OPERATOR}" in sharing.said("status")[1]
-    assert f"{TEST}: withdrawn by {OPERATOR}" in sharing.said("status")[1]
+    assert f"{TEST}, {PROD}): withdrawn by {OPERATOR}" in sharing.said("status")[1]
     assert f"{TEST} {REGION}, {PROD} {REGION}): withdrawn by {OPERATOR}" in sharing.said("plan")[1]
     assert "withdrawn by" not in sharing.said("plan", "dev")[1]  # a new write would be a tag event
     assert f"withdrawn {TEST}: {OPERATOR}" in sharing.said("history")[1]

@@ -58,6 +58,15 @@ class HasLeft(Parents):
         raise ClientError({"Error": {"Code": "AccountNotFoundException"}}, "DescribeAccount")
 
 
+class OuDeleted(Parents):
+    """Organizations, where somebody moves the account and deletes its OU between two calls."""
+
+    def list_parents(self, *, ChildId, NextToken="0"):  # noqa: N803 - the API's names
+        if ChildId == UNIT:
+            raise ClientError({"Error": {"Code": "ChildNotFoundException"}}, "ListParents")
+        return super().list_parents(ChildId=ChildId, NextToken=NextToken)
+
+
 def test_an_empty_page_with_more_to_come_is_not_the_end():
     """The parent is on the second page."""
     asked = an_organization(**{ACCOUNT: [[], [UNIT]]})
@@ -65,12 +74,13 @@ def test_an_empty_page_with_more_to_come_is_not_the_end():
     assert asked.whereabouts(ACCOUNT) == Whereabouts("ACTIVE", (UNIT, ROOT))
 
 
-def test_no_parent_at_all_is_no_evidence():
+@pytest.mark.parametrize(("asked", "code"), [(Parents, "organization-unreadable"), (OuDeleted, "aws-throttled")])
+def test_no_parent_at_all_is_no_evidence(asked, code):
     """Discovery continues with other accounts, and asks again."""
     with pytest.raises(Refusal) as refused:
-        an_organization(**{UNIT: [[]]}).whereabouts(ACCOUNT)
+        an_organization(asked, **{UNIT: [[]]}).whereabouts(ACCOUNT)
 
-    assert (refused.value.kind, refused.value.fault.code) == (RefusalKind.THROTTLED, "organization-unreadable")
+    assert (refused.value.kind, refused.value.fault.code) == (RefusalKind.THROTTLED, code)
 
 
 def test_another_organization_than_the_file_names_says_nothing_of_accounts_and_units():

@@ -63,6 +63,7 @@ THROTTLED = (
             "TransactionConflictException",
             "TooManyUpdates",
             "ConcurrentModificationException",
+            "ChildNotFoundException",  # of Organizations: an OU was deleted between two calls, its accounts moved
         }
     )
 )

@@ -15,7 +15,6 @@ from chalicelib.delivery.machine import started as delivery_started
 from chalicelib.delivery.model import (
     BY_RECALL,
     Delivery,
-    DeliveryState,
     HubCopy,
     Launch,
     Sharing,
@@ -363,7 +362,7 @@ class DeliveryPass:
         left.sort(key=lambda one: one.place)
         upto = after
         for some in budget.each(slices(left, AT_ONCE), CALLS_OF_STEP):
-            waiting = [one.key for one in self._read(some).values() if one.state is DeliveryState.AWAITING_WAVE]
+            waiting = [one.key for one in self._read(some).values() if one.awaits_wave]
             self.waker.wake_all([(key, f"wave:{promotion.ami}") for key in waiting])
             upto = some[-1].place
         return _sliced(promotion, "" if not left or upto == left[-1].place else WAKE + upto)

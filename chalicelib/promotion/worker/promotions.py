@@ -8,7 +8,6 @@ from typing import assert_never
 
 from chalicelib.delivery import preflight
 from chalicelib.delivery.codecs import DELIVERIES
-from chalicelib.delivery.model import DeliveryState
 from chalicelib.delivery.ports import TrackedDeliveries
 from chalicelib.delivery.tracked import FAILED, RUNNING, SHARED, TrackedDelivery
 from chalicelib.delivery.wave_progress import WaveProgress
@@ -276,7 +275,7 @@ class PromotionExecutor:
             return True
         keys = [addresses.delivery(one.delivery) for one in running if file.of(one.account) == wave]
         some = (one for few in slices(keys, READ_AT_ONCE) for one in peek_all(self.records, few, DELIVERIES))
-        return any(one.state is DeliveryState.AWAITING_WAVE for one in some)
+        return any(one.awaits_wave for one in some)
 
     # --- the pass ----------------------------------------------------------------------------------------------------
 
@@ -309,7 +308,7 @@ class PromotionExecutor:
             return self._compare(record, budget)
         image, faults = self._source(promotion, tuple(wanted.targets.values()))
         if image is None or faults:
-            partial = preflight.may_be_partial(faults)
+            partial = any(fault.code == preflight.SNAPSHOT_MISSING for fault in faults)
             return ev.Examined((*wanted.faults, *faults), unfit=True, partial=partial, inputs=inputs)
         before = None
         if promotion.source and promotion.source_generation >= promotion.generation:

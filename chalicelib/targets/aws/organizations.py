@@ -29,7 +29,7 @@ READS = (
     "organizations:DescribeAccount",
     "organizations:ListParents",
 )
-NOBODY = ("AccountNotFoundException", "ChildNotFoundException")
+NOBODY = "AccountNotFoundException"
 NO_UNIT = ("OrganizationalUnitNotFoundException", "ParentNotFoundException")
 
 
@@ -81,7 +81,7 @@ class AwsOrganization:
             shown = self._ask("describe_account", account, AccountId=account)["Account"]
             above = self._above(shown) or self._climbed(account)
         except Refusal as refusal:
-            if code_of(refusal) in NOBODY:
+            if code_of(refusal) == NOBODY:
                 return Whereabouts("")
             raise
         return Whereabouts(shown.get("State", "unknown"), above)

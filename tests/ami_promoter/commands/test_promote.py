@@ -88,6 +88,23 @@ def test_waiting_for_some_targets_says_nothing_of_the_others(table, ami, run):
     assert PROD not in said
 
 
+def test_an_ami_that_is_gone_has_come_out_as_its_promotion_did(table, ami, ec2, run):
+    """Somebody has deregistered it since: that is no wrong id, and its targets have their copies."""
+    delivery = replace(a_delivery(DEV), ami=ami)
+    write(table, delivery)
+    entry = TrackedDelivery(delivery.id, DEV, REGION, 1, "delivered", "ami-0aaaaaaaaaaaaaaaa")
+    DynamoTrackedDeliveries(table).add(ami, entry)
+    DynamoTrackedDeliveries(table).end(ami, entry)
+    body = json.dumps({**json.loads(table.get(addresses.promotion(ami))["body"]), "value": None, "seen_value": None})
+    names = {"#state": "state", "#body": "body"}
+    table.update(
+        addresses.promotion(ami), "SET #state = :over, #body = :body", {":over": "over", ":body": body}, names=names
+    )
+    ec2.deregister_image(ImageId=ami)
+
+    assert "Its target has the AMI." in run("wait", ami).words
+
+
 def test_a_new_value_asks_for_a_look_and_for_no_second_try(table, ami, run):
     """The tag's event may have come first: a delivery that has failed since must not be tried, and reported, twice."""
     run("promote", ami, "prod")

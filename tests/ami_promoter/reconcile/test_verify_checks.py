@@ -2,8 +2,10 @@
 
 import pytest
 
+from ami_promoter.reconcile.facts import TargetFacts
 from ami_promoter.reconcile.verify_checks import SeenInTarget, checks
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.places import Place
 
 KEY = "arn:aws:kms:us-east-1:123456789012:key/1"
 
@@ -18,7 +20,9 @@ def test_what_could_not_be_read_is_not_said_to_be_closed(state, where, unseen):
     fault = Fault("not-seen", where, "It cannot be read.", "Repair that.")
     delivery = {"account": "111111111111", "region": "us-east-1", "state": state, "image": None}
 
-    found = checks(delivery, SeenInTarget({}, {}, unread=(fault,)))
+    found = checks(
+        delivery, SeenInTarget({Place("111111111111", "us-east-1"): TargetFacts(fault=fault)}, {}, unread=(fault,))
+    )
 
     blind = [(one["check"], one["what"]) for one in found if one["passed"] is None and one["check"] != "answers"]
     assert blind == [(unseen, f"{where}: It cannot be read.")]
