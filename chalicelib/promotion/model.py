@@ -156,7 +156,7 @@ class Promotion:
     faults: tuple[Fault, ...] = ()
     """Faults of the value, the source or single accounts while they persist; ``MOST_FAULTS`` of them."""
     notified: str = ""
-    """What ``faulty`` was when people were last notified; "": they must be notified of the next faults."""
+    """Digest of the faults of which people were notified last, with their value and generation; "": of none."""
 
     compare_after: int = 0
     """When to compare again after a refused comparison; openings and notices wait for it, too."""
