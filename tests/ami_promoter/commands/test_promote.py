@@ -172,6 +172,24 @@ def test_a_withdrawal_for_a_value_that_the_service_has_not_seen_is_an_entry_of_i
     assert places(ami) == {DEV: "prod", PROD: "prod"}
 
 
+@pytest.mark.parametrize(
+    ("words", "when"),
+    [(["withdraw", "--account", DEV, "--account", PROD], " once its promotion's record continues"), (["cancel"], "")],
+)
+def test_what_happens_to_many_deliveries_is_asked_about_once(table, ami, run, words, when):
+    """--wide has a line for each. A withdrawal waits for a parked record."""
+    for account in (DEV, PROD):
+        DynamoTrackedDeliveries(table).add(ami, TrackedDelivery(account, account, REGION, 1, "running"))
+    DynamoRecords(table).park(addresses.promotion(ami), "damaged", 1)
+    verb, *options = words
+
+    ends = f"its delivery is cancelled{when}."
+    assert f"2 targets ({DEV} {REGION}, {PROD} {REGION}): {ends}" in run(verb, ami, *options, exits=1).words
+    each = run(verb, ami, *options, "--wide", exits=1).words
+    assert f"{DEV} {REGION}: {ends}" in each
+    assert f"{PROD} {REGION}: {ends}" in each
+
+
 def test_lifting_needs_a_withdrawal_in_force(ami, run):
     """The account was never withdrawn."""
     said = run("withdraw", "--yes", ami, "--account", DEV, "--lift", exits=1)

@@ -461,14 +461,17 @@ def test_a_record_with_all_the_faults_that_it_can_keep_names_the_command_that_li
 
 
 def test_withdrawals_say_how_they_end(operators, table, run):
-    """By another value of the tag, or by the command that lifts them."""
+    """By another value of the tag, or by the command that lifts them; --wide has a line for each."""
     write(table, a_promotion())
-    by_ann = withdrawals.written(Withdrawal(DEV, NINE, "arn:aws:sts::1:assumed-role/ops/ann", "dev"))
-    operators.put(addresses.withdrawals(AMI), {DEV: by_ann})
+    ann = "arn:aws:sts::1:assumed-role/ops/ann"
+    both = {one: withdrawals.written(Withdrawal(one, NINE, ann, "dev")) for one in (DEV, PROD)}
+    operators.put(addresses.withdrawals(AMI), both)
 
     said = run("status", AMI, "--wide").words
-    assert f"{DEV}: withdrawn by arn:aws:sts::1:assumed-role/ops/ann, until the tag has another value" in said
+    for account in both:
+        assert f"{account}: withdrawn by {ann}, until the tag has another value" in said
     assert f"`ami-promoter withdraw {AMI} --lift`" in said
+    assert f"2 targets ({DEV}, {PROD}): withdrawn by {ann}, until" in run("status", AMI).words
 
 
 def test_an_ami_that_is_not_known(client, run):
@@ -493,6 +496,16 @@ def test_a_copys_id_names_its_source(table, run):
         verb, *options = words.split()
         said = run(verb, OTHER, *options, exits=1).errors
         assert f"{OTHER}: it is the copy of {AMI} in account {DEV}, {REGION}. Name its source {AMI} instead" in said
+
+
+def test_a_shared_ami_that_is_gone_is_not_said_to_be_its_own_copy(table, run):
+    """Its delivery made no other AMI."""
+    promoted(table)
+    shared = TrackedDelivery("d1", DEV, REGION, 1, "shared", AMI)
+    DynamoTrackedDeliveries(table).add(AMI, shared)
+    DynamoTrackedDeliveries(table).end(AMI, shared)
+
+    assert f"{AMI}: account {HUB} owns no such AMI in {REGION}." in run("cancel", AMI, exits=1).errors
 
 
 def test_hundreds_of_deliveries(table, run):
