@@ -59,10 +59,12 @@ def ec2_image_name_form(world: World) -> None:
 
 def ec2_image_name_unique(world: World) -> None:
     snapshot = a_snapshot(world, shared=True)
+    theirs = copy(world, snapshot)
+    wait(world, 4 * 3600)
     made = make(world, snapshot, Name="the one")
 
     refused("InvalidAMIName.Duplicate", make, world, snapshot, Name="the one")
-    make(world, snapshot, DEV, Name="the one")
+    make(world, theirs, DEV, Name="the one")
     ec2(world).deregister_image(ImageId=made)
     refused("InvalidAMIName.Duplicate", make, world, snapshot, Name="the one")
     wait(world, 90)
@@ -170,6 +172,7 @@ def ec2_register_needs_completed_snapshot(world: World) -> None:
     refused("InvalidSnapshotID.NotFound", make, world, "snap-00000000000000000")
     refused("InvalidSnapshotID.NotFound", make, world, snapshot, DEV)
     share(world, snapshot)
+    refused("InvalidParameterValue", make, world, snapshot, DEV, saying="does not belong to")
     mine = copy(world, snapshot)
 
     refused("IncorrectState", make, world, mine, DEV)

@@ -336,6 +336,10 @@ def kms_list_grants_filters(world: World) -> None:
 
     assert [grant["GrantId"] for grant in _listed(world, key, GranteePrincipal=TARGET)] == [mine]
     assert [grant["GrantId"] for grant in _listed(world, key, GrantId=mine)] == [mine]
+    world.iam.roles.drop(TARGET)
+    refused("InvalidArnException", _listed, world, key, GranteePrincipal=TARGET, saying="valid principal")
+    _target_role(world)
+    assert _listed(world, key, GranteePrincipal=TARGET) == []
 
 
 def kms_revoke_gone_grant_not_found(world: World) -> None:

@@ -70,7 +70,7 @@ ON_TEMPLATE = rule(
 ON_NETWORK = rule(
     "ec2-launch-authorised-on-network",
     "RunInstances is authorised on the subnet, the new network interface and the security groups, too, also on the "
-    "default ones where the call names none. [Service authorization reference, EC2: RunInstances, VERIFIED; for the "
+    "default ones where the call names none, and on no snapshot. [aws-facts, CopyImage and launches, VERIFIED; for the "
     "default ones UNVERIFIED]",
 )
 LAUNCH_KEYS = rule(

@@ -20,8 +20,9 @@ NO_ENCRYPTED = rule(
 )
 SNAPSHOT_READY = rule(
     "ec2-register-needs-completed-snapshot",
-    "RegisterImage needs snapshots that exist (else InvalidSnapshotID.NotFound, not the code of other calls), that the "
-    "caller may use, and that are completed [aws-facts 5, VERIFIED]",
+    "RegisterImage needs snapshots that exist (else InvalidSnapshotID.NotFound, not the code of other calls), that are "
+    "the caller's own (InvalidParameterValue, also of one that is shared with it), and that are completed "
+    "[aws-facts 5, VERIFIED]",
 )
 BIG_ENOUGH = rule(
     "ec2-register-volume-not-smaller",
@@ -34,7 +35,7 @@ IOPS_THROUGHPUT = rule(
 DEFAULTS = rule(
     "ec2-register-volume-defaults",
     "A mapping that says no more than its snapshot gives a gp2 volume that goes with the instance "
-    "[aws-facts 5, VERIFIED of the root device]",
+    "[aws-facts 5, VERIFIED]",
 )
 KNOWN_DEVICES = rule(
     "ec2-register-mapping-shape",
@@ -101,6 +102,9 @@ def usable(ec2: Ec2State, call: Call, snapshot_id: str) -> Ec2Snapshot:
     if ec2.on(SNAPSHOT_READY):
         if not may_see(ec2, call.caller.account, found):
             raise _no_snapshot(snapshot_id)
+        if found.owner != call.caller.account:
+            why = f"Snapshot does not belong to {call.caller.account}"
+            raise AwsError("InvalidParameterValue", f"Invalid value '{snapshot_id}' for snapshotId. {why}")
         if found.state != "completed":
             raise AwsError("IncorrectState", f"Snapshot '{snapshot_id}' is not 'completed'.")
     return found

@@ -131,7 +131,7 @@ def check_name(ec2: Ec2State, account: str, region: str, name: str) -> None:
     if not NAME.fullmatch(name) and ec2.on(NAME_FORM):
         why = (
             "AMI names must be between 3 and 128 characters long, and may contain letters, numbers, "
-            "'(', ')', '[', ']', ' ', '.', '/', '-', ''', '@' and '_'"
+            "'(', ')', '.', '-', '/' and '_'"
         )
         raise AwsError("InvalidAMIName.Malformed", why)
     if (image := _named(ec2, account, region, name)) and ec2.on(NAME_UNIQUE):

@@ -37,7 +37,7 @@ DYING = rule(
 GRANTEE = rule(
     "kms-grantee-must-exist",
     "A grantee is an account, user, role or session that exists, never an organization: InvalidArnException. "
-    "[aws-facts 3, VERIFIED for the kinds]",
+    "ListGrants refuses one that does not exist, too. [aws-facts 3, VERIFIED; the simulator knows no session's role]",
 )
 SUBSET = rule(
     "kms-child-grant-is-a-subset",
@@ -50,7 +50,8 @@ PAGES = rule(
 )
 FILTERS = rule(
     "kms-list-grants-filters",
-    "ListGrants can be narrowed to one grant id or one grantee. [botocore, kms model: ListGrantsRequest]",
+    "ListGrants can be narrowed to one grant id or one grantee; a role that was made anew has none of its "
+    "predecessor's. [botocore, kms model: ListGrantsRequest; aws-facts 3, VERIFIED for the use of a grant]",
 )
 GONE = rule(
     "kms-revoke-gone-grant-not-found",
@@ -102,12 +103,10 @@ class GrantStore:
         at = self._base.injected.as_of(call)
         found = [grant for grant in self.by_key.get(key.arn, []) if grant.listed(at)]
         if rules.on(FILTERS):
-            found = [
-                grant
-                for grant in found
-                if params.get("GrantId", grant.id) == grant.id
-                and params.get("GranteePrincipal", grant.grantee) in {grant.grantee, self.shown_grantee(grant)}
-            ]
+            found = [grant for grant in found if params.get("GrantId", grant.id) == grant.id]
+        if rules.on(FILTERS) and "GranteePrincipal" in params:
+            whose = (params["GranteePrincipal"], self._grantee_id(params["GranteePrincipal"]))
+            found = [grant for grant in found if (grant.grantee, grant.grantee_id) == whose]
         first = _position(params.get("Marker"))
         last = first + limit if rules.on(PAGES) else len(found)
         answer: dict[str, Any] = {
