@@ -48,18 +48,20 @@ class Round:
     def resumed(cls, item: Mapping[str, Any] | None, now: int) -> Round:
         """Return the unfinished round or the next one; if the stored one is damaged, one over all that is due.
 
-        A round that ends in the future is damaged, too: the clock of the run that wrote it was ahead.
+        A round that ends in the future is damaged, too: the clock of the run that wrote it was ahead. DynamoDB refuses
+        a place without keys, or behind the round's end.
         """
         try:
             since, until, *place = json.loads("[0, 0]" if item is None else item["round"])
-            if int(until) > now + CLOCKS_DIFFER:
-                return cls(0, now)
+            is_sound = int(since) - CLOCKS_DIFFER <= int(until) <= now + CLOCKS_DIFFER
             if not place:
-                return cls(int(until), now)
+                return cls(int(until) if is_sound else 0, now)
             wake_at, pk, sk = place
-            return cls(int(since), int(until), Due(RecordKey(str(pk), str(sk)), int(wake_at), int(wake_at)))
+            if is_sound and pk and sk and int(wake_at) <= int(until):
+                return cls(int(since), int(until), Due(RecordKey(str(pk), str(sk)), int(wake_at), int(wake_at)))
         except (KeyError, TypeError, ValueError):
-            return cls(0, now)
+            pass
+        return cls(0, now)
 
     def text(self) -> str:
         """Return the stored form; a round that has ended has no place."""

@@ -477,7 +477,7 @@ class Hub:
         """Run one function once; return False if it was killed."""
         self.invocations.append(name)
         if name != "discover":
-            self._discover_at = _grid(self.cloud.now + 1, DISCOVERY)
+            self._discover_soon()
         self.invariants.begins()
         try:
             work()
@@ -493,7 +493,7 @@ class Hub:
         heapq.heappop(self.cloud.to_come)[2]()
 
     def _post(self, event: dict[str, Any]) -> None:
-        self._discover_at = _grid(self.cloud.now + 1, DISCOVERY)
+        self._discover_soon()
         for delay in next(self._event_fates):
             if delay == EARLY:
                 self._handle(event, 0)
@@ -563,6 +563,11 @@ class Hub:
         self._discover_at = None
         if not self._invoke("discover", self.discover):
             self._discover_at = self.cloud.now + DISCOVERY
+
+    def _discover_soon(self) -> None:
+        """Something has happened, so that discovery runs at its next time, if it is not to run before."""
+        if self._discover_at is None:
+            self._discover_at = _grid(self.cloud.now + 1, DISCOVERY)
 
     def discover(self) -> None:
         self._discover.run(time_left=self._time_left())

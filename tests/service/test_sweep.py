@@ -83,6 +83,8 @@ class Aws:
             return {"Items": [item for key, item in self.items.items() if key.pk == given[":pk"]]}
         start = values(request.get("ExclusiveStartKey", {}))
         begin = (start["wake_at"], start["pk"], start["sk"]) if start else (0, "", "")
+        if start and not ("" not in begin and start["wake_at"] <= given[":until"]):
+            raise ClientError({"Error": {"Code": "ValidationException", "Message": "Start key."}}, "Query")
         found = sorted(
             (wake_at, key.pk, key.sk, latest)
             for key, (wake_at, latest) in self.index.items()
@@ -321,7 +323,12 @@ def test_a_record_whose_name_sqs_does_not_take_stops_no_other(whole):
     assert set(aws.sent) == {key.pk for key in aws.index} - {bad.pk}
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "[1]", '["a", 2]', '[1, 2, "x", 4, 5]', "null", "7"])
+DAMAGED = ["{", "[]", "[1]", '["a", 2]', '[1, 2, "x", 4, 5]', "null", "7"]
+NO_PLACE = ['[1, 2, 2, "", "s"]', '[1, 2, 2, "p", ""]', '[1, 2, 3, "p", "s"]', f'[{START + 90}, {START}, 1, "p", "s"]']
+"""An empty key, a place behind the round's end, and a round that ends before it begins."""
+
+
+@pytest.mark.parametrize("text", [*DAMAGED, *NO_PLACE])
 def test_a_damaged_note_of_how_far_it_has_come_stops_nothing(text):
     """The sweep wakes all that is due, as if it had no stored place."""
     aws = Aws(index=due_records(500))
