@@ -356,7 +356,34 @@ def test_the_last_grant_that_closes_asks_for_the_audit_though_a_refused_one_of_i
     assert key.stores.seen(addresses.grants_on("arn:aws:kms:us-east-1:111111111111:key/k")) is not None
 
 
+def test_how_long_a_share_for_copies_has_been_open_is_reported_with_each_run():
+    """The alarm on shares that are open too long watches it."""
+    snapshot = SlowResource(SNAPSHOT)
+    snapshot.let_in([ACCOUNT])
+    snapshot.now += 600
+    snapshot.telemetry.reported.clear()
+    snapshot.run()
+    (opened_at,) = (s.opened_at for s in snapshot.shares)
+    assert ("open_shares", (snapshot.clock() - (opened_at or 0),)) in snapshot.telemetry.reported
+
+
 # --- refusals --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("why", [RefusalKind.DENIED, RefusalKind.THROTTLED])
+def test_what_does_not_close_is_reported_with_each_try_from_the_fifth_on(why):
+    """The alarm on shares that do not close counts these reports; what is removed and waits for a look is none."""
+    snapshot = SlowResource(SNAPSHOT)
+    snapshot.let_in([ACCOUNT])
+    snapshot.permissions.refuses = lambda what, _shares: refusal("aws-NotNow", why) if what == "close" else None
+    snapshot.release([ACCOUNT])
+    snapshot.run_on(7)
+    snapshot.permissions.refuses = lambda _what, _shares: None
+    snapshot.run_on()
+
+    assert not snapshot.shares
+    reported = [args for name, args in snapshot.telemetry.reported if name == "not_closing"]
+    assert reported == [(SNAPSHOT.pk, ACCOUNT, tries) for tries in (5, 6, 7)]
 
 
 @pytest.mark.parametrize("code", ["aws-IncorrectState", "aws-UnauthorizedOperation", "aws-AccessDenied"])
