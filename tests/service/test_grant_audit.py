@@ -257,7 +257,7 @@ def test_where_time_runs_out_it_goes_on_where_it_stopped():
 
 
 def test_many_unrecorded_grants_of_one_account_are_closed_over_several_runs():
-    """Each run writes what it found before its time is over."""
+    """Each run writes what it found before its time is over, and the next one follows at once."""
     audited = Audited(*(ours(f"d{n:02}") for n in range(30)))
     audited.dealt_with("d00", ShareState.CLOSED)
     audited.remind()
@@ -267,6 +267,7 @@ def test_many_unrecorded_grants_of_one_account_are_closed_over_several_runs():
         audited.run()
         if len(audited.unrecorded()) == 30:
             break
+        assert audited.due == audited.now
     assert len(audited.unrecorded()) == 30
 
 
