@@ -281,11 +281,12 @@ def test_the_audit_of_a_key_that_is_gone_ends():
 
 
 def test_a_refused_list_is_asked_for_again():
-    """A throttle delays the audit and loses nothing."""
+    """A throttle delays the audit and loses nothing; the audit does not ask again at once."""
     audited = Audited(child(1), refusals=1)
     audited.dealt_with("d1", ShareState.CLOSED)
     audited.run_later()
     assert audited.derived == []
+    assert audited.woken == []
     assert audited.due is not None
     audited.now = audited.due
     audited.run()

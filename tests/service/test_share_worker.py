@@ -873,6 +873,25 @@ def test_a_principal_that_kms_refuses_in_a_statement_of_others_keeps_all_as_it_i
     assert policy.states() == {ShareState.CLOSING: 1, ShareState.OPEN: 2}
 
 
+def test_a_closing_that_kms_throttles_touches_no_statement_of_others():
+    """Only a refused principal is a reason to put the policy without them: else they would be without access."""
+    names = accounts(3)
+    cloud, kms, policy = policy_of(names)
+    before, put = len(cloud.policies[source_key(0)]), kms.put_key_policy
+
+    def throttled(**_given):
+        kms.put_key_policy = put
+        raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}, "PutKeyPolicy")
+
+    kms.put_key_policy = throttled
+    policy.release(names[:1])
+    policy.run_on()
+
+    assert cloud.statements() == {(source_key(0), account) for account in names[1:]}
+    puts = [text for _, _, text in cloud.policies[source_key(0)][before:]]
+    assert [account in text for account in names for text in puts] == [False, True, True]
+
+
 def test_what_is_over_is_read_no_more():
     """20,000 grants on one key were opened and closed: a run reads as much as without them."""
     key, fresh = SlowResource(KEY, batch=1), SlowResource(KEY, batch=1)
