@@ -485,6 +485,9 @@ def test_linger_keeps_the_shares_for_a_while():
 
     assert ReleaseShares(all=False) not in machine.outstanding(lingering, NOW + 599)
     assert ReleaseShares(all=False) in machine.outstanding(lingering, NOW + 600)
+    cancelled = replace(lingering.with_cleanup(deletes_accepted=True), state=DeliveryState.STOPPING)
+    cancelled = replace(cancelled, ending=DeliveryState.CANCELLED)
+    assert ReleaseShares(all=False) in machine.outstanding(cancelled, NOW), "what ends lets nobody in any longer"
 
 
 def test_shares_stay_open_under_a_copy_that_is_still_seen():
