@@ -115,6 +115,13 @@ def test_whether_a_permission_is_preexisting_survives_a_crash():
     assert evolve(intended, OpeningIntended(seen=True), NOW) == intended
 
 
+def test_a_preexisting_permission_of_which_the_closing_died_is_closed_before_it_is_opened_for_who_came():
+    """Opened at once it would count as the service's own, which the service then removes (invariant 2)."""
+    closing = a_share(ShareState.CLOSING, preexisting=True)
+
+    assert (outstanding.to_close([closing], NOW), outstanding.to_open([closing], NOW)) == ([closing], [])
+
+
 def test_each_opening_has_a_grant_of_its_own():
     """CreateGrant would return the dying grant for a name that is used again. A repeated intent keeps the name."""
     first = evolve(a_share(), OpeningIntended(seen=False), NOW)

@@ -102,6 +102,12 @@ def test_digits_of_other_scripts_are_no_account_id():
     assert fault.code == "trigger-name"
 
 
+def test_a_long_word_is_shown_in_part():
+    """A fault stands in a notice, which somebody reads."""
+    (fault,) = parse_trigger("é" + "x" * 200)
+    assert len(re.findall("`(.*?)`", fault.what)[0]) == 80
+
+
 def test_every_fault_of_a_value_is_listed_at_once():
     """One look shows all mistakes."""
     codes = [fault.code for fault in parse_trigger("true 12 a/b dev")]
@@ -116,6 +122,19 @@ def test_groups_and_accounts_resolve_to_targets_once_each():
     assert [target.account for target in found.targets] == [LONE, DEV, PROD]
     assert found.groups == {f"{DEV}/us-east-1": ("all", "dev"), f"{PROD}/us-east-1": ("all",), f"{LONE}/us-east-1": ()}
     assert (found.faults, found.digest) == ((), "d1")
+
+
+def test_who_copies_from_the_hub_gets_the_hubs_copy_of_its_own_region():
+    """The hub has copies in two Regions. Where it has none, nothing begins for the account, and a fault says so."""
+    hub = tuple(Target(LONE, region) for region in ("eu-west-1", "eu-central-1"))
+
+    def resolved(region):
+        there = {DEV: (Target(DEV, region, by_way_of=LONE),), LONE: hub}
+        found = resolve("dev", Directory({"dev": (DEV,)}, there), "d1")
+        return [target.place for target in found.targets], [fault.code for fault in found.blocked.values()]
+
+    assert resolved("eu-central-1") == ([f"{LONE}/eu-central-1", f"{DEV}/eu-central-1"], [])
+    assert resolved("eu-north-1") == ([], ["no-hub-copy"])
 
 
 def test_one_unknown_name_resolves_to_no_target():
