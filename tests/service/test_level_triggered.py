@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
@@ -198,6 +199,27 @@ def test_a_delivery_that_a_repeated_put_began_ends_with_its_tag_or_a_withdrawal(
     hub = answered_twice(tagged(accounts=(A,), behavior=SLOW))
     assert hub.wait(1800).outcomes() == {(AMI, A): "copying"}
     ends(hub)
+    pass_time(hub, HOUR)
+    assert not hub.cloud.permissions
+    assert hub.ended() == {(AMI, A): "cancelled"}
+
+
+def test_a_delivery_that_another_invocation_took_for_never_written_is_tracked_again():
+    """That one looked between the announcement and the put. Untracked, the delivery would outlast its tag."""
+    hub = tagged(accounts=(A,), behavior=SLOW)
+    create, tracked = hub.stores.records.create, hub.stores.tracked
+
+    def created(write: Any, now: int) -> bool:
+        if write.key.kind == "delivery":
+            (one,) = tracked.all(AMI)
+            tracked.take_back(AMI, one, replace(one, episode=0, state="cancelled"))
+        made: bool = create(write, now)
+        return made
+
+    hub.stores.records.create = created
+    assert hub.wait(1800).outcomes() == {(AMI, A): "copying"}
+    assert [one.state for one in tracked.all(AMI)] == ["running"]
+    hub.cloud.tag(AMI, None)
     pass_time(hub, HOUR)
     assert not hub.cloud.permissions
     assert hub.ended() == {(AMI, A): "cancelled"}
