@@ -60,7 +60,7 @@ def _faults(params: Mapping[str, Any]) -> Iterator[tuple[Rule, str]]:
         for operation in item.values():
             yield from _expressions(operation)
     for read in params.get("RequestItems", {}).values():
-        if isinstance(read, Mapping):
+        if isinstance(read, dict):
             yield from _expressions(read)
     if "ExclusiveStartKey" in params:
         yield from _start(params["ExclusiveStartKey"], params)
@@ -68,7 +68,7 @@ def _faults(params: Mapping[str, Any]) -> Iterator[tuple[Rule, str]]:
 
 def _duplicates(value: Any, kind: str = "") -> Iterator[tuple[Rule, str]]:
     """Find sets with an element twice. ``kind``: the name under which the value stands."""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         for name, inner in value.items():
             yield from _duplicates(inner, name)
     elif isinstance(value, list) and kind not in ("SS", "NS", "BS"):
