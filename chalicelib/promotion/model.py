@@ -92,9 +92,8 @@ class Promotion:
     image_name: str = ""
 
     generation: int = 0
-    """Of all targets: when a look found a tag event, a new value, or a retry of all; 0: none yet (baseline).
-
-    What failed in an older generation begins again. A tag event of before this time is no news.
+    """Of all targets: when a look found a tag event, a new value, or a retry of all; 0: none yet (baseline). What
+    failed in an older generation begins again. A tag event of before this time is no news.
     """
     retries: Mapping[str, int] = field(default_factory=dict)
     """Higher generations of what a retry or a lift names: "account", "account/region"; "*": a lift for all targets."""
@@ -324,10 +323,7 @@ class Promotion:
         return max(self.named_generation_of(account, place), self.retries.get(EVERYWHERE, 0))
 
     def named_generation_of(self, account: str, place: str) -> int:
-        """Return the generation of a target without that of a lift for all targets.
-
-        A delivery that its date ended begins again only for this one.
-        """
+        """Return the generation of a target without a lift of all: only this begins again what its date has ended."""
         return max(self.generation, self.retries.get(account, 0), self.retries.get(place, 0))
 
     def was_left_out(self, account: str, region: str) -> bool:
