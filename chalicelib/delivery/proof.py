@@ -1,9 +1,9 @@
-"""Finds a delivery's own resources in a target: only those with the nonce of one of its attempts.
+"""Finds a delivery's own resources in a target: by the ids on its record, and by the nonces of its attempts.
 
 The tags that name hub, promotion and delivery can be predicted, so principals in a target can put them on another
 snapshot or AMI. A nonce is random for each attempt, and nobody can know it before the call has created the resource.
-Then it can be read there, and written on another resource. So it proves something only until the attempt's resource is
-known: from AWS's answer, or from a look.
+From then on it can be read there, and written on another resource. So it is proof only until AWS's answer, or a look,
+has shown the id of what the attempt made; then that id is proof.
 
 ======================================  ======================================================================
 what a look shows                       what the service does
@@ -17,8 +17,8 @@ a nonce whose resource is another       left alone, as if it had none
 the delivery's tag, none of its nonces  left alone; an AMI with the name is a fault, until an operator accepts it
 ======================================  ======================================================================
 
-A nonce is open if the id of what its attempt made is not on record. A resource that is more than five minutes older
-than its attempt does not count.
+A nonce is open until that id is on record; that of an adopted snapshot stays open, as another may show late. What is
+more than five minutes older than the attempt does not count.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Named:
 
 
 def copies(delivery: Delivery, seen: Iterable[SeenCopy]) -> Copies:
-    """Sort snapshots that have the delivery's tag."""
+    """Sort snapshots that have the delivery's tag: by their ids, else by the nonces that they have."""
     known = {copy.copy for copy in delivery.copies if copy.copy} | set(delivery.cleanup.to_delete)
     made = {one.id: one for one in delivery.attempts}
     adopted = {copy.copy for copy in delivery.copies if copy.adopted}
@@ -111,17 +111,17 @@ def copies(delivery: Delivery, seen: Iterable[SeenCopy]) -> Copies:
             own.append(one)
         elif attempt is None:
             unproven.append(one)
-        elif attempt.source == "":
+        elif attempt.source == "":  # CopyImage's: the tags do not say which snapshot is of which source
             (own if _shares_its_nonce(delivery, attempt) else unproven).append(replace(one, source=UNKNOWN))
-        elif attempt.source != one.source or (attempt.id and attempt.id not in adopted):
+        elif attempt.source != one.source or (attempt.id and attempt.id not in adopted):  # the tag was copied
             unproven.append(one)
         else:
             bearers[one.nonce].append(one)
     doubled: list[SeenCopy] = []
-    answered = {one.nonce for one in own if one.copy not in adopted}  # also of an attempt from before ids were kept
+    not_open = {one.nonce for one in own if one.copy not in adopted}  # though an old record's attempts have no ids
     for nonce, found in bearers.items():
         rivals = [*found, *(one for one in own if one.nonce == nonce)]
-        if nonce in answered:
+        if nonce in not_open:
             unproven.extend(found)
         elif len(rivals) == 1:
             own.extend(rivals)
@@ -131,7 +131,7 @@ def copies(delivery: Delivery, seen: Iterable[SeenCopy]) -> Copies:
 
 
 def in_doubt(delivery: Delivery, doubled: Iterable[SeenCopy]) -> tuple[SeenCopy, ...]:
-    """Return the doubled snapshots of which the delivery would use one. Those of an older attempt are only left."""
+    """Return the doubled snapshots of which the delivery would use one. Those of an older attempt are left alone."""
     unsure = [copy.source for copy in delivery.copies if copy.state is CopyState.INTENDED or copy.adopted]
     nonces = {one.nonce for one in map(delivery.attempt, unsure) if one is not None}
     used = {copy.copy for copy in delivery.copies if copy.adopted}
@@ -166,7 +166,7 @@ def answered(delivery: Delivery, nonce: str, source: str, made: str) -> Delivery
 
 
 def learnt(delivery: Delivery, seen: Iterable[SeenCopy], shown: Iterable[ShownImage] = ()) -> tuple[Attempt, ...]:
-    """Return the attempts whose resource a look has found, each with its id. ``seen``, ``shown``: what is its own."""
+    """Return the attempts whose resource a look has found, with its id. ``seen``, ``shown``: the delivery's own."""
     known = {one.id for one in delivery.attempts}
     new = [(one.nonce, one.source, one.copy) for one in seen] + [(one.nonce, "", one.id) for one in shown]
     candidates = {(one.nonce, one.source): one for one in delivery.attempts if not one.id}
@@ -286,9 +286,9 @@ class Removal:
 
 
 def removal(delivery: Delivery, shown: Sequence[ShownImage], seen: Sequence[SeenCopy]) -> Removal:
-    """Return what to remove, without what the target uses: an AMI that an operator has accepted, or that was left.
+    """Return what to remove, without what the target may use: an AMI that an operator has accepted, and what was left.
 
-    Nor a copy whose deletion EC2 has accepted, unless it has ended and still shows.
+    A copy whose deletion EC2 has accepted is removed again only if it has ended and still shows.
     """
     there, strange = images(delivery, shown)
     found = copies(delivery, seen)

@@ -279,7 +279,7 @@ def _listed(event: LeftoversSeen, delivery: Delivery) -> Delivery:
 
 
 def _seen_stopping(event: LeftoversSeen, delivery: Delivery, now: int) -> Delivery:
-    """If nothing is unfinished, the shares may close; a refused deletion keeps no share open."""
+    """Tidy once nothing is unfinished. The shares may close before: if all deletions were accepted, or two refused."""
     before, delivery = delivery.cleanup.leftovers, _listed(event, delivery)
     unseen = _unseen(delivery, event, now)
     if event.refusal is not None:
@@ -294,7 +294,7 @@ def _seen_stopping(event: LeftoversSeen, delivery: Delivery, now: int) -> Delive
 
 
 def _seen_tidying(event: LeftoversSeen, delivery: Delivery, now: int) -> Delivery:
-    """If nothing is left, the cleanup is done."""
+    """Look again until nothing is left."""
     before, delivery = delivery.cleanup.leftovers, _listed(event, delivery)
     if event.more and event.refusal is None:
         return replace(delivery, next_try=now, clear_since=None)
@@ -306,24 +306,24 @@ def _seen_tidying(event: LeftoversSeen, delivery: Delivery, now: int) -> Deliver
 
 
 def _clear(event: LeftoversSeen, delivery: Delivery, now: int, before: tuple[str, ...]) -> Delivery:
-    """Two looks prove absence (invariant 5)."""
-    waits = looks_again(delivery, now, schedule.SECOND_LOOK_AFTER, schedule.SECOND_LOOK_AFTER)
-    if waits is not None:
-        return waits
+    """Go on once two looks have found nothing to wait for (invariant 5). ``before``: the leftovers of the last look."""
+    second_look = looks_again(delivery, now, schedule.SECOND_LOOK_AFTER, schedule.SECOND_LOOK_AFTER)
+    if second_look is not None:
+        return second_look
     done = not event.left and not before
     clear = done and not event.unproven and event.refusal is None
     return _tidy(delivery.with_cleanup(done=done, clear=clear), now)
 
 
 def _delete_refused(delivery: Delivery) -> Delivery:
-    """Count a refused deletion; after two the shares do not wait for the rest."""
+    """Count a refused deletion; after two, the shares close without waiting for the rest."""
     refused = delivery.cleanup.deletes_refused + 1
     enough = delivery.cleanup.deletes_accepted or refused >= MOST_REFUSALS
     return delivery.with_cleanup(deletes_refused=refused, deletes_accepted=enough)
 
 
 def _unseen(delivery: Delivery, event: LeftoversSeen, now: int) -> bool:
-    """Whether something that the service started may exist but not show yet."""
+    """Whether a copy or an AMI that the service began may exist and not show yet."""
     copies = any(
         copy.state is CopyState.INTENDED or (copy.copy is not None and copy.copy not in event.left)
         for copy in delivery.copies
