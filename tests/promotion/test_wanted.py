@@ -270,6 +270,13 @@ def test_a_lifted_withdrawal_lets_the_delivery_begin_again():
     assert differs(a_promotion(), the_file(A), tracked(A, "cancelled")) == ([], [A])
 
 
+def test_left_out_is_only_what_a_withdrawal_kept_from_beginning():
+    """Not what could not begin yet for another reason, nor a withdrawn account that waited for a tag event anyway."""
+    first, passed, out = a_promotion(passed_generation=0), a_promotion(), withdrawn(f"{B}/{REGION}")
+    assert wanted(first, the_file(A, B), out).left_out([], first) == {REGION: B}
+    assert wanted(passed, the_file(A, B), out).left_out([tracked(A)], passed) == {}
+
+
 def test_thousands_of_targets_that_a_withdrawal_kept_out_fit_on_the_record_and_begin_with_its_lift():
     """A launch permission of an OU with 1,000 accounts in 17 Regions, of which one is withdrawn before the tag event.
 

@@ -191,6 +191,17 @@ def test_that_nothing_of_its_architecture_is_left_is_said_as_it_is(held):
     assert "each is recalled, not available, newer than a rollback allows, or of another archi" in pointer.fault.what
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_the_name_of_the_only_copy_stays_although_the_account_does_not_show_it_available(shared):
+    """Its owner may have disabled it for a while. The name of an AMI that is only shared goes."""
+    only = replace(OLD, image=OLD.source if shared else "ami-1a")
+    pointer = machine.evolve(FRESH, looked(only.image, only), NOW)
+    hidden = replace(looked(only.image, only), seen=SeenParameter(ShownParameter(only.image, IMAGE_TYPE), frozenset()))
+    pointer = machine.evolve(pointer, hidden, NOW + DAY)
+    assert (pointer.intent is not None) is shared
+    assert shared or pointer.fault.code == "pointer-nothing-current"
+
+
 def test_the_name_of_a_shared_ami_that_was_taken_back_goes_as_soon_as_the_account_shows_it_no_longer():
     """EC2 may show it there for some minutes more, and the daily look comes a day later. After ten it is a fault."""
     shows = Looked((), SeenParameter(ShownParameter(OLD.image), frozenset({OLD.image})))

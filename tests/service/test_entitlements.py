@@ -267,6 +267,8 @@ def test_a_read_that_lacks_a_snapshot_for_a_moment_refuses_nothing(resource):
     live = asked.live()
     keys, asked.source.keys = asked.source.keys, lambda _snapshots: frozenset()
     assert live.judge([share(resource)]).waits[A].code == NOT_SHOWN
+    late = replace(share(resource), tries=LOOKS)  # put off for other reasons: this is the first look that lacks it
+    assert live.judge([late]).waits[A].code == NOT_SHOWN
     asked.source.keys = keys
     judged = live.judge([share(resource)])
     assert not {**judged.waits, **judged.refused}

@@ -4,14 +4,23 @@ from dataclasses import replace
 
 import pytest
 
+from chalicelib.delivery.codecs import DELIVERIES
+from chalicelib.delivery.model import DeliveryState
+from chalicelib.delivery.tracked import TrackedDelivery
+from chalicelib.delivery.wave_progress import WaveProgress
 from chalicelib.engine import addresses, schedule
+from chalicelib.engine.budget import Budget
+from chalicelib.engine.waker import Waker
 from chalicelib.promotion.codec import PROMOTIONS
-from chalicelib.promotion.model import WAKE
+from chalicelib.promotion.model import WAKE, Promotion
+from chalicelib.promotion.worker.passes import DeliveryPass
 from chalicelib.targets.applied_file import Directory, LaunchTest, Target
 from chalicelib.targets.organization import Unit
-from chalicelib.targets.waves import Wave
+from chalicelib.targets.waves import FileWaves, Wave
+from tests.delivery.examples import a_delivery
+from tests.fakes import SentWakes
 from tests.service.arrivals import NOTHING_COMES
-from tests.service.cloud import REGION, START, UNREADABLE, CloudBehavior
+from tests.service.cloud import HUB, REGION, START, UNREADABLE, CloudBehavior
 from tests.service.gate import PortCrash, PortTrouble, ProcessKilled
 from tests.service.hub import Hub
 from tests.service.in_waves import (
@@ -32,6 +41,7 @@ from tests.service.in_waves import (
 )
 from tests.service.organization import OTHER_ARN, OTHER_OU, OU, A, B, C, OrganizationHub, membership_of
 from tests.service.shared_ami import AMI, DAY, HOUR, pass_time
+from tests.stores import in_memory
 
 DONE = ["delivered"] * 4
 MIDDLE = {"qa": Wave("dev", DAY), "prod": Wave("qa")}
@@ -547,6 +557,29 @@ def test_a_file_that_cannot_be_read_while_it_wakes_loses_no_wake():
     assert f"{hub.delivery_key(AMI, QA)} wave:{AMI}" in hub.invocations
     hub.cloud.applied = None
     assert states(hub, after=10 * 60)[2] == "delivered"
+
+
+def test_a_wave_of_many_that_opens_is_woken_slice_by_slice_and_nobody_else_is():
+    """Each run has time for one slice, and the next goes on behind it. What copies already is not woken for nothing."""
+    stores, sent = in_memory(), SentWakes()
+    accounts = [f"{300_000_000_000 + number}" for number in range(60)]
+    prod, later = accounts[:50], accounts[50:]
+    file = FileWaves({**PLAIN, "later": Wave("prod")}, {"dev": (DEV,), "qa": (QA,), "prod": prod, "later": later})
+    tracked = [TrackedDelivery(one * 2, one, REGION, 1, "running") for one in accounts]
+    for one in tracked:
+        state = DeliveryState.COPYING if one.account.endswith("9") else DeliveryState.AWAITING_WAVE
+        stores.records.create(DELIVERIES.encode(replace(a_delivery(state), id=one.delivery)), START)
+    opens = {file.name(PLAIN["prod"]): WaveProgress(opens_at=START), file.name(Wave("prod")): WaveProgress()}
+    promotion = Promotion(AMI, HUB, REGION, waves=opens, cursor=WAKE)
+
+    it = DeliveryPass(stores.records, stores.tracked, stores.ledger, Waker(stores.records, sent, lambda: START), int)
+    runs = 0
+    while promotion.cursor:
+        promotion = replace(promotion, cursor=it.wake(promotion, file, tracked, Budget(lambda: 0)).cursor)
+        runs += 1
+        assert runs < 10
+    waiting = [addresses.delivery(one * 2).pk for one in prod if not one.endswith("9")]
+    assert (sorted(sent.woken), runs) == (waiting, 3)
 
 
 @pytest.mark.thorough
