@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from chalicelib import delivery as delivery_room
 from chalicelib.delivery import common_changes, machine, notices, permissions
 from chalicelib.delivery.attempts import CopiesFound, CopyStarted, FindCopies, RegisterImage
+from chalicelib.delivery.instances import InstancesEnded, SeenInstance
 from chalicelib.delivery.leftovers import DeleteSnapshots, SnapshotsDeleted
 from chalicelib.delivery.model import (
     ENDED,
@@ -485,6 +486,9 @@ def test_linger_keeps_the_shares_for_a_while():
 
     assert ReleaseShares(all=False) not in machine.outstanding(lingering, NOW + 599)
     assert ReleaseShares(all=False) in machine.outstanding(lingering, NOW + 600)
+    cancelled = replace(lingering.with_cleanup(deletes_accepted=True), state=DeliveryState.STOPPING)
+    cancelled = replace(cancelled, ending=DeliveryState.CANCELLED)
+    assert ReleaseShares(all=False) in machine.outstanding(cancelled, NOW), "what ends lets nobody in any longer"
 
 
 def test_shares_stay_open_under_a_copy_that_is_still_seen():
@@ -983,6 +987,15 @@ def test_what_an_earlier_episode_left_is_deleted_before_the_last_notice_and_noth
     assert machine.outstanding(gone, NOW) == (NotifyOutcome(),)
     over = machine.evolve(gone, OutcomeNotified(gone.outcome), NOW)
     assert (over.ended, over.cleanup.leftovers) == (True, ("ami-0b",) if delivery.image.id else ())
+
+
+@pytest.mark.parametrize(("state", "notifies"), [("terminated", True), ("shutting-down", False)])
+def test_the_last_notice_follows_at_once_when_the_last_instance_has_ended(state, notifies):
+    """Nothing else is waited for: it does not wait for the next scheduled look."""
+    tidying = a_delivery(DeliveryState.TIDYING).with_cleanup(done=True)
+    tidying = replace(tidying, launch=a_delivery(DeliveryState.LAUNCHING).launch, next_try=NOW + schedule.HOUR)
+    after = machine.evolve(tidying, InstancesEnded((SeenInstance("i-0a", "nonce-i", state),)), NOW)
+    assert machine.outstanding(after, NOW) == ((NotifyOutcome(),) if notifies else ())
 
 
 @pytest.mark.parametrize(("kind", "tried_until"), [(RefusalKind.DENIED, 0), (RefusalKind.ROLE, schedule.HOUR)])

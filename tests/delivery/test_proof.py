@@ -144,6 +144,8 @@ def test_an_answer_a_look_and_a_cleanup_say_what_an_attempt_made(state):
     kept = proof.keep(by_image, made.learnt)
     assert kept.attempts[-1] == Attempt("nonce-", proof.UNKNOWN, NOW, "snap-0i", episode=1)
     assert proof.keep(kept, proof.learnt(kept, proof.copies(kept, (seen("", "", copy="snap-0i"),)).own)) == kept
+    both = proof.keep(kept, proof.removal(kept, (), (seen("", "pending", copy="snap-0j", nonce="nonce-"),)).learnt)
+    assert [one.id for one in both.attempts[-2:]] == ["snap-0i", "snap-0j"]  # a later look's does not replace the first
 
 
 def test_a_deletion_that_ec2_has_accepted_is_asked_for_again_only_if_the_copy_has_ended_and_shows():

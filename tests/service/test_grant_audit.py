@@ -257,7 +257,7 @@ def test_where_time_runs_out_it_goes_on_where_it_stopped():
 
 
 def test_many_unrecorded_grants_of_one_account_are_closed_over_several_runs():
-    """Each run writes what it found before its time is over."""
+    """Each run writes what it found before its time is over, and the next one follows at once."""
     audited = Audited(*(ours(f"d{n:02}") for n in range(30)))
     audited.dealt_with("d00", ShareState.CLOSED)
     audited.remind()
@@ -267,6 +267,7 @@ def test_many_unrecorded_grants_of_one_account_are_closed_over_several_runs():
         audited.run()
         if len(audited.unrecorded()) == 30:
             break
+        assert audited.due == audited.now
     assert len(audited.unrecorded()) == 30
 
 
@@ -280,11 +281,12 @@ def test_the_audit_of_a_key_that_is_gone_ends():
 
 
 def test_a_refused_list_is_asked_for_again():
-    """A throttle delays the audit and loses nothing."""
+    """A throttle delays the audit and loses nothing; the audit does not ask again at once."""
     audited = Audited(child(1), refusals=1)
     audited.dealt_with("d1", ShareState.CLOSED)
     audited.run_later()
     assert audited.derived == []
+    assert audited.woken == []
     assert audited.due is not None
     audited.now = audited.due
     audited.run()

@@ -130,6 +130,17 @@ def test_where_no_slot_is_free_the_queue_deadline_ends_it_soon_after():
     assert [fault.partition(":")[0] for fault in hub.faults()] == ["deadline-awaiting-slot"]
 
 
+def test_how_long_a_delivery_has_waited_is_reported_every_quarter_of_an_hour():
+    """The alarm on deliveries that stand still watches the longest of each quarter."""
+    hub = waits_for_a_slot(40 * HOUR)
+    hub.telemetry.reported.clear()
+    hub.wait(2 * HOUR)
+    key = hub.delivery_key("ami-01", A)
+    reported = [args[1] for name, args in hub.telemetry.reported if name == "in_state" and args[0] == key]
+    assert reported[-1] >= 2 * HOUR
+    assert all(later - earlier <= 900 for earlier, later in itertools.pairwise(reported))
+
+
 @pytest.mark.parametrize("ends", ["in the outage", "never"])
 def test_a_role_that_was_made_during_an_outage_of_all_functions_is_used_however_late(ends):
     """The queue deadline passed during the outage; the fresh look finds the role, or the delivery fails."""

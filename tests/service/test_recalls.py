@@ -204,16 +204,18 @@ def test_a_recall_waits_for_no_linger():
     assert events(hub, NEW) == ["delivery.recalled"]
 
 
-def test_one_target_that_refuses_delays_no_other_and_is_named():
-    """After a day its notice says what is left to do there."""
+@pytest.mark.parametrize(("why", "days"), [(RefusalKind.DENIED, 2), (RefusalKind.THROTTLED, 3)])
+def test_one_target_that_refuses_delays_no_other_and_is_named(why, days):
+    """After a day its notice says what is left to do there; what AWS only throttles is tried for another day."""
     hub = promoted(a_hub(accounts=(DEV, PROD)), OLD, NEW)
-    hub.gate.refuse("target.images", "recall", **DENIED, only=lambda one, *_, **__: one.target.account == DEV)
+    how = {"why": why, "only": lambda one, *_, **__: one.target.account == DEV}
+    hub.gate.refuse("target.images", "recall", code="UnauthorizedOperation", **how)
     recall_it(hub)
     assert hub.outcomes()[NEW, PROD] == "recalled"
     assert hub.outcomes()[NEW, DEV] == "recalling"
     assert (shown(hub), shown(hub, PROD)) == (OLD, OLD), "the pointer moves first"
 
-    hub.wait(2 * DAY)
+    hub.wait(days * DAY)
     notice = next(
         one for one in reversed(hub.cloud.notices) if one.get("account") == DEV and one["source_image"] == NEW
     )

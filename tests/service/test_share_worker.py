@@ -153,11 +153,14 @@ def test_many_accounts_are_let_in_and_out_of_a_snapshot_however_slow_aws_is(seco
 
 @pytest.mark.parametrize(("resource", "batch", "names"), [(KEY, 1, deliveries(60)), (SNAPSHOT, 500, accounts(60))])
 def test_a_run_that_ends_after_one_slice_makes_progress(resource, batch, names):
-    """Each run has time for one slice, and in the end all is done."""
+    """Each run has time for one slice, and in the end all is done: the next does not wait for the sweep."""
     slow = SlowResource(resource, batch=batch)
     slow.one_slice = True
     account = ACCOUNT if batch == 1 else ""
-    slow.let_in(names, account=account)
+    slow.hold(names, account=account)
+    slow.run()
+    assert slow.woken
+    slow.run_on()
     assert slow.states() == {ShareState.OPEN: 60}
     slow.now += 600
 
@@ -353,7 +356,34 @@ def test_the_last_grant_that_closes_asks_for_the_audit_though_a_refused_one_of_i
     assert key.stores.seen(addresses.grants_on("arn:aws:kms:us-east-1:111111111111:key/k")) is not None
 
 
+def test_how_long_a_share_for_copies_has_been_open_is_reported_with_each_run():
+    """The alarm on shares that are open too long watches it."""
+    snapshot = SlowResource(SNAPSHOT)
+    snapshot.let_in([ACCOUNT])
+    snapshot.now += 600
+    snapshot.telemetry.reported.clear()
+    snapshot.run()
+    (opened_at,) = (s.opened_at for s in snapshot.shares)
+    assert ("open_shares", (snapshot.clock() - (opened_at or 0),)) in snapshot.telemetry.reported
+
+
 # --- refusals --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("why", [RefusalKind.DENIED, RefusalKind.THROTTLED])
+def test_what_does_not_close_is_reported_with_each_try_from_the_fifth_on(why):
+    """The alarm on shares that do not close counts these reports; what is removed and waits for a look is none."""
+    snapshot = SlowResource(SNAPSHOT)
+    snapshot.let_in([ACCOUNT])
+    snapshot.permissions.refuses = lambda what, _shares: refusal("aws-NotNow", why) if what == "close" else None
+    snapshot.release([ACCOUNT])
+    snapshot.run_on(7)
+    snapshot.permissions.refuses = lambda _what, _shares: None
+    snapshot.run_on()
+
+    assert not snapshot.shares
+    reported = [args for name, args in snapshot.telemetry.reported if name == "not_closing"]
+    assert reported == [(SNAPSHOT.pk, ACCOUNT, tries) for tries in (5, 6, 7)]
 
 
 @pytest.mark.parametrize("code", ["aws-IncorrectState", "aws-UnauthorizedOperation", "aws-AccessDenied"])
@@ -841,6 +871,25 @@ def test_a_principal_that_kms_refuses_in_a_statement_of_others_keeps_all_as_it_i
 
     assert cloud.policy(source_key(0)) == before
     assert policy.states() == {ShareState.CLOSING: 1, ShareState.OPEN: 2}
+
+
+def test_a_closing_that_kms_throttles_touches_no_statement_of_others():
+    """Only a refused principal is a reason to put the policy without them: else they would be without access."""
+    names = accounts(3)
+    cloud, kms, policy = policy_of(names)
+    before, put = len(cloud.policies[source_key(0)]), kms.put_key_policy
+
+    def throttled(**_given):
+        kms.put_key_policy = put
+        raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}, "PutKeyPolicy")
+
+    kms.put_key_policy = throttled
+    policy.release(names[:1])
+    policy.run_on()
+
+    assert cloud.statements() == {(source_key(0), account) for account in names[1:]}
+    puts = [text for _, _, text in cloud.policies[source_key(0)][before:]]
+    assert [account in text for account in names for text in puts] == [False, True, True]
 
 
 def test_what_is_over_is_read_no_more():

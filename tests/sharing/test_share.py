@@ -11,6 +11,7 @@ from chalicelib.engine import addresses, schedule
 from chalicelib.engine.errors import IllegalEvent, RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.sharing import grant_names, holders, outstanding, share_events
+from chalicelib.sharing.entitlement import SOURCE_GONE
 from chalicelib.sharing.grant_names import grant_name
 from chalicelib.sharing.share import Holding, Purpose, Share, ShareState
 from chalicelib.sharing.share_events import (
@@ -232,6 +233,13 @@ def test_what_is_open_and_put_off_closes_at_once_when_nobody_holds_it():
     assert outstanding.to_close([put_off], NOW) == [put_off]
     assert outstanding.due_at([put_off], NOW) == NOW
     assert outstanding.to_close([replace(open_one, next_try=NOW + 60)], NOW) == []
+
+
+def test_an_ami_that_one_look_misses_is_looked_for_again_half_a_minute_later():
+    """Not as soon as after a throttle: a look may be stale for a while (invariant 5)."""
+    missed = evolve(a_share(), PutOff(replace(FAULT, code=SOURCE_GONE)), NOW)
+    assert outstanding.to_open([missed], NOW + schedule.SECOND_LOOK_AFTER - 1) == []
+    assert outstanding.to_open([missed], NOW + schedule.SECOND_LOOK_AFTER) == [missed]
 
 
 def test_an_open_share_is_looked_at_every_hour():

@@ -59,6 +59,13 @@ def test_what_does_not_arrive_is_in_no_digest(source):
     assert digest(source) == digest()
 
 
+def test_an_approver_is_asked_only_about_the_targets_that_need_an_approval():
+    """Another target of the same value waits for nobody."""
+    free = Target("333333333333", "us-east-1")
+    asked = approvals.question(AMI, ExaminedSource(kept(SOURCE, "promote")), "prod", [TARGET, free])
+    assert asked.targets == {TARGET.place: digest()}
+
+
 def test_only_the_tags_that_ec2_shows_arrive_where_the_ami_itself_is_shared():
     """Nobody but the hub sees the others there."""
     shared = replace(TARGET, mode="share", source_tags=("*",))

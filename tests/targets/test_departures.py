@@ -116,6 +116,18 @@ def test_gone_is_who_is_missing_twice_and_known_to_be_elsewhere(where, evidence)
     assert bool(reading.missing) == (not evidence)
 
 
+def test_an_answer_about_one_missing_account_says_nothing_of_another():
+    """Of two that are missing, AWS says of one that it is gone: whichever is asked first, only that one leaves."""
+    for gone, unknown in (TEN[:2], TEN[1::-1]):
+        membership, reading = joined()
+        for at in (300, 300 + APART):
+            membership, reading = departures.compare(reading, membership, crawl(TEN[2:]), [OU], NOW + at)
+        for account in departures.to_ask(reading):
+            reading = departures.answered(reading, account, Whereabouts("") if account == gone else None)
+        membership, _ = departures.remove(reading, membership, {"dev": (OU,)}, "100%", (), NOW + 300 + APART)
+        assert (gone in membership.units[OU].accounts, unknown in membership.units[OU].accounts) == (False, True)
+
+
 def test_who_shows_again_was_never_away():
     """The count starts over."""
     membership, reading = joined()
@@ -148,6 +160,9 @@ def test_more_than_may_leave_at_once_all_stay_until_a_person_lets_them_go():
     both, reading = after(reading, membership, TEN[2:], later, Whereabouts(""), accepted=TEN[:2])
     assert (both.units[OU].accounts, reading.held) == (TEN[2:], {})
     assert all(left.accepted for left in reading.left)
+    for more in (1, 2):
+        both, reading = after(reading, both, TEN[3:], later + more * APART, Whereabouts(""))
+    assert both.units[OU].accounts == TEN[3:], "whom a person let go does not count against the limit"
 
 
 def test_slowly_is_not_another_way_to_lose_many():
