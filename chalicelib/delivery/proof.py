@@ -118,7 +118,7 @@ def copies(delivery: Delivery, seen: Iterable[SeenCopy]) -> Copies:
         else:
             bearers[one.nonce].append(one)
     doubled: list[SeenCopy] = []
-    not_open = {one.nonce for one in own if one.copy not in adopted}  # though an old record's attempts have no ids
+    not_open = {one.nonce for one in own if one.copy not in adopted}  # known by the id of the attempt, or of the copy
     for nonce, found in bearers.items():
         rivals = [*found, *(one for one in own if one.nonce == nonce)]
         if nonce in not_open:
