@@ -113,12 +113,12 @@ def copies(delivery: Delivery, seen: Iterable[SeenCopy]) -> Copies:
             unproven.append(one)
         elif attempt.source == "":  # CopyImage's: the tags do not say which snapshot is of which source
             (own if _shares_its_nonce(delivery, attempt) else unproven).append(replace(one, source=UNKNOWN))
-        elif attempt.source != one.source or (attempt.id and attempt.id not in adopted):  # the tag was copied
+        elif attempt.source != one.source or (attempt.id and attempt.id not in adopted):  # somebody there changed a tag
             unproven.append(one)
         else:
             bearers[one.nonce].append(one)
     doubled: list[SeenCopy] = []
-    not_open = {one.nonce for one in own if one.copy not in adopted}  # though an old record's attempts have no ids
+    not_open = {one.nonce for one in own if one.copy not in adopted}  # known by the id of the attempt, or of the copy
     for nonce, found in bearers.items():
         rivals = [*found, *(one for one in own if one.nonce == nonce)]
         if nonce in not_open:
@@ -130,15 +130,6 @@ def copies(delivery: Delivery, seen: Iterable[SeenCopy]) -> Copies:
     return Copies(tuple(one for one in own if one not in doubled), tuple(doubled), tuple(unproven))
 
 
-def in_doubt(delivery: Delivery, doubled: Iterable[SeenCopy]) -> tuple[SeenCopy, ...]:
-    """Return the doubled snapshots of which the delivery would use one. Those of an older attempt are left alone."""
-    unsure = [copy.source for copy in delivery.copies if copy.state is CopyState.INTENDED or copy.adopted]
-    nonces = {one.nonce for one in map(delivery.attempt, unsure) if one is not None}
-    used = {copy.copy for copy in delivery.copies if copy.adopted}
-    nonces |= {one.nonce for one in doubled if one.copy in used}
-    return tuple(one for one in doubled if one.nonce in nonces)
-
-
 def _shares_its_nonce(delivery: Delivery, attempt: Attempt) -> bool:
     """Whether every snapshot with the nonce of an image's attempt is the delivery's own, as CopyImage gives it to all.
 
@@ -148,73 +139,13 @@ def _shares_its_nonce(delivery: Delivery, attempt: Attempt) -> bool:
     return delivery.method == "image" and attempt.at >= delivery.created_at and not shown
 
 
-def begin(delivery: Delivery, nonce: str, source: str, now: int) -> Delivery:
-    """Return it with a new attempt; ``source`` is "" for the image."""
-    return replace(delivery, attempts=(*delivery.attempts, Attempt(nonce, source, now, episode=delivery.episode)))
-
-
-def forget(delivery: Delivery, nonce: str) -> Delivery:
-    """Drop an attempt: AWS has refused it, so nothing has its nonce."""
-    return replace(delivery, attempts=tuple(one for one in delivery.attempts if one.nonce != nonce))
-
-
-def answered(delivery: Delivery, nonce: str, source: str, made: str) -> Delivery:
-    """Return it with the id that AWS's answer gives an attempt. It counts, whatever was found by the nonce before."""
-    return keep(
-        delivery, [replace(one, id=made) for one in delivery.attempts if (one.nonce, one.source) == (nonce, source)]
-    )
-
-
-def learnt(delivery: Delivery, seen: Iterable[SeenCopy], shown: Iterable[ShownImage] = ()) -> tuple[Attempt, ...]:
-    """Return the attempts whose resource a look has found, with its id. ``seen``, ``shown``: the delivery's own."""
-    known = {one.id for one in delivery.attempts}
-    new = [(one.nonce, one.source, one.copy) for one in seen] + [(one.nonce, "", one.id) for one in shown]
-    candidates = {(one.nonce, one.source): one for one in delivery.attempts if not one.id}
-    # An attempt to make the image may be CopyImage, which makes snapshots with its nonce, too.
-    candidates |= {(one.nonce, UNKNOWN): replace(one, source=UNKNOWN) for one in delivery.attempts if not one.source}
-    found = [(candidates.get((nonce, source)), made) for nonce, source, made in new if made not in known]
-    return tuple(replace(attempt, id=made) for attempt, made in found if attempt is not None)
-
-
-def keep(delivery: Delivery, some: Iterable[Attempt]) -> Delivery:
-    """Return it with these attempts as they are now known. Those of ``UNKNOWN`` are added: CopyImage makes several."""
-    some, there = list(some), {one.id for one in delivery.attempts}
-    known = {(one.nonce, one.source): one for one in some if one.source != UNKNOWN}
-    more = (one for one in some if one.source == UNKNOWN and one.id not in there)
-    return replace(delivery, attempts=(*(known.get((one.nonce, one.source), one) for one in delivery.attempts), *more))
-
-
-def with_snapshots(delivery: Delivery, made: Iterable[tuple[str, str]]) -> Delivery:
-    """Return it with the snapshots of CopyImage's AMI, as (source, copy): each is proven by its own id from now on."""
-    image = next((one for one in delivery.attempts if one.id == delivery.image.id), None)
-    there = {one.id for one in delivery.attempts}
-    if image is None:
-        return delivery
-    parts = (replace(image, source=source, id=copy) for source, copy in made if copy not in there)
-    return replace(delivery, attempts=(*delivery.attempts, *parts))
-
-
-def leave(delivery: Delivery) -> Delivery:
-    """Return it with its AMI, and all else that the AMI's episode made, marked so that no later episode removes it."""
-    episodes = {one.episode for one in delivery.attempts if one.id == delivery.image.id}
-    stays = {one.id for one in delivery.attempts if one.id and one.episode in episodes}
-    return replace(
-        delivery, attempts=tuple(replace(one, stays=True) if one.id in stays else one for one in delivery.attempts)
-    )
-
-
-def carried(before: Delivery, now: int) -> tuple[Attempt, ...]:
-    """Return the attempts that the next episode of an ended delivery still knows (invariant 4).
-
-    An episode's attempts go once a cleaning-up has found nothing, its own or a later one, a day after the last of them.
-    What shows even later has no known nonce: the service leaves it alone and reports it.
-    """
-    if not before.cleanup.clear:
-        return before.attempts
-    last: dict[int, int] = {}
-    for one in before.attempts:
-        last[one.episode] = max(one.at, last.get(one.episode, 0))
-    return tuple(one for one in before.attempts if now < last[one.episode] + schedule.NONCES_KEPT)
+def in_doubt(delivery: Delivery, doubled: Iterable[SeenCopy]) -> tuple[SeenCopy, ...]:
+    """Return the doubled snapshots of which the delivery would use one. Those of an older attempt are left alone."""
+    unsure = [copy.source for copy in delivery.copies if copy.state is CopyState.INTENDED or copy.adopted]
+    nonces = {one.nonce for one in map(delivery.attempt, unsure) if one is not None}
+    used = {copy.copy for copy in delivery.copies if copy.adopted}
+    nonces |= {one.nonce for one in doubled if one.copy in used}
+    return tuple(one for one in doubled if one.nonce in nonces)
 
 
 def is_own(delivery: Delivery, snapshot: str, nonce: str) -> bool:
@@ -314,6 +245,75 @@ def removal(delivery: Delivery, shown: Sequence[ShownImage], seen: Sequence[Seen
 def _goes(delivery: Delivery, copy: SeenCopy) -> bool:
     """Whether its deletion must be asked for, again if it has ended and shows all the same."""
     return copy.state != "pending" or copy.copy not in delivery.cleanup.deleted
+
+
+def begin(delivery: Delivery, nonce: str, source: str, now: int) -> Delivery:
+    """Return it with a new attempt; ``source`` is "" for the image."""
+    return replace(delivery, attempts=(*delivery.attempts, Attempt(nonce, source, now, episode=delivery.episode)))
+
+
+def forget(delivery: Delivery, nonce: str) -> Delivery:
+    """Drop an attempt: AWS has refused it, so nothing has its nonce."""
+    return replace(delivery, attempts=tuple(one for one in delivery.attempts if one.nonce != nonce))
+
+
+def answered(delivery: Delivery, nonce: str, source: str, made: str) -> Delivery:
+    """Return it with the id that AWS's answer gives an attempt. It counts, whatever was found by the nonce before."""
+    return keep(
+        delivery, [replace(one, id=made) for one in delivery.attempts if (one.nonce, one.source) == (nonce, source)]
+    )
+
+
+def learnt(delivery: Delivery, seen: Iterable[SeenCopy], shown: Iterable[ShownImage] = ()) -> tuple[Attempt, ...]:
+    """Return the attempts whose resource a look has found, with its id. ``seen``, ``shown``: the delivery's own."""
+    known = {one.id for one in delivery.attempts}
+    new = [(one.nonce, one.source, one.copy) for one in seen] + [(one.nonce, "", one.id) for one in shown]
+    candidates = {(one.nonce, one.source): one for one in delivery.attempts if not one.id}
+    # An attempt to make the image may be CopyImage, which makes snapshots with its nonce, too.
+    candidates |= {(one.nonce, UNKNOWN): replace(one, source=UNKNOWN) for one in delivery.attempts if not one.source}
+    found = [(candidates.get((nonce, source)), made) for nonce, source, made in new if made not in known]
+    return tuple(replace(attempt, id=made) for attempt, made in found if attempt is not None)
+
+
+def keep(delivery: Delivery, some: Iterable[Attempt]) -> Delivery:
+    """Return it with these attempts as they are now known. Those of ``UNKNOWN`` are added: CopyImage makes several."""
+    some, there = list(some), {one.id for one in delivery.attempts}
+    known = {(one.nonce, one.source): one for one in some if one.source != UNKNOWN}
+    more = (one for one in some if one.source == UNKNOWN and one.id not in there)
+    return replace(delivery, attempts=(*(known.get((one.nonce, one.source), one) for one in delivery.attempts), *more))
+
+
+def with_snapshots(delivery: Delivery, made: Iterable[tuple[str, str]]) -> Delivery:
+    """Return it with the snapshots of CopyImage's AMI, as (source, copy): each is proven by its own id from now on."""
+    image = next((one for one in delivery.attempts if one.id == delivery.image.id), None)
+    there = {one.id for one in delivery.attempts}
+    if image is None:
+        return delivery
+    parts = (replace(image, source=source, id=copy) for source, copy in made if copy not in there)
+    return replace(delivery, attempts=(*delivery.attempts, *parts))
+
+
+def leave(delivery: Delivery) -> Delivery:
+    """Return it with its AMI, and all else that the AMI's episode made, marked so that no later episode removes it."""
+    episodes = {one.episode for one in delivery.attempts if one.id == delivery.image.id}
+    stays = {one.id for one in delivery.attempts if one.id and one.episode in episodes}
+    return replace(
+        delivery, attempts=tuple(replace(one, stays=True) if one.id in stays else one for one in delivery.attempts)
+    )
+
+
+def carried(before: Delivery, now: int) -> tuple[Attempt, ...]:
+    """Return the attempts that the next episode of an ended delivery still knows (invariant 4).
+
+    An episode's attempts go once a cleaning-up has found nothing, its own or a later one, a day after the last of them.
+    What shows even later has no known nonce: the service leaves it alone and reports it.
+    """
+    if not before.cleanup.clear:
+        return before.attempts
+    last: dict[int, int] = {}
+    for one in before.attempts:
+        last[one.episode] = max(one.at, last.get(one.episode, 0))
+    return tuple(one for one in before.attempts if now < last[one.episode] + schedule.NONCES_KEPT)
 
 
 def doubled_fault(where: str, bearers: Collection[str]) -> Fault:

@@ -396,16 +396,6 @@ def on_refused_notified(event: ev.RefusedNotified, promotion: Promotion, now: in
     return replace(promotion, notified=notified, next_try=now, tries=0)
 
 
-def _never_available(promotion: Promotion) -> Fault:
-    return Fault(
-        NEVER_AVAILABLE,
-        promotion.where,
-        "For 24 hours the AMI was pending, or could not be read.",
-        "Look in EC2 why it is not available, and in the log of `worker` what was refused. The promotion begins when "
-        "the AMI is available and can be read.",
-    )
-
-
 # --- trouble ---------------------------------------------------------------------------------------------------------
 
 
@@ -425,3 +415,13 @@ def on_not_executed(event: ev.NotExecuted, promotion: Promotion, now: int) -> Pr
 def on_paused(_event: ev.Paused, promotion: Promotion, now: int) -> Promotion:
     """Ask again every quarter of an hour; that time counts for no deadline."""
     return replace(promotion, tries=max(promotion.tries, 1), next_try=now + schedule.POLLS[-1], since=now)
+
+
+def _never_available(promotion: Promotion) -> Fault:
+    return Fault(
+        NEVER_AVAILABLE,
+        promotion.where,
+        "For 24 hours the AMI was pending, or could not be read.",
+        "Look in EC2 why it is not available, and in the log of `worker` what was refused. The promotion begins when "
+        "the AMI is available and can be read.",
+    )

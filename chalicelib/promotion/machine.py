@@ -22,7 +22,7 @@ from chalicelib.promotion.model import END, EXAMINE, WORTH_A_LOOK, Promotion, Pr
 NEWS = ("tag", "image", "seen", "retry", "lifted", "file")
 """Inbox entries that ask for a look at the tag: its own event, the AMI's, discovery's, an operator's request, the end
 of a withdrawal or recall, and a change of file or membership. ``retry`` names targets (``Retry``): what failed there
-begins again, and what is missing begins. ``lifted``, in the same form: only what had begun there begins again.
+begins again, and what is missing begins. ``lifted``, in the same form: what had begun there begins again.
 """
 
 WITHDRAW, RECALL = "withdraw", "recall"

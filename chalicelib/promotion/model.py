@@ -98,7 +98,7 @@ class Promotion:
     retries: Mapping[str, int] = field(default_factory=dict)
     """Higher generations of what a retry or a lift names: "account", "account/region"; "*": a lift for all targets."""
     valid_generation: int = 0
-    """The ``generation`` of the value in force. It counts while another is refused, which thus begins nothing."""
+    """The ``generation`` of the value in force. It counts while another is refused: a refused one begins nothing."""
     passed_generation: int = 0
     """The newest generation in which nothing was missing any more. What the file adds later waits for a higher one."""
     gone_generation: int = 0

@@ -163,7 +163,7 @@ class WantedTargets:
 
 
 def _is_asked_for(target: Target, promotion: Promotion) -> bool:
-    """Whether somebody has asked for this target since nothing was missing any more."""
+    """Whether somebody has asked for this target since the last time that nothing was missing."""
     return promotion.generation_of(target.account, target.place) > promotion.passed_generation
 
 

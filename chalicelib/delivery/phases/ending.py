@@ -212,10 +212,10 @@ def _stopping(delivery: Delivery, now: int) -> tuple[Command, ...]:
 def _tidying(delivery: Delivery, now: int) -> tuple[Command, ...]:
     releases = (shares.ReleaseShares(),) if delivery.shares.held else ()
     useless = leftovers.deletes(delivery, now) if delivery.cleanup.done else ()
-    return (*slots.reports(delivery), *releases, *instances.ends(delivery, now), *useless, *_tidies(delivery, now))
+    return (*slots.reports(delivery), *releases, *instances.ends(delivery, now), *useless, *_last_steps(delivery, now))
 
 
-def _tidies(delivery: Delivery, now: int) -> tuple[Command, ...]:
+def _last_steps(delivery: Delivery, now: int) -> tuple[Command, ...]:
     due = now >= delivery.next_try
     if not delivery.cleanup.done:
         return (FindLeftovers(),) if due or _has_news(delivery) else ()
@@ -290,7 +290,7 @@ def _seen_stopping(event: LeftoversSeen, delivery: Delivery, now: int) -> Delive
         delivery = delivery.with_cleanup(deletes_accepted=True)
     if event.unfinished or unseen:
         return again(delivery, now, schedule.step(schedule.POLLS, delivery.tries), clear_since=None)
-    return _clear(event, delivery, now, before)
+    return _after_two_looks(event, delivery, now, before)
 
 
 def _seen_tidying(event: LeftoversSeen, delivery: Delivery, now: int) -> Delivery:
@@ -302,10 +302,10 @@ def _seen_tidying(event: LeftoversSeen, delivery: Delivery, now: int) -> Deliver
         return _left_behind(delivery, now)
     if event.left:
         return again(delivery, now, schedule.step(schedule.RETRIES[2:], delivery.tries), clear_since=None)
-    return _clear(event, delivery, now, before)
+    return _after_two_looks(event, delivery, now, before)
 
 
-def _clear(event: LeftoversSeen, delivery: Delivery, now: int, before: tuple[str, ...]) -> Delivery:
+def _after_two_looks(event: LeftoversSeen, delivery: Delivery, now: int, before: tuple[str, ...]) -> Delivery:
     """Go on once two looks have found nothing to wait for (invariant 5). ``before``: the leftovers of the last look."""
     second_look = looks_again(delivery, now, schedule.SECOND_LOOK_AFTER, schedule.SECOND_LOOK_AFTER)
     if second_look is not None:

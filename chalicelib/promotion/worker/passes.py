@@ -369,7 +369,7 @@ class DeliveryPass:
 
 
 def _order(target: Target) -> str:
-    """Return the cursor of a target: "0PLACE", or "1PLACE" if it copies from the hub's own copy, which comes first."""
+    """Return a target's place in the cursor: "0PLACE"; "1PLACE", and so later, if it waits for the hub's own copy."""
     return f"{bool(target.by_way_of):d}{target.place}"
 
 

@@ -184,9 +184,9 @@ class LiveEntitlements:
         return _no_member(share, holding) if fault is not None and fault.code == NOT_NOW and by else fault
 
     def _confirmed(self, look: _AskedOnce, account: str) -> AppliedFile | Refusal:
-        """Return the applied file with an account's units as Organizations has them; or, if units bring it, a refusal.
+        """Return the applied file with an account's units as Organizations has them, or why it refuses to say that.
 
-        A refusal is about the right to ask or about the rate, not about one account: it counts for the whole look.
+        A refusal is about the right to ask or about the rate: it counts for all accounts of a look that units bring.
         """
         if look.unanswered is None:
             try:
