@@ -69,14 +69,14 @@ class ImageRegistered(DeliveryEvent):
 
 
 def answered_late(event: CopyStarted, delivery: Delivery) -> tuple[Delivery, tuple[Fault, ...]]:
-    """Return the delivery after an answer of CopySnapshot that it no longer waits for.
+    """Return the delivery after an answer of CopySnapshot that it no longer waits for, and a fault if that shows one.
 
-    And the fault if the answer says that what was adopted by its nonce is somebody else's.
+    That is if the answer names another snapshot than was adopted by the nonce: the adopted one is somebody else's.
     """
     known = next((copy for copy in delivery.copies if copy.source == event.source), None)
-    by_nonce = next((one.id for one in delivery.attempts if one.nonce == event.nonce), "")
+    on_record = next((one.id for one in delivery.attempts if one.nonce == event.nonce), "")
     delivery = proof.answered(delivery, event.nonce, event.source, event.copy)
-    mistaken = known is not None and known.adopted and known.copy == by_nonce != event.copy
+    mistaken = known is not None and known.adopted and known.copy == on_record != event.copy
     if known is None or (known.copy != event.copy and not mistaken):
         return delivery.with_deletions([event.copy]), ()
     ours = replace(known, copy=event.copy, adopted=False)  # now AWS has confirmed it
@@ -93,7 +93,7 @@ def is_old(delivery: Delivery, event: Refused) -> bool:
 
 
 def refused(event: Refused, delivery: Delivery) -> tuple[Delivery, bool]:
-    """Return the delivery after the refusal of a call for which its state need not wait; and whether that is all."""
+    """Return the delivery after the refusal of a call, and whether nothing is left to do about that."""
     if event.source is not None:
         return delivery, True  # another worker has changed the record since CopySnapshot was intended
     if event.step == leftovers.DeleteSnapshots.__name__ and event.kind is RefusalKind.DENIED:
@@ -108,9 +108,9 @@ def refused(event: Refused, delivery: Delivery) -> tuple[Delivery, bool]:
 
 
 def match(delivery: Delivery, seen: tuple[SeenCopy, ...], now: int) -> Delivery:
-    """Adopt the oldest live copy of each snapshot that the service made; delete extras and earlier errors."""
+    """Adopt the oldest live copy of each snapshot; delete extras and earlier errors. ``seen``: only its own copies."""
     useless: list[str] = []
-    answered = {one.id for one in delivery.attempts}
+    on_record = {one.id for one in delivery.attempts}
 
     def one_copy(copy: Copy) -> Copy:
         found = sorted((s for s in seen if s.source == copy.source), key=lambda s: (s.started_at, s.copy))
@@ -129,7 +129,7 @@ def match(delivery: Delivery, seen: tuple[SeenCopy, ...], now: int) -> Delivery:
             copy,
             state=state,
             copy=live[0].copy,
-            adopted=live[0].copy not in answered,
+            adopted=live[0].copy not in on_record,
             tries=max(copy.tries, 1),
             found_at=0,
             looks=0,

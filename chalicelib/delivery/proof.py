@@ -1,9 +1,9 @@
-"""Finds a delivery's own resources in a target: only those with the nonce of one of its attempts.
+"""Finds a delivery's own resources in a target: by the ids on its record, and by the nonces of its attempts.
 
 The tags that name hub, promotion and delivery can be predicted, so principals in a target can put them on another
 snapshot or AMI. A nonce is random for each attempt, and nobody can know it before the call has created the resource.
-Then it can be read there, and written on another resource. So it proves something only until the attempt's resource is
-known: from AWS's answer, or from a look.
+From then on it can be read there, and written on another resource. So it is proof only until AWS's answer, or a look,
+has shown the id of what the attempt made; then that id is proof.
 
 ======================================  ======================================================================
 what a look shows                       what the service does
@@ -17,8 +17,8 @@ a nonce whose resource is another       left alone, as if it had none
 the delivery's tag, none of its nonces  left alone; an AMI with the name is a fault, until an operator accepts it
 ======================================  ======================================================================
 
-A nonce is open if the id of what its attempt made is not on record. A resource that is more than five minutes older
-than its attempt does not count.
+A nonce is open until that id is on record; that of an adopted snapshot stays open, as another may show late. What is
+more than five minutes older than the attempt does not count.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Named:
 
 
 def copies(delivery: Delivery, seen: Iterable[SeenCopy]) -> Copies:
-    """Sort snapshots that have the delivery's tag."""
+    """Sort snapshots that have the delivery's tag: by their ids, else by the nonces that they have."""
     known = {copy.copy for copy in delivery.copies if copy.copy} | set(delivery.cleanup.to_delete)
     made = {one.id: one for one in delivery.attempts}
     adopted = {copy.copy for copy in delivery.copies if copy.adopted}
@@ -111,32 +111,23 @@ def copies(delivery: Delivery, seen: Iterable[SeenCopy]) -> Copies:
             own.append(one)
         elif attempt is None:
             unproven.append(one)
-        elif attempt.source == "":
+        elif attempt.source == "":  # CopyImage's: the tags do not say which snapshot is of which source
             (own if _shares_its_nonce(delivery, attempt) else unproven).append(replace(one, source=UNKNOWN))
-        elif attempt.source != one.source or (attempt.id and attempt.id not in adopted):
+        elif attempt.source != one.source or (attempt.id and attempt.id not in adopted):  # somebody there changed a tag
             unproven.append(one)
         else:
             bearers[one.nonce].append(one)
     doubled: list[SeenCopy] = []
-    answered = {one.nonce for one in own if one.copy not in adopted}  # also of an attempt from before ids were kept
+    not_open = {one.nonce for one in own if one.copy not in adopted}  # known by the id of the attempt, or of the copy
     for nonce, found in bearers.items():
         rivals = [*found, *(one for one in own if one.nonce == nonce)]
-        if nonce in answered:
+        if nonce in not_open:
             unproven.extend(found)
         elif len(rivals) == 1:
             own.extend(rivals)
         else:
             doubled.extend(rivals)
     return Copies(tuple(one for one in own if one not in doubled), tuple(doubled), tuple(unproven))
-
-
-def in_doubt(delivery: Delivery, doubled: Iterable[SeenCopy]) -> tuple[SeenCopy, ...]:
-    """Return the doubled snapshots of which the delivery would use one. Those of an older attempt are only left."""
-    unsure = [copy.source for copy in delivery.copies if copy.state is CopyState.INTENDED or copy.adopted]
-    nonces = {one.nonce for one in map(delivery.attempt, unsure) if one is not None}
-    used = {copy.copy for copy in delivery.copies if copy.adopted}
-    nonces |= {one.nonce for one in doubled if one.copy in used}
-    return tuple(one for one in doubled if one.nonce in nonces)
 
 
 def _shares_its_nonce(delivery: Delivery, attempt: Attempt) -> bool:
@@ -148,73 +139,13 @@ def _shares_its_nonce(delivery: Delivery, attempt: Attempt) -> bool:
     return delivery.method == "image" and attempt.at >= delivery.created_at and not shown
 
 
-def begin(delivery: Delivery, nonce: str, source: str, now: int) -> Delivery:
-    """Return it with a new attempt; ``source`` is "" for the image."""
-    return replace(delivery, attempts=(*delivery.attempts, Attempt(nonce, source, now, episode=delivery.episode)))
-
-
-def forget(delivery: Delivery, nonce: str) -> Delivery:
-    """Drop an attempt: AWS has refused it, so nothing has its nonce."""
-    return replace(delivery, attempts=tuple(one for one in delivery.attempts if one.nonce != nonce))
-
-
-def answered(delivery: Delivery, nonce: str, source: str, made: str) -> Delivery:
-    """Return it with the id that AWS's answer gives an attempt. It counts, whatever was found by the nonce before."""
-    return keep(
-        delivery, [replace(one, id=made) for one in delivery.attempts if (one.nonce, one.source) == (nonce, source)]
-    )
-
-
-def learnt(delivery: Delivery, seen: Iterable[SeenCopy], shown: Iterable[ShownImage] = ()) -> tuple[Attempt, ...]:
-    """Return the attempts whose resource a look has found, each with its id. ``seen``, ``shown``: what is its own."""
-    known = {one.id for one in delivery.attempts}
-    new = [(one.nonce, one.source, one.copy) for one in seen] + [(one.nonce, "", one.id) for one in shown]
-    candidates = {(one.nonce, one.source): one for one in delivery.attempts if not one.id}
-    # An attempt to make the image may be CopyImage, which makes snapshots with its nonce, too.
-    candidates |= {(one.nonce, UNKNOWN): replace(one, source=UNKNOWN) for one in delivery.attempts if not one.source}
-    found = [(candidates.get((nonce, source)), made) for nonce, source, made in new if made not in known]
-    return tuple(replace(attempt, id=made) for attempt, made in found if attempt is not None)
-
-
-def keep(delivery: Delivery, some: Iterable[Attempt]) -> Delivery:
-    """Return it with these attempts as they are now known. Those of ``UNKNOWN`` are added: CopyImage makes several."""
-    some, there = list(some), {one.id for one in delivery.attempts}
-    known = {(one.nonce, one.source): one for one in some if one.source != UNKNOWN}
-    more = (one for one in some if one.source == UNKNOWN and one.id not in there)
-    return replace(delivery, attempts=(*(known.get((one.nonce, one.source), one) for one in delivery.attempts), *more))
-
-
-def with_snapshots(delivery: Delivery, made: Iterable[tuple[str, str]]) -> Delivery:
-    """Return it with the snapshots of CopyImage's AMI, as (source, copy): each is proven by its own id from now on."""
-    image = next((one for one in delivery.attempts if one.id == delivery.image.id), None)
-    there = {one.id for one in delivery.attempts}
-    if image is None:
-        return delivery
-    parts = (replace(image, source=source, id=copy) for source, copy in made if copy not in there)
-    return replace(delivery, attempts=(*delivery.attempts, *parts))
-
-
-def leave(delivery: Delivery) -> Delivery:
-    """Return it with its AMI, and all else that the AMI's episode made, marked so that no later episode removes it."""
-    episodes = {one.episode for one in delivery.attempts if one.id == delivery.image.id}
-    stays = {one.id for one in delivery.attempts if one.id and one.episode in episodes}
-    return replace(
-        delivery, attempts=tuple(replace(one, stays=True) if one.id in stays else one for one in delivery.attempts)
-    )
-
-
-def carried(before: Delivery, now: int) -> tuple[Attempt, ...]:
-    """Return the attempts that the next episode of an ended delivery still knows (invariant 4).
-
-    An episode's attempts go once a cleaning-up has found nothing, its own or a later one, a day after the last of them.
-    What shows even later has no known nonce: the service leaves it alone and reports it.
-    """
-    if not before.cleanup.clear:
-        return before.attempts
-    last: dict[int, int] = {}
-    for one in before.attempts:
-        last[one.episode] = max(one.at, last.get(one.episode, 0))
-    return tuple(one for one in before.attempts if now < last[one.episode] + schedule.NONCES_KEPT)
+def in_doubt(delivery: Delivery, doubled: Iterable[SeenCopy]) -> tuple[SeenCopy, ...]:
+    """Return the doubled snapshots of which the delivery would use one. Those of an older attempt are left alone."""
+    unsure = [copy.source for copy in delivery.copies if copy.state is CopyState.INTENDED or copy.adopted]
+    nonces = {one.nonce for one in map(delivery.attempt, unsure) if one is not None}
+    used = {copy.copy for copy in delivery.copies if copy.adopted}
+    nonces |= {one.nonce for one in doubled if one.copy in used}
+    return tuple(one for one in doubled if one.nonce in nonces)
 
 
 def is_own(delivery: Delivery, snapshot: str, nonce: str) -> bool:
@@ -286,9 +217,9 @@ class Removal:
 
 
 def removal(delivery: Delivery, shown: Sequence[ShownImage], seen: Sequence[SeenCopy]) -> Removal:
-    """Return what to remove, without what the target uses: an AMI that an operator has accepted, or that was left.
+    """Return what to remove, without what the target may use: an AMI that an operator has accepted, and what was left.
 
-    Nor a copy whose deletion EC2 has accepted, unless it has ended and still shows.
+    A copy whose deletion EC2 has accepted is removed again only if it has ended and still shows.
     """
     there, strange = images(delivery, shown)
     found = copies(delivery, seen)
@@ -314,6 +245,75 @@ def removal(delivery: Delivery, shown: Sequence[ShownImage], seen: Sequence[Seen
 def _goes(delivery: Delivery, copy: SeenCopy) -> bool:
     """Whether its deletion must be asked for, again if it has ended and shows all the same."""
     return copy.state != "pending" or copy.copy not in delivery.cleanup.deleted
+
+
+def begin(delivery: Delivery, nonce: str, source: str, now: int) -> Delivery:
+    """Return it with a new attempt; ``source`` is "" for the image."""
+    return replace(delivery, attempts=(*delivery.attempts, Attempt(nonce, source, now, episode=delivery.episode)))
+
+
+def forget(delivery: Delivery, nonce: str) -> Delivery:
+    """Drop an attempt: AWS has refused it, so nothing has its nonce."""
+    return replace(delivery, attempts=tuple(one for one in delivery.attempts if one.nonce != nonce))
+
+
+def answered(delivery: Delivery, nonce: str, source: str, made: str) -> Delivery:
+    """Return it with the id that AWS's answer gives an attempt. It counts, whatever was found by the nonce before."""
+    return keep(
+        delivery, [replace(one, id=made) for one in delivery.attempts if (one.nonce, one.source) == (nonce, source)]
+    )
+
+
+def learnt(delivery: Delivery, seen: Iterable[SeenCopy], shown: Iterable[ShownImage] = ()) -> tuple[Attempt, ...]:
+    """Return the attempts whose resource a look has found, with its id. ``seen``, ``shown``: the delivery's own."""
+    known = {one.id for one in delivery.attempts}
+    new = [(one.nonce, one.source, one.copy) for one in seen] + [(one.nonce, "", one.id) for one in shown]
+    candidates = {(one.nonce, one.source): one for one in delivery.attempts if not one.id}
+    # An attempt to make the image may be CopyImage, which makes snapshots with its nonce, too.
+    candidates |= {(one.nonce, UNKNOWN): replace(one, source=UNKNOWN) for one in delivery.attempts if not one.source}
+    found = [(candidates.get((nonce, source)), made) for nonce, source, made in new if made not in known]
+    return tuple(replace(attempt, id=made) for attempt, made in found if attempt is not None)
+
+
+def keep(delivery: Delivery, some: Iterable[Attempt]) -> Delivery:
+    """Return it with these attempts as they are now known. Those of ``UNKNOWN`` are added: CopyImage makes several."""
+    some, there = list(some), {one.id for one in delivery.attempts}
+    known = {(one.nonce, one.source): one for one in some if one.source != UNKNOWN}
+    more = (one for one in some if one.source == UNKNOWN and one.id not in there)
+    return replace(delivery, attempts=(*(known.get((one.nonce, one.source), one) for one in delivery.attempts), *more))
+
+
+def with_snapshots(delivery: Delivery, made: Iterable[tuple[str, str]]) -> Delivery:
+    """Return it with the snapshots of CopyImage's AMI, as (source, copy): each is proven by its own id from now on."""
+    image = next((one for one in delivery.attempts if one.id == delivery.image.id), None)
+    there = {one.id for one in delivery.attempts}
+    if image is None:
+        return delivery
+    parts = (replace(image, source=source, id=copy) for source, copy in made if copy not in there)
+    return replace(delivery, attempts=(*delivery.attempts, *parts))
+
+
+def leave(delivery: Delivery) -> Delivery:
+    """Return it with its AMI, and all else that the AMI's episode made, marked so that no later episode removes it."""
+    episodes = {one.episode for one in delivery.attempts if one.id == delivery.image.id}
+    stays = {one.id for one in delivery.attempts if one.id and one.episode in episodes}
+    return replace(
+        delivery, attempts=tuple(replace(one, stays=True) if one.id in stays else one for one in delivery.attempts)
+    )
+
+
+def carried(before: Delivery, now: int) -> tuple[Attempt, ...]:
+    """Return the attempts that the next episode of an ended delivery still knows (invariant 4).
+
+    An episode's attempts go once a cleaning-up has found nothing, its own or a later one, a day after the last of them.
+    What shows even later has no known nonce: the service leaves it alone and reports it.
+    """
+    if not before.cleanup.clear:
+        return before.attempts
+    last: dict[int, int] = {}
+    for one in before.attempts:
+        last[one.episode] = max(one.at, last.get(one.episode, 0))
+    return tuple(one for one in before.attempts if now < last[one.episode] + schedule.NONCES_KEPT)
 
 
 def doubled_fault(where: str, bearers: Collection[str]) -> Fault:

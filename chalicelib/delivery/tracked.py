@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 RUNNING, EXPIRED = "running", "expired"
-"""Of a tracked delivery: it has not ended; its shares ended at the date ``until``, so it does not begin by itself."""
+"""States: it has not ended; what was shared ended at the date ``until``, after which it does not begin by itself."""
 DELIVERED, SHARED = "delivered", "shared"
 FAILED, CANCELLED, WITHDRAWN, RECALLED = "failed", "cancelled", "withdrawn", "recalled"
 GOOD = (DELIVERED, SHARED)

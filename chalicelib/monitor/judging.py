@@ -235,7 +235,7 @@ def _removed(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFinding
 
 
 def _grant_of_others_removed(action: TrailAction, evidence: Evidence) -> MonitorFinding:
-    """Judge the end of a grant that no share has. A share that was opened again has only its last grant's id."""
+    """Judge the end of a grant that no share has: a share that was opened again has only the id of its last grant."""
     closing = any(share.was((_S.CLOSING,), action.at, BEFORE, AFTER) for share in evidence.shares)
     if _is_own(action, evidence) and evidence.grant_known and not closing:
         return _no_intent("The grant is not the service's.")
@@ -276,8 +276,8 @@ def _disabled(_action: TrailAction, _evidence: Evidence) -> Iterator[MonitorFind
 def _policy(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFinding]:
     """Judge a new policy by comparing it with the policy before.
 
-    Where that is unknown, a stranger in a policy that somebody else wrote counts as new: that nobody let it in before
-    is as likely, and the drift audit reports it, too.
+    Where that is unknown, a stranger in a policy that somebody else wrote counts as new: it is as likely that it was
+    not in before, and the drift audit reports it, too.
     """
     outside = [one for one in action.receivers if one != evidence.hub]
     before = _may_precede(action, evidence)
@@ -321,10 +321,10 @@ def _was_there(share: Known, before: Sequence[SeenPolicy]) -> bool:
 
 
 def _may_precede(action: TrailAction, evidence: Evidence) -> Sequence[SeenPolicy]:
-    """Return the policies of which one is what this one replaced, as far as the trail's whole seconds tell.
+    """Return the policies of which the new one replaced one: the trail's whole seconds do not tell which.
 
-    The service edits what it reads, so in the second of its write the policy before may be one of somebody else. It is
-    never one of the service's own roles: two writes of a thief would excuse each other.
+    The service edits what it reads, so the policy before may also be one that somebody else wrote in the same second.
+    None of the service's own roles of that second counts: two writes of a thief would excuse each other.
     """
     earlier = [one for one in evidence.policies if one.at < action.at]
     last = [one for one in earlier if one.at == max(each.at for each in earlier)]
@@ -337,7 +337,7 @@ def _may_precede(action: TrailAction, evidence: Evidence) -> Sequence[SeenPolicy
 def by_comparison(action: TrailAction, evidence: Evidence) -> bool:
     """Whether only another event, which may be late, tells a theft from what the service's role may do.
 
-    It is that of the policy before, or that of the grant which was ended.
+    That event shows the write of the policy before, or the making of the grant that was ended.
     """
     if not _is_own(action, evidence):
         return False

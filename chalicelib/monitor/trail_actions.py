@@ -26,8 +26,8 @@ ACCOUNT_WIDE = "account"
 """Stands for all snapshots or AMIs of the account."""
 
 ELSEWHERE_ONLY = ("kms:calleraccount", "aws:principalaccount", "aws:principalarn")
-"""Conditions that limit a statement with the principal ``*`` to accounts that they name, in lower case: IAM does not
-distinguish. One with a wildcard in place of an account limits nothing."""
+"""Conditions, in lower case as IAM ignores case, that limit a statement with the principal ``*`` to accounts that they
+name. One with a wildcard in place of an account limits nothing."""
 TO_ORGANIZATIONS = ("aws:principalorgid", "aws:principalorgpaths")
 """Conditions that limit it to organizations, if they name them."""
 TO_SERVICES = ("aws:sourceaccount", "aws:sourcearn")
@@ -174,7 +174,7 @@ class _TrailRecord:
     def _by_service(self, identity: Mapping[str, Any]) -> bool:
         """Whether an AWS service called for the caller: AWS's samples show that in four places.
 
-        The last is EC2's own session for a volume that is attached.
+        The last is the ARN of EC2's own session for a volume that is attached.
         """
         address, agent = _text(self.raw.get("sourceIPAddress")), _text(self.raw.get("userAgent"))
         through = bool(identity.get("invokedBy")) or agent == "AWS Internal" or address == "AWS Internal"
@@ -187,8 +187,8 @@ class _TrailRecord:
 def _sharing(record: _TrailRecord) -> Iterator[TrailAction]:
     """ModifySnapshotAttribute and ModifyImageAttribute; one call may add and remove receivers.
 
-    A snapshot's older form is recorded as the newer one [aws-facts 1d]. No public sample shows an AMI's, nor where that
-    has the ARNs of organizations and OUs, so they are searched for.
+    A snapshot's older form is recorded as the newer one [aws-facts 1d]. No public sample shows an AMI's older form, nor
+    where that has the ARNs of organizations and OUs, so they are searched for.
     """
     resource = _text(record.asked.get("snapshotId")) or _text(record.asked.get("imageId"))
     if not _ID.match(resource):
@@ -244,7 +244,7 @@ def _policy(record: _TrailRecord) -> Iterator[TrailAction]:
 
 
 def _of_key(act: Act) -> Callable[[_TrailRecord], Iterable[TrailAction]]:
-    """Return the reader of calls that do this to a key, and of which nothing else matters."""
+    """Return the reader of calls that do this to a key, and from which nothing else is read."""
     return lambda record: [record.action(act, record.key)] if record.key else ()
 
 

@@ -84,7 +84,7 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
     shown = None if gone else event.value
     news = {name for name, entry in event.answers.items() if entry != promotion.handled.get(name)}
     doubted = _doubted(event, promotion, news, now, missed=shown is None)
-    again, only = _asked(promotion, event.answers, news - doubted.keys())
+    all_again, named = _asked(promotion, event.answers, news - doubted.keys())
     answered = {name: entry for name, entry in event.answers.items() if name not in doubted}
     seen = replace(
         _handled(promotion, answered),
@@ -100,10 +100,10 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
     if event.value is None:
         return _untagged(seen, now, promotion)
     raised = _lifted(seen, event.answers["lifted"]) if "lifted" in news else seen
-    if again or promotion.awaits_restored or _is_new(event.value, promotion):
+    if all_again or promotion.awaits_restored or _is_new(event.value, promotion):
         raised = _raised(raised, generation=max(now, raised.newest + 1), compare_after=0)
-    elif only and raised.generation:  # one of the baseline waits for a tag event
-        raised = _asked_for(raised, only)
+    elif named and raised.generation:  # one of the baseline waits for a tag event
+        raised = _raised_for(raised, named)
     if event.own:
         return _made_here(raised, event.value, now)
     if not raised.newest:  # it is of the baseline
@@ -125,7 +125,7 @@ def _is_new(value: str, promotion: Promotion) -> bool:
 def _doubted(event: ev.TagSeen, promotion: Promotion, news: set[str], now: int, *, missed: bool) -> Mapping[str, str]:
     """Return the new inbox entries that this look does not answer, as it may be stale: each waits for one more look.
 
-    ``missed``: whether it missed the tag or the AMI. Then all are in doubt, else a tag event that says another value.
+    If it ``missed`` the tag or the AMI, all are in doubt; else only a tag event that says another value.
     """
     unsure = news
     if not missed:
@@ -137,7 +137,7 @@ def _doubted(event: ev.TagSeen, promotion: Promotion, news: set[str], now: int, 
 
 
 def _asked(promotion: Promotion, answers: Mapping[str, str], news: set[str]) -> tuple[bool, list[str]]:
-    """Return whether all is to begin again, by a tag event or an operator; and the targets that an operator names.
+    """Return whether the generation of all targets is to rise, and else the targets that an operator's retry names.
 
     An event may be a day late: one that a look can have shown is no news.
     """
@@ -154,14 +154,14 @@ def _lifted(promotion: Promotion, entry: str) -> Promotion:
     """
     if not promotion.generation:
         return promotion
-    raised = _asked_for(promotion, Retry.parse(entry).places or [EVERYWHERE])
+    raised = _raised_for(promotion, Retry.parse(entry).places or [EVERYWHERE])
     if promotion.passed_generation < promotion.newest:
         return raised
     return replace(raised, passed_generation=raised.newest)  # so that no target counts as one that is yet to begin
 
 
-def _asked_for(promotion: Promotion, places: Iterable[str]) -> Promotion:
-    """Raise the generation of these targets."""
+def _raised_for(promotion: Promotion, places: Iterable[str]) -> Promotion:
+    """Raise the generation of these targets, or that of all (``EVERYWHERE``)."""
     return _raised(promotion, retries={**promotion.retries, **dict.fromkeys(places, promotion.newest + 1)})
 
 
@@ -186,7 +186,7 @@ def _made_here(promotion: Promotion, value: str, now: int) -> Promotion:
 def _pending(promotion: Promotion, now: int) -> Promotion:
     """Wait for the AMI; after a day notify people, and leave it to discovery to see it become available."""
     if promotion.state is S.REQUESTED and now >= promotion.since + PENDING_DEADLINE:
-        return FINISH(_faulty(promotion, (_never_available(promotion),)), now)
+        return FINISH(_with_faults(promotion, (_never_available(promotion),)), now)
     waiting = promotion if promotion.state is S.REQUESTED else REQUEST(promotion, now)
     return _wait(waiting, now, schedule.step(schedule.POLLS, waiting.tries))
 
@@ -201,7 +201,7 @@ def _gone(promotion: Promotion, now: int, before: Promotion) -> Promotion:
     if promotion.is_gone:
         return replace(promotion, seen_value=before.seen_value, seen_since=before.seen_since)
     if not promotion.is_believed:
-        return _absent(promotion)
+        return _await_second_look(promotion)
     shown = promotion.value  # these looks do not say what its tag is
     return COMPARE(promotion, now, seen_value=shown, gone_generation=promotion.newest)
 
@@ -215,7 +215,7 @@ def _untagged(promotion: Promotion, now: int, before: Promotion, *, gone: bool =
     if confirmed and promotion.state is not S.REQUESTED and promotion.value is None:
         return promotion
     if not promotion.is_believed:
-        return _absent(promotion)
+        return _await_second_look(promotion)
     removed = _without_value(promotion, now, gone=gone)
     if promotion.state is S.REQUESTED:
         return FINISH(removed, now)
@@ -237,8 +237,8 @@ def _without_value(promotion: Promotion, now: int, *, gone: bool) -> Promotion:
     return replace(promotion, in_force_since=now, withdrawals_from=promotion.in_force_since, **nothing)
 
 
-def _absent(promotion: Promotion) -> Promotion:
-    """Wait for the second look."""
+def _await_second_look(promotion: Promotion) -> Promotion:
+    """Look again when a second look can confirm that the tag, or the AMI, is gone."""
     return replace(promotion, next_try=promotion.seen_since + schedule.SECOND_LOOK_AFTER)
 
 
@@ -336,7 +336,7 @@ def with_value(promotion: Promotion, event: ev.Compared) -> Promotion:
     counts = event.file and event.refused is None
     is_new = event.value != promotion.value and event.value == promotion.seen_value
     return replace(
-        _faulty(promotion, found),
+        _with_faults(promotion, found),
         value=event.value,
         refused_value=event.refused,
         valid_generation=promotion.generation if counts else promotion.valid_generation,
@@ -351,8 +351,8 @@ def _opens(waves: Mapping[str, WaveProgress], before: Mapping[str, WaveProgress]
     return any(one.opens_at and one != before.get(name) for name, one in waves.items())
 
 
-def _faulty(promotion: Promotion, faults: tuple[Fault, ...]) -> Promotion:
-    """Write down the faults. Once there are none, people are notified of the next ones, whatever these are."""
+def _with_faults(promotion: Promotion, faults: tuple[Fault, ...]) -> Promotion:
+    """Return it with these faults. Once there are none, people are notified of the next ones, whatever these are."""
     return replace(promotion, faults=faults[:MOST_FAULTS], notified=promotion.notified if faults else "")
 
 
@@ -365,7 +365,7 @@ def on_examined(event: ev.Examined, promotion: Promotion, now: int) -> Promotion
         return _wait(promotion, now, schedule.step(schedule.NOT_YET, promotion.tries), unfit_since=since)
     if event.unfit:
         # The next comparison goes on with the last part of the pass.
-        return RUN(_faulty(promotion, event.faults), now, unfit_since=since, cursor=promotion.last_part)
+        return RUN(_with_faults(promotion, event.faults), now, unfit_since=since, cursor=promotion.last_part)
     examined = {"cursor": BEGIN, "source": event.source, "source_generation": event.generation}
     return ADJUST(promotion, now, episode=promotion.episode + 1, unfit_since=0, **examined)
 
@@ -396,16 +396,6 @@ def on_refused_notified(event: ev.RefusedNotified, promotion: Promotion, now: in
     return replace(promotion, notified=notified, next_try=now, tries=0)
 
 
-def _never_available(promotion: Promotion) -> Fault:
-    return Fault(
-        NEVER_AVAILABLE,
-        promotion.where,
-        "For 24 hours the AMI was pending, or could not be read.",
-        "Look in EC2 why it is not available, and in the log of `worker` what was refused. The promotion begins when "
-        "the AMI is available and can be read.",
-    )
-
-
 # --- trouble ---------------------------------------------------------------------------------------------------------
 
 
@@ -414,7 +404,7 @@ def on_not_executed(event: ev.NotExecuted, promotion: Promotion, now: int) -> Pr
     waited = now >= promotion.since + PENDING_DEADLINE and promotion.tries >= TRIES_BEFORE_DEADLINE
     if waited and promotion.state in (S.REQUESTED, S.COMPARING, S.ADJUSTING):
         # it takes the place of the faults of an unfit source, so that one is to be examined again
-        promotion = replace(_faulty(promotion, (_never_available(promotion),)), unfit_since=0)
+        promotion = replace(_with_faults(promotion, (_never_available(promotion),)), unfit_since=0)
     until = now + schedule.step(schedule.RETRIES, promotion.tries)
     if event.look:
         return replace(promotion, tries=promotion.tries + 1, look_after=until)
@@ -425,3 +415,13 @@ def on_not_executed(event: ev.NotExecuted, promotion: Promotion, now: int) -> Pr
 def on_paused(_event: ev.Paused, promotion: Promotion, now: int) -> Promotion:
     """Ask again every quarter of an hour; that time counts for no deadline."""
     return replace(promotion, tries=max(promotion.tries, 1), next_try=now + schedule.POLLS[-1], since=now)
+
+
+def _never_available(promotion: Promotion) -> Fault:
+    return Fault(
+        NEVER_AVAILABLE,
+        promotion.where,
+        "For 24 hours the AMI was pending, or could not be read.",
+        "Look in EC2 why it is not available, and in the log of `worker` what was refused. The promotion begins when "
+        "the AMI is available and can be read.",
+    )

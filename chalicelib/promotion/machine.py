@@ -22,7 +22,7 @@ from chalicelib.promotion.model import END, EXAMINE, WORTH_A_LOOK, Promotion, Pr
 NEWS = ("tag", "image", "seen", "retry", "lifted", "file")
 """Inbox entries that ask for a look at the tag: its own event, the AMI's, discovery's, an operator's request, the end
 of a withdrawal or recall, and a change of file or membership. ``retry`` names targets (``Retry``): what failed there
-begins again. ``lifted``, in the same form: what had begun there begins again.
+begins again, and what is missing begins. ``lifted``, in the same form: what had begun there begins again.
 """
 
 WITHDRAW, RECALL = "withdraw", "recall"
@@ -118,7 +118,7 @@ def tells(before: Promotion, after: Promotion) -> bool:
 
 
 def _ends(promotion: Promotion) -> bool:
-    """Whether the pass asks deliveries to end. News waits until it has tried, as a comparison follows anyway."""
+    """Whether the pass asks deliveries to end. News waits unless that was refused, as a comparison follows anyway."""
     return promotion.state is S.ADJUSTING and promotion.cursor.startswith(END)
 
 

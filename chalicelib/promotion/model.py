@@ -46,8 +46,8 @@ WORTH_A_LOOK = 3
 """After so many polls a running promotion also reads its tag, because the event of its removal can be lost."""
 
 END, EXAMINE, BEGIN, WAKE = "end:", "examine", "begin:", "wake:"
-"""How a cursor starts: by what the pass does next. Behind END stands the id of the last delivery that was asked to end;
-behind BEGIN the last target whose delivery has begun; behind WAKE the last one whose delivery was woken.
+"""The four parts of a pass, in this order; one without work is left out. A cursor is a part, and behind it what had its
+turn last: a delivery's id (END), or a target's place (WAKE; BEGIN, by ``_order`` in ``worker/passes.py``).
 """
 
 NO_TAG = "Its tag was removed."
@@ -78,6 +78,11 @@ class Promotion:
 
     It remembers what it has read of the tag, for which inputs it last compared, and how far the pass is. Who is to have
     the AMI is computed whenever it is asked (``wanted.py``).
+
+    A generation says when somebody last asked: a tag event raises that of all targets (``generation``), a retry that of
+    the targets which it names (``retries``), each above the ``newest``. A delivery keeps its target's generation when
+    it begins; once that of the target is higher, a failed one begins again. The four ``…_generation`` keep the one in
+    which something was last so: a higher one means that somebody has asked since.
     """
 
     ami: str
@@ -87,18 +92,17 @@ class Promotion:
     image_name: str = ""
 
     generation: int = 0
-    """Of all targets: when a look found the last tag event, or a new value; 0: none yet, as of an AMI of the baseline.
-
-    What failed in an older generation begins again. A tag event of before this time is no news.
+    """Of all targets: when a look found a tag event, a new value, or a retry of all; 0: none yet (baseline). What
+    failed in an older generation begins again. A tag event of before this time is no news.
     """
     retries: Mapping[str, int] = field(default_factory=dict)
-    """Higher generations of some targets, for which an operator asked: "account", "account/region", or "*" for all."""
+    """Higher generations of what a retry or a lift names: "account", "account/region"; "*": a lift for all targets."""
     valid_generation: int = 0
-    """The ``generation`` of the value in force, which counts while another value is refused: that begins nothing."""
+    """The ``generation`` of the value in force. It counts while another is refused: a refused one begins nothing."""
     passed_generation: int = 0
-    """The last generation for which a pass has begun all that was missing. What the file adds waits for a newer one."""
+    """The newest generation in which nothing was missing any more. What the file adds later waits for a higher one."""
     gone_generation: int = 0
-    """The last generation in which the AMI was gone or disabled: then standing shares end, and nothing begins."""
+    """The newest one when the AMI was last gone or disabled: up to it, nothing begins, and standing shares end."""
     episode: int = 0
     """How many passes have begun deliveries; each has its summary."""
     summarised_episode: int = 0
@@ -140,7 +144,7 @@ class Promotion:
     source: str = ""
     """The name of the source as it was examined; "": not yet."""
     source_generation: int = 0
-    """The generation in which the source was examined: what changes there later counts from the next tag event on."""
+    """The ``generation`` when the source was examined: what changes in it later counts from the next tag event on."""
     standing: bool = False
     """Whether some of its deliveries are in ``shared``, or are to be."""
     failed: int = 0
@@ -267,7 +271,7 @@ class Promotion:
 
     @property
     def unfit(self) -> str:
-        """The inputs for which the source has failed its checks, so that nothing begins; "": there are none."""
+        """The inputs for which the source failed its checks, so nothing begins; "": none, or it is examined now."""
         return self.inputs if self.unfit_since and self.cursor != EXAMINE else ""
 
     @property
@@ -319,10 +323,7 @@ class Promotion:
         return max(self.named_generation_of(account, place), self.retries.get(EVERYWHERE, 0))
 
     def named_generation_of(self, account: str, place: str) -> int:
-        """Return the generation in which a tag event, or an operator who named it, asked for a target.
-
-        A delivery that its date ended begins again only for that.
-        """
+        """Return the generation of a target without a lift of all: only this begins again what its date has ended."""
         return max(self.generation, self.retries.get(account, 0), self.retries.get(place, 0))
 
     def was_left_out(self, account: str, region: str) -> bool:

@@ -95,6 +95,7 @@ class WantedTargets:
         known = {one.place: one for one in tracked}
         begin = {place for place, target in self.targets.items() if self._begins(target, known.get(place), promotion)}
         waiting = [self.targets[place] for place in begin]
+        # the hub's own copies that some of these copy from begin with them, unless they run or are there
         hub_copies = {f"{target.by_way_of}/{target.region}" for target in waiting if target.by_way_of}
         for place in hub_copies & self.targets.keys() - begin:
             one = known.get(place)
@@ -103,7 +104,7 @@ class WantedTargets:
         return [self.targets[place] for place in sorted(begin)]
 
     def _begins(self, target: Target, one: TrackedDelivery | None, promotion: Promotion) -> bool:
-        """Whether a target's delivery begins, or begins again. ``one``: what is tracked of it.
+        """Whether a target's delivery begins, or begins again (``one``: what is tracked of it).
 
         An account that is added to the file waits for a tag event; one that joins an OU does not.
         """
@@ -121,7 +122,7 @@ class WantedTargets:
     def left_out(self, tracked: Iterable[TrackedDelivery], promotion: Promotion) -> Mapping[str, str]:
         """Return the targets that a withdrawal kept from beginning, as the record has them: its lift begins them.
 
-        Not among them is what has joined an OU since: that begins anyway with the lift, and holds up no wave.
+        An account that has joined an OU since is not among them: it begins anyway with the lift, and holds up no wave.
         """
         if self.unknown or self.unbelieved or self.recalled:
             return promotion.left_out
@@ -162,7 +163,7 @@ class WantedTargets:
 
 
 def _is_asked_for(target: Target, promotion: Promotion) -> bool:
-    """Whether a tag event, or an operator, asked for this target, and no pass has begun all that was missing since."""
+    """Whether somebody has asked for this target since the last time that nothing was missing."""
     return promotion.generation_of(target.account, target.place) > promotion.passed_generation
 
 
@@ -171,7 +172,7 @@ def wanted_targets(
 ) -> WantedTargets:
     """Return whom the AMI is for, if its tag has the value ``shown``.
 
-    That counts if it is understood, else the value in force, where a name that the file has lost names nobody.
+    That value counts if it is understood; else the value in force, of which a name that the file has lost names nobody.
     """
     made = promotion.faults if promotion.made_here else ()
     refused = promotion.refused_value if made else None

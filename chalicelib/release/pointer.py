@@ -36,7 +36,7 @@ LOOK_EVERY = schedule.DAY
 RETIRED_AT_ONCE = 10
 """Copies that are deprecated between two writes of the record."""
 AFTER_TROUBLE = 15 * schedule.MINUTE
-"""From look to look after what passes by itself has lasted longer than that: an outage must not cost a day."""
+"""From look to look once what passes by itself has lasted longer than ``VALID_WITHIN``: it must not cost a day."""
 
 DENIALS = ("aws-AccessDenied", "aws-AccessDeniedException")
 
@@ -52,7 +52,7 @@ class PointerState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A change of the parameter. ``at``: when it was decided, or since then asked for, in epoch seconds."""
+    """A change of the parameter. ``at``: when it was decided, then when it was asked for, in epoch seconds."""
 
     image: str
     """The AMI that it is to name; "": it is to be deleted."""
@@ -96,7 +96,7 @@ class Pointer:
     back: str = ""
     """The current AMI, if it was superseded before, and its deprecation by this service is to end."""
     not_retired: Fault | None = None
-    """Why one of them could not be deprecated, or why the deprecation of the current one could not end."""
+    """Why a superseded copy could not be deprecated, or the deprecation of the current AMI could not end."""
     waiting: tuple[str, ...] = ()
     """Deliveries to wake when it is at rest."""
     tries: int = 0
@@ -141,7 +141,7 @@ class Pointer:
 
     @property
     def may_name(self) -> frozenset[str]:
-        """The hub's AMIs of which one is what it shows, as far as known, or a value that is to be read back."""
+        """The hub's AMIs that it may name, as far as known: by the last look, or by a value that is to be read back."""
         return frozenset({self.source, self.image, self.intent.source if self.intent else ""} - {""})
 
     @property
@@ -154,7 +154,7 @@ class Pointer:
         return self.settled and self.full and release.order < self.releases[-MOST].order
 
     def considers(self, delivery: str, episode: int) -> bool:
-        """Whether it is at rest, and a delivery's release counted."""
+        """Whether it is at rest, and a delivery's release was among those of the last look."""
         return self.settled and any((one.delivery, one.episode) == (delivery, episode) for one in self.releases)
 
 
@@ -269,7 +269,7 @@ class RetirementEnded:
 
 @dataclass(frozen=True, slots=True)
 class CopyNotRetired:
-    """A superseded copy could not be deprecated, or is not to be any more (None); or this could not be undone."""
+    """A deprecation, or the end of one, failed; ``fault`` None: a look must tell whether it is still to be."""
 
     fault: Fault | None = None
     passing: bool = False
@@ -347,7 +347,7 @@ def evolve(pointer: Pointer, event: Event, now: int) -> Pointer:
 
 
 def _looked(event: Looked, pointer: Pointer, now: int) -> Pointer:
-    """Compare. An AMI that was just offered, and that EC2 does not show there yet, has ten minutes to show."""
+    """Compare. An AMI that was just offered, and that EC2 does not show as available yet, has ten minutes to show."""
     after = _compared(event, replace(pointer, unwanted=False), now)
     late = any(
         one.delivery in after.waiting and one.image not in event.seen.available and one.source not in event.recalled
@@ -417,15 +417,15 @@ def _compared(event: Looked, pointer: Pointer, now: int) -> Pointer:
     intent = pointer.intent
     if intent is not None and value != intent.image and now < intent.at + VALID_WITHIN:
         return _again(pointer, now, READ_BACK)
-    newest, now_current = (
+    of_any, now_current = (  # of any architecture, and of the one of what it names
         current(some, event.seen.available, event.recalled, event.pin) for some in (event.releases, pointer.launchable)
     )
-    if newest is None:
+    if of_any is None:
         return _nothing_current(pointer, event, now)
     if now_current is None:
         return _rest(pointer, now, _dangling(pointer))
     if value == now_current.image:
-        return _rest(pointer, now, _other_architecture(pointer, newest))
+        return _rest(pointer, now, _other_architecture(pointer, of_any))
     if intent is not None and intent.image == now_current.image:
         return _rest(pointer, now, _not_valid(pointer, now_current), AFTER_TROUBLE if intent.unsure else LOOK_EVERY)
     return _intend(pointer, Intent(now_current.image, value, now_current.source, now), now)
@@ -509,7 +509,7 @@ def _retirement_ended(_event: RetirementEnded, pointer: Pointer, _now: int) -> P
 def _copy_not_retired(event: CopyNotRetired, pointer: Pointer, now: int) -> Pointer:
     """Leave the others for the next look, which comes soon if that may help.
 
-    But retire what is superseded where only the end of a deprecation was refused: its right is another one.
+    But if only the end of a deprecation was refused, go on to deprecate: that takes another right.
     """
     soon = now + AFTER_TROUBLE if event.passing else pointer.next_try
     left = pointer.retiring if pointer.back and event.fault is not None else {}
@@ -532,7 +532,7 @@ def _refused(event: PointerRefused, pointer: Pointer, now: int) -> Pointer:
 
 
 def _may_have_written(intent: Intent | None, now: int, *, unknown: bool = False) -> Intent | None:
-    """Return a change that Parameter Store may have taken: it is read back, and such a value is no stranger's."""
+    """Return a change that Parameter Store may have taken: it is read back, and its value counts as the hub's."""
     if intent is None or intent.asked:
         return intent
     return replace(intent, asked=True, unsure=True, at=now) if unknown or intent.begun > 1 else None

@@ -29,7 +29,7 @@ def to_close(shares: Iterable[Share], now: int) -> list[Share]:
 
 
 def _was_held(share: Share) -> bool:
-    """Whether it need not stay for a holder to come: `reconcile` adds a copy's share open and without a holding."""
+    """Whether it need not stay until ``next_try``: so `reconcile` adds a copy's open share, for a holder to come."""
     return share.state is ShareState.OPEN and (share.tries > 0 or asked_since(share))
 
 
@@ -86,7 +86,7 @@ def _asks_again(share: Share) -> bool:
 def to_look_at(shares: Iterable[Share], now: int) -> list[Share]:
     """Return the open standing shares that another delivery has come to hold: somebody may have removed the permission.
 
-    Not one that may show late, nor one that is somebody else's: preexisting, or on a target's own key.
+    Not a permission that may show late, nor one that is somebody else's: preexisting, or on a target's own key.
     """
     come = (s for s in shares if s.state is ShareState.OPEN and standing(s) and asked_since(s) and not s.preexisting)
     shows = (s for s in come if now >= (s.opened_at or 0) + GRANTS_SHOW_WITHIN)

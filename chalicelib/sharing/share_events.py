@@ -121,7 +121,7 @@ class Archived:
 
 
 def doubtful(share: Share, now: int) -> bool:
-    """Whether a second look must follow, as one shows the permission before the service has opened it.
+    """Whether a second look must follow one that shows the permission before the service has opened it.
 
     A permission is preexisting only after two looks, because one may be stale (invariant 5). A first look of long ago,
     for an earlier holder, does not count.
@@ -140,7 +140,7 @@ def _seen_before(_event: SeenBefore, share: Share, now: int) -> Share:
 
 
 def _wanted(share: Share, now: int) -> Share:
-    """Return the share without the results for earlier holders, if a new holder must wait."""
+    """Return the share that a new holder waits for: closed or refused, it forgets how it ended for earlier holders."""
     over = share.state in (ShareState.CLOSED, ShareState.REFUSED)
     return WANT(share, now, fault=None, closed_blind=False) if over else share
 
@@ -180,7 +180,7 @@ def _opened(event: ShareOpened, share: Share, now: int) -> Share:
 def _looked_while_open(event: LookedAfter, share: Share, now: int) -> Share:
     """Open it again if somebody has removed the permission; a grant gets a new name by that.
 
-    One that `reconcile` has added need no longer stay for a holder to come: its release closes it at once.
+    One that `reconcile` has added no longer stays for a holder to come: the release of this one closes it at once.
     """
     if not event.showing:
         return _intend_opening(OpeningIntended(), share, now)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from awsim import moto_backend, protocol, traces
+from awsim import moto_backend, moto_refusals, protocol, traces
 from awsim.accounts import Accounts
 from awsim.api import AwsError, Call, Caller, Clock, Service
 from awsim.iam.authorisation import Authorisation
@@ -113,6 +113,8 @@ class Gateway:
             return protocol.result(request, call.result, call.request_id)
         if getattr(service, "exclusive", False):
             raise AwsError("NotImplemented", f"the simulator does not play {call.service}:{call.operation}", 501)
+        if call.service == "dynamodb":
+            moto_refusals.check(call, self._rules)
         status, headers, body = moto_backend.handle(request, call.caller.account)
         answer = status, {"x-amzn-requestid": call.request_id, **headers}, body
         call.error = error_code(answer)

@@ -81,9 +81,9 @@ class OthersWait(DeliveryEvent):
 
 
 def _outstanding(delivery: Delivery, now: int) -> tuple[Command, ...]:
-    """Ask for slots last.
+    """Ask for slots last: if the time ends within the list, copies that have slots must have been started before.
 
-    If the time ends within the list, intended copies must have come before, or each try would only use up a slot.
+    Otherwise each try would only use up a slot.
     """
     return (*leftovers.deletes(delivery, now), *_copies(delivery, now), *_slots(delivery, now))
 
@@ -144,7 +144,7 @@ def _worth_looking_now(delivery: Delivery) -> bool:
 
 
 def _has_its_look(delivery: Delivery, copy: Copy, now: int) -> bool:
-    """Whether this look is one for which a running copy waits: its time has come, or an event about it."""
+    """Whether a running copy waits for this look: its time has come, or an event about it."""
     if copy.state is not CopyState.PENDING:
         return False
     return now >= copy.next_look or f"look#{copy.source}" in delivery.inbox
@@ -189,7 +189,7 @@ def _found(event: CopiesFound, delivery: Delivery, now: int) -> Delivery:
 
 
 def _silent(delivery: Delivery, now: int) -> Delivery:
-    """Wait for the copy of an intent; conclude only after the second look that no copy exists."""
+    """Wait for the copies of intents; only after two looks that missed one, conclude that it does not exist."""
 
     def judge(copy: Copy) -> Copy:
         if copy.state is not CopyState.INTENDED:

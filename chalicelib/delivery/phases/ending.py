@@ -212,10 +212,10 @@ def _stopping(delivery: Delivery, now: int) -> tuple[Command, ...]:
 def _tidying(delivery: Delivery, now: int) -> tuple[Command, ...]:
     releases = (shares.ReleaseShares(),) if delivery.shares.held else ()
     useless = leftovers.deletes(delivery, now) if delivery.cleanup.done else ()
-    return (*slots.reports(delivery), *releases, *instances.ends(delivery, now), *useless, *_tidies(delivery, now))
+    return (*slots.reports(delivery), *releases, *instances.ends(delivery, now), *useless, *_last_steps(delivery, now))
 
 
-def _tidies(delivery: Delivery, now: int) -> tuple[Command, ...]:
+def _last_steps(delivery: Delivery, now: int) -> tuple[Command, ...]:
     due = now >= delivery.next_try
     if not delivery.cleanup.done:
         return (FindLeftovers(),) if due or _has_news(delivery) else ()
@@ -279,7 +279,7 @@ def _listed(event: LeftoversSeen, delivery: Delivery) -> Delivery:
 
 
 def _seen_stopping(event: LeftoversSeen, delivery: Delivery, now: int) -> Delivery:
-    """If nothing is unfinished, the shares may close; a refused deletion keeps no share open."""
+    """Tidy once nothing is unfinished. The shares may close before: if all deletions were accepted, or two refused."""
     before, delivery = delivery.cleanup.leftovers, _listed(event, delivery)
     unseen = _unseen(delivery, event, now)
     if event.refusal is not None:
@@ -290,11 +290,11 @@ def _seen_stopping(event: LeftoversSeen, delivery: Delivery, now: int) -> Delive
         delivery = delivery.with_cleanup(deletes_accepted=True)
     if event.unfinished or unseen:
         return again(delivery, now, schedule.step(schedule.POLLS, delivery.tries), clear_since=None)
-    return _clear(event, delivery, now, before)
+    return _after_two_looks(event, delivery, now, before)
 
 
 def _seen_tidying(event: LeftoversSeen, delivery: Delivery, now: int) -> Delivery:
-    """If nothing is left, the cleanup is done."""
+    """Look again until nothing is left."""
     before, delivery = delivery.cleanup.leftovers, _listed(event, delivery)
     if event.more and event.refusal is None:
         return replace(delivery, next_try=now, clear_since=None)
@@ -302,28 +302,28 @@ def _seen_tidying(event: LeftoversSeen, delivery: Delivery, now: int) -> Deliver
         return _left_behind(delivery, now)
     if event.left:
         return again(delivery, now, schedule.step(schedule.RETRIES[2:], delivery.tries), clear_since=None)
-    return _clear(event, delivery, now, before)
+    return _after_two_looks(event, delivery, now, before)
 
 
-def _clear(event: LeftoversSeen, delivery: Delivery, now: int, before: tuple[str, ...]) -> Delivery:
-    """Two looks prove absence (invariant 5)."""
-    waits = looks_again(delivery, now, schedule.SECOND_LOOK_AFTER, schedule.SECOND_LOOK_AFTER)
-    if waits is not None:
-        return waits
+def _after_two_looks(event: LeftoversSeen, delivery: Delivery, now: int, before: tuple[str, ...]) -> Delivery:
+    """Go on once two looks have found nothing to wait for (invariant 5). ``before``: the leftovers of the last look."""
+    second_look = looks_again(delivery, now, schedule.SECOND_LOOK_AFTER, schedule.SECOND_LOOK_AFTER)
+    if second_look is not None:
+        return second_look
     done = not event.left and not before
     clear = done and not event.unproven and event.refusal is None
     return _tidy(delivery.with_cleanup(done=done, clear=clear), now)
 
 
 def _delete_refused(delivery: Delivery) -> Delivery:
-    """Count a refused deletion; after two the shares do not wait for the rest."""
+    """Count a refused deletion; after two, the shares close without waiting for the rest."""
     refused = delivery.cleanup.deletes_refused + 1
     enough = delivery.cleanup.deletes_accepted or refused >= MOST_REFUSALS
     return delivery.with_cleanup(deletes_refused=refused, deletes_accepted=enough)
 
 
 def _unseen(delivery: Delivery, event: LeftoversSeen, now: int) -> bool:
-    """Whether something that the service started may exist but not show yet."""
+    """Whether a copy or an AMI that the service began may exist and not show yet."""
     copies = any(
         copy.state is CopyState.INTENDED or (copy.copy is not None and copy.copy not in event.left)
         for copy in delivery.copies

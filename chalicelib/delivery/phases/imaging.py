@@ -101,7 +101,7 @@ def _registering(delivery: Delivery, now: int) -> tuple[Command, ...]:
 
 
 def _creates(delivery: Delivery) -> Command:
-    """First list the copies once more if one was tried twice: one that came late is deleted."""
+    """Return what comes next. If a copy was tried twice, first list them once more: one that came late is deleted."""
     if delivery.image.id is not None:  # CopyImage's, which failed
         return DiscardImage()
     in_doubt = any(copy.tries > 1 or copy.adopted for copy in delivery.copies)
@@ -111,12 +111,12 @@ def _creates(delivery: Delivery) -> Command:
 
 
 def _verifying(delivery: Delivery, now: int) -> tuple[Command, ...]:
-    """After it was seen available, an event about it is no reason to look again."""
-    due, waits = now >= delivery.next_try, delivery.image.available_at is None
+    """Read the AMI until it was seen available, then finish it: from then on no event is a reason to look again."""
+    due, unseen = now >= delivery.next_try, delivery.image.available_at is None
     others = beside(delivery, now, released=not _needs_shares(delivery))
-    if not due and not (waits and "image" in delivery.inbox):
+    if not due and not (unseen and "image" in delivery.inbox):
         return others
-    return (*others, VerifyImage() if waits else FinishImage())
+    return (*others, VerifyImage() if unseen else FinishImage())
 
 
 def _reads_source(delivery: Delivery) -> bool:
@@ -129,7 +129,7 @@ def _needs_shares(delivery: Delivery) -> bool:
 
 
 def _deadline(delivery: Delivery) -> int:
-    """An hour for each; with CopyImage the copy deadline, and an hour for tagging."""
+    """An hour for each state; with CopyImage the copy deadline, and an hour for tagging."""
     since = (delivery.entered.get(entry.state, 0) for entry in (REGISTER, VERIFY))
     if not delivery.copies_image or not delivery.began_opening:  # nothing is copied: the AMI existed already
         return max(since) + schedule.IMAGE_DEADLINE
@@ -173,13 +173,13 @@ def _discarded(_event: ImageDiscarded, delivery: Delivery, now: int) -> Delivery
 
 
 def _registering_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
-    late = None
+    comes_true = None
     if event.step == DiscardImage.__name__ and event.fault.code == STILL_IN_USE:
         event = replace(event, kind=RefusalKind.NOT_YET)
     if event.step == RegisterImage.__name__ and delivery.copies_image and event.fault.code != NAME_NOT_FREE:
-        late = now - (delivery.shares.opened_at or 0) <= schedule.NOT_YET_FOR
+        comes_true = now - (delivery.shares.opened_at or 0) <= schedule.NOT_YET_FOR
     looks = event.step in (FindCopies.__name__, FindImage.__name__)
-    return trouble.refused(event, delivery, now, looks=looks, comes_true=late)
+    return trouble.refused(event, delivery, now, looks=looks, comes_true=comes_true)
 
 
 _VERIFYING_CURE = (
@@ -250,7 +250,7 @@ def _gone(delivery: Delivery) -> Fault:
 
 
 def _image_failed(seen: ImageSeen, delivery: Delivery, now: int) -> Delivery:
-    """Fail; but CopyImage is tried again within ten minutes: key or permission may not have been effective yet."""
+    """Fail; but try CopyImage again if it came within ten minutes of the shares: access may not have been effective."""
     code, stays, image = "registered-image-failed", leaves_image(delivery), f"--image-id {delivery.image.id}"
     left = f"It stays: deregister it there (aws ec2 deregister-image {image})." if stays else "It is removed."
     cure = f"{left} Look at the AMI's state reason in that account's CloudTrail; then tag the AMI again."

@@ -1,7 +1,7 @@
 """One pass over a promotion's deliveries, in slices: what is not wanted ends, what is missing begins, waves open.
 
-Every slice computes both again. The cursor only makes sure that each target has its turn and the pass ends, though one
-target's deliveries are surplus or missing again and again.
+Every slice computes surplus and missing again. The cursor only makes sure that each target has its turn, and that the
+pass ends although a delivery may be surplus or missing again and again.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ class DeliveryPass:
     def _put_right(self, promotion: Promotion, one: TrackedDelivery, record: Delivery | None) -> bool:
         """Correct a delivery that is tracked as begun and was never written, as the run that began it was killed.
 
-        Track it as it was before. It was to begin, so its generation is lost, and it begins again if it is wanted.
+        Track it as it was before; but of no generation, or as cancelled, so that it begins again if it is wanted.
         """
         if one.state != RUNNING:
             return False
@@ -171,7 +171,7 @@ class DeliveryPass:
         if stored is None or record is None or record.state != (DELIVERED if recalled else RECALLED):
             return
         fresh = recall_begun(record, self.clock(), recalled=recalled, lift=promotion.inbox.get("lifted", ""))
-        # The look that reads the lift comes after this pass. It raises the generation if there is a tag.
+        # The look that reads the lift comes after this pass, and raises the generation if there is a tag: to this one.
         tagged = promotion.value is not None and not promotion.is_gone
         raises = tagged and not recalled and promotion.unread("lifted") is not None
         generation = promotion.newest + 1 if raises else promotion.generation_of(one.account, one.place)
@@ -245,7 +245,7 @@ class DeliveryPass:
         """Begin a delivery's episode: announce it by the tracked delivery, then write it. False: none was to begin."""
         if what.stored is None and self._create(promotion, image, what):
             return True
-        # A store that says "there was one" may have written it itself, at a repeated call. So what is there counts.
+        # If the store says that there was one, a repeat of this very call may have written it. So what is there counts.
         there, before = self._before(promotion, what)
         if there is None or before is None:
             return False
@@ -347,7 +347,7 @@ class DeliveryPass:
     def wake(
         self, promotion: Promotion, file: FileWaves, tracked: Iterable[TrackedDelivery], budget: Budget
     ) -> ev.Sliced:
-        """Wake what waits for a wave, in the order of targets, but for waves of which none is known to open.
+        """Wake what waits for a wave, in the order of targets; not where it is unknown when the wave opens.
 
         Each also looks by itself, within the hour.
         """
@@ -369,7 +369,7 @@ class DeliveryPass:
 
 
 def _order(target: Target) -> str:
-    """Return the cursor of a target: the hub's own copies come first, as others wait for them."""
+    """Return a target's place in the cursor: "0PLACE"; "1PLACE", and so later, if it waits for the hub's own copy."""
     return f"{bool(target.by_way_of):d}{target.place}"
 
 

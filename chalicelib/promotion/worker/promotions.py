@@ -185,7 +185,7 @@ class PromotionExecutor:
         return tracked
 
     def _examines_again(self, promotion: Promotion, wanted: WantedTargets, tracked: Sequence[TrackedDelivery]) -> bool:
-        """Whether an approver is to be asked, and what the last tag event has brought is not examined yet."""
+        """Whether an approver is to be asked, and the source has not been examined since the last tag event."""
         return promotion.source_generation < promotion.generation and wanted.waits_for_approval(tracked)
 
     def _all_faults(self, promotion: Promotion, wanted: WantedTargets) -> tuple[Fault, ...]:
@@ -262,7 +262,7 @@ class PromotionExecutor:
         begin: Sequence[Target],
         running: Sequence[TrackedDelivery],
     ) -> list[Fault]:
-        """Return a fault for each wave that never opens and that a delivery waits for, or will."""
+        """Return a fault for each wave that never opens, if a delivery waits for it or will."""
         never = wave_counts.never_open(found, wanted)
         awaited = [wave for wave in never if self._is_awaited(wave, wanted.waves, begin, running)]
         return [wave_counts.not_begun(wave, wanted.waves) for wave in awaited]

@@ -77,9 +77,9 @@ class _AskedOnce:
     shares: Sequence[Share]
     strangers: Collection[str]
     asked: dict[tuple[str, str], tuple[TagRead, Entitlement | Fault, Approved]] = field(default_factory=dict)
-    """By AMI, and by the name of the file that says who is entitled (``by`` of ``_why_not_by``)."""
+    """By AMI, and by the file that says who is entitled: its name is ``by`` of ``_why_not_by``."""
     owed: dict[str, Refusal] = field(default_factory=dict)
-    """By AMI: AWS did not answer."""
+    """By AMI: why AWS did not answer."""
     unanswered: Refusal | None = None
     """The refusal of Organizations, which is not asked again in this look."""
 
@@ -149,26 +149,26 @@ class LiveEntitlements:
         ami = holding.ami
         if ami in look.owed:
             return look.owed[ami]
-        applied = self._checked(look, holding.account)
-        if not isinstance(applied, Refusal):
-            by = holding.account if applied is not look.applied else ""
-            return self._why_not_by(look, applied, by, share, holding)
-        if applied.kind is RefusalKind.THROTTLED:
-            return applied
+        confirmed = self._confirmed(look, holding.account)
+        if not isinstance(confirmed, Refusal):
+            by = holding.account if confirmed is not look.applied else ""
+            return self._why_not_by(look, confirmed, by, share, holding)
+        if confirmed.kind is RefusalKind.THROTTLED:
+            return confirmed
         if holding.account not in look.applied.directory.accounts:
-            return applied.fault
-        # The file lists the account by its id: it needs no answer of Organizations if the file entitles it without any
-        # unit, and the file as it is does not block it.
+            return confirmed.fault
+        # The file lists the account by its id, too. Without Organizations it is entitled if two files say so: the one
+        # without units, and the one as it is, by which units may block it.
         for file, by in ((look.applied, ""), (look.without_units, WITHOUT_UNITS)):
             why = self._why_not_by(look, file, by, share, holding)
             if why is not None:
-                return why if isinstance(why, Refusal) else applied.fault
+                return why if isinstance(why, Refusal) else confirmed.fault
         return None
 
     def _why_not_by(
         self, look: _AskedOnce, applied: AppliedFile, by: str, share: Share, holding: Holding
     ) -> Fault | Refusal | None:
-        """Judge by this file. ``by``: its name within the look; "": it is the file with the table of members."""
+        """Judge by this file. ``by``: its name within the look; "": it is the one with the table of members."""
         ami = holding.ami
         of = ami, by
         try:
@@ -183,10 +183,10 @@ class LiveEntitlements:
             return _stranger(share, f"The applied targets file does not contain account {holding.account}.")
         return _no_member(share, holding) if fault is not None and fault.code == NOT_NOW and by else fault
 
-    def _checked(self, look: _AskedOnce, account: str) -> AppliedFile | Refusal:
-        """Return the applied file with an account's units as Organizations says, or its refusal, once in a look.
+    def _confirmed(self, look: _AskedOnce, account: str) -> AppliedFile | Refusal:
+        """Return the applied file with an account's units as Organizations has them, or why it refuses to say that.
 
-        A refusal is about the right to ask or about the rate, not about one account.
+        A refusal is about the right to ask or about the rate: it counts for all accounts of a look that units bring.
         """
         if look.unanswered is None:
             try:
@@ -202,10 +202,7 @@ class LiveEntitlements:
         return self._ask(ami, self.targets.read(), opens=True)
 
     def gone(self, ami: str, where: str) -> Fault | None:
-        """Return the fault of an AMI that EC2 does not show, or that cannot be used; one look is weak evidence.
-
-        May raise Refusal.
-        """
+        """Return the fault of an AMI that is gone or unusable, by one look: that is weak evidence. Raises Refusal."""
         read = self._read(ami)
         return None if _usable(read) else source_gone(where, ami, read.image_state if read.owned else None)
 
@@ -235,8 +232,8 @@ class LiveEntitlements:
     def _ask(self, ami: str, applied: AppliedFile, *, opens: bool) -> tuple[TagRead, Entitlement | Fault]:
         """Return the AMI as read, and who is entitled to it.
 
-        With a damaged head it is unknown whether a tag event has ended a withdrawal, and whom the last value named that
-        was understood. Then the withdrawal counts for an opening (``opens``), and neither counts for a closing.
+        With a damaged head it is unknown whether a tag event has ended a withdrawal, and which value was understood
+        last. Then the withdrawal counts for an opening (``opens``), and neither counts for a closing.
         """
         read = self._read(ami)
         head, tag = self._head(ami), read.value if _usable(read) else None
@@ -258,9 +255,9 @@ class LiveEntitlements:
         return read
 
     def _is_key_of(self, key: str, read: TagRead) -> bool:
-        """Whether it is a key of the snapshots that an AMI has now. That never changes; a read may lack some of them.
+        """Whether it is a key of the snapshots that an AMI has now. Keys never change, but a read may lack some.
 
-        So one that is missing is read again, once in a look.
+        So if this one is missing, they are read again, once in a look.
         """
         snapshots = tuple(sorted(read.snapshots))
         if key not in self._keys.get(snapshots, ()) and snapshots not in self._keys_read:
@@ -279,6 +276,7 @@ class LiveEntitlements:
     def _fault(
         self, share: Share, holding: Holding, read: TagRead, entitled: Entitlement | Fault, approved: Approved
     ) -> Fault | None:
+        """Return the first reason why a holding does not entitle the share, by what was read; None: it does."""
         if not _usable(read):
             where = f"{share.resource}, {share.account}"
             return source_gone(where, holding.ami, read.image_state if read.owned else None)
@@ -447,7 +445,7 @@ def _end(
 def _all_last(share: Share, whys: Mapping[Holding, Fault | Refusal]) -> bool:
     """Whether no later look will differ, also for the holdings that had no turn.
 
-    Only ``STRANGER`` may be of one account: the others are of an AMI, or of the share's receiver.
+    Of the faults that last, only ``STRANGER`` may be of one account: the others are of an AMI, or of the receiver.
     """
     settled = {holding.ami for holding, why in whys.items() if isinstance(why, Refusal) or why.code != STRANGER}
     left = share.holdings - whys.keys()
