@@ -998,6 +998,17 @@ def test_the_last_notice_follows_at_once_when_the_last_instance_has_ended(state,
     assert machine.outstanding(after, NOW) == ((NotifyOutcome(),) if notifies else ())
 
 
+@pytest.mark.parametrize(("known", "named"), [("i-0a", "i-0a"), ("", "the instance with the client token nonce-i")])
+def test_an_instance_that_cannot_be_ended_is_named_by_what_is_known_of_it(known, named):
+    """The answer of RunInstances may have been lost; a person finds the instance by its client token."""
+    attempts = (Attempt("nonce-i", "ami-0b", NOW, known, episode=1),)
+    tidying = a_delivery(DeliveryState.TIDYING).with_cleanup(done=True).with_launch(attempts=attempts, looks=99)
+    after = machine.evolve(tidying, Refused("EndInstances", RefusalKind.DENIED, FAULT), NOW + 2 * 24 * schedule.HOUR)
+    assert after.cleanup.leftovers == (named,)
+    assert [fault.code for fault in after.faults] == ["launch-instance-left", FAULT.code]
+    assert named in after.faults[0].what
+
+
 @pytest.mark.parametrize(("kind", "tried_until"), [(RefusalKind.DENIED, 0), (RefusalKind.ROLE, schedule.HOUR)])
 def test_what_an_earlier_episode_left_is_named_if_the_target_refuses_to_delete_it(kind, tried_until):
     """A denial counts at once; a role that cannot be assumed is tried for an hour. No share stays open meanwhile."""
