@@ -1,7 +1,9 @@
 """`worker` is off for hours: what completed meanwhile is delivered, and a deadline acts on a fresh look."""
 
 import itertools
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
@@ -11,7 +13,6 @@ from chalicelib.engine.errors import RefusalKind
 from chalicelib.entry.queue_consumer import WORKER_KINDS
 from tests.service.cloud import INACCESSIBLE, CloudBehavior, refusal, target_key
 from tests.service.gate import PortTrouble, ProcessKilled
-from tests.service.groups import WakeMessage
 from tests.service.hub import Hub
 
 pytestmark = pytest.mark.thorough
@@ -210,16 +211,19 @@ def test_throttling_by_the_services_tables_ends_no_delivery(port, method, code):
     unreachable = EndpointConnectionError(endpoint_url="https://dynamodb")
     error = ClientError({"Error": {"Code": code, "Message": "later"}}, "GetItem") if code else unreachable
     hub = a_hub()
-    real = hub._act
 
-    def act(message: WakeMessage) -> None:
-        """Lambda reports the error; SQS delivers the message again."""
-        try:
-            real(message)
-        except (ClientError, BotoCoreError) as raised:
-            raise ProcessKilled from raised
+    def dies(work: Callable[..., None]) -> Callable[..., None]:
+        """Lambda reports the error; SQS delivers the message again, and discovery has its next time."""
 
-    hub._act = act
+        def run(*args: Any) -> None:
+            try:
+                work(*args)
+            except (ClientError, BotoCoreError) as raised:
+                raise ProcessKilled from raised
+
+        return run
+
+    hub._act, hub.discover = dies(hub._act), dies(hub.discover)
     hub.gate.troubles = [PortTrouble(port, method, error, times=4)]
     assert hub.ended()[AMI, A] == "delivered", hub.faults()
     assert hub.gate.troubles[0].times == 0

@@ -891,18 +891,25 @@ class ModelWorld(Hub):
         """An operator retries one account of each AMI: no failed delivery of another begins.
 
         Where the source was refused, a retry makes the service look at it again, and all that the tag names may begin.
-        What was cancelled begins with any look that finds it wanted again.
+        What was cancelled, or failed before a tag event or a lift while the file did not list it, begins with any look
+        that finds it wanted again.
         """
         several = {ami: again for ami in self.values if len(again := self._to_retry(ami)) > 1}
         alone = {ami: again for ami, again in several.items() if not self._promotion(ami).is_refused}
         before, outcomes = self._episodes(), self.outcomes()
+        asked_for = {
+            (ami, one.account)
+            for ami in alone
+            for one in self.stores.tracked.all(ami)
+            if one.generation < self._promotion(ami).generation_of(one.account, one.place)
+        }
         for ami, again in alone.items():
             self.tell(f"An operator retries {ami} for {again[0]} alone.")
             self.retry(ami, again[0])
         if alone:
             self._rest()
             others = {(ami, one) for ami, again in alone.items() for one in again[1:]}
-            failed = {place for place in others if outcomes[place] == DeliveryState.FAILED}
+            failed = {place for place in others - asked_for if outcomes[place] == DeliveryState.FAILED}
             begun = {place for place in failed if self._episodes()[place] != before[place]}
             assert not begun, f"a retry of others begins {sorted(begun)}"
 
