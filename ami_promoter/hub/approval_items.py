@@ -91,7 +91,7 @@ def approve(connection: Connection, question: Question, seconds: int) -> int:
         item = wire({"pk": key.pk, "sk": key.sk, BY_AMI: question.ami, "body": body})
         requests.append({"PutRequest": {"Item": item}})
     with connection.telling("approving (run the command again; it keeps what it has written)"):
-        write(connection, requests)
+        write(connection, requests, "The targets that were written are approved.")
     return until
 
 

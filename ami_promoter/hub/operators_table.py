@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.aws import Connection, HubError
 from chalicelib.engine.budget import slices
 
+TRIES = 8
+"""Tries for items that DynamoDB leaves unprocessed, within half a minute."""
 AT_ONCE = 25
 """Most requests of one BatchWriteItem."""
 
 
-def write(connection: Connection, requests: Sequence[Mapping[str, Any]]) -> None:
-    """Write in batches. Raises botocore's errors.
+def write(
+    connection: Connection,
+    requests: Sequence[Mapping[str, Any]],
+    left: str,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Write in batches, and send again what DynamoDB leaves unprocessed. May raise HubError.
 
-    DynamoDB may take a batch in several parts, each with one request at least [DynamoDB API reference, BatchWriteItem].
+    ``left``: a sentence for the error that says what was written.
     """
+    table = connection.config_table
     for some in slices(requests, AT_ONCE):
-        left = {connection.config_table: some}
-        while left:
-            left = connection.dynamodb.batch_write_item(RequestItems=left)["UnprocessedItems"]
+        rest = some
+        for attempt in range(TRIES):
+            answer = connection.dynamodb.batch_write_item(RequestItems={table: rest})
+            rest = answer["UnprocessedItems"].get(table, [])
+            if not rest:
+                break
+            sleep(min(0.1 * 2**attempt, 5))
+        else:
+            what = f"DynamoDB still leaves items unwritten after several tries. {left}"
+            cure = "Wait a minute and run the command again."
+            raise HubError(what, connection.place, cure, "items-unwritten")

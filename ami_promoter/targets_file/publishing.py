@@ -6,7 +6,8 @@ Before that put nothing changes for the service; after it the whole new file is 
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,11 +42,12 @@ class AppliedVersion:
 
 
 class Publisher:
-    """Reads and replaces the file in force."""
+    """Reads and replaces the file in force. ``sleep`` waits between tries."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, sleep: Callable[[float], None] = time.sleep) -> None:
         self._connection = connection
         self._table = connection.operators
+        self._sleep = sleep
 
     def applied(self, *, to_replace: bool = False) -> AppliedVersion:
         """Read the file in force; may raise HubError, but if it is ``to_replace`` not because it cannot be read."""
@@ -85,7 +87,7 @@ class Publisher:
         after = FileVersion(number, digest_of(items), at, self._connection.caller)
         with self._connection.telling("writing the new targets (those in force are unchanged)"):
             self._table.put(RecordKey(VERSIONS, f"{NOTE}{after.version}"), {"begun_at": at})
-            write(self._connection, [{"PutRequest": {"Item": item}} for item in _items(after.version, items, source)])
+            self._write([{"PutRequest": {"Item": item}} for item in _items(after.version, items, source)])
         with self._connection.telling(f"putting the new targets into force {UNCHANGED}"):
             self._flip(before.seen, after)
         return after
@@ -98,7 +100,7 @@ class Publisher:
                 if old.number <= current.number - KEEP:
                     for items in (self._table.query(partition(old.version)), [note]):
                         keys = [wire({"pk": item["pk"], "sk": item["sk"]}) for item in items]
-                        write(self._connection, [{"DeleteRequest": {"Key": key}} for key in keys])
+                        self._write([{"DeleteRequest": {"Key": key}} for key in keys])
 
     @staticmethod
     def _begun(note: Item) -> FileVersion:
@@ -121,6 +123,9 @@ class Publisher:
             )
             cure = "Run `ami-promoter targets diff FILE`, then apply again."
             raise HubError(what, self._connection.place, cure, "targets-raced")
+
+    def _write(self, requests: Sequence[Item]) -> None:
+        write(self._connection, requests, "The targets in force are unchanged.", self._sleep)
 
 
 def _items(version: str, items: Mapping[str, str], source: str) -> Iterator[Item]:

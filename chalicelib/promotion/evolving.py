@@ -279,8 +279,8 @@ def on_compared(event: ev.Compared, promotion: Promotion, now: int) -> Promotion
 
 
 def _over(promotion: Promotion, event: ev.Compared, now: int) -> Promotion:
-    over: dict[str, Any] = {"summarised_episode": promotion.episode, "standing": event.standing, "tries": 0}
-    over["restarts"] = 0
+    over: dict[str, Any] = {"summarised_episode": promotion.episode, "standing": event.standing}
+    over |= {"tries": 0, "restarts": 0}
     if promotion.state is S.OVER:
         return replace(promotion, **over)
     if promotion.awaits_restored:  # discovery finds it from now on, as one that was tagged

@@ -342,11 +342,26 @@ class Reluctant(AnotherClient):
 
 
 def test_what_dynamodb_leaves_unprocessed_is_sent_again(client):
-    """In the end every item is written."""
+    """The waits between tries grow, and in the end every item is written."""
     connection = Connection("us-east-1")
     connection.dynamodb = Reluctant(connection.dynamodb, calls=3)
+    waits = []
 
+    publish(Publisher(connection, sleep=waits.append), FILE)
+
+    assert waits == [0.1, 0.2, 0.4]
+    assert in_force().directory == compiled(FILE)
+
+
+def test_dynamodb_that_never_takes_the_items_is_given_up_on(client):
+    """The file in force is still the old one."""
+    connection = Connection("us-east-1")
     publish(Publisher(connection), FILE)
+    connection.dynamodb = Reluctant(connection.dynamodb, calls=100)
+    accounts = ", ".join(f'"{number:012d}"' for number in range(1, 30))
+
+    with pytest.raises(HubError, match="DynamoDB still leaves items unwritten"):
+        publish(Publisher(connection, sleep=lambda _: None), f"groups: {{a: [{accounts}]}}")
 
     assert in_force().directory == compiled(FILE)
 
