@@ -415,7 +415,7 @@ def test_a_pass_ends_with_the_waking_of_what_waits_for_a_wave_that_opens(last):
     asked = play(a_promotion(S.RUNNING, tries=3), compared(running=True, surplus=True, **opens))
     assert outstanding(asked, NOW) == (do.Slice(WAKE),)
     ends = play(a_promotion(S.RUNNING), compared(inputs="of the new file", running=True, surplus=True, **opens))
-    throttled = play(ends, ev.NotExecuted(FAULT, later=True), sliced())
+    throttled = play(ends, *[ev.NotExecuted(FAULT, later=True)] * 4, sliced())
     assert outstanding(throttled, NOW) == (do.Slice(WAKE),)
 
 
