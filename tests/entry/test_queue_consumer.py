@@ -38,7 +38,7 @@ class WorkerSetup:
         self.records, self.ran, self.trouble = MemoryRecords(), [], None
         services = SimpleNamespace(**{name: SimpleNamespace(run=self.run(name)) for name in RUNS.values()})
         ports = services, self.records, lambda: NOW, Quiet()
-        self.worker = QueueConsumer(*ports, kinds, lambda ami: begun(ami, "111111111111", "us-east-1", NOW))
+        self.worker = QueueConsumer(*ports, kinds, lambda ami: begun(ami, NOW))
 
     def run(self, name):
         def run(key, *_cause, **_time_left):
