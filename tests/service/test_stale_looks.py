@@ -248,3 +248,17 @@ def test_a_removal_that_comes_between_the_two_looks_waits_for_neither():
 
     for act in (lambda hub: hub.cloud.tag(AMI, A), lambda hub: hub.withdraw(AMI, B)):
         assert ends(act, missed=True) == ends(act, missed=False)
+
+
+def test_a_copy_whose_end_the_look_after_its_event_does_not_show_yet_is_looked_at_again_soon():
+    """EC2 lists it once more as it was: its shares stay open for minutes, not for a quarter of an hour."""
+    hub = tagged(accounts=(A,), behavior=CloudBehavior(copying=(600,)))
+    hub.wait(300)
+    (copy,) = hub.cloud.copies.values()
+    as_it_was = hub.cloud.shown(A, copy.delivery)
+    over = lambda *_: copy.state == "completed"  # noqa: E731
+    hub.gate.troubles.append(look := LostAnswer("target.snapshots", "find", says=as_it_was, only=over))
+    hub.wait(600)
+
+    assert look.times == 0
+    assert hub.outcomes() == {(AMI, A): "delivered"}

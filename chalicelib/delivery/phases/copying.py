@@ -226,7 +226,8 @@ def _judge(delivery: Delivery, seen: tuple[proof.SeenCopy, ...], now: int) -> De
         if found.state == "pending" and not _has_its_look(delivery, copy, now):
             return copy
         if found.state == "pending":
-            return replace(copy, next_look=now + schedule.COPY_POLLS[-1], progress=found.progress)
+            soon = f"look#{copy.source}" in delivery.inbox  # an event says that it has ended, which may show late
+            return replace(copy, next_look=now + schedule.COPY_POLLS[0 if soon else -1], progress=found.progress)
         useless.append(found.copy)
         return _errored(copy, found, now, faults, delivery)
 
