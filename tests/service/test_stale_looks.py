@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from chalicelib.delivery.ports import SeenImage
 from chalicelib.engine import addresses
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.schedule import SECOND_LOOK_AFTER
@@ -261,4 +262,18 @@ def test_a_copy_whose_end_the_look_after_its_event_does_not_show_yet_is_looked_a
     hub.wait(600)
 
     assert look.times == 0
+    assert hub.outcomes() == {(AMI, A): "delivered"}
+
+
+def test_an_ami_of_copy_image_that_the_look_after_its_event_does_not_show_yet_is_looked_at_again_soon():
+    """After an hour its polls are a quarter of an hour apart; its shares close before the next one."""
+    hub = tagged(accounts=(A,), target={"copy_method": "image"}, behavior=CloudBehavior(copying=(HOUR,)))
+    hub.until_state(AMI, A, "verifying")
+    (image,) = hub.cloud.images.values()
+    as_it_was = SeenImage({**image.raw, "State": "pending"}, {})
+    over = lambda *_: image.raw["State"] == "available"  # noqa: E731
+    hub.gate.troubles.append(look := LostAnswer("target.images", "see", says=as_it_was, only=over))
+    hub.until(lambda: look.times == 0)
+    hub.wait(300)
+
     assert hub.outcomes() == {(AMI, A): "delivered"}
