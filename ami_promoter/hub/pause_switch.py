@@ -13,6 +13,7 @@ from ami_promoter.hub.aws import UNCHANGED, Connection
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import moment
 from chalicelib.engine.addresses import SWITCH
+from chalicelib.engine.store.table import setting
 
 SCHEMA = js.perhaps(
     js.thing(
@@ -44,12 +45,12 @@ class Switch:
         item = {"kind": "switch", "paused": paused, "by": by, "at": at, "why": why}
         turned = "#paused = :other" + (" OR attribute_not_exists(#paused)" if paused else "")
         with self._connection.telling(f"pausing or resuming {UNCHANGED}"):
-            return self._table.update(SWITCH, item, condition=turned, given={":other": not paused}) is not None
+            return self._table.update(SWITCH, **setting(item, {":other": not paused}), condition=turned) is not None
 
     def explain(self, why: str) -> None:
         """Write another reason for the pause that is in force; since when and by whom stay."""
         with self._connection.telling(f"writing the reason {UNCHANGED}"):
-            self._table.update(SWITCH, {"why": why}, condition="paused = :yes", given={":yes": True})
+            self._table.update(SWITCH, **setting({"why": why}, {":yes": True}), condition="paused = :yes")
 
 
 def said(item: Mapping[str, Any] | None) -> str:

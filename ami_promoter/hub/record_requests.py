@@ -14,6 +14,7 @@ from chalicelib.delivery.model import ACCEPTED, DeliveryState
 from chalicelib.engine import addresses
 from chalicelib.engine.ports import MadeDue
 from chalicelib.engine.store.records import INBOX
+from chalicelib.engine.store.table import setting
 from chalicelib.promotion.machine import RECALL, WITHDRAW
 from chalicelib.promotion.model import Retry
 
@@ -84,10 +85,10 @@ def _ask(connection: Connection, reader: Reader, ami: str, name: str, places: Co
             _ask(connection, reader, ami, "lifted", ())
             return
         entry = str(Retry(str(time.time_ns()), every if len(every) <= MOST_PLACES else []))
-        same = f"attribute_not_exists(#in_{name})" if before is None else f"#in_{name} = :before"
-        given = {} if before is None else {":before": before}
-        condition = f"attribute_exists(pk) AND {same}"
-        if table.update(record.key, {attribute: entry}, condition=condition, given=given) is not None:
+        same = "attribute_not_exists(#entry)" if before is None else "#entry = :before"
+        given = {":entry": entry, **({} if before is None else {":before": before})}
+        condition, names = f"attribute_exists(pk) AND {same}", {"#entry": attribute}
+        if table.update(record.key, "SET #entry = :entry", given, names=names, condition=condition) is not None:
             return
     raise HubError("Others were writing the same request all the time.", ami, "Run the command again.", "lost-race")
 
@@ -129,8 +130,8 @@ def _make_due(
 
 def _mark(connection: Connection, ami: str, stamp: str) -> None:
     """Mark the AMI for the pass over standing shares."""
-    mark = {"withdrawn": stamp, "kind": "standing", "episode": 0}
-    connection.record_items.update(addresses.standing(ami), mark, keeping=("kind", "episode"))
+    mark = setting({"withdrawn": stamp, "kind": "standing", "episode": 0}, keeping=("kind", "episode"))
+    connection.record_items.update(addresses.standing(ami), **mark)
 
 
 def accept(connection: Connection, deliveries: Iterable[str], image: str) -> None:

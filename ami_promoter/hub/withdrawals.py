@@ -74,13 +74,17 @@ class Withdrawn:
         fresh = self._entries(places, value, after)
         with self._connection.telling("withdrawing (run the command again; it keeps what it has written)"):
             for some in slices(sorted(fresh), AT_ONCE):
-                self._table.update(self._key, {place: fresh[place] for place in some})
+                names = {f"#n{number}": place for number, place in enumerate(some)}
+                given = {f":v{number}": fresh[place] for number, place in enumerate(some)}
+                assigned = ", ".join(f"#n{number} = :v{number}" for number in range(len(some)))
+                self._table.update(self._key, f"SET {assigned}", given, names=names)
 
     def remove(self, places: Iterable[str]) -> None:
         """Remove these; ignore missing ones."""
         with self._connection.telling("lifting withdrawals (run the command again)"):
             for some in slices(sorted(places), AT_ONCE):
-                self._table.update(self._key, dict.fromkeys(some))
+                names = {f"#n{number}": place for number, place in enumerate(some)}
+                self._table.update(self._key, f"REMOVE {', '.join(names)}", {}, names=names)
 
 
 def withdrawn_for(connection: Connection, ami: str, value: str) -> Mapping[str, str]:

@@ -352,7 +352,7 @@ def test_no_damage_takes_a_key_from_the_amis_that_were_delivered(store):
     """The grant on the target's own key has one holder for them all, which holds whatever its item says."""
     store.ledger.hold(RESOURCE, SHARE, sharing(DELIVERED_AMIS))
     place = holding_place(RESOURCE, ACCOUNT, DELIVERED_AMIS)
-    store.table.update(place, {"episode": "none", "account": None, "standing_of": None})
+    store.table.update(place, "SET episode = :none REMOVE account, standing_of", {":none": "none"})
 
     (found,) = store.ledger.shares(RESOURCE)
     assert [(one.delivery, one.stands) for one in found.holdings] == [(DELIVERED_AMIS, True)]

@@ -85,7 +85,7 @@ def test_many_records_are_read_at_once_without_what_is_missing_or_damaged(store)
     keys = [RecordKey(f"delivery#{number:04d}") for number in range(3)]
     for key in keys[:2]:
         store.records.create(Write(key, "requested", {"of": key.pk}, NOW), NOW)
-    store.table.update(keys[0], {"body": "{"})
+    store.table.update(keys[0], "SET body = :damaged", {":damaged": "{"})
 
     found = store.records.read_all(keys)
     assert {key: stored.body for key, stored in found.items()} == {keys[1]: {"of": keys[1].pk}}
@@ -319,7 +319,7 @@ def test_what_is_due_comes_in_pages_longest_due_first(store):
 def test_a_damaged_deadline_hides_no_record(store):
     """A damaged item stays in the sweep's list, and so do the others."""
     store.records.create(write(latest=NOW + 150), NOW)
-    store.table.update(KEY, {"latest": "soon", "due_at": "soon"})
+    store.table.update(KEY, "SET latest = :w, due_at = :w", {":w": "soon"})
 
     assert store.records.due(shard(KEY), NOW + 60, 10) == [Due(KEY, NOW, NOW + 60)]
 
@@ -427,19 +427,19 @@ def test_the_days_that_a_record_was_parked_do_not_count_as_overdue(begun):
 @pytest.mark.parametrize("store", ["dynamo"], indirect=True)  # only DynamoDB's items have a schema
 def test_a_record_of_a_newer_version_or_a_damaged_one_is_not_guessed_at(begun):
     """It differs from a readable one, so that the worker can park it."""
-    begun.table.update(KEY, {"body": "{"})
+    begun.table.update(KEY, "SET body = :b", {":b": "{"})
     with pytest.raises(Unreadable):
         begun.records.read(KEY)
-    begun.table.update(KEY, {"schema": 99})
+    begun.table.update(KEY, "SET #s = :s", {":s": 99}, names={"#s": "schema"})
     with pytest.raises(NewerSchema, match="99"):
         begun.records.read(KEY)
 
 
 @pytest.mark.parametrize("store", ["dynamo"], indirect=True)  # in memory there are no attributes
-@pytest.mark.parametrize("version", ["nonsense", None])
-def test_a_record_whose_version_is_damaged_is_woken_all_the_same(begun, version):
+@pytest.mark.parametrize(("damage", "given"), [("SET version = :w", {":w": "nonsense"}), ("REMOVE version", {})])
+def test_a_record_whose_version_is_damaged_is_woken_all_the_same(begun, damage, given):
     """So that its worker parks it. Counted from 1 again, it would write over its history."""
-    begun.table.update(KEY, {"version": version})
+    begun.table.update(KEY, damage, given)
 
     assert begun.records.make_due(KEY, NOW) is MadeDue.SEND
     assert begun.records.make_due(KEY, NOW, fresh=write()) is MadeDue.SEND

@@ -110,7 +110,7 @@ def test_a_damaged_slot_stops_nobody_and_is_mended_or_dropped(table, name):
     slots = DynamoSlotLeases(table)
     wish = SlotLease("0123", 1, NOW, 2, 0, until=NOW + 60)
     slots.ask(QUOTA, wish)
-    table.update(addresses.slot(QUOTA, "0123"), {name: "many"})
+    table.update(addresses.slot(QUOTA, "0123"), f"SET {name} = :text", {":text": "many"})
 
     (damaged,) = slots.leases(QUOTA)
 
@@ -118,7 +118,7 @@ def test_a_damaged_slot_stops_nobody_and_is_mended_or_dropped(table, name):
     slots.ask(QUOTA, wish)
     slots.grant(QUOTA, replace(wish, granted=2))
     assert slots.leases(QUOTA) == [replace(wish, granted=2)]
-    table.update(addresses.slot(QUOTA, "0123"), {name: "many"})
+    table.update(addresses.slot(QUOTA, "0123"), f"SET {name} = :text", {":text": "many"})
     slots.drop(QUOTA, slots.leases(QUOTA)[0])
     assert slots.leases(QUOTA) == []
 
@@ -204,7 +204,7 @@ def test_a_holding_that_cannot_be_read_holds_nothing_and_can_be_released_or_held
     ledger.hold(RESOURCE, a_share(), sharing("0123", episode=3))
     ledger.hold(RESOURCE, a_share(), sharing("4567"))
     for name, value in damage.items():
-        table.update(HOLDING, {name: value})
+        table.update(HOLDING, "SET #name = :value", {":value": value}, names={"#name": name})
 
     assert [share.holdings for share in ledger.shares(RESOURCE)] == [{sharing("4567")}]
     found = next(one for one in ledger.standing(AMI) if one.holding.delivery == "0123")
@@ -222,7 +222,7 @@ def test_a_standing_holding_whose_ami_was_taken_away_holds_nothing(table):
     """The pass could not find it: it must not keep a share open."""
     ledger = DynamoLedger(table)
     ledger.hold(RESOURCE, a_share(), sharing("0123"))
-    table.update(HOLDING, {"standing_of": None})
+    table.update(HOLDING, "REMOVE standing_of", {})
 
     assert ledger.standing(AMI) == []
     assert [share.holdings for share in ledger.shares(RESOURCE)] == [frozenset()]

@@ -8,7 +8,7 @@ from typing import Any
 from chalicelib.delivery.copy_quota import SlotLease
 from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RecordKey
-from chalicelib.engine.store.table import Table
+from chalicelib.engine.store.table import Table, setting
 
 NUMBERS = {
     **{name: name for name in ("episode", "created_at", "wanted", "done", "granted", "limited_at")},
@@ -36,17 +36,15 @@ class DynamoSlotLeases:
         wished = {"kind": "slot", **{stored: getattr(wish, name) for name, stored in NUMBERS.items()}}
         item = self._table.update(
             key,
-            wished,
+            **setting(wished, keeping=["granted"]),
             condition="attribute_not_exists(pk) OR episode = :episode",
-            keeping=["granted"],
             returning="ALL_NEW",
         )
         if item is None:
             item = self._table.update(
                 key,
-                wished,
+                **setting(wished, {":number": "N"}),
                 condition="episode < :episode OR NOT attribute_type(episode, :number)",
-                given={":number": "N"},
                 returning="ALL_NEW",
             )
         return wish if item is None else self._lease(item)
@@ -61,9 +59,10 @@ class DynamoSlotLeases:
     def grant(self, quota: RecordKey, lease: SlotLease) -> None:
         self._table.update(
             addresses.slot(quota, lease.delivery),
-            {"granted": lease.granted, "lease_until": lease.until},
+            **setting(
+                {"granted": lease.granted, "lease_until": lease.until}, {":episode": lease.episode, ":number": "N"}
+            ),
             condition="episode = :episode AND (NOT attribute_type(granted, :number) OR granted <= :granted)",
-            given={":episode": lease.episode, ":number": "N"},
         )
 
     def drop(self, quota: RecordKey, lease: SlotLease) -> None:

@@ -10,7 +10,7 @@ from chalicelib.delivery.tracked import EXPIRED, RECALLED, WITHDRAWN, TrackedDel
 from chalicelib.engine import addresses, codec
 from chalicelib.engine.errors import Unreadable
 from chalicelib.engine.schema import VERSION, check
-from chalicelib.engine.store.table import Table
+from chalicelib.engine.store.table import Table, setting
 from chalicelib.engine.stored import compact
 
 LATER_OUTCOMES = (WITHDRAWN, EXPIRED, RECALLED)
@@ -43,7 +43,7 @@ class DynamoTrackedDeliveries:
         }
         added = self._table.update(
             addresses.tracked_delivery(ami, tracked.delivery),
-            attributes,
+            **setting(attributes),
             condition="attribute_not_exists(pk) OR episode < :episode",
         )
         if added is not None and count:
@@ -53,10 +53,9 @@ class DynamoTrackedDeliveries:
     def count(self, ami: str, more: int) -> int:
         counted: dict[str, Any] | None = self._table.update(
             addresses.promotion(ami),
-            {},
+            "ADD children_running :change",
+            {":change": more},
             condition="attribute_exists(pk)",
-            given={":change": more},
-            more="ADD children_running :change",
             returning="UPDATED_NEW",
         )
         return 0 if counted is None else int(counted["children_running"])
@@ -65,18 +64,19 @@ class DynamoTrackedDeliveries:
         """The count may be off by one after a crash; the promotion's poll reads the tracked deliveries themselves."""
         key, was = addresses.tracked_delivery(ami, tracked.delivery), {":was": tracked.episode, ":yes": True}
         over = {**self._stored(tracked), "running": False, **({"delivered_as": tracked.image} if tracked.image else {})}
-        ended = self._table.update(key, over, condition=RUNS, given=was)
+        ended = self._table.update(key, **setting(over, was), condition=RUNS)
         if ended is not None:
             return self.count(ami, -1) <= 0
         older = "episode <= :episode" if tracked.state in LATER_OUTCOMES else "episode < :episode"
-        self._table.update(key, {**over, "episode": tracked.episode}, condition=older)  # counted before
+        self._table.update(key, **setting({**over, "episode": tracked.episode}), condition=older)  # counted before
         return True
 
     def take_back(self, ami: str, tracked: TrackedDelivery, before: TrackedDelivery) -> None:
         key, was = addresses.tracked_delivery(ami, tracked.delivery), {":was": tracked.episode, ":yes": True}
         numbers = {"episode": before.episode, "generation": before.generation}
-        back = {**self._stored(before), **numbers, "running": False}
-        if self._table.update(key, back, condition=RUNS, given=was) is not None:
+        back = setting({**self._stored(before), **numbers, "running": False}, was)
+        taken_back = self._table.update(key, **back, condition=RUNS)
+        if taken_back is not None:
             self.count(ami, -1)
 
     def all(self, ami: str) -> Sequence[TrackedDelivery]:

@@ -26,7 +26,7 @@ from chalicelib.engine.aws import sdk
 from chalicelib.engine.errors import ParkRecord, Unreadable
 from chalicelib.engine.ports import NOTHING, Due, Extras, MadeDue, Stored, Write
 from chalicelib.engine.schema import VERSION, check
-from chalicelib.engine.store.table import ABSENT, EXPIRES, KEEP_HISTORY_DAYS, Table, placeholder
+from chalicelib.engine.store.table import ABSENT, EXPIRES, KEEP_HISTORY_DAYS, Table, setting
 
 _T = TypeVar("_T")
 
@@ -41,6 +41,24 @@ ROOM_FOR_RECENT = 1000
 def shard_of(key: RecordKey) -> str:
     """Return the partition of the index ``due`` for a record."""
     return f"due#{zlib.crc32(key.pk.encode()) % SHARDS}"
+
+
+def _update(changes: Mapping[str, Any], keeping: Mapping[str, Any] = NOTHING) -> dict[str, Any]:
+    """Return the arguments of an update that assigns attributes, and removes those whose new value is None.
+
+    ``keeping``: attributes that are assigned unless they are there. In a condition ``#n0`` and ``:n0`` are the first
+    change, and so on.
+    """
+    places = {name: f"n{number}" for number, name in enumerate([*changes, *keeping])}
+    assigned = [f"#{places[name]} = :{places[name]}" for name, value in changes.items() if value is not None]
+    assigned += [f"#{places[name]} = if_not_exists(#{places[name]}, :{places[name]})" for name in keeping]
+    removed = [f"#{places[name]}" for name, value in changes.items() if value is None]
+    values = {**changes, **keeping}
+    return {
+        "expression": (f"REMOVE {', '.join(removed)} " if removed else "") + f"SET {', '.join(assigned)}",
+        "given": {f":{place}": values[name] for name, place in places.items() if values[name] is not None},
+        "names": {f"#{place}": name for name, place in places.items()},
+    }
 
 
 class DynamoRecords:
@@ -137,15 +155,13 @@ class DynamoRecords:
 
     def _write(self, before: Stored, after: Write, changes: Mapping[str, Any], beside: Extras, *, tells: bool) -> bool:
         """Write a record with the items beside it, if it is still as it was read. ``tells``: history gets an entry."""
-        # a twin may have parked it
-        still: Any = {
-            "condition": "version = :read AND attribute_not_exists(parked)",
-            "given": {":read": before.version},
-        }
+        update = _update(changes)
+        update["given"][":read"] = before.version
+        update["condition"] = "version = :read AND attribute_not_exists(parked)"  # a twin may have parked it
         if beside:
             puts = [{"Put": self._table.put_request(key, attributes)} for key, attributes in beside]
-            return self._table.transact([{"Update": self._table.update_request(after.key, changes, **still)}, *puts])
-        if self._table.update(after.key, changes, **still) is not None:
+            return self._table.transact([{"Update": self._table.update_request(after.key, **update)}, *puts])
+        if self._table.update(after.key, **update) is not None:
             return True
         # a write that changes neither looks like a wake's, which only raises the version
         return (tells or after.body != before.body) and self._is_there(after.key, changes)
@@ -173,11 +189,11 @@ class DynamoRecords:
 
     def park(self, key: RecordKey, why: str, now: int) -> None:
         parked = {"parked": why, "parked_at": now, "wake_at": None, "due_shard": None}
-        self._table.update(key, parked, condition="attribute_exists(pk)")
+        self._table.update(key, **_update(parked), condition="attribute_exists(pk)")
 
     def unpark(self, key: RecordKey, now: int) -> bool:
         freed = {"wake_at": now, "due_at": now, "due_shard": shard_of(key), "parked": None, "parked_at": None}
-        return self._table.update(key, freed, condition="attribute_exists(parked)") is not None
+        return self._table.update(key, **_update(freed), condition="attribute_exists(parked)") is not None
 
     def make_due(
         self, key: RecordKey, now: int, inbox: Mapping[str, str] = NOTHING, fresh: Write | None = None
@@ -188,7 +204,8 @@ class DynamoRecords:
             if self._cannot_be_counted(key):
                 return MadeDue.SEND  # the wake causes the worker to park it
             if inbox:  # a parked record keeps the entries for when it goes on
-                self._table.update(key, _entries_of(inbox), condition="attribute_exists(parked)")
+                entries = _update({INBOX + name: value for name, value in inbox.items()})
+                self._table.update(key, **entries, condition="attribute_exists(parked)")
             return MadeDue.NONE
         lost, soon = now - schedule.WAKE_LOST, now + schedule.WAKE_LOST
         was_due, was_woken = _whole(old.get("wake_at"), now), old.get("woken_at")
@@ -199,12 +216,12 @@ class DynamoRecords:
             return MadeDue.SENT
         # Mark it, unless another run does so meanwhile. The mark of a record that was due later says nothing: the run
         # that left it may have been killed before it made the record due.
-        mark = {"woken_at": now} if in_time else {"woken_at": now, "wake_at": soon}
-        condition, given = "attribute_exists(wake_at)", dict[str, Any]()
+        mark = setting({"woken_at": now} if in_time else {"woken_at": now, "wake_at": soon})
+        condition = "attribute_exists(wake_at)"
         if was_due <= soon:
-            condition, given = f"{condition} AND (woken_at = :woken_at OR woken_at <= :lost)", {":lost": lost}
-        marked = self._table.update(key, mark, condition=condition, given=given)
-        return MadeDue.SENT if marked is None else MadeDue.SEND
+            mark["given"][":lost"] = lost
+            condition += " AND (woken_at = :woken_at OR woken_at <= :lost)"
+        return MadeDue.SENT if self._table.update(key, **mark, condition=condition) is None else MadeDue.SEND
 
     def leave(
         self, key: RecordKey, inbox: Mapping[str, str], now: int, *, newer: bool = False, fresh: Write | None = None
@@ -229,21 +246,15 @@ class DynamoRecords:
         made = {} if fresh is None else self._item(fresh, due)
         made.pop("version", None)
         kept = {**made, "wake_at": due, "due_shard": shard_of(key), **marks}
-        entries = _entries_of(inbox)
+        update = _update({INBOX + name: value for name, value in inbox.items()}, kept)
+        update["expression"] += ", version = if_not_exists(version, :first) + :one"
+        update["given"] |= {":first": due, ":one": 1}  # a version of no earlier life, as in `replace`
         there = "attribute_exists(version)" + (" OR attribute_not_exists(pk)" if fresh is not None else "")
         conditions = ["attribute_not_exists(parked)", f"({there})"]
         if newer:
-            conditions += (f"(attribute_not_exists(#{it}) OR #{it} < :{it})" for it in map(placeholder, entries))
+            conditions += (f"(attribute_not_exists(#n{place}) OR #n{place} < :n{place})" for place in range(len(inbox)))
         try:
-            return self._table.update(
-                key,
-                {**entries, **kept},
-                condition=" AND ".join(conditions),
-                given={":first": due, ":one": 1},  # a version of no earlier life, as in `replace`
-                keeping=kept.keys(),
-                more=", version = if_not_exists(version, :first) + :one",
-                returning="ALL_OLD",
-            )
+            return self._table.update(key, **update, condition=" AND ".join(conditions), returning="ALL_OLD")
         except sdk.ClientError:
             if not self._cannot_be_counted(key):
                 raise
@@ -260,7 +271,7 @@ class DynamoRecords:
     def change(self, key: RecordKey, attributes: Mapping[str, Any], seen: Mapping[str, Any]) -> bool:
         same, given = _still(seen)
         condition = f"attribute_exists(pk) AND {same}"
-        return self._table.update(key, attributes, condition=condition, given=given) is not None
+        return self._table.update(key, **setting(attributes, given), condition=condition) is not None
 
     def _with_form(self, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
         """Say in which form the body of an item beside a record is, if it has one."""
@@ -328,11 +339,6 @@ def stored(key: RecordKey, item: Mapping[str, Any], version: int) -> Stored:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise Unreadable(f"{key} cannot be read: {error!r}.") from error
-
-
-def _entries_of(inbox: Mapping[str, str]) -> dict[str, str]:
-    """Return inbox entries as attributes."""
-    return {INBOX + name: value for name, value in inbox.items()}
 
 
 def _still(seen: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from types import MappingProxyType
@@ -46,19 +45,31 @@ def _key(key: RecordKey) -> dict[str, Any]:
     return wire(key._asdict())
 
 
-def placeholder(name: str) -> str:
-    """Return the name of an attribute as an expression can have it, with ``_`` for each other sign."""
-    return re.sub(r"\W", "_", name)
-
-
-def _parts(condition: str, given: Mapping[str, Any], names: Mapping[str, str] = NOTHING) -> dict[str, Any]:
+def _parts(condition: str | None, given: Mapping[str, Any], names: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Build the part of a write that has its condition, and its values and names; DynamoDB takes no empty ones."""
     parts = {
         "ConditionExpression": condition,
         "ExpressionAttributeValues": wire(given),
-        "ExpressionAttributeNames": dict(names),
+        "ExpressionAttributeNames": dict(names or {}),
     }
     return {name: part for name, part in parts.items() if part}
+
+
+def setting(
+    attributes: Mapping[str, Any], given: Mapping[str, Any] = NOTHING, keeping: Collection[str] = ()
+) -> dict[str, Any]:
+    """Return the arguments of an update that sets these attributes; ``keeping``: those that stay if they are there.
+
+    For its condition ``:NAME`` is the new value of an attribute; ``given``: further values.
+    """
+    assigned = (
+        f"#{name} = if_not_exists(#{name}, :{name})" if name in keeping else f"#{name} = :{name}" for name in attributes
+    )
+    return {
+        "expression": f"SET {', '.join(assigned)}",
+        "given": {**{f":{name}": value for name, value in attributes.items()}, **given},
+        "names": {f"#{name}": name for name in attributes},
+    }
 
 
 class Table:
@@ -97,50 +108,30 @@ class Table:
     def update(
         self,
         key: RecordKey,
-        attributes: Mapping[str, Any],
+        expression: str,
+        given: Mapping[str, Any],
         *,
-        condition: str = "",
-        given: Mapping[str, Any] = NOTHING,
-        keeping: Collection[str] = (),
-        more: str = "",
+        names: Mapping[str, str] | None = None,
+        condition: str | None = None,
         returning: str = "NONE",
     ) -> dict[str, Any] | None:
-        """Update an item, see ``update_request``; returns what was asked for, or None if the condition did not hold."""
-        request = self.update_request(key, attributes, condition=condition, given=given, keeping=keeping, more=more)
+        """Update an item; returns the asked attributes, or None where the condition did not hold."""
+        request = self.update_request(key, expression, given, names=names, condition=condition)
         answer = self._conditional(lambda: self._client.update_item(**request, ReturnValues=returning))
         return None if answer is None else values(answer.get("Attributes", {}))
 
     def update_request(
         self,
         key: RecordKey,
-        attributes: Mapping[str, Any],
+        expression: str,
+        given: Mapping[str, Any],
         *,
-        condition: str = "",
-        given: Mapping[str, Any] = NOTHING,
-        keeping: Collection[str] = (),
-        more: str = "",
+        names: Mapping[str, str] | None = None,
+        condition: str | None = None,
     ) -> dict[str, Any]:
-        """Build an update that sets attributes, and removes those whose new value is None; alone or in a transaction.
-
-        ``keeping``: those that stay if they are there. ``more``: the end of the expression. In it and in the condition
-        ``#NAME`` is one of these attributes, and ``:NAME`` its new value (``placeholder``); ``given``: further values.
-        """
-        there = {name: placeholder(name) for name in attributes}
-        new = {f":{it}": attributes[name] for name, it in there.items() if attributes[name] is not None}
-        removed = ", ".join(f"#{it}" for it in there.values() if f":{it}" not in new)
-        kept = {there[name] for name in keeping}
-        assigned = ", ".join(
-            f"#{it} = if_not_exists(#{it}, :{it})" if it in kept else f"#{it} = :{it}"
-            for it in there.values()
-            if f":{it}" in new
-        )
-        expression = (removed and f"REMOVE {removed}", assigned and f"SET {assigned}", more)
-        return {
-            "TableName": self.name,
-            "Key": _key(key),
-            "UpdateExpression": " ".join(filter(None, expression)),
-            **_parts(condition, {**new, **given}, {f"#{it}": name for name, it in there.items()}),
-        }
+        """Build an update, for use alone or in a transaction."""
+        parts = _parts(condition, given, names)
+        return {"TableName": self.name, "Key": _key(key), "UpdateExpression": expression, **parts}
 
     def put_request(
         self, key: RecordKey, attributes: Mapping[str, Any], condition: str = "", given: Mapping[str, Any] = NOTHING

@@ -27,7 +27,7 @@ from typing import Any
 from chalicelib.engine import codec
 from chalicelib.engine.addresses import RecordKey, digest, finding
 from chalicelib.engine.schedule import DAY
-from chalicelib.engine.store.table import EXPIRES, Table
+from chalicelib.engine.store.table import EXPIRES, Table, setting
 from chalicelib.monitor.judging import SeenPolicy
 from chalicelib.monitor.ports import Canary
 from chalicelib.monitor.trail_actions import TrailAction
@@ -79,7 +79,7 @@ class DynamoFindings:
             self._table.put(_key(arn), {"at": 0}, absent=True)
             return
         condition = "attribute_not_exists(#at) OR #at <= :at"
-        self._table.update(_key(arn), codec.encode(policy), condition=condition)
+        self._table.update(_key(arn), **setting(codec.encode(policy)), condition=condition)
 
     def remember_policy(self, arn: str, policy: SeenPolicy, now: int) -> None:
         """Write it, and the latest one again: its item may have expired, and a later one may replace the record."""
@@ -119,7 +119,7 @@ class DynamoFindings:
         return int((self._table.get(SHOWN) or {}).get("at", 0))
 
     def grant_shown(self, at: int) -> None:
-        self._table.update(SHOWN, {"at": at}, condition="attribute_not_exists(#at) OR #at < :at")
+        self._table.update(SHOWN, **setting({"at": at}), condition="attribute_not_exists(#at) OR #at < :at")
 
 
 def _event(event: str) -> RecordKey:

@@ -28,7 +28,7 @@ from chalicelib.engine.ports import Stored
 from chalicelib.engine.schedule import DAY
 from chalicelib.engine.schema import VERSION, check
 from chalicelib.engine.store.records import RECENT, history, stored
-from chalicelib.engine.store.table import EXPIRES, KEEP_HISTORY_DAYS, Table
+from chalicelib.engine.store.table import EXPIRES, KEEP_HISTORY_DAYS, Table, setting
 from chalicelib.sharing import holders, share_events
 from chalicelib.sharing.grant_names import unrecorded_name
 from chalicelib.sharing.key_policy import PolicyShare
@@ -128,13 +128,14 @@ class DynamoLedger:
             "version": 0,
             **({"last_closing_at": share.last_closing_at} if latest else {}),
         }
+        given = {":until": share.last_closing_at, **({":one": 1} if asks else {})}
+        update = setting(attributes, given, keeping=["schema", "body", "state", "version"])
         return self._table.update_request(
             key,
-            attributes,
+            update["expression"] + (" ADD asked :one" if asks else ""),
+            update["given"],
+            names=update["names"],
             condition="NOT last_closing_at > :until" if latest else "last_closing_at > :until",
-            given={":until": share.last_closing_at, **({":one": 1} if asks else {})},
-            keeping=["schema", "body", "state", "version"],
-            more="ADD asked :one" if asks else "",
         )
 
     def release(self, resource: str, share_name: str, holding: Holding, *, listed: bool = False) -> None:
@@ -144,7 +145,7 @@ class DynamoLedger:
             condition += " AND (NOT attribute_type(episode, :number) OR episode <= :episode)"
             given = {":number": "N", ":episode": holding.episode}
         if listed:
-            self._table.update(place, {"released": True}, condition=condition, given=given)
+            self._table.update(place, "SET released = :true", {**given, ":true": True}, condition=condition)
         else:
             self._table.delete(place, condition, given)
 
@@ -205,7 +206,7 @@ class DynamoLedger:
     def _update(self, share: Share, *, unheld: bool) -> dict[str, Any]:
         given = {":seen": share.version, **(_asked(share) if unheld else {})}
         condition = _unchanged(share) + (f" AND {NOBODY_CAME}" if unheld else "")
-        return self._table.update_request(share.key, self._saved(share), condition=condition, given=given)
+        return self._table.update_request(share.key, **setting(self._saved(share), given), condition=condition)
 
     def _written(self, writes: Sequence[Mapping[str, Any]]) -> bool:
         """Write shares, each after the steps that are moved; False: a condition did not hold, or others write them.
@@ -249,10 +250,8 @@ class DynamoLedger:
         }
         update = self._table.update_request(
             share.key,
-            attributes,
+            **setting(attributes, {":seen": share.version}, keeping=["grantee", "last_closing_at"]),
             condition="version = :seen" + (" OR attribute_not_exists(pk)" if share.version == 0 else ""),
-            given={":seen": share.version},
-            keeping=["grantee", "last_closing_at"],
         )
         return self._written([*moved, {"Update": update}])
 

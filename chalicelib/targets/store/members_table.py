@@ -29,7 +29,7 @@ from chalicelib.engine.addresses import RecordKey, digest_of
 from chalicelib.engine.errors import Misconfigured, Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.schedule import DAY
-from chalicelib.engine.store.table import ABSENT, Table
+from chalicelib.engine.store.table import Table
 from chalicelib.engine.stored import compact
 from chalicelib.targets.departures import MembersReading
 from chalicelib.targets.organization import Membership, Unit
@@ -139,8 +139,11 @@ class MembersTable:
             for sk, body in new.items()
             if old.get(sk) != body
         ]
-        there, given = ("digest = :before", {":before": before.digest}) if before.digest else (ABSENT, {})
-        update = self._table.update_request(CURRENT, {"digest": digest_of(new)}, condition=there, given=given)
+        given = {":digest": digest_of(new)}
+        there = "attribute_not_exists(pk)"
+        if before.digest:
+            there, given[":before"] = "digest = :before", before.digest
+        update = self._table.update_request(CURRENT, "SET digest = :digest", given, condition=there)
         return self._table.transact([{"Update": update}, *changed, {"Put": self._reading.request(reading, version)}])
 
     def reading(self) -> tuple[MembersReading, int]:

@@ -204,8 +204,8 @@ def test_waiting_ends_when_the_last_share_has_closed(table):
     def close():
         key = addresses.share(addresses.RecordKey(SNAPSHOT), "222222222222")
         body = json.loads(table.get(key)["body"]) | {"state": "closed"}
-        given = {"body": json.dumps(body), "state": "closed"}
-        table.update(key, given)
+        given = {":body": json.dumps(body), ":state": "closed"}
+        table.update(key, "SET body = :body, #state = :state", given, names={"#state": "state"})
 
     time = DrainTime(lambda: None, lambda: end(table, record), close)
 

@@ -74,7 +74,7 @@ def test_promoting_with_the_same_value_says_who_stays_withdrawn(table, ami, run)
 
 def test_waiting_for_some_targets_says_nothing_of_the_others(table, ami, run):
     """A pipeline that waits for one account reads of that account alone."""
-    table.update(addresses.promotion(ami), {"state": "over"})
+    table.update(addresses.promotion(ami), "SET #state = :over", {":over": "over"}, names={"#state": "state"})
     for account, state, image in ((DEV, "delivered", "ami-0aaaaaaaaaaaaaaaa"), (PROD, "failed", "")):
         delivery = replace(a_delivery(account, state), ami=ami)
         write(table, delivery)
@@ -96,7 +96,10 @@ def test_an_ami_that_is_gone_has_come_out_as_its_promotion_did(table, ami, ec2, 
     DynamoTrackedDeliveries(table).add(ami, entry)
     DynamoTrackedDeliveries(table).end(ami, entry)
     body = json.dumps({**json.loads(table.get(addresses.promotion(ami))["body"]), "value": None, "seen_value": None})
-    table.update(addresses.promotion(ami), {"state": "over", "body": body})
+    names = {"#state": "state", "#body": "body"}
+    table.update(
+        addresses.promotion(ami), "SET #state = :over, #body = :body", {":over": "over", ":body": body}, names=names
+    )
     ec2.deregister_image(ImageId=ami)
 
     assert "Its target has the AMI." in run("wait", ami).words
@@ -122,7 +125,7 @@ def test_an_approver_of_a_refused_ami_learns_why(table, ami, file, run):
     run("targets", "apply", "--yes", file(f"{FILE}defaults: {{approval: required}}\n"))
     why = Fault("source-key-aws-managed", ami, "It is encrypted under aws/ebs.", "Encrypt it under another key.")
     refused = Promotion(ami, HUB, REGION, value="dev", seen_value="dev", refused_value="dev", faults=(why,), file="x")
-    table.update(addresses.promotion(ami), {"body": json.dumps(PROMOTIONS.encode(refused).body)})
+    table.update(addresses.promotion(ami), "SET body = :body", {":body": json.dumps(PROMOTIONS.encode(refused).body)})
 
     said = run("approve", ami, "--yes", exits=1).errors
     assert f"{why.what} {why.cure}" in said

@@ -41,7 +41,8 @@ SAID = f"{AMI} was recalled at 2026-01-05T09:00:00Z by {BY}: It does not boot."
 
 def stands(operators, recall=RECALL):
     """Write a recall as the verb does."""
-    operators.update(addresses.withdrawals(AMI), {"recall": recalls.written(recall)})
+    written = {":value": recalls.written(recall)}
+    operators.update(addresses.withdrawals(AMI), "SET recall = :value", written)
 
 
 def recalled(account, state="delivered", **changes):
@@ -127,7 +128,7 @@ def test_what_is_recalled_beside_it_is_no_ami_to_move_to(table, operators, run):
     """The preview computes what the pointer's worker computes."""
     over(table, recalled(DEV))
     write(table, a_pointer())
-    operators.update(addresses.withdrawals(OLD), {"recall": recalls.written(RECALL)})
+    operators.update(addresses.withdrawals(OLD), "SET recall = :value", {":value": recalls.written(RECALL)})
 
     shown = run("recall", AMI, "--why", "Bad", "--yes", "--json").data
 
@@ -293,7 +294,7 @@ def test_a_pin_can_be_lifted_before_its_worker_has_looked_and_if_it_is_damaged(t
     write(table, a_pointer(PROD))
     shown = run("rollback", "base", "--account", DEV, "--why", "slow", "--yes", "--json").data
     assert [(one["account"], one["to"]) for one in shown["pointers"]] == [(DEV, OLD)]
-    operators.update(addresses.pin(PROD, REGION, NAME), {"body": "damage"})
+    operators.update(addresses.pin(PROD, REGION, NAME), "SET body = :value", {":value": "damage"})
 
     both = ("--account", DEV, "--account", PROD)
     shown = run("rollback", "base", *both, "--lift", "--yes", "--json").data
@@ -319,7 +320,7 @@ def test_one_that_was_killed_before_it_asked_the_service_asks_when_it_is_repeate
     write(table, a_pointer())
     if not words:
         held = recalls.written(Pin(OLD, "2026-01-02T00:00:00.000Z", NINE, BY))
-        operators.update(addresses.pin(DEV, REGION, NAME), {"body": held})
+        operators.update(addresses.pin(DEV, REGION, NAME), "SET body = :value", {":value": held})
 
     assert "Nothing to do" in run("rollback", "base", "--account", DEV, *words, "--yes").words
     assert pointers.read(a_pointer().key).scheduled == NINE + 600

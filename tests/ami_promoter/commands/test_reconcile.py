@@ -110,7 +110,7 @@ def test_whom_units_have_cannot_be_read_and_those_that_the_file_lists_are_asked(
     organization = Organization("o-a1b2c3d4e5", {OU: ("default",)})
     apply(Directory({"default": (OU,)}, listed, {"default": (Target("", "us-east-1"),)}, organization=organization))
     read_unit(client, OU, DEV)
-    Table(client, MEMBERS).update(addresses.RecordKey("members", "units"), {"body": "{}"})
+    Table(client, MEMBERS).update(addresses.RecordKey("members", "units"), "SET body = :body", {":body": "{}"})
 
     seen = in_force(Connection("us-east-1"))
 
@@ -202,7 +202,7 @@ def test_a_damaged_record_does_not_keep_the_others_from_being_seen(table, applie
     asleep(table)
     other = addresses.promotion(AMI)
     DynamoRecords(table).create(Write(other, "running", {}, NINE), NINE)
-    table.update(other, {"body": "{"})
+    table.update(other, "SET body = :body", {":body": "{"})
 
     lines = run("admin", "reconcile", "--hub-only", exits=4).lines
     expected = [f"due-date-lost: {DELIVERY}", f"unreadable: {other}"]

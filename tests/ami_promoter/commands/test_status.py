@@ -250,8 +250,8 @@ def test_watching_ends_with_the_promotion(table, scene, run):
 
     def over(_seconds):
         body = json.loads(table.get(record)["body"]) | {"state": "over"}
-        given = {"body": json.dumps(body), "state": "over"}
-        table.update(record, given)
+        given = {":body": json.dumps(body), ":state": "over"}
+        table.update(record, "SET body = :body, #state = :state", given, names={"#state": "state"})
 
     out, err = run("status", AMI, "--watch", clock=TerminalClock(sleep=over))
     shown = "111111111111 us-east-1 failed, 222222222222 us-east-1 copying (40%), 333333333333 us-east-1 delivered"

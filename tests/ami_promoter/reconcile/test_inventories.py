@@ -49,7 +49,7 @@ def answer(table, place):
     page = {"kind": "found", "run": run, "body": json.dumps([row])}
     DynamoRecords(table).put(addresses.inventory_page(key, 0), page)
     body = json.loads(table.get(key)["body"]) | {"seen": run, "pages": 1}
-    table.update(key, {"body": json.dumps(body)})
+    table.update(key, "SET body = :body", {":body": json.dumps(body)})
 
 
 def ask(table, places, answers):

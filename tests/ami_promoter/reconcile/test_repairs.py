@@ -251,5 +251,5 @@ def test_copies_are_deleted_by_order_and_the_answer_is_read(table, repairs):
     assert all(now() < table.get(one)[EXPIRES] <= now() + 400 * DAY for one in slices), "DynamoDB deletes it"
     assert due(table, key.pk)
     placed[1][0]["result"] = "an AMI uses it"
-    table.update(slices[1], {"body": json.dumps(placed[1])})
+    table.update(slices[1], "SET body = :body", {":body": json.dumps(placed[1])})
     assert repairs._answers((DEV, REGION), len(orders)) == {orders[-1].snapshot: "an AMI uses it"}
