@@ -82,7 +82,7 @@ def test_the_value_that_is_being_checked(body, candidate):
         ({"refused_value": "dve"}, True),
         ({"refused_value": ""}, True),
         ({"unfit_since": 60, "inputs": "9c1f"}, True),
-        ({"unfit_since": 60, "inputs": "9c1f", "cursor": "examine"}, False),
+        ({"unfit_since": 60, "inputs": "9c1f", "cursor": {"part": "examine"}}, False),
         ({}, False),
     ],
 )
