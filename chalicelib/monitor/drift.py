@@ -157,8 +157,11 @@ def of_policy(key: str, text: str, hub: str, region: str, siblings: Collection[s
 def of_grant(
     key: str, grant: str, name: str, grantee: str, issuer: str, region: str, siblings: Collection[str] = ()
 ) -> ShownAccess:
-    """Return the access that a grant gives to its grantee; to its issuer, if that is an AWS service or is gone."""
-    receiver = grantee if account_of(grantee) else issuer
+    """Return the access that a grant gives to its grantee, or to its issuer if that is an AWS service.
+
+    The receiver has no account if the grantee was deleted; KMS may call one so that was made moments ago.
+    """
+    receiver = grantee if account_of(grantee) or key_policy.DEAD.fullmatch(grantee) else issuer
     account, own = account_of(receiver), grant_names.is_grant_of(name, region)
     of_roles = own and grant_names.service_role(grantee)
     resource = addresses.role_resource(key, account) if of_roles else addresses.key_resource(key, account)

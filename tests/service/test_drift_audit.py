@@ -300,6 +300,15 @@ def test_a_grant_whose_grantee_and_issuer_were_deleted_is_no_second_page_about_t
     assert setup.day() == [("page", "foreign-stranger", [STRANGER])]
 
 
+def test_a_grant_to_a_role_that_was_deleted_is_gone_although_kms_still_lists_it(setup):
+    """A role that is made again under the same name gets nothing by it: what the ledger calls open must be opened."""
+    linked = f"arn:aws:iam::{DEV}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
+    share = setup.share(ROLES, "autoscaling", grantee=linked, grant_id="g-1")
+    setup.grant("g-1", grant_name(share, REGION), "AROAGONEGONEGONEGONE", f"arn:aws:iam::{DEV}:root")
+
+    assert setup.day() == [("warning", "vanished", [DEV])]
+
+
 def test_the_hub_of_another_region_is_left_to_its_own_audit(setup):
     """Its grants and statements on this key are no finding, unless a stranger stands in them, or nobody named it."""
     setup.siblings = frozenset({"eu-west-1"})
