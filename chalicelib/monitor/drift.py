@@ -93,7 +93,7 @@ def _shares_of_each(shown: Collection[ShownAccess], this: Situation) -> Mapping[
 
 def _of_what_shows(known: Mapping[ShownAccess, Sequence[Share]], this: Situation) -> Iterator[MonitorFinding]:
     for one, shares in known.items():
-        if one.receiver != PUBLIC and not is_outside(one.receiver, this.hub):
+        if not is_outside(one.receiver, this.hub) and (account_of(one.receiver) or one.receiver not in this.strangers):
             continue
         accounts_for = [share for share in shares if holders.needed(share)]
         if accounts_for:
