@@ -216,6 +216,7 @@ def policy(*admitted: str, by: str = OURS) -> TrailAction:
         (policy(HUB, PUBLIC), [OPENING], None, V.NO_INTENT),
         (policy(HUB, TEST, by=JO), [], frozenset({HUB}), V.LISTED),
         (policy(HUB, STRANGER, by=JO), [], frozenset({HUB}), V.STRANGER),
+        (policy(HUB, "o-listed", by=JO), [], frozenset({HUB}), V.EXPECTED),
         (policy(HUB, PUBLIC, by=JO), [], None, V.STRANGER),
         (policy(HUB, DEV, STRANGER, by=JO), [], None, V.STRANGER),
         (policy(HUB, STRANGER, by=SIBLING), [], None, V.STRANGER),
