@@ -1,6 +1,7 @@
 """Checks of SNS: filters, size, who may publish."""
 
 import json
+from typing import Any
 
 from awsim.services.buses import RuleTarget
 from awsim.world import World
@@ -45,6 +46,19 @@ def sns_nothing_empty(world: World) -> None:
     refused("InvalidParameter", client.publish, TopicArn=topic.arn, Message="x", Subject="")
     attributes = {"account": {"DataType": "String", "StringValue": ""}}
     refused("ParameterValueInvalid", client.publish, TopicArn=topic.arn, Message="x", MessageAttributes=attributes)
+
+
+def sns_attribute_without_supplementary_characters(world: World) -> None:
+    topic = a_topic(world)
+    client = world.client("sns", HUB)
+
+    def named(text: str) -> dict[str, Any]:
+        return {"image_name": {"DataType": "String", "StringValue": text}}
+
+    client.publish(TopicArn=topic.arn, Message="\U0001f642", Subject="\U0001f642", MessageAttributes=named("\u96ea"))
+    refused(
+        "InvalidParameter", client.publish, TopicArn=topic.arn, Message="x", MessageAttributes=named("\u96ea\U0001f642")
+    )
 
 
 def sns_form_for_each_protocol(world: World) -> None:

@@ -183,7 +183,7 @@ def _receiver_added(action: TrailAction, evidence: Evidence, receiver: str) -> M
         if _is_for(share, action, receiver)
     )
     listed = receiver not in evidence.strangers or evidence.changed_at > action.at - BEFORE
-    if intended and (listed or not _is_own(action, evidence)):
+    if intended and listed:
         return _expected("The ledger intended it.")
     if _is_own(action, evidence):
         why = "The applied targets file does not list it." if intended else "The ledger did not intend it."

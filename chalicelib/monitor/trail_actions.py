@@ -33,7 +33,6 @@ TO_ORGANIZATIONS = ("aws:principalorgid", "aws:principalorgpaths")
 TO_SERVICES = ("aws:sourceaccount", "aws:sourcearn")
 """Conditions that only calls of AWS services meet."""
 
-_NAMED = ("userId", "group", "organizationArn", "organizationalUnitArn")
 _ID = re.compile(r"(snap|ami)-[0-9a-f]{1,40}\Z")
 _ACCOUNT = re.compile(r"[0-9]{12}\Z")
 _ORGANIZATION = re.compile(r"o-[a-z0-9]+(/|\Z)")
@@ -206,7 +205,7 @@ def _sharing(record: _TrailRecord) -> Iterator[TrailAction]:
 
 def _receivers(given: Any) -> Iterator[str]:
     for item in _items(given):
-        for name in _NAMED:
+        for name in ("userId", "group", "organizationArn", "organizationalUnitArn"):
             if value := _text(item.get(name)):
                 yield value
 
@@ -233,7 +232,7 @@ def _grant_ended(record: _TrailRecord) -> Iterator[TrailAction]:
     """RevokeGrant and RetireGrant, which may have no parameters [aws-facts 1d, VERIFIED]."""
     grant = _text(record.asked.get("grantId")) or _text(_mapping(record.raw.get("additionalEventData")).get("grantId"))
     if record.key:
-        yield record.action(Act.REMOVED, record.key, grant=grant or _text(record.answered.get("grantId")))
+        yield record.action(Act.REMOVED, record.key, grant=grant)
 
 
 def _policy(record: _TrailRecord) -> Iterator[TrailAction]:

@@ -89,6 +89,7 @@ BY_EC2 = {"by_service": True, "ebs": True}
         (action(Act.ADDED, DEV, by=JO), [], V.LISTED),
         (action(Act.ADDED, UNIT, by=JO), [], V.LISTED),
         (action(Act.ADDED, DEV, STRANGER, by=JO), [], V.STRANGER),
+        (action(Act.ADDED, STRANGER, by=JO), [replace(OPENING, share_name=STRANGER)], V.STRANGER),
         (action(Act.ADDED, PUBLIC, by=JO), [], V.STRANGER),
         (action(Act.ADDED, HUB, by=JO), [], V.EXPECTED),
         (action(Act.UNBLOCKED, PUBLIC, by=JO), [], V.STRANGER),

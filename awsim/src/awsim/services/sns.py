@@ -32,6 +32,11 @@ NOT_EMPTY = rule(
     "A message, a subject that is given, and an attribute's value must not be empty. [SNS API reference, Publish; "
     "SNS developer guide, message attributes]",
 )
+BASIC_PLANE = rule(
+    "sns-attribute-without-supplementary-characters",
+    "A string attribute has no character beyond U+FFFF, such as an emoji; subject and message may. "
+    "[aws-facts, Added, November 2026, VERIFIED]",
+)
 TOPIC_POLICY = rule(
     "sns-service-needs-topic-policy",
     "A service such as EventBridge publishes to a topic only if its policy allows it. [EventBridge user guide, "
@@ -277,6 +282,10 @@ class Sns:
 
     def _check(self, given: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
         """Refuse an invalid message."""
+        for name, attribute in attributes.items():
+            if max(attribute.get("StringValue", ""), default="") > "\uffff" and self._base.on(BASIC_PLANE):
+                what = f"Invalid attribute value was passed in for message attribute {name}"
+                raise AwsError("InvalidParameter", f"Invalid parameter: {what}")
         subject = given.get("Subject")
         if subject and self._base.on(SUBJECT) and (len(subject) >= LONGEST_SUBJECT or _has_control(subject)):
             raise AwsError("InvalidParameter", "Invalid parameter: Subject")
