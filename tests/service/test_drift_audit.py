@@ -587,6 +587,7 @@ def test_a_hub_whose_snapshots_take_longer_to_list_than_a_run_may_last_is_audite
 
     assert setup.kept.at.ended_at
     assert [one["verdict"] for one in setup.topic] == ["foreign-stranger"]
+    assert [args[1] for name, args in setup.telemetry.reported if name == "finding"] == ["foreign-stranger"]
     assert setup.kept.at.looks == 1000 + 1 + 1 + 2  # each once, a second time, the key's policy, two accounts' grants
 
 
