@@ -19,8 +19,9 @@ from chalicelib.promotion.model import (
     MADE_HERE,
     MOST_FAULTS,
     NEVER_AVAILABLE,
-    WAKE,
+    NO_PASS,
     WORTH_A_LOOK,
+    Part,
     Promotion,
     PromotionState,
     Retry,
@@ -264,7 +265,7 @@ def on_compared(event: ev.Compared, promotion: Promotion, now: int) -> Promotion
     if event.missing and event.inputs != promotion.unfit:
         restarts = 0 if fresh else promotion.restarts + 1
         wait = schedule.step(schedule.POLLS, restarts - 2) if restarts > 1 else 0
-        goes_on = event.inputs == promotion.inputs and promotion.cursor.startswith(BEGIN)
+        goes_on = event.inputs == promotion.inputs and promotion.cursor.part is Part.BEGIN
         cursor = BEGIN if goes_on else EXAMINE  # a pass whose source was examined goes on, in its own episode
         return ADJUST(compared, now, cursor=cursor, restarts=restarts, next_try=now + wait)
     waits = event.missing or recalled(event.withdrawn)  # all that a recall kept out begins when it is lifted
@@ -272,7 +273,7 @@ def on_compared(event: ev.Compared, promotion: Promotion, now: int) -> Promotion
         compared = replace(compared, passed_generation=max(promotion.passed_generation, promotion.newest))
     if wakes:
         return ADJUST(compared, now, cursor=compared.last_part)
-    compared = replace(compared, cursor="")
+    compared = replace(compared, cursor=NO_PASS)
     if event.summarised and not compared.unnotified:
         return _over(compared, event, now)
     return _wait_for_ends(compared, event, now)
@@ -378,9 +379,9 @@ def on_sliced(event: ev.Sliced, promotion: Promotion, now: int) -> Promotion:
     if event.cursor:
         return ADJUST(sliced, now)
     passed = max(promotion.passed_generation, event.newest)
-    woken = event.after.startswith(WAKE)
+    woken = event.after.part is Part.WAKE
     # Whether it asked deliveries that had been asked before; a first request may have been refused once or twice.
-    repeats = event.after.startswith(END) and promotion.tries >= WORTH_A_LOOK
+    repeats = event.after.part is Part.END and promotion.tries >= WORTH_A_LOOK
     if sliced.last_part and not (woken or repeats):
         return ADJUST(sliced, now, passed_generation=passed, cursor=sliced.last_part)
     if event.asks or woken:  # the next comparison asks an approver

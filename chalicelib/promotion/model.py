@@ -45,12 +45,39 @@ NEVER_AVAILABLE = "source-never-available"
 WORTH_A_LOOK = 3
 """After so many polls a running promotion also reads its tag, because the event of its removal can be lost."""
 
-END, EXAMINE, BEGIN, WAKE = "end:", "examine", "begin:", "wake:"
-"""The four parts of a pass, in this order; one without work is left out. A cursor is a part, and behind it what had its
-turn last: a delivery's id (END), or a target's place (WAKE; BEGIN, by ``_order`` in ``worker/passes.py``).
-"""
-
 NO_TAG = "Its tag was removed."
+
+
+class Part(StrEnum):
+    """The parts of a pass, in this order; one without work is left out."""
+
+    END = "end"
+    EXAMINE = "examine"
+    BEGIN = "begin"
+    WAKE = "wake"
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """How far a pass is. ``after``: what had its turn last in this part; "": nothing yet.
+
+    It is a delivery's id (END), or a target's place (WAKE; BEGIN, by ``_order`` in ``worker/passes.py``).
+    """
+
+    part: Part | None = None
+    after: str = ""
+
+    def __bool__(self) -> bool:
+        """Whether a pass is under way."""
+        return self.part is not None
+
+    def __str__(self) -> str:
+        return f"{self.part}:{self.after}" if self.part else ""
+
+
+NO_PASS = Cursor()
+END, EXAMINE, BEGIN, WAKE = map(Cursor, Part)
+"""Where each part begins."""
 
 
 class Retry(NamedTuple):
@@ -128,8 +155,8 @@ class Promotion:
 
     inputs: str = ""
     """Digest of the inputs of the last comparison."""
-    cursor: str = ""
-    """How far the pass is; "": none is under way."""
+    cursor: Cursor = NO_PASS
+    """How far the pass is: its part, and what had its turn last in it; none of both: no pass is under way."""
     file: str = ""
     """Digests of targets file and members in the last comparison; "": there was none."""
     places: str = ""
@@ -275,9 +302,9 @@ class Promotion:
         return self.inputs if self.unfit_since and self.cursor != EXAMINE else ""
 
     @property
-    def last_part(self) -> str:
-        """The cursor of the last part of a pass: deliveries whose wave opens are woken; "": no wave opens."""
-        return WAKE if any(one.opens_at for one in self.waves.values()) else ""
+    def last_part(self) -> Cursor:
+        """The last part of a pass: deliveries whose wave opens are woken; none if no wave opens."""
+        return WAKE if any(one.opens_at for one in self.waves.values()) else NO_PASS
 
     @property
     def is_refused(self) -> bool:

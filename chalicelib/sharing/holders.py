@@ -51,14 +51,13 @@ def past_end(share: Share, now: int) -> bool:
 
 
 def needed(share: Share) -> bool:
-    """Whether the share is open, or a delivery needs it open."""
-    return bool(share.holdings) or share.state in OPEN_STATES
+    """Whether the share is open, or its holders wait until it is."""
+    return share.state in OPEN_STATES or (bool(share.holdings) and refusal(share) is None)
 
 
 def may_show(share: Share) -> bool:
     """Whether AWS may still show the service's permission: it is there, or no look has missed it since its removal."""
-    missed = share.state is ShareState.CLOSING and share.gone_at is not None
-    return share.state in OPEN_STATES and not missed and not share.preexisting
+    return share.state in OPEN_STATES and share.gone_at is None and not share.preexisting
 
 
 def refusal(share: Share) -> Fault | None:

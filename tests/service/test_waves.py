@@ -12,7 +12,7 @@ from chalicelib.engine import addresses, schedule
 from chalicelib.engine.budget import Budget
 from chalicelib.engine.waker import Waker
 from chalicelib.promotion.codec import PROMOTIONS
-from chalicelib.promotion.model import WAKE, Promotion
+from chalicelib.promotion.model import NO_PASS, WAKE, Promotion
 from chalicelib.promotion.worker.passes import DeliveryPass
 from chalicelib.targets.applied_file import Directory, LaunchTest, Target
 from chalicelib.targets.organization import Unit
@@ -173,7 +173,7 @@ def test_without_waves_a_promotion_asks_nothing_more():
     hub = promoted({})
     assert states(hub) == DONE
     promotion = PROMOTIONS.decode(hub.stores.records.read(addresses.promotion(AMI)))
-    assert (promotion.waves, promotion.cursor) == ({}, "")
+    assert (promotion.waves, promotion.cursor) == ({}, NO_PASS)
 
 
 # --- soak and failures -----------------------------------------------------------------------------------------------
@@ -550,7 +550,7 @@ def test_a_file_that_cannot_be_read_while_it_wakes_loses_no_wake():
         "records",
         "save",
         lambda: setattr(hub.cloud, "applied", UNREADABLE),
-        only=lambda _before, write, *_: write.body.get("cursor") == WAKE,
+        only=lambda _before, write, *_: write.body.get("cursor") == {"part": "wake"},
     )
     states(hub, after=20 * 60)
     assert hub.cloud.applied is not None

@@ -39,7 +39,7 @@ from chalicelib.images.image import SourceImage
 from chalicelib.images.source_images import source_image
 from chalicelib.promotion import events as ev
 from chalicelib.promotion import wave_counts
-from chalicelib.promotion.model import BEGIN, END, EXAMINE, WAKE, Promotion
+from chalicelib.promotion.model import EXAMINE, NO_PASS, Cursor, Promotion
 from chalicelib.promotion.wanted import WantedTargets
 from chalicelib.promotion.worker import copy_holdings
 from chalicelib.sharing.entitlement import launched_by
@@ -102,7 +102,7 @@ class DeliveryPass:
         self, promotion: Promotion, wanted: WantedTargets, tracked: Sequence[TrackedDelivery], budget: Budget
     ) -> ev.Sliced:
         """Ask deliveries to end, in the order of their ids, beginning after the cursor's."""
-        after = promotion.cursor.removeprefix(END)
+        after = promotion.cursor.after
         left = [one for one in wanted.surplus(tracked, promotion) if one.delivery > after]
         upto = after
         for some in slices(left, READ_AT_ONCE):
@@ -114,10 +114,10 @@ class DeliveryPass:
                 elif not self._put_right(promotion, one, there.get(upto)):
                     self._ask_to_end(promotion, wanted, one, there.get(upto), budget)
             if upto != some[-1].delivery:
-                return _sliced(promotion, END + upto)
+                return _sliced(promotion, replace(promotion.cursor, after=upto))
         inputs = wanted.inputs(promotion)
         missing = bool(wanted.missing(tracked, promotion)) and inputs != promotion.unfit
-        return _sliced(promotion, EXAMINE if missing else "")
+        return _sliced(promotion, EXAMINE if missing else NO_PASS)
 
     def put_right(self, promotion: Promotion, running: Sequence[TrackedDelivery], budget: Budget) -> bool:
         """Correct deliveries that are tracked as running and were never written. True if there were any.
@@ -204,7 +204,7 @@ class DeliveryPass:
         self, promotion: Promotion, wanted: WantedTargets, tracked: Sequence[TrackedDelivery], budget: Budget
     ) -> ev.Sliced:
         """Begin deliveries, in the order of their targets, beginning after the cursor's."""
-        after = promotion.cursor.removeprefix(BEGIN)
+        after = promotion.cursor.after
         missing = {target.place: target for target in wanted.missing(tracked, promotion)}
         announced = {target.place: target for target in wanted.announced(tracked, promotion)}
         every = sorted({**announced, **missing}.values(), key=_order)
@@ -231,7 +231,7 @@ class DeliveryPass:
                 break
         self._count_and_wake(promotion, new)
         if upto != _order(left[-1]):
-            return _sliced(promotion, BEGIN + upto, standing=standing)
+            return _sliced(promotion, replace(promotion.cursor, after=upto), standing=standing)
         return _all_begun(promotion, wanted, standing=standing)
 
     def _count_and_wake(self, promotion: Promotion, new: list[RecordKey]) -> None:
@@ -351,7 +351,7 @@ class DeliveryPass:
 
         Each also looks by itself, within the hour.
         """
-        after = promotion.cursor.removeprefix(WAKE)
+        after = promotion.cursor.after
         closed = {name for name, one in promotion.waves.items() if not one.opens_at}
 
         def may_open(account: str) -> bool:
@@ -365,7 +365,8 @@ class DeliveryPass:
             waiting = [one.key for one in self._read(some).values() if one.awaits_wave]
             self.waker.wake_all([(key, f"wave:{promotion.ami}") for key in waiting])
             upto = some[-1].place
-        return _sliced(promotion, "" if not left or upto == left[-1].place else WAKE + upto)
+        done = not left or upto == left[-1].place
+        return _sliced(promotion, NO_PASS if done else replace(promotion.cursor, after=upto))
 
 
 def _order(target: Target) -> str:
@@ -374,14 +375,14 @@ def _order(target: Target) -> str:
 
 
 def _sliced(
-    promotion: Promotion, cursor: str, *, standing: bool = False, newest: int = 0, asks: bool = False
+    promotion: Promotion, cursor: Cursor, *, standing: bool = False, newest: int = 0, asks: bool = False
 ) -> ev.Sliced:
     return ev.Sliced(promotion.inputs, promotion.cursor, cursor, standing, newest, asks)
 
 
 def _all_begun(promotion: Promotion, wanted: WantedTargets, *, standing: bool) -> ev.Sliced:
     asks = any(needs(target) for target in wanted.targets.values())
-    return _sliced(promotion, "", standing=standing, newest=promotion.newest, asks=asks)
+    return _sliced(promotion, NO_PASS, standing=standing, newest=promotion.newest, asks=asks)
 
 
 def _cause(promotion: Promotion) -> str:

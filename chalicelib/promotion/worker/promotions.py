@@ -28,7 +28,7 @@ from chalicelib.images.source_images import source_image, write_source
 from chalicelib.promotion import commands as do
 from chalicelib.promotion import events as ev
 from chalicelib.promotion import evolving, machine, notices, wave_counts
-from chalicelib.promotion.model import END, WAKE, WORTH_A_LOOK, Promotion
+from chalicelib.promotion.model import WORTH_A_LOOK, Part, Promotion
 from chalicelib.promotion.wanted import WantedTargets, wanted_targets
 from chalicelib.promotion.wave_counts import WaveCount
 from chalicelib.promotion.worker.passes import READ_AT_ONCE, DeliveryPass
@@ -285,9 +285,9 @@ class PromotionExecutor:
         wanted, promotion = self._wanted(record, tracked)
         if wanted.inputs(promotion) != record.inputs:
             return self._compare(record, budget)
-        if record.cursor.startswith(END):
+        if record.cursor.part is Part.END:
             return self._pass.end(promotion, wanted, tracked, budget)
-        if record.cursor.startswith(WAKE):
+        if record.cursor.part is Part.WAKE:
             return self._pass.wake(promotion, wanted.waves, tracked, budget)
         return ev.Paused() if self.targets.paused() else self._pass.begin(promotion, wanted, tracked, budget)
 
