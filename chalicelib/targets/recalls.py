@@ -53,13 +53,16 @@ def read(text: object) -> Recall:
     """Read a stored recall. A damaged one stays in force, so that no damage brings an AMI back."""
     try:
         return codec.decode(Recall, json.loads(str(text)))
-    except ValueError:
+    except (TypeError, ValueError):
         return Recall(0, "an operator, by an entry that cannot be read", "")
 
 
 def read_pin(text: object) -> Pin:
     """Read a stored pin. Raises ValueError if it is damaged."""
-    return codec.decode(Pin, json.loads(str(text)), "pin")
+    try:
+        return codec.decode(Pin, json.loads(str(text)), "pin")
+    except TypeError as error:  # it is no text
+        raise ValueError(f"not a pin: {error}") from None
 
 
 def written(one: Recall | Pin) -> str:

@@ -3,15 +3,20 @@
 import json
 
 import pytest
+from boto3.dynamodb.types import Binary
 
 from chalicelib.targets import approvals, recalls, withdrawals
 
 DEV = "222222222222"
 ENDLESS = "1e999"
 """A number of JSON that no whole number can hold."""
+BINARY = Binary(b"{}")
+"""A value of DynamoDB that is no text."""
 
 
-@pytest.mark.parametrize("text", ["no JSON", "[]", "7", "{}", f'{{"at": {ENDLESS}, "by": "ann", "value": "dev"}}'])
+@pytest.mark.parametrize(
+    "text", [BINARY, "no JSON", "[]", "7", "{}", f'{{"at": {ENDLESS}, "by": "ann", "value": "dev"}}']
+)
 def test_a_damaged_withdrawal_stays_in_force(text):
     """So no damage brings an account back, and none stops the promotion, which would keep shares open."""
     found = withdrawals.read(DEV, text)
@@ -27,13 +32,15 @@ def test_a_withdrawal_that_has_lost_its_value_is_for_every_value():
     assert not withdrawals.in_force([found], {"dev"}, 8)
 
 
-@pytest.mark.parametrize("text", ["no JSON", "[]", "{}", f'{{"at": {ENDLESS}, "by": "ann", "why": "It is bad."}}'])
+@pytest.mark.parametrize(
+    "text", [BINARY, "no JSON", "[]", "{}", f'{{"at": {ENDLESS}, "by": "ann", "why": "It is bad."}}']
+)
 def test_a_damaged_recall_stays_in_force(text):
     """It says that its entry cannot be read."""
     assert recalls.read(text).by == "an operator, by an entry that cannot be read"
 
 
-@pytest.mark.parametrize("text", ["no JSON", "[]", "{}", f'{{"digest": "d", "at": {ENDLESS}, "until": 9}}'])
+@pytest.mark.parametrize("text", [BINARY, "no JSON", "[]", "{}", f'{{"digest": "d", "at": {ENDLESS}, "until": 9}}'])
 def test_a_damaged_approval_approves_nothing(text):
     """Nor does it stop the delivery that asks for it."""
     assert approvals.read(f"{DEV}/us-east-1", "ann", text) is None
