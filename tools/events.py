@@ -214,7 +214,7 @@ Filter mails by attributes, too: a filter policy on the body (`FilterPolicyScope
 | `outcome` | String | as in the body |
 | `account` | String | as in the body; notices of a promotion have none |
 | `region` | String | as in the body; notices of a promotion have none |
-| `group` | String.Array | the body's `groups`; a filter matches if any of them matches |
+| `group` | String.Array | the body's `groups`; a filter matches if any of them matches. A function receives the JSON as a String |
 | `image_name` | String | the **source** AMI's name (the body's `source_name`) |
 
 """

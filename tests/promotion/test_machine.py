@@ -669,15 +669,20 @@ def test_a_removed_tag_that_is_known_is_not_looked_for_again(state):
 # --- the pass, and the wait ------------------------------------------------------------------------------------------
 
 
-def test_running_compares_when_a_delivery_wakes_it_and_polls_otherwise():
-    """The wake compares; without one a poll after growing waits does, and reads the tag."""
+@pytest.mark.parametrize("left", ["running", "surplus"])
+def test_running_compares_when_a_delivery_wakes_it_and_polls_otherwise(left):
+    """The wake compares; without one a poll after growing waits does, and reads the tag. So for what is to end."""
+    compares = compared(**{left: True})
     running = play(a_promotion(S.ADJUSTING, cursor=BEGIN), sliced(newest=1))
     assert outstanding(running, NOW) == ()
     assert machine.looks(running, NOW) == (do.Compare(),)
-    assert play(running, compared(running=True)) == running
+    assert play(running, compares) == running
+    assert play(a_promotion(S.COMPARING, inputs=compares.inputs), compares).next_try == NOW + schedule.POLLS[0]
 
-    for _ in range(3):
-        running = play(running, compared(running=True), now=running.next_try)
+    for wait in schedule.POLLS[:2]:
+        before, running = running, play(running, compares, now=running.next_try)
+        assert running.next_try - before.next_try == wait
+    running = play(running, compared(running=True), now=running.next_try)
     assert outstanding(running, NOW + schedule.HOUR) == (do.LookAtTag(), do.Compare())
 
 

@@ -96,12 +96,12 @@ def sent(notice):
 
 
 def test_message_attributes_have_no_empty_value_and_the_subject_fits():
-    """SNS refuses empty attributes, and subjects of 100 characters or with a line break or control character."""
-    delivery = replace(a_delivery(DeliveryState.PUBLISHING), source_name="gölden\n\x1b[2J\u202e" * 40)
+    """SNS refuses empty attributes, some characters in them, and subjects of 100 or with a line break or control."""
+    delivery = replace(a_delivery(DeliveryState.PUBLISHING), source_name="gölden\n\x1b[2J\u202e\U0001f642" * 40)
     notice = delivery_notices.outcome(delivery, NOW)
 
     assert all(notices.attributes(notice).values())
     assert len(notices.subject(notice)) < 100
     assert notices.subject(notice).isascii()
     assert notices.subject(notice).isprintable()
-    assert all(value.isprintable() for value in notices.attributes(notice).values())
+    assert all(value.isprintable() and max(value) <= "\uffff" for value in notices.attributes(notice).values())

@@ -190,23 +190,39 @@ def test_what_happens_to_many_deliveries_is_asked_about_once(table, ami, run, wo
     assert f"{PROD} {REGION}: {ends}" in each
 
 
-def test_lifting_needs_a_withdrawal_in_force(ami, run):
-    """The account was never withdrawn."""
-    said = run("withdraw", "--yes", ami, "--account", DEV, "--lift", exits=1)
+def test_a_lift_where_no_withdrawal_is_in_force_says_that_there_is_nothing_to_do(ami, run):
+    """It asks the service to look all the same, so it must not say that nothing was changed; beside others, too."""
+    said = run("withdraw", "--yes", ami, "--account", DEV, "--lift")
+    run("withdraw", "--yes", ami, "--account", DEV)
+    beside = run("withdraw", "--yes", ami, "--account", DEV, "--account", PROD, "--lift")
 
-    assert "no withdrawal of it is in force." in said.err
+    assert (said.words, said.err) == (f"Nothing to do: no withdrawal of {DEV} from {ami} is in force.", "")
+    assert f"{DEV} can receive the AMI again" in beside.words
+    assert f"no withdrawal of {PROD} from {ami} is in force." in beside.words
+    assert places(ami) == {}
 
 
-@pytest.mark.parametrize(("words", "exits"), [([], 0), (["--account", DEV], 1)])
-def test_a_lift_whose_request_was_lost_is_asked_for_by_the_next_one(table, ami, run, words, exits):
+@pytest.mark.parametrize("words", [[], ["--account", DEV]])
+def test_a_lift_whose_request_was_lost_is_asked_for_by_the_next_one(table, ami, run, words):
     """The first had ended the withdrawal and then failed: its error says to run the command again."""
     run("withdraw", "--yes", ami, "--account", DEV)
     Withdrawn(Connection(REGION), ami).remove([DEV])
     before = inbox(table, ami)["withdraw"]
 
-    run("withdraw", "--yes", ami, "--lift", *words, exits=exits)
+    run("withdraw", "--yes", ami, "--lift", *words)
 
     assert inbox(table, ami)["withdraw"] > before
+
+
+def test_the_lift_of_one_target_of_a_withdrawn_account_writes_nothing(table, ami, run):
+    """The cure names the account, which the withdrawal is of."""
+    run("withdraw", "--yes", ami, "--account", DEV)
+    before = inbox(table, ami)
+
+    said = run("withdraw", "--yes", ami, "--account", f"{DEV}/{REGION}", "--lift", exits=1)
+
+    assert f"Lift that withdrawal: `--account {DEV}`." in said.errors
+    assert (inbox(table, ami), places(ami)) == (before, {DEV: "dev"})
 
 
 def test_a_lift_asks_for_what_had_begun_there_and_for_no_retry(ec2, table, ami, run):

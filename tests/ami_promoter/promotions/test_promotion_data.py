@@ -27,7 +27,7 @@ BEGAN = 1000
 )
 def test_the_time_left_is_by_the_pace_until_the_last_look(now, said):
     """It shrinks between two looks, though the percentage does not move."""
-    copy = Copy("snap-1", CopyState.PENDING, progress=25, looks=2, next_look=2020)  # the second look was at 1120
+    copy = Copy("snap-1", CopyState.PENDING, progress=25, next_look=2020)  # the second look was at 1120
     seen = progress_at(copy)
 
     assert seen == 1120
@@ -37,8 +37,8 @@ def test_the_time_left_is_by_the_pace_until_the_last_look(now, said):
 @pytest.mark.parametrize(
     "copy",
     [
-        Copy("snap-1", CopyState.PENDING, looks=1, next_look=1120),
-        Copy("snap-1", CopyState.COMPLETED, progress=100, looks=1, next_look=1120),
+        Copy("snap-1", CopyState.PENDING, next_look=1120),
+        Copy("snap-1", CopyState.COMPLETED, progress=100, next_look=1120),
         Copy("snap-1", CopyState.PENDING, progress=25),
         Copy("snap-1"),
     ],
