@@ -326,7 +326,7 @@ def test_a_record_whose_name_sqs_does_not_take_stops_no_other(whole):
     assert set(aws.sent) == {key.pk for key in aws.index} - {bad.pk}
 
 
-DAMAGED = ["{", "[]", "[1]", '["a", 2]', '[1, 2, "x", 4, 5]', "null", "7"]
+DAMAGED = ["{", "[]", "[1]", '["a", 2]', '[1, 2, "x", 4, 5]', "null", "7", "[0, 1e999]"]
 NO_PLACE = ['[1, 2, 2, "", "s"]', '[1, 2, 2, "p", ""]', '[1, 2, 3, "p", "s"]', f'[{START + 90}, {START}, 1, "p", "s"]']
 """An empty key, a place behind the round's end, and a round that ends before it begins."""
 
