@@ -30,8 +30,10 @@ def test_a_mail_is_one_screen_of_text_with_the_time_in_iso_form(kind):
 
 def test_the_mail_of_a_failure_says_where_why_and_what_to_do():
     """The account by its name, the first fault with its cure, and the command that shows the rest."""
-    text = mails.text(notices.with_plain(examples()["delivery.failed"], NAMES))
+    notice = examples()["delivery.failed"]
+    text = mails.text(notices.with_plain({**notice, "faults": notice["faults"] * 3}, NAMES))
 
+    assert "2 more faults in its status." in text
     assert text.startswith(f'"golden-2026-01" failed in dev ({TARGET}), us-east-1.\n')
     assert "ended in error" in text
     assert f"ami-promoter status {AMI}" in text
@@ -43,6 +45,7 @@ def test_the_mail_of_an_arrival_says_which_ami_is_there():
 
     assert text.startswith(f'"golden-2026-01" was delivered to dev ({TARGET}), us-east-1.\n')
     assert COPIED in text
+    assert "its key" in text
     assert "/golden/golden/current" in text
     assert "32 min" in text
 

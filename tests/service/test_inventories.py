@@ -21,6 +21,7 @@ from chalicelib.engine.waker import Waker
 from chalicelib.inventory.machine import LOOK, REMOVE, TRIES, AmiUse, Inventory, InventoryPage, OwnImage, OwnSnapshot
 from chalicelib.inventory.worker.inventories import INVENTORIES, INVENTORY_MACHINE, InventoryExecutor
 from chalicelib.targets.applied_file import AppliedFile, Directory, Target
+from chalicelib.targets.organization import Organization
 from tests.fakes import MemoryRecords
 from tests.service.cloud import Quiet
 
@@ -90,11 +91,15 @@ class Checks:
 
 @dataclass
 class File:
-    """The applied file: one account, with a key of its own."""
+    """The applied file: one account, with a key of its own. ``unit``: one whose accounts are not read yet."""
 
     targets: tuple[Target, ...] = (Target(DEV, REGION, key="alias/own"),)
+    unit: str = ""
 
     def read(self) -> AppliedFile:
+        if self.unit:
+            named = Organization("o-a1b2c3d4e5", {self.unit: ("dev",)})
+            return AppliedFile(Directory({"dev": (self.unit,)}, by_unit={"dev": self.targets}, organization=named))
         return AppliedFile(Directory({}, {DEV: self.targets}), "digest")
 
 
@@ -360,11 +365,12 @@ def test_what_a_target_is_like_is_read_facet_by_facet():
     [
         (InventorySetup(about=True, checks=Checks(trouble=Refusal(RefusalKind.ROLE, FAULT))), FAULT.code),
         (InventorySetup(about=True, file=File(targets=(Target(DEV, "eu-west-1"),))), "target-dropped"),
+        (InventorySetup(about=True, file=File(unit="ou-a1b2-c3d4e5f6")), "organization-not-read-yet"),
     ],
-    ids=["role", "no such target"],
+    ids=["role", "no such target", "unit not read yet"],
 )
 def test_a_target_that_cannot_be_checked_says_why(setup, code):
-    """The role cannot be assumed, or the applied file no longer has such a target."""
+    """The role cannot be assumed, or the applied file does not have such a target, or not yet."""
     setup.ask(**{LOOK: "one"})
 
     assert setup.run().fault.code == code

@@ -123,6 +123,13 @@ def test_a_preexisting_permission_of_which_the_closing_died_is_closed_before_it_
     assert (outstanding.to_close([closing], NOW), outstanding.to_open([closing], NOW)) == ([closing], [])
 
 
+def test_tries_of_an_opening_count_for_no_closing():
+    """So many tries to close make an alarm, and on a target's own key a closing is given up."""
+    opened = evolve(a_share(ShareState.OPENING, tries=9), ShareOpened(), NOW)
+
+    assert (opened.state, opened.tries) == (ShareState.OPEN, 0)
+
+
 def test_each_opening_has_a_grant_of_its_own():
     """CreateGrant would return the dying grant for a name that is used again. A repeated intent keeps the name."""
     first = evolve(a_share(), OpeningIntended(seen=False), NOW)

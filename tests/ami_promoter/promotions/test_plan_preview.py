@@ -112,7 +112,10 @@ ROLE = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
 IN_THE_WAY = Fault("pointer-not-ours", "there", "It names 'ami-0fff'.", "Delete it.")
 
 
-def planned(*, family="base", made="2026-02-01T00:00:00.000Z", pointer=None, states=MappingProxyType({})):
+MADE = "2026-02-01T00:00:00.000Z"
+
+
+def planned(*, family="base", made=MADE, pointer=None, states=MappingProxyType({})):
     """Return the plan of one target, to which an AMI of a family would be delivered."""
     image = replace(an_image(), creation_date=made, tags={"family": family} if family else {})
     target = Target(ACCOUNT, "us-east-1", ssm_parameter="/golden/{family}/current")
@@ -135,6 +138,7 @@ def a_pointer(made, **changes):
         (a_pointer("2026-01-01T00:00:00.000Z"), "It will name this AMI."),
         (a_pointer("2026-03-01T00:00:00.000Z"), "It names ami-0e from ami-0d, which is newer."),
         (a_pointer("", pin=Pin("ami-0d", "2026-01-01", 0, "jane")), "A rollback holds it at ami-0d."),
+        (a_pointer("", pin=Pin(an_image().id, MADE, 0, "jane")), "It will name this AMI."),
         (a_pointer("", image="", fault=IN_THE_WAY), "It has a fault: It names 'ami-0fff'."),
     ],
 )

@@ -114,3 +114,5 @@ def test_the_access_monitor_needs_room_in_the_quota_too(monitor, free):
     (enough,), (too_few,) = (found(hub(health=Health(**least, free=one)), "concurrency") for one in (free, free - 1))
 
     assert (enough["passed"], too_few["passed"]) == (True, False)
+    (deployed,) = found(hub(health=Health(**least)), "access-monitor")
+    assert ("is not deployed" in deployed["what"]) is not bool(monitor)

@@ -243,5 +243,7 @@ def test_a_target_that_did_not_answer():
     cure = "Deploy it. The service tries again until the queue deadline."
     fault = Fault("role-not-assumable", "there", "AssumeRole was refused.", cure)
     (one,) = findings(TARGET, TargetFacts(fault=fault), KnownAtHub(), HERE)
+    (answered,) = findings(None, TargetFacts(seen=WELL), KnownAtHub(), HERE)
 
+    assert answered["passed"], "whose settings conflict: nothing of it can be checked"
     assert one == {"check": "target", "passed": False, "what": fault.what, "cure": "Deploy it."}

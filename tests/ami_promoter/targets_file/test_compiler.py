@@ -57,8 +57,11 @@ def test_every_fault_is_notified_at_once_with_place_and_cure(name):
 
 
 def test_a_time_for_copies_is_kept_in_seconds():
-    """As every duration; without it there is none."""
-    assert (target("complete_within: 1h30m").complete_within, target().complete_within) == (5400, 0)
+    """As every duration; without it there is none. The least and the longest are allowed."""
+    times = "complete_within: 0", "complete_within: 1h30m", "complete_within: 48h, copy_deadline: 3d"
+
+    assert [target(one).complete_within for one in times] == [0, 5400, 48 * 3600]
+    assert target().complete_within == 0
 
 
 def test_the_settings_of_a_family_are_those_of_the_target():
