@@ -117,18 +117,6 @@ class Matching(click.ParamType[str]):
         return value
 
 
-class NamedImage(click.ParamType[str]):
-    """An AMI by its id, or one of the hub by its name; a verb gets its id."""
-
-    name = "ami"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """See Click. EC2 admits these characters in a name."""
-        if re.fullmatch(r"(?!(i|snap)-[0-9a-f]*$|ami-[0-9a-f]*$)[A-Za-z0-9 ()[\]./'@_-]{3,128}", value):
-            return value
-        return AMI_ID.convert(value, param, ctx)
-
-
 class FileWord(Matching):
     """A text that can name what the applied file has: ``kinds``, of "groups" and "accounts"."""
 
@@ -191,7 +179,12 @@ def unknown_region(name: str) -> str:
 
 
 AMI_ID = Matching("ami", "ami-([0-9a-f]{8}|[0-9a-f]{17})", "an AMI's id, like ami-0123456789abcdef0")
-AMI = NamedImage()
+AMI = Matching(
+    "ami",
+    r"ami-([0-9a-f]{8}|[0-9a-f]{17})|(?!(i|snap|ami)-[0-9a-f]*$)[A-Za-z0-9 ()[\]./'@_-]{3,128}",
+    "an AMI's id, like ami-0123456789abcdef0, or its name",
+)
+"""An AMI by its id, or one of the hub by its name, in the characters that EC2 admits; a verb gets its id."""
 FAMILY = Matching("family", "[A-Za-z0-9._-]{1,64}", "1 to 64 letters, digits, `.`, `_` or `-`")
 ACCOUNT_ID = Matching("id", "[0-9]{12}", "an account's id of 12 digits")
 ACCOUNT = FileWord("id", "[0-9]{12}", "an account's id of 12 digits", "accounts")
@@ -441,7 +434,7 @@ def verb(
             common["region"] = _region(common["region"], common["profile"], needed=needs != NOTHING)
             caller = VerbCaller(**common, as_json=as_json, wide=wide, clock=clock)
             with naming(caller.names):
-                names = [str(one.name) for one in ctx.command.params if isinstance(one.type, NamedImage)]
+                names = [str(one.name) for one in ctx.command.params if one.type is AMI]
                 try:
                     given |= {name: caller.image(given[name], reads=reads) for name in names if given[name] is not None}
                     report = function(caller, **given)

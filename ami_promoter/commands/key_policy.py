@@ -42,6 +42,7 @@ KEY = Matching(
     "key", "(arn:[a-z0-9-]+:kms:.+|alias/[A-Za-z0-9/_-]+|[a-z0-9-]{20,40})", "a key's ARN, its id, or alias/NAME"
 )
 ROLE = Matching("name", "[A-Za-z0-9+=,.@_-]{1,64}", "a role's name, without a path")
+ROTATION = {True: "on", False: "off", None: "not known"}
 key_argument = click.argument("key", type=KEY, required=False)
 
 
@@ -141,7 +142,7 @@ def _check(key: str, account: Account, needs: Sequence[Need], statements: Sequen
         "allowed": {answer.action: answer.verdict for answer in answers},
         "statements": wanted,
     }
-    lines = [f"{facts.arn} is {facts.state}, rotation {'on' if rotates else 'off or not known'}."]
+    lines = [f"{facts.arn} is {facts.state}, rotation {ROTATION[rotates]}."]
     lines += [f"  {answer.action.ljust(38)} {answer.verdict} {answer.by}".rstrip() for answer in answers]
     if wanted:
         lines += ["", "Add to its key policy:", *json.dumps(wanted, indent=2).splitlines()]

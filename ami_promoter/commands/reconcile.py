@@ -141,7 +141,11 @@ def _report(
         "no target was checked (--hub-only)" if hub_only else f"{seen} of {count(len(view.targets), 'target')} answered"
     )
     lines: list[RenderableType] = [f"Looked at {connection.place}; {asked}."]
-    alike = groups(found, lambda one: _like(one, outcome.get(one)), each=wide or len(found) <= SINGLY)
+    alike = groups(
+        found,
+        lambda one: (one.code, one.does, outcome.get(one), *alike_anywhere(one.where, one.what)),
+        each=wide or len(found) <= SINGLY,
+    )
     lines += [line for same in alike for line in _lines(same, outcome.get(same[0]), apply=apply)]
     if len(alike) < len(found):
         lines.append("With `--wide` each difference is shown by itself.")
@@ -173,11 +177,6 @@ def _summary(wrong: Sequence[Finding], left: Sequence[Finding], *, apply: bool, 
     if not repairable:
         return f"Left: {len(left)}; an operator must act.{blind}"
     return f"Of {len(wrong)}, {repairable} can be repaired: run the command with --apply.{blind}"
-
-
-def _like(one: Finding, result: str | None) -> tuple[object, ...]:
-    """Return what is the same of differences that are shown together."""
-    return one.code, one.does, result, *alike_anywhere(one.where, one.what)
 
 
 def _lines(same: Sequence[Finding], result: str | None, *, apply: bool) -> Iterator[RenderableType]:

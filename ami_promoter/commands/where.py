@@ -11,7 +11,7 @@ from rich.console import RenderableType
 from ami_promoter.hub.applied_targets import applied_file, named_targets
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.recall_items import OperatorsDecisions
-from ami_promoter.hub.records import Reader, place_of, target_of
+from ami_promoter.hub.records import Reader, is_named, place_of, target_of
 from ami_promoter.promotions import pointers, recalls
 from ami_promoter.promotions.choosing import Choice, choosing, read
 from ami_promoter.promotions.reading import unknown
@@ -24,7 +24,6 @@ from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import AMI, FAMILY, FileWord, VerbCaller, answers_within_option, verb
 from chalicelib.delivery.tracked import GOOD, TrackedDelivery
 from chalicelib.engine.faults import Fault
-from chalicelib.engine.places import Place
 
 COPY = js.thing(
     "the AMI of one target",
@@ -262,8 +261,7 @@ def _copy(entry: TrackedDelivery, source: str, pointer: Mapping[str, Any] | None
 
 def _places(connection: Connection, target: str, found: Mapping[str, Any]) -> list[str]:
     """Return the targets that a word means; raises NotDone if it means none."""
-    account, region = Place.parse(target)
-    if not account.isdigit():
+    if not target[0].isdigit():
         resolution = named_targets(applied_file(connection), [target])
         wanted = [one.place for one in resolution.targets]
         wanted += [place_of(one) for one in found["copies"] if one["account"] in resolution.blocked]
@@ -271,9 +269,7 @@ def _places(connection: Connection, target: str, found: Mapping[str, Any]) -> li
             what = "the group has no account now to which the AMI could be delivered."
             raise NotDone(Fault("no-target", target, what, "See `ami-promoter targets members`, and the targets file."))
         return wanted
-    if region:
-        return [target]
-    listed = [place_of(one) for one in found["copies"] if one["account"] == account]
+    listed = [place_of(one) for one in found["copies"] if is_named(place_of(one), [target])]
     if not listed:
         cure = f"See `ami-promoter where {found['source']}`."
         raise NotDone(Fault("not-delivered", target, "the AMI has no delivery there.", cure))

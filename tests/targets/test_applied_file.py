@@ -79,7 +79,7 @@ def test_names_and_ids_are_notified_apart():
 
 FAULTS = {
     "12345": "`12345` is not an account id: it has 5 digits. Write all 12 digits, leading zeros too, without dashes.",
-    "1111-1111-1111": "`1111-1111-1111` is not an account id: it has 12 digits. "
+    "1111-1111-1111": "`1111-1111-1111` is not an account id: it has 12 digits and dashes. "
     "Write all 12 digits, leading zeros too, without dashes.",
     "true dev": "`true` means the group `default` and must be the only word. Write `default` instead.",
     "dev;prod": "`dev;prod` is neither the name of a group nor an account id. Write group names (a letter first, then "

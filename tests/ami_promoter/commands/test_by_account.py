@@ -17,6 +17,7 @@ from chalicelib.engine.store.table import Table, wire
 from tests.ami_promoter.a_hub import AMI, DEV, PROD, REGION, TABLE, a_delivery, apply_accounts, promoted
 
 COPY = "ami-00000000000000c09"
+HERE = [DEV, f"{DEV}/{REGION}"]
 OTHERS = 20_000
 
 
@@ -123,3 +124,14 @@ def test_a_group_that_is_not_in_the_file_is_named(table, run, words):
     said = run(*words.replace("AMI", AMI).split(), exits=1)
 
     assert said.err.startswith("nope: the applied targets file has no group `nope`."), said.err
+
+
+@pytest.mark.parametrize("target", [*HERE, "333333333333", "333333333333/us-east-1", f"{DEV}/eu-west-1"])
+def test_where_of_a_target_to_which_nothing_is_delivered_fails_whether_its_region_is_named_or_not(table, run, target):
+    """Exit status 1; the cure names the command that lists the targets."""
+    exits = 0 if target in HERE else 1
+
+    said = run("where", AMI, target, exits=exits)
+
+    assert (COPY in said.words) is (exits == 0)
+    assert (f"{target}: the AMI has no delivery there. See `ami-promoter where {AMI}`." in said.errors) is bool(exits)

@@ -180,6 +180,7 @@ def test_rotation_that_is_off_is_a_warning(kms, run):
 
     said = run("doctor", "key-policy", "target", arn)
 
+    assert said.lines[0] == f"{arn} is Enabled, rotation off."
     assert f"rotation is off. Turn it on: aws kms enable-key-rotation --key-id {arn}" in said.err
 
 
