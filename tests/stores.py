@@ -12,7 +12,7 @@ from moto import mock_aws
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
 
-from awsim import cfn, moto_answers, moto_dynamodb
+from awsim import cfn, moto_answers, moto_dynamodb, moto_refusals
 from chalicelib.delivery.store.copy_quota import DynamoSlotLeases
 from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
 from chalicelib.engine.addresses import RecordKey
@@ -104,6 +104,12 @@ def create_table(client: Any, name: str, resource: str = "Table") -> None:
     client.create_table(TableName=name, **{part: declared[part] for part in parts if part in declared})
 
 
+def _refuse(params: dict[str, Any], **_call: object) -> None:
+    """Refuse what DynamoDB refuses and moto takes."""
+    for _rule, words in moto_refusals.faults(params):
+        raise ValueError(words)
+
+
 @contextmanager
 def on_dynamodb() -> Iterator[Stores]:
     """New and empty, for the duration of the context."""
@@ -111,6 +117,7 @@ def on_dynamodb() -> Iterator[Stores]:
     moto_answers.patch()
     with mock_aws():
         client = boto3.client("dynamodb", region_name="us-east-1")
+        client.meta.events.register("provide-client-params.dynamodb", _refuse)
         create_table(client, "state")
         table = Table(client, "state")
         yield Stores(

@@ -134,20 +134,23 @@ def _withdraw(caller: VerbCaller, connection: Connection, seen: AmiSeen, places:
 
 
 def _lift(caller: VerbCaller, connection: Connection, seen: AmiSeen, places: Sequence[str], *, yes: bool) -> Report:
-    lifted = sorted(set(places) & seen.withdrawn.keys()) if places else sorted(seen.withdrawn)
-    if not lifted:
-        record_requests.withdraw(connection, seen.ami, seen.tag)  # a request that was lost is made again
-    if faults := [_not_withdrawn(seen, place) for place in places if place not in seen.withdrawn]:
+    lifted = sorted(set(places or seen.withdrawn) & seen.withdrawn.keys())
+    others = [place for place in places if place not in lifted]
+    covered = ((place, covering(seen.withdrawn, place)) for place in others)
+    if faults := [_by_account(seen, place, by) for place, by in covered if by is not None]:
         raise NotDone(*faults)
     left = {place: by for place, by in seen.withdrawn.items() if place not in lifted}
     data = {"ami": seen.ami, "changed": lifted, "withdrawn": left, "deliveries": []}
+    none = f"no withdrawal{' of ' if others else ''}{', '.join(others)} from {seen.ami} is in force."
     if not lifted:
-        return Report((f"Nothing to do: no account is withdrawn from {seen.ami}.",), data)
+        record_requests.withdraw(connection, seen.ami, seen.tag)  # a request that was lost is made again
+        return Report((f"Nothing to do: {none}",), data)
     does = f"This ends the withdrawal of {', '.join(lifted)} from {seen.ami}"
     caller.confirm("withdraw", does, _waits(seen), yes=yes)
     Withdrawn(connection, seen.ami).remove([*lifted, *seen.over])
     record_requests.withdraw(connection, seen.ami, seen.tag, lifted)
-    return Report((f"{', '.join(lifted)} can receive the AMI again, if the tag names it.", *_waits(seen)), data)
+    done = f"{', '.join(lifted)} can receive the AMI again, if the tag names it{f'; {none}' if others else '.'}"
+    return Report((done, *_waits(seen)), data)
 
 
 def _waits(seen: AmiSeen) -> Sequence[str]:
@@ -198,10 +201,6 @@ def _unit_of_others(seen: AmiSeen, targets: Sequence[Target], resolution: Resolu
     return next((unit for units in admitted_by for unit in sorted(units & open_to)), "")
 
 
-def _not_withdrawn(seen: AmiSeen, place: str) -> Fault:
-    where, by = f"{seen.ami}, {place}", covering(seen.withdrawn, place)
-    if by is not None:
-        cure = f"Lift that withdrawal: `--account {Place.parse(place).account}`."
-        return Fault("not-withdrawn", where, f"its whole account was withdrawn, by {by}.", cure)
-    cure = f"`ami-promoter status {seen.ami}` lists those that are."
-    return Fault("not-withdrawn", where, "no withdrawal of it is in force.", cure)
+def _by_account(seen: AmiSeen, place: str, by: str) -> Fault:
+    cure = f"Lift that withdrawal: `--account {Place.parse(place).account}`."
+    return Fault("not-withdrawn", f"{seen.ami}, {place}", f"its whole account was withdrawn, by {by}.", cure)

@@ -259,13 +259,13 @@ def _copy(copy: Copy, now: float) -> dict[str, Any]:
 
 
 def progress_at(copy: Copy) -> int | None:
-    """Return when EC2 last reported a copy's progress: each look sets the next one a step of ``COPY_POLLS`` later.
+    """Return when EC2 last reported a copy's progress: each look sets the next one the longest of ``COPY_POLLS`` later.
 
     None if EC2 has not reported it yet, or the copy is over.
     """
-    if copy.state is not CopyState.PENDING or not (copy.progress and copy.looks and copy.next_look):
+    if copy.state is not CopyState.PENDING or not (copy.progress and copy.next_look):
         return None
-    return copy.next_look - schedule.step(schedule.COPY_POLLS, copy.looks)
+    return copy.next_look - schedule.COPY_POLLS[-1]
 
 
 def seconds_left(progress: int, began: int | None, seen: int | None, now: float) -> int | None:

@@ -55,6 +55,13 @@ INTERNAL = (
     *("generation", "look", "later", "asked", "left_out"),
 )
 """Internal members of the service; shown only with --wide."""
+SLICED = {
+    "end": "deliveries asked to end",
+    "end-again": "deliveries asked to end again",
+    "begin": "deliveries begun",
+    "wake": "deliveries woken whose wave opens",
+}
+"""What was done, by the part of the pass."""
 PLAIN = {
     "Compared": "compared with its deliveries",
     "Examined": "source examined",
@@ -179,7 +186,7 @@ def words(what: str, *, wide: bool = False) -> str:
     name, rest = event.groups()
     plain = PLAIN.get(name) or re.sub("(?<=.)([A-Z])", r" \1", name).lower()
     if name == "Sliced":
-        plain = "deliveries begun" if '"after": "begin:' in rest else "deliveries asked to end"
+        plain = next((text for part, text in SLICED.items() if f'"after": "{part}:' in rest), plain)
     if name == "TagSeen" and '"value": "None"' in rest:
         plain = "no tag seen"
     try:

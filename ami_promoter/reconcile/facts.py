@@ -82,7 +82,7 @@ class Grant:
 class PolicyStatement:
     """The service's statements for one access of one account in a key's policy.
 
-    ``principal`` is the ARN that they admit; ``complete``: all statements of the access are there.
+    ``principal`` is the ARN that they admit; ``complete``: they are all there, as the service writes them.
     """
 
     key_arn: str

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ami_promoter.reconcile.facts import Grant, PolicyStatement
@@ -55,15 +56,10 @@ def statements_of(key: str, text: str, hub: str) -> tuple[PolicyStatement, ...] 
     if not isinstance(document, key_policy.Document):
         return document.what
     shares = sorted({share for sid in document.sids if (share := key_policy.share_named(sid, hub))}, key=str)
+    bare = [Access(*share, "", hub) for share in shares]
+    found = [replace(access, principal=next(_principals(document, access), "")) for access in bare]
     return tuple(
-        PolicyStatement(
-            key,
-            access.share_name,
-            access.account,
-            next(_principals(document, access), ""),
-            complete=access.sids <= document.sids,
-        )
-        for access in (Access(*share, "", hub) for share in shares)
+        PolicyStatement(key, one.share_name, one.account, one.principal, complete=document.gives(one)) for one in found
     )
 
 

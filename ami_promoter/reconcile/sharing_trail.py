@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from ami_promoter.hub.aws import Connection, errors
-from ami_promoter.hub.cloudtrail import EventHistory, asked, who
+from ami_promoter.hub.cloudtrail import EventHistory, who
 from chalicelib.engine.faults import Fault
+from chalicelib.monitor import trail_actions
+from chalicelib.monitor.trail_actions import Act
 
-NAMED = ("userId", "organizationArn", "organizationalUnitArn", "group")
-"""The members of a request that name a receiver."""
+NAMES = ("ModifySnapshotAttribute", "ModifyImageAttribute", "ResetSnapshotAttribute", "ResetImageAttribute")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,9 @@ def changes(connection: Connection, since: int, region: str) -> Mapping[tuple[st
 
     ``region``: of the event history; "": the hub's own. If that cannot be read, return why.
     """
-    history, names = EventHistory(connection, region), ("ModifySnapshotAttribute", "ModifyImageAttribute")
+    history = EventHistory(connection, region)
     try:
-        records = [record for name in names for record in history.calls(name, since)]
+        records = [record for name in NAMES for record in history.calls(name, since)]
     except errors() as error:
         what = (
             f"CloudTrail's history of {history.region} cannot be read, so it is unknown who shared "
@@ -40,17 +40,12 @@ def changes(connection: Connection, since: int, region: str) -> Mapping[tuple[st
         return Fault("not-seen", "CloudTrail", what, "")
     found: dict[tuple[str, str], Change] = {}
     for record in sorted(records, key=lambda record: str(record.get("eventTime"))):
-        shared = asked(record).get("snapshotId") or asked(record).get("imageId")
-        for holder, added in _changed(record):
-            by = who(record)
-            own = by.endswith(f":role/ami-promoter-{connection.region}-share-worker")
-            found[str(shared), holder] = Change(added, own, by, str(record.get("eventTime")))
+        by, at = who(record), str(record.get("eventTime"))
+        own = by.endswith(f":role/ami-promoter-{connection.region}-share-worker")
+        for action in trail_actions.read(record, trigger_tag=""):
+            receivers = action.receivers
+            if action.act is Act.CLEARED:
+                receivers = tuple(receiver for shared, receiver in found if shared == action.resource)
+            for receiver in receivers:
+                found[action.resource, receiver] = Change(action.act is Act.ADDED, own, by, at)
     return found
-
-
-def _changed(record: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
-    """Yield (account or ARN, whether it was added) for each receiver in a request."""
-    permission = asked(record).get("createVolumePermission") or asked(record).get("launchPermission") or {}
-    for verb, added in (("add", True), ("remove", False)):
-        for item in (permission.get(verb) or {}).get("items", ()):
-            yield str(next((it for name in NAMED if (it := item.get(name))), None)), added

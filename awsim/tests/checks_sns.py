@@ -1,10 +1,11 @@
 """Checks of SNS: filters, size, who may publish."""
 
 import json
+from typing import Any
 
 from awsim.services.buses import RuleTarget
 from awsim.world import World
-from platform_words import HUB, a_rule, a_topic, put, refused, wait
+from platform_words import HUB, a_function, a_rule, a_topic, after, put, refused, wait
 
 
 def sns_filter_policy(world: World) -> None:
@@ -45,6 +46,30 @@ def sns_nothing_empty(world: World) -> None:
     refused("InvalidParameter", client.publish, TopicArn=topic.arn, Message="x", Subject="")
     attributes = {"account": {"DataType": "String", "StringValue": ""}}
     refused("ParameterValueInvalid", client.publish, TopicArn=topic.arn, Message="x", MessageAttributes=attributes)
+
+
+def sns_attribute_without_supplementary_characters(world: World) -> None:
+    topic = a_topic(world)
+    client = world.client("sns", HUB)
+
+    def named(text: str) -> dict[str, Any]:
+        return {"image_name": {"DataType": "String", "StringValue": text}}
+
+    client.publish(TopicArn=topic.arn, Message="\U0001f642", Subject="\U0001f642", MessageAttributes=named("\u96ea"))
+    refused(
+        "InvalidParameter", client.publish, TopicArn=topic.arn, Message="x", MessageAttributes=named("\u96ea\U0001f642")
+    )
+
+
+def sns_function_gets_arrays_as_text(world: World) -> None:
+    topic, function = a_topic(world), a_function(world)
+    world.sns.subscribe(topic.arn, "lambda", function.arn, {"FilterPolicy": json.dumps({"group": ["prod"]})})
+    group = {"group": {"DataType": "String.Array", "StringValue": '["dev", "prod"]'}}
+    world.client("sns", HUB).publish(TopicArn=topic.arn, Message='{"steps": []}', MessageAttributes=group)
+
+    (invocation,) = after(world, 10).lambda_.invocations
+    (record,) = invocation.event["Records"]
+    assert record["Sns"]["MessageAttributes"] == {"group": {"Type": "String", "Value": '["dev", "prod"]'}}
 
 
 def sns_form_for_each_protocol(world: World) -> None:

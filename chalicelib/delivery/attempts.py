@@ -132,7 +132,6 @@ def match(delivery: Delivery, seen: tuple[SeenCopy, ...], now: int) -> Delivery:
             adopted=live[0].copy not in on_record,
             tries=max(copy.tries, 1),
             found_at=0,
-            looks=0,
             next_look=now + schedule.COPY_POLLS[0],
         )
 

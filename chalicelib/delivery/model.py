@@ -130,6 +130,7 @@ class Copy:
     A try must follow such a list soon (invariant 4).
     """
     looks: int = 0
+    """Looks that have not shown what came of its intent."""
     missed_since: int = 0
     """Since when looks do not show it while it should run; 0: the last look has shown it."""
     next_look: int = 0

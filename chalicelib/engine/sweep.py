@@ -59,7 +59,7 @@ class Round:
             wake_at, pk, sk = place
             if is_sound and pk and sk and int(wake_at) <= int(until):
                 return cls(int(since), int(until), Due(RecordKey(str(pk), str(sk)), int(wake_at), int(wake_at)))
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, OverflowError, TypeError, ValueError):
             pass
         return cls(0, now)
 

@@ -93,7 +93,7 @@ def _shares_of_each(shown: Collection[ShownAccess], this: Situation) -> Mapping[
 
 def _of_what_shows(known: Mapping[ShownAccess, Sequence[Share]], this: Situation) -> Iterator[MonitorFinding]:
     for one, shares in known.items():
-        if one.receiver != PUBLIC and not is_outside(one.receiver, this.hub):
+        if not is_outside(one.receiver, this.hub) and (account_of(one.receiver) or one.receiver not in this.strangers):
             continue
         accounts_for = [share for share in shares if holders.needed(share)]
         if accounts_for:
@@ -157,8 +157,11 @@ def of_policy(key: str, text: str, hub: str, region: str, siblings: Collection[s
 def of_grant(
     key: str, grant: str, name: str, grantee: str, issuer: str, region: str, siblings: Collection[str] = ()
 ) -> ShownAccess:
-    """Return the access that a grant gives to its grantee; to its issuer, if that is an AWS service or is gone."""
-    receiver = grantee if account_of(grantee) else issuer
+    """Return the access that a grant gives to its grantee, or to its issuer if that is an AWS service.
+
+    The receiver has no account if the grantee was deleted; KMS may call one so that was made moments ago.
+    """
+    receiver = grantee if account_of(grantee) or key_policy.DEAD.fullmatch(grantee) else issuer
     account, own = account_of(receiver), grant_names.is_grant_of(name, region)
     of_roles = own and grant_names.service_role(grantee)
     resource = addresses.role_resource(key, account) if of_roles else addresses.key_resource(key, account)

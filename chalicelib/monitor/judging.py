@@ -183,7 +183,7 @@ def _receiver_added(action: TrailAction, evidence: Evidence, receiver: str) -> M
         if _is_for(share, action, receiver)
     )
     listed = receiver not in evidence.strangers or evidence.changed_at > action.at - BEFORE
-    if intended and (listed or not _is_own(action, evidence)):
+    if intended and listed:
         return _expected("The ledger intended it.")
     if _is_own(action, evidence):
         why = "The applied targets file does not list it." if intended else "The ledger did not intend it."
@@ -279,7 +279,7 @@ def _policy(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFinding]
     Where that is unknown, a stranger in a policy that somebody else wrote counts as new: it is as likely that it was
     not in before, and the drift audit reports it, too.
     """
-    outside = [one for one in action.receivers if one != evidence.hub]
+    outside = [one for one in action.receivers if one != evidence.hub if account_of(one) or one in evidence.strangers]
     before = _may_precede(action, evidence)
     if before:
         new = [one for one in outside if not any(one in policy.admitted for policy in before)]

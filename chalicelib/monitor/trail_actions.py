@@ -29,14 +29,13 @@ ELSEWHERE_ONLY = ("kms:calleraccount", "aws:principalaccount", "aws:principalarn
 """Conditions, in lower case as IAM ignores case, that limit a statement with the principal ``*`` to accounts that they
 name. One with a wildcard in place of an account limits nothing."""
 TO_ORGANIZATIONS = ("aws:principalorgid", "aws:principalorgpaths")
-"""Conditions that limit it to organizations, if they name them."""
+"""Conditions that limit it to organizations, if they name them all."""
 TO_SERVICES = ("aws:sourceaccount", "aws:sourcearn")
 """Conditions that only calls of AWS services meet."""
 
-_NAMED = ("userId", "group", "organizationArn", "organizationalUnitArn")
 _ID = re.compile(r"(snap|ami)-[0-9a-f]{1,40}\Z")
 _ACCOUNT = re.compile(r"[0-9]{12}\Z")
-_ORGANIZATION = re.compile(r"o-[a-z0-9]+(/|\Z)")
+_ORGANIZATION = re.compile(r"(o-[a-z0-9]+)(/|\Z)")
 _IN_ARN = re.compile(r"arn:[a-z-]+:[a-z0-9-]+:[a-z0-9-]*:([0-9]{12}):")
 
 
@@ -206,7 +205,7 @@ def _sharing(record: _TrailRecord) -> Iterator[TrailAction]:
 
 def _receivers(given: Any) -> Iterator[str]:
     for item in _items(given):
-        for name in _NAMED:
+        for name in ("userId", "group", "organizationArn", "organizationalUnitArn"):
             if value := _text(item.get(name)):
                 yield value
 
@@ -233,7 +232,7 @@ def _grant_ended(record: _TrailRecord) -> Iterator[TrailAction]:
     """RevokeGrant and RetireGrant, which may have no parameters [aws-facts 1d, VERIFIED]."""
     grant = _text(record.asked.get("grantId")) or _text(_mapping(record.raw.get("additionalEventData")).get("grantId"))
     if record.key:
-        yield record.action(Act.REMOVED, record.key, grant=grant or _text(record.answered.get("grantId")))
+        yield record.action(Act.REMOVED, record.key, grant=grant)
 
 
 def _policy(record: _TrailRecord) -> Iterator[TrailAction]:
@@ -326,7 +325,7 @@ def statements_of(policy: str) -> list[Any]:
 
 
 def admitted(statements: Iterable[Any]) -> tuple[str, ...]:
-    """Return whom a policy's statements admit: account ids and PUBLIC. A deleted principal (``AROA…``) is nobody."""
+    """Return whom a policy's statements admit: ids of accounts and organizations, PUBLIC. A deleted one is nobody."""
     found: set[str] = set()
     for statement in statements:
         one = _mapping(statement)
@@ -373,8 +372,8 @@ def _principals(principal: Any) -> Iterator[str]:
 
 
 def _everybody(condition: Mapping[str, Any]) -> set[str]:
-    """Return whom ``*`` means under a condition: the accounts that it names, no known account, or everybody."""
-    accounts: set[str] = set()
+    """Return whom ``*`` means under a condition: the accounts or organizations that it names, nobody, or everybody."""
+    accounts, organizations = set[str](), set[str]()
     narrowed = False
     for name, tests in condition.items():
         operator = name.removeprefix("ForAnyValue:")  # without such a prefix no operator meets aws:PrincipalOrgPaths
@@ -384,9 +383,10 @@ def _everybody(condition: Mapping[str, Any]) -> set[str]:
                 known = {account_of(value) for value in named}
                 if key.lower() in ELSEWHERE_ONLY and "" not in known:
                     accounts |= known
-                organizations = key.lower() in TO_ORGANIZATIONS and all(map(_ORGANIZATION.match, named))
-                narrowed = narrowed or organizations or key.lower() in TO_SERVICES
-    return accounts or (set() if narrowed else {PUBLIC})
+                found = [_ORGANIZATION.match(value) for value in named] if key.lower() in TO_ORGANIZATIONS else [None]
+                organizations |= {one[1] for one in found if one} if all(found) else set()
+                narrowed = narrowed or all(found) or key.lower() in TO_SERVICES
+    return accounts or organizations or (set() if narrowed else {PUBLIC})
 
 
 # --- tolerant reading ------------------------------------------------------------------------------------------------

@@ -120,10 +120,14 @@ def accounts_and_units(receivers: Collection[str], applied: AppliedFile) -> list
 def strangers(receivers: Collection[str], applied: AppliedFile) -> frozenset[str]:
     """Return the receivers that the applied file does not list; all of them if no file was applied.
 
+    Every organization is listed while the file names none.
+
     The members of ``applied`` must be those that Organizations itself says (``LiveMembers``).
     """
     units = {unit.arn for unit in applied.directory.membership.units.values()}
+    own = applied.directory.organization
     accounts = {one: account_of(one) for one in receivers if ":organizations:" not in one}
     unlisted = set(accounts.values()) if applied.fault else applied.strangers(filter(None, accounts.values()))
     found = {one for one, account in accounts.items() if account in unlisted}
+    found |= {one for one in receivers if own and one.startswith("o-") and one != own.id}
     return frozenset(found | ({one for one in receivers if ":organizations:" in one} - units) | {PUBLIC})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from chalicelib.promotion.model import Cursor
+
 
 @dataclass(frozen=True, slots=True)
 class LookAtTag:
@@ -30,7 +32,7 @@ class Slice:
     It does as many as there is time for.
     """
 
-    cursor: str
+    cursor: Cursor
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from chalicelib.delivery.wave_progress import WaveProgress
 from chalicelib.engine.faults import Fault
+from chalicelib.promotion.model import NO_PASS, Cursor
 from chalicelib.targets.approvals import Asked
 
 
@@ -87,11 +88,11 @@ class Examined:
 
 @dataclass(frozen=True, slots=True)
 class Sliced:
-    """The pass went on from the cursor ``after`` to ``cursor``; "": it is complete."""
+    """The pass went on from the cursor ``after`` to ``cursor``; without a part, it is complete."""
 
     inputs: str
-    after: str
-    cursor: str = ""
+    after: Cursor
+    cursor: Cursor = NO_PASS
     standing: bool = False
     """Whether the AMI is to be shared with one of the targets."""
     newest: int = 0

@@ -45,12 +45,41 @@ NEVER_AVAILABLE = "source-never-available"
 WORTH_A_LOOK = 3
 """After so many polls a running promotion also reads its tag, because the event of its removal can be lost."""
 
-END, EXAMINE, BEGIN, WAKE = "end:", "examine", "begin:", "wake:"
-"""The four parts of a pass, in this order; one without work is left out. A cursor is a part, and behind it what had its
-turn last: a delivery's id (END), or a target's place (WAKE; BEGIN, by ``_order`` in ``worker/passes.py``).
-"""
-
 NO_TAG = "Its tag was removed."
+
+
+class PartOfPass(StrEnum):
+    """The parts of a pass, in this order; one without work is left out."""
+
+    END = "end"
+    END_AGAIN = "end-again"
+    """what was asked to end, and has not after several polls, is asked once more"""
+    EXAMINE = "examine"
+    BEGIN = "begin"
+    WAKE = "wake"
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """How far a pass is. ``after``: what had its turn last in this part; "": nothing yet.
+
+    It is a delivery's id (END, END_AGAIN), or a target's place (WAKE; BEGIN, by ``_order`` in ``worker/passes.py``).
+    """
+
+    part: PartOfPass | None = None
+    after: str = ""
+
+    def __bool__(self) -> bool:
+        """Whether a pass is under way."""
+        return self.part is not None
+
+    def __str__(self) -> str:
+        return f"{self.part}:{self.after}" if self.part else ""
+
+
+NO_PASS = Cursor()
+END, END_AGAIN, EXAMINE, BEGIN, WAKE = map(Cursor, PartOfPass)
+"""Where each part begins."""
 
 
 class Retry(NamedTuple):
@@ -86,8 +115,6 @@ class Promotion:
     """
 
     ami: str
-    hub: str
-    region: str
     state: PromotionState = PromotionState.REQUESTED
     image_name: str = ""
 
@@ -128,8 +155,8 @@ class Promotion:
 
     inputs: str = ""
     """Digest of the inputs of the last comparison."""
-    cursor: str = ""
-    """How far the pass is; "": none is under way."""
+    cursor: Cursor = NO_PASS
+    """How far the pass is: its part, and what had its turn last in it; none of both: no pass is under way."""
     file: str = ""
     """Digests of targets file and members in the last comparison; "": there was none."""
     places: str = ""
@@ -181,11 +208,6 @@ class Promotion:
     def key(self) -> addresses.RecordKey:
         """Where it is stored."""
         return addresses.promotion(self.ami)
-
-    @property
-    def where(self) -> str:
-        """For messages."""
-        return f"{self.ami} in account {self.hub}, {self.region}"
 
     def of_value(self, *, refused: bool) -> Promotion:
         """Return the promotion as the value that counts has it: a refused value raises no generation."""
@@ -275,9 +297,9 @@ class Promotion:
         return self.inputs if self.unfit_since and self.cursor != EXAMINE else ""
 
     @property
-    def last_part(self) -> str:
-        """The cursor of the last part of a pass: deliveries whose wave opens are woken; "": no wave opens."""
-        return WAKE if any(one.opens_at for one in self.waves.values()) else ""
+    def last_part(self) -> Cursor:
+        """The last part of a pass: deliveries whose wave opens are woken; none if no wave opens."""
+        return WAKE if any(one.opens_at for one in self.waves.values()) else NO_PASS
 
     @property
     def is_refused(self) -> bool:

@@ -115,7 +115,7 @@ def entitlement(
         return applied.fault
     resolution = applied.judge(tag, in_force=tag == last)
     values, value = {tag}, tag
-    if not resolution.understood and tag != last:
+    if not resolution.understood:
         if last is None:
             return NO_ENTITLEMENT if resolution.waits is None else resolution.waits
         resolution = applied.resolve(last, in_force=True)
@@ -164,8 +164,6 @@ def of(resolution: Resolution, withdrawn: Mapping[str, str]) -> Entitlement:
     found = Entitlement(named, "", left.blocked, left.blocked_until, withdrawn)
     gone = [target for place, target in resolution.by_place.items() if place not in named and target.mode == "share"]
     shut = {unit: target for target in gone for unit in admitting(target, resolution)}
-    if not shut:
-        return found
     held_up = {one.account: one for one in left.targets if launched_by(one) in shut}
     faults = {account: _shares_unit(one, shut[launched_by(one)]) for account, one in held_up.items()}
     return replace(

@@ -51,8 +51,8 @@ def past_end(share: Share, now: int) -> bool:
 
 
 def needed(share: Share) -> bool:
-    """Whether the share is open, or a delivery needs it open."""
-    return bool(share.holdings) or share.state in OPEN_STATES
+    """Whether the share is open, or its holders wait until it is."""
+    return share.state in OPEN_STATES or (bool(share.holdings) and refusal(share) is None)
 
 
 def may_show(share: Share) -> bool:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from chalicelib.engine import codec
 from chalicelib.engine.addresses import digest
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.schedule import DAY
@@ -90,11 +91,10 @@ def short(name: str) -> str:
 def read(place: str, by: str, text: object) -> Approval | None:
     """Read a stored approval. A damaged one approves nothing."""
     try:
-        found = json.loads(str(text))
-        at = int(found["at"])
-        return Approval(place, str(found["digest"]), at, min(int(found["until"]), at + LONGEST), by)
-    except (KeyError, TypeError, ValueError):
+        found = codec.decode(Approval, {**json.loads(str(text)), "place": place, "by": by})
+    except (TypeError, ValueError):
         return None
+    return replace(found, until=min(found.until, found.at + LONGEST))
 
 
 def written(one: Approval) -> str:

@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+from chalicelib.engine import codec
 from chalicelib.targets.withdrawals import EVERYWHERE, WITHOUT_END, Withdrawal
 
 ATTRIBUTE = "recall"
@@ -51,18 +52,16 @@ class Pin:
 def read(text: object) -> Recall:
     """Read a stored recall. A damaged one stays in force, so that no damage brings an AMI back."""
     try:
-        found = json.loads(str(text))
-        return Recall(int(found["at"]), str(found["by"]), str(found["why"]))
-    except (KeyError, TypeError, ValueError):
+        return codec.decode(Recall, json.loads(str(text)))
+    except (TypeError, ValueError):
         return Recall(0, "an operator, by an entry that cannot be read", "")
 
 
 def read_pin(text: object) -> Pin:
     """Read a stored pin. Raises ValueError if it is damaged."""
     try:
-        found = json.loads(str(text))
-        return Pin(**{**found, "at": int(found["at"])})
-    except (KeyError, TypeError) as error:
+        return codec.decode(Pin, json.loads(str(text)), "pin")
+    except TypeError as error:  # it is no text
         raise ValueError(f"not a pin: {error}") from None
 
 

@@ -11,6 +11,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from chalicelib.engine import codec
 from chalicelib.engine.places import Place
 
 
@@ -36,9 +37,8 @@ EVERYWHERE = "*"
 def read(place: str, text: object) -> Withdrawal:
     """Read a stored withdrawal. A damaged one stays in force, so that no damage brings an account back."""
     try:
-        found = json.loads(str(text))
-        return Withdrawal(place, int(found["at"]), str(found["by"]), str(found["value"]))
-    except (KeyError, TypeError, ValueError):
+        return codec.decode(Withdrawal, {**json.loads(str(text)), "place": place})
+    except (TypeError, ValueError):
         return Withdrawal(place, WITHOUT_END, "an operator, by an entry that cannot be read", None)
 
 

@@ -106,9 +106,8 @@ def refuse_writes_of(table, sort_key):
             for request in write.values():
                 key = request.get("Key") or request["Item"]
                 if key["sk"]["S"].startswith(sort_key):
-                    request["ConditionExpression"] = "attribute_exists(no_such_attribute)"
-                    if "Item" in request:
-                        request.pop("ExpressionAttributeValues", None)
+                    unmet, never = request.get("ConditionExpression"), "attribute_exists(no_such_attribute)"
+                    request["ConditionExpression"] = f"({unmet}) AND {never}" if unmet else never
         return real(TransactItems=TransactItems)
 
     table._client.transact_write_items = refused

@@ -424,6 +424,17 @@ def test_the_days_that_a_record_was_parked_do_not_count_as_overdue(begun):
     assert [one.due_at for shard in range(SHARDS) for one in begun.records.due(shard, back, 10)] == [back]
 
 
+def test_the_events_of_all_snapshots_of_a_large_ami_are_answered_in_one_write(begun):
+    """They may come before its next run. DynamoDB takes an expression of 4 KB."""
+    entries = {f"look#snap-{number:017x}": "completed" for number in range(128)}
+    begun.records.make_due(KEY, NOW, entries)
+    stored = begun.records.read(KEY)
+    assert stored.inbox == entries
+
+    assert begun.records.save(stored, write(inbox={}), ("looked",), NOW) is not None
+    assert begun.records.read(KEY).inbox == {}
+
+
 @pytest.mark.parametrize("store", ["dynamo"], indirect=True)  # only DynamoDB's items have a schema
 def test_a_record_of_a_newer_version_or_a_damaged_one_is_not_guessed_at(begun):
     """It differs from a readable one, so that the worker can park it."""

@@ -5,6 +5,7 @@ from botocore.exceptions import ClientError
 
 from chalicelib.engine.aws.refusals import refusal
 from chalicelib.engine.denials import cause, kind_of
+from chalicelib.engine.errors import RefusalKind
 
 WHO = "User: arn:aws:sts::222222222222:assumed-role/AmiCopyRole/x is not authorized to perform: ec2:CopySnapshot on "
 WHO += "resource: arn:aws:ec2:us-east-1::snapshot/*"
@@ -62,6 +63,16 @@ def test_only_the_hubs_own_policy_sends_the_reader_to_the_hubs_parameters(words,
     found = refusal(error, "AssumeRole", "where", sts=True).fault.cure
     assert cure in found
     assert found.startswith("The hub does not admit that account") == (cure == "TargetAccounts")
+
+
+def test_a_region_in_which_an_account_has_no_sts_is_not_taken_for_a_missing_role():
+    """STS says so where the hub's Region is not enabled in the target's account [turbot/steampipe-plugin-aws#1510]."""
+    message = "STS is not activated in this region for account:222222222222."
+    error = ClientError({"Error": {"Code": "RegionDisabledException", "Message": message}}, "AssumeRole")
+    found = refusal(error, "AssumeRole", "where", sts=True)
+    assert found.kind is RefusalKind.ROLE
+    assert "the hub's Region" in found.fault.cure
+    assert "deploy/target.yaml" not in found.fault.cure
 
 
 @pytest.mark.parametrize("said", ["Rate exceeded", "Rate exceeded.", ""])

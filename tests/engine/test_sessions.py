@@ -85,6 +85,20 @@ def test_a_session_for_any_ami_is_taken_at_the_first_try(scene, snapshots, keys)
     assert scene.packed == [len(policy) * 9 // 100 + 1]
 
 
+@pytest.mark.parametrize("left_out", ["PackedPolicySize", "SessionTokenUtilization"])
+def test_the_size_of_a_session_is_known_by_its_older_and_its_newer_name(scene, left_out):
+    """STS's model calls the older one deprecated, and does not say until when there are both."""
+
+    def answers(parsed: dict[str, Any], **_answer: object) -> None:
+        parsed.pop(left_out)
+
+    scene.sessions.own("sts").meta.events.register("after-call.sts.AssumeRole", answers)
+    scene.copying(scene.delivery(1))
+
+    ((_, policy),) = scene.asked()
+    assert scene.packed == [len(policy) * 9 // 100 + 1]
+
+
 @pytest.mark.parametrize(
     ("work", "looks", "role"),
     [

@@ -37,8 +37,9 @@ class WorkerSetup:
     def __init__(self, kinds=(*WORKER_KINDS, *SHARE_WORKER_KINDS)):
         self.records, self.ran, self.trouble = MemoryRecords(), [], None
         services = SimpleNamespace(**{name: SimpleNamespace(run=self.run(name)) for name in RUNS.values()})
-        ports = services, self.records, lambda: NOW, Quiet()
-        self.worker = QueueConsumer(*ports, kinds, lambda ami: begun(ami, "111111111111", "us-east-1", NOW))
+        self.telemetry = Quiet()
+        ports = services, self.records, lambda: NOW, self.telemetry
+        self.worker = QueueConsumer(*ports, kinds, lambda ami: begun(ami, NOW))
 
     def run(self, name):
         def run(key, *_cause, **_time_left):
@@ -153,3 +154,4 @@ def test_a_record_over_which_every_try_raises_is_parked_with_the_last(trouble, r
         scene.take({"key": KEY.pk, "cause": "x"}, receives)
 
     assert bool(scene.records.read(KEY).parked) == parked
+    assert [name for name, _ in scene.telemetry.reported] == ["parked"] * parked

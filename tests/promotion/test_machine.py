@@ -18,7 +18,17 @@ from chalicelib.promotion import events as ev
 from chalicelib.promotion import evolving, machine
 from chalicelib.promotion.head import head
 from chalicelib.promotion.machine import TRANSITIONS, evolve, outstanding
-from chalicelib.promotion.model import BEGIN, END, EXAMINE, MOST_FAULTS, WAKE, Promotion, PromotionState
+from chalicelib.promotion.model import (
+    BEGIN,
+    END,
+    EXAMINE,
+    MOST_FAULTS,
+    NO_PASS,
+    WAKE,
+    Cursor,
+    Promotion,
+    PromotionState,
+)
 
 NOW = 1_800_000_000
 LATER = NOW + schedule.SECOND_LOOK_AFTER
@@ -30,7 +40,7 @@ S = PromotionState
 
 def a_promotion(state: PromotionState = S.REQUESTED, **changes: object) -> Promotion:
     """A promotion in a state; from ``comparing`` on its tag was seen, from ``adjusting`` on its value is in force."""
-    fresh = evolving.started("ami-0a", "111111111111", "us-east-1", NOW)
+    fresh = evolving.started("ami-0a", NOW)
     known: dict[str, object] = {}
     if state is not S.REQUESTED:
         known |= {"seen_value": "dev", "seen_since": NOW, "looked_at": NOW, "generation": 1}
@@ -83,9 +93,9 @@ def with_tag_event(promotion: Promotion, version: int = 1) -> Promotion:
     return replace(promotion, inbox={**promotion.inbox, "tag": f"{version:012d}"})
 
 
-def sliced(cursor: str = "", **how: object) -> ev.Sliced:
+def sliced(cursor: Cursor = NO_PASS, **how: object) -> ev.Sliced:
     """The event of a slice; ``answered`` fills in from where it went on."""
-    return ev.Sliced("", "", cursor, **how)
+    return ev.Sliced("", NO_PASS, cursor, **how)
 
 
 EVENTS: tuple[ev.Event, ...] = (
@@ -112,9 +122,9 @@ EVENTS: tuple[ev.Event, ...] = (
     ev.Examined((FAULT,), unfit=True, partial=True),
     sliced(),
     sliced(standing=True, newest=1),
-    sliced(END + "d1"),
+    sliced(replace(END, after="d1")),
     sliced(BEGIN),
-    sliced(BEGIN + "d1"),
+    sliced(replace(BEGIN, after="d1")),
     ev.RefusedNotified("other"),
     compared(running=True, waves={"dev/0/0": WaveProgress(NOW)}),
     compared(running=True, awaited=True, waves={"dev/0/0": WaveProgress()}),
@@ -221,7 +231,7 @@ def test_a_look_or_a_comparison_of_before_another_result_changes_nothing(event, 
 
 
 @pytest.mark.parametrize("event", [ev.Examined(source="s"), ev.Examined((FAULT,), unfit=True), sliced()])
-@pytest.mark.parametrize("moved", [{"inputs": "others"}, {"cursor": END}, {"cursor": ""}], ids=str)
+@pytest.mark.parametrize("moved", [{"inputs": "others"}, {"cursor": END}, {"cursor": NO_PASS}], ids=str)
 def test_an_examination_or_a_slice_for_other_inputs_or_of_another_cursor_changes_nothing(event, moved):
     """The record was compared again meanwhile, for another value."""
     before = a_promotion(S.ADJUSTING)
@@ -233,11 +243,11 @@ def test_an_examination_or_a_slice_for_other_inputs_or_of_another_cursor_changes
 def test_two_runs_that_go_on_from_one_cursor_skip_no_target():
     """The slower one's result, whichever targets it reached, is dropped."""
     before = a_promotion(S.ADJUSTING, cursor=BEGIN)
-    fast, slow = (answered(before, sliced(BEGIN + place)) for place in ("a20", "a10"))
+    fast, slow = (answered(before, sliced(replace(BEGIN, after=place))) for place in ("a20", "a10"))
     after = evolve(before, fast, NOW)
 
-    assert evolve(after, slow, NOW).cursor == BEGIN + "a20"
-    assert evolve(after, replace(slow, cursor=""), NOW).cursor == BEGIN + "a20"
+    assert evolve(after, slow, NOW).cursor == replace(BEGIN, after="a20")
+    assert evolve(after, replace(slow, cursor=NO_PASS), NOW).cursor == replace(BEGIN, after="a20")
 
 
 @pytest.mark.parametrize("name", machine.NEWS)
@@ -284,7 +294,7 @@ def test_a_refused_or_paused_addition_leaves_the_narrowed_value_in_force(trouble
     looked = play(with_tag_event(a_promotion(S.RUNNING), 2), SHOWS_PROD)
     after = play(looked, replace(NARROWED, missing=True), sliced(BEGIN), trouble)
 
-    assert (after.value, after.cursor.startswith(END)) == ("prod", False)
+    assert (after.value, after.cursor.part == END.part) == ("prod", False)
 
 
 @pytest.mark.parametrize(
@@ -351,8 +361,8 @@ def test_a_new_value_while_another_waits_takes_its_place():
 @pytest.mark.parametrize("part", [END, BEGIN])
 def test_a_slice_goes_on_where_the_last_one_stopped(part):
     """A thousand targets do not fit into one run; after the removals the pass begins what is missing."""
-    first = play(a_promotion(S.ADJUSTING, cursor=part), sliced(f"{part}d0500"))
-    assert outstanding(first, NOW) == (do.Slice(f"{part}d0500"),)
+    first = play(a_promotion(S.ADJUSTING, cursor=part), sliced(replace(part, after="d0500")))
+    assert outstanding(first, NOW) == (do.Slice(replace(part, after="d0500")),)
 
     assert outstanding(play(first, sliced(EXAMINE)), NOW) == (do.Examine(),)
     assert play(first, sliced()).state is S.RUNNING
@@ -372,9 +382,9 @@ def test_a_removal_that_is_refused_is_due_when_it_is_tried_again(entry):
 
 def test_other_inputs_start_the_removal_from_the_beginning():
     """They may remove accounts that the earlier slice has skipped."""
-    part = play(a_promotion(S.ADJUSTING, cursor=END), sliced(END + "d0500"))
+    part = play(a_promotion(S.ADJUSTING, cursor=END), sliced(replace(END, after="d0500")))
     looked = play(with_tag_event(part), SHOWS_PROD)
-    assert outstanding(part, NOW) == (do.Slice(END + "d0500"),)
+    assert outstanding(part, NOW) == (do.Slice(replace(END, after="d0500")),)
 
     assert outstanding(play(looked, NARROWED), NOW) == (do.Slice(END),)
     assert outstanding(play(part, NARROWED), NOW) == (do.Slice(END),), "also without a look"
@@ -382,7 +392,7 @@ def test_other_inputs_start_the_removal_from_the_beginning():
 
 def test_a_removal_that_a_look_interrupts_goes_on_at_once_though_the_inputs_are_the_same():
     """A new file that changes nothing for this AMI: some deliveries have not been asked to end yet."""
-    part = play(a_promotion(S.ADJUSTING, cursor=END), sliced(END + "d0500"))
+    part = play(a_promotion(S.ADJUSTING, cursor=END), sliced(replace(END, after="d0500")))
     looked = play(replace(part, inbox={"file": "1"}), TAG)
     assert outstanding(looked, NOW) == (do.Compare(),)
 
@@ -397,7 +407,7 @@ def test_a_pass_ends_with_the_waking_of_what_waits_for_a_wave_that_opens(last):
     assert outstanding(waking, NOW) == (do.Slice(WAKE),)
     assert outstanding(play(waking, sliced()), NOW) == (do.Compare(),)
 
-    again = play(waking, sliced(f"{WAKE}a20"), compared(running=True, **opens))
+    again = play(waking, sliced(replace(WAKE, after="a20")), compared(running=True, **opens))
     assert outstanding(again, NOW) == (do.Slice(WAKE),)
     unfit = play(a_promotion(S.ADJUSTING, **opens), ev.Examined((FAULT,), unfit=True))
     compares = play(unfit, ev.RefusedNotified(unfit.faulty), compared(running=True, missing=True, **opens))
@@ -405,7 +415,7 @@ def test_a_pass_ends_with_the_waking_of_what_waits_for_a_wave_that_opens(last):
     asked = play(a_promotion(S.RUNNING, tries=3), compared(running=True, surplus=True, **opens))
     assert outstanding(asked, NOW) == (do.Slice(WAKE),)
     ends = play(a_promotion(S.RUNNING), compared(inputs="of the new file", running=True, surplus=True, **opens))
-    throttled = play(ends, ev.NotExecuted(FAULT, later=True), sliced())
+    throttled = play(ends, *[ev.NotExecuted(FAULT, later=True)] * 4, sliced())
     assert outstanding(throttled, NOW) == (do.Slice(WAKE),)
 
 
@@ -553,7 +563,7 @@ def test_a_nudge_of_discovery_with_the_same_value_starts_nothing():
 
 def test_the_baseline_moves_only_by_a_new_event():
     """Looks do not promote what was tagged before the service's first look."""
-    baseline = evolving.baseline("ami-0a", "111111111111", "us-east-1", "dev", NOW)
+    baseline = evolving.baseline("ami-0a", "dev", NOW)
 
     assert outstanding(baseline, NOW + 10**9) == ()
     assert outstanding(replace(baseline, inbox={"withdraw": "1"}), NOW) == ()
@@ -562,7 +572,7 @@ def test_the_baseline_moves_only_by_a_new_event():
 
 def test_of_an_ami_of_the_baseline_that_is_gone_status_says_so_and_discovery_rests():
     """It has its value still, so that its tag is no news when the AMI is restored."""
-    baseline, missed = evolving.baseline("ami-0a", "111111111111", "us-east-1", "dev", NOW), ev.TagSeen(None, None)
+    baseline, missed = evolving.baseline("ami-0a", "dev", NOW), ev.TagSeen(None, None)
     once = play(baseline, missed, now=NOW + 60)
     gone = play(once, missed, now=NOW + 120)
     heads = [head(one) for one in (baseline, once, gone)]
@@ -639,7 +649,7 @@ def test_an_image_that_is_enabled_again_is_shared_again_by_a_tag_event():
 def test_a_tag_event_that_comes_after_the_first_look_counts():
     """A new hub took the AMI into its baseline before the tag's event arrived: it is promoted all the same."""
     baseline = replace(
-        evolving.baseline("ami-0a", "111111111111", "us-east-1", "dev", NOW),
+        evolving.baseline("ami-0a", "dev", NOW),
         inbox={"tag": str(TagEntry(2, NOW - 60, "e-2"))},
     )
     after = play(baseline, TAG, now=NOW + 60)
@@ -658,15 +668,20 @@ def test_a_removed_tag_that_is_known_is_not_looked_for_again(state):
 # --- the pass, and the wait ------------------------------------------------------------------------------------------
 
 
-def test_running_compares_when_a_delivery_wakes_it_and_polls_otherwise():
-    """The wake compares; without one a poll after growing waits does, and reads the tag."""
+@pytest.mark.parametrize("left", ["running", "surplus"])
+def test_running_compares_when_a_delivery_wakes_it_and_polls_otherwise(left):
+    """The wake compares; without one a poll after growing waits does, and reads the tag. So for what is to end."""
+    compares = compared(**{left: True})
     running = play(a_promotion(S.ADJUSTING, cursor=BEGIN), sliced(newest=1))
     assert outstanding(running, NOW) == ()
     assert machine.looks(running, NOW) == (do.Compare(),)
-    assert play(running, compared(running=True)) == running
+    assert play(running, compares) == running
+    assert play(a_promotion(S.COMPARING, inputs=compares.inputs), compares).next_try == NOW + schedule.POLLS[0]
 
-    for _ in range(3):
-        running = play(running, compared(running=True), now=running.next_try)
+    for wait in schedule.POLLS[:2]:
+        before, running = running, play(running, compares, now=running.next_try)
+        assert running.next_try - before.next_try == wait
+    running = play(running, compared(running=True), now=running.next_try)
     assert outstanding(running, NOW + schedule.HOUR) == (do.LookAtTag(), do.Compare())
 
 

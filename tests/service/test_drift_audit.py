@@ -290,6 +290,20 @@ def test_a_stranger_in_a_statement_with_the_name_of_an_open_share_is_a_page(setu
     assert setup.day() == [("warning", "vanished", [DEV]), ("page", "foreign-stranger", [STRANGER])]
 
 
+@pytest.mark.parametrize(
+    ("organization", "found"),
+    [("o-a1b2c3d4e5", []), ("o-z9y8x7w6v5", [("page", "foreign-stranger", ["o-z9y8x7w6v5"])])],
+)
+def test_an_organization_that_a_keys_policy_admits_is_a_page_unless_it_is_the_files(setup, organization, found):
+    """Of the file's own organization each account may use a key whose owner wants that (`key_access: none`)."""
+    setup.has_an_ou(DEV)
+    everybody = {"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*"}
+    condition = {"StringEquals": {"aws:PrincipalOrgID": organization}}
+    setup.hub.policies[KEY] = policy({**everybody, "Condition": condition})
+
+    assert setup.day() == found
+
+
 def test_a_grant_whose_grantee_and_issuer_were_deleted_is_no_second_page_about_the_keys_policy(setup):
     """It admits nobody. The policy admits a stranger, and is one finding."""
     root = f"arn:aws:iam::{STRANGER}:root"
@@ -298,6 +312,15 @@ def test_a_grant_whose_grantee_and_issuer_were_deleted_is_no_second_page_about_t
     setup.grant("g-1", "theirs", grantee="AROAGONEGONEGONEGONE", issuer="AIDAGONEGONEGONEGONE")
 
     assert setup.day() == [("page", "foreign-stranger", [STRANGER])]
+
+
+def test_a_grant_to_a_role_that_was_deleted_is_gone_although_kms_still_lists_it(setup):
+    """A role that is made again under the same name gets nothing by it: what the ledger calls open must be opened."""
+    linked = f"arn:aws:iam::{DEV}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
+    share = setup.share(ROLES, "autoscaling", grantee=linked, grant_id="g-1")
+    setup.grant("g-1", grant_name(share, REGION), "AROAGONEGONEGONEGONE", f"arn:aws:iam::{DEV}:root")
+
+    assert setup.day() == [("warning", "vanished", [DEV])]
 
 
 def test_the_hub_of_another_region_is_left_to_its_own_audit(setup):
@@ -564,6 +587,7 @@ def test_a_hub_whose_snapshots_take_longer_to_list_than_a_run_may_last_is_audite
 
     assert setup.kept.at.ended_at
     assert [one["verdict"] for one in setup.topic] == ["foreign-stranger"]
+    assert [args[1] for name, args in setup.telemetry.reported if name == "finding"] == ["foreign-stranger"]
     assert setup.kept.at.looks == 1000 + 1 + 1 + 2  # each once, a second time, the key's policy, two accounts' grants
 
 

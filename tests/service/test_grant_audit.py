@@ -71,14 +71,16 @@ class Audited(SentWakes):
         return self._grants[start : start + 10], str(start + 10) if more else ""
 
     def dealt_with(self, delivery: str, state: ShareState, account: str = ACCOUNT, resource: str = "") -> None:
-        """Put a delivery's share in this state into the ledger; a closed share leaves it."""
+        """Put a delivery's share in this state into the ledger; a closed share leaves it, and a refused one is held."""
         resource = resource or addresses.key_resource(KEY_ARN, account).pk
         share = Share(resource, delivery, account, last_closing_at=CLOSED_AT + 90_000)
         ledger, holding = self.stores.ledger, copying(delivery, account)
         ledger.hold(resource, share, holding)
-        if state is not ShareState.OPEN:
+        refused = Fault("refused", "the key", "KMS refuses it.", "") if state is ShareState.REFUSED else None
+        if state is not ShareState.OPEN and refused is None:
             ledger.release(resource, delivery, holding)
-        changed = Share(resource, delivery, account, state=state, intended_at=OPENED_AT, asked=1)
+        answers = {"fault": refused, "asked": 1, "answered": 1}
+        changed = Share(resource, delivery, account, state=state, intended_at=OPENED_AT, **answers)
         ledger.save([changed], "test", CLOSED_AT)
         if state is ShareState.CLOSED:
             ledger.archive([replace(changed, version=1)], CLOSED_AT)
@@ -159,7 +161,7 @@ def test_a_key_on_which_shares_close_all_day_is_looked_at_every_hour():
     assert audited.derived == [(OTHER, ["child-1"])]
 
 
-@pytest.mark.parametrize("state", [ShareState.CLOSED, ShareState.REFUSED], ids=["archived", "not yet archived"])
+@pytest.mark.parametrize("state", [ShareState.CLOSED, ShareState.REFUSED], ids=["archived", "refused and held"])
 @pytest.mark.parametrize("grant", [ours("d1"), ours("d1", OPENED_AT - 86_400), ours("d9")])
 def test_a_grant_of_the_service_that_is_not_open_is_closed_again(grant, state):
     """Opened at any time, and also where the ledger has lost its delivery; the audit repeats until none shows."""
@@ -227,6 +229,14 @@ def test_what_is_open_or_nobodys_is_left_alone():
     assert audited.state("d1") is ShareState.OPEN
     assert audited.derived == []  # d1 still holds a share for the account; OTHER never had one
     assert audited.due is None
+
+
+def test_an_account_with_nothing_but_a_refused_share_is_reported_with_the_grants_that_it_left():
+    """A delivery that holds a refused share opens nothing, so no later closing asks for another audit."""
+    audited = Audited(child(1))
+    audited.dealt_with("d1", ShareState.REFUSED)
+    audited.run_later()
+    assert audited.derived == [(ACCOUNT, ["child-1"])]
 
 
 def test_each_account_that_left_grants_is_reported_with_them():

@@ -60,6 +60,7 @@ def test_a_damaged_source_is_examined_again_by_a_retry():
     seen = hub.stores.seen(key)
     assert seen is not None
     assert "the source image ami-00 cannot be read" in seen.parked
+    assert ("parked", (key, seen.parked)) in hub.telemetry.reported
     assert hub.stores.records.unpark(key, hub.cloud.now)
     hub.stores.records.leave(key, {"retry": f"{hub.cloud.now}:"}, hub.cloud.now)
     assert hub.ended() == {("ami-00", BAD): "delivered", ("ami-00", GOOD): "delivered"}

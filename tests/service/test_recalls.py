@@ -99,6 +99,16 @@ def test_the_notices_of_a_recall_and_of_its_lift_reach_who_subscribes_to_the_gro
     assert found == {('["default"]', f"golden-{NEW}")}
 
 
+def test_a_restored_ami_whose_family_cannot_be_used_says_so_again():
+    """No parameter names it, as after its first delivery."""
+    hub = a_hub()
+    hub.cloud.make_image(NEW, {"snap-9": True}, family="no family!")
+    lift_it(recall_it(promoted(hub, NEW)))
+
+    said = hub.notified("delivery.delivered", DEV)
+    assert [one["pointer"]["fault"]["code"] for one in said] == ["family-not-usable"] * 2
+
+
 @pytest.mark.parametrize("before", [True, False])
 def test_a_tag_that_is_not_understood_neither_lifts_nor_prevents_a_recall(before):
     """It is written after the tag was removed, so no value is in force. Only an operator lifts a recall."""

@@ -8,7 +8,7 @@ import pytest
 from chalicelib.delivery.model import DeliveryState
 from chalicelib.engine.errors import RefusalKind
 from tests.service.cloud import INACCESSIBLE, START, CloudBehavior, refusal
-from tests.service.gate import PortTrouble
+from tests.service.gate import LostAnswer, PortTrouble
 from tests.service.hub import Hub
 from tests.service.scenes import ACCOUNTS, HubSetup, all_delivered
 
@@ -116,6 +116,32 @@ def test_a_role_that_comes_late_is_waited_for_and_notified_once():
     events = [notice["event"] for notice in hub.cloud.notices]
     assert events == ["delivery.waiting-for-role", "delivery.delivered", "promotion.over"]
     assert hub.cloud.notices[0]["faults"][0]["code"] == "aws-AccessDenied"
+
+
+STACK_COMES = {
+    "its key comes after it": LostAnswer("target.keys", "describe", says=(None, "NotFoundException"), times=3),
+    "its policy comes after it": of("target.images", "named", RefusalKind.DENIED, times=3),
+}
+
+
+@pytest.mark.parametrize("rest", STACK_COMES.values(), ids=STACK_COMES)
+def test_a_role_that_comes_before_the_rest_of_its_stack_fails_no_delivery(rest):
+    """CloudFormation makes role and key at once, and the look that assumes the role may come in between."""
+    role = of("target.keys", "describe", RefusalKind.ROLE, code="AccessDenied", times=4)
+    hub = played(role, replace(rest), accounts=1)
+
+    assert hub.outcomes() == {(AMI, BAD): "delivered"}
+
+
+def test_a_role_that_comes_without_its_key_is_a_fault_a_quarter_of_an_hour_later():
+    """The owner has deployed the stack without a key."""
+    role = of("target.keys", "describe", RefusalKind.ROLE, code="AccessDenied", times=4)
+    keyless = LostAnswer("target.keys", "describe", says=(None, "NotFoundException"), times=WITHOUT_END)
+    hub = played(role, keyless, accounts=1)
+
+    (failed,) = hub.notified("delivery.failed")
+    assert [one["code"] for one in failed["faults"]] == ["target-key-missing"]
+    assert failed["at"] <= START + 30 * 60
 
 
 @pytest.mark.parametrize("why", RefusalKind)

@@ -9,6 +9,7 @@ from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.errors import NewerSchema
 from chalicelib.entry.queue_consumer import SHARE_WORKER_KINDS, WORKER_KINDS
 from chalicelib.promotion import commands as do
+from chalicelib.promotion.events import RefusedNotified
 from chalicelib.promotion.worker.standing_pass import AT_ONCE
 from chalicelib.promotion.worker.tag_pass import read_heads
 from chalicelib.promotion.worker.trigger_tag_check import TRIGGER
@@ -275,6 +276,8 @@ def test_a_value_that_is_not_understood_withdraws_nobody():
     pass_time(hub, HOUR)
     first, again = (notice["id"] for notice in hub.notified("promotion.refused"))
     assert first != again, "what still prevents it is news"
+    counted = [args for name, args in hub.telemetry.reported if name == "did" and isinstance(args[3], RefusedNotified)]
+    assert len(counted) == 2
 
 
 @pytest.mark.parametrize(("gained", "left"), [("prod", "test"), ("test", "prod")])

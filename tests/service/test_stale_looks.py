@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from chalicelib.delivery.ports import SeenImage
 from chalicelib.engine import addresses
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.schedule import SECOND_LOOK_AFTER
@@ -248,3 +249,31 @@ def test_a_removal_that_comes_between_the_two_looks_waits_for_neither():
 
     for act in (lambda hub: hub.cloud.tag(AMI, A), lambda hub: hub.withdraw(AMI, B)):
         assert ends(act, missed=True) == ends(act, missed=False)
+
+
+def test_a_copy_whose_end_the_look_after_its_event_does_not_show_yet_is_looked_at_again_soon():
+    """EC2 lists it once more as it was: its shares stay open for minutes, not for a quarter of an hour."""
+    hub = tagged(accounts=(A,), behavior=CloudBehavior(copying=(600,)))
+    hub.wait(300)
+    (copy,) = hub.cloud.copies.values()
+    as_it_was = hub.cloud.shown(A, copy.delivery)
+    over = lambda *_: copy.state == "completed"  # noqa: E731
+    hub.gate.troubles.append(look := LostAnswer("target.snapshots", "find", says=as_it_was, only=over))
+    hub.wait(600)
+
+    assert look.times == 0
+    assert hub.outcomes() == {(AMI, A): "delivered"}
+
+
+def test_an_ami_of_copy_image_that_the_look_after_its_event_does_not_show_yet_is_looked_at_again_soon():
+    """After an hour its polls are a quarter of an hour apart; its shares close before the next one."""
+    hub = tagged(accounts=(A,), target={"copy_method": "image"}, behavior=CloudBehavior(copying=(HOUR,)))
+    hub.until_state(AMI, A, "verifying")
+    (image,) = hub.cloud.images.values()
+    as_it_was = SeenImage({**image.raw, "State": "pending"}, {})
+    over = lambda *_: image.raw["State"] == "available"  # noqa: E731
+    hub.gate.troubles.append(look := LostAnswer("target.images", "see", says=as_it_was, only=over))
+    hub.until(lambda: look.times == 0)
+    hub.wait(300)
+
+    assert hub.outcomes() == {(AMI, A): "delivered"}

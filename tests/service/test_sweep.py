@@ -49,6 +49,7 @@ class Aws:
     """When SQS took a message for a record, without repeats within five minutes."""
     refuse: Callable[[Sequence[Mapping[str, Any]]], Sequence[Mapping[str, Any]]] = lambda _: ()
     """Says which entries of a batch fail, and how; it may raise."""
+    telemetry: Quiet = field(default_factory=Quiet)
     _ids: dict[str, float] = field(default_factory=dict)
     _made: int = 0
 
@@ -151,7 +152,7 @@ def swept(aws: Aws) -> bool:
     aws.began()
     records, wakes = DynamoRecords(Table(aws, "state")), SqsWakes(aws, "worker", "share-worker", InTurn(aws))
     try:
-        Sweep(records, wakes, lambda: int(aws.now), Quiet(), SHARDS).run(time_left=aws.left)
+        Sweep(records, wakes, lambda: int(aws.now), aws.telemetry, SHARDS).run(time_left=aws.left)
     except ProcessKilled:
         return False
     return True
@@ -208,6 +209,7 @@ def test_an_empty_minute_is_a_read_and_a_look_for_each_shard():
     swept(aws)
 
     assert aws.calls == {"Query": 1 + SHARDS}
+    assert aws.telemetry.reported == [("swept", (0, 0, 0))]
 
 
 def test_where_aws_takes_two_seconds_for_every_call_all_are_woken_all_the_same():
@@ -257,6 +259,7 @@ def test_a_lost_wake_is_repeated_by_growing_steps_and_at_the_deadline():
 
     assert at(key) == [0, 1, 3, 7, 15, 30, 45, 60]
     assert at(late) == [0, 1, 3, 7, 15, 20, 30, 45, 60]
+    assert aws.telemetry.reported[-1] == ("swept", (2, 2, 3600)), "an alarm watches since when the oldest is due"
 
 
 @pytest.mark.parametrize("since", [3, 26 * 60])
@@ -323,7 +326,7 @@ def test_a_record_whose_name_sqs_does_not_take_stops_no_other(whole):
     assert set(aws.sent) == {key.pk for key in aws.index} - {bad.pk}
 
 
-DAMAGED = ["{", "[]", "[1]", '["a", 2]', '[1, 2, "x", 4, 5]', "null", "7"]
+DAMAGED = ["{", "[]", "[1]", '["a", 2]', '[1, 2, "x", 4, 5]', "null", "7", "[0, 1e999]"]
 NO_PLACE = ['[1, 2, 2, "", "s"]', '[1, 2, 2, "p", ""]', '[1, 2, 3, "p", "s"]', f'[{START + 90}, {START}, 1, "p", "s"]']
 """An empty key, a place behind the round's end, and a round that ends before it begins."""
 

@@ -12,7 +12,7 @@ from chalicelib.engine import addresses, schedule
 from chalicelib.engine.budget import Budget
 from chalicelib.engine.waker import Waker
 from chalicelib.promotion.codec import PROMOTIONS
-from chalicelib.promotion.model import WAKE, Promotion
+from chalicelib.promotion.model import NO_PASS, WAKE, Promotion
 from chalicelib.promotion.worker.passes import DeliveryPass
 from chalicelib.targets.applied_file import Directory, LaunchTest, Target
 from chalicelib.targets.organization import Unit
@@ -173,7 +173,7 @@ def test_without_waves_a_promotion_asks_nothing_more():
     hub = promoted({})
     assert states(hub) == DONE
     promotion = PROMOTIONS.decode(hub.stores.records.read(addresses.promotion(AMI)))
-    assert (promotion.waves, promotion.cursor) == ({}, "")
+    assert (promotion.waves, promotion.cursor) == ({}, NO_PASS)
 
 
 # --- soak and failures -----------------------------------------------------------------------------------------------
@@ -550,7 +550,7 @@ def test_a_file_that_cannot_be_read_while_it_wakes_loses_no_wake():
         "records",
         "save",
         lambda: setattr(hub.cloud, "applied", UNREADABLE),
-        only=lambda _before, write, *_: write.body.get("cursor") == WAKE,
+        only=lambda _before, write, *_: write.body.get("cursor") == {"part": "wake"},
     )
     states(hub, after=20 * 60)
     assert hub.cloud.applied is not None
@@ -570,9 +570,11 @@ def test_a_wave_of_many_that_opens_is_woken_slice_by_slice_and_nobody_else_is():
         state = DeliveryState.COPYING if one.account.endswith("9") else DeliveryState.AWAITING_WAVE
         stores.records.create(DELIVERIES.encode(replace(a_delivery(state), id=one.delivery)), START)
     opens = {file.name(PLAIN["prod"]): WaveProgress(opens_at=START), file.name(Wave("prod")): WaveProgress()}
-    promotion = Promotion(AMI, HUB, REGION, waves=opens, cursor=WAKE)
+    promotion = Promotion(AMI, waves=opens, cursor=WAKE)
 
-    it = DeliveryPass(stores.records, stores.tracked, stores.ledger, Waker(stores.records, sent, lambda: START), int)
+    it = DeliveryPass(
+        stores.records, stores.tracked, stores.ledger, Waker(stores.records, sent, lambda: START), int, HUB
+    )
     runs = 0
     while promotion.cursor:
         promotion = replace(promotion, cursor=it.wake(promotion, file, tracked, Budget(lambda: 0)).cursor)

@@ -47,13 +47,14 @@ ENVELOPED = ("PutItem", "UpdateItem", "DeleteItem")
 
 def check(call: Call, rules: Rules) -> None:
     """Raise AwsError for a call of DynamoDB that it refuses whatever is stored."""
-    for broken, message in _faults(call.params):
+    for broken, message in faults(call.params):
         if rules.on(broken):
             envelope = "1 validation error detected: " if call.operation in ENVELOPED else ""
             raise AwsError("ValidationException", envelope + message)
 
 
-def _faults(params: Mapping[str, Any]) -> Iterator[tuple[Rule, str]]:
+def faults(params: Mapping[str, Any]) -> Iterator[tuple[Rule, str]]:
+    """Yield why DynamoDB refuses a call with these parameters: the rule, and its words."""
     yield from _duplicates(params)
     yield from _expressions(params)
     for item in params.get("TransactItems", []):

@@ -198,6 +198,12 @@ def _unfit(event: TargetUnfit, delivery: Delivery, now: int) -> Delivery:
     return fail(delivery, now, *event.faults)
 
 
+def _unfit_yet(event: TargetUnfit, delivery: Delivery, now: int) -> Delivery:
+    """Wait for the rest of a stack whose role has come: CloudFormation makes the key beside it [guide, DependsOn]."""
+    waits = looks_again(delivery, now, schedule.NOT_YET_FOR, schedule.NOT_YET[1])
+    return replace(waits, last_refusal=event.faults[0]) if waits else _unfit(event, delivery, now)
+
+
 def _notified(_event: AwaitingRoleNotified, delivery: Delivery, now: int) -> Delivery:
     return replace(delivery, awaiting_role_notified=True, next_try=now + schedule.step(schedule.POLLS, delivery.tries))
 
@@ -212,7 +218,9 @@ def _refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
         return fail(delivery, now, delivery.last_look.failure)
     if no_role and event.fault.code == SOURCE_GONE and event.fault == delivery.last_refusal:  # two looks agree
         return fail(delivery, now, event.fault)
-    return trouble.refused(event, delivery, now)
+    if event.kind is RefusalKind.DENIED and delivery.state is AWAIT_ROLE.state:
+        return _unfit_yet(TargetUnfit((event.fault,)), delivery, now)
+    return trouble.refused(event, replace(delivery, clear_since=None) if no_role else delivery, now)
 
 
 def _row(state: StateEntry, cure: str) -> Row[Delivery]:
@@ -235,7 +243,11 @@ PHASES = {
         looks=_looks,
     ),
     DeliveryState.AWAITING_ROLE: Phase(
-        on={AwaitingRoleNotified: leads(_notified, AWAIT_ROLE), **_row(AWAIT_ROLE, _ROLE_CURE)},
+        on={
+            AwaitingRoleNotified: leads(_notified, AWAIT_ROLE),
+            **_row(AWAIT_ROLE, _ROLE_CURE),
+            TargetUnfit: leads(_unfit_yet, AWAIT_ROLE, *ENDS),
+        },
         outstanding=_awaiting_role,
         deadline=queue_deadline,
     ),

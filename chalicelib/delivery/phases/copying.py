@@ -168,7 +168,7 @@ def _started(event: CopyStarted, delivery: Delivery, now: int) -> Delivery:
     if known is None or known.state is not CopyState.INTENDED:
         return trouble.late_copy(event, delivery, now)
     next_look = now + schedule.COPY_POLLS[0]
-    running = replace(known, state=CopyState.PENDING, copy=event.copy, looks=0, next_look=next_look)
+    running = replace(known, state=CopyState.PENDING, copy=event.copy, next_look=next_look)
     after = each_copy(delivery, lambda copy: running if copy is known else copy)
     return replace(proof.answered(after, event.nonce, event.source, event.copy), tries=0)
 
@@ -197,7 +197,7 @@ def _silent(delivery: Delivery, now: int) -> Delivery:
         shown_by = (copy.intended_at or 0) + schedule.SILENCE
         if now >= shown_by and copy.looks:
             wait = schedule.step(schedule.POLLS, copy.tries - 2) if copy.tries > 1 else 0
-            return replace(copy, state=CopyState.WANTED, looks=0, next_look=now + wait)
+            return replace(copy, state=CopyState.WANTED, next_look=now + wait)
         return replace(copy, looks=copy.looks + 1, next_look=max(shown_by, now + schedule.SECOND_LOOK_AFTER))
 
     return each_copy(delivery, judge)
@@ -222,12 +222,12 @@ def _judge(delivery: Delivery, seen: tuple[proof.SeenCopy, ...], now: int) -> De
         if found.state == "completed":
             if found.key_arn != delivery.key_arn:
                 faults.append(_wrong_key(delivery, copy, found))
-            return replace(copy, state=CopyState.COMPLETED, progress=100, found_at=0, looks=0, next_look=0)
+            return replace(copy, state=CopyState.COMPLETED, progress=100, found_at=0, next_look=0)
         if found.state == "pending" and not _has_its_look(delivery, copy, now):
             return copy
         if found.state == "pending":
-            wait = schedule.step(schedule.COPY_POLLS, copy.looks + 1)
-            return replace(copy, looks=copy.looks + 1, next_look=now + wait, progress=found.progress)
+            soon = f"look#{copy.source}" in delivery.inbox  # an event says that it has ended, which may show late
+            return replace(copy, next_look=now + schedule.COPY_POLLS[0 if soon else -1], progress=found.progress)
         useless.append(found.copy)
         return _errored(copy, found, now, faults, delivery)
 

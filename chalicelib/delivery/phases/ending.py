@@ -199,8 +199,9 @@ def late_copy(event: CopyStarted, delivery: Delivery, _now: int) -> Delivery:
 
 
 def _late_image(event: ImageRegistered, delivery: Delivery, now: int) -> Delivery:
-    known = proof.answered(delivery, event.nonce, "", event.image)
-    return replace(known.with_cleanup(done=False, clear=False).with_image(id=event.image), next_try=now)
+    known = proof.answered(delivery, event.nonce, "", event.image).with_image(id=event.image)
+    left = (*delivery.cleanup.leftovers, event.image)  # until a look shows what is left
+    return replace(known.with_cleanup(done=False, clear=False, leftovers=left), next_try=now)
 
 
 def _stopping(delivery: Delivery, now: int) -> tuple[Command, ...]:
@@ -327,7 +328,7 @@ def _unseen(delivery: Delivery, event: LeftoversSeen, now: int) -> bool:
     copies = any(
         copy.state is CopyState.INTENDED or (copy.copy is not None and copy.copy not in event.left)
         for copy in delivery.copies
-        if copy.tries and now < (copy.intended_at or 0) + schedule.SILENCE
+        if now < (copy.intended_at or 0) + schedule.SILENCE
     )
     registered = delivery.request.intended_at if delivery.image.id is None else None
     by_copy_image = delivery.request.copy_image_intended_at or 0  # the ids of CopyImage's snapshots are not known
@@ -350,10 +351,10 @@ def _closing_seen(event: ClosingSeen, delivery: Delivery, now: int) -> Delivery:
         return again(delivery, now, schedule.step(CLOSING_LOOKS, delivery.tries))
     faults = (holders.still_open(delivery.where, event.open),) if event.open else ()
     gone = delivery.with_shares(gone=True)
-    return replace(gone, faults=(*delivery.faults, *faults), last_refusal=None, tries=0, next_try=now)
+    return replace(gone, faults=(*delivery.faults, *faults), tries=0, next_try=now)
 
 
-def waits(event: Refused, delivery: Delivery, now: int) -> Delivery:
+def try_later(event: Refused, delivery: Delivery, now: int) -> Delivery:
     """Try again later. For states that end by their deadline, not by a refusal."""
     delivery, is_all = attempts.refused(event, delivery)
     if is_all:
@@ -369,7 +370,7 @@ def _stopping_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
         delivery = answered(delivery, copies_news(delivery))
         if event.kind is not RefusalKind.THROTTLED:
             delivery = _delete_refused(delivery)
-    return waits(event, delivery, now)
+    return try_later(event, delivery, now)
 
 
 def _tidying_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
@@ -405,7 +406,7 @@ def last_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
     late = now >= in_force(delivery, last) + schedule.NOTICE_DEADLINE
     if event.step == NotifyOutcome.__name__ and delivery.last_look.failure is None and late:
         delivery = replace(delivery, last_look=LastLook(event.fault, now))
-    return waits(event, delivery, now)
+    return try_later(event, delivery, now)
 
 
 def over(event: OutcomeNotified, delivery: Delivery, now: int) -> Delivery:

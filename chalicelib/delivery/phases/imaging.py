@@ -201,6 +201,7 @@ def _registering_too_long(event: DeadlinePassed, delivery: Delivery, now: int) -
 
 
 def _seen(event: ImageSeen, delivery: Delivery, now: int) -> Delivery:
+    polls = schedule.POLLS[:1] if "image" in delivery.inbox else schedule.POLLS  # what an event says may show late
     delivery = answered(delivery, ["image"])
     if event.state in ("pending", "missing") and delivery.last_look.failure is not None:
         return fail(delivery, now, delivery.last_look.failure)
@@ -209,7 +210,7 @@ def _seen(event: ImageSeen, delivery: Delivery, now: int) -> Delivery:
     if event.state == "deregistered":  # EC2 shows it for a while; no look can miss it by mistake
         return fail(delivery, now, _gone(delivery))
     if event.state == "pending":
-        return again(delivery, now, schedule.step(schedule.POLLS, delivery.tries), clear_since=None)
+        return again(delivery, now, schedule.step(polls, delivery.tries), clear_since=None)
     if event.state != "available":
         return _image_failed(event, delivery, now)
     if event.differences:

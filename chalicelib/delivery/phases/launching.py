@@ -17,7 +17,7 @@ from chalicelib.delivery.instances import EndInstances, InstanceSeen, InstancesE
 from chalicelib.delivery.model import Delivery, DeliveryState
 from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, Phase, Refused, StateEntry
 from chalicelib.delivery.phases import trouble
-from chalicelib.delivery.phases.ending import ENDS, beside, beside_in, cancelled, fail, keep, waits, withdraw
+from chalicelib.delivery.phases.ending import ENDS, beside, beside_in, cancelled, fail, keep, try_later, withdraw
 from chalicelib.delivery.phases.publishing import PUBLISH, EndSeen, end_seen, looks_at_end
 from chalicelib.engine import schedule
 from chalicelib.engine.errors import RefusalKind
@@ -112,7 +112,7 @@ def _published(delivery: Delivery, now: int) -> Delivery:
 
 def _refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
     if event.step not in _STEPS:
-        return waits(event, delivery, now)
+        return try_later(event, delivery, now)
     if event.step == EndInstances.__name__:
         return _published(instances.ends_later(delivery, now, event.fault), now)
     runs = event.step == RunInstance.__name__

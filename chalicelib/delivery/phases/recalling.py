@@ -201,7 +201,8 @@ def _recalled_again(_event: CancelAsked, delivery: Delivery, now: int) -> Delive
 
 def _publish_again(delivery: Delivery, now: int) -> Delivery:
     """Publish it; one that was recalled before its launch test had a result is tested first."""
-    naming = Naming(delivery.naming.family, delivery.naming.parameter)
+    known = delivery.naming
+    naming = Naming(known.family, known.parameter) if known.parameter else known  # its fault says why it has none
     restored = replace(delivery, recall=Recalled(), naming=naming, last_look=LastLook())
     if delivery.launch.result == "stopped":
         return complete(restored.with_launch(result="", left=False), now)

@@ -9,7 +9,7 @@ from chalicelib.delivery.model import Delivery, DeliveryState, Naming
 from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.delivery.phases import trouble
 from chalicelib.delivery.phases.checking import REQUEST
-from chalicelib.delivery.phases.ending import TIDY, begin_again, cancelled, fail, waits
+from chalicelib.delivery.phases.ending import TIDY, begin_again, cancelled, fail, try_later
 from chalicelib.engine import schedule
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.transitions import Row, leads
@@ -107,7 +107,7 @@ def _phase(state: StateEntry, look: Command, seen: Row[Delivery], lasts: int, cu
     return Phase(
         on={
             **seen,
-            Refused: leads(waits, state),
+            Refused: leads(try_later, state),
             CancelAsked: leads(cancelled, TIDY),
             DeadlinePassed: leads(trouble.looks_once_more(cure), state, TIDY),
         },

@@ -120,17 +120,13 @@ class DeliveryExecutor:
         self._launches = launches.LaunchCommands(self.instances, self._image, self.clock)
 
     def execute(self, record: Delivery, command: Command, budget: Budget) -> DeliveryEvent:
-        """Execute one command; a refusal comes back as an event.
-
-        While a delivery waits for its role, the event says rather that EC2 shows no source AMI, if that is so.
-        """
+        """Execute one command; a refusal comes back as an event."""
         try:
             return self._execute_one(record, command, budget)
         except Refusal as refusal:
-            waits = refusal.kind is RefusalKind.ROLE and record.state is DeliveryState.AWAITING_ROLE
-            fault = (self.approvals.source_gone(record) if waits else None) or refusal.fault
             source = command.source if isinstance(command, copying.StartCopy) else None
-            return Refused(type(command).__name__, refusal.kind, fault, source, refusal.unknown, command.nonce(record))
+            known = type(command).__name__, refusal.kind, refusal.fault, source
+            return Refused(*known, refusal.unknown, command.nonce(record))
 
     def _execute_one(self, delivery: Delivery, command: Command, budget: Budget) -> DeliveryEvent:  # noqa: C901, PLR0911, PLR0912 - one case each
         match command:
@@ -237,6 +233,9 @@ class DeliveryExecutor:
         return ending.LeftoversSeen(*seen, deleted=tuple(deleted), more=bool(left))
 
     def _check(self, delivery: Delivery) -> DeliveryEvent:
+        gone = self.approvals.source_gone(delivery) if delivery.state is DeliveryState.AWAITING_ROLE else None
+        if gone is not None:
+            raise Refusal(RefusalKind.ROLE, gone)
         if not self.roles.in_file(delivery):
             what = "The applied targets file no longer contains this account."
             cure = "Add it to the file, apply it, and tag the AMI again; or leave it out of the tag's value."

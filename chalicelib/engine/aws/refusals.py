@@ -37,6 +37,7 @@ RATE_LIMITED = frozenset(
         "TooManyRequestsException",
         "KMSThrottling",
         "KmsThrottled",
+        "KMS.ThrottlingException",  # SQS's KmsThrottled, as it is sent [AWS SDK for JavaScript, client-sqs, schemas]
         "ProvisionedThroughputExceededException",
         "SlowDown",
         "BandwidthLimitExceeded",
@@ -193,7 +194,7 @@ def refusal(error: sdk.ClientError, step: str, where: str, *, sts: bool = False)
         cure = "Report this as an issue, with the number of snapshots and keys of the AMI."
         return Refusal(RefusalKind.DENIED, Fault("session-policy-refused", where, what, cure))
     if sts:
-        cure = f"{_assume_cure(message)} The service tries again until the queue deadline."
+        cure = f"{_assume_cure(code, message)} The service tries again until the queue deadline."
         return Refusal(RefusalKind.ROLE, Fault("role-not-assumable", where, what, cure))
     why = KINDS.get(code, RefusalKind.DENIED)
     cure = NO_ROOM_CURE if code in NO_ROOM else CURES.get(why) or _cure(code, message)
@@ -206,8 +207,14 @@ def _request(error: sdk.ClientError) -> str:
     return f" (request {request_id})" if request_id and changes(error.operation_name) else ""
 
 
-def _assume_cure(message: str) -> str:
+def _assume_cure(code: str, message: str) -> str:
     """Tell the causes apart as far as STS does: for a missing role, its trust and external id it has one answer."""
+    if code == "RegionDisabledException":
+        return (
+            "STS issues no session of that account in the hub's Region, whichever the target's is: enable the hub's "
+            "Region there (aws account enable-region) or, if it is enabled by default, activate STS for it (IAM "
+            "console, account settings)."
+        )
     kind, explicit = denials.kind_of(message)
     if kind in denials.ORGANIZATION:
         return f"{denials.by_organization(message)}."

@@ -45,7 +45,7 @@ class Sessions:
     ) -> None:
         """``packed`` gets, for each new session, the role's ARN, and how many percent of STS's limit its policy took.
 
-        STS's figure (``PackedPolicySize``) is the only measure of that limit [aws-facts, STS session policies].
+        STS's figure is the only measure of that limit [aws-facts, STS session policies].
         """
         self._packed = packed
         self._refused: set[str] = set()
@@ -149,7 +149,7 @@ class Sessions:
                     raise
                 self._refused = {policy, *self._refused} if len(self._refused) < MOST_REFUSED else {policy}
                 answer = self.own("sts").assume_role(Policy=wider, **request)
-        self._packed(role_arn, int(answer.get("PackedPolicySize", 0)))
+        self._packed(role_arn, int(answer.get("SessionTokenUtilization", answer.get("PackedPolicySize", 0))))
         given = answer["Credentials"]
         credentials = {
             "aws_access_key_id": given["AccessKeyId"],

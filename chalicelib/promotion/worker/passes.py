@@ -39,7 +39,7 @@ from chalicelib.images.image import SourceImage
 from chalicelib.images.source_images import source_image
 from chalicelib.promotion import events as ev
 from chalicelib.promotion import wave_counts
-from chalicelib.promotion.model import BEGIN, END, EXAMINE, WAKE, Promotion
+from chalicelib.promotion.model import EXAMINE, NO_PASS, Cursor, Promotion
 from chalicelib.promotion.wanted import WantedTargets
 from chalicelib.promotion.worker import copy_holdings
 from chalicelib.sharing.entitlement import launched_by
@@ -95,6 +95,7 @@ class DeliveryPass:
     ledger: Ledger
     waker: Waker
     clock: Clock
+    hub: str
 
     # --- what ends ---------------------------------------------------------------------------------------------------
 
@@ -102,7 +103,7 @@ class DeliveryPass:
         self, promotion: Promotion, wanted: WantedTargets, tracked: Sequence[TrackedDelivery], budget: Budget
     ) -> ev.Sliced:
         """Ask deliveries to end, in the order of their ids, beginning after the cursor's."""
-        after = promotion.cursor.removeprefix(END)
+        after = promotion.cursor.after
         left = [one for one in wanted.surplus(tracked, promotion) if one.delivery > after]
         upto = after
         for some in slices(left, READ_AT_ONCE):
@@ -114,10 +115,10 @@ class DeliveryPass:
                 elif not self._put_right(promotion, one, there.get(upto)):
                     self._ask_to_end(promotion, wanted, one, there.get(upto), budget)
             if upto != some[-1].delivery:
-                return _sliced(promotion, END + upto)
+                return _sliced(promotion, replace(promotion.cursor, after=upto))
         inputs = wanted.inputs(promotion)
         missing = bool(wanted.missing(tracked, promotion)) and inputs != promotion.unfit
-        return _sliced(promotion, EXAMINE if missing else "")
+        return _sliced(promotion, EXAMINE if missing else NO_PASS)
 
     def put_right(self, promotion: Promotion, running: Sequence[TrackedDelivery], budget: Budget) -> bool:
         """Correct deliveries that are tracked as running and were never written. True if there were any.
@@ -204,7 +205,7 @@ class DeliveryPass:
         self, promotion: Promotion, wanted: WantedTargets, tracked: Sequence[TrackedDelivery], budget: Budget
     ) -> ev.Sliced:
         """Begin deliveries, in the order of their targets, beginning after the cursor's."""
-        after = promotion.cursor.removeprefix(BEGIN)
+        after = promotion.cursor.after
         missing = {target.place: target for target in wanted.missing(tracked, promotion)}
         announced = {target.place: target for target in wanted.announced(tracked, promotion)}
         every = sorted({**announced, **missing}.values(), key=_order)
@@ -215,7 +216,7 @@ class DeliveryPass:
         known = {one.place: one for one in tracked}
         upto, standing, new = after, False, list[RecordKey]()
         for some in slices(left, READ_AT_ONCE):
-            keys = {target.place: addresses.delivery(_id(promotion, target)) for target in some}
+            keys = {target.place: addresses.delivery(self._id(promotion, target)) for target in some}
             there = self.records.read_all(keys.values())
             for target in budget.each(some, CALLS_OF_STEP):
                 upto = _order(target)
@@ -231,7 +232,7 @@ class DeliveryPass:
                 break
         self._count_and_wake(promotion, new)
         if upto != _order(left[-1]):
-            return _sliced(promotion, BEGIN + upto, standing=standing)
+            return _sliced(promotion, replace(promotion.cursor, after=upto), standing=standing)
         return _all_begun(promotion, wanted, standing=standing)
 
     def _count_and_wake(self, promotion: Promotion, new: list[RecordKey]) -> None:
@@ -280,7 +281,7 @@ class DeliveryPass:
         fresh = self._fresh(promotion, image, what, before, episode)
         if fresh.shared:
             self.records.put(addresses.standing(promotion.ami), {"kind": "standing", "episode": promotion.episode})
-        self.tracked.add(promotion.ami, _tracked(promotion, fresh.target, episode, what.tracked), count=False)
+        self.tracked.add(promotion.ami, self._tracked(promotion, fresh.target, episode, what.tracked), count=False)
         return fresh
 
     def _before(self, promotion: Promotion, what: _Beginning) -> tuple[Stored | None, Delivery | None]:
@@ -297,16 +298,16 @@ class DeliveryPass:
 
     def _give_up(self, promotion: Promotion, target: Target) -> None:
         """Track a delivery as failed that cannot begin."""
-        ident = _id(promotion, target)
+        ident = self._id(promotion, target)
         known = next((one for one in self.tracked.all(promotion.ami) if one.delivery == ident), None)
-        failed = _tracked(promotion, target, 1 if known is None else known.episode + 1, known)
+        failed = self._tracked(promotion, target, 1 if known is None else known.episode + 1, known)
         self.tracked.add(promotion.ami, failed)
         self.tracked.end(promotion.ami, replace(failed, state=FAILED, ended_at=self.clock()))
 
     def _catch_up(self, promotion: Promotion, running: Delivery, what: _Beginning) -> None:
         """Track a delivery that another run has begun, unless that run has tracked it."""
         if what.announced != running.episode:
-            self.tracked.add(promotion.ami, _tracked(promotion, what.target, running.episode, what.tracked))
+            self.tracked.add(promotion.ami, self._tracked(promotion, what.target, running.episode, what.tracked))
             self.waker.send(running.key, _cause(promotion))
 
     def _fresh(
@@ -319,8 +320,8 @@ class DeliveryPass:
         if before is not None and before.launch.kept:
             name = before.image_name  # by which its AMI, which is still to be tested, is found there
         fresh = Delivery(
-            id=_id(promotion, target),
-            hub=promotion.hub,
+            id=self._id(promotion, target),
+            hub=self.hub,
             ami=promotion.ami,
             target=target,
             episode=episode,
@@ -332,7 +333,7 @@ class DeliveryPass:
             groups=what.groups,
             snapshots=snapshots_of(image),
             attempts=() if before is None else proof.carried(before, self.clock()),
-            hub_copy=HubCopy(_via(promotion, target)),
+            hub_copy=HubCopy(self._via(promotion, target)),
             sharing=Sharing(launched_by=_launched_by(target)),
             slots=SlotRequest(slots.ASKING) if copies else SlotRequest(),
             method=method,
@@ -341,6 +342,27 @@ class DeliveryPass:
             naming=naming.begun(image, target),
         )
         return delivery_started(fresh, self.clock(), waits=what.waits)
+
+    def _tracked(
+        self, promotion: Promotion, target: Target, episode: int, before: TrackedDelivery | None
+    ) -> TrackedDelivery:
+        return TrackedDelivery(
+            delivery=self._id(promotion, target),
+            account=target.account,
+            region=target.region,
+            episode=episode,
+            state=RUNNING,
+            generation=promotion.generation_of(target.account, target.place),
+            joined=wave_counts.joined(promotion, target, before),
+        )
+
+    def _id(self, promotion: Promotion, target: Target) -> str:
+        return addresses.delivery_id(self.hub, promotion.ami, target.account, target.region)
+
+    def _via(self, promotion: Promotion, target: Target) -> str:
+        """Return the id of the delivery that makes the hub's own copy, if the target copies from it."""
+        by = target.by_way_of
+        return addresses.delivery_id(self.hub, promotion.ami, by, target.region) if by else ""
 
     # --- what goes on ------------------------------------------------------------------------------------------------
 
@@ -351,7 +373,7 @@ class DeliveryPass:
 
         Each also looks by itself, within the hour.
         """
-        after = promotion.cursor.removeprefix(WAKE)
+        after = promotion.cursor.after
         closed = {name for name, one in promotion.waves.items() if not one.opens_at}
 
         def may_open(account: str) -> bool:
@@ -365,7 +387,8 @@ class DeliveryPass:
             waiting = [one.key for one in self._read(some).values() if one.awaits_wave]
             self.waker.wake_all([(key, f"wave:{promotion.ami}") for key in waiting])
             upto = some[-1].place
-        return _sliced(promotion, "" if not left or upto == left[-1].place else WAKE + upto)
+        done = not left or upto == left[-1].place
+        return _sliced(promotion, NO_PASS if done else replace(promotion.cursor, after=upto))
 
 
 def _order(target: Target) -> str:
@@ -374,43 +397,21 @@ def _order(target: Target) -> str:
 
 
 def _sliced(
-    promotion: Promotion, cursor: str, *, standing: bool = False, newest: int = 0, asks: bool = False
+    promotion: Promotion, cursor: Cursor, *, standing: bool = False, newest: int = 0, asks: bool = False
 ) -> ev.Sliced:
     return ev.Sliced(promotion.inputs, promotion.cursor, cursor, standing, newest, asks)
 
 
 def _all_begun(promotion: Promotion, wanted: WantedTargets, *, standing: bool) -> ev.Sliced:
     asks = any(needs(target) for target in wanted.targets.values())
-    return _sliced(promotion, "", standing=standing, newest=promotion.newest, asks=asks)
+    return _sliced(promotion, NO_PASS, standing=standing, newest=promotion.newest, asks=asks)
 
 
 def _cause(promotion: Promotion) -> str:
     return f"begin:{promotion.ami}:{promotion.episode}"
 
 
-def _tracked(promotion: Promotion, target: Target, episode: int, before: TrackedDelivery | None) -> TrackedDelivery:
-    return TrackedDelivery(
-        delivery=_id(promotion, target),
-        account=target.account,
-        region=target.region,
-        episode=episode,
-        state=RUNNING,
-        generation=promotion.generation_of(target.account, target.place),
-        joined=wave_counts.joined(promotion, target, before),
-    )
-
-
-def _id(promotion: Promotion, target: Target) -> str:
-    return addresses.delivery_id(promotion.hub, promotion.ami, target.account, target.region)
-
-
 def _launched_by(target: Target) -> tuple[str, ...]:
     """Return the unit that the launch permission names instead of the account, if there is one."""
     named = launched_by(target)
     return (named,) if target.mode == "share" and named != target.account else ()
-
-
-def _via(promotion: Promotion, target: Target) -> str:
-    """Return the id of the delivery that makes the hub's own copy, if the target copies from it."""
-    hub = target.by_way_of
-    return addresses.delivery_id(promotion.hub, promotion.ami, hub, target.region) if hub else ""

@@ -102,7 +102,7 @@ class KeyGrants:
     def _listed(self, resource: str, share: Share, by: Mapping[str, str]) -> Iterator[str]:
         """List the grants that are this share's."""
         pages = self._owner(resource, share).get_paginator("list_grants")
-        for page in pages.paginate(KeyId=Resource.parse(resource).arn, **by):
+        for page in pages.paginate(KeyId=Resource.parse(resource).arn, Limit=GRANTS_IN_A_PAGE, **by):
             for grant in page["Grants"]:
                 if share.grant_id or self._is_named(resource, share, grant.get("Name", "")):
                     yield grant["GrantId"]

@@ -20,7 +20,7 @@ from chalicelib.engine.faults import Fault
 from chalicelib.engine.store.records import DynamoRecords
 from chalicelib.promotion.codec import PROMOTIONS
 from chalicelib.promotion.model import Promotion, Retry
-from tests.ami_promoter.a_hub import DEV, HUB, PROD, REGION, a_delivery, write
+from tests.ami_promoter.a_hub import DEV, PROD, REGION, a_delivery, write
 
 CALLER = "arn:aws:sts::123456789012:user/moto"
 FILE = f"""
@@ -42,7 +42,7 @@ def ami(ec2, table, file, run):
     mapping = [{"DeviceName": "/dev/sda1", "Ebs": {"VolumeSize": 8}}]
     name = ec2.register_image(Name="golden", RootDeviceName="/dev/sda1", BlockDeviceMappings=mapping)["ImageId"]
     tag(ec2, name, "dev")
-    promotion = Promotion(name, HUB, REGION, value="dev", seen_value="dev", in_force_since=1, file="x")
+    promotion = Promotion(name, value="dev", seen_value="dev", in_force_since=1, file="x")
     DynamoRecords(table).create(PROMOTIONS.encode(promotion), 1)
     return name
 
@@ -124,7 +124,7 @@ def test_an_approver_of_a_refused_ami_learns_why(table, ami, file, run):
     """Not to wait until it is examined: it was."""
     run("targets", "apply", "--yes", file(f"{FILE}defaults: {{approval: required}}\n"))
     why = Fault("source-key-aws-managed", ami, "It is encrypted under aws/ebs.", "Encrypt it under another key.")
-    refused = Promotion(ami, HUB, REGION, value="dev", seen_value="dev", refused_value="dev", faults=(why,), file="x")
+    refused = Promotion(ami, value="dev", seen_value="dev", refused_value="dev", faults=(why,), file="x")
     table.update(addresses.promotion(ami), "SET body = :body", {":body": json.dumps(PROMOTIONS.encode(refused).body)})
 
     said = run("approve", ami, "--yes", exits=1).errors
@@ -190,23 +190,39 @@ def test_what_happens_to_many_deliveries_is_asked_about_once(table, ami, run, wo
     assert f"{PROD} {REGION}: {ends}" in each
 
 
-def test_lifting_needs_a_withdrawal_in_force(ami, run):
-    """The account was never withdrawn."""
-    said = run("withdraw", "--yes", ami, "--account", DEV, "--lift", exits=1)
+def test_a_lift_where_no_withdrawal_is_in_force_says_that_there_is_nothing_to_do(ami, run):
+    """It asks the service to look all the same, so it must not say that nothing was changed; beside others, too."""
+    said = run("withdraw", "--yes", ami, "--account", DEV, "--lift")
+    run("withdraw", "--yes", ami, "--account", DEV)
+    beside = run("withdraw", "--yes", ami, "--account", DEV, "--account", PROD, "--lift")
 
-    assert "no withdrawal of it is in force." in said.err
+    assert (said.words, said.err) == (f"Nothing to do: no withdrawal of {DEV} from {ami} is in force.", "")
+    assert f"{DEV} can receive the AMI again" in beside.words
+    assert f"no withdrawal of {PROD} from {ami} is in force." in beside.words
+    assert places(ami) == {}
 
 
-@pytest.mark.parametrize(("words", "exits"), [([], 0), (["--account", DEV], 1)])
-def test_a_lift_whose_request_was_lost_is_asked_for_by_the_next_one(table, ami, run, words, exits):
+@pytest.mark.parametrize("words", [[], ["--account", DEV]])
+def test_a_lift_whose_request_was_lost_is_asked_for_by_the_next_one(table, ami, run, words):
     """The first had ended the withdrawal and then failed: its error says to run the command again."""
     run("withdraw", "--yes", ami, "--account", DEV)
     Withdrawn(Connection(REGION), ami).remove([DEV])
     before = inbox(table, ami)["withdraw"]
 
-    run("withdraw", "--yes", ami, "--lift", *words, exits=exits)
+    run("withdraw", "--yes", ami, "--lift", *words)
 
     assert inbox(table, ami)["withdraw"] > before
+
+
+def test_the_lift_of_one_target_of_a_withdrawn_account_writes_nothing(table, ami, run):
+    """The cure names the account, which the withdrawal is of."""
+    run("withdraw", "--yes", ami, "--account", DEV)
+    before = inbox(table, ami)
+
+    said = run("withdraw", "--yes", ami, "--account", f"{DEV}/{REGION}", "--lift", exits=1)
+
+    assert f"Lift that withdrawal: `--account {DEV}`." in said.errors
+    assert (inbox(table, ami), places(ami)) == (before, {DEV: "dev"})
 
 
 def test_a_lift_asks_for_what_had_begun_there_and_for_no_retry(ec2, table, ami, run):

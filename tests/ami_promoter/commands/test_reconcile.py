@@ -1,5 +1,6 @@
 """The output and exit status of ``reconcile``, ``retry`` and ``--unpark``; scenarios cover the targets."""
 
+import json
 from dataclasses import replace
 
 import boto3
@@ -12,11 +13,12 @@ from ami_promoter.verbs import TerminalClock
 from chalicelib.delivery.model import ACCEPTED
 from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
 from chalicelib.delivery.tracked import TrackedDelivery
-from chalicelib.engine import addresses
+from chalicelib.engine import addresses, codec
 from chalicelib.engine.places import Resource
 from chalicelib.engine.ports import Write
 from chalicelib.engine.store.records import DynamoRecords
 from chalicelib.engine.store.table import Table
+from chalicelib.inventory.machine import LOOK, REMOVE, OwnSnapshot
 from chalicelib.sharing.share import Share, ShareState
 from chalicelib.sharing.store.ledger import DynamoLedger
 from chalicelib.targets.applied_file import Directory, Target
@@ -155,6 +157,43 @@ def test_where_nothing_can_be_repaired_it_does_not_say_how(table, applied, run):
     DynamoRecords(table).park(DELIVERY, "a bug.", NINE)
 
     assert run("admin", "reconcile", "--hub-only", exits=4).lines[-1] == "Left: 1; an operator must act."
+
+
+class WorkerOfOneTarget:
+    """A clock that only waiting advances; meanwhile `worker` lists copies in PROD, and deletes all but the last."""
+
+    def __init__(self, table, copies):
+        self.now, self.table, self.copies, self.key = NINE, table, copies, addresses.inventory(PROD, "us-east-1")
+
+    def sleep(self, seconds):
+        """Answer the look, and then the order."""
+        self.now += seconds
+        asked, records = DynamoRecords(self.table).read(self.key).inbox, DynamoRecords(self.table)
+        rows = [{"snapshot": codec.encode(one)} for one in self.copies]
+        page = {"kind": "found", "run": asked[LOOK], "body": json.dumps(rows)}
+        records.put(addresses.inventory_page(self.key, 0), page)
+        body = json.loads(self.table.get(self.key)["body"]) | {"seen": asked[LOOK], "pages": 1}
+        self.table.update(self.key, "SET body = :body", {":body": json.dumps(body)})
+        if REMOVE in asked:
+            order = addresses.inventory_order(self.key, asked[REMOVE], 0)
+            done = [one | {"result": ""} for one in json.loads(self.table.get(order)["body"])]
+            done[-1]["result"] = "an AMI uses it"
+            self.table.update(order, "SET body = :body", {":body": json.dumps(done)})
+
+
+def test_what_was_repaired_is_shown_apart_from_what_was_not(table, applied, run):
+    """Of 26 equal differences one is left; exit status 4."""
+    copies = [OwnSnapshot(f"snap-{n:017x}", "completed", DELIVERY.name, "snap-0a", 0, used=False) for n in range(26)]
+    worker = WorkerOfOneTarget(table, copies)
+    clock = TerminalClock(sleep=worker.sleep, now=lambda: worker.now)
+
+    said = run("admin", "reconcile", "--apply", exits=4, clock=clock).words
+
+    assert (said.count("copy-orphaned: "), said.count("deletes it: done")) == (2, 1)
+    assert f"{copies[2].id} in account {PROD}, us-east-1 and 22 more Of {copies[0].id} in account {PROD}" in said
+    assert f"copy-orphaned: {copies[25].id} in account {PROD}, us-east-1 It is a copy" in said
+    assert said.count("deletes it: not done: an AMI uses it") == 1
+    assert "Left: 1; an operator must act, or the next run repairs them." in said
 
 
 def test_an_alias_is_no_key(run, client):

@@ -107,3 +107,14 @@ def test_the_services_statements_are_found_by_their_sid_with_whom_they_admit():
 
     assert [(one.share_name, one.account, one.principal, one.complete) for one in found] == expected
     assert isinstance(ledger_facts.statements_of(KEY, "{", hub_sid), str)
+
+
+def test_a_statement_of_the_service_that_somebody_has_changed_is_not_whole():
+    """Under its Sid it may admit a stranger instead, or allow more than the service asks for."""
+    hub_sid, role = key_policy.hub_sid(HUB, REGION), f"arn:aws:iam::{DEV}:role/AmiCopyRole-grants"
+    (grants,) = key_policy.statements(Access(DEV, Audience.ROLES, role, hub_sid))
+    stranger = {"Principal": {"AWS": "arn:aws:iam::999999999999:root"}}
+
+    for changed, whole in (({}, True), (stranger, False), ({"Action": "kms:*"}, False), ({"Condition": {}}, False)):
+        (found,) = ledger_facts.statements_of(KEY, json.dumps({"Statement": [{**grants, **changed}]}), hub_sid)
+        assert found.complete is whole

@@ -168,6 +168,10 @@ def test_a_time_that_cannot_be(epoch):
             "deliveries begun: some are shared",
         ),
         (
+            'Sliced {"inputs": "74ab", "after": "wake:222222222222/us-east-1", "cursor": ""}',
+            "deliveries woken whose wave opens",
+        ),
+        (
             'Examined {"faults": "(Fault(code=\'key-disabled\',)", "unfit": "True", "inputs": "9c"}',
             "source examined: faults key-disabled, it cannot be promoted",
         ),

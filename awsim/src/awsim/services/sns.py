@@ -32,6 +32,11 @@ NOT_EMPTY = rule(
     "A message, a subject that is given, and an attribute's value must not be empty. [SNS API reference, Publish; "
     "SNS developer guide, message attributes]",
 )
+BASIC_PLANE = rule(
+    "sns-attribute-without-supplementary-characters",
+    "A string attribute has no character beyond U+FFFF, such as an emoji; subject and message may. "
+    "[aws-facts, Added, November 2026, VERIFIED]",
+)
 TOPIC_POLICY = rule(
     "sns-service-needs-topic-policy",
     "A service such as EventBridge publishes to a topic only if its policy allows it. [EventBridge user guide, "
@@ -51,6 +56,11 @@ BODY_FILTER = rule(
     "sns-body-filter-reads-own-form",
     "A filter policy on the body reads the text that its own subscription would receive, and matches none that is no "
     "JSON. [LocalStack does so; SNS developer guide, filtering, does not say which]",
+)
+FOR_FUNCTIONS = rule(
+    "sns-function-gets-arrays-as-text",
+    "To a function an attribute of type String.Array or Number comes as a String; filter policies read it as it was "
+    "sent. [SNS developer guide, sns-message-attributes; the second half UNVERIFIED]",
 )
 SERVICE = "sns.amazonaws.com"
 LARGEST = 262_144
@@ -206,6 +216,12 @@ class Sns:
             except AwsError:
                 return  # SNS gives up on it: no dead-letter queue is played here
         elif one.protocol == "lambda":
+            if self._base.on(FOR_FUNCTIONS):
+                texts = {
+                    name: {**it, "Type": it["Type"] if it["Type"] == "Binary" else "String"}
+                    for name, it in notice["MessageAttributes"].items()
+                }
+                notice = {**notice, "MessageAttributes": texts}
             event = {
                 "Records": [
                     {"EventSource": "aws:sns", "EventVersion": "1.0", "EventSubscriptionArn": one.arn, "Sns": notice}
@@ -277,6 +293,10 @@ class Sns:
 
     def _check(self, given: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
         """Refuse an invalid message."""
+        for name, attribute in attributes.items():
+            if max(attribute.get("StringValue", ""), default="") > "\uffff" and self._base.on(BASIC_PLANE):
+                what = f"Invalid attribute value was passed in for message attribute {name}"
+                raise AwsError("InvalidParameter", f"Invalid parameter: {what}")
         subject = given.get("Subject")
         if subject and self._base.on(SUBJECT) and (len(subject) >= LONGEST_SUBJECT or _has_control(subject)):
             raise AwsError("InvalidParameter", "Invalid parameter: Subject")

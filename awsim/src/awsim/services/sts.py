@@ -101,7 +101,7 @@ class Sts:
             "AssumedRoleUser": {"AssumedRoleId": user, "Arn": caller.arn},
         }
         if policies:
-            result["PackedPolicySize"] = self._packed(params["Policy"])
+            result["PackedPolicySize"] = result["SessionTokenUtilization"] = self._packed(params["Policy"])
         return result
 
     def _packed(self, text: str) -> int:
