@@ -52,6 +52,28 @@ def test_a_cancelled_timer_never_happens(world: World) -> None:
     assert seen == []
 
 
+@pytest.mark.parametrize("until", [None, lambda: False])
+def test_a_strand_that_keeps_the_baton_overtakes_nothing(world: World, until) -> None:
+    """What is due at the time of its call happens before it, and it does not run beyond the end of the run."""
+    seen: list[tuple[str, float]] = []
+
+    def note(name: str) -> None:
+        seen.append((name, (world.now - world.start).total_seconds()))
+
+    def strand() -> None:
+        for _ in range(4):
+            world.kernel.elapse(1)
+            note("call")
+
+    world.kernel.spawn(strand, "s")
+    for seconds in (2, 2.5):
+        world.kernel.after(seconds, lambda: note("timer"), "t")
+    world.kernel.run(until, timedelta(seconds=3.7))
+    assert seen == [("call", 1), ("timer", 2), ("call", 2), ("timer", 2.5), ("call", 3)]
+    world.kernel.run(until, timedelta(seconds=1))
+    assert seen[5:] == [("call", 4)]
+
+
 def test_one_strand_runs_at_a_time_and_hands_over_at_each_call(world: World) -> None:
     """Two strands alternate by their virtual times; only one holds the baton."""
     seen: list[str] = []

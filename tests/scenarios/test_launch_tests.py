@@ -7,7 +7,7 @@ import pytest
 
 from awsim.services.ec2.state import Boot
 from tests.scenarios.failures import deny
-from tests.scenarios.platform import reconcile
+from tests.scenarios.platform import pace, reconcile
 from tests.scenarios.pointers import notice
 from tests.scenarios.scene import DEV, HOUR, HUB, HUB_TAG, REGION, targets_file
 
@@ -177,6 +177,7 @@ def test_what_the_target_lacks_is_said_before_anything_is_opened(scene, lacks):
 def test_an_instance_that_the_target_lets_nobody_end_is_named(testing):
     """After a day of refusals; the AMI has passed, and is delivered. `admin reconcile` lists the instance."""
     deny(testing, DEV, "ec2:TerminateInstances", role="AmiCopyRole-launch")
+    pace(testing, "discover", 12 * 60)  # nothing is to be found meanwhile
     testing.tag("")
     testing.wait(30 * HOUR)
     assert testing.delivery_state(DEV) == "delivered"
