@@ -162,7 +162,7 @@ class Application:
             trigger_tag=settings.trigger_tag,
             learning=settings.learning_hours * schedule.HOUR,
             builders=settings.builders,
-            siblings=settings.siblings,
+            siblings=settings.sibling_regions,
             shards=SHARDS,
         )
 
@@ -189,7 +189,7 @@ class Application:
             hub=settings.hub_account,
             region=settings.region,
             learning=settings.learning_hours * schedule.HOUR,
-            siblings=settings.siblings,
+            siblings=settings.sibling_regions,
         )
 
     @cached_property
