@@ -105,17 +105,13 @@ class InventoryExecutor:
 
     def _settings(self, record: Inventory) -> Target:
         """Return the target as the applied file has it. Raises Refusal if it has no such target."""
-        file = self.targets.read()
-        resolution = file.resolve(record.account)
-        for target in resolution.targets:
-            if (target.account, target.region) == (record.account, record.region):
-                return target
-        blocked = resolution.blocked.get(record.account)
-        faults = [blocked] if blocked else resolution.faults or ([resolution.waits] if resolution.waits else [])
+        found = self.targets.read().target(record.account, record.region)
+        if isinstance(found, Target):
+            return found
         what = "The applied targets file has no such target."
         cure = "Name its Region in `regions` of the file, and apply it."
         nowhere = Fault("target-dropped", f"account {record.account}, {record.region}", what, cure)
-        raise Refusal(RefusalKind.DENIED, next(iter(faults), nowhere))
+        raise Refusal(RefusalKind.DENIED, found or nowhere)
 
     def _remove_slice(self, record: Inventory, budget: Budget) -> inventory.Event:
         """Remove a slice, a list of {snapshot, delivery}; an entry that is done has a ``result``."""
