@@ -29,8 +29,8 @@ ALARMS = "on-call"
 WAKE_QUEUES = ("worker.fifo", "share-worker.fifo")
 """How the names of the queues end that carry wakes."""
 STATELESS = (
-    *(f"chalicelib.{room}." for room in ("promotion", "monitor", "inventory", "delivery", "sharing", "targets")),
-    *(f"chalicelib.{room}." for room in ("images", "engine")),
+    *(f"chalicelib.{room}." for room in ("promotion", "monitor", "inventory", "delivery", "release", "sharing")),
+    *(f"chalicelib.{room}." for room in ("targets", "images", "engine")),
     *(f"chalicelib.entry.{name}" for name in ("events", "queue_consumer")),
 )
 """The hub's packages whose modules keep no state that a call changes; ``tests/test_source.py`` checks that."""

@@ -214,7 +214,7 @@ Filter mails by attributes, too: a filter policy on the body (`FilterPolicyScope
 | `outcome` | String | as in the body |
 | `account` | String | as in the body; notices of a promotion have none |
 | `region` | String | as in the body; notices of a promotion have none |
-| `group` | String.Array | the body's `groups`; a filter matches if any of them matches |
+| `group` | String.Array | the body's `groups`; a filter matches if any of them matches. A function receives the JSON as a String |
 | `image_name` | String | the **source** AMI's name (the body's `source_name`) |
 
 """
@@ -329,7 +329,7 @@ def _arguments(name: str, aws_says: str) -> dict[str, tuple[Any, ...]]:
     )
     word = Fault("unknown-group", "value of the trigger tag", "no group 'dve' is in the file.", "Write dev.")
     value = f"dev {OTHER}" if aws_says == "…" else aws_says
-    promotion = Promotion(AMI, HUB, REGION, episode=1, value=value, image_name=name, faults=(word,))
+    promotion = Promotion(AMI, episode=1, value=value, image_name=name, faults=(word,))
     promotion = replace(promotion, refused_value="dve")
     tracked = (
         TrackedDelivery(delivery.id, TARGET, REGION, 1, "delivered", COPIED),

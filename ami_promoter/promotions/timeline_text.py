@@ -57,6 +57,7 @@ INTERNAL = (
 """Internal members of the service; shown only with --wide."""
 SLICED = {
     "end": "deliveries asked to end",
+    "end-again": "deliveries asked to end again",
     "begin": "deliveries begun",
     "wake": "deliveries woken whose wave opens",
 }

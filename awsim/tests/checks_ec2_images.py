@@ -36,6 +36,7 @@ def ec2_deregistered_image_lingers(world: World) -> None:
         raise AssertionError("refused at once") from error
     assert [found["State"] for found in first] == ["deregistered"]
     assert second == []
+    refused("InvalidAMIID.Unavailable", client.deregister_image, ImageId=image)
     wait(world, 2 * 3600)
     refused("InvalidAMIID.NotFound", client.describe_images, ImageIds=[image])
     refused("InvalidAMIID.NotFound", client.deregister_image, ImageId=image)

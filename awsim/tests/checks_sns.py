@@ -5,7 +5,7 @@ from typing import Any
 
 from awsim.services.buses import RuleTarget
 from awsim.world import World
-from platform_words import HUB, a_rule, a_topic, put, refused, wait
+from platform_words import HUB, a_function, a_rule, a_topic, after, put, refused, wait
 
 
 def sns_filter_policy(world: World) -> None:
@@ -59,6 +59,17 @@ def sns_attribute_without_supplementary_characters(world: World) -> None:
     refused(
         "InvalidParameter", client.publish, TopicArn=topic.arn, Message="x", MessageAttributes=named("\u96ea\U0001f642")
     )
+
+
+def sns_function_gets_arrays_as_text(world: World) -> None:
+    topic, function = a_topic(world), a_function(world)
+    world.sns.subscribe(topic.arn, "lambda", function.arn, {"FilterPolicy": json.dumps({"group": ["prod"]})})
+    group = {"group": {"DataType": "String.Array", "StringValue": '["dev", "prod"]'}}
+    world.client("sns", HUB).publish(TopicArn=topic.arn, Message='{"steps": []}', MessageAttributes=group)
+
+    (invocation,) = after(world, 10).lambda_.invocations
+    (record,) = invocation.event["Records"]
+    assert record["Sns"]["MessageAttributes"] == {"group": {"Type": "String", "Value": '["dev", "prod"]'}}
 
 
 def sns_form_for_each_protocol(world: World) -> None:

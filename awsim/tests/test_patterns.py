@@ -34,6 +34,8 @@ MATCHES = [
     {"source": [{"anything-but": "aws.s3"}]},
     {"source": [{"anything-but": ["aws.s3", "aws.sns"]}]},
     {"source": [{"anything-but": {"prefix": "ours"}}]},
+    {"source": [{"prefix": ""}]},
+    {"detail": {"size": [{"anything-but": {"prefix": "8"}}], "nothing": [{"anything-but": {"suffix": ["x"]}}]}},
     {"detail": {"size": [{"numeric": [">", 7, "<=", 8]}]}},
     {"detail": {"price": [{"numeric": ["=", 2.5]}]}},
     {"detail": {"event": [{"exists": True}], "absent": [{"exists": False}]}},
@@ -92,8 +94,23 @@ def test_every_pattern_of_these_is_well_formed(pattern: dict) -> None:
         ({"source": [{"perfix": "x"}]}, "perfix"),
         ({"source": [["x"]]}, "source"),
         ({"$or": [{"source": "x"}]}, "source"),
+        ({"resources": []}, "resources"),
+        ({"source": [{"prefix": ["aws."]}]}, "source"),
+        ({"source": [{"suffix": 2}]}, "source"),
+        ({"source": [{"equals-ignore-case": {"prefix": "AWS"}}]}, "source"),
+        ({"source": [{"wildcard": "a**2"}]}, "source"),
+        ({"source": [{"anything-but": None}]}, "source"),
+        ({"source": [{"anything-but": ["x", None]}]}, "source"),
+        ({"source": [{"anything-but": {"prefix": ""}}]}, "source"),
+        ({"source": [{"anything-but": {"prefix": {"equals-ignore-case": "x"}}}]}, "source"),
+        ({"source": [{"anything-but": {"wildcard": 2}}]}, "source"),
+        ({"source": [{"exists": "true"}]}, "source"),
+        ({"detail": {"size": [{"numeric": 8}]}}, "detail.size"),
+        ({"detail": {"size": [{"numeric": [">", 7, "<"]}]}}, "detail.size"),
+        ({"detail": {"size": [{"numeric": [">", 7, ">", 8]}]}}, "detail.size"),
+        ({"detail": {"size": [{"numeric": [">", "7"]}]}}, "detail.size"),
     ],
 )
 def test_a_problem_names_its_place(pattern: dict, place: str) -> None:
-    """The message says where the pattern is wrong."""
+    """The message says where the pattern is wrong. AWS was recorded to refuse such patterns, too."""
     assert place in (patterns.problem_of(pattern) or "")

@@ -15,13 +15,14 @@ from chalicelib.promotion import events as ev
 from chalicelib.promotion.model import (
     BEGIN,
     END,
+    END_AGAIN,
     EXAMINE,
     MADE_HERE,
     MOST_FAULTS,
     NEVER_AVAILABLE,
     NO_PASS,
     WORTH_A_LOOK,
-    Part,
+    PartOfPass,
     Promotion,
     PromotionState,
     Retry,
@@ -52,14 +53,14 @@ class PromotionEntry(Entry[Promotion, PromotionState]):
 REQUEST, COMPARE, ADJUST, RUN, FINISH = map(PromotionEntry, S)
 
 
-def started(ami: str, hub: str, region: str, now: int) -> Promotion:
+def started(ami: str, now: int) -> Promotion:
     """Return a new promotion."""
-    return Promotion(ami, hub, region, next_try=now, since=now)
+    return Promotion(ami, next_try=now, since=now)
 
 
-def baseline(ami: str, hub: str, region: str, value: str, now: int) -> Promotion:
+def baseline(ami: str, value: str, now: int) -> Promotion:
     """Return the promotion of an AMI that was tagged before the service first looked. It waits for a tag event."""
-    fresh = Promotion(ami, hub, region, state=S.OVER, since=now)
+    fresh = Promotion(ami, state=S.OVER, since=now)
     return replace(fresh, value=value, seen_value=value, seen_since=now, looked_at=now)
 
 
@@ -174,7 +175,7 @@ def _raised(promotion: Promotion, **generations: Any) -> Promotion:
 def _made_here(promotion: Promotion, value: str, now: int) -> Promotion:
     fault = Fault(
         MADE_HERE,
-        promotion.where,
+        promotion.ami,
         "It has the tag ami-promoter:delivery, so the service made it. The service never promotes an AMI that it made.",
         "Tag its source AMI instead. If this one was built from a copy, and only inherited the tag: remove "
         "its ami-promoter:* tags and tag it again.",
@@ -260,12 +261,14 @@ def on_compared(event: ev.Compared, promotion: Promotion, now: int) -> Promotion
     asked_often = promotion.tries >= WORTH_A_LOOK
     compared = _with_result(promotion, event)
     wakes = event.running and compared.last_part and (promotion.cursor or _opens(event.waves, promotion.waves))
-    if event.surplus and (fresh or (asked_often and not wakes)):
-        return ADJUST(compared, now, cursor=END, tries=0 if fresh else promotion.tries)
+    if event.surplus and fresh:
+        return ADJUST(compared, now, cursor=END)
+    if event.surplus and asked_often and not wakes:
+        return ADJUST(compared, now, cursor=END_AGAIN, tries=promotion.tries)
     if event.missing and event.inputs != promotion.unfit:
         restarts = 0 if fresh else promotion.restarts + 1
         wait = schedule.step(schedule.POLLS, restarts - 2) if restarts > 1 else 0
-        goes_on = event.inputs == promotion.inputs and promotion.cursor.part is Part.BEGIN
+        goes_on = event.inputs == promotion.inputs and promotion.cursor.part is PartOfPass.BEGIN
         cursor = BEGIN if goes_on else EXAMINE  # a pass whose source was examined goes on, in its own episode
         return ADJUST(compared, now, cursor=cursor, restarts=restarts, next_try=now + wait)
     waits = event.missing or recalled(event.withdrawn)  # all that a recall kept out begins when it is lifted
@@ -379,14 +382,12 @@ def on_sliced(event: ev.Sliced, promotion: Promotion, now: int) -> Promotion:
     if event.cursor:
         return ADJUST(sliced, now)
     passed = max(promotion.passed_generation, event.newest)
-    woken = event.after.part is Part.WAKE
-    # Whether it asked deliveries that had been asked before; a first request may have been refused once or twice.
-    repeats = event.after.part is Part.END and promotion.tries >= WORTH_A_LOOK
-    if sliced.last_part and not (woken or repeats):
+    woken, again = event.after.part is PartOfPass.WAKE, event.after.part is PartOfPass.END_AGAIN
+    if sliced.last_part and not (woken or again):
         return ADJUST(sliced, now, passed_generation=passed, cursor=sliced.last_part)
     if event.asks or woken:  # the next comparison asks an approver
         return RUN(sliced, now, passed_generation=passed)
-    tries = promotion.tries + 1 if repeats else 0
+    tries = promotion.tries + 1 if again else 0
     next_try = now + schedule.step(schedule.POLLS, tries)
     return RUN(sliced, now, passed_generation=passed, tries=tries, next_try=next_try)
 
@@ -421,7 +422,7 @@ def on_paused(_event: ev.Paused, promotion: Promotion, now: int) -> Promotion:
 def _never_available(promotion: Promotion) -> Fault:
     return Fault(
         NEVER_AVAILABLE,
-        promotion.where,
+        promotion.ami,
         "For 24 hours the AMI was pending, or could not be read.",
         "Look in EC2 why it is not available, and in the log of `worker` what was refused. The promotion begins when "
         "the AMI is available and can be read.",

@@ -17,7 +17,7 @@ from chalicelib.promotion import commands as do
 from chalicelib.promotion import events as ev
 from chalicelib.promotion import evolving
 from chalicelib.promotion.evolving import ADJUST, COMPARE, FINISH, REQUEST, RUN, PromotionEntry
-from chalicelib.promotion.model import EXAMINE, WORTH_A_LOOK, Part, Promotion, PromotionState
+from chalicelib.promotion.model import EXAMINE, WORTH_A_LOOK, PartOfPass, Promotion, PromotionState
 
 NEWS = ("tag", "image", "seen", "retry", "lifted", "file")
 """Inbox entries that ask for a look at the tag: its own event, the AMI's, discovery's, an operator's request, the end
@@ -119,7 +119,7 @@ def tells(before: Promotion, after: Promotion) -> bool:
 
 def _ends(promotion: Promotion) -> bool:
     """Whether the pass asks deliveries to end. News waits unless that was refused, as a comparison follows anyway."""
-    return promotion.state is S.ADJUSTING and promotion.cursor.part is Part.END
+    return promotion.state is S.ADJUSTING and promotion.cursor.part in (PartOfPass.END, PartOfPass.END_AGAIN)
 
 
 def withdraws(promotion: Promotion) -> bool:

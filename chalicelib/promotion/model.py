@@ -48,10 +48,12 @@ WORTH_A_LOOK = 3
 NO_TAG = "Its tag was removed."
 
 
-class Part(StrEnum):
+class PartOfPass(StrEnum):
     """The parts of a pass, in this order; one without work is left out."""
 
     END = "end"
+    END_AGAIN = "end-again"
+    """what was asked to end, and has not after several polls, is asked once more"""
     EXAMINE = "examine"
     BEGIN = "begin"
     WAKE = "wake"
@@ -61,10 +63,10 @@ class Part(StrEnum):
 class Cursor:
     """How far a pass is. ``after``: what had its turn last in this part; "": nothing yet.
 
-    It is a delivery's id (END), or a target's place (WAKE; BEGIN, by ``_order`` in ``worker/passes.py``).
+    It is a delivery's id (END, END_AGAIN), or a target's place (WAKE; BEGIN, by ``_order`` in ``worker/passes.py``).
     """
 
-    part: Part | None = None
+    part: PartOfPass | None = None
     after: str = ""
 
     def __bool__(self) -> bool:
@@ -76,7 +78,7 @@ class Cursor:
 
 
 NO_PASS = Cursor()
-END, EXAMINE, BEGIN, WAKE = map(Cursor, Part)
+END, END_AGAIN, EXAMINE, BEGIN, WAKE = map(Cursor, PartOfPass)
 """Where each part begins."""
 
 
@@ -113,8 +115,6 @@ class Promotion:
     """
 
     ami: str
-    hub: str
-    region: str
     state: PromotionState = PromotionState.REQUESTED
     image_name: str = ""
 
@@ -208,11 +208,6 @@ class Promotion:
     def key(self) -> addresses.RecordKey:
         """Where it is stored."""
         return addresses.promotion(self.ami)
-
-    @property
-    def where(self) -> str:
-        """For messages."""
-        return f"{self.ami} in account {self.hub}, {self.region}"
 
     def of_value(self, *, refused: bool) -> Promotion:
         """Return the promotion as the value that counts has it: a refused value raises no generation."""

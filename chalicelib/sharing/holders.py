@@ -57,7 +57,8 @@ def needed(share: Share) -> bool:
 
 def may_show(share: Share) -> bool:
     """Whether AWS may still show the service's permission: it is there, or no look has missed it since its removal."""
-    return share.state in OPEN_STATES and share.gone_at is None and not share.preexisting
+    missed = share.state is ShareState.CLOSING and share.gone_at is not None
+    return share.state in OPEN_STATES and not missed and not share.preexisting
 
 
 def refusal(share: Share) -> Fault | None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from chalicelib import delivery as delivery_room
 from chalicelib.delivery import common_changes, machine, notices, permissions
-from chalicelib.delivery.attempts import CopiesFound, CopyStarted, FindCopies, RegisterImage
+from chalicelib.delivery.attempts import CopiesFound, CopyStarted, FindCopies, ImageRegistered, RegisterImage
 from chalicelib.delivery.instances import InstancesEnded, SeenInstance
 from chalicelib.delivery.leftovers import DeleteSnapshots, SnapshotsDeleted
 from chalicelib.delivery.model import (
@@ -1153,6 +1153,17 @@ def test_an_ami_that_nobody_can_look_for_is_listed_too(known, named):
     )
     after = machine.evolve(delivery, DeadlinePassed(), NOW)
     assert after.cleanup.leftovers[-1] == named
+
+
+def test_an_ami_whose_id_comes_while_the_rest_is_removed_is_listed_if_nobody_can_look_for_it():
+    """RegisterImage answered late, and the role is gone since: the owner reads which AMI stays."""
+    tidying = a_delivery(DeliveryState.TIDYING).with_cleanup(done=True)
+    known = machine.evolve(tidying, ImageRegistered("ami-0c"), NOW)
+    last = machine.deadline(known)
+    passed = machine.evolve(known, DeadlinePassed(), last)
+    after = machine.evolve(passed, Refused("FindLeftovers", RefusalKind.ROLE, FAULT), last)
+
+    assert (after.cleanup.done, after.cleanup.leftovers) == (True, ("ami-0c",))
 
 
 REFUSED_WHILE_HEARING = {

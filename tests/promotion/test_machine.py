@@ -40,7 +40,7 @@ S = PromotionState
 
 def a_promotion(state: PromotionState = S.REQUESTED, **changes: object) -> Promotion:
     """A promotion in a state; from ``comparing`` on its tag was seen, from ``adjusting`` on its value is in force."""
-    fresh = evolving.started("ami-0a", "111111111111", "us-east-1", NOW)
+    fresh = evolving.started("ami-0a", NOW)
     known: dict[str, object] = {}
     if state is not S.REQUESTED:
         known |= {"seen_value": "dev", "seen_since": NOW, "looked_at": NOW, "generation": 1}
@@ -415,7 +415,7 @@ def test_a_pass_ends_with_the_waking_of_what_waits_for_a_wave_that_opens(last):
     asked = play(a_promotion(S.RUNNING, tries=3), compared(running=True, surplus=True, **opens))
     assert outstanding(asked, NOW) == (do.Slice(WAKE),)
     ends = play(a_promotion(S.RUNNING), compared(inputs="of the new file", running=True, surplus=True, **opens))
-    throttled = play(ends, ev.NotExecuted(FAULT, later=True), sliced())
+    throttled = play(ends, *[ev.NotExecuted(FAULT, later=True)] * 4, sliced())
     assert outstanding(throttled, NOW) == (do.Slice(WAKE),)
 
 
@@ -563,7 +563,7 @@ def test_a_nudge_of_discovery_with_the_same_value_starts_nothing():
 
 def test_the_baseline_moves_only_by_a_new_event():
     """Looks do not promote what was tagged before the service's first look."""
-    baseline = evolving.baseline("ami-0a", "111111111111", "us-east-1", "dev", NOW)
+    baseline = evolving.baseline("ami-0a", "dev", NOW)
 
     assert outstanding(baseline, NOW + 10**9) == ()
     assert outstanding(replace(baseline, inbox={"withdraw": "1"}), NOW) == ()
@@ -572,7 +572,7 @@ def test_the_baseline_moves_only_by_a_new_event():
 
 def test_of_an_ami_of_the_baseline_that_is_gone_status_says_so_and_discovery_rests():
     """It has its value still, so that its tag is no news when the AMI is restored."""
-    baseline, missed = evolving.baseline("ami-0a", "111111111111", "us-east-1", "dev", NOW), ev.TagSeen(None, None)
+    baseline, missed = evolving.baseline("ami-0a", "dev", NOW), ev.TagSeen(None, None)
     once = play(baseline, missed, now=NOW + 60)
     gone = play(once, missed, now=NOW + 120)
     heads = [head(one) for one in (baseline, once, gone)]
@@ -649,7 +649,7 @@ def test_an_image_that_is_enabled_again_is_shared_again_by_a_tag_event():
 def test_a_tag_event_that_comes_after_the_first_look_counts():
     """A new hub took the AMI into its baseline before the tag's event arrived: it is promoted all the same."""
     baseline = replace(
-        evolving.baseline("ami-0a", "111111111111", "us-east-1", "dev", NOW),
+        evolving.baseline("ami-0a", "dev", NOW),
         inbox={"tag": str(TagEntry(2, NOW - 60, "e-2"))},
     )
     after = play(baseline, TAG, now=NOW + 60)
@@ -668,15 +668,20 @@ def test_a_removed_tag_that_is_known_is_not_looked_for_again(state):
 # --- the pass, and the wait ------------------------------------------------------------------------------------------
 
 
-def test_running_compares_when_a_delivery_wakes_it_and_polls_otherwise():
-    """The wake compares; without one a poll after growing waits does, and reads the tag."""
+@pytest.mark.parametrize("left", ["running", "surplus"])
+def test_running_compares_when_a_delivery_wakes_it_and_polls_otherwise(left):
+    """The wake compares; without one a poll after growing waits does, and reads the tag. So for what is to end."""
+    compares = compared(**{left: True})
     running = play(a_promotion(S.ADJUSTING, cursor=BEGIN), sliced(newest=1))
     assert outstanding(running, NOW) == ()
     assert machine.looks(running, NOW) == (do.Compare(),)
-    assert play(running, compared(running=True)) == running
+    assert play(running, compares) == running
+    assert play(a_promotion(S.COMPARING, inputs=compares.inputs), compares).next_try == NOW + schedule.POLLS[0]
 
-    for _ in range(3):
-        running = play(running, compared(running=True), now=running.next_try)
+    for wait in schedule.POLLS[:2]:
+        before, running = running, play(running, compares, now=running.next_try)
+        assert running.next_try - before.next_try == wait
+    running = play(running, compared(running=True), now=running.next_try)
     assert outstanding(running, NOW + schedule.HOUR) == (do.LookAtTag(), do.Compare())
 
 

@@ -33,6 +33,7 @@ from chalicelib.sharing.share_events import (
     ShareRefused,
     evolve,
 )
+from chalicelib.sharing.store.ledger import least
 from tests.fakes import copying, sharing
 
 NOW, HOUR = 1_800_000_000, 3600
@@ -397,3 +398,11 @@ def test_an_opening_that_is_needed_waits_for_its_next_try():
 
     assert (outstanding.to_close([one], NOW), outstanding.due_at([one], NOW)) == ([], NOW + 320)
     assert outstanding.due_at([replace(one, last_closing_at=NOW + 5)], NOW) == NOW + 5
+
+
+def test_a_damaged_share_may_show_whatever_look_its_body_remembers():
+    """Its state says that it was opened since: only a look after the next removal says that it is gone."""
+    body = Share("resource#snapshot#snap-0a", "222222222222", "222222222222", state=ShareState.CLOSED, gone_at=NOW)
+    item = {"pk": body.resource, "sk": body.key.sk, "state": "open", "intended_at": NOW}
+
+    assert holders.may_show(least(item, "here", ValueError("its parts differ"), body))

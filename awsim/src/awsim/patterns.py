@@ -1,7 +1,8 @@
 """EventBridge's event patterns: whether an event matches. Pure.
 
 Operators: exact values, prefix, suffix, equals-ignore-case, wildcard, anything-but, numeric, exists; ``$or``; nested
-objects; arrays on either side. [EventBridge user guide, content filtering]
+objects; arrays on either side. [EventBridge user guide, content filtering] What is refused, and that anything-but with
+texts matches what is no text, is as recorded [localstack, tests/aws/services/events/event_pattern_templates].
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ def problem_of(pattern: Any, where: str = "the pattern") -> str | None:
             problem = next(filter(None, (problem_of(one, place) for one in wanted)), None)
         elif isinstance(wanted, Mapping):
             problem = problem_of(wanted, place)
+        elif wanted == []:
+            problem = f"{place}: empty arrays are not allowed"
         elif not isinstance(wanted, list):
             problem = f"{place} must be an object or an array, not {wanted!r}: write [{wanted!r}]"
         else:
@@ -69,7 +72,48 @@ def _rule_problem(wanted: Any, where: str) -> str | None:
         return None
     if len(wanted) != 1 or next(iter(wanted)) not in OPERATORS:
         return f"{where}: {sorted(wanted)} is no operator; known: {sorted(OPERATORS)}"
-    return None
+    ((name, argument),) = wanted.items()
+    return None if _takes(name, argument) else f"{where}: {name} does not take {argument!r}"
+
+
+def _takes(name: str, argument: Any) -> bool:
+    """Whether an operator takes an argument."""
+    if name == "exists":
+        return isinstance(argument, bool)
+    if name == "numeric":
+        return isinstance(argument, list) and _comparison(argument)
+    if name != "anything-but":
+        folded = (
+            isinstance(argument, Mapping) and name in ("prefix", "suffix") and [*argument] == ["equals-ignore-case"]
+        )
+        return _a_text(argument["equals-ignore-case"] if folded else argument)
+    if not isinstance(argument, Mapping):
+        return bool(_listed(argument)) and all(isinstance(one, str) or _is_number(one) for one in _listed(argument))
+    return len(argument) == 1 and all(
+        (inner in ("equals-ignore-case", "wildcard") or (inner in ("prefix", "suffix") and "" not in _listed(texts)))
+        and bool(_listed(texts))
+        and all(map(_a_text, _listed(texts)))
+        for inner, texts in argument.items()
+    )
+
+
+def _a_text(text: Any) -> bool:
+    """Whether this is a text that an operator compares with; one with two wildcards side by side is none."""
+    return isinstance(text, str) and "**" not in text
+
+
+def _comparison(argument: Sequence[Any]) -> bool:
+    """Whether this is one comparison with a number, or a range: from below first."""
+    signs, numbers = argument[::2], argument[1::2]
+    if len(signs) != len(numbers) or not all(map(_is_number, numbers)):
+        return False
+    return (len(signs) == 1 and signs[0] in COMPARE) or (
+        len(signs) == 2 and signs[0] in (">", ">=") and signs[1] in ("<", "<=") and numbers[0] < numbers[1]
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _leaf(wanted: Sequence[Any], value: Any) -> bool:
@@ -106,7 +150,7 @@ def _equal(wanted: Any, value: Any) -> bool:
 def _but(argument: Any, value: Any) -> bool:
     if isinstance(argument, Mapping):
         ((name, texts),) = argument.items()
-        return isinstance(value, str) and not any(_text(name, text, value) for text in _listed(texts))
+        return not (isinstance(value, str) and any(_text(name, text, value) for text in _listed(texts)))
     return not any(_equal(one, value) for one in _listed(argument))
 
 

@@ -38,6 +38,31 @@ ALWAYS_OWN = ("app", "chalicelib")
 """Chalice packages these: they are the function's own, even if this process could import them."""
 
 
+class _Modules:
+    """Which modules this process has, or is to have, of some names."""
+
+    def __init__(self, names: tuple[str, ...], found: tuple[ModuleType | None, ...]) -> None:
+        self._names = names
+        self._found = found
+        self.present = {name: module for name, module in zip(names, found, strict=True) if module is not None}
+        self._missing = [name for name in names if name not in self.present]
+
+    def now(self) -> _Modules:
+        """Return those that this process has: most often the same, which an invocation asks twice for each call."""
+        found = tuple(map(sys.modules.get, self._names))
+        return self if found == self._found else _Modules(self._names, found)
+
+    def beside(self, others: Mapping[str, ModuleType]) -> _Modules:
+        """Return these, and ``others`` besides."""
+        return _Modules(self._names, tuple(map({**others, **self.present}.get, self._names)))
+
+    def install(self) -> None:
+        """Let this process have these, and no other ones of the names."""
+        sys.modules.update(self.present)
+        for name in self._missing:
+            sys.modules.pop(name, None)
+
+
 @dataclass(frozen=True, slots=True)
 class Package:
     """A function's code, unpacked: the directory, and the names of the function's own modules.
@@ -232,7 +257,7 @@ class Environment:
         self._package = of
         self._handler = handler
         self._finder = _Finder(of)
-        self._modules: dict[str, ModuleType] = dict(of.shared)
+        self._modules = self._outside = _Modules(of.modules, (None,) * len(of.modules))
         root = logging.RootLogger(logging.WARNING)
         root.addHandler(logging.StreamHandler(LOG))
         self._held = [
@@ -260,7 +285,10 @@ class Environment:
         """Install this environment within the context."""
         self._hold_metrics()
         # a shared module that this environment imports does not import again what it needs: all of them must be there
-        outside = self._swap_modules({**self._package.shared, **self._modules})
+        if not self._package.shared.keys() <= self._modules.present.keys():
+            self._modules = self._modules.beside(self._package.shared)
+        self._outside = self._outside.now()
+        self._modules.install()
         for held in self._held:
             held.swap()
         LOG.lines = self.log
@@ -272,7 +300,8 @@ class Environment:
             LOG.lines = None
             for held in self._held:
                 held.swap()
-            self._modules = self._swap_modules(outside)
+            self._modules = self._modules.now()
+            self._outside.install()
 
     def _hold_metrics(self) -> None:
         """Powertools keeps metrics on its class: give this environment its own collections."""
@@ -281,11 +310,3 @@ class Environment:
             self._metrics = True
             shared = [name for name, value in vars(metrics).items() if isinstance(value, dict)]
             self._held += [_Held(metrics, name, {}) for name in shared]
-
-    def _swap_modules(self, new: Mapping[str, ModuleType]) -> dict[str, ModuleType]:
-        modules = sys.modules
-        old = {name: modules[name] for name in self._package.modules if name in modules}
-        modules.update(new)
-        for name in old.keys() - new.keys():
-            del modules[name]
-        return old

@@ -199,8 +199,9 @@ def late_copy(event: CopyStarted, delivery: Delivery, _now: int) -> Delivery:
 
 
 def _late_image(event: ImageRegistered, delivery: Delivery, now: int) -> Delivery:
-    known = proof.answered(delivery, event.nonce, "", event.image)
-    return replace(known.with_cleanup(done=False, clear=False).with_image(id=event.image), next_try=now)
+    known = proof.answered(delivery, event.nonce, "", event.image).with_image(id=event.image)
+    left = (*delivery.cleanup.leftovers, event.image)  # until a look shows what is left
+    return replace(known.with_cleanup(done=False, clear=False, leftovers=left), next_try=now)
 
 
 def _stopping(delivery: Delivery, now: int) -> tuple[Command, ...]:

@@ -28,7 +28,7 @@ from chalicelib.images.source_images import source_image, write_source
 from chalicelib.promotion import commands as do
 from chalicelib.promotion import events as ev
 from chalicelib.promotion import evolving, machine, notices, wave_counts
-from chalicelib.promotion.model import WORTH_A_LOOK, Part, Promotion
+from chalicelib.promotion.model import WORTH_A_LOOK, PartOfPass, Promotion
 from chalicelib.promotion.wanted import WantedTargets, wanted_targets
 from chalicelib.promotion.wave_counts import WaveCount
 from chalicelib.promotion.worker.passes import READ_AT_ONCE, DeliveryPass
@@ -57,10 +57,11 @@ class PromotionExecutor:
     ledger: Ledger
     notices: Notices
     approvals: LiveApprovals
+    hub: str
     trigger_tag: str
 
     def __post_init__(self) -> None:
-        self._pass = DeliveryPass(self.records, self.tracked, self.ledger, self.waker, self.clock)
+        self._pass = DeliveryPass(self.records, self.tracked, self.ledger, self.waker, self.clock, self.hub)
 
     def execute(self, record: Promotion, command: do.Command, budget: Budget) -> ev.Event:
         """Execute one command; a refusal comes back as an event."""
@@ -70,7 +71,7 @@ class PromotionExecutor:
             fault = refusal.fault
         except LostRace as race:
             what = f"{race} was written by another function at the same time."
-            fault = Fault("lost-race", record.where, what, "The service tries again.")
+            fault = Fault("lost-race", record.ami, what, "The service tries again.")
         look = isinstance(command, do.LookAtTag)
         return ev.NotExecuted(fault, look, later=not (look or isinstance(command, do.Compare)))
 
@@ -85,7 +86,7 @@ class PromotionExecutor:
             case do.Slice():
                 return self._slice(promotion, budget)
             case do.NotifyRefused():
-                self.notices.publish(notices.refused(promotion, self.clock()))
+                self.notices.publish(notices.refused(promotion, self.hub, self.clock()))
                 return ev.RefusedNotified(promotion.faulty)
             case _:
                 assert_never(command)
@@ -172,7 +173,7 @@ class PromotionExecutor:
             or wanted.unbelieved
         )
         if not left and tracked and promotion.summarised_episode != promotion.episode:
-            self.notices.publish(notices.summary(promotion, tracked, self.clock()))
+            self.notices.publish(notices.summary(promotion, tracked, self.hub, self.clock()))
         return replace(compared, summarised=not left)
 
     def _tracked(self, promotion: Promotion, budget: Budget) -> Sequence[TrackedDelivery]:
@@ -217,7 +218,7 @@ class PromotionExecutor:
         if not waits:
             return None
         if asked != promotion.asked:
-            self.notices.publish(notices.awaiting_approval(promotion, asked, waits, self.clock()))
+            self.notices.publish(notices.awaiting_approval(promotion, asked, waits, self.hub, self.clock()))
         return asked
 
     # --- its waves ---------------------------------------------------------------------------------------------------
@@ -250,7 +251,7 @@ class PromotionExecutor:
         waiting = [one.place for one in tracked if one.state == RUNNING and wanted.waves.of(one.account) == count.wave]
         groups = wanted.waves.waiting(count.wave.rule)
         try:
-            self.notices.publish(notices.wave_stopped(promotion, count, groups, waiting, self.clock()))
+            self.notices.publish(notices.wave_stopped(promotion, count, groups, waiting, self.hub, self.clock()))
         except Refusal:
             return WaveProgress()
         return count.progress
@@ -285,10 +286,11 @@ class PromotionExecutor:
         wanted, promotion = self._wanted(record, tracked)
         if wanted.inputs(promotion) != record.inputs:
             return self._compare(record, budget)
-        if record.cursor.part is Part.END:
-            return self._pass.end(promotion, wanted, tracked, budget)
-        if record.cursor.part is Part.WAKE:
-            return self._pass.wake(promotion, wanted.waves, tracked, budget)
+        match record.cursor.part:
+            case PartOfPass.END | PartOfPass.END_AGAIN:
+                return self._pass.end(promotion, wanted, tracked, budget)
+            case PartOfPass.WAKE:
+                return self._pass.wake(promotion, wanted.waves, tracked, budget)
         return ev.Paused() if self.targets.paused() else self._pass.begin(promotion, wanted, tracked, budget)
 
     # --- the source --------------------------------------------------------------------------------------------------
@@ -328,10 +330,10 @@ class PromotionExecutor:
         read = self.source.examine(promotion.ami)
         if read is None:
             what = "The AMI is gone, or does not belong to the hub."
-            return None, (Fault("source-gone", promotion.where, what, "Tag an AMI that the hub owns."),)
+            return None, (Fault("source-gone", promotion.ami, what, "Tag an AMI that the hub owns."),)
         image, key_facts = read
         faults = (
-            *preflight.source_faults(image, promotion.hub, key_facts, targets, trigger_tag=self.trigger_tag),
+            *preflight.source_faults(image, self.hub, key_facts, targets, trigger_tag=self.trigger_tag),
             *preflight.method_faults(image, targets),
         )
         return arriving.kept(image, self.trigger_tag), faults

@@ -9,7 +9,7 @@ HUB, DEV, TEST = "111111111111", "222222222222", "333333333333"
 WORKER, JO = f"arn:aws:iam::{HUB}:role/ami-promoter-us-east-1-share-worker", f"arn:aws:iam::{HUB}:user/jo"
 
 
-class History:
+class CallsOfAccount:
     """A connection to an account with these calls: (call, caller, minute, parameters)."""
 
     region = "us-east-1"
@@ -17,7 +17,7 @@ class History:
     def __init__(self, *calls: tuple[str, str, int, dict[str, Any]]) -> None:
         self._calls = calls
 
-    def client(self, *_: str) -> "History":
+    def client(self, *_: str) -> "CallsOfAccount":
         return self
 
     def lookup_events(self, LookupAttributes: Any, **_: Any) -> dict[str, Any]:  # noqa: N803
@@ -40,7 +40,9 @@ def test_who_shared_by_ec2s_older_parameters_is_known_as_well():
     """What a person has shared again is the person's, whichever parameters removed and added it."""
     by_service = {"imageId": "ami-0a1", "launchPermission": {"add": items(DEV)}}
     older = {"imageId": "ami-0a1", "operationType": "add", "userIdSet": items(DEV)}
-    history: Any = History(("ModifyImageAttribute", WORKER, 1, by_service), ("ModifyImageAttribute", JO, 2, older))
+    history: Any = CallsOfAccount(
+        ("ModifyImageAttribute", WORKER, 1, by_service), ("ModifyImageAttribute", JO, 2, older)
+    )
     found = changes(history, 0, "")
 
     assert {key: (one.added, one.own, one.by) for key, one in found.items()} == {("ami-0a1", DEV): (True, False, JO)}
@@ -52,7 +54,7 @@ def test_who_removed_all_permissions_at_once_has_removed_each():
         ("ModifySnapshotAttribute", WORKER, 1, {"snapshotId": one, "createVolumePermission": {"add": items(DEV, TEST)}})
         for one in ("snap-0a1", "snap-0a2")
     ]
-    history: Any = History(*added, ("ResetSnapshotAttribute", JO, 2, {"snapshotId": "snap-0a1"}))
+    history: Any = CallsOfAccount(*added, ("ResetSnapshotAttribute", JO, 2, {"snapshotId": "snap-0a1"}))
     found = changes(history, 0, "")
 
     assert {key for key, one in found.items() if not one.added and one.by == JO} == {

@@ -57,6 +57,11 @@ BODY_FILTER = rule(
     "A filter policy on the body reads the text that its own subscription would receive, and matches none that is no "
     "JSON. [LocalStack does so; SNS developer guide, filtering, does not say which]",
 )
+FOR_FUNCTIONS = rule(
+    "sns-function-gets-arrays-as-text",
+    "To a function an attribute of type String.Array or Number comes as a String; filter policies read it as it was "
+    "sent. [SNS developer guide, sns-message-attributes; the second half UNVERIFIED]",
+)
 SERVICE = "sns.amazonaws.com"
 LARGEST = 262_144
 LONGEST_SUBJECT = 100
@@ -211,6 +216,12 @@ class Sns:
             except AwsError:
                 return  # SNS gives up on it: no dead-letter queue is played here
         elif one.protocol == "lambda":
+            if self._base.on(FOR_FUNCTIONS):
+                texts = {
+                    name: {**it, "Type": it["Type"] if it["Type"] == "Binary" else "String"}
+                    for name, it in notice["MessageAttributes"].items()
+                }
+                notice = {**notice, "MessageAttributes": texts}
             event = {
                 "Records": [
                     {"EventSource": "aws:sns", "EventVersion": "1.0", "EventSubscriptionArn": one.arn, "Sns": notice}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from awsim.api import AwsError, Call
 from awsim.rules import rule
-from awsim.services.ec2.errors import ACCOUNT, KINDS, check_id, kind_of, not_authorized, not_found
+from awsim.services.ec2.errors import ACCOUNT, KINDS, check_id, kind_of, no_longer_available, not_authorized, not_found
 from awsim.services.ec2.records import Ec2Image, Ec2Snapshot, Resource
 from awsim.services.ec2.state import Ec2State, VersionedTable
 
@@ -29,6 +29,9 @@ BY_ORGANISATION = rule(
     "An image shared with an organization or OU is for every account in it, OUs below it included [aws-facts 4, "
     "VERIFIED; EC2 user guide, share-amis-with-organizations-and-OUs]",
 )
+
+REMEMBERED = timedelta(hours=1)
+"""How long EC2 knows the id of a deregistered image: a look gets an empty answer instead of a refusal."""
 
 
 def may_see(ec2: Ec2State, account: str, resource: Resource) -> bool:
@@ -71,7 +74,8 @@ def reachable(ec2: Ec2State, call: Call, resource_id: str) -> Resource:
     if found is None or not may_see(ec2, call.caller.account, found):
         raise not_found(resource_id)
     if isinstance(found, Ec2Image) and found.state == "deregistered":
-        raise not_found(resource_id)
+        known = found.owner == call.caller.account and found.ended is not None and ec2.now < found.ended + REMEMBERED
+        raise no_longer_available(resource_id) if known else not_found(resource_id)
     return found
 
 

@@ -45,6 +45,11 @@ def not_found(resource_id: str) -> AwsError:
     return AwsError(f"{_CODES.get(prefix, 'InvalidID')}.NotFound", f"The {kind} '{resource_id}' does not exist.")
 
 
+def no_longer_available(image: str) -> AwsError:
+    """Return the refusal of an AMI that its owner has deregistered [aws-facts 5, VERIFIED for DeregisterImage]."""
+    return AwsError("InvalidAMIID.Unavailable", f"The image ID '{image}' is no longer available")
+
+
 def check_id(resource_id: str, prefix: str) -> None:
     """Refuse a text that is not an id of this kind."""
     found = _ID.fullmatch(resource_id)

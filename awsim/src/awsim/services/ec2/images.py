@@ -9,7 +9,7 @@ from typing import Any
 from awsim.api import Call
 from awsim.rules import rule
 from awsim.services.ec2 import filters, pages, tags
-from awsim.services.ec2.access import accounts_named, may_see, visible
+from awsim.services.ec2.access import REMEMBERED, accounts_named, may_see, visible
 from awsim.services.ec2.errors import check_id, not_found
 from awsim.services.ec2.filters import member, text
 from awsim.services.ec2.operation import Operation
@@ -18,8 +18,9 @@ from awsim.services.ec2.state import Ec2State
 
 LINGERS = rule(
     "ec2-deregistered-image-lingers",
-    "A deregistered image is still described for a while (state deregistered), then not, and later its id is refused "
-    "[aws-facts 1c; botocore ec2 model, DescribeImages, VERIFIED]",
+    "A deregistered image is still described for a while (state deregistered), then not, and later its id is refused. "
+    "Meanwhile its owner's calls on it are refused with InvalidAMIID.Unavailable [aws-facts 1c; botocore ec2 model, "
+    "DescribeImages, VERIFIED; the code aws-facts 5, VERIFIED for DeregisterImage]",
 )
 SCOPED = rule(
     "ec2-describe-images-scope",
@@ -47,8 +48,6 @@ SHOWS_ENCRYPTED = rule(
     "ec2-describe-images-shows-encrypted",
     "DescribeImages returns Ebs.Encrypted, which RegisterImage then refuses, and no key [aws-facts 5, VERIFIED]",
 )
-REMEMBERED = timedelta(hours=1)
-"""How long after deregistering a call with the id gets an empty answer instead of a refusal."""
 
 
 def stamp(moment: datetime) -> str:
