@@ -51,13 +51,13 @@ def on_target_event(event: CloudWatchEvent) -> None:
 @app.on_sqs_message(queue=f"{QUEUE}worker.fifo", name="worker")
 def worker(event: SQSEvent) -> None:
     """Work on the record that was woken (FIFO queue, one message group per record)."""
-    bootstrap.application().worker_entry.run(event.to_dict(), event.context)
+    bootstrap.application().worker_entry.run(event.to_dict(), time_left=bootstrap.seconds_left(event.context))
 
 
 @app.on_sqs_message(queue=f"{QUEUE}share-worker.fifo", name="share-worker")
 def share_worker(event: SQSEvent) -> None:
     """Open and close the shares of the resource that was woken (FIFO queue, one message group per resource)."""
-    bootstrap.application().share_worker_entry.run(event.to_dict(), event.context)
+    bootstrap.application().share_worker_entry.run(event.to_dict(), time_left=bootstrap.seconds_left(event.context))
 
 
 @app.schedule(Rate(1, Rate.MINUTES), name="sweep")

@@ -166,9 +166,9 @@ def show_applied(caller: VerbCaller) -> Report:
         data = {**connection.named, **nothing, "damaged": False}
         return Report((f"Nothing has been applied yet in {connection.place}.",), data)
     text = publisher.text(current)
-    reported = {"version": current.number, "digest": current.digest, "applied_at": current.applied_at}
-    more = {"applied_by": current.applied_by, "damaged": applied.damaged, "text": text}
-    by = f"applied {current.applied_at} by {current.applied_by}"
+    reported = {"version": current.number, "digest": current.digest, "applied_at": current.at}
+    more = {"applied_by": current.by, "damaged": applied.damaged, "text": text}
+    by = f"applied {current.at} by {current.by}"
     if not caller.as_json:
         tell(f"Version {current.number} in {connection.place}, {by}.")
     warnings = ("the items in force are not those that were applied: apply the file again.",) if applied.damaged else ()
@@ -293,7 +293,7 @@ def _heading(connection: Connection, applied: AppliedVersion) -> Iterator[str]:
     if not applied.current.digest:
         yield f"Which file is in force in {connection.place} cannot be read; the comparison treats everything as new."
         return
-    by = f"applied {applied.current.applied_at} by {applied.current.applied_by}"
+    by = f"applied {applied.current.at} by {applied.current.by}"
     yield f"Compared with version {applied.current.number} in {connection.place}, {by}:"
     if applied.damaged:
         yield "The items of that version have changed since; the comparison treats all of them as new."

@@ -45,7 +45,7 @@ class AccountNames:
             self._read = {}  # one try: a name is worth no second one
             with suppress(HubError), self.hub.telling("reading the names of accounts"):
                 table = self.hub.applied
-                if current := table.version_in_force():
+                if current := table.in_force():
                     directory = table.directory(current)
                     self._read = names(directory)
                     remember(self.profile, directory)
@@ -74,7 +74,7 @@ def _listed(connection: Connection) -> Receivers:
     """Return only the accounts that the file lists if the units cannot be read; none if the file cannot be read."""
     with connection.telling("reading the applied targets"):
         table = connection.applied
-        if current := table.version_in_force():
+        if current := table.in_force():
             with suppress(TargetsDamaged):
                 return receivers(table.directory(current), current.digest)
     return Receivers()

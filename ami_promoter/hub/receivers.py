@@ -42,6 +42,6 @@ def receivers(directory: Directory, digest: str = "") -> Receivers:
     """Collect all accounts that the file lists, or that a unit brings into a group, with their Regions."""
     units = directory.membership.units
     named = {member for members in directory.groups.values() for member in members if member in units}
-    unread = directory.everybody.unread((), every=True)
+    unread = directory.unread((), every=True)
     arns = frozenset(units[one].arn for one in named)
-    return Receivers(directory.everybody.regions(), arns, tuple(unread), digest, known=True)
+    return Receivers(directory.regions(), arns, tuple(unread), digest, known=True)

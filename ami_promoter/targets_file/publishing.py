@@ -18,7 +18,8 @@ from chalicelib.engine.errors import Misconfigured, TargetsDamaged
 from chalicelib.engine.store.table import wire
 from chalicelib.targets.applied_file import Directory
 from chalicelib.targets.applied_items import to_items
-from chalicelib.targets.store.targets_table import IN_FORCE, VERSIONS, FileVersion, partition
+from chalicelib.targets.ports import FileVersion
+from chalicelib.targets.store.targets_table import IN_FORCE, VERSIONS, partition
 
 KEEP = 5
 """How many versions stay in the table, with the one in force."""
@@ -54,13 +55,13 @@ class Publisher:
         table = self._connection.applied
         with self._connection.telling("reading the applied targets"):
             try:
-                current = table.version_in_force()
+                current = table.in_force()
             except Misconfigured:
                 if not to_replace:
                     raise
                 seen = (self._table.get(RecordKey(VERSIONS, IN_FORCE)) or {}).get("version_number")
                 used = [self._begun(note).number for note in self._table.query(VERSIONS, NOTE)]
-                return AppliedVersion(FileVersion(max(used, default=0), ""), Directory(), damaged=True, seen=seen)
+                return AppliedVersion(FileVersion.of(max(used, default=0), ""), Directory(), damaged=True, seen=seen)
             if current is None:
                 return AppliedVersion(None, Directory())
             try:
@@ -84,7 +85,7 @@ class Publisher:
         """
         items = to_items(wanted)
         number = before.current.number + 1 if before.current else 1
-        after = FileVersion(number, digest_of(items), at, self._connection.caller)
+        after = FileVersion.of(number, digest_of(items), at, self._connection.caller)
         with self._connection.telling("writing the new targets (those in force are unchanged)"):
             self._table.put(RecordKey(VERSIONS, f"{NOTE}{after.version}"), {"begun_at": at})
             self._write([{"PutRequest": {"Item": item}} for item in _items(after.version, items, source)])
@@ -104,20 +105,20 @@ class Publisher:
 
     @staticmethod
     def _begun(note: Item) -> FileVersion:
-        return FileVersion.of_version(note["sk"].removeprefix(NOTE))
+        return FileVersion(note["sk"].removeprefix(NOTE))
 
     def _flip(self, seen: object, after: FileVersion) -> None:
         which = {
             "version_number": after.number,
             "digest": after.digest,
-            "applied_at": after.applied_at,
-            "applied_by": after.applied_by,
+            "applied_at": after.at,
+            "applied_by": after.by,
         }
         unchanged = "attribute_not_exists(version_number)" if seen is None else "version_number = :seen"
         given = {} if seen is None else {":seen": seen}
         flip = self._table.put_request(RecordKey(VERSIONS, IN_FORCE), which, unchanged, given)
         # The SDK may have sent it twice, and the first had taken effect.
-        if not self._table.do("put_item", flip) and self._connection.applied.version_in_force() != after:
+        if not self._table.do("put_item", flip) and self._connection.applied.in_force() != after:
             what = (
                 "somebody else has applied a targets file since you started: that file is in force, and yours is not."
             )

@@ -17,8 +17,9 @@ from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.budget import Budget, TimeLeft
 from chalicelib.engine.calls import TakeCalls
 from chalicelib.engine.errors import IllegalEvent, ParkRecord
-from chalicelib.engine.ports import NOTHING, Extras, Records, Stored, Telemetry, Write
-from chalicelib.engine.transitions import Moving
+from chalicelib.engine.ports import NOTHING, Extras, Records, Stored, Telemetry
+from chalicelib.engine.stored import C, E, RecordCodec
+from chalicelib.engine.transitions import Moving, R
 from chalicelib.engine.waker import Clock, Waker
 
 MAX_STEPS = 40
@@ -28,12 +29,8 @@ CALLS_OF_STEP = 4
 """There must be time for so many calls to begin a step, or a command after the first."""
 
 
-R = TypeVar("R", bound=Moving)
-C = TypeVar("C")
-E = TypeVar("E")
 R_contra = TypeVar("R_contra", bound=Moving, contravariant=True)
 C_contra = TypeVar("C_contra", contravariant=True)
-E_contra = TypeVar("E_contra", contravariant=True)
 E_co = TypeVar("E_co", covariant=True)
 
 
@@ -68,31 +65,6 @@ class Executor(Protocol[R_contra, C_contra, E_co]):
 
     def execute(self, record: R_contra, command: C_contra, budget: Budget) -> E_co:
         """Execute one command, or a slice of it; a target's refusal comes back as an event."""
-
-
-class Codec(Protocol[R, C_contra, E_contra]):
-    """The stored form of one kind of record."""
-
-    def decode(self, stored: Stored) -> R:
-        """Read a record, its inbox entries beside it. Raises Unreadable."""
-
-    def due_at(self, record: R) -> int | None:
-        """Return when a worker must look at the record again (epoch seconds); None: when it is woken."""
-
-    def encode(self, record: R) -> Write:
-        """Return the record as it is to be stored, without its inbox entries."""
-
-    def about(self, _record: R, _now: int) -> Mapping[str, object]:
-        """Return further fields for the log; ``seconds``: how long the record has been in a state that must end."""
-        return {}
-
-    def intent_items(self, _record: R, _commands: Sequence[C_contra]) -> Extras:
-        """Return items to write together with the intents."""
-        return ()
-
-    def result_items(self, _record: R, _results: Sequence[E_contra]) -> Extras:
-        """Return items to write together with the results."""
-        return ()
 
 
 @contextmanager
@@ -147,7 +119,7 @@ class Runner(Generic[R, C, E]):
 
     machine: Machine[R, C, E]
     executor: Executor[R, C, E]
-    codec: Codec[R, C, E]
+    codec: RecordCodec[R, C, E]
     records: Records
     waker: Waker
     clock: Clock

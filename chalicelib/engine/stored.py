@@ -3,37 +3,56 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from chalicelib.engine import codec
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.errors import ParkRecord, Unreadable
-from chalicelib.engine.ports import Records, Stored, Write
-from chalicelib.engine.runner import C_contra, Codec, E_contra, R
+from chalicelib.engine.ports import Extras, Records, Stored, Write
+from chalicelib.engine.transitions import R
 
 T = TypeVar("T")
+C = TypeVar("C")
+E = TypeVar("E")
 
 
-class RecordCodec(Codec[R, C_contra, E_contra]):
-    """The stored form of a record: its body has all members but the inbox."""
+class RecordCodec(ABC, Generic[R, C, E]):
+    """The stored form of one kind of record: its body has all members but the inbox."""
 
     kind: type[R]
 
+    @abstractmethod
+    def due_at(self, record: R) -> int | None:
+        """Return when a worker must look at the record again (epoch seconds); None: when it is woken."""
+
     def decode(self, stored: Stored) -> R:
-        """Read a record. Raises Unreadable."""
+        """Read a record, its inbox entries beside it. Raises Unreadable."""
         record: Any = read_body(self.kind, stored)
         read: R = replace(record, inbox=stored.inbox)
         return read
 
     def encode(self, record: R) -> Write:
-        """Return it as it is to be stored."""
+        """Return the record as it is to be stored, without its inbox entries."""
         return Write(record.key, record.state.value, body(record), self.due_at(record))
 
+    def about(self, _record: R, _now: int) -> Mapping[str, object]:
+        """Return further fields for the log; ``seconds``: how long the record has been in a state that must end."""
+        return {}
 
-def peek(records: Records, key: RecordKey, kind: Codec[R, Any, Any]) -> R | None:
+    def intent_items(self, _record: R, _commands: Sequence[C]) -> Extras:
+        """Return items to write together with the intents."""
+        return ()
+
+    def result_items(self, _record: R, _results: Sequence[E]) -> Extras:
+        """Return items to write together with the results."""
+        return ()
+
+
+def peek(records: Records, key: RecordKey, kind: RecordCodec[R, Any, Any]) -> R | None:
     """Read another worker's record; None if it is missing, parked, or cannot be read."""
     try:
         stored = records.read(key)
@@ -42,7 +61,7 @@ def peek(records: Records, key: RecordKey, kind: Codec[R, Any, Any]) -> R | None
         return None
 
 
-def peek_all(records: Records, keys: Collection[RecordKey], kind: Codec[R, Any, Any]) -> list[R]:
+def peek_all(records: Records, keys: Collection[RecordKey], kind: RecordCodec[R, Any, Any]) -> list[R]:
     """Read records of another worker in few calls, and leave out those for which ``peek`` returns None."""
     found = []
     for stored in records.read_all(keys).values():

@@ -18,6 +18,7 @@ from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.budget import TimeLeft
 from chalicelib.engine.errors import Refusal
 from chalicelib.engine.ports import Due, Records, Telemetry, WakeQueues
+from chalicelib.engine.stored import compact
 from chalicelib.engine.waker import Clock
 
 POSITIONS = "sweep"
@@ -66,7 +67,7 @@ class Round:
     def text(self) -> str:
         """Return the stored form; a round that has ended has no place."""
         place = [] if self.after is None else [self.after.wake_at, self.after.key.pk, self.after.key.sk]
-        return json.dumps([self.since, self.until, *place], separators=(",", ":"))
+        return compact([self.since, self.until, *place])
 
 
 @dataclass(eq=False)

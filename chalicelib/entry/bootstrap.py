@@ -32,8 +32,10 @@ if TYPE_CHECKING:
     from chalicelib.delivery.worker.live_waves import LiveWaves
     from chalicelib.engine.budget import TimeLeft
     from chalicelib.engine.ports import Write
-    from chalicelib.engine.runner import C, Codec, E, Executor, Machine, R, Runner
+    from chalicelib.engine.runner import Executor, Machine, Runner
+    from chalicelib.engine.stored import C, E, RecordCodec
     from chalicelib.engine.sweep import Sweep
+    from chalicelib.engine.transitions import R
     from chalicelib.engine.waker import Waker
     from chalicelib.entry.events import Events
     from chalicelib.entry.queue_consumer import QueueConsumer
@@ -162,7 +164,7 @@ class Application:
             trigger_tag=settings.trigger_tag,
             learning=settings.learning_hours * schedule.HOUR,
             builders=settings.builders,
-            siblings=settings.siblings,
+            siblings=settings.sibling_regions,
             shards=SHARDS,
         )
 
@@ -189,7 +191,7 @@ class Application:
             hub=settings.hub_account,
             region=settings.region,
             learning=settings.learning_hours * schedule.HOUR,
-            siblings=settings.siblings,
+            siblings=settings.sibling_regions,
         )
 
     @cached_property
@@ -319,7 +321,9 @@ class Application:
         machine = delivery_machine(lambda: secrets.token_hex(NONCE_BYTES))
         return self._runner(machine, executor, DELIVERIES)
 
-    def _runner(self, machine: Machine[R, C, E], executor: Executor[R, C, E], codec: Codec[R, C, E]) -> Runner[R, C, E]:
+    def _runner(
+        self, machine: Machine[R, C, E], executor: Executor[R, C, E], codec: RecordCodec[R, C, E]
+    ) -> Runner[R, C, E]:
         from chalicelib.engine.runner import Runner
 
         loop = (self._records, self._waker, now, self._telemetry, self._sessions.take_calls)

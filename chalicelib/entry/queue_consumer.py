@@ -95,11 +95,11 @@ class QueueConsumer:
     begun: Callable[[str], Write]
     """Returns the record of an AMI's promotion as it begins."""
 
-    def run(self, event: Mapping[str, Any], context: Any) -> None:
+    def run(self, event: Mapping[str, Any], *, time_left: TimeLeft) -> None:
         """Take what Lambda hands over from SQS (one message, by the queue mapping's batch size)."""
         for message in event["Records"]:
             receives = int(message["attributes"]["ApproximateReceiveCount"])
-            self.take(message["body"], receives, lambda: int(context.get_remaining_time_in_millis() // 1000))
+            self.take(message["body"], receives, time_left)
 
     def take(self, body: str, receives: int, time_left: TimeLeft) -> None:
         """Process one message. ``receives``: how often SQS has delivered it, this time included."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
+from typing import Any
 
 from chalicelib.engine.errors import Misconfigured
 from chalicelib.engine.places import Arn
@@ -47,7 +48,7 @@ class Settings:
     """ARNs of those who build, tag and use golden AMIs."""
     learning_hours: int = 0
     """For so long after their first event or run they send no page."""
-    siblings: frozenset[str] = frozenset()
+    sibling_regions: frozenset[str] = frozenset()
     """Regions of this account's other hubs."""
 
     @property
@@ -68,29 +69,25 @@ class Settings:
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Settings:
         """Read them. Raises Misconfigured naming every variable that is missing, or one that is no number."""
-        needed = [field.name for field in fields(cls) if field.default is MISSING]
-        wanted = {name: f"{PREFIX}{name.upper()}" for name in needed} | BY_LAMBDA
-        missing = sorted(variable for variable in wanted.values() if not environment.get(variable))
+        variables = {field: BY_LAMBDA.get(field.name, f"{PREFIX}{field.name.upper()}") for field in fields(cls)}
+        given = {field: environment.get(variable, "") for field, variable in variables.items()}
+        missing = sorted(variables[field] for field in given if not given[field] and field.default is MISSING)
         if missing:
             raise Misconfigured(
                 f"The function's environment lacks {', '.join(missing)}: deploy the hub's template unchanged."
             )
-        days = wanted.pop("keep_history_days")
-        if not environment[days].isdecimal():
-            raise Misconfigured(f"{days} is {environment[days]!r}, no number: deploy the hub's template unchanged.")
-        learning = environment.get(f"{PREFIX}LEARNING_HOURS", "")
-
-        def listed(name: str) -> frozenset[str]:
-            return frozenset(environment.get(PREFIX + name, "").split(",")) - {""}
-
-        return cls(
-            **{field: environment[name] for field, name in wanted.items()},
-            keep_history_days=int(environment[days]),
-            target_accounts=listed("TARGET_ACCOUNTS"),
-            organization=environment.get(f"{PREFIX}ORGANIZATION", ""),
-            findings_table=environment.get(f"{PREFIX}FINDINGS_TABLE", ""),
-            security_topic_arn=environment.get(f"{PREFIX}SECURITY_TOPIC_ARN", ""),
-            builders=listed("BUILDERS"),
-            learning_hours=int(learning) if learning.isdecimal() else 0,
-            siblings=listed("SIBLING_REGIONS"),
-        )
+        values: dict[str, Any] = {}
+        for field, text in given.items():
+            match field.type:
+                case _ if not text:
+                    pass  # it has its default
+                case "int" if not text.isdecimal():
+                    what = f"{variables[field]} is {text!r}, no number: deploy the hub's template unchanged."
+                    raise Misconfigured(what)
+                case "int":
+                    values[field.name] = int(text)
+                case "frozenset[str]":
+                    values[field.name] = frozenset(text.split(",")) - {""}
+                case _:
+                    values[field.name] = text
+        return cls(**values)

@@ -96,18 +96,15 @@ class AmiUse:
     arn: str
 
 
+Found = OwnImage | OwnSnapshot | OwnInstance | AmiUse | TargetSeen | Fault
+"""What a page lists: things in the target, or a part of its settings. A fault: why instances could not be listed."""
+
+
 @dataclass(frozen=True, slots=True)
 class InventoryPage:
     """One page of a listing. ``cursor``: the next one's, as EC2 gave it; "" after the last. A page may be empty."""
 
-    images: tuple[OwnImage, ...] = ()
-    snapshots: tuple[OwnSnapshot, ...] = ()
-    instances: tuple[OwnInstance, ...] = ()
-    unseen: Fault | None = None
-    """Why instances could not be listed; the rest was."""
-    seen: TargetSeen | None = None
-    """A part of the target's settings."""
-    uses: tuple[AmiUse, ...] = ()
+    found: tuple[Found, ...] = ()
     cursor: str = ""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from functools import cached_property
@@ -274,9 +274,92 @@ class Directory:
     """For each group that waits for another: for which, and how long."""
 
     @cached_property
-    def everybody(self) -> _Everybody:
-        """The accounts of its groups; found once, because hundreds of shares ask in turn."""
-        return _Everybody(self)
+    def ways(self) -> Mapping[str, Mapping[str, str]]:
+        """The accounts of each group, with the unit that brings each, or "" if the file lists it; found once.
+
+        Hundreds of shares ask in turn.
+        """
+        return {name: organization.ways(members, self.membership) for name, members in self.groups.items()}
+
+    @cached_property
+    def _groups_of(self) -> Mapping[str, Sequence[str]]:
+        """For each account its groups, sorted."""
+        found: dict[str, list[str]] = {}
+        for name in sorted(self.ways):
+            for account in self.ways[name]:
+                found.setdefault(account, []).append(name)
+        return found
+
+    @cached_property
+    def units(self) -> Mapping[str, frozenset[str]]:
+        """For each account of a unit the ARNs of all units that contain it."""
+        found: dict[str, set[str]] = {}
+        for unit in self.membership.units.values():
+            for account in unit.accounts:
+                found.setdefault(account, set()).add(unit.arn)
+        return {account: frozenset(arns) for account, arns in found.items()}
+
+    def knows(self, account: str) -> bool:
+        """Whether the file lists an account, or a group has it."""
+        return account in self.accounts or account in self._groups_of
+
+    def has_settings(self, account: str) -> bool:
+        """Whether the file has targets of an account, or a unit brings it into a group."""
+        brought = any(self.ways[name][account] for name in self._groups_of.get(account, ()))
+        return account in self.accounts or brought
+
+    def unread(self, groups: Iterable[str], *, every: bool) -> list[str]:
+        """Return the units of these groups (``every``: of all) that discovery has never read."""
+        named = self.groups if every else [name for name in groups if name in self.groups]
+        units = {member for name in named for member in self.groups[name] if organization.is_unit(member)}
+        return sorted(units - self.membership.units.keys())
+
+    def targets_of(self, account: str, chosen: Iterable[str]) -> tuple[Target, ...] | Fault:
+        """Return the account's targets, on which all of its groups must agree, whether the value names them or not."""
+        found = self._found(account)
+        first = next(iter(found.values()))
+        others = [name for name, targets in found.items() if targets != first]
+        if others:
+            differing = _differing(first, found[others[0]])
+            return organization.conflict(account, differing, (next(iter(found)), others[0]))
+        unit = next((way for name in chosen if (way := self.ways[name].get(account, ""))), "")
+        if any(self.ways[name].get(account) == "" for name in chosen):
+            unit = ""
+        # a unit may contain the hub itself, which owns the AMI already
+        abroad = (target for target in first if (target.account, target.region) != self.hub)
+        return tuple(target if target.unit == unit else replace(target, unit=unit) for target in abroad)
+
+    def regions(self) -> dict[str, frozenset[str]]:
+        """Return every account -> the Regions in which it is a target, by any of its groups.
+
+        Where its groups differ, the service copies nothing new there, but earlier AMIs exist.
+        """
+        accounts = filter(self.has_settings, {*self.accounts, *self._groups_of})
+        found = ((account, self._found(account).values()) for account in accounts)
+        return {account: frozenset(one.region for targets in every for one in targets) for account, every in found}
+
+    def latest_date(self, account: str) -> int:
+        """Return the latest date ``until`` of its targets in all of its groups; 0: they have none."""
+        return max((target.until for targets in self._found(account).values() for target in targets), default=0)
+
+    def _found(self, account: str) -> dict[str, tuple[Target, ...]]:
+        """Return the account's targets by each group that has it by a unit, and as the file lists it."""
+        groups = self._groups_of.get(account, [])
+        brought = [name for name in groups if self.ways[name][account]]
+        found = {name: self._brought(account, name) for name in brought}
+        if len(brought) < len(groups) or not groups:
+            listed = next((name for name in groups if name not in brought), "")
+            found = {listed: self.accounts.get(account, ()), **found}
+        return found
+
+    def _brought(self, account: str, group: str) -> tuple[Target, ...]:
+        own = self.own.get(account, {}).get(group)
+        if own is not None:
+            return own
+        return tuple(
+            replace(target, account=account, by_way_of="" if target.by_way_of == account else target.by_way_of)
+            for target in self.by_unit.get(group, ())
+        )
 
 
 def parse_trigger(value: str) -> Trigger | tuple[Fault, ...]:
@@ -328,6 +411,12 @@ class AppliedFile:
             self._last[asked] = resolve(value, self.directory, self.digest, in_force=in_force)
         return self._last[asked]
 
+    def target(self, account: str, region: str) -> Target | Fault | None:
+        """Return a target with its settings, or why they are not known; None: the file has no such target."""
+        found = self.resolve(account)
+        why = (found.blocked.get(account), found.waits, *found.faults)
+        return found.by_place.get(str(Place(account, region))) or next(filter(None, why), None)
+
     def judge(self, value: str, *, in_force: bool) -> Resolution:
         """Resolve the value of a tag. One that was just written must also reach each group for which another waits."""
         found = self.resolve(value, in_force=in_force)
@@ -346,8 +435,8 @@ class AppliedFile:
 
     def strangers(self, accounts: Iterable[str]) -> frozenset[str]:
         """Return the accounts that neither the file nor a unit in it contains (invariant 8); none if it is unusable."""
-        everybody = self.directory.everybody
-        return frozenset() if self.fault else frozenset(one for one in accounts if not everybody.has_settings(one))
+        file = self.directory
+        return frozenset() if self.fault else frozenset(one for one in accounts if not file.has_settings(one))
 
 
 def resolve(value: str, directory: Directory, digest: str = "", *, in_force: bool = False) -> Resolution:
@@ -360,10 +449,10 @@ def resolve(value: str, directory: Directory, digest: str = "", *, in_force: boo
     if not isinstance(trigger, Trigger):
         faults, trigger = list(trigger), _well_formed(value)
     unknown = [name for name in trigger.groups if name not in directory.groups]
-    everybody, members = directory.everybody, directory.membership.digest
-    strangers = [account for account in trigger.accounts if not everybody.knows(account)]
+    members = directory.membership.digest
+    strangers = [account for account in trigger.accounts if not directory.knows(account)]
     faults += [] if in_force else [_no_group(name, directory.groups) for name in unknown]
-    unread = everybody.unread(trigger.groups, every=bool(strangers))
+    unread = directory.unread(trigger.groups, every=bool(strangers))
     faults += [directory.membership.troubles[unit] for unit in unread if unit in directory.membership.troubles]
     named = directory.organization.id if directory.organization else ""
     if unread and not faults:
@@ -373,23 +462,24 @@ def resolve(value: str, directory: Directory, digest: str = "", *, in_force: boo
         return Resolution(faults=tuple(dict.fromkeys(faults)), digest=digest, members=members)
     chosen: dict[str, list[str]] = {account: [] for account in trigger.accounts if account not in strangers}
     for name in trigger.groups:
-        for account in everybody.ways.get(name, ()):
+        for account in directory.ways.get(name, ()):
             chosen.setdefault(account, []).append(name)
-    targets, blocked = _judged({account: everybody.targets(account, chosen[account]) for account in chosen}, directory)
+    targets, blocked = _judged(
+        {account: directory.targets_of(account, chosen[account]) for account in chosen}, directory
+    )
     groups = {target.place: tuple(chosen.get(target.account, ())) for target in targets}
     back_fill = directory.organization is None or directory.organization.back_fill
-    ends = {account: everybody.latest_date(account) for account in blocked}
-    units = {one.account: everybody.units[one.account] for one in targets if one.account in everybody.units}
+    ends = {account: directory.latest_date(account) for account in blocked}
+    units = {one.account: directory.units[one.account] for one in targets if one.account in directory.units}
     return Resolution(targets, groups, blocked, ends, digest=digest, members=members, back_fill=back_fill, units=units)
 
 
 def _waves(directory: Directory) -> FileWaves:
-    everybody = directory.everybody
-    unread = everybody.unread((*directory.waves, *(wave.after for wave in directory.waves.values())), every=False)
+    unread = directory.unread((*directory.waves, *(wave.after for wave in directory.waves.values())), every=False)
     named, troubles = directory.organization.id if directory.organization else "", directory.membership.troubles
     why = [troubles[unit] for unit in unread if unit in troubles]
     unknown = why[0] if why else organization.not_read_yet(unread, named) if unread else None
-    return FileWaves(directory.waves, everybody.ways, directory.hub[0], unknown)
+    return FileWaves(directory.waves, directory.ways, directory.hub[0], unknown)
 
 
 def _judged(
@@ -410,91 +500,6 @@ def _judged(
         by_place |= {target.place: target for target in targets}
     ordered = sorted(by_place.values(), key=lambda target: (target.account, target.region))
     return tuple(ordered), dict(sorted(blocked.items()))
-
-
-class _Everybody:
-    """The accounts of each group, with the unit that brings each, or "" if the file lists it."""
-
-    def __init__(self, directory: Directory) -> None:
-        self._directory = directory
-        self.ways = {
-            name: organization.ways(members, directory.membership) for name, members in directory.groups.items()
-        }
-        self._groups: dict[str, list[str]] = {}
-        for name in sorted(self.ways):
-            for account in self.ways[name]:
-                self._groups.setdefault(account, []).append(name)
-
-    @cached_property
-    def units(self) -> Mapping[str, frozenset[str]]:
-        """For each account of a unit the ARNs of all units that contain it."""
-        found: dict[str, set[str]] = {}
-        for unit in self._directory.membership.units.values():
-            for account in unit.accounts:
-                found.setdefault(account, set()).add(unit.arn)
-        return {account: frozenset(arns) for account, arns in found.items()}
-
-    def knows(self, account: str) -> bool:
-        return account in self._directory.accounts or account in self._groups
-
-    def has_settings(self, account: str) -> bool:
-        brought = any(self.ways[name][account] for name in self._groups.get(account, ()))
-        return account in self._directory.accounts or brought
-
-    def unread(self, groups: Iterable[str], *, every: bool) -> list[str]:
-        """Return the units of these groups (``every``: of all) that discovery has never read."""
-        named = self._directory.groups if every else [name for name in groups if name in self._directory.groups]
-        units = {member for name in named for member in self._directory.groups[name] if organization.is_unit(member)}
-        return sorted(units - self._directory.membership.units.keys())
-
-    def targets(self, account: str, chosen: Iterable[str]) -> tuple[Target, ...] | Fault:
-        """Return the account's targets, on which all of its groups must agree, whether the value names them or not."""
-        found = self._found(account)
-        first = next(iter(found.values()))
-        others = [name for name, targets in found.items() if targets != first]
-        if others:
-            differing = _differing(first, found[others[0]])
-            return organization.conflict(account, differing, (next(iter(found)), others[0]))
-        unit = next((way for name in chosen if (way := self.ways[name].get(account, ""))), "")
-        if any(self.ways[name].get(account) == "" for name in chosen):
-            unit = ""
-        return self._abroad(target if target.unit == unit else replace(target, unit=unit) for target in first)
-
-    def regions(self) -> dict[str, frozenset[str]]:
-        """Return every account -> the Regions in which it is a target, by any of its groups.
-
-        Where its groups differ, the service copies nothing new there, but earlier AMIs exist.
-        """
-        accounts = filter(self.has_settings, {*self._directory.accounts, *self._groups})
-        found = ((account, self._found(account).values()) for account in accounts)
-        return {account: frozenset(one.region for targets in every for one in targets) for account, every in found}
-
-    def latest_date(self, account: str) -> int:
-        """Return the latest date ``until`` of its targets in all of its groups; 0: they have none."""
-        return max((target.until for targets in self._found(account).values() for target in targets), default=0)
-
-    def _found(self, account: str) -> dict[str, tuple[Target, ...]]:
-        """Return the account's targets by each group that has it by a unit, and as the file lists it."""
-        groups = self._groups.get(account, [])
-        brought = [name for name in groups if self.ways[name][account]]
-        found = {name: self._brought(account, name) for name in brought}
-        if len(brought) < len(groups) or not groups:
-            listed = next((name for name in groups if name not in brought), "")
-            found = {listed: self._directory.accounts.get(account, ()), **found}
-        return found
-
-    def _brought(self, account: str, group: str) -> tuple[Target, ...]:
-        own = self._directory.own.get(account, {}).get(group)
-        if own is not None:
-            return own
-        return tuple(
-            replace(target, account=account, by_way_of="" if target.by_way_of == account else target.by_way_of)
-            for target in self._directory.by_unit.get(group, ())
-        )
-
-    def _abroad(self, targets: Iterable[Target]) -> tuple[Target, ...]:
-        """Return the targets without the hub itself, which a unit may contain but which owns the AMI already."""
-        return tuple(target for target in targets if (target.account, target.region) != self._directory.hub)
 
 
 def _differing(one: tuple[Target, ...], other: tuple[Target, ...]) -> list[str]:
@@ -567,7 +572,11 @@ def _no_group(name: str, known: Iterable[str]) -> Fault:
     return Fault("unknown-group", VALUE, what, cure)
 
 
+UNKNOWN_ACCOUNT = "unknown-account"
+"""Code of the fault of an account that the file does not contain."""
+
+
 def _no_account(account: str) -> Fault:
     what = f"the applied targets file does not contain account {account}, so the service shares nothing with it."
     cure = "Add it to a group or under `accounts` and apply the file, or correct the id."
-    return Fault("unknown-account", VALUE, what, cure)
+    return Fault(UNKNOWN_ACCOUNT, VALUE, what, cure)

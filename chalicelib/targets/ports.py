@@ -16,15 +16,34 @@ from chalicelib.targets.withdrawals import Withdrawal
 
 
 @dataclass(frozen=True, slots=True)
-class SeenVersion:
-    """A version that was in force; its name sorts by its number.
+class FileVersion:
+    """A version of the applied file. ``version``: its name, which sorts by its number.
 
-    ``at`` (ISO 8601) and ``by`` (an ARN) are what its item claims.
+    ``at`` (ISO 8601 in UTC) and ``by`` (an ARN) are what its item claims.
     """
 
     version: str
-    at: str
-    by: str
+    at: str = ""
+    by: str = ""
+
+    @classmethod
+    def of(cls, number: int, digest: str, at: str = "", by: str = "") -> FileVersion:
+        """Return a version by its number, and the digest of its items."""
+        return cls(f"{number:0{DIGITS}d}#{digest}", at, by)
+
+    @property
+    def number(self) -> int:
+        """Which one it is."""
+        return int(self.version[:DIGITS])
+
+    @property
+    def digest(self) -> str:
+        """The digest of its items."""
+        return self.version[DIGITS + 1 :]
+
+
+DIGITS = 8
+"""Of a version's number."""
 
 
 class Targets(Protocol):
@@ -48,7 +67,7 @@ class Targets(Protocol):
     def groups(self) -> Mapping[str, tuple[str, ...]]:
         """Return every group's members: accounts and units."""
 
-    def in_force(self) -> SeenVersion | None:
+    def in_force(self) -> FileVersion | None:
         """Return the version in force; None: nothing was ever applied."""
 
     def content(self, version: str) -> Directory | None:
@@ -137,9 +156,9 @@ class Notified:
 
     version: str = ""
     departed: tuple[str, ...] = ()
-    later: Mapping[str, SeenVersion] = field(default_factory=dict)
+    later: Mapping[str, FileVersion] = field(default_factory=dict)
 
-    def has(self, one: SeenVersion) -> bool:
+    def has(self, one: FileVersion) -> bool:
         """Whether a version in force need not be written."""
         return one.version in self.later or (one.version == self.version and not self.later)
 

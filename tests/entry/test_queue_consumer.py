@@ -52,8 +52,7 @@ class WorkerSetup:
     def take(self, body, receives=1):
         """Invoke the worker with a message, as Lambda does."""
         message = {"body": json.dumps(body), "attributes": {"ApproximateReceiveCount": str(receives)}}
-        context = SimpleNamespace(get_remaining_time_in_millis=lambda: 30_000)
-        self.worker.run({"Records": [message]}, context)
+        self.worker.run({"Records": [message]}, time_left=lambda: 30)
 
 
 @pytest.mark.parametrize("pk", RUNS)

@@ -129,9 +129,9 @@ def test_a_protection_that_was_lifted_protects_no_more_also_while_its_cooldown_l
     image = world.ec2.seed_image(DEV, REGION, name="golden", tags={register.HUB_TAG: HUB})
     ec2 = world.client("ec2", DEV, REGION)
     ec2.enable_image_deregistration_protection(ImageId=image, WithCooldown=True)
-    assert [one.protected for one in inventory.page(DEV, REGION, "images", "").images] == [True]
+    assert [one.protected for one in inventory.page(DEV, REGION, "images", "").found] == [True]
     ec2.disable_image_deregistration_protection(ImageId=image)
-    assert [one.protected for one in inventory.page(DEV, REGION, "images", "").images] == [False]
+    assert [one.protected for one in inventory.page(DEV, REGION, "images", "").found] == [False]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from chalicelib.engine import notices
 from chalicelib.targets.applied_file import Directory, Target
-from chalicelib.targets.ports import Notified, SeenVersion
+from chalicelib.targets.ports import FileVersion, Notified
 from chalicelib.targets.worker.applied_versions import AppliedVersions, SeenVersions, VersionWatch
 from tests.service.cloud import Quiet
 
@@ -34,7 +34,7 @@ class VersionScene:
         self.watch = VersionWatch(self, self, self, lambda: 1000)
 
     def apply(self, number, directory, by="jane"):
-        self.current = SeenVersion(f"{number:08d}#d{number}", f"at {number}", by)
+        self.current = FileVersion(f"{number:08d}#d{number}", f"at {number}", by)
         self.files[self.current.version] = directory
         return self.current
 

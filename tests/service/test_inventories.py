@@ -54,17 +54,17 @@ class AskedTarget:
     def page(self, account: str, region: str, part: str, cursor: str) -> InventoryPage:
         self.looked_at(cursor)
         if part == "images":
-            return InventoryPage(images=(OwnImage("ami-1", "golden", "available", "d1", "ami-0"),))
+            return InventoryPage((OwnImage("ami-1", "golden", "available", "d1", "ami-0"),))
         start = int(cursor or 0)
         some = self.snapshots[start : start + 2]
         more = str(start + 2) if start + 2 < len(self.snapshots) else ""
         found = tuple(OwnSnapshot(one, "completed", "d1", "snap-0", 0, used=False) for one in some)
-        return InventoryPage(snapshots=found, cursor=more)
+        return InventoryPage(found, more)
 
     def uses(self, account: str, region: str, image: str, cursor: str) -> InventoryPage:
         self.looked_at(cursor)
         use = AmiUse("ec2:Instance", f"{image}-{cursor or 1}")
-        return InventoryPage(uses=(use,), cursor="" if cursor else "2")
+        return InventoryPage((use,), "" if cursor else "2")
 
     def remove(self, account: str, region: str, delivery: str, snapshot: str) -> str:
         if self.trouble:
@@ -177,7 +177,7 @@ def test_a_page_that_is_longer_than_an_item_is_kept_in_several():
     """EC2 says in one answer that thousands of instances use an AMI."""
     scene = InventorySetup()
     arns = [f"arn:aws:ec2:{REGION}:{DEV}:instance/i-{n:017x}" for n in range(5000)]
-    scene.place.uses = lambda *_: InventoryPage(uses=tuple(AmiUse("ec2:Instance", arn) for arn in arns))
+    scene.place.uses = lambda *_: InventoryPage(tuple(AmiUse("ec2:Instance", arn) for arn in arns))
     seen, found = scene.asked_what_names("ami-1")
     assert (seen.seen, found) == ("one", arns)
 

@@ -11,12 +11,12 @@ followed by RegisterImage at once, and a session of its own for each would cost 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any, Literal
 
 from chalicelib.delivery import instances
 from chalicelib.delivery.model import Delivery
+from chalicelib.engine.aws.sessions import session_policy
 from chalicelib.targets.applied_file import GRANT_ROLE
 
 Work = Literal[
@@ -90,7 +90,7 @@ def policy(work: Work, delivery: Delivery, snapshots: Sequence[str] | None = (),
                 ["ec2:DeleteSnapshot", "ec2:DeregisterImage"], [f"{ec2}snapshot/*", f"{ec2}image/*"], _tagged(delivery)
             )
         ]
-    return json.dumps({"Version": "2012-10-17", "Statement": statements}, separators=(",", ":"))
+    return session_policy(*statements)
 
 
 _KEY_USE = ["kms:CreateGrant", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*"]

@@ -83,8 +83,7 @@ class LiveApprovals:
             _, entitled = self.entitlements.now(delivery.ami)
             live = None if isinstance(entitled, Fault) else entitled.targets.get(target.place)
         else:
-            found = self.targets.read().resolve(target.account, in_force=True)
-            live = next((one for one in found.targets if one.place == target.place), None)
+            live = self.targets.read().resolve(target.account, in_force=True).by_place.get(target.place)
         return live is not None and of_delivery(replace(live, unit=target.unit)) != of_delivery(target)
 
     def ask(self, ami: str, source: str, running: Collection[str], before: Asked) -> tuple[Asked, Sequence[str]]:

@@ -15,6 +15,7 @@ from chalicelib.engine.aws import legible, sdk
 from chalicelib.engine.aws.refusals import STALE_CREDENTIALS, as_refusal, code_of, too_large
 from chalicelib.engine.calls import NO_ANSWER, MadeCall, changes
 from chalicelib.engine.errors import Refusal
+from chalicelib.engine.stored import compact
 
 
 @cache
@@ -35,6 +36,11 @@ WRITTEN_DOWN = ("ec2", "kms", "ssm")
 """AWS services whose calls are remembered: by these the service changes targets and shares."""
 MOST_REFUSED = 256
 """Most policies that are remembered as too large, so that the next session asks with the wider one."""
+
+
+def session_policy(*statements: Mapping[str, Any]) -> str:
+    """Write a session policy, as short as it can be: STS limits its length."""
+    return compact({"Version": "2012-10-17", "Statement": statements})
 
 
 class Sessions:

@@ -27,6 +27,7 @@ from chalicelib.engine.errors import ParkRecord, Unreadable
 from chalicelib.engine.ports import NOTHING, Due, Extras, MadeDue, Stored, Write
 from chalicelib.engine.schema import VERSION, check
 from chalicelib.engine.store.table import ABSENT, EXPIRES, KEEP_HISTORY_DAYS, Table, setting
+from chalicelib.engine.stored import compact
 
 _T = TypeVar("_T")
 
@@ -106,7 +107,7 @@ class DynamoRecords:
             "version": 1,
             "created_at": now,
             "state": write.state,
-            "body": json.dumps(write.body, separators=(",", ":")),
+            "body": compact(write.body),
         }
         if write.due_at is not None:
             wake_at = max(write.due_at, now)
@@ -129,7 +130,7 @@ class DynamoRecords:
         changes: dict[str, Any] = {
             "schema": self._version,
             "state": after.state,
-            "body": json.dumps(after.body, separators=(",", ":")),
+            "body": compact(after.body),
             "version": before.version + 1,
             "woken_at": None,
         }
@@ -147,7 +148,7 @@ class DynamoRecords:
                 self._table.put(key, {**item, EXPIRES: now + self._keep})
         beside = [(key, self._with_form(item)) for key, item in also if not _is_lookup(item)]
         recent = self._recent(before, after, happened, now)
-        changes[RECENT] = json.dumps(recent, separators=(",", ":")) if recent else None
+        changes[RECENT] = compact(recent) if recent else None
         if not self._write(before, after, changes, beside, tells=bool(happened)):
             return None
         fresh = replace(before, body=after.body, version=before.version + 1, inbox=inbox, scheduled=scheduled)
@@ -368,8 +369,7 @@ def _entry(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _entries(recent: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Build the item for entries of a history; ``at`` and ``state`` are those of the last."""
-    entries = json.dumps(recent, separators=(",", ":"))
-    return {"at": recent[-1]["at"], "state": recent[-1]["state"], "entries": entries}
+    return {"at": recent[-1]["at"], "state": recent[-1]["state"], "entries": compact(recent)}
 
 
 def _is_lookup(item: Mapping[str, Any]) -> bool:

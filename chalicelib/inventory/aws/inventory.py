@@ -64,12 +64,12 @@ class AwsInventory:
         if part == "images":
             with as_page("DescribeImages", where, cursor):
                 answer = ec2.describe_images(Owners=["self"], IncludeDisabled=True, **asked)
-            return InventoryPage(images=tuple(map(_image, answer["Images"])), cursor=answer.get("NextToken") or "")
+            return InventoryPage(tuple(map(_image, answer["Images"])), answer.get("NextToken") or "")
         with as_page("DescribeSnapshots", where, cursor):
             answer = ec2.describe_snapshots(OwnerIds=["self"], **asked)
         used = self._used(ec2, where, [raw["SnapshotId"] for raw in answer["Snapshots"]])
         snapshots = tuple(_snapshot(raw, used) for raw in answer["Snapshots"])
-        return InventoryPage(snapshots=snapshots, cursor=answer.get("NextToken") or "")
+        return InventoryPage(snapshots, answer.get("NextToken") or "")
 
     def instances(self, target: Target) -> tuple[OwnInstance, ...]:
         where = _where(target.account, target.region)
@@ -78,7 +78,7 @@ class AwsInventory:
         running = {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]}
         with as_refusal("DescribeInstances", where):
             pages = ec2.get_paginator("describe_instances").paginate(Filters=[own, running])
-            shown = [one for page in pages for every in page["Reservations"] for one in every["Instances"]]
+            shown = [one for page in pages for group in page["Reservations"] for one in group["Instances"]]
         with as_refusal("DescribeVolumes", where):
             volumes = list(every(ec2, "volumes", Filters=[own]))
         attached = {one["InstanceId"] for one in shown}
@@ -104,7 +104,7 @@ class AwsInventory:
                 raise Refusal(refusal.kind, replace(refusal.fault, cure=USE_CURE)) from refusal
             raise
         uses = tuple(AmiUse(one["ResourceType"], one["Arn"]) for one in answer.get("ImageReferences", ()))
-        return InventoryPage(uses=uses, cursor=answer.get("NextToken") or "")
+        return InventoryPage(uses, answer.get("NextToken") or "")
 
     def remove(self, account: str, region: str, delivery: str, snapshot: str) -> str:
         """EC2 itself refuses a snapshot that an AMI uses."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from chalicelib.delivery.model import ENDED
-from chalicelib.delivery.target_seen import FACETS
+from chalicelib.delivery.target_seen import FACETS, TargetSeen
 from chalicelib.engine import addresses, codec
 from chalicelib.engine.budget import Budget, slices
 from chalicelib.engine.errors import ParkRecord, Refusal, RefusalKind, StaleCursor
@@ -16,7 +16,7 @@ from chalicelib.engine.ports import Records
 from chalicelib.engine.runner import CALLS_OF_STEP, Machine
 from chalicelib.engine.stored import RecordCodec, compact
 from chalicelib.inventory import machine as inventory
-from chalicelib.inventory.machine import Inventory, InventoryPage
+from chalicelib.inventory.machine import AmiUse, Inventory, InventoryPage, OwnImage, OwnInstance, OwnSnapshot
 from chalicelib.inventory.ports import TargetChecks, TargetInventory
 from chalicelib.targets.applied_file import Target
 from chalicelib.targets.ports import Targets
@@ -37,6 +37,16 @@ class InventoryCodec(RecordCodec[Inventory, inventory.Command, inventory.Event])
 
 
 INVENTORIES = InventoryCodec()
+
+ROWS: Mapping[type, str] = {
+    OwnImage: "image",
+    OwnSnapshot: "snapshot",
+    OwnInstance: "instance",
+    AmiUse: "use",
+    TargetSeen: "seen",
+    Fault: "unseen",
+}
+"""What a page lists -> the name of its rows."""
 
 MOST_IN_ITEM = 1000
 """Entries of a page in one item, which has room for 400 KB: EC2 names what uses an AMI in pages of any length."""
@@ -65,14 +75,7 @@ class InventoryExecutor:
             return inventory.CursorStale(refusal.fault)
         except Refusal as refusal:
             return inventory.PageRefused(refusal.fault, again=refusal.kind is RefusalKind.THROTTLED)
-        found = [
-            *({"image": codec.encode(image)} for image in page.images),
-            *({"snapshot": codec.encode(snapshot)} for snapshot in page.snapshots),
-            *({"instance": codec.encode(instance)} for instance in page.instances),
-            *([{"unseen": codec.encode(page.unseen)}] if page.unseen else []),
-            *([{"seen": codec.encode(page.seen, sparse=True)}] if page.seen else []),
-            *({"use": codec.encode(use)} for use in page.uses),
-        ]
+        found = [{ROWS[type(one)]: codec.encode(one, sparse=True)} for one in page.found]
         items = list(slices(found, MOST_IN_ITEM))
         for number, some in enumerate(items, record.pages):
             item = {"kind": "found", "run": record.looking, "body": compact(some)}
@@ -88,7 +91,7 @@ class InventoryExecutor:
         facet = next((one for one in FACETS if one == record.cursor), FACETS[0])
         target = self._settings(record)
         seen = self.checks.read(target, facet)
-        return InventoryPage(seen=seen, cursor=next(iter(FACETS[FACETS.index(facet) + 1 :]), ""))
+        return InventoryPage((seen,), next(iter(FACETS[FACETS.index(facet) + 1 :]), ""))
 
     def _with_instances(self, record: Inventory, page: InventoryPage) -> InventoryPage:
         """Add what launch tests have there, if the target has them: nothing is asked of others."""
@@ -99,23 +102,19 @@ class InventoryExecutor:
         if target.launch_test is None:
             return page
         try:
-            return replace(page, instances=self.target.instances(target))
+            return replace(page, found=(*page.found, *self.target.instances(target)))
         except Refusal as refusal:
-            return replace(page, unseen=refusal.fault)
+            return replace(page, found=(*page.found, refusal.fault))
 
     def _settings(self, record: Inventory) -> Target:
         """Return the target as the applied file has it. Raises Refusal if it has no such target."""
-        file = self.targets.read()
-        resolution = file.resolve(record.account)
-        for target in resolution.targets:
-            if (target.account, target.region) == (record.account, record.region):
-                return target
-        blocked = resolution.blocked.get(record.account)
-        faults = [blocked] if blocked else resolution.faults or ([resolution.waits] if resolution.waits else [])
+        found = self.targets.read().target(record.account, record.region)
+        if isinstance(found, Target):
+            return found
         what = "The applied targets file has no such target."
         cure = "Name its Region in `regions` of the file, and apply it."
         nowhere = Fault("target-dropped", f"account {record.account}, {record.region}", what, cure)
-        raise Refusal(RefusalKind.DENIED, next(iter(faults), nowhere))
+        raise Refusal(RefusalKind.DENIED, found or nowhere)
 
     def _remove_slice(self, record: Inventory, budget: Budget) -> inventory.Event:
         """Remove a slice, a list of {snapshot, delivery}; an entry that is done has a ``result``."""

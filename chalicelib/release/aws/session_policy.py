@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
+
+from chalicelib.engine.aws.sessions import session_policy
 
 
 def policy(arn: str, parameter: str) -> str:
@@ -18,14 +19,10 @@ def policy(arn: str, parameter: str) -> str:
         {"Effect": "Allow", "Action": actions, "Resource": [f"{arn}{parameter}", f"{arn}/{parameter}"]},
         {"Effect": "Allow", "Action": "ec2:DescribeImages", "Resource": "*"},
     ]
-    return _written(*statements)
+    return session_policy(*statements)
 
 
 def retirement_policy(image: str) -> str:
     """Return the session policy for the deprecation of one AMI, by its ARN, and for the end of that."""
     actions = ["ec2:EnableImageDeprecation", "ec2:DisableImageDeprecation"]
-    return _written({"Effect": "Allow", "Action": actions, "Resource": image})
-
-
-def _written(*statements: Mapping[str, Any]) -> str:
-    return json.dumps({"Version": "2012-10-17", "Statement": statements}, separators=(",", ":"))
+    return session_policy({"Effect": "Allow", "Action": actions, "Resource": image})

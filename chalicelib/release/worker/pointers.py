@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from chalicelib.engine import addresses
 from chalicelib.engine.budget import Budget
 from chalicelib.engine.errors import ParkRecord, Refusal, RefusalKind
+from chalicelib.engine.faults import Fault
 from chalicelib.engine.ports import Records
 from chalicelib.engine.runner import Machine
 from chalicelib.engine.stored import peek, read_item
@@ -19,7 +20,8 @@ from chalicelib.release.codec import POINTERS, offered_by, release_item
 from chalicelib.release.current import Release, remembered
 from chalicelib.release.pointer import Pointer
 from chalicelib.release.ports import Parameters
-from chalicelib.targets.applied_file import Target
+from chalicelib.targets.applied_file import UNKNOWN_ACCOUNT, Target
+from chalicelib.targets.organization import NOT_READ_YET
 from chalicelib.targets.ports import Targets
 
 POINTER_MACHINE: Machine[Pointer, machine.Command, machine.Event] = Machine(
@@ -90,16 +92,12 @@ class PointerExecutor:
 
     def _target(self, record: Pointer) -> Target | None:
         """Return the target as the applied file has it; None if the file no longer wants this parameter there."""
-        resolution = self.targets.read().resolve(record.account)
-        here = (record.account, record.region)
-        target = next((one for one in resolution.targets if (one.account, one.region) == here), None)
-        if resolution.waits is not None:
-            raise Refusal(RefusalKind.THROTTLED, resolution.waits)
-        trouble = resolution.blocked.get(record.account) or next(iter(resolution.faults), None)
-        if target is None and trouble is not None and trouble.code != "unknown-account":
-            raise Refusal(RefusalKind.DENIED, trouble)
-        wanted = target is not None and parameter_of(target.ssm_parameter, record.family) == record.parameter
-        return target if wanted else None
+        found = self.targets.read().target(record.account, record.region)
+        if isinstance(found, Fault) and found.code != UNKNOWN_ACCOUNT:
+            raise Refusal(RefusalKind.THROTTLED if found.code == NOT_READ_YET else RefusalKind.DENIED, found)
+        if isinstance(found, Target) and parameter_of(found.ssm_parameter, record.family) == record.parameter:
+            return found
+        return None
 
     def _releases(self, record: Pointer) -> tuple[Release, ...]:
         """List the releases there, and forget all but the newest. A damaged one is left out."""

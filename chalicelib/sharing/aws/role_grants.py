@@ -8,13 +8,12 @@ retires them, so it needs no right to revoke other grants there [KMS developer g
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from chalicelib.engine.aws.refusals import STALE_CREDENTIALS, as_refusal, code_of, gone
-from chalicelib.engine.aws.sessions import Sessions
+from chalicelib.engine.aws.sessions import Sessions, session_policy
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Arn, Resource, last_part
@@ -169,4 +168,4 @@ def policy_for_role(key_arn: str, account: str, grantee: str) -> str:
     statements: list[dict[str, Any]] = [create]
     if Arn.parse(key_arn).account == account:
         statements.append({"Effect": "Allow", "Action": ["kms:ListGrants", "kms:RetireGrant"], "Resource": key_arn})
-    return json.dumps({"Version": "2012-10-17", "Statement": statements}, separators=(",", ":"))
+    return session_policy(*statements)

@@ -29,6 +29,7 @@ from chalicelib.engine.schedule import DAY
 from chalicelib.engine.schema import VERSION, check
 from chalicelib.engine.store.records import RECENT, history, stored
 from chalicelib.engine.store.table import EXPIRES, KEEP_HISTORY_DAYS, Table, setting
+from chalicelib.engine.stored import compact
 from chalicelib.sharing import holders, share_events
 from chalicelib.sharing.grant_names import unrecorded_name
 from chalicelib.sharing.key_policy import PolicyShare
@@ -347,7 +348,7 @@ class DynamoLedger:
 def _body(share: Share) -> str:
     plain = codec.encode(replace(share, holdings=frozenset()), sparse=True)
     own = {name: value for name, value in plain.items() if name not in _BESIDE}
-    return json.dumps(own, separators=(",", ":"))
+    return compact(own)
 
 
 def _stepped(share: Share, happened: str, now: int, calls: Lines = NO_LINES) -> Share:
@@ -362,7 +363,7 @@ def steps_in(item: Mapping[str, Any]) -> tuple[ShareStep, ...]:
 
 
 def _text(steps: Sequence[ShareStep]) -> str:
-    return json.dumps(codec.encode(steps), separators=(",", ":"))
+    return compact(codec.encode(steps))
 
 
 def _asked(share: Share) -> dict[str, Any]:

@@ -6,13 +6,12 @@ the fault then says how to admit it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
 from chalicelib.engine.aws.refusals import as_refusal, code_of
-from chalicelib.engine.aws.sessions import Sessions
+from chalicelib.engine.aws.sessions import Sessions, session_policy
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.targets.departures import Whereabouts
@@ -146,14 +145,13 @@ class AwsOrganization:
     def _client(self) -> Any:
         if not self._named.read_role:
             return self._sessions.own("organizations")
-        policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": list(READS), "Resource": "*"}]}
         return self._sessions.assumed(
             "organizations",
             self._region,
             self._named.read_role,
             self._named.external_id,
             self._function,
-            json.dumps(policy, separators=(",", ":")),
+            session_policy({"Effect": "Allow", "Action": READS, "Resource": "*"}),
         )
 
     def _worded(self, refusal: Refusal) -> Refusal:

@@ -34,7 +34,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -51,7 +51,7 @@ from chalicelib.targets.applied_file import ORGANIZATION, AppliedFile, Directory
 from chalicelib.targets.applied_items import from_items
 from chalicelib.targets.approvals import Approval, Given
 from chalicelib.targets.organization import Membership, Organization
-from chalicelib.targets.ports import SeenVersion
+from chalicelib.targets.ports import FileVersion
 from chalicelib.targets.recalls import Pin, Recall
 from chalicelib.targets.store.members_table import MembersTable
 from chalicelib.targets.withdrawals import Withdrawal
@@ -63,27 +63,6 @@ BY_AMI = "ami"
 """The index of approvals by their AMI, then sort key."""
 
 
-@dataclass(frozen=True, slots=True)
-class FileVersion:
-    """A version of the targets file; ``applied_at`` is ISO 8601 in UTC, ``applied_by`` the caller's ARN."""
-
-    number: int
-    digest: str
-    applied_at: str = ""
-    applied_by: str = ""
-
-    @classmethod
-    def of_version(cls, version: str) -> FileVersion:
-        """Read a version's name."""
-        number, _, digest = version.partition("#")
-        return cls(int(number), digest)
-
-    @property
-    def version(self) -> str:
-        """Its name; sorts by number."""
-        return f"{self.number:08d}#{self.digest}"
-
-
 class TargetsTable:
     """Reads the applied file, always consistently.
 
@@ -92,7 +71,7 @@ class TargetsTable:
     """
 
     def __init__(self, client: Any, table: str, members: str, hub: tuple[str, str] = ("", "")) -> None:
-        self.remember: Callable[[SeenVersion], None] = lambda _seen: None
+        self.remember: Callable[[FileVersion], None] = lambda _seen: None
         """Called with each version before it is used."""
         self._table = Table(client, table)
         self._where = f"table {table}"
@@ -109,10 +88,10 @@ class TargetsTable:
 
         It reads the members after the file, so an account that leaves meanwhile does not count as a member.
         """
-        applied = self.version_in_force()
+        applied = self.in_force()
         if applied is None:
             return AppliedFile(fault=applied_file.nothing_applied(self._where))
-        self.remember(_seen(applied))
+        self.remember(applied)
         try:
             if self._read.digest != applied.digest or self._read.fault is not None:
                 directory = replace(self.directory(applied), hub=self._hub)
@@ -128,13 +107,9 @@ class TargetsTable:
             return AppliedFile(digest=applied.digest, fault=refusal.fault)
         return self._read
 
-    def in_force(self) -> SeenVersion | None:
-        applied = self.version_in_force()
-        return None if applied is None else _seen(applied)
-
     def content(self, version: str) -> Directory | None:
         try:
-            directory = self.directory(FileVersion.of_version(version))
+            directory = self.directory(FileVersion(version))
         except TargetsDamaged:
             return None
         directory = replace(directory, hub=self._hub)
@@ -143,25 +118,25 @@ class TargetsTable:
         return replace(directory, membership=self._membership(directory.organization))
 
     def applied_at(self) -> int:
-        applied = self.version_in_force()
+        applied = self.in_force()
         try:
-            return int(datetime.fromisoformat(applied.applied_at).timestamp()) if applied else 0
+            return int(datetime.fromisoformat(applied.at).timestamp()) if applied else 0
         except ValueError:
             return 0
 
     def digests(self) -> str:
-        applied = self.version_in_force()
+        applied = self.in_force()
         if applied is None:
             return AppliedFile().digests
         named = self._organization(applied)
         return f"{applied.digest}/{self._members.digest() if named else ''}"
 
     def organization(self) -> Organization | None:
-        applied = self.version_in_force()
+        applied = self.in_force()
         return self._organization(applied) if applied else None
 
     def groups(self) -> Mapping[str, tuple[str, ...]]:
-        applied = self.version_in_force()
+        applied = self.in_force()
         return self.directory(applied).groups if applied else {}
 
     def _organization(self, applied: FileVersion) -> Organization | None:
@@ -246,8 +221,7 @@ class TargetsTable:
         # an operator can put other items into the index
         return [key for key in keys if key.sk in wanted and key.pk.startswith(f"{APPROVALS}#")]
 
-    def version_in_force(self) -> FileVersion | None:
-        """Read which version is in force; None if nothing has ever been applied."""
+    def in_force(self) -> FileVersion | None:
         return self._decoded(self._table.get(RecordKey(VERSIONS, IN_FORCE)))
 
     def _decoded(self, item: Mapping[str, Any] | None) -> FileVersion | None:
@@ -255,7 +229,8 @@ class TargetsTable:
             return None
         try:
             digest, at, by = (_text(item[name]) for name in ("digest", "applied_at", "applied_by"))
-            return FileVersion(int(item["version_number"]), digest[:DIGEST_LENGTH], at, by)
+            # cut, as an operator can write it, and a notice has a limit
+            return FileVersion.of(int(item["version_number"]), digest[:DIGEST_LENGTH], at[:40], by[:500])
         except (KeyError, TypeError, ValueError) as error:
             raise Misconfigured(
                 f"{self._where}: which targets file is in force cannot be read: {error!r}; apply it again."
@@ -335,11 +310,6 @@ def withdrawals_in(item: Mapping[str, Any]) -> list[Withdrawal]:
     found = [withdrawals.read(name, value) for name, value in sorted(item.items()) if name[:1].isdigit()]
     recall = [recalls.read(item[recalls.ATTRIBUTE]).withdrawal] if recalls.ATTRIBUTE in item else []
     return [*recall, *found]
-
-
-def _seen(applied: FileVersion) -> SeenVersion:
-    """Cut what the item claims: an operator can write it, and a notice has a limit."""
-    return SeenVersion(applied.version, applied.applied_at[:40], applied.applied_by[:500])
 
 
 def _text(value: object) -> str:

@@ -16,7 +16,7 @@ from chalicelib.engine.waker import Clock
 from chalicelib.engine.wakes import Wake
 from chalicelib.targets.difference import departing, difference, loosened
 from chalicelib.targets.notices import FileChange, applied
-from chalicelib.targets.ports import Notified, NotifiedStore, SeenVersion, Targets
+from chalicelib.targets.ports import FileVersion, Notified, NotifiedStore, Targets
 
 TRIES = 3
 """To write a version while others write, too."""
@@ -31,9 +31,9 @@ class SeenVersions:
     store: NotifiedStore
     wakes: WakeQueues
     telemetry: Telemetry
-    _last: SeenVersion | None = field(default=None, init=False)
+    _last: FileVersion | None = field(default=None, init=False)
 
-    def remember(self, seen: SeenVersion) -> None:
+    def remember(self, seen: FileVersion) -> None:
         """Write a version that is about to be used. It never raises: what is removed must not wait for this."""
         if seen == self._last:
             return
@@ -44,7 +44,7 @@ class SeenVersions:
         except Exception as error:  # noqa: BLE001 - see above; the version stays in force, and is read again
             self.telemetry.not_done("applied-file", repr(error))
 
-    def _known(self, seen: SeenVersion) -> bool:
+    def _known(self, seen: FileVersion) -> bool:
         """Write it down if it is new; False: people must be notified. A hub's first version has nothing before it."""
         for _ in range(TRIES):
             known, number = self.store.load()
@@ -111,7 +111,7 @@ class AppliedVersions:
                 return  # another invocation read a version, or notified of this one: the next message goes on
             number += 1
 
-    def _change(self, before: str, after: SeenVersion, departed: tuple[str, ...]) -> tuple[FileChange, tuple[str, ...]]:
+    def _change(self, before: str, after: FileVersion, departed: tuple[str, ...]) -> tuple[FileChange, tuple[str, ...]]:
         old = self.versions.content(before)
         new = self.versions.content(after.version)
         if old is None or new is None:

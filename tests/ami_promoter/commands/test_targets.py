@@ -283,7 +283,7 @@ def test_an_older_file_can_be_brought_back(client, file, run):
 def test_items_changed_by_hand_are_written_again(client, file, run):
     """The same file can be applied again, which repairs everything."""
     run("targets", "apply", "--yes", file(FILE))
-    current = TargetsTable(client, CONFIG, MEMBERS).version_in_force()
+    current = TargetsTable(client, CONFIG, MEMBERS).in_force()
     client.delete_item(TableName=CONFIG, Key={"pk": {"S": partition(current.version)}, "sk": {"S": "group#all"}})
 
     assert "The items of that version have changed since" in run("targets", "apply", "--yes", file(FILE)).out
@@ -470,7 +470,7 @@ def test_what_is_in_force_is_shown_as_it_was_applied(client, file, run, monkeypa
 def test_what_was_changed_by_hand_is_said(client, file, run):
     """A warning beside the text."""
     run("targets", "apply", "--yes", file(FILE))
-    current = TargetsTable(client, CONFIG, MEMBERS).version_in_force()
+    current = TargetsTable(client, CONFIG, MEMBERS).in_force()
     key = {"pk": {"S": partition(current.version)}, "sk": {"S": "group#default"}}
     client.update_item(
         TableName=CONFIG,

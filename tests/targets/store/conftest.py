@@ -6,7 +6,8 @@ from moto import mock_aws
 
 from chalicelib.engine import addresses
 from chalicelib.targets import applied_items
-from chalicelib.targets.store.targets_table import FileVersion, partition
+from chalicelib.targets.ports import FileVersion
+from chalicelib.targets.store.targets_table import partition
 from tests.stores import create_table
 
 TABLE, MEMBERS = "ami-promoter-us-east-1-config", "ami-promoter-us-east-1-members"
@@ -31,11 +32,13 @@ def put(client, pk, sk, **attributes):
 def apply(client, directory, number=1):
     """Apply a directory, as the command line does."""
     items = applied_items.to_items(directory)
-    current = FileVersion(number, addresses.digest_of(items), "2026-01-05T09:00:00Z", "arn:aws:iam::999999999999:root")
+    current = FileVersion.of(
+        number, addresses.digest_of(items), "2026-01-05T09:00:00Z", "arn:aws:iam::999999999999:root"
+    )
     for sk, body in items.items():
         put(client, partition(current.version), sk, body={"S": body})
     put(client, partition(current.version), "source", text={"B": b"groups: {}"})
-    pointer = {"digest": current.digest, "applied_at": current.applied_at, "applied_by": current.applied_by}
+    pointer = {"digest": current.digest, "applied_at": current.at, "applied_by": current.by}
     wired = {name: {"S": value} for name, value in pointer.items()}
     put(client, "targets", "current", version_number={"N": str(number)}, **wired)
     return current

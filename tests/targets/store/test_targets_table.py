@@ -11,7 +11,8 @@ from chalicelib.engine import addresses
 from chalicelib.engine.errors import Refusal, TargetsDamaged
 from chalicelib.targets import withdrawals
 from chalicelib.targets.applied_file import NAME, Directory, Target
-from chalicelib.targets.store.targets_table import FileVersion, TargetsTable, partition
+from chalicelib.targets.ports import FileVersion
+from chalicelib.targets.store.targets_table import TargetsTable, partition
 from chalicelib.targets.withdrawals import Withdrawal
 from tests.targets.store.conftest import MEMBERS, TABLE, apply, put
 
@@ -168,7 +169,7 @@ def test_a_setting_of_a_newer_version_refuses_promotions_but_not_the_end_of_deli
     """An unknown setting stops new promotions, but not what must be closed."""
     body = f'[{{"account":"{DEV}","region":"us-east-1","role_name":"R","external_id":"","colour":"red"}}]'
     items = {f"account#{DEV}": body}
-    current = FileVersion(1, addresses.digest_of(items), "2026-01-05T09:00:00Z", "arn")
+    current = FileVersion.of(1, addresses.digest_of(items), "2026-01-05T09:00:00Z", "arn")
     put(client, partition(current.version), f"account#{DEV}", body={"S": body})
     pointer = {"version_number": {"N": "1"}, "digest": {"S": current.digest}}
     put(client, "targets", "current", **pointer, applied_at={"S": "t"}, applied_by={"S": "a"})
@@ -177,7 +178,7 @@ def test_a_setting_of_a_newer_version_refuses_promotions_but_not_the_end_of_deli
     assert "Target has no colour" in table.read().resolve(DEV).faults[0].what
     assert table.live(DEV) == ("R", "")
     with pytest.raises(TargetsDamaged, match="cannot be read by this version"):
-        table.directory(table.version_in_force())
+        table.directory(table.in_force())
 
 
 @pytest.mark.parametrize("name", ["no!pe", "true", "-x", "1234567890123"])
