@@ -16,7 +16,7 @@ class LookAtTag:
 class Compare:
     """Resolve the value by the applied file, the members and the withdrawals, and compare it with the deliveries.
 
-    It opens nothing and calls neither EC2 nor KMS, so it waits for nothing.
+    It opens nothing and calls neither EC2 nor KMS, so it waits for nothing. If nothing is left, it sends the summary.
     """
 
 
@@ -40,9 +40,4 @@ class NotifyRefused:
     """Send one notice that lists the faults on record: of the value, the source, or single accounts."""
 
 
-@dataclass(frozen=True, slots=True)
-class Summarise:
-    """Send the summary: nothing of the last episode is left."""
-
-
-Command = LookAtTag | Compare | Examine | Slice | NotifyRefused | Summarise
+Command = LookAtTag | Compare | Examine | Slice | NotifyRefused

@@ -60,6 +60,8 @@ class Compared:
     """Whether a delivery is in ``shared``."""
     failed: int = 0
     """How many deliveries to wanted targets have failed."""
+    summarised: bool = False
+    """Whether nothing is left, and the summary was sent if there was anything to report."""
     asked: Asked | None = None
     """What an approver was asked; None: nothing waits."""
     waves: Mapping[str, WaveProgress] = field(default_factory=dict)
@@ -107,17 +109,10 @@ class RefusedNotified:
 
 
 @dataclass(frozen=True, slots=True)
-class Summarised:
-    """The summary of an episode was sent, if any delivery was tracked."""
-
-    episode: int
-
-
-@dataclass(frozen=True, slots=True)
 class NotExecuted:
     """A command was not executed: throttle, outage, or missing rights of the service.
 
-    ``look``: it was LookAtTag. ``later``: it was neither this nor Compare, so no comparison waits for it.
+    ``look``: it was LookAtTag. ``later``: it was Examine, Slice or NotifyRefused, for which no comparison waits.
     """
 
     fault: Fault
@@ -130,4 +125,4 @@ class Paused:
     """An operator has paused new promotions: additions wait until ``resume``."""
 
 
-Event = TagSeen | Compared | Examined | Sliced | RefusedNotified | Summarised | NotExecuted | Paused
+Event = TagSeen | Compared | Examined | Sliced | RefusedNotified | NotExecuted | Paused

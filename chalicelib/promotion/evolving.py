@@ -277,14 +277,14 @@ def on_compared(event: ev.Compared, promotion: Promotion, now: int) -> Promotion
     if wakes:
         return ADJUST(compared, now, cursor=compared.last_part)
     compared = replace(compared, cursor=NO_PASS)
-    if event.running or event.surplus or compared.unnotified:
-        return _wait_for_ends(compared, event, now)
-    return _over(compared, event, now)
+    if event.summarised and not compared.unnotified:
+        return _over(compared, event, now)
+    return _wait_for_ends(compared, event, now)
 
 
 def _over(promotion: Promotion, event: ev.Compared, now: int) -> Promotion:
-    tries = promotion.tries if promotion.awaits_summary else 0
-    over: dict[str, Any] = {"standing": event.standing, "tries": tries, "restarts": 0}
+    over: dict[str, Any] = {"summarised_episode": promotion.episode, "standing": event.standing}
+    over |= {"tries": 0, "restarts": 0}
     if promotion.state is S.OVER:
         return replace(promotion, **over)
     if promotion.awaits_restored:  # discovery finds it from now on, as one that was tagged
@@ -316,7 +316,7 @@ def _with_result(promotion: Promotion, event: ev.Compared) -> Promotion:
     """Return the promotion with what a comparison has found."""
     understood = bool(event.file)
     return replace(
-        _handled(_with_value(promotion, event), event.answers),
+        _handled(with_value(promotion, event), event.answers),
         # whom the value names
         inputs=event.inputs,
         file=event.file or promotion.file,
@@ -331,7 +331,7 @@ def _with_result(promotion: Promotion, event: ev.Compared) -> Promotion:
     )
 
 
-def _with_value(promotion: Promotion, event: ev.Compared) -> Promotion:
+def with_value(promotion: Promotion, event: ev.Compared) -> Promotion:
     """Return the promotion with its value, which is in force from now on if it is understood, and with its faults."""
     unfit = event.inputs == promotion.unfit and event.refused is None
     unread = promotion.cursor == EXAMINE and promotion.never_available and event.missing and not event.faults
@@ -396,11 +396,6 @@ def on_refused_notified(event: ev.RefusedNotified, promotion: Promotion, now: in
     """Write down of which faults people know."""
     notified = event.faulty if promotion.faults else ""  # another run may have found them gone meanwhile
     return replace(promotion, notified=notified, next_try=now, tries=0)
-
-
-def on_summarised(event: ev.Summarised, promotion: Promotion, _now: int) -> Promotion:
-    """Write down which episode has its summary."""
-    return replace(promotion, summarised_episode=event.episode)
 
 
 # --- trouble ---------------------------------------------------------------------------------------------------------

@@ -35,7 +35,6 @@ def _in_each(entry: PromotionEntry) -> Row[Promotion]:
     """Return the events that keep every state."""
     return {
         ev.RefusedNotified: leads(evolving.on_refused_notified, entry),
-        ev.Summarised: leads(evolving.on_summarised, entry),
         ev.NotExecuted: leads(evolving.on_not_executed, entry),
     }
 
@@ -101,8 +100,7 @@ def _next_of_state(promotion: Promotion, *, may_look: bool) -> tuple[do.Command,
             looks_too = may_look and promotion.tries >= WORTH_A_LOOK
             return (do.LookAtTag(), do.Compare()) if looks_too else (do.Compare(),)
         case _:  # what was shared may have been withdrawn for a change of file or membership
-            compares = (do.Compare(),) if _compares_again(promotion) else ()
-            return (*compares, do.Summarise()) if promotion.awaits_summary else compares
+            return (do.Compare(),) if _compares_again(promotion) else ()
 
 
 def looks(promotion: Promotion, now: int) -> tuple[do.Command, ...]:
@@ -169,8 +167,7 @@ def due_at(promotion: Promotion) -> int | None:
     times = [] if asked_at is None else [max(asked_at, promotion.look_after)]
     if withdraws(promotion):
         times.append(promotion.compare_after or promotion.since)
-    waits = promotion.absent_since or promotion.unnotified or promotion.awaits_summary
-    rests = promotion.state is S.OVER and not waits
+    rests = promotion.state is S.OVER and not (promotion.absent_since or promotion.unnotified)
     if not rests or _compares_again(promotion):
         looks_first = needs_look(promotion) and not promotion.unnotified
         after = promotion.look_after if looks_first else promotion.compare_after

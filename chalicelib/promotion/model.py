@@ -260,11 +260,6 @@ class Promotion:
         return self.state is PromotionState.OVER and not self.is_refused and self.never_available
 
     @property
-    def awaits_summary(self) -> bool:
-        """Whether it is over, and the summary of its last episode is still to be published."""
-        return self.state is PromotionState.OVER and self.summarised_episode != self.episode
-
-    @property
     def never_available(self) -> bool:
         """Whether its AMI was pending for a day, or its checks were refused for so long."""
         return any(fault.code == NEVER_AVAILABLE for fault in self.faults)

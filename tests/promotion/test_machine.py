@@ -106,7 +106,7 @@ EVENTS: tuple[ev.Event, ...] = (
     UNTAGGED,
     ev.TagSeen(None, None),
     ev.TagSeen("dev", "available", "golden", own=True),
-    compared(),
+    compared(summarised=True),
     compared(running=True),
     compared(missing=True),
     compared(surplus=True),
@@ -115,7 +115,7 @@ EVENTS: tuple[ev.Event, ...] = (
     compared(surplus=True, missing=True, running=True),
     compared(inputs="others", missing=True),
     compared(faults=(OTHER,)),
-    compared(None, "none"),
+    compared(None, "none", summarised=True),
     refused("dve"),
     ev.Examined(source="s"),
     ev.Examined((FAULT,), unfit=True),
@@ -126,7 +126,6 @@ EVENTS: tuple[ev.Event, ...] = (
     sliced(BEGIN),
     sliced(replace(BEGIN, after="d1")),
     ev.RefusedNotified("other"),
-    ev.Summarised(0),
     compared(running=True, waves={"dev/0/0": WaveProgress(NOW)}),
     compared(running=True, awaited=True, waves={"dev/0/0": WaveProgress()}),
     ev.NotExecuted(FAULT),
@@ -209,7 +208,7 @@ def test_a_tag_leads_by_comparison_and_examination_to_deliveries():
 SHOWS_PROD = ev.TagSeen("prod", "available", "golden")
 
 
-@pytest.mark.parametrize("event", [UNTAGGED, compared(surplus=True), compared(), refused("dve")])
+@pytest.mark.parametrize("event", [UNTAGGED, compared(surplus=True), compared(summarised=True), refused("dve")])
 @pytest.mark.parametrize(
     "moved",
     [
@@ -507,7 +506,7 @@ def test_a_source_that_shows_again_after_the_end_is_promoted_on():
     missed = ev.TagSeen(None, None)
     running = a_promotion(S.RUNNING, in_force_since=NOW, withdrawals_from=NOW - 600)
     gone = play(play(running, missed), missed, now=LATER)
-    over = play(gone, compared(inputs="gone"), now=LATER)
+    over = play(gone, compared(inputs="gone", summarised=True), now=LATER)
     assert (over.state, over.value, over.why) == (S.OVER, None, "The hub does not own this AMI, or no longer does.")
 
     back = play(over, TAG, now=LATER + 600)
@@ -704,7 +703,7 @@ def test_what_is_cancelled_whenever_it_begins_is_begun_again_more_and_more_slowl
 def test_a_refused_source_begins_nothing_until_something_changes(state):
     """Otherwise a promotion with a disabled key would examine it without end."""
     unfit = a_promotion(state, unfit_since=NOW, value="dev", inputs="inputs")
-    assert play(unfit, compared(missing=True)).state is S.OVER
+    assert play(unfit, compared(missing=True, summarised=True)).state is S.OVER
 
     assert outstanding(play(unfit, compared(inputs="others", missing=True)), NOW) == (do.Examine(),)
 
@@ -716,7 +715,7 @@ def test_what_was_withdrawn_when_it_was_over_is_compared():
     assert machine.looks(replace(over, standing=False), NOW) == ()
 
     assert outstanding(play(over, compared(missing=True)), NOW) == (do.Examine(),)
-    rests = play(over, compared(standing=True))
+    rests = play(over, compared(summarised=True, standing=True))
     assert (outstanding(rests, NOW), machine.due_at(rests)) == ((), None)
 
 
@@ -727,7 +726,7 @@ def test_what_was_withdrawn_is_compared_later_where_it_cannot_be_now():
     assert machine.due_at(over) == over.compare_after > NOW
     assert machine.looks(over, NOW) == outstanding(over, NOW) == ()
     assert outstanding(over, machine.due_at(over)) == (do.Compare(),)
-    assert machine.due_at(play(over, compared(standing=True), now=machine.due_at(over))) is None
+    assert machine.due_at(play(over, compared(summarised=True, standing=True), now=machine.due_at(over))) is None
 
 
 def test_a_refused_look_is_waited_out_whatever_wakes():
@@ -766,7 +765,7 @@ def test_a_source_that_was_not_shown_whole_days_ago_has_seven_minutes_again():
     """Meanwhile an account was withdrawn; the next pass first asks its delivery to end."""
     partial, later = ev.Examined((FAULT,), unfit=True, partial=True), NOW + 3 * schedule.DAY
     looked = play(with_tag_event(a_promotion()), TAG, compared(missing=True), partial)
-    over = play(looked, compared(inputs="withdrawn"))
+    over = play(looked, compared(inputs="withdrawn", summarised=True))
     ends = play(over, ev.TagSeen("prod", "available", "golden"), compared("prod", "more", surplus=True), now=later)
 
     assert play(ends, sliced(EXAMINE), partial, now=later).state is S.ADJUSTING
@@ -780,10 +779,12 @@ def test_after_a_day_of_refused_comparisons_a_source_that_had_failed_its_checks_
     for _ in range(evolving.TRIES_BEFORE_DEADLINE + 1):
         compares = play(compares, ev.NotExecuted(FAULT), now=late)
     late = compares.compare_after
-    compares = play(compares, ev.RefusedNotified(compares.faulty), TAG, compared(missing=True), now=late)
+    compares = play(
+        compares, ev.RefusedNotified(compares.faulty), TAG, compared(missing=True, summarised=True), now=late
+    )
     assert outstanding(compares, late) == (do.Examine(),)
     unfit = play(compares, ev.Examined((OTHER,), unfit=True), now=late)
-    over = play(unfit, ev.RefusedNotified(unfit.faulty), compared(missing=True), now=late)
+    over = play(unfit, ev.RefusedNotified(unfit.faulty), compared(missing=True, summarised=True), now=late)
     assert (over.state, over.faults) == (S.OVER, (OTHER,))
 
 
@@ -829,33 +830,19 @@ def test_the_last_delivery_ends_just_as_the_tag_is_gone():
     running = a_promotion(S.RUNNING, tries=3, **MISSED)
     assert (*outstanding(running, NOW), *machine.looks(running, NOW)) == (do.LookAtTag(), do.Compare())
 
-    stale = answered(running, compared())
+    stale = answered(running, compared(summarised=True))
     both = evolve(play(running, UNTAGGED), stale, NOW)
     assert (outstanding(both, NOW), machine.due_at(both)) == ((do.Compare(),), NOW)
     ends = play(both, compared(None, "none", surplus=True))
     assert outstanding(ends, NOW) == (do.Slice(END),)
 
-    over = play(ends, sliced(), compared(None, "none"))
+    over = play(ends, sliced(), compared(None, "none", summarised=True))
     assert (over.state, machine.due_at(over)) == (S.OVER, None)
-
-
-def test_the_summary_follows_when_a_promotion_is_over_and_delays_nothing():
-    """If SNS refuses it, it is sent later; what was shared is compared before."""
-    over = play(a_promotion(S.RUNNING, episode=2, summarised_episode=1), compared(standing=True))
-    assert (over.state, outstanding(over, NOW), machine.due_at(over)) == (S.OVER, (do.Summarise(),), NOW)
-
-    refused = play(over, ev.NotExecuted(FAULT, later=True))
-    later = machine.due_at(refused)
-    assert (outstanding(refused, NOW), outstanding(refused, later)) == ((), (do.Compare(), do.Summarise()))
-    again = play(refused, compared(standing=True), ev.NotExecuted(FAULT, later=True), now=later)
-    assert machine.due_at(again) == later + schedule.RETRIES[1], "the comparison counts for no try"
-    sent = play(over, ev.Summarised(2))
-    assert (outstanding(sent, NOW), machine.due_at(sent)) == ((), None)
 
 
 def test_the_last_delivery_ends_after_one_look_without_the_tag():
     """The promotion is over, and the second look comes no sooner than it may count."""
-    over = play(a_promotion(S.RUNNING), UNTAGGED, compared())
+    over = play(a_promotion(S.RUNNING), UNTAGGED, compared(summarised=True))
 
     assert (over.state, machine.due_at(over), outstanding(over, NOW)) == (S.OVER, LATER, ())
     assert outstanding(over, LATER) == (do.LookAtTag(),)

@@ -124,10 +124,8 @@ def as_if_asked(lifted, promotion, entry):
 
 
 def as_if_not_summarised(compare, self, promotion, budget):
-    """Publish the summary at every comparison after the end, also if owners were notified."""
-    if promotion.summarised_episode:
-        self._summarise(promotion)
-    return compare(self, promotion, budget)
+    """Publish the summary at every look after the end, also if owners were notified."""
+    return compare(self, replace(promotion, summarised_episode=0), budget)
 
 
 def again_without_end(compare, self, promotion, budget):

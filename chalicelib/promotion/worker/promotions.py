@@ -27,7 +27,7 @@ from chalicelib.images.ports import Source
 from chalicelib.images.source_images import source_image, write_source
 from chalicelib.promotion import commands as do
 from chalicelib.promotion import events as ev
-from chalicelib.promotion import machine, notices, wave_counts
+from chalicelib.promotion import evolving, machine, notices, wave_counts
 from chalicelib.promotion.model import WORTH_A_LOOK, PartOfPass, Promotion
 from chalicelib.promotion.wanted import WantedTargets, wanted_targets
 from chalicelib.promotion.wave_counts import WaveCount
@@ -88,8 +88,6 @@ class PromotionExecutor:
             case do.NotifyRefused():
                 self.notices.publish(notices.refused(promotion, self.hub, self.clock()))
                 return ev.RefusedNotified(promotion.faulty)
-            case do.Summarise():
-                return self._summarise(promotion)
             case _:
                 assert_never(command)
 
@@ -137,6 +135,7 @@ class PromotionExecutor:
             raise Refusal(RefusalKind.THROTTLED, wanted.waits)
         begin = wanted.missing(tracked, promotion)
         missing = bool(begin) or self._examines_again(promotion, wanted, tracked)
+        running = any(one.state == RUNNING for one in tracked)
         asked = self._ask_approval(promotion, wanted, tracked)
         known = not (wanted.unknown or wanted.unbelieved)
         found = wave_counts.counts(wanted, tracked, begin, promotion) if known else []
@@ -145,7 +144,7 @@ class PromotionExecutor:
             ends = {one.delivery for one in surplus}
             stay = [one for one in tracked if one.state == RUNNING and one.delivery not in ends]
             wanted = replace(wanted, faults=(*wanted.faults, *self._not_begun(wanted, found, begin, stay)))
-        return ev.Compared(
+        compared = ev.Compared(
             value=wanted.value,
             refused=wanted.refused,
             faults=self._all_faults(promotion, wanted),
@@ -157,7 +156,7 @@ class PromotionExecutor:
             unbelieved=wanted.unbelieved,
             surplus=bool(surplus),
             missing=missing,
-            running=any(one.state == RUNNING for one in tracked),
+            running=running,
             standing=any(one.state == SHARED for one in tracked),
             failed=sum(one.state == FAILED and one.place in wanted.targets for one in tracked),
             asked=asked,
@@ -166,13 +165,16 @@ class PromotionExecutor:
             answers=_answers(promotion, machine.WITHDRAW, machine.RECALL),
             basis=record.basis,
         )
-
-    def _summarise(self, promotion: Promotion) -> ev.Summarised:
-        """Send the summary, unless another run has begun deliveries again meanwhile."""
-        tracked = self.tracked.all(promotion.ami)
-        if tracked and all(one.state != RUNNING for one in tracked):
+        left = (
+            running
+            or bool(surplus)
+            or (missing and inputs != promotion.unfit)
+            or evolving.with_value(record, compared).unnotified
+            or wanted.unbelieved
+        )
+        if not left and tracked and promotion.summarised_episode != promotion.episode:
             self.notices.publish(notices.summary(promotion, tracked, self.hub, self.clock()))
-        return ev.Summarised(promotion.episode)
+        return replace(compared, summarised=not left)
 
     def _tracked(self, promotion: Promotion, budget: Budget) -> Sequence[TrackedDelivery]:
         """Read the tracked deliveries. After several polls, first correct those that were never written."""

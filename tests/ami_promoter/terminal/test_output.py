@@ -176,7 +176,6 @@ def test_a_time_that_cannot_be(epoch):
             "source examined: faults key-disabled, it cannot be promoted",
         ),
         ('RefusedNotified {"faulty": "74ab"}', "notice of the faults sent"),
-        ('Summarised {"episode": "2"}', "summary sent: episode 2"),
         (
             'NotExecuted {"fault": "ami-1: EC2 is slow. Wait.", "look": "True", "later": "False"}',
             "tried in vain: fault ami-1: EC2 is slow. Wait.",
