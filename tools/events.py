@@ -329,7 +329,7 @@ def _arguments(name: str, aws_says: str) -> dict[str, tuple[Any, ...]]:
     )
     word = Fault("unknown-group", "value of the trigger tag", "no group 'dve' is in the file.", "Write dev.")
     value = f"dev {OTHER}" if aws_says == "…" else aws_says
-    promotion = Promotion(AMI, episode=1, value=value, image_name=name, faults=(word,))
+    promotion = Promotion(AMI, HUB, REGION, episode=1, value=value, image_name=name, faults=(word,))
     promotion = replace(promotion, refused_value="dve")
     tracked = (
         TrackedDelivery(delivery.id, TARGET, REGION, 1, "delivered", COPIED),

@@ -104,7 +104,7 @@ class Application:
         """Return the record of an AMI's promotion as it begins."""
         from chalicelib.promotion.codec import begun
 
-        return begun(ami, now())
+        return begun(ami, *self._settings.hub, now())
 
     def sweep(self) -> Sweep:
         """Return the sweep."""
@@ -338,8 +338,7 @@ class Application:
 
         tracked = DynamoTrackedDeliveries(self._table)
         ports = self._source, self._targets, tracked, self._ledger, self._notices, self._approvals
-        hub, trigger_tag = self._settings.hub_account, self._settings.trigger_tag
-        executor = PromotionExecutor(self._records, self._waker, now, *ports, hub, trigger_tag)
+        executor = PromotionExecutor(self._records, self._waker, now, *ports, self._settings.trigger_tag)
         return self._runner(PROMOTION_MACHINE, executor, PROMOTIONS)
 
     @cached_property

@@ -53,14 +53,14 @@ class PromotionEntry(Entry[Promotion, PromotionState]):
 REQUEST, COMPARE, ADJUST, RUN, FINISH = map(PromotionEntry, S)
 
 
-def started(ami: str, now: int) -> Promotion:
+def started(ami: str, hub: str, region: str, now: int) -> Promotion:
     """Return a new promotion."""
-    return Promotion(ami, next_try=now, since=now)
+    return Promotion(ami, hub, region, next_try=now, since=now)
 
 
-def baseline(ami: str, value: str, now: int) -> Promotion:
+def baseline(ami: str, hub: str, region: str, value: str, now: int) -> Promotion:
     """Return the promotion of an AMI that was tagged before the service first looked. It waits for a tag event."""
-    fresh = Promotion(ami, state=S.OVER, since=now)
+    fresh = Promotion(ami, hub, region, state=S.OVER, since=now)
     return replace(fresh, value=value, seen_value=value, seen_since=now, looked_at=now)
 
 
@@ -175,7 +175,7 @@ def _raised(promotion: Promotion, **generations: Any) -> Promotion:
 def _made_here(promotion: Promotion, value: str, now: int) -> Promotion:
     fault = Fault(
         MADE_HERE,
-        promotion.ami,
+        promotion.where,
         "It has the tag ami-promoter:delivery, so the service made it. The service never promotes an AMI that it made.",
         "Tag its source AMI instead. If this one was built from a copy, and only inherited the tag: remove "
         "its ami-promoter:* tags and tag it again.",
@@ -422,7 +422,7 @@ def on_paused(_event: ev.Paused, promotion: Promotion, now: int) -> Promotion:
 def _never_available(promotion: Promotion) -> Fault:
     return Fault(
         NEVER_AVAILABLE,
-        promotion.ami,
+        promotion.where,
         "For 24 hours the AMI was pending, or could not be read.",
         "Look in EC2 why it is not available, and in the log of `worker` what was refused. The promotion begins when "
         "the AMI is available and can be read.",

@@ -115,6 +115,8 @@ class Promotion:
     """
 
     ami: str
+    hub: str
+    region: str
     state: PromotionState = PromotionState.REQUESTED
     image_name: str = ""
 
@@ -208,6 +210,11 @@ class Promotion:
     def key(self) -> addresses.RecordKey:
         """Where it is stored."""
         return addresses.promotion(self.ami)
+
+    @property
+    def where(self) -> str:
+        """For messages."""
+        return f"{self.ami} in account {self.hub}, {self.region}"
 
     def of_value(self, *, refused: bool) -> Promotion:
         """Return the promotion as the value that counts has it: a refused value raises no generation."""

@@ -28,23 +28,23 @@ BASELINE = NoticeKind("hub.baseline", {"ignored": "is ignored"})
 """A new hub has looked for the first time; AMIs that were tagged before wait for a new tag event."""
 
 
-def refused(promotion: Promotion, hub: str, now: int) -> dict[str, Any]:
+def refused(promotion: Promotion, now: int) -> dict[str, Any]:
     """Build the one notice that lists every fault of a value or a source."""
     listed = said_faults(promotion.faults)
     cause = promotion.judged or "", str(promotion.newest), *(fault["what"] for fault in listed)
     return {
-        **_of_promotion(promotion, REFUSED, hub, now, *cause),
+        **_of_promotion(promotion, REFUSED, now, *cause),
         "value": promotion.judged,
         "faults": listed,
     }
 
 
-def awaiting_approval(promotion: Promotion, asked: Asked, places: Sequence[str], hub: str, now: int) -> dict[str, Any]:
+def awaiting_approval(promotion: Promotion, asked: Asked, places: Sequence[str], now: int) -> dict[str, Any]:
     """Build the one notice that asks for an approval. ``places``: the targets that wait."""
     listed = map(Place.parse, places[:MAX_LISTED])
     waiting = f"{count(len(places), 'target waits', 'targets wait')} for that"
     return {
-        **_of_promotion(replace(promotion, episode=0), AWAITING, hub, now, f"{asked.digest}:{asked.expired}"),
+        **_of_promotion(replace(promotion, episode=0), AWAITING, now, f"{asked.digest}:{asked.expired}"),
         "episode": promotion.episode,
         "value": promotion.value,
         "why": f"An approver must approve the value {promotion.value!r}: {waiting}.",
@@ -56,7 +56,7 @@ def awaiting_approval(promotion: Promotion, asked: Asked, places: Sequence[str],
 
 
 def wave_stopped(
-    promotion: Promotion, of: WaveCount, groups: Sequence[str], waiting: Sequence[str], hub: str, now: int
+    promotion: Promotion, of: WaveCount, groups: Sequence[str], waiting: Sequence[str], now: int
 ) -> dict[str, Any]:
     """Build the one notice that a wave is stopped. ``of``: how the deliveries of the group before have ended.
 
@@ -66,7 +66,7 @@ def wave_stopped(
     allowed = f"{wave.most_failed} may" if of.succeeded else "none succeeded"
     why = f"{count(len(failed), 'delivery', 'deliveries')} to `{wave.after}` failed, and {allowed}."
     return {
-        **_of_promotion(replace(promotion, episode=0), WAVE_STOPPED, hub, now, of.progress.stopped),
+        **_of_promotion(replace(promotion, episode=0), WAVE_STOPPED, now, of.progress.stopped),
         "episode": promotion.episode,
         "value": promotion.value,
         "after": wave.after,
@@ -78,14 +78,14 @@ def wave_stopped(
     }
 
 
-def summary(promotion: Promotion, tracked: Iterable[TrackedDelivery], hub: str, now: int) -> dict[str, Any]:
+def summary(promotion: Promotion, tracked: Iterable[TrackedDelivery], now: int) -> dict[str, Any]:
     """Build the one message when all deliveries of a promotion have ended; those that failed are listed first."""
     all_of_them = sorted(tracked, key=lambda one: (one.state in GOOD, one.account, one.region))
     counted = ("delivered", "shared", "failed", "cancelled", "withdrawn", "recalled")
     counts = {state: sum(one.state == state for one in all_of_them) for state in counted}
     everywhere = sum(counts[state] for state in GOOD) == len(all_of_them)
     return {
-        **_of_promotion(promotion, SUMMARY, hub, now, outcome="delivered" if everywhere else "incomplete"),
+        **_of_promotion(promotion, SUMMARY, now, outcome="delivered" if everywhere else "incomplete"),
         "value": promotion.value,
         "counts": counts,
         "deliveries": [
@@ -109,13 +109,11 @@ def baseline(hub: str, region: str, images: Iterable[str], count: int, now: int)
     }
 
 
-def _of_promotion(
-    promotion: Promotion, kind: NoticeKind, hub: str, now: int, *cause: str, outcome: str = ""
-) -> dict[str, Any]:
+def _of_promotion(promotion: Promotion, kind: NoticeKind, now: int, *cause: str, outcome: str = "") -> dict[str, Any]:
     return {
-        **kind.head(now, hub, promotion.ami, str(promotion.episode), cause=cause, outcome=outcome),
+        **kind.head(now, promotion.hub, promotion.ami, str(promotion.episode), cause=cause, outcome=outcome),
         "episode": promotion.episode,
-        "hub": hub,
+        "hub": promotion.hub,
         "source_image": promotion.ami,
         "source_name": promotion.image_name,
     }

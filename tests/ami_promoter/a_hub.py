@@ -32,7 +32,7 @@ def write(table, record, due_at=None):
 def a_promotion(ami=AMI, **changes):
     """Build a running promotion."""
     known = {"state": PromotionState.RUNNING, "value": "dev", "image_name": "golden", "since": NINE}
-    return Promotion(ami, **(known | changes))
+    return Promotion(ami, HUB, REGION, **(known | changes))
 
 
 def a_delivery(account, state="delivered", episode=1, **changes):

@@ -325,7 +325,7 @@ def test_the_check_of_assumptions_writes_parameters_under_the_services_own_polic
 
 def test_a_new_promotion_is_what_the_page_says():
     """The diagram starts with a new promotion's state."""
-    begun = started(events.AMI, events.NOW)
+    begun = started(events.AMI, events.HUB, events.REGION, events.NOW)
 
     assert f"[*] --> {begun.state.value}" in state_machine.page()
 

@@ -32,7 +32,7 @@ class EventsSetup:
     def __init__(self):
         self.records, self.woken_at = MemoryRecords(), []
         self.events = Events(ReadOnly(self.records), self, hub=HUB, region=REGION, trigger_tag="promote")
-        self.worker = QueueConsumer(None, self.records, lambda: NOW, None, (), lambda ami: begun(ami, NOW))
+        self.worker = QueueConsumer(None, self.records, lambda: NOW, None, (), lambda ami: begun(ami, HUB, REGION, NOW))
 
     def send(self, wake):
         self.woken_at.append(wake.key.pk)

@@ -121,7 +121,7 @@ def hear(event: Mapping[str, Any]) -> None:
     """Give it to all three handlers, beside a running delivery, and check the records."""
     records, sent = StrictRecords(), StrictWakes()
     receiver = Events(records, sent, hub=HUB, region=REGION, trigger_tag=TRIGGER)
-    worker = QueueConsumer(None, records, lambda: NOW, None, (), lambda ami: begun(ami, NOW))
+    worker = QueueConsumer(None, records, lambda: NOW, None, (), lambda ami: begun(ami, HUB, REGION, NOW))
     delivery, body = addresses.delivery("0123"), {"state": "copying"}
     records.create(Write(delivery, "copying", body, NOW), NOW)
     for sample in SAMPLES:  # the delivery's look-ups, as its worker writes them
@@ -166,8 +166,8 @@ def read(value: str) -> None:
     assert {target.account for target in found.targets} <= set(ACCOUNTS)
     assert all(f.code and f.what and f.cure for f in found.faults)
     if found.faults:
-        promotion = replace(evolving.started("ami-0abc", NOW), faults=found.faults)
-        notice = promotion_notices.refused(promotion, HUB, NOW)
+        promotion = replace(evolving.started("ami-0abc", HUB, REGION, NOW), faults=found.faults)
+        notice = promotion_notices.refused(promotion, NOW)
         json.dumps(notice).encode()
         assert len(json.dumps(notice)) < 64 * 1024
         assert len(notices.subject(notice)) < 100

@@ -39,7 +39,7 @@ class WorkerSetup:
         services = SimpleNamespace(**{name: SimpleNamespace(run=self.run(name)) for name in RUNS.values()})
         self.telemetry = Quiet()
         ports = services, self.records, lambda: NOW, self.telemetry
-        self.worker = QueueConsumer(*ports, kinds, lambda ami: begun(ami, NOW))
+        self.worker = QueueConsumer(*ports, kinds, lambda ami: begun(ami, "111111111111", "us-east-1", NOW))
 
     def run(self, name):
         def run(key, *_cause, **_time_left):

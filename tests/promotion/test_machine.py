@@ -40,7 +40,7 @@ S = PromotionState
 
 def a_promotion(state: PromotionState = S.REQUESTED, **changes: object) -> Promotion:
     """A promotion in a state; from ``comparing`` on its tag was seen, from ``adjusting`` on its value is in force."""
-    fresh = evolving.started("ami-0a", NOW)
+    fresh = evolving.started("ami-0a", "111111111111", "us-east-1", NOW)
     known: dict[str, object] = {}
     if state is not S.REQUESTED:
         known |= {"seen_value": "dev", "seen_since": NOW, "looked_at": NOW, "generation": 1}
@@ -563,7 +563,7 @@ def test_a_nudge_of_discovery_with_the_same_value_starts_nothing():
 
 def test_the_baseline_moves_only_by_a_new_event():
     """Looks do not promote what was tagged before the service's first look."""
-    baseline = evolving.baseline("ami-0a", "dev", NOW)
+    baseline = evolving.baseline("ami-0a", "111111111111", "us-east-1", "dev", NOW)
 
     assert outstanding(baseline, NOW + 10**9) == ()
     assert outstanding(replace(baseline, inbox={"withdraw": "1"}), NOW) == ()
@@ -572,7 +572,7 @@ def test_the_baseline_moves_only_by_a_new_event():
 
 def test_of_an_ami_of_the_baseline_that_is_gone_status_says_so_and_discovery_rests():
     """It has its value still, so that its tag is no news when the AMI is restored."""
-    baseline, missed = evolving.baseline("ami-0a", "dev", NOW), ev.TagSeen(None, None)
+    baseline, missed = evolving.baseline("ami-0a", "111111111111", "us-east-1", "dev", NOW), ev.TagSeen(None, None)
     once = play(baseline, missed, now=NOW + 60)
     gone = play(once, missed, now=NOW + 120)
     heads = [head(one) for one in (baseline, once, gone)]
@@ -649,7 +649,7 @@ def test_an_image_that_is_enabled_again_is_shared_again_by_a_tag_event():
 def test_a_tag_event_that_comes_after_the_first_look_counts():
     """A new hub took the AMI into its baseline before the tag's event arrived: it is promoted all the same."""
     baseline = replace(
-        evolving.baseline("ami-0a", "dev", NOW),
+        evolving.baseline("ami-0a", "111111111111", "us-east-1", "dev", NOW),
         inbox={"tag": str(TagEntry(2, NOW - 60, "e-2"))},
     )
     after = play(baseline, TAG, now=NOW + 60)

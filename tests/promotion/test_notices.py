@@ -15,7 +15,6 @@ from chalicelib.targets.approvals import Asked
 from chalicelib.targets.waves import Wave
 from tests.delivery.examples import NOW, a_delivery
 
-HUB = "111111111111"
 LIMIT = 256 * 1024
 """Bytes that SNS and EventBridge take."""
 
@@ -36,20 +35,20 @@ def test_a_question_and_a_stopped_wave_have_the_same_id_in_each_episode():
 
     The summary is one for each episode.
     """
-    first = started("ami-0a", NOW)
+    first = started("ami-0a", "111111111111", "us-east-1", NOW)
     failed = TrackedDelivery("d", "222222222222", "us-east-1", 1, "failed")
     stopped = WaveCount(Wave("dev"), failed=(failed,))
     ids = [
         (
-            promotion_notices.awaiting_approval(promotion, Asked("digest"), (), HUB, NOW)["id"],
-            promotion_notices.wave_stopped(promotion, stopped, ("prod",), (), HUB, NOW)["id"],
-            promotion_notices.summary(promotion, (failed,), HUB, NOW)["id"],
+            promotion_notices.awaiting_approval(promotion, Asked("digest"), (), NOW)["id"],
+            promotion_notices.wave_stopped(promotion, stopped, ("prod",), (), NOW)["id"],
+            promotion_notices.summary(promotion, (failed,), NOW)["id"],
         )
         for promotion in (first, replace(first, episode=first.episode + 1))
     ]
 
     assert [one == other for one, other in zip(*ids, strict=True)] == [True, True, False]
-    assert promotion_notices.awaiting_approval(first, Asked("another"), (), HUB, NOW)["id"] not in ids[0]
+    assert promotion_notices.awaiting_approval(first, Asked("another"), (), NOW)["id"] not in ids[0]
 
 
 def test_the_terminal_message_names_source_account_region_outcome_and_image():
@@ -67,15 +66,15 @@ def test_the_terminal_message_names_source_account_region_outcome_and_image():
 
 def test_a_message_is_bounded_at_any_number_of_targets_and_faults():
     """A thousand deliveries with a thousand long faults fit; the notice counts what it leaves out."""
-    promotion = started("ami-0a", NOW)
+    promotion = started("ami-0a", "111111111111", "us-east-1", NOW)
     tracked = [TrackedDelivery(f"{n:020d}", f"{n:012d}", "us-east-1", 1, "failed", "ami-0b") for n in range(1000)]
     faults = (Fault("code", "w" * 5000, "x" * 5000, "y" * 5000),) * 1000
 
-    reported = promotion_notices.summary(promotion, tracked, HUB, NOW)
+    reported = promotion_notices.summary(promotion, tracked, NOW)
     assert sent(reported).keys() == {"Message", "MessageStructure"}
     assert len(reported["deliveries"]) + reported["unlisted"] == 1000
     assert reported["counts"]["failed"] == 1000
-    refused = promotion_notices.refused(replace(promotion, faults=faults), HUB, NOW)
+    refused = promotion_notices.refused(replace(promotion, faults=faults), NOW)
     assert sent(refused).keys() == {"Message", "MessageStructure"}
     assert "980 more" in refused["faults"][-1]["what"]
 

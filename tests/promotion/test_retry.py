@@ -12,14 +12,14 @@ from chalicelib.promotion.evolving import started
 from chalicelib.promotion.machine import NEWS, evolve, outstanding
 from chalicelib.promotion.model import Promotion, PromotionState, Retry
 
-REGION, NOW = "us-east-1", 1_800_000_000
+HUB, REGION, NOW = "111111111111", "us-east-1", 1_800_000_000
 A, B = "222222222222", "333333333333"
 AT_A, AT_B = f"{A}/{REGION}", f"{B}/{REGION}"
 
 
 def over(**changes: object) -> Promotion:
     """A promotion that is over, with its value in force."""
-    fresh = replace(started("ami-0a", NOW), state=PromotionState.OVER)
+    fresh = replace(started("ami-0a", HUB, REGION, NOW), state=PromotionState.OVER)
     known = {"value": "dev", "seen_value": "dev", "seen_since": NOW, "file": "digest/"}
     known |= {"generation": 1, "passed_generation": 1}
     return replace(fresh, **(known | changes))

@@ -64,7 +64,7 @@ def a_promotion(**changes: object) -> Promotion:
     """A promotion whose pass for the first tag event is complete."""
     known: dict[str, object] = {"state": PromotionState.RUNNING, "value": "dev", "seen_value": "dev", "file": "file"}
     known |= {"generation": 1, "passed_generation": 1, "in_force_since": NOW}
-    return replace(evolving.started("ami-0a", NOW), **(known | changes))
+    return replace(evolving.started("ami-0a", HUB, REGION, NOW), **(known | changes))
 
 
 def tracked(account: str, state: str = "running", generation: int = 1, delivery: str = "") -> TrackedDelivery:
@@ -100,7 +100,7 @@ def test_a_first_tag_begins_all_that_it_names_and_afterwards_nothing_differs():
 
 def test_the_baseline_begins_nothing():
     """What was tagged before the service's first look waits for a tag event, also if an account joins."""
-    baseline = evolving.baseline("ami-0a", "dev", NOW)
+    baseline = evolving.baseline("ami-0a", HUB, REGION, "dev", NOW)
 
     assert differs(baseline, the_file(A)) == differs(baseline, an_ou(A)) == ([], [])
 
@@ -440,7 +440,7 @@ def test_only_a_delivery_that_runs_can_wait_for_an_approval():
 )
 def test_why_a_delivery_is_asked_to_end(changes, why):
     """An AMI that is gone keeps its value in force, until it is tagged again."""
-    one = replace(Promotion("ami-1", value="dev"), **changes)
+    one = replace(Promotion("ami-1", HUB, REGION, value="dev"), **changes)
 
     assert WantedTargets().why_it_ends(one, f"{A}/{REGION}") == why
 

@@ -18,7 +18,7 @@ from chalicelib.targets.waves import FileWaves, Wave
 A, B, C = (f"20000000000{number}" for number in (1, 2, 3))
 REGION = "eu-central-1"
 WAVE = Wave("dev", 600, 1)
-PROMOTION = replace(evolving.started("ami-0a", 0), generation=3, passed_generation=3)
+PROMOTION = replace(evolving.started("ami-0a", "999999999999", REGION, 0), generation=3, passed_generation=3)
 SUCCEEDED = ("delivered", "shared", "expired")
 ENDED = (*SUCCEEDED, "failed")
 NEITHER = ("cancelled", "withdrawn", "recalled")

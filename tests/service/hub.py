@@ -173,7 +173,7 @@ class Hub:
         self.hears = Events(records, wakes, hub=HUB, region=REGION, trigger_tag=TRIGGER)
         kinds = *WORKER_KINDS, *SHARE_WORKER_KINDS
         ports = self, records, clock, reported
-        self._worker = QueueConsumer(*ports, kinds, lambda ami: begun(ami, clock()))
+        self._worker = QueueConsumer(*ports, kinds, lambda ami: begun(ami, HUB, REGION, clock()))
         loop = (records, waker, clock, reported)
         self.whereabouts = FakeWhereabouts(cloud)
         asks = guard("organization", self.whereabouts)
@@ -182,7 +182,7 @@ class Hub:
         entitlements = LiveEntitlements(*ports, members, clock, (HUB, REGION))
         self.approvals = LiveApprovals(records, entitlements, targets, clock, partial(last_source, records))
         beside = source, targets, tracked, ledger, notices, self.approvals
-        executor = PromotionExecutor(records, waker, clock, *beside, HUB, TRIGGER)
+        executor = PromotionExecutor(records, waker, clock, *beside, trigger_tag=TRIGGER)
         self.promotions = Runner(PROMOTION_MACHINE, executor, PROMOTIONS, *loop)
         target = (
             guard("target.snapshots", FakeTargetSnapshots(cloud)),
@@ -329,7 +329,7 @@ class Hub:
         """Let an AMI have been tagged before discovery first looked: it is of the baseline."""
         self.cloud.hub_images[ami]["Tags"] += [{"Key": TRIGGER, "Value": "default"}]
         self.cloud.changed()
-        ignored = evolving.baseline(ami, "default", self.cloud.now)
+        ignored = evolving.baseline(ami, HUB, REGION, "default", self.cloud.now)
         self.stores.records.create(PROMOTIONS.encode(ignored), self.cloud.now)
 
     # --- what there is -----------------------------------------------------------------------------------------------

@@ -66,7 +66,7 @@ def looked_once():
 
 def with_head(records, ami, one=IN_FORCE):
     """Store an ended promotion and its head."""
-    record = replace(started(ami, NOW), state=PromotionState.OVER, value="dev", file="digest/")
+    record = replace(started(ami, HUB, REGION, NOW), state=PromotionState.OVER, value="dev", file="digest/")
     records.create(replace(PROMOTIONS.encode(record), due_at=None), NOW)
     records.put(addresses.head(ami), {"kind": "head", "body": json.dumps(codec.encode(one))})
 
@@ -202,7 +202,7 @@ def test_what_is_done_about_an_ami(value, state, one, file, then):
 
 def test_a_head_says_what_its_record_is():
     """The head has only a value that the service understood; the baseline has none."""
-    record = replace(started("ami-0a", NOW), value="dev", refused_value="dve", seen_value="prod")
+    record = replace(started("ami-0a", HUB, REGION, NOW), value="dev", refused_value="dve", seen_value="prod")
     for state in (PromotionState.COMPARING, PromotionState.ADJUSTING):
         assert head(replace(record, state=state)) == Head(None, ("dev", "dve", "prod"), moving=True)
     for state in (PromotionState.REQUESTED, PromotionState.RUNNING):

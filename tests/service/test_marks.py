@@ -8,7 +8,7 @@ from chalicelib.promotion import evolving
 from chalicelib.promotion.codec import PROMOTIONS
 from chalicelib.promotion.worker.standing_pass import WITHDRAWN_AT
 from chalicelib.promotion.worker.tag_pass import read_heads
-from tests.service.cloud import START
+from tests.service.cloud import HUB, REGION, START
 from tests.service.hub import Hub
 from tests.service.organization import A, B
 from tests.service.shared_ami import AMI, pass_time, shared
@@ -107,7 +107,7 @@ def test_the_mark_of_a_promotion_in_a_newer_form_holds_up_no_pass():
     """As after a rollback of the stack: the pass raised there in each run, and compared no AMI behind it."""
     with on_dynamodb() as stores:
         hub, stuck, other = Hub((A, B), target={"mode": "share"}, stores=stores), "ami-01", "ami-02"
-        stores.records.create(PROMOTIONS.encode(evolving.started(stuck, START)), START)
+        stores.records.create(PROMOTIONS.encode(evolving.started(stuck, HUB, REGION, START)), START)
         stores.table.update(addresses.promotion(stuck), "SET #s = :s", {":s": VERSION + 1}, names={"#s": "schema"})
         for ami in (stuck, other):
             stores.records.put(addresses.standing(ami), {"kind": "standing", "episode": 0})
@@ -125,7 +125,7 @@ def test_a_mark_stays_while_the_record_of_its_promotion_cannot_be_read(how):
     """Its head is lost, too: only the mark makes a pass look after what is shared, and the pass goes on behind it."""
     marked, key = Marked(), addresses.promotion("ami-07")
     marked.hub.cloud.make_image("ami-07", {"snap-07": True})
-    marked.records.create(PROMOTIONS.encode(evolving.started("ami-07", START)), START)
+    marked.records.create(PROMOTIONS.encode(evolving.started("ami-07", HUB, REGION, START)), START)
     setattr(marked.records.records[key], how, how)
     marked.records.put(addresses.standing("ami-07"), {"kind": "standing", "episode": 0})
 

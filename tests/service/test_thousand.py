@@ -13,7 +13,7 @@ from chalicelib.promotion.codec import begun
 from chalicelib.targets.applied_file import Directory, Target
 from tests.fakes import MemoryLedger, MemoryRecords, MemorySlotLeases, MemoryTrackedDeliveries
 from tests.service.arrivals import Arrivals
-from tests.service.cloud import TRIGGER, CloudBehavior
+from tests.service.cloud import HUB, REGION, TRIGGER, CloudBehavior
 from tests.service.gate import PortCrash
 from tests.service.hub import Hub
 from tests.service.scenes import all_delivered
@@ -132,7 +132,7 @@ def test_thousands_of_targets_fit_into_items():
     hub.cloud.hub_images["ami-0a"]["Tags"] = [{"Key": TRIGGER, "Value": "default"}]
     hub.cloud.changed()
     key, now = addresses.promotion("ami-0a"), hub.cloud.now
-    hub.stores.records.create(begun("ami-0a", now), now)
+    hub.stores.records.create(begun("ami-0a", HUB, REGION, now), now)
 
     for _ in range(6):
         hub.promotions.run(key, "test", time_left=itertools.count(60, -1).__next__)

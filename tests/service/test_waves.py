@@ -570,11 +570,9 @@ def test_a_wave_of_many_that_opens_is_woken_slice_by_slice_and_nobody_else_is():
         state = DeliveryState.COPYING if one.account.endswith("9") else DeliveryState.AWAITING_WAVE
         stores.records.create(DELIVERIES.encode(replace(a_delivery(state), id=one.delivery)), START)
     opens = {file.name(PLAIN["prod"]): WaveProgress(opens_at=START), file.name(Wave("prod")): WaveProgress()}
-    promotion = Promotion(AMI, waves=opens, cursor=WAKE)
+    promotion = Promotion(AMI, HUB, REGION, waves=opens, cursor=WAKE)
 
-    it = DeliveryPass(
-        stores.records, stores.tracked, stores.ledger, Waker(stores.records, sent, lambda: START), int, HUB
-    )
+    it = DeliveryPass(stores.records, stores.tracked, stores.ledger, Waker(stores.records, sent, lambda: START), int)
     runs = 0
     while promotion.cursor:
         promotion = replace(promotion, cursor=it.wake(promotion, file, tracked, Budget(lambda: 0)).cursor)

@@ -95,7 +95,6 @@ class DeliveryPass:
     ledger: Ledger
     waker: Waker
     clock: Clock
-    hub: str
 
     # --- what ends ---------------------------------------------------------------------------------------------------
 
@@ -216,7 +215,7 @@ class DeliveryPass:
         known = {one.place: one for one in tracked}
         upto, standing, new = after, False, list[RecordKey]()
         for some in slices(left, READ_AT_ONCE):
-            keys = {target.place: addresses.delivery(self._id(promotion, target)) for target in some}
+            keys = {target.place: addresses.delivery(_id(promotion, target)) for target in some}
             there = self.records.read_all(keys.values())
             for target in budget.each(some, CALLS_OF_STEP):
                 upto = _order(target)
@@ -281,7 +280,7 @@ class DeliveryPass:
         fresh = self._fresh(promotion, image, what, before, episode)
         if fresh.shared:
             self.records.put(addresses.standing(promotion.ami), {"kind": "standing", "episode": promotion.episode})
-        self.tracked.add(promotion.ami, self._tracked(promotion, fresh.target, episode, what.tracked), count=False)
+        self.tracked.add(promotion.ami, _tracked(promotion, fresh.target, episode, what.tracked), count=False)
         return fresh
 
     def _before(self, promotion: Promotion, what: _Beginning) -> tuple[Stored | None, Delivery | None]:
@@ -298,16 +297,16 @@ class DeliveryPass:
 
     def _give_up(self, promotion: Promotion, target: Target) -> None:
         """Track a delivery as failed that cannot begin."""
-        ident = self._id(promotion, target)
+        ident = _id(promotion, target)
         known = next((one for one in self.tracked.all(promotion.ami) if one.delivery == ident), None)
-        failed = self._tracked(promotion, target, 1 if known is None else known.episode + 1, known)
+        failed = _tracked(promotion, target, 1 if known is None else known.episode + 1, known)
         self.tracked.add(promotion.ami, failed)
         self.tracked.end(promotion.ami, replace(failed, state=FAILED, ended_at=self.clock()))
 
     def _catch_up(self, promotion: Promotion, running: Delivery, what: _Beginning) -> None:
         """Track a delivery that another run has begun, unless that run has tracked it."""
         if what.announced != running.episode:
-            self.tracked.add(promotion.ami, self._tracked(promotion, what.target, running.episode, what.tracked))
+            self.tracked.add(promotion.ami, _tracked(promotion, what.target, running.episode, what.tracked))
             self.waker.send(running.key, _cause(promotion))
 
     def _fresh(
@@ -320,8 +319,8 @@ class DeliveryPass:
         if before is not None and before.launch.kept:
             name = before.image_name  # by which its AMI, which is still to be tested, is found there
         fresh = Delivery(
-            id=self._id(promotion, target),
-            hub=self.hub,
+            id=_id(promotion, target),
+            hub=promotion.hub,
             ami=promotion.ami,
             target=target,
             episode=episode,
@@ -333,7 +332,7 @@ class DeliveryPass:
             groups=what.groups,
             snapshots=snapshots_of(image),
             attempts=() if before is None else proof.carried(before, self.clock()),
-            hub_copy=HubCopy(self._via(promotion, target)),
+            hub_copy=HubCopy(_via(promotion, target)),
             sharing=Sharing(launched_by=_launched_by(target)),
             slots=SlotRequest(slots.ASKING) if copies else SlotRequest(),
             method=method,
@@ -342,27 +341,6 @@ class DeliveryPass:
             naming=naming.begun(image, target),
         )
         return delivery_started(fresh, self.clock(), waits=what.waits)
-
-    def _tracked(
-        self, promotion: Promotion, target: Target, episode: int, before: TrackedDelivery | None
-    ) -> TrackedDelivery:
-        return TrackedDelivery(
-            delivery=self._id(promotion, target),
-            account=target.account,
-            region=target.region,
-            episode=episode,
-            state=RUNNING,
-            generation=promotion.generation_of(target.account, target.place),
-            joined=wave_counts.joined(promotion, target, before),
-        )
-
-    def _id(self, promotion: Promotion, target: Target) -> str:
-        return addresses.delivery_id(self.hub, promotion.ami, target.account, target.region)
-
-    def _via(self, promotion: Promotion, target: Target) -> str:
-        """Return the id of the delivery that makes the hub's own copy, if the target copies from it."""
-        by = target.by_way_of
-        return addresses.delivery_id(self.hub, promotion.ami, by, target.region) if by else ""
 
     # --- what goes on ------------------------------------------------------------------------------------------------
 
@@ -411,7 +389,29 @@ def _cause(promotion: Promotion) -> str:
     return f"begin:{promotion.ami}:{promotion.episode}"
 
 
+def _tracked(promotion: Promotion, target: Target, episode: int, before: TrackedDelivery | None) -> TrackedDelivery:
+    return TrackedDelivery(
+        delivery=_id(promotion, target),
+        account=target.account,
+        region=target.region,
+        episode=episode,
+        state=RUNNING,
+        generation=promotion.generation_of(target.account, target.place),
+        joined=wave_counts.joined(promotion, target, before),
+    )
+
+
+def _id(promotion: Promotion, target: Target) -> str:
+    return addresses.delivery_id(promotion.hub, promotion.ami, target.account, target.region)
+
+
 def _launched_by(target: Target) -> tuple[str, ...]:
     """Return the unit that the launch permission names instead of the account, if there is one."""
     named = launched_by(target)
     return (named,) if target.mode == "share" and named != target.account else ()
+
+
+def _via(promotion: Promotion, target: Target) -> str:
+    """Return the id of the delivery that makes the hub's own copy, if the target copies from it."""
+    hub = target.by_way_of
+    return addresses.delivery_id(promotion.hub, promotion.ami, hub, target.region) if hub else ""

@@ -57,11 +57,10 @@ class PromotionExecutor:
     ledger: Ledger
     notices: Notices
     approvals: LiveApprovals
-    hub: str
     trigger_tag: str
 
     def __post_init__(self) -> None:
-        self._pass = DeliveryPass(self.records, self.tracked, self.ledger, self.waker, self.clock, self.hub)
+        self._pass = DeliveryPass(self.records, self.tracked, self.ledger, self.waker, self.clock)
 
     def execute(self, record: Promotion, command: do.Command, budget: Budget) -> ev.Event:
         """Execute one command; a refusal comes back as an event."""
@@ -71,7 +70,7 @@ class PromotionExecutor:
             fault = refusal.fault
         except LostRace as race:
             what = f"{race} was written by another function at the same time."
-            fault = Fault("lost-race", record.ami, what, "The service tries again.")
+            fault = Fault("lost-race", record.where, what, "The service tries again.")
         look = isinstance(command, do.LookAtTag)
         return ev.NotExecuted(fault, look, later=not (look or isinstance(command, do.Compare)))
 
@@ -86,7 +85,7 @@ class PromotionExecutor:
             case do.Slice():
                 return self._slice(promotion, budget)
             case do.NotifyRefused():
-                self.notices.publish(notices.refused(promotion, self.hub, self.clock()))
+                self.notices.publish(notices.refused(promotion, self.clock()))
                 return ev.RefusedNotified(promotion.faulty)
             case _:
                 assert_never(command)
@@ -173,7 +172,7 @@ class PromotionExecutor:
             or wanted.unbelieved
         )
         if not left and tracked and promotion.summarised_episode != promotion.episode:
-            self.notices.publish(notices.summary(promotion, tracked, self.hub, self.clock()))
+            self.notices.publish(notices.summary(promotion, tracked, self.clock()))
         return replace(compared, summarised=not left)
 
     def _tracked(self, promotion: Promotion, budget: Budget) -> Sequence[TrackedDelivery]:
@@ -218,7 +217,7 @@ class PromotionExecutor:
         if not waits:
             return None
         if asked != promotion.asked:
-            self.notices.publish(notices.awaiting_approval(promotion, asked, waits, self.hub, self.clock()))
+            self.notices.publish(notices.awaiting_approval(promotion, asked, waits, self.clock()))
         return asked
 
     # --- its waves ---------------------------------------------------------------------------------------------------
@@ -251,7 +250,7 @@ class PromotionExecutor:
         waiting = [one.place for one in tracked if one.state == RUNNING and wanted.waves.of(one.account) == count.wave]
         groups = wanted.waves.waiting(count.wave.rule)
         try:
-            self.notices.publish(notices.wave_stopped(promotion, count, groups, waiting, self.hub, self.clock()))
+            self.notices.publish(notices.wave_stopped(promotion, count, groups, waiting, self.clock()))
         except Refusal:
             return WaveProgress()
         return count.progress
@@ -330,10 +329,10 @@ class PromotionExecutor:
         read = self.source.examine(promotion.ami)
         if read is None:
             what = "The AMI is gone, or does not belong to the hub."
-            return None, (Fault("source-gone", promotion.ami, what, "Tag an AMI that the hub owns."),)
+            return None, (Fault("source-gone", promotion.where, what, "Tag an AMI that the hub owns."),)
         image, key_facts = read
         faults = (
-            *preflight.source_faults(image, self.hub, key_facts, targets, trigger_tag=self.trigger_tag),
+            *preflight.source_faults(image, promotion.hub, key_facts, targets, trigger_tag=self.trigger_tag),
             *preflight.method_faults(image, targets),
         )
         return arriving.kept(image, self.trigger_tag), faults

@@ -145,7 +145,7 @@ class TagPass:
         """Begin promotions and wake them. One that exists already has lost its head: it is to look at its tag."""
         now = self.clock()
         values = {addresses.promotion(one.ami): one.value for one in some}
-        new = [evolving.started(one.ami, now) for one in some]
+        new = [evolving.started(one.ami, self.hub, self.region, now) for one in some]
         there = self._create(new, values)
         self.waker.wake_all([(record.key, f"discovered:{now // 60}") for record in new if record.key not in there])
         for key in budget.each(sorted(there, key=str), CALLS):
@@ -202,7 +202,7 @@ class TagPass:
 
     def _leave_some(self, tagged: Sequence[Tagged]) -> None:
         now = self.clock()
-        new = [evolving.baseline(one.ami, one.value, now) for one in tagged]
+        new = [evolving.baseline(one.ami, self.hub, self.region, one.value, now) for one in tagged]
         self._create(new, {})
 
 

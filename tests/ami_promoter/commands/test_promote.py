@@ -20,7 +20,7 @@ from chalicelib.engine.faults import Fault
 from chalicelib.engine.store.records import DynamoRecords
 from chalicelib.promotion.codec import PROMOTIONS
 from chalicelib.promotion.model import Promotion, Retry
-from tests.ami_promoter.a_hub import DEV, PROD, REGION, a_delivery, write
+from tests.ami_promoter.a_hub import DEV, HUB, PROD, REGION, a_delivery, write
 
 CALLER = "arn:aws:sts::123456789012:user/moto"
 FILE = f"""
@@ -42,7 +42,7 @@ def ami(ec2, table, file, run):
     mapping = [{"DeviceName": "/dev/sda1", "Ebs": {"VolumeSize": 8}}]
     name = ec2.register_image(Name="golden", RootDeviceName="/dev/sda1", BlockDeviceMappings=mapping)["ImageId"]
     tag(ec2, name, "dev")
-    promotion = Promotion(name, value="dev", seen_value="dev", in_force_since=1, file="x")
+    promotion = Promotion(name, HUB, REGION, value="dev", seen_value="dev", in_force_since=1, file="x")
     DynamoRecords(table).create(PROMOTIONS.encode(promotion), 1)
     return name
 
@@ -124,7 +124,7 @@ def test_an_approver_of_a_refused_ami_learns_why(table, ami, file, run):
     """Not to wait until it is examined: it was."""
     run("targets", "apply", "--yes", file(f"{FILE}defaults: {{approval: required}}\n"))
     why = Fault("source-key-aws-managed", ami, "It is encrypted under aws/ebs.", "Encrypt it under another key.")
-    refused = Promotion(ami, value="dev", seen_value="dev", refused_value="dev", faults=(why,), file="x")
+    refused = Promotion(ami, HUB, REGION, value="dev", seen_value="dev", refused_value="dev", faults=(why,), file="x")
     table.update(addresses.promotion(ami), "SET body = :body", {":body": json.dumps(PROMOTIONS.encode(refused).body)})
 
     said = run("approve", ami, "--yes", exits=1).errors

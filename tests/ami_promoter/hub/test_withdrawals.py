@@ -13,7 +13,7 @@ DEV, PROD = "111111111111", "222222222222"
 def a_promotion(**changes):
     """Build a promotion whose value has been in force since 1000, after another one until 900."""
     known = {"value": "dev", "seen_value": "dev", "in_force_since": 1000, "withdrawals_from": 900}
-    return Promotion("ami-1", **{**known, **changes})
+    return Promotion("ami-1", "123456789012", "us-east-1", **{**known, **changes})
 
 
 def a_withdrawal(at, value="dev", place=DEV):

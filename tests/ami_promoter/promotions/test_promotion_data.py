@@ -57,8 +57,9 @@ def test_no_pace(progress, began):
 
 def a_record(**body):
     """Build a promotion's record as the command line reads it: without members that have their default."""
+    known = {"hub": "", "region": "", **body}
     state = {"state": body["state"]} if "state" in body else {}
-    return record_of({"pk": "promotion#ami-1", "sk": "record", "body": json.dumps(body), **state})
+    return record_of({"pk": "promotion#ami-1", "sk": "record", "body": json.dumps(known), **state})
 
 
 @pytest.mark.parametrize(
@@ -119,7 +120,7 @@ def test_why_a_share_was_withdrawn_is_on_its_record():
 
 def test_a_damaged_record_is_shown_with_a_fault():
     """What can be read of it is shown; members of another version are no damage."""
-    body = {"generation": "x", "value": "dev", "of_a_newer_version": 1, "since": 60}
+    body = {"hub": "", "region": "", "generation": "x", "value": "dev", "of_a_newer_version": 1, "since": 60}
     item = {"pk": "promotion#ami-1", "sk": "record", "state": "dancing", "body": json.dumps(body)}
     shown = page(record_of(item), [record_of({"pk": "delivery#d1", "sk": "record", "body": "{"})], (), 0)
 

@@ -21,7 +21,7 @@ def tracked(account, state, delivery="d"):
 
 def drawn(progress, *deliveries, states=None):
     """The lines about a promotion whose waves are so far."""
-    promotion = replace(started("ami-0a", NOW), waves=progress)
+    promotion = replace(started("ami-0a", "999999999999", "eu-central-1", NOW), waves=progress)
     return list(waves.lines(waves.of_promotion(promotion, FILE, deliveries, states or {}, NOW), "ami-0a"))
 
 
@@ -49,7 +49,7 @@ def test_a_wave_is_open_or_soaks():
 def test_where_nothing_succeeded_it_says_so():
     """More may fail, but nobody has tried the AMI."""
     file = FileWaves({"prod": Wave("dev", 0, 5)}, {"dev": (A,), "prod": (B,)})
-    promotion = started("ami-0a", NOW)
+    promotion = started("ami-0a", "999999999999", "eu-central-1", NOW)
     promotion = replace(promotion, waves={file.name(Wave("dev", 0, 5)): WaveProgress(stopped="x")})
     some = (tracked(A, "failed"), tracked(B, "running"))
     first, *_ = waves.lines(waves.of_promotion(promotion, file, some, {}, NOW), "ami-0a")

@@ -77,6 +77,8 @@ def _promotion(ami: str, targets: list[bool], began: int, last: bool, bad: Mappi
     state = PromotionState.RUNNING if last else PromotionState.OVER
     promoted = Promotion(
         ami,
+        HUB,
+        REGION,
         state,
         value=bad.get("value", "dev prod"),
         image_name=name,

@@ -138,7 +138,7 @@ def test_equal_failures_are_shown_once():
 def pointers(what):
     """Two targets to which one AMI of the family `base` was delivered: a parameter names it, and one has a fault."""
     ami = "ami-0aaaaaaaaaaaaaaaa"
-    yield record(f"promotion#{ami}", "record", Promotion(ami, image_name="golden"), state="over")
+    yield record(f"promotion#{ami}", "record", Promotion(ami, HUB, REGION, image_name="golden"), state="over")
     for account, fault in (("1" * 12, None), ("2" * 12, Fault("pointer-not-ours", "there", what, "Delete it."))):
         ident, state, name = f"d{account[0]}", DeliveryState.DELIVERED, "/golden/base/current"
         naming = Naming("base", name, offered=True, done=True)
