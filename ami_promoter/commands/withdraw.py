@@ -136,20 +136,19 @@ def _withdraw(caller: VerbCaller, connection: Connection, seen: AmiSeen, places:
 def _lift(caller: VerbCaller, connection: Connection, seen: AmiSeen, places: Sequence[str], *, yes: bool) -> Report:
     lifted = sorted(set(places or seen.withdrawn) & seen.withdrawn.keys())
     others = [place for place in places if place not in lifted]
-    covered = ((place, covering(seen.withdrawn, place)) for place in others)
-    if faults := [_by_account(seen, place, by) for place, by in covered if by is not None]:
+    if faults := [fault for place in others for fault in _withdrawn_otherwise(seen, place)]:
         raise NotDone(*faults)
     left = {place: by for place, by in seen.withdrawn.items() if place not in lifted}
     data = {"ami": seen.ami, "changed": lifted, "withdrawn": left, "deliveries": []}
-    none = f"no withdrawal{' of ' if others else ''}{', '.join(others)} from {seen.ami} is in force."
+    of_others = f"no withdrawal{' of ' if others else ''}{', '.join(others)} from {seen.ami} is in force."
     if not lifted:
         record_requests.withdraw(connection, seen.ami, seen.tag)  # a request that was lost is made again
-        return Report((f"Nothing to do: {none}",), data)
+        return Report((f"Nothing to do: {of_others}",), data)
     does = f"This ends the withdrawal of {', '.join(lifted)} from {seen.ami}"
     caller.confirm("withdraw", does, _waits(seen), yes=yes)
     Withdrawn(connection, seen.ami).remove([*lifted, *seen.over])
     record_requests.withdraw(connection, seen.ami, seen.tag, lifted)
-    done = f"{', '.join(lifted)} can receive the AMI again, if the tag names it{f'; {none}' if others else '.'}"
+    done = f"{', '.join(lifted)} can receive the AMI again, if the tag names it{f'; {of_others}' if others else '.'}"
     return Report((done, *_waits(seen)), data)
 
 
@@ -201,6 +200,13 @@ def _unit_of_others(seen: AmiSeen, targets: Sequence[Target], resolution: Resolu
     return next((unit for units in admitted_by for unit in sorted(units & open_to)), "")
 
 
-def _by_account(seen: AmiSeen, place: str, by: str) -> Fault:
-    cure = f"Lift that withdrawal: `--account {Place.parse(place).account}`."
-    return Fault("not-withdrawn", f"{seen.ami}, {place}", f"its whole account was withdrawn, by {by}.", cure)
+def _withdrawn_otherwise(seen: AmiSeen, place: str) -> Iterator[Fault]:
+    """Yield what is withdrawn in place of this one: its whole account, or single targets of it."""
+    where, by = f"{seen.ami}, {place}", covering(seen.withdrawn, place)
+    if by is not None:
+        cure = f"Lift that withdrawal: `--account {Place.parse(place).account}`."
+        yield Fault("not-withdrawn", where, f"its whole account was withdrawn, by {by}.", cure)
+    for target in sorted(seen.withdrawn):
+        if is_named(target, [place]):
+            cure = f"Lift that withdrawal: `--account {target}`."
+            yield Fault("not-withdrawn", where, f"its target {target} was withdrawn, not the whole account.", cure)

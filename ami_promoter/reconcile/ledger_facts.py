@@ -64,10 +64,18 @@ def statements_of(key: str, text: str, hub: str) -> tuple[PolicyStatement, ...] 
 
 
 def _principals(document: key_policy.Document, access: Access) -> Iterator[str]:
-    """Yield the principals of an access's statements: the role in the condition, or else the account."""
+    """Yield the principals of an access's statements: the role in the condition, or else the account.
+
+    KMS may show a list of one for a text, and an account's id for its root.
+    """
     for part in document.policy.parts:
         if part.sid in access.sids:
             condition = part.value.get("Condition")
             equal = condition.get("ArnEquals") if isinstance(condition, dict) else None
             role = equal.get("aws:PrincipalArn") if isinstance(equal, dict) else None
-            yield from [role] if isinstance(role, str) else sorted(part.principals)
+            match role:
+                case str(one) | [str(one)]:
+                    yield one
+                case _:
+                    root = str(Arn(Arn.parse(document.key).partition, "iam", "", access.account, "root"))
+                    yield from (root if one == access.account else one for one in sorted(part.principals))

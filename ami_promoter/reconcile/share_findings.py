@@ -1,9 +1,9 @@
 """Compares the ledger with the permissions, grants and statements that AWS shows, and returns findings. Pure.
 
 `admin reconcile` closes only what the service opened. It knows a grant by its name and issuer, and a statement in a key
-policy by its Sid. A permission of a snapshot or AMI has no name: the service opened it if the ledger or the history of
-a ledger entry says so, or if CloudTrail shows that the share worker was the last to add it. Every other permission
-stays open, and is reported.
+policy by its Sid; whether that is whole, by what it says. A permission of a snapshot or AMI has no name: the service
+opened it if the ledger or the history of a ledger entry says so, or if CloudTrail shows that the share worker was the
+last to add it. Every other permission stays open, and is reported.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ def _missing(view: HubView) -> Iterator[Finding]:
         if not needed or view.now < (share.opened_at or 0) + SHOWN_WITHIN:
             continue
         source = Resource.parse(share.resource)
-        change = view.changes.get((source, receiver_of(share)))
+        change = view.changes.get((source, receiver_of(share))) or view.changes.get((source, ""))
         if share.preexisting or (change is not None and not change.added and not change.own):
             by = f": {change.by} removed it at {change.at}" if change else ""
             kept = standing(share) and not share.preexisting
@@ -171,7 +171,9 @@ def _missing(view: HubView) -> Iterator[Finding]:
             yield Finding("taken-away", _where(share), what)
             continue
         repair = Reopen(share.resource, share.share_name, share.version)
-        what = "The ledger says that it is open, and a delivery needs it, but AWS does not show it."
+        changed = any(one.share_name == share.share_name for one in view.statements if one.resource == share.resource)
+        shown = "somebody has changed what its statement says, and may have let others in" if changed else ""
+        what = f"The ledger says that it is open, and a delivery needs it, but {shown or 'AWS does not show it'}."
         if source.arn:
             what += f" Look in CloudTrail who called {'PutKeyPolicy' if is_statement(share) else 'RevokeGrant'}."
         does = "opens it again for as long as the delivery needs it"

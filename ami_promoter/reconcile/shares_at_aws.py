@@ -18,7 +18,7 @@ class Shown:
         self._grants: dict[str, list[Grant]] = {}
         for grant in view.grants:
             self._grants.setdefault(grant.resource, []).append(grant)
-        self._complete = {(one.resource, one.share_name) for one in view.statements if one.complete}
+        self._admitted = {(one.resource, one.share_name): one.principal for one in view.statements if one.complete}
 
     def shows(self, share: Share) -> bool | None:
         """Whether AWS shows the permission of a share; None if it was not read."""
@@ -27,8 +27,10 @@ class Shown:
             seen = self._view.permissions.get(it)
             return None if seen is None else receiver_of(share) in seen
         if is_statement(share):
-            place = (share.resource, share.share_name)
-            return place in self._complete if it.arn in self._view.policy_keys else None
+            if it.arn not in self._view.policy_keys:
+                return None
+            admitted, wanted = self._admitted.get((share.resource, share.share_name)), share.opened_to or share.grantee
+            return admitted is not None and admitted == (wanted or admitted)  # a damaged share may not say whom
         if it.arn not in self._view.granted_keys:
             return None
         return any(ledger_facts.is_of(share, grant) for grant in self._grants.get(share.resource, ()))

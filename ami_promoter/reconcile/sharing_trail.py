@@ -27,6 +27,7 @@ class Change:
 def changes(connection: Connection, since: int, region: str) -> Mapping[tuple[str, str], Change] | Fault:
     """Return the last change of each (snapshot or AMI, account or ARN) since a time (epoch seconds).
 
+    "" as the receiver: all permissions were removed at once, also of receivers whose own change was earlier.
     ``region``: of the event history; "": the hub's own. If that cannot be read, return why.
     """
     history = EventHistory(connection, region)
@@ -39,13 +40,14 @@ def changes(connection: Connection, since: int, region: str) -> Mapping[tuple[st
         )
         return Fault("not-seen", "CloudTrail", what, "")
     found: dict[tuple[str, str], Change] = {}
+    records.reverse()  # CloudTrail lists the latest first: of two in one second the later one must count
     for record in sorted(records, key=lambda record: str(record.get("eventTime"))):
         by, at = who(record), str(record.get("eventTime"))
         own = by.endswith(f":role/ami-promoter-{connection.region}-share-worker")
         for action in trail_actions.read(record, trigger_tag=""):
             receivers = action.receivers
             if action.act is Act.CLEARED:
-                receivers = tuple(receiver for shared, receiver in found if shared == action.resource)
+                receivers = ("", *(receiver for shared, receiver in found if shared == action.resource))
             for receiver in receivers:
                 found[action.resource, receiver] = Change(action.act is Act.ADDED, own, by, at)
     return found

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from awsim import kernel
 from awsim.kernel import Killed
 from awsim.world import World
 from platform_words import HUB, a_function, a_queue, feed, order, run, send, wait
@@ -72,6 +73,58 @@ def test_a_strand_that_keeps_the_baton_overtakes_nothing(world: World, until) ->
     assert seen == [("call", 1), ("timer", 2), ("call", 2), ("timer", 2.5), ("call", 3)]
     world.kernel.run(until, timedelta(seconds=1))
     assert seen[5:] == [("call", 4)]
+
+
+@pytest.mark.parametrize("until", [None, lambda: False])
+def test_a_killed_strand_makes_no_call_in_its_finally(world: World, until) -> None:
+    """Whether or not it may keep the baton."""
+    made: list[str] = []
+
+    def strand() -> None:
+        try:
+            world.kernel.elapse(1)
+            world.kernel.current.kill("enough")
+            world.kernel.elapse(1)
+        finally:
+            world.kernel.elapse(1)
+            made.append("call")
+
+    world.kernel.spawn(strand, "s")
+    world.kernel.run(until, timedelta(seconds=60))
+    assert made == []
+
+
+def test_until_is_asked_after_each_step_though_an_inner_run_failed(world: World) -> None:
+    """The inner run asks nothing, so a strand may keep the baton there."""
+    seen: list[int] = []
+
+    def act() -> None:
+        world.kernel.after(1, lambda: 1 / 0, "fails")
+        with pytest.raises(ZeroDivisionError):
+            world.kernel.run(limit=timedelta(days=1))
+
+    def strand() -> None:
+        for number in range(5):
+            world.kernel.elapse(1)
+            seen.append(number)
+
+    world.kernel.after(1, act, "act")
+    world.kernel.after(3, lambda: world.kernel.spawn(strand, "s"), "later")
+    world.kernel.run(until=lambda: len(seen) == 2, limit=timedelta(seconds=60))
+    assert seen == [0, 1]
+
+
+def test_a_strand_of_many_calls_is_not_stuck(world: World, monkeypatch) -> None:
+    """Together they take longer than one call may."""
+    monkeypatch.setattr(kernel, "PATIENCE", 0.2)
+
+    def strand() -> None:
+        for _ in range(10):
+            world.kernel.elapse(1)
+            threading.Event().wait(0.05)
+
+    world.kernel.spawn(strand, "many calls")
+    world.kernel.run(limit=timedelta(seconds=60))
 
 
 def test_one_strand_runs_at_a_time_and_hands_over_at_each_call(world: World) -> None:

@@ -68,7 +68,7 @@ class Settings:
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Settings:
-        """Read them. Raises Misconfigured naming every variable that is missing, or one that is no number."""
+        """Read them. Raises Misconfigured: it names all variables that are missing, or the first that is no number."""
         variables = {field: BY_LAMBDA.get(field.name, f"{PREFIX}{field.name.upper()}") for field in fields(cls)}
         given = {field: environment.get(variable, "") for field, variable in variables.items()}
         missing = sorted(variables[field] for field in given if not given[field] and field.default is MISSING)
@@ -82,7 +82,7 @@ class Settings:
                 case _ if not text:
                     pass  # it has its default
                 case "int" if not text.isdecimal():
-                    what = f"{variables[field]} is {text!r}, no number: deploy the hub's template unchanged."
+                    what = f"{variables[field]} is {text!r}, no whole number: deploy the hub's template with one."
                     raise Misconfigured(what)
                 case "int":
                     values[field.name] = int(text)

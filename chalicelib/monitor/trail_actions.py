@@ -325,7 +325,7 @@ def statements_of(policy: str) -> list[Any]:
 
 
 def admitted(statements: Iterable[Any]) -> tuple[str, ...]:
-    """Return whom a policy's statements admit: ids of accounts and organizations, PUBLIC. A deleted one is nobody."""
+    """Return whom a policy's statements admit: accounts, organizations, PUBLIC. A deleted principal is nobody."""
     found: set[str] = set()
     for statement in statements:
         one = _mapping(statement)

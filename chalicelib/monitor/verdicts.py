@@ -127,7 +127,8 @@ def strangers(receivers: Collection[str], applied: AppliedFile) -> frozenset[str
     units = {unit.arn for unit in applied.directory.membership.units.values()}
     own = applied.directory.organization
     accounts = {one: account_of(one) for one in receivers if ":organizations:" not in one}
-    unlisted = set(accounts.values()) if applied.fault else applied.strangers(filter(None, accounts.values()))
+    known = set(accounts.values()) - {""}
+    unlisted = known if applied.fault else applied.strangers(known)
     found = {one for one, account in accounts.items() if account in unlisted}
     found |= {one for one in receivers if own and one.startswith("o-") and one != own.id}
     return frozenset(found | ({one for one in receivers if ":organizations:" in one} - units) | {PUBLIC})

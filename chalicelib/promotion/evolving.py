@@ -380,7 +380,7 @@ def on_sliced(event: ev.Sliced, promotion: Promotion, now: int) -> Promotion:
         return promotion
     sliced = replace(promotion, cursor=event.cursor, standing=promotion.standing or event.standing)
     if event.cursor:
-        return ADJUST(sliced, now)
+        return ADJUST(sliced, now, tries=promotion.tries if event.cursor.part is PartOfPass.END_AGAIN else 0)
     passed = max(promotion.passed_generation, event.newest)
     woken, again = event.after.part is PartOfPass.WAKE, event.after.part is PartOfPass.END_AGAIN
     if sliced.last_part and not (woken or again):

@@ -53,7 +53,7 @@ class PartOfPass(StrEnum):
 
     END = "end"
     END_AGAIN = "end-again"
-    """what was asked to end, and has not after several polls, is asked once more"""
+    """deliveries that have not ended after several polls are asked again"""
     EXAMINE = "examine"
     BEGIN = "begin"
     WAKE = "wake"
@@ -158,7 +158,7 @@ class Promotion:
     inputs: str = ""
     """Digest of the inputs of the last comparison."""
     cursor: Cursor = NO_PASS
-    """How far the pass is: its part, and what had its turn last in it; none of both: no pass is under way."""
+    """How far the pass is; without a part, no pass is under way."""
     file: str = ""
     """Digests of targets file and members in the last comparison; "": there was none."""
     places: str = ""

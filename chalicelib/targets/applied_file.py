@@ -550,8 +550,8 @@ def _word_fault(word: str) -> Fault | None:
         what = "`true` means the group `default` and must be the only word."
         return Fault("trigger-true", VALUE, what, "Write `default` instead.")
     if re.fullmatch("[0-9-]+", word):
-        dashes = " and dashes" if "-" in word else ""
-        what = f"`{shown}` is not an account id: it has {count(sum(map(str.isdigit, word)), 'digit')}{dashes}."
+        digits = count(sum(map(str.isdigit, word)), "digit") + (" and dashes" if "-" in word else "")
+        what = f"`{shown}` is not an account id: it has {digits}."
         cure = "Write all 12 digits, leading zeros too, without dashes."
         return Fault("trigger-account-id", VALUE, what, cure)
     what = f"`{shown}` is neither the name of a group nor an account id."

@@ -29,21 +29,17 @@ class FileVersion:
     @classmethod
     def of(cls, number: int, digest: str, at: str = "", by: str = "") -> FileVersion:
         """Return a version by its number, and the digest of its items."""
-        return cls(f"{number:0{DIGITS}d}#{digest}", at, by)
+        return cls(f"{number:08d}#{digest}", at, by)
 
     @property
     def number(self) -> int:
         """Which one it is."""
-        return int(self.version[:DIGITS])
+        return int(self.version.partition("#")[0])
 
     @property
     def digest(self) -> str:
         """The digest of its items."""
-        return self.version[DIGITS + 1 :]
-
-
-DIGITS = 8
-"""Of a version's number."""
+        return self.version.partition("#")[2]
 
 
 class Targets(Protocol):

@@ -867,3 +867,11 @@ def test_a_withdrawal_is_compared_before_anything_else_and_ends_deliveries(state
 
         assert read.unread("withdraw") is None
         assert outstanding(read, NOW) == (do.Slice(END),)
+
+
+def test_what_is_asked_to_end_again_in_two_slices_waits_as_long_as_in_one():
+    """More than a hundred deliveries take several slices."""
+    again = play(a_promotion(S.RUNNING, tries=4, inputs=compared().inputs), compared(running=True, surplus=True))
+    one, two = play(again, sliced()), play(again, sliced(replace(again.cursor, after="d1")), sliced())
+
+    assert one.next_try == two.next_try

@@ -26,7 +26,7 @@ from chalicelib.targets.applied_file import AppliedFile, Directory, Target, noth
 from chalicelib.targets.worker.live_members import LiveMembers
 from tests.fakes import copying
 from tests.service.cloud import UNREADABLE, FakeWhereabouts, Quiet, refusal
-from tests.service.organization import OU, of_an_ou
+from tests.service.organization import ORGANIZATION, OU, of_an_ou
 from tests.stores import on_dynamodb
 
 HUB, DEV, TEST, NOW = "111111111111", "222222222222", "333333333333", 1_767_604_200
@@ -550,3 +550,17 @@ def test_whom_the_keys_own_policy_admits_may_use_the_key(setup, admitted, report
     setup.judge_event("another account decrypts for a volume", resources=resources, **at(0))
 
     assert [one["verdict"] for one in setup.stores.table.query(addresses.findings(KEY), "at#")] == reported
+
+
+@pytest.mark.parametrize(("organization", "verdict"), [(ORGANIZATION, []), ("o-z9y8x7w6v5", ["foreign-stranger"])])
+@pytest.mark.parametrize("named", [True, False])
+def test_an_organization_that_a_person_lets_in_by_a_keys_policy_is_a_page_unless_it_is_the_files(
+    setup, organization, verdict, named
+):
+    """While the file names none, none is judged."""
+    setup.file = AppliedFile(of_an_ou(DEV) if named else Directory({}, {}), "digest")
+    everybody = {"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*"}
+    let_in = everybody | {"Condition": {"StringEquals": {"aws:PrincipalOrgID": organization}}}
+    found = arrive(setup, (5, put(5, JO, OWNER, let_in)))
+
+    assert [one for one, _ in found if one != "vanished"] == (verdict if named else [])

@@ -21,7 +21,7 @@ from chalicelib.sharing import key_policy
 from chalicelib.sharing.grant_names import grant_name
 from chalicelib.sharing.ports import SeenGrant
 from chalicelib.sharing.share import Purpose, Share, ShareState
-from chalicelib.targets.applied_file import AppliedFile, Directory, Target
+from chalicelib.targets.applied_file import AppliedFile, Directory, Target, nothing_applied
 from chalicelib.targets.worker.live_members import LiveMembers
 from tests.fakes import MemoryLedger, SentWakes, copying
 from tests.service.cloud import UNREADABLE, FakeWhereabouts, Quiet, refusal
@@ -753,3 +753,12 @@ def test_how_long_ago_a_whole_pass_ended_is_reported_with_each_run(setup):
 
     ages = [args[2] for name, args in setup.telemetry.reported if name == "audited"]
     assert ages == [0, 3 * schedule.DAY]
+
+
+def test_while_no_file_is_applied_no_organization_is_judged(setup):
+    """Which is the hub's own is not known."""
+    setup.file = AppliedFile(fault=nothing_applied("the table"))
+    allow = {"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*"}
+    setup.hub.policies[KEY] = policy({**allow, "Condition": {"StringEquals": {"aws:PrincipalOrgID": "o-a1b2c3d4e5"}}})
+
+    assert setup.day() == []

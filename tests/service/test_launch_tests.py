@@ -654,3 +654,19 @@ def until_over(hub: Hub) -> Hub:
         if hub.outcomes().get((AMI, DEV)) in (*ENDS.values(), "failed"):
             return hub
     raise TimeoutError
+
+
+def test_a_kept_ami_that_one_look_misses_after_a_late_key_is_tested_again():
+    """The stack is deployed again: its role comes before its key, and then one list is stale."""
+    hub = promoted(a_hub(boots=("Server.InternalError", "ok")))
+    (kept,) = hub.cloud.images
+    hub.gate.refuse("target.keys", "describe", why=RefusalKind.ROLE, times=2)
+    hub.gate.troubles.append(LostAnswer("target.keys", "describe", says=(None, "NotFoundException"), times=1))
+    waits = lambda delivery: delivery.clear_since is not None  # noqa: E731
+    hub.gate.troubles.append(missed := LostAnswer("target.images", "named", after=False, says=(), only=waits))
+    hub.retry(AMI)
+    rename(hub)
+    hub.wait(2 * HOUR)
+
+    assert missed.times == 0
+    assert list(hub.cloud.images) == [kept]

@@ -275,3 +275,16 @@ def test_an_account_dropped_from_the_file_before_anything_is_opened_gets_nothing
     assert held is not None
     assert hub.outcomes() == {(AMI, BAD): "failed", (AMI, GOOD): "delivered"}
     assert any("applied targets file does not contain" in fault for fault in hub.faults())
+
+
+def test_the_last_look_after_the_queue_deadline_ends_it_where_the_role_has_come_without_its_key():
+    """It shows the work unfinished, so nothing is waited for any more."""
+    hub = Hub((BAD,), behavior=CloudBehavior(copying=(600,)), target={"queue_deadline": 3600})
+    hub.cloud.make_image(AMI, {"snap-0": True})
+    hub.gate.refuse("target.keys", "describe", why=RefusalKind.ROLE, times=8)
+    keyless = LostAnswer("target.keys", "describe", says=(None, "NotFoundException"), times=WITHOUT_END)
+    hub.gate.troubles.append(keyless)
+    hub.cloud.tag(AMI, BAD)
+    hub.run()
+
+    assert WITHOUT_END - keyless.times == 1

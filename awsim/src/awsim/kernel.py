@@ -2,8 +2,8 @@
 
 The *driver* is the thread that owns the world (a test, the demo, the HTTP front). It calls :meth:`Kernel.run`, which
 takes what is due from a heap, in order, and moves the clock. A *strand* is a function's invocation, in its own thread.
-The driver passes a *baton* to a strand and waits; the strand gives it back at each AWS call (:meth:`Kernel.elapse`). So
-the kernel decides about crashes, interleavings and time.
+The driver passes a *baton* to a strand and waits; the strand gives it back at each AWS call (:meth:`Kernel.elapse`), or
+keeps it if nothing else is due meanwhile. So the kernel decides about crashes, interleavings and time.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Protocol, SupportsIndex
 from awsim.rules import Rules, rule
 
 PATIENCE = 120.0
-"""Real seconds for which a strand may hold the baton; then the kernel reports it as stuck."""
+"""Real seconds for which a strand may make no call; then the kernel reports it as stuck."""
 
 DEAD = rule(
     "killed-invocation-makes-no-call",
@@ -100,6 +100,8 @@ class Strand:
         self._back.acquire()
         self._timer: Timer | None = None
         self._reported = False
+        self.calls = 0
+        """After how many it has kept the baton."""
         self.threaded = False
         """Whether it has started threads of its own: these take turns where it gives back the baton."""
         self.turns = threading.RLock()
@@ -132,7 +134,11 @@ class Strand:
                 if self._thread.ident is None:
                     self._thread.start()
                 self._mine.release()
-                if not self._back.acquire(timeout=PATIENCE):
+                calls = -1
+                while not self._back.acquire(timeout=PATIENCE):
+                    if calls != self.calls:
+                        calls = self.calls
+                        continue
                     frame = sys._current_frames().get(self._thread.ident or 0)  # noqa: SLF001 - the only way to see it
                     where = "".join(traceback.format_stack(frame))
                     raise RuntimeError(
@@ -145,6 +151,7 @@ class Strand:
     def pause(self, seconds: float) -> None:
         """Give back the baton for some virtual seconds (the strand calls this)."""
         if self.killed is None and not self.threaded and self._kernel.goes_on(seconds):
+            self.calls += 1
             return
         if self.killed is None or not self._kernel.strict:
             self._timer = self._kernel.after(seconds, self.resume, self.label)
@@ -233,10 +240,10 @@ class Kernel:
         """
         with self._gate:
             end = self._now + limit
-            self._alone_until = end if until is None else None
             while True:
                 if until is not None and self._ask(until):
                     return True
+                self._alone_until = end if until is None else None
                 if not self._step(end):
                     break
             self._move(end)

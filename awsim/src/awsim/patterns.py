@@ -86,20 +86,20 @@ def _takes(name: str, argument: Any) -> bool:
         folded = (
             isinstance(argument, Mapping) and name in ("prefix", "suffix") and [*argument] == ["equals-ignore-case"]
         )
-        return _a_text(argument["equals-ignore-case"] if folded else argument)
+        return _a_text(name, argument["equals-ignore-case"] if folded else argument)
     if not isinstance(argument, Mapping):
         return bool(_listed(argument)) and all(isinstance(one, str) or _is_number(one) for one in _listed(argument))
     return len(argument) == 1 and all(
         (inner in ("equals-ignore-case", "wildcard") or (inner in ("prefix", "suffix") and "" not in _listed(texts)))
         and bool(_listed(texts))
-        and all(map(_a_text, _listed(texts)))
+        and all(_a_text(inner, text) for text in _listed(texts))
         for inner, texts in argument.items()
     )
 
 
-def _a_text(text: Any) -> bool:
-    """Whether this is a text that an operator compares with; one with two wildcards side by side is none."""
-    return isinstance(text, str) and "**" not in text
+def _a_text(name: str, text: Any) -> bool:
+    """Whether this is a text that an operator compares with; for a wildcard one with two side by side is none."""
+    return isinstance(text, str) and not (name == "wildcard" and "**" in text)
 
 
 def _comparison(argument: Sequence[Any]) -> bool:

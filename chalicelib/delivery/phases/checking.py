@@ -190,6 +190,8 @@ def _standing(delivery: Delivery) -> tuple[NeededShare, ...]:
 
 def _kept_missed(event: KeptImageMissed, delivery: Delivery, now: int) -> Delivery:
     """Two looks prove that its owner deregistered it (invariant 5): another AMI is made, under its own name."""
+    if delivery.last_refusal is not None:  # the look before has missed something else
+        delivery = replace(delivery, clear_since=None)
     named = replace(delivery.with_launch(kept=""), image_name=event.name, clear_since=None, tries=0, next_try=now)
     return looks_again(delivery, now, schedule.SECOND_LOOK_AFTER, schedule.SECOND_LOOK_AFTER) or named
 
@@ -199,7 +201,9 @@ def _unfit(event: TargetUnfit, delivery: Delivery, now: int) -> Delivery:
 
 
 def _unfit_yet(event: TargetUnfit, delivery: Delivery, now: int) -> Delivery:
-    """Wait for the rest of a stack whose role has come: CloudFormation makes the key beside it [guide, DependsOn]."""
+    """Look again for ten minutes: CloudFormation makes the key beside the role, which may come first [DependsOn]."""
+    if delivery.last_look.failure is not None:
+        return _unfit(event, delivery, now)
     waits = looks_again(delivery, now, schedule.NOT_YET_FOR, schedule.NOT_YET[1])
     return replace(waits, last_refusal=event.faults[0]) if waits else _unfit(event, delivery, now)
 

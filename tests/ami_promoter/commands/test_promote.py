@@ -273,3 +273,22 @@ def test_a_request_for_very_many_places_tries_all_again_that_had_begun(table, am
     asked = inbox(table, ami)
     assert Retry.parse(asked["lifted"]).places == []
     assert "retry" not in asked
+
+
+def test_the_lift_of_an_account_of_which_one_region_is_withdrawn_is_not_nothing_to_do(table, ami, run):
+    """The cure names the withdrawal that stands."""
+    run("withdraw", "--yes", ami, "--account", f"{DEV}/{REGION}")
+
+    said = run("withdraw", "--yes", ami, "--account", DEV, "--lift", exits=1)
+
+    assert f"--account {DEV}/{REGION}" in said.errors
+    assert places(ami) == {f"{DEV}/{REGION}": "dev"}
+
+
+def test_a_lift_of_one_account_leaves_the_others_withdrawn(ec2, table, ami, run):
+    """Only a lift without accounts ends all withdrawals."""
+    tag(ec2, ami, "prod")
+    run("withdraw", "--yes", ami, "--account", DEV, "--account", PROD)
+    run("withdraw", "--yes", ami, "--account", DEV, "--lift")
+
+    assert places(ami) == {PROD: "prod"}

@@ -480,3 +480,18 @@ def test_what_was_changed_by_hand_is_said(client, file, run):
     )
 
     assert "the items in force are not those that were applied" in run("targets", "show").err
+
+
+@pytest.mark.parametrize("number", ["99999999", "20261130205300"])
+def test_a_number_of_any_length_can_be_followed(client, file, run, number):
+    """Somebody may have written a time in its place."""
+    run("targets", "apply", "--yes", file(FILE))
+    client.update_item(
+        TableName=CONFIG,
+        Key={"pk": {"S": "targets"}, "sk": {"S": "current"}},
+        UpdateExpression="SET version_number = :n",
+        ExpressionAttributeValues={":n": {"N": number}},
+    )
+    run("targets", "apply", "--yes", file(FILE))
+
+    assert in_force().directory == compiled(FILE)

@@ -189,6 +189,14 @@ def test_a_share_that_shows_no_longer_is_opened_again_unless_somebody_took_it_aw
     assert found(seen) == [(code, repair)]
 
 
+def test_what_a_reset_takes_away_stays_away_though_it_was_opened_before_the_time_that_is_read():
+    """A standing share is months old; of it the history that is read has only the reset."""
+    removed = {(Resource.of(SNAPSHOT), ""): TAKEN}
+    seen = view(a_delivery("shared"), a_share("open", STANDING), permissions=HIDDEN, changes=removed)
+
+    assert found(seen) == [("taken-away", None)]
+
+
 @pytest.mark.parametrize(
     ("state", "holding", "preexisting", "says"),
     [
@@ -428,15 +436,20 @@ def test_a_statement_that_the_ledger_knows_is_left_alone():
     assert found(before) == [("open-not-own", None)]
 
 
-@pytest.mark.parametrize("statements", [(), (replace(STATEMENT, complete=False),)])
-def test_a_statement_that_somebody_took_out_is_written_again_for_whoever_needs_it(statements):
-    """All or part of it: copies fail without it. The text names the call to search for."""
-    share, read = a_share("open", HELD, resource=POLICY), {"statements": statements, "policy_keys": POLICY_KEYS}
+WIDENED = replace(STATEMENT, principal=f"arn:aws:iam::{DEV}:root")
+
+
+@pytest.mark.parametrize("statements", [(), (replace(STATEMENT, complete=False),), (WIDENED,)])
+def test_a_statement_that_somebody_took_out_or_changed_is_written_again_for_whoever_needs_it(statements):
+    """All or part of it: copies fail without it. The text names the call to search for, and says what shows."""
+    share = a_share("open", HELD, resource=POLICY, grantee=ROLE_ARN)
+    read = {"statements": statements, "policy_keys": POLICY_KEYS}
 
     (one,) = findings(view(a_delivery(), share, **read))
 
     assert (one.code, one.repair) == ("open-only-in-ledger", Reopen(POLICY, DEV, 4))
     assert "PutKeyPolicy" in one.what
+    assert ("somebody has changed" in one.what, "does not show" in one.what) == (bool(statements), not statements)
     ended = view(a_delivery("failed"), share, **read)
     assert repairs(ended, "open-only-in-ledger") == []
 

@@ -118,3 +118,20 @@ def test_a_statement_of_the_service_that_somebody_has_changed_is_not_whole():
     for changed, whole in (({}, True), (stranger, False), ({"Action": "kms:*"}, False), ({"Condition": {}}, False)):
         (found,) = ledger_facts.statements_of(KEY, json.dumps({"Statement": [{**grants, **changed}]}), hub_sid)
         assert found.complete is whole
+
+
+ROLE_TEXT, ROOT = f"arn:aws:iam::{DEV}:role/AmiCopyRole", f"arn:aws:iam::{DEV}:root"
+
+
+@pytest.mark.parametrize(
+    ("audience", "principal", "shown"),
+    [(Audience.COPIES, ROLE_TEXT, f'["{ROLE_TEXT}"]'), (Audience.ACCOUNT, ROOT, f'"{DEV}"')],
+)
+def test_a_statement_is_whole_in_each_form_in_which_kms_may_show_it(audience, principal, shown):
+    """A list of one, or an account's id for its root."""
+    hub_sid = key_policy.hub_sid(HUB, REGION)
+    access = Access(DEV, audience, principal, hub_sid)
+    text = json.dumps({"Statement": key_policy.statements(access)}).replace(f'"{principal}"', shown)
+
+    (found,) = ledger_facts.statements_of(KEY, text, hub_sid)
+    assert (found.complete, found.principal) == (True, principal)

@@ -58,6 +58,17 @@ def test_who_removed_all_permissions_at_once_has_removed_each():
     found = changes(history, 0, "")
 
     assert {key for key, one in found.items() if not one.added and one.by == JO} == {
+        ("snap-0a1", ""),
+        ("snap-0a1", ""),
         ("snap-0a1", DEV),
         ("snap-0a1", TEST),
     }
+
+
+def test_of_two_changes_in_one_second_the_later_counts():
+    """A person removed it, and the service added it again at once."""
+    asked = [{"snapshotId": "snap-0a", "createVolumePermission": {verb: items(DEV)}} for verb in ("remove", "add")]
+    removed, added = (("ModifySnapshotAttribute", by, 2, one) for by, one in zip((JO, WORKER), asked, strict=True))
+    history: Any = CallsOfAccount(removed, added)
+
+    assert changes(history, 0, "")["snap-0a", DEV].added

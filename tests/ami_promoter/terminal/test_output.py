@@ -171,6 +171,7 @@ def test_a_time_that_cannot_be(epoch):
             'Sliced {"inputs": "74ab", "after": "wake:222222222222/us-east-1", "cursor": ""}',
             "deliveries woken whose wave opens",
         ),
+        ('Sliced {"inputs": "74ab", "after": "end-again:", "cursor": ""}', "deliveries asked to end again"),
         (
             'Examined {"faults": "(Fault(code=\'key-disabled\',)", "unfit": "True", "inputs": "9c"}',
             "source examined: faults key-disabled, it cannot be promoted",
