@@ -34,12 +34,16 @@ class FileVersion:
     @property
     def number(self) -> int:
         """Which one it is."""
-        return int(self.version.partition("#")[0])
+        return int(self._parts[0])
 
     @property
     def digest(self) -> str:
         """The digest of its items."""
-        return self.version.partition("#")[2]
+        return self._parts[2]
+
+    @property
+    def _parts(self) -> tuple[str, str, str]:
+        return self.version.partition("#")
 
 
 class Targets(Protocol):
