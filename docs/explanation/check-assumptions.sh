@@ -360,7 +360,7 @@ for asked in "look" "copy $(listed 1)" "copy $(listed 4)" "copy wide" "image $(l
     what="${words[0]}, $((${#words[@]} - 1)) listed, ${#policy} characters"
     if [[ ${words[1]:-} == wide ]]; then what="${words[0]}, the wider one, ${#policy} characters"; fi
     if said=$(target sts assume-role --role-arn "$twin_arn" --role-session-name "$name" --policy "$policy" \
-        --query PackedPolicySize 2>&1); then
+        --query 'SessionTokenUtilization || PackedPolicySize' 2>&1); then
         holds "$what: $said % of the packed limit"
     else
         fails "$what: $said"
