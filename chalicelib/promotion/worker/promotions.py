@@ -171,7 +171,7 @@ class PromotionExecutor:
             or evolving.with_value(record, compared).unnotified
             or wanted.unbelieved
         )
-        # by a command of its own it would come with what another run has changed meanwhile: a recall, a value that is over
+        # a command of its own would send what another run has changed meanwhile: a recall, or a value that is over
         if not left and tracked and promotion.summarised_episode != promotion.episode:
             self.notices.publish(notices.summary(promotion, tracked, self.clock()))
         return replace(compared, summarised=not left)
