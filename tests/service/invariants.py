@@ -212,7 +212,7 @@ class Invariants:
         for image in cloud.images.values():
             running = kind == "image" and image.raw["State"] == "pending" and bool(image.mappings)
             uses = running and (image.source, image.account) == (name, share.account)
-            if uses and not self._is_let_go(image.delivery, share):
+            if uses and not self._no_longer_wanted(image.delivery, share):
                 yield image.id
 
     def _is_let_go(self, delivery: str, share: Share) -> bool:
