@@ -30,7 +30,7 @@ class Shown:
             if it.arn not in self._view.policy_keys:
                 return None
             admitted, wanted = self._admitted.get((share.resource, share.share_name)), share.opened_to or share.grantee
-            return admitted is not None and admitted == (wanted or admitted)  # a damaged share may not say whom
+            return admitted is not None and wanted in ("", admitted)  # a damaged share may not say whom it is for
         if it.arn not in self._view.granted_keys:
             return None
         return any(ledger_facts.is_of(share, grant) for grant in self._grants.get(share.resource, ()))

@@ -118,13 +118,17 @@ def test_a_strand_of_many_calls_is_not_stuck(world: World, monkeypatch) -> None:
     """Together they take longer than one call may."""
     monkeypatch.setattr(kernel, "PATIENCE", 0.2)
 
+    made: list[int] = []
+
     def strand() -> None:
-        for _ in range(10):
+        for number in range(10):
             world.kernel.elapse(1)
             threading.Event().wait(0.05)
+            made.append(number)
 
     world.kernel.spawn(strand, "many calls")
     world.kernel.run(limit=timedelta(seconds=60))
+    assert made == list(range(10))
 
 
 def test_one_strand_runs_at_a_time_and_hands_over_at_each_call(world: World) -> None:

@@ -159,7 +159,7 @@ def of_grant(
 ) -> ShownAccess:
     """Return the access that a grant gives to its grantee, or to its issuer if that is an AWS service.
 
-    The receiver has no account if the grantee was deleted; KMS may call one so that was made moments ago.
+    A deleted grantee is a receiver without an account; KMS may show one that was made moments ago in the same way.
     """
     receiver = grantee if account_of(grantee) or key_policy.DEAD.fullmatch(grantee) else issuer
     account, own = account_of(receiver), grant_names.is_grant_of(name, region)

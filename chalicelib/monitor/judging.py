@@ -279,7 +279,9 @@ def _policy(action: TrailAction, evidence: Evidence) -> Iterator[MonitorFinding]
     Where that is unknown, a stranger in a policy that somebody else wrote counts as new: it is as likely that it was
     not in before, and the drift audit reports it, too.
     """
-    outside = [one for one in action.receivers if one != evidence.hub if account_of(one) or one in evidence.strangers]
+    outside = [
+        one for one in action.receivers if one != evidence.hub and (account_of(one) or one in evidence.strangers)
+    ]
     before = _may_precede(action, evidence)
     if before:
         new = [one for one in outside if not any(one in policy.admitted for policy in before)]

@@ -51,8 +51,9 @@ def test_a_list_that_is_empty_names_nobody():
     assert not Settings.read({**GIVEN, "AMI_PROMOTER_TARGET_ACCOUNTS": ""}).target_accounts
 
 
-@pytest.mark.parametrize("days", ["", "-1", "1.5", "many"])
-def test_a_number_that_is_none_is_named(days):
-    """The error names the variable."""
-    with pytest.raises(Misconfigured, match="AMI_PROMOTER_KEEP_HISTORY_DAYS"):
-        Settings.read({**GIVEN, "AMI_PROMOTER_KEEP_HISTORY_DAYS": days})
+@pytest.mark.parametrize("name", ["AMI_PROMOTER_KEEP_HISTORY_DAYS", "AMI_PROMOTER_LEARNING_HOURS"])
+@pytest.mark.parametrize("number", ["-1", "1.5", "many"])
+def test_a_number_that_is_none_is_named(name, number):
+    """With what stands in its place; it does not count as 0."""
+    with pytest.raises(Misconfigured, match=f"{name} is '{number}', no whole number"):
+        Settings.read({**GIVEN, name: number})

@@ -201,7 +201,7 @@ def _unfit(event: TargetUnfit, delivery: Delivery, now: int) -> Delivery:
 
 
 def _unfit_yet(event: TargetUnfit, delivery: Delivery, now: int) -> Delivery:
-    """Look again for ten minutes: CloudFormation makes the key beside the role, which may come first [DependsOn]."""
+    """Look again for ten minutes: CloudFormation makes the key beside the role, which may come first [aws-facts]."""
     if delivery.last_look.failure is not None:
         return _unfit(event, delivery, now)
     waits = looks_again(delivery, now, schedule.NOT_YET_FOR, schedule.NOT_YET[1])

@@ -125,8 +125,8 @@ class DeliveryExecutor:
             return self._execute_one(record, command, budget)
         except Refusal as refusal:
             source = command.source if isinstance(command, copying.StartCopy) else None
-            known = type(command).__name__, refusal.kind, refusal.fault, source
-            return Refused(*known, refusal.unknown, command.nonce(record))
+            step, nonce = type(command).__name__, command.nonce(record)
+            return Refused(step, refusal.kind, refusal.fault, source, refusal.unknown, nonce)
 
     def _execute_one(self, delivery: Delivery, command: Command, budget: Budget) -> DeliveryEvent:  # noqa: C901, PLR0911, PLR0912 - one case each
         match command:

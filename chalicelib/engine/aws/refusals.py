@@ -211,8 +211,8 @@ def _assume_cure(code: str, message: str) -> str:
     """Tell the causes apart as far as STS does: for a missing role, its trust and external id it has one answer."""
     if code == "RegionDisabledException":
         return (
-            "STS issues no session of that account in the hub's Region, whichever the target's is: enable the hub's "
-            "Region there (aws account enable-region) or, if it is enabled by default, activate STS for it (IAM "
+            "The hub asks STS for sessions in its own Region, and STS is off there for that account: enable the hub's "
+            "Region in it (aws account enable-region) or, if it is enabled by default, activate STS for it (IAM "
             "console, account settings)."
         )
     kind, explicit = denials.kind_of(message)
