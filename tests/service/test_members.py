@@ -144,16 +144,6 @@ def test_reading_goes_on_where_time_was_up_or_aws_was_busy():
     assert it.organization.calls == before + 3  # two accounts, and no OUs: what was read is not read again
 
 
-def test_an_organization_whose_reading_takes_hours_is_read_to_its_end():
-    """Thousands of OUs, and AWS throttles each run after a page: a reading that began again would never be complete."""
-    accounts = [f"2000000001{number:02d}" for number in range(30)]
-    it = OrganizationHub(*accounts)
-    for _ in range(40):
-        it._members.run(time_left=hurried(1))
-        it.cloud.now += FIVE
-    assert it.have == tuple(accounts)
-
-
 def test_a_unit_that_cannot_be_read_keeps_whom_it_has_and_is_notified_of():
     """Neither AccessDenied nor an outage empties it."""
     it = OrganizationHub(A, B)
