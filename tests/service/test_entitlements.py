@@ -193,11 +193,6 @@ def test_what_belongs_to_a_tagged_ami_may_be_opened_for_whom_its_tag_names(resou
     assert AskedSource().answer(share(resource)) == "may"
 
 
-def test_one_of_several_who_hold_a_share_is_enough():
-    """The untagged AMI's holding on the same share changes nothing."""
-    assert AskedSource().answer(share(SNAPSHOT, A, held(ami=OTHER), held())) == "may"
-
-
 def test_each_share_is_judged_by_itself():
     """One batch: a target, an account that the tag does not name, a stranger."""
     found = AskedSource().judge(
