@@ -39,6 +39,7 @@ from chalicelib.delivery.phases.copying import AskWhoWaits, OthersWait, StartCop
 from chalicelib.delivery.phases.ending import ClosingSeen, LeftoversSeen, NotifyOutcome, OutcomeNotified
 from chalicelib.delivery.phases.imaging import FindImage, FinishImage, ImageNotFound, ImageSeen
 from chalicelib.delivery.phases.recalling import CopySeen, begun
+from chalicelib.delivery.phases.waiting import ApprovalSeen
 from chalicelib.delivery.shares import (
     HoldShares,
     LookAtShares,
@@ -53,6 +54,7 @@ from chalicelib.engine import codec, schedule
 from chalicelib.engine.errors import IllegalEvent, RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.sharing import share as ledger
+from chalicelib.sharing.entitlement import source_gone
 from tests.delivery.examples import EVENTS, FAULT, NOW, TARGET, TARGET_KEY, a_delivery, in_copying, seen, with_copies
 from tests.fakes import copying
 
@@ -629,6 +631,32 @@ def test_an_outage_of_registering_lasts_until_the_deadline_which_names_it(unknow
     assert outage.what in failure.what
 
 
+def at_work(now):
+    """A delivery with a slot for each copy that has started none; its checks were at NOW."""
+    slots = SlotRequest(granted=2, until=now + schedule.LEASE)
+    return a_delivery(DeliveryState.COPYING, opened_at=now, next_try=now, slots=slots)
+
+
+def test_the_list_that_the_checks_made_is_good_for_a_minute():
+    """The usual case needs no further call."""
+    assert [type(c) for c in machine.outstanding(at_work(NOW + 60), NOW + 60)] == [StartCopy] * 2
+
+
+def test_after_that_they_are_listed_first():
+    """No copy is started on an old list; existing copies are adopted, and only the others started."""
+    later = NOW + 3600
+    delivery = at_work(later)
+
+    assert machine.outstanding(delivery, later) == (FindCopies(),)
+
+    there = seen("snap-0a", "completed", copy="snap-9a")
+    found = machine.evolve(delivery, CopiesFound((there,)), later)
+    expected = [(C.COMPLETED, "snap-9a"), (C.WANTED, None)]
+    assert [(copy.state, copy.copy) for copy in found.copies] == expected
+    assert StartCopy("snap-0b") in machine.outstanding(found, later)
+    assert StartCopy("snap-0a") not in machine.outstanding(found, later)
+
+
 # --- invariant 5: an event is a reason to look ------------------------------------------------------------------------
 
 
@@ -1029,3 +1057,32 @@ def test_what_is_refused_waits_although_an_event_came(delivery, why):
 
     assert machine.outstanding(woken, NOW) == ()
     assert machine.outstanding(woken, NOW + 900)
+
+
+# --- an approval -----------------------------------------------------------------------------------------------------
+
+
+GONE = source_gone("there", "ami-00", None)
+
+
+def test_a_refused_look_is_none_of_the_two_that_do_not_show_the_ami():
+    """Awaiting approval, only two looks in turn that come through and do not show the source end it."""
+    refused = a_delivery(DeliveryState.AWAITING_APPROVAL, last_refusal=Fault("aws-Throttling", "", "", ""))
+    once = machine.evolve(refused, ApprovalSeen(gone=GONE), NOW)
+    assert once.state is DeliveryState.AWAITING_APPROVAL
+
+    shown = machine.evolve(once, ApprovalSeen(), once.next_try)
+    again = machine.evolve(shown, ApprovalSeen(gone=GONE), shown.next_try)
+    assert again.state is DeliveryState.AWAITING_APPROVAL
+    assert machine.evolve(again, ApprovalSeen(gone=GONE), again.next_try).faults[0].code == "source-gone"
+
+
+def test_a_wake_between_two_looks_that_do_not_show_the_ami_does_not_put_off_its_end():
+    """Otherwise a delivery that is woken more often than it looks would wait for its deadline, a month."""
+    once = machine.evolve(a_delivery(DeliveryState.AWAITING_APPROVAL), ApprovalSeen(gone=GONE), NOW)
+    woken = machine.evolve(once, ApprovalSeen(gone=GONE), NOW + 1)
+    assert woken == once
+
+    assert machine.evolve(woken, ApprovalSeen(gone=GONE), woken.next_try).faults[0].code == "source-gone"
+    shown = machine.evolve(once, ApprovalSeen(), NOW + 1)
+    assert machine.evolve(shown, ApprovalSeen(gone=GONE), shown.next_try).state is DeliveryState.AWAITING_APPROVAL
