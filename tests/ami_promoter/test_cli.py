@@ -63,6 +63,7 @@ WRONG = {
     f"where {AMI} --ids --use": "--use is about an AMI: it goes with neither --family nor --ids.",
     f"where {AMI} --group dev": "--since, --image, --group and --limit choose AMIs",
     "where --family base --limit 1": "--since, --image, --group and --limit choose AMIs",
+    "completion tcsh": "'bash', 'zsh', 'fish'",
     f"history {AMI} --image golden": "--image, --group and --limit choose AMIs: leave out the AMI.",
     "history": "Name an AMI, or --account ID; or choose AMIs by --since, --image, --group or --limit.",
     f"recall {AMI} --lift --use": "--use has no effect with --lift.",
