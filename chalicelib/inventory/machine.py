@@ -124,6 +124,7 @@ class Inventory:
     """The AMI whose use it lists instead."""
     seen: str = ""
     removed: str = ""
+    """The run whose removals were done last."""
     removing: str = ""
     """The run whose removals are under way."""
     slice: int = 0
@@ -140,6 +141,7 @@ class Inventory:
     restarts: int = 0
     """How often this look had to start again."""
     fault: Fault | None = None
+    """Why it could not be listed."""
     tries: int = 0
     due_at: int | None = None
     inbox: Mapping[str, str] = field(default_factory=dict)

@@ -151,6 +151,7 @@ class Promotion:
     seen_since: int = 0
     """When a look first showed ``seen_value``. One that names fewer targets counts after two looks, as absence does."""
     looked_at: int = 0
+    """When the tag was last read."""
     refused_value: str | None = None
     """The tag's value if it was refused; discovery leaves it alone."""
 
