@@ -158,13 +158,14 @@ def test_an_event_that_finds_no_function_is_kept(hub):
     assert policy["Principal"] == {"Service": "events.amazonaws.com"}
 
 
-def test_deleting_the_stack_keeps_the_tables_the_logs_and_the_key(hub):
-    """The ledger and the history outlive the stack, golden AMIs need their key, and nothing becomes public by it.
+def test_deleting_a_stack_keeps_the_tables_the_logs_and_the_key(both):
+    """Ledger, findings and history outlive the stacks, golden AMIs need their key, and nothing becomes public by it.
 
     Of a failed creation tables stay, as deletion protection would stop the rollback, and the block, which a rollback
     must not lift.
     """
-    held = [it for it in hub["Resources"].values() if "DeletionPolicy" in it]
+    every = [it for template in both.values() for it in template["Resources"].values()]
+    held = [it for it in every if "DeletionPolicy" in it]
 
     assert {(it["Type"], it["DeletionPolicy"]) for it in held} == {
         ("AWS::DynamoDB::Table", "Retain"),
@@ -173,7 +174,7 @@ def test_deleting_the_stack_keeps_the_tables_the_logs_and_the_key(hub):
         ("AWS::KMS::Key", "RetainExceptOnCreate"),
     }
     assert {it["UpdateReplacePolicy"] for it in held} == {"Retain"}
-    assert sum(it["Type"] in {one["Type"] for one in held} for it in hub["Resources"].values()) == len(held)
+    assert sum(it["Type"] in {one["Type"] for one in held} for it in every) == len(held)
 
 
 def test_the_stack_makes_no_snapshot_public_again(hub):
@@ -228,23 +229,26 @@ def test_the_topic_is_closed_to_other_accounts_unless_a_parameter_opens_it(hub):
         assert statement["Principal"] != "*" or tests["aws:PrincipalOrgID"] == {"Ref": "OrganizationId"}
 
 
-def test_each_table_can_be_set_back_to_any_second_of_the_last_month(hub):
-    """A mistake, by the service or a person, does not lose the ledger, the targets file or the members."""
-    tables = resources(hub, "AWS::DynamoDB::Table")
+@pytest.fixture
+def tables(both):
+    return {name: it for template in both.values() for name, it in resources(template, "AWS::DynamoDB::Table").items()}
 
-    assert set(tables) == {"Table", "ConfigTable", "MembersTable"}
+
+def test_each_table_can_be_set_back_to_any_second_of_the_last_month(tables):
+    """A mistake, by the service or a person, loses no ledger, targets file, members or findings."""
+    assert set(tables) == {"Table", "ConfigTable", "MembersTable", "FindingsTable"}
     for table in tables.values():
         assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
         assert table["DeletionProtectionEnabled"] is True
 
 
-def test_only_records_expire_and_only_by_the_date_they_bear(hub):
+def test_only_records_and_findings_expire_and_only_by_their_own_date(hub, tables):
     """File, switches and members stay; a parameter, which the functions read, sets how long history stays."""
-    tables = resources(hub, "AWS::DynamoDB::Table")
     reported = [it["Environment"]["Variables"] for it in resources(hub, "AWS::Lambda::Function").values()]
 
     assert {name: it.get("TimeToLiveSpecification") for name, it in tables.items()} == {
         "Table": {"AttributeName": "expires_at", "Enabled": True},
+        "FindingsTable": {"AttributeName": "expires_at", "Enabled": True},
         "ConfigTable": None,
         "MembersTable": None,
     }
