@@ -3,10 +3,9 @@
 import pytest
 from hypothesis import example, given, settings
 
-from tests.service.arrivals import NOTHING_COMES, Arrivals
+from tests.service.arrivals import Arrivals
 from tests.service.cloud import CloudBehavior
 from tests.service.scenes import HubSetup, all_delivered, scenes
-from tests.stores import on_dynamodb
 
 pytestmark = pytest.mark.thorough
 
@@ -25,17 +24,3 @@ SLOW_HANDS = HubSetup(
 def test_any_order_comes_to_the_same_end(scene):
     """Whatever happens to events and wakes, every target gets one AMI, and nothing stays open or is left over."""
     all_delivered(scene.play())
-
-
-@given(scenes(most_accounts=1, most_snapshots=2))
-@settings(max_examples=2)
-def test_any_order_comes_to_the_same_end_on_dynamodb(scene):
-    """The same on the real stores."""
-    with on_dynamodb() as stores:
-        all_delivered(scene.play(stores=stores, watchful=False))
-
-
-@pytest.mark.parametrize("amis", [((0,),), ((0, 1, 2, 3), (2, 3))])
-def test_the_sweep_alone_is_enough(amis):
-    """With every event lost, and every wake but the sweep's own, all is delivered (invariant 6)."""
-    all_delivered(HubSetup(accounts=2, amis=amis, arrivals=NOTHING_COMES).play())

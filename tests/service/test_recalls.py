@@ -284,15 +284,6 @@ def test_what_is_lifted_while_the_ami_is_pending_begins_nothing_before_it_is_ava
     assert hub.wait(2 * HOUR).outcomes() == {(NEW, DEV): "delivered", (NEW, PROD): "delivered"}
 
 
-def test_a_recall_of_an_ami_of_the_baseline_and_its_lift_promote_nothing():
-    """It was tagged before the service came, and waits for a tag event."""
-    hub = a_hub(accounts=(DEV, PROD))
-    hub.tagged_before(NEW)
-    recall_it(hub)
-    lift_it(hub)
-    assert hub.outcomes() == {}
-
-
 @pytest.mark.parametrize("mode", ["copy", "share"])
 def test_a_parameter_that_the_file_no_longer_sets_stays_and_says_that_its_ami_is_recalled(mode):
     """The service leaves it to a person; the fault ends with the recall."""

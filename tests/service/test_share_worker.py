@@ -672,17 +672,6 @@ def test_each_one_who_comes_costs_one_look_and_who_goes_none(key):
     assert resource.permissions.calls == {"showing": 1}
 
 
-def test_what_somebody_has_removed_stays_so_when_nobody_asks_for_it():
-    """Who has removed it may have had a reason; the audit reports it."""
-    resource = open_for_an_hour(KEY)
-    comes_to_hold(resource, "d2")
-    resource.permissions.there.clear()
-    resource.stores.ledger.release(KEY.pk, ACCOUNT, sharing("d2"))
-    resource._note()
-    resource.run_on()
-    assert resource.permissions.there == set()
-
-
 @pytest.mark.parametrize("why", [RefusalKind.THROTTLED, RefusalKind.DENIED, RefusalKind.ROLE])
 @pytest.mark.parametrize("key", STANDING)
 def test_a_look_that_aws_refuses_keeps_open_what_is_open(key, why):
@@ -890,27 +879,6 @@ def test_a_closing_that_kms_throttles_touches_no_statement_of_others():
     assert cloud.statements() == {(source_key(0), account) for account in names[1:]}
     puts = [text for _, _, text in cloud.policies[source_key(0)][before:]]
     assert [account in text for account in names for text in puts] == [False, True, True]
-
-
-def test_what_is_over_is_read_no_more():
-    """20,000 grants on one key were opened and closed: a run reads as much as without them."""
-    key, fresh = SlowResource(KEY, batch=1), SlowResource(KEY, batch=1)
-    ledger = key.stores.ledger
-    for name in deliveries(20_000):
-        ledger.hold(KEY.pk, Share(KEY.pk, name, ACCOUNT, last_closing_at=START + 10**7), copying(name))
-        (held,) = ledger.shares(KEY.pk)
-        ledger.release(KEY.pk, name, copying(name))
-        closed = replace(held, state=ShareState.CLOSED, holdings=frozenset(), closed_at=START)
-        ledger.save([closed], "closed", START)
-        ledger.archive([replace(closed, version=1)], START)
-    read = []
-    for one in (key, fresh):
-        one.hold(["0a"], account=ACCOUNT)
-        before = one.stores.ledger.reads
-        one.run()
-        read.append(one.stores.ledger.reads - before)
-    assert read[0] == read[1] <= 2
-    assert len(ledger.archived) == 20_000
 
 
 # --- what must end ---------------------------------------------------------------------------------------------------
