@@ -51,6 +51,13 @@ def compiled(settings, account=DEV):
             ),
         ),
         (
+            "by_way_of_hub: true, regions: [eu-west-1]",
+            (
+                "t.yaml:4:20: 222222222222 gets AMIs in eu-west-1 by way of the hub, which is no target there itself. "
+                'Write `"999999999999": {regions: [eu-west-1]}` under `accounts`.'
+            ),
+        ),
+        (
             'mode: share, until: "2027-02-30"',
             't.yaml:4:33: there is no day 2027-02-30. Write a day in quotes, like `"2027-06-30"`.',
         ),
