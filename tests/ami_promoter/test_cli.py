@@ -60,7 +60,6 @@ WRONG = {
     f"retry {AMI} --accept ami-01234567": "--accept needs an account. Write `--account ID --accept ami-01234567`.",
     f"recall {AMI}": "Say why: `--why TEXT` goes into the notices.",
     f"recall {AMI} --lift --why x": "--why has no effect with --lift.",
-    f"recall {AMI} --lift --use": "--use has no effect with --lift.",
     "rollback base --to ami-01234567": "Name targets: `--group NAME`, or `--account ID`.",
     "rollback base --account 111111111111 --lift --why x": "--to and --why have no effect with --lift.",
     "doctor key-policy target x": "'x' is not a key's ARN, its id, or alias/NAME.",
@@ -68,6 +67,14 @@ WRONG = {
     "doctor now": "ami-promoter doctor: No such command 'now'.",
     "where --ids": "Name an AMI or a family: `where AMI`, or `where --family NAME`.",
     "where ami-01234567 dev --family base": "Name an AMI or a family: `where AMI`, or `where --family NAME`.",
+    "where --family base --use": "--use is about an AMI: it goes with neither --family nor --ids.",
+    f"where {AMI} --ids --use": "--use is about an AMI: it goes with neither --family nor --ids.",
+    f"where {AMI} --group dev": "--since, --image, --group and --limit choose AMIs",
+    "where --family base --limit 1": "--since, --image, --group and --limit choose AMIs",
+    "completion tcsh": "'bash', 'zsh', 'fish'",
+    f"history {AMI} --image golden": "--image, --group and --limit choose AMIs: leave out the AMI.",
+    "history": "Name an AMI, or --account ID; or choose AMIs by --since, --image, --group or --limit.",
+    f"recall {AMI} --lift --use": "--use has no effect with --lift.",
 }
 RENAMED = {
     f"resolve {AMI} dev": "`resolve` is `ami-promoter where AMI TARGET --ids` now.",

@@ -186,22 +186,6 @@ def test_until_it_is_over_somebody_looks_again_and_finds_something_to_do(steps):
             assert outstanding(promotion, max(machine.due_at(promotion), now))
 
 
-def test_a_tag_leads_by_comparison_and_examination_to_deliveries():
-    """Requested -> comparing -> adjusting -> running, with one command at a time."""
-    promotion = with_tag_event(a_promotion())
-    assert outstanding(promotion, NOW) == (do.LookAtTag(),)
-    promotion = play(promotion, TAG)
-    assert outstanding(promotion, NOW) == (do.Compare(),)
-    promotion = play(promotion, compared(missing=True))
-    assert outstanding(promotion, NOW) == (do.Examine(),)
-    promotion = play(promotion, ev.Examined(source="s"))
-    assert outstanding(promotion, NOW) == (do.Slice(BEGIN),)
-    promotion = play(promotion, sliced(newest=1))
-
-    assert (promotion.state, promotion.value) == (S.RUNNING, "dev")
-    assert (promotion.episode, promotion.passed_generation) == (1, 1)
-
-
 # --- results that meet a record which has moved on -------------------------------------------------------------------
 
 
@@ -240,16 +224,6 @@ def test_an_examination_or_a_slice_for_other_inputs_or_of_another_cursor_changes
     assert evolve(after, answered(before, event), NOW) == after
 
 
-def test_two_runs_that_go_on_from_one_cursor_skip_no_target():
-    """The slower one's result, whichever targets it reached, is dropped."""
-    before = a_promotion(S.ADJUSTING, cursor=BEGIN)
-    fast, slow = (answered(before, sliced(replace(BEGIN, after=place))) for place in ("a20", "a10"))
-    after = evolve(before, fast, NOW)
-
-    assert evolve(after, slow, NOW).cursor == replace(BEGIN, after="a20")
-    assert evolve(after, replace(slow, cursor=NO_PASS), NOW).cursor == replace(BEGIN, after="a20")
-
-
 @pytest.mark.parametrize("name", machine.NEWS)
 def test_an_entry_that_comes_after_a_look_asks_for_another(name):
     """Its result meets a record with one more entry, which nobody has read."""
@@ -260,16 +234,6 @@ def test_an_entry_that_comes_after_a_look_asks_for_another(name):
     assert after.unread(name) == "2"
     assert outstanding(after, NOW) == (do.LookAtTag(),)
     assert machine.due_at(after) <= NOW
-
-
-def test_a_withdrawal_that_comes_after_a_comparison_asks_for_another():
-    """An operator withdraws A, then B, and B's entry arrives between the read and the write."""
-    before = a_promotion(S.RUNNING, inbox={"withdraw": "1"})
-    first = answered(before, compared(inputs="without A", surplus=True))
-    after = play(evolve(replace(before, inbox={"withdraw": "2"}), first, NOW), sliced())
-
-    assert after.unread("withdraw") == "2"
-    assert outstanding(after, NOW) == (do.Compare(),)
 
 
 # --- removals wait for nothing ---------------------------------------------------------------------------------------
@@ -288,15 +252,6 @@ def test_a_value_that_names_fewer_counts_after_two_looks():
     assert outstanding(twice, LATER) == (do.Slice(END),)
 
 
-@pytest.mark.parametrize("trouble", [ev.Examined((FAULT,), unfit=True), ev.Paused(), ev.NotExecuted(FAULT)])
-def test_a_refused_or_paused_addition_leaves_the_narrowed_value_in_force(trouble):
-    """The source fails its checks, new promotions are paused, or EC2 throttles: the removal stays in force."""
-    looked = play(with_tag_event(a_promotion(S.RUNNING), 2), SHOWS_PROD)
-    after = play(looked, replace(NARROWED, missing=True), sliced(BEGIN), trouble)
-
-    assert (after.value, after.cursor.part == END.part) == ("prod", False)
-
-
 @pytest.mark.parametrize(
     ("state", "trouble"),
     [(S.ADJUSTING, ev.Paused()), *((state, ev.NotExecuted(FAULT)) for state in (S.COMPARING, S.ADJUSTING, S.RUNNING))],
@@ -308,36 +263,6 @@ def test_a_tag_event_is_looked_at_while_additions_are_held_back(state, trouble):
     assert outstanding(with_tag_event(kept_back, 3), NOW) == (do.LookAtTag(),)
 
 
-HELD_BACK = [
-    [ev.NotExecuted(FAULT, later=True)] * 8,
-    [ev.Paused()],
-    [ev.Examined((FAULT,), unfit=True, partial=True)] * 3,
-]
-"""What delays additions."""
-
-
-@pytest.mark.parametrize("trouble", HELD_BACK)
-def test_a_withdrawal_is_compared_at_once_while_additions_are_held_back(trouble):
-    """EC2 refuses the examination for minutes; what the operator has withdrawn ends nevertheless."""
-    held = play(a_promotion(S.ADJUSTING), *trouble)
-    assert outstanding(held, NOW) == ()
-    asked = replace(held, inbox={"withdraw": "1"})
-
-    assert outstanding(asked, NOW) == (do.Compare(),)
-    assert machine.due_at(asked) <= NOW
-    assert outstanding(play(asked, compared(inputs="without A", surplus=True)), NOW) == (do.Slice(END),)
-
-
-@pytest.mark.parametrize("trouble", HELD_BACK)
-@pytest.mark.parametrize("seen", [UNTAGGED, SHOWS_PROD])
-def test_a_changed_or_removed_tag_is_compared_at_once_while_additions_are_held_back(trouble, seen):
-    """What was refused for another value delays no removal."""
-    held = play(a_promotion(S.ADJUSTING), *trouble)
-    looked = play(play(with_tag_event(held, 3), seen), seen, now=LATER)
-
-    assert outstanding(looked, LATER) == (do.Compare(),)
-
-
 def test_a_file_that_names_fewer_is_compared_while_sns_refuses_the_notice_of_a_fault():
     """No removal waits for a notice, nor a notice for a comparison that is refused."""
     refuses = play(a_promotion(S.RUNNING), compared(running=True, faults=(OTHER,)))
@@ -347,25 +272,6 @@ def test_a_file_that_names_fewer_is_compared_while_sns_refuses_the_notice_of_a_f
 
     found = compared(inputs="of the new file", surplus=True, faults=(OTHER,))
     assert outstanding(play(looked, found, now=NOW + 61), NOW + 61) == (do.Slice(END),)
-
-
-def test_a_new_value_while_another_waits_takes_its_place():
-    """While "a b" is paused the tag becomes "a": that is compared next, with its removals."""
-    paused = play(a_promotion(S.ADJUSTING, value="a b", seen_value="a b"), ev.Paused())
-    looked = play(with_tag_event(paused, 3), ev.TagSeen("a", "available", "golden"))
-    assert outstanding(looked, NOW) == (do.Compare(),)
-
-    assert outstanding(play(looked, compared("a", "one", surplus=True)), NOW) == (do.Slice(END),)
-
-
-@pytest.mark.parametrize("part", [END, BEGIN])
-def test_a_slice_goes_on_where_the_last_one_stopped(part):
-    """A thousand targets do not fit into one run; after the removals the pass begins what is missing."""
-    first = play(a_promotion(S.ADJUSTING, cursor=part), sliced(replace(part, after="d0500")))
-    assert outstanding(first, NOW) == (do.Slice(replace(part, after="d0500")),)
-
-    assert outstanding(play(first, sliced(EXAMINE)), NOW) == (do.Examine(),)
-    assert play(first, sliced()).state is S.RUNNING
 
 
 @pytest.mark.parametrize("entry", [{}, {"tag": "000000000009"}, {"withdraw": "1"}])
@@ -427,19 +333,6 @@ def test_an_account_that_the_file_adds_while_what_waits_is_woken_waits_for_a_tag
     assert tagged.passed_generation == tagged.newest > 1
 
 
-def test_a_fault_of_one_account_blocks_no_other():
-    """Its settings conflict: the others are delivered, and one notice lists the fault."""
-    blocks = {"faults": (OTHER,)}
-    after = play(with_tag_event(a_promotion()), TAG, compared(missing=True, **blocks))
-    assert (after.state, after.faults) == (S.ADJUSTING, (OTHER,))
-    assert outstanding(after, NOW) == (do.NotifyRefused(),)
-
-    notified = play(after, ev.RefusedNotified(after.faulty))
-    assert outstanding(notified, NOW) == (do.Examine(),)
-    again = replace(play(notified, ev.Examined(source="s"), sliced(newest=1)), inbox={"file": "new"})
-    assert not play(again, TAG, compared(inputs="of the new file", **blocks)).unnotified
-
-
 def test_a_record_keeps_some_of_a_thousand_faults():
     """All would not fit; people are notified again only if any that the notice lists changes."""
     many = tuple(replace(FAULT, where=f"account {number}") for number in range(1000))
@@ -471,34 +364,6 @@ def test_a_pending_image_is_waited_for_and_its_event_shortens_the_wait():
 
     reported = replace(waiting, inbox={**waiting.inbox, "image": "event"})
     assert outstanding(reported, NOW) == (do.LookAtTag(),)
-
-
-def test_a_tag_that_shows_again_was_never_gone():
-    """The next look replaces the stale one."""
-    once = play(with_tag_event(a_promotion(S.RUNNING), 2), UNTAGGED)
-    back = play(once, TAG, now=LATER)
-
-    assert (back.absent_since, back.value, back.state) == (0, "dev", S.COMPARING)
-
-
-def test_a_source_that_vanishes_does_not_stop_what_runs():
-    """After two looks without it, a running promotion waits for its deliveries, by the value in force."""
-    once = play(a_promotion(S.RUNNING), ev.TagSeen(None, None))
-    twice = play(once, ev.TagSeen(None, None), now=LATER)
-    assert (once.is_gone, twice.is_gone, twice.value) == (False, True, "dev")
-
-    waits = play(twice, compared(inputs="gone", running=True), now=LATER)
-    assert play(waits, ev.TagSeen(None, None), now=LATER + 600).state is waits.state is S.RUNNING
-
-
-def test_a_source_that_shows_again_while_copies_run_is_promoted_on():
-    """It was deregistered and restored: what it could not begin, or what failed meanwhile, begins again, once."""
-    missed = ev.TagSeen(None, None)
-    gone = play(play(a_promotion(S.RUNNING), missed), missed, compared(inputs="gone", running=True), now=LATER)
-    back = play(gone, TAG, now=LATER + 600)
-
-    assert (back.state, back.is_gone, back.generation > back.passed_generation) == (S.COMPARING, False, True)
-    assert play(back, TAG, now=LATER + 600).generation == back.generation
 
 
 def test_a_source_that_shows_again_after_the_end_is_promoted_on():
@@ -561,15 +426,6 @@ def test_a_nudge_of_discovery_with_the_same_value_starts_nothing():
     assert (after.state, after.generation) == (S.OVER, over.generation)
 
 
-def test_the_baseline_moves_only_by_a_new_event():
-    """Looks do not promote what was tagged before the service's first look."""
-    baseline = evolving.baseline("ami-0a", "111111111111", "us-east-1", "dev", NOW)
-
-    assert outstanding(baseline, NOW + 10**9) == ()
-    assert outstanding(replace(baseline, inbox={"withdraw": "1"}), NOW) == ()
-    assert outstanding(with_tag_event(baseline), NOW) == (do.LookAtTag(),)
-
-
 def test_of_an_ami_of_the_baseline_that_is_gone_status_says_so_and_discovery_rests():
     """It has its value still, so that its tag is no news when the AMI is restored."""
     baseline, missed = evolving.baseline("ami-0a", "111111111111", "us-east-1", "dev", NOW), ev.TagSeen(None, None)
@@ -589,15 +445,6 @@ def test_two_looks_within_a_second_are_one():
 
     assert again.value == "dev"
     assert again.next_try == LATER
-
-
-def test_a_repeated_tag_on_a_running_promotion_begins_again_only_what_has_failed():
-    """The comparison finds that out by the generation; running deliveries continue."""
-    looked = play(with_tag_event(a_promotion(S.RUNNING), 2), TAG)
-    assert (outstanding(looked, NOW), looked.generation) == ((do.Compare(),), NOW)
-
-    after = play(looked, compared(inputs="of this generation", running=True))
-    assert (after.state, after.episode, after.unread("tag"), after.passed_generation) == (S.RUNNING, 0, None, NOW)
 
 
 def test_a_value_with_a_fault_changes_nothing_and_is_notified_once():
@@ -637,13 +484,6 @@ def test_one_look_that_shows_a_shared_image_disabled_ends_nothing():
     assert not once.is_gone
     assert not play(once, TAG, now=LATER).is_gone
     assert play(once, ev.TagSeen("dev", "disabled"), now=LATER).is_gone
-
-
-def test_an_image_that_is_enabled_again_is_shared_again_by_a_tag_event():
-    """Until then nothing begins by itself."""
-    gone = a_promotion(S.OVER, gone_generation=1)
-    assert gone.is_gone
-    assert play(with_tag_event(replace(gone, standing=True), 2), TAG).is_gone is False
 
 
 def test_a_tag_event_that_comes_after_the_first_look_counts():
@@ -860,7 +700,7 @@ def test_a_withdrawal_is_compared_before_anything_else_and_ends_deliveries(state
     assert machine.due_at(asked) is not None
     if state is S.REQUESTED:
         return
-    assert outstanding(asked, NOW) == (do.Compare(),)
+    assert (outstanding(asked, NOW), machine.due_at(asked) <= NOW) == ((do.Compare(),), True)
     without = compared(inputs="without", surplus=True, withdrawn={"222222222222": "operator"})
     for event in (without, replace(without, unbelieved=True)):
         read = play(asked, event)

@@ -84,16 +84,6 @@ def test_a_wish_is_received_once():
     assert generations(tagged) == [NOW, NOW]
 
 
-def test_a_wish_that_comes_while_another_is_looked_at_is_not_swallowed():
-    """Both invocations read the record before either wrote it."""
-    before = over(inbox={"retry": f"1:{A}"})
-    look = TagSeen("dev", "available", answers=dict(before.inbox), basis=before.basis)
-    after = evolve(replace(before, inbox={"retry": f"2:{B}"}), look, NOW)
-    assert outstanding(after, NOW) == (LookAtTag(),)
-
-    assert generations(looked(after)) == [2, 3]
-
-
 def test_a_wish_that_comes_just_before_the_second_look_is_looked_for_twice_too():
     """A tag event asked for the first one; both looks miss the tag, which is removed."""
     first = looked(over(inbox={"tag": "000000000002"}), None)

@@ -163,12 +163,6 @@ def test_what_was_cancelled_or_withdrawn_begins_again_as_soon_as_it_is_wanted_ag
     assert differs(a_promotion(), the_file(B), there, tracked(B)) == ([], [])
 
 
-def test_a_running_or_delivered_target_begins_no_second_time():
-    """Also for a newer generation."""
-    for state in ("running", "delivered", "shared"):
-        assert differs(a_promotion(generation=5), the_file(A), tracked(A, state)) == ([], [])
-
-
 def test_the_hubs_own_copy_begins_with_a_target_that_waits_for_it():
     """It may have failed long ago, or its share have expired: nobody else would begin it again."""
     listed = {A: (Target(A, "eu-west-1", by_way_of=HUB),), HUB: (Target(HUB, "eu-west-1"),)}
@@ -206,13 +200,6 @@ def test_the_surplus_comes_in_the_order_of_ids():
     found = wanted(a_promotion(value=None, seen_value=None), the_file(A)).surplus(there, a_promotion())
 
     assert [one.delivery for one in found] == ["x", "y", "z"]
-
-
-def test_a_removed_tag_ends_all():
-    """The looks have agreed: there is no value."""
-    untagged = a_promotion(value=None, seen_value=None)
-
-    assert differs(untagged, the_file(A, B), tracked(A), tracked(B, "shared")) == ([A, B], [])
 
 
 def test_a_removal_that_waits_is_not_forgotten_by_a_new_value():
@@ -263,11 +250,6 @@ def test_a_withdrawal_ends_its_delivery_and_lets_none_begin():
         assert not found.leaves_out(found.surplus([tracked(A)], a_promotion()))
     narrowed = wanted(a_promotion(), the_file(B), *out)
     assert narrowed.leaves_out(narrowed.surplus([tracked(C)], a_promotion()))
-
-
-def test_a_lifted_withdrawal_lets_the_delivery_begin_again():
-    """The entry is gone from the operators' table."""
-    assert differs(a_promotion(), the_file(A), tracked(A, "cancelled")) == ([], [A])
 
 
 def test_left_out_is_only_what_a_withdrawal_kept_from_beginning():

@@ -36,17 +36,3 @@ def test_events_that_came_and_events_that_did_not(arrivals, target, known):
     hub.run()
 
     assert said(hub).keys() == known
-
-
-def test_the_lift_of_a_recall_misses_no_event():
-    """It makes no AMI there, and EC2 sends no event of a deprecation date."""
-    hub = Hub((ACCOUNT,), behavior=CloudBehavior(copying=(120,)))
-    hub.cloud.make_image("ami-0a", {"snap-0a": True})
-    hub.cloud.tag("ami-0a", "default")
-    hub.run()
-    hub.wait(3600).recall("ami-0a")
-    hub.wait(3600).lift_recall("ami-0a")
-    hub.wait(3600)
-
-    assert hub.outcomes() == {("ami-0a", ACCOUNT): "delivered"}
-    assert said(hub).keys() == {"last-event"}

@@ -231,19 +231,11 @@ def test_what_is_open_or_nobodys_is_left_alone():
     assert audited.due is None
 
 
-def test_an_account_with_nothing_but_a_refused_share_is_reported_with_the_grants_that_it_left():
-    """A delivery that holds a refused share opens nothing, so no later closing asks for another audit."""
-    audited = Audited(child(1))
-    audited.dealt_with("d1", ShareState.REFUSED)
-    audited.run_later()
-    assert audited.derived == [(ACCOUNT, ["child-1"])]
-
-
 def test_each_account_that_left_grants_is_reported_with_them():
-    """One list of grants serves all accounts."""
+    """One list of grants serves all. Where a share was only refused, no later closing asks for another audit."""
     audited = Audited(child(1), child(2), child(3, OTHER))
     audited.dealt_with("d1", ShareState.CLOSED)
-    audited.dealt_with("d2", ShareState.CLOSED, OTHER)
+    audited.dealt_with("d2", ShareState.REFUSED, OTHER)
     audited.run_later()
     assert audited.derived == [(ACCOUNT, ["child-1", "child-2"]), (OTHER, ["child-3"])]
 

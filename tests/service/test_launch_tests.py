@@ -157,16 +157,6 @@ def rename(hub: Hub) -> Hub:
     return hub
 
 
-def test_an_ami_that_could_not_be_tested_keeps_its_name_when_the_file_has_another():
-    """It is tested again, and not copied a second time under the new name."""
-    hub = promoted(a_hub(boots=("pending", "ok")))
-    copies, images = set(hub.cloud.copies), {one.id: one.name for one in hub.cloud.images.values()}
-    retried(rename(hub))
-
-    assert hub.outcomes()[AMI, DEV] == "delivered"
-    assert (set(hub.cloud.copies), {one.id: one.name for one in hub.cloud.images.values()}) == (copies, images)
-
-
 def test_an_ami_that_failed_in_the_end_keeps_no_name():
     """It was removed; the file's new name counts."""
     hub = retried(promoted(a_hub(boots=("Server.InternalError", "impaired", "ok"))))

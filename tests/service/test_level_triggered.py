@@ -2,14 +2,11 @@
 
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from io import BytesIO
 from typing import Any
 
 import pytest
-from botocore.awsrequest import AWSResponse
-from moto.core.models import botocore_stubber
 
 from chalicelib.engine import addresses
 from chalicelib.engine.errors import RefusalKind
@@ -34,7 +31,7 @@ from tests.service.shared_ami import (
     when,
     withdrawn,
 )
-from tests.stores import Stores, on_dynamodb
+from tests.stores import on_dynamodb
 
 SLOW = CloudBehavior(copying=(5 * HOUR,))
 
@@ -223,40 +220,6 @@ def test_a_delivery_that_another_invocation_took_for_never_written_is_tracked_ag
     pass_time(hub, HOUR)
     assert not hub.cloud.permissions
     assert hub.ended() == {(AMI, A): "cancelled"}
-
-
-class RawAnswer(BytesIO):
-    """An answer's body, as botocore reads it."""
-
-    def stream(self, **_: Any) -> Iterator[bytes]:
-        yield self.read()
-
-
-def lose_first_answers(stores: Stores) -> list[bytes]:
-    """Let DynamoDB take each conditional put of a delivery and answer 500, once. Returns those that it has taken."""
-    lost: list[bytes] = []
-
-    def send(request: Any, event_name: str, **_: Any) -> Any:
-        answer = botocore_stubber(event_name, request)
-        if b'"pk": {"S": "delivery#' not in request.body or request.body in lost:
-            return answer
-        lost.append(request.body)
-        return AWSResponse(request.url, 500, {}, RawAnswer(b'{"__type": "InternalServerError"}'))
-
-    assert stores.table is not None
-    stores.table._client.meta.events.register_first("before-send.dynamodb.PutItem", send)
-    return lost
-
-
-def test_a_delivery_counts_as_begun_where_dynamodb_takes_a_put_and_answers_500():
-    """The whole way: botocore repeats the put, as ``Sessions`` configures it."""
-    with on_dynamodb() as stores:
-        lost = lose_first_answers(stores)
-        hub = tagged(accounts=(A,), stores=stores)
-        assert hub.ended() == {(AMI, A): "delivered"}
-        assert lost
-        assert [one.state for one in stores.tracked.all(AMI)] == ["delivered"]
-        assert record(hub).state == "over"
 
 
 # --- two invocations at once -----------------------------------------------------------------------------------------

@@ -1,8 +1,9 @@
 """`worker` is off for hours: what completed meanwhile is delivered, and a deadline acts on a fresh look."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -38,10 +39,10 @@ def off(hub: Hub, seconds: int) -> None:
         hub.wait(seconds)
 
 
-def a_hub(method: str = "snapshots", **behavior: object) -> Hub:
+def a_hub(method: str = "snapshots", settings: Mapping[str, object] = MappingProxyType({}), **behavior: object) -> Hub:
     """A hub whose AMI has been tagged."""
     slow = {"copying": (300,), "registering": (120,), **behavior}
-    hub = Hub((A,), behavior=CloudBehavior(**slow), target={"copy_method": method})
+    hub = Hub((A,), behavior=CloudBehavior(**slow), target={"copy_method": method, **settings})
     hub.cloud.make_image(AMI, {"snap-00": True, "snap-01": False})
     hub.cloud.tag(AMI, A)
     return hub
@@ -166,16 +167,6 @@ def test_a_first_look_that_nobody_took_in_time_is_taken_however_late():
     assert hub.ended()[AMI, A] == "delivered", hub.faults()
 
 
-def test_copies_that_are_still_running_after_a_deadline_fail_after_that_look():
-    """The look shows them unfinished: the deadline acts, and the service removes everything."""
-    hub = a_hub(copying=(40 * HOUR,))
-    until_state(hub, "copying", 2)
-    off(hub, 25 * HOUR)
-    assert hub.wait(50 * HOUR).outcomes()[AMI, A] == "failed"
-    assert any(fault.startswith(("deadline-copying", "share-")) for fault in hub.faults()), hub.faults()
-    assert hub.cloud.live_copies() == []
-
-
 @pytest.mark.parametrize("state", ["copying", "verifying"])
 def test_where_the_target_refuses_the_look_for_a_day_it_fails_removes_nothing_and_lists_what_it_left(state):
     """Without the role the service cannot see whether the work is done, so it deletes none of it."""
@@ -192,16 +183,7 @@ def test_where_the_target_refuses_the_look_for_a_day_it_fails_removes_nothing_an
     assert hub.cloud.permissions == set()
 
 
-@pytest.mark.parametrize(
-    "code",
-    [
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "ThrottlingException",
-        "InternalServerError",
-        "",
-    ],
-)
+@pytest.mark.parametrize("code", ["ThrottlingException", ""])
 @pytest.mark.parametrize(
     ("port", "method"),
     [("targets", "read"), ("ledger", "hold_all"), ("ledger", "release"), ("slots", "ask"), ("records", "save")],
@@ -253,10 +235,7 @@ def tagged_again(hub: Hub) -> str:
 def test_an_ami_that_was_left_is_adopted_by_its_nonce_when_it_is_tagged_again_and_gets_its_grants(method):
     """The AMI was left because the role was gone; it is not registered again, and Auto Scaling can launch it."""
     role = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
-    target = {"service_linked_roles": (role,), "copy_method": method}
-    hub = Hub((A,), behavior=CloudBehavior(copying=(60,), registering=(60,)), target=target)
-    hub.cloud.make_image(AMI, {"snap-00": True, "snap-01": True})
-    hub.cloud.tag(AMI, A)
+    hub = a_hub(method, {"service_linked_roles": (role,)})
     left = left_in(hub)
     assert hub.cloud.grants == {}
 
@@ -286,9 +265,7 @@ def test_an_ami_that_was_left_is_compared_with_its_own_snapshots(reverse):
 
 def test_an_ami_that_was_left_whose_snapshot_somebody_has_untagged_is_a_fault():
     """Nothing shows any more that the service made this snapshot; the AMI stays, and the record is not parked."""
-    hub = Hub((A,), behavior=CloudBehavior(copying=(60,), registering=(60,)))
-    hub.cloud.make_image(AMI, {"snap-00": True, "snap-01": True})
-    hub.cloud.tag(AMI, A)
+    hub = a_hub()
     left, untagged = left_in(hub), next(iter(hub.cloud.copies.values()))
 
     hub.cloud.copies[untagged.id] = replace(untagged, delivery="", nonce="")

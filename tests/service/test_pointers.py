@@ -55,17 +55,6 @@ def test_two_values_are_not_on_their_way_at_once():
     assert shown(hub) == NEW
 
 
-def test_a_family_that_cannot_be_used_is_a_fault_and_the_ami_is_delivered():
-    """The notice says what is wrong with the tag."""
-    hub = a_hub()
-    hub.cloud.make_image("ami-0d", {"snap-9": True}, family="no family!")
-    promoted(hub, "ami-0d")
-
-    sent = notice(hub, "ami-0d")
-    assert sent["outcome"] == "delivered"
-    assert sent["pointer"]["fault"]["code"] == "family-not-usable"
-
-
 @pytest.mark.parametrize(
     ("there", "code"),
     [(ShownParameter("ami-0fff"), "pointer-not-ours"), (ShownParameter("ami-0fff", "text"), "pointer-other-type")],
@@ -93,16 +82,6 @@ def test_an_ami_that_its_owner_deregistered_is_not_current_any_more():
     hub.wait(25 * HOUR)
 
     assert shown(hub) == OLD
-
-
-def test_another_architecture_is_a_fault():
-    """What launches from the parameter could not run it."""
-    hub = a_hub()
-    promoted(hub, OLD)
-    promoted(hub, another_architecture(hub))
-
-    assert shown(hub) == OLD
-    assert notice(hub, "ami-0d")["pointer"]["fault"]["code"] == "pointer-other-architecture"
 
 
 def test_an_ami_of_another_architecture_keeps_the_parameter_on_no_recalled_ami():

@@ -8,19 +8,6 @@ from tests.service.world import DAY, HOUR, NOBODY, TAKEN, ModelWorld, WorldSetup
 
 
 @pytest.mark.parametrize("unreadable", [False, True])
-@pytest.mark.thorough
-def test_a_damaged_delivery_does_not_stop_the_others(unreadable):
-    """Its own message group parks it; the promotion continues with the next target (invariant 7)."""
-    world = ModelWorld(WorldSetup(accounts=2))
-    world.tag(0, world.account(0))
-    world.wait(30)
-    world.expect("copying", [HOUR])
-    world.poison(0, "delivery", unreadable=unreadable)
-    world.tag(0, "default")
-    world.end()
-
-
-@pytest.mark.parametrize("unreadable", [False, True])
 def test_a_damaged_delivery_that_was_cancelled_and_is_wanted_again_is_not_asked_for_ever(unreadable):
     """It cannot start again, so it counts as failed."""
     world = ModelWorld()

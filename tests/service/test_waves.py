@@ -11,8 +11,7 @@ from chalicelib.delivery.wave_progress import WaveProgress
 from chalicelib.engine import addresses, schedule
 from chalicelib.engine.budget import Budget
 from chalicelib.engine.waker import Waker
-from chalicelib.promotion.codec import PROMOTIONS
-from chalicelib.promotion.model import NO_PASS, WAKE, Promotion
+from chalicelib.promotion.model import WAKE, Promotion
 from chalicelib.promotion.worker.passes import DeliveryPass
 from chalicelib.targets.applied_file import Directory, LaunchTest, Target
 from chalicelib.targets.organization import Unit
@@ -141,14 +140,6 @@ def test_what_was_shared_until_its_date_stays_a_success_when_another_try_is_take
     assert stops(hub) == []
 
 
-def test_what_was_not_shared_before_its_date_opens_no_wave():
-    """Its instance still boots when the date comes: nobody knows whether the AMI is good."""
-    hub = shared_then_copied(0, START + 300, launch_test=LaunchTest("t3.micro"))
-
-    assert states(hub, after=5 * HOUR) == ["withdrawn", "withdrawn", "", WAITS]
-    assert len(stops(hub)) == 1, "people are notified that nobody is left before it"
-
-
 @pytest.mark.parametrize("continues", [False, True])
 def test_what_is_parked_before_its_date_keeps_the_wave_after_it_waiting_for_thirty_days_at_most(continues):
     """Nobody knows whether the AMI is good; once the records continue, it is known that nobody is left before it."""
@@ -168,14 +159,6 @@ def test_what_is_parked_before_its_date_keeps_the_wave_after_it_waiting_for_thir
     assert states(hub)[3] == "failed"
 
 
-def test_without_waves_a_promotion_asks_nothing_more():
-    """Nothing of waves is on its record."""
-    hub = promoted({})
-    assert states(hub) == DONE
-    promotion = PROMOTIONS.decode(hub.stores.records.read(addresses.promotion(AMI)))
-    assert (promotion.waves, promotion.cursor) == ({}, NO_PASS)
-
-
 # --- soak and failures -----------------------------------------------------------------------------------------------
 
 
@@ -189,29 +172,6 @@ def test_it_soaks_after_the_last_end():
     assert opened_to(hub) == {DEV, DEV2}
     assert states(hub, after=5 * HOUR) == DONE
     assert last + DAY < reported(hub, "delivery.delivered", QA) < last + DAY + HOUR
-
-
-def test_no_more_than_so_many_may_fail():
-    """One of two failed, and one may: the wave opens. None of two succeeded: it does not, whatever may fail."""
-    hub = promoted({"qa": Wave("dev", 0, 1), "prod": Wave("qa")}, broken=(DEV,))
-    assert states(hub) == ["failed", *DONE[1:]]
-    assert stops(hub) == []
-    hub = promoted({"qa": Wave("dev", 0, 2), "prod": Wave("qa")}, broken=(DEV, DEV2))
-    assert states(hub) == ["failed", "failed", WAITS, WAITS]
-    assert len(stops(hub)) == 1
-
-
-def test_a_retry_moves_only_its_own_end():
-    """The soak begins again with the end of the retried delivery; those that did not fail are left alone."""
-    hub = promoted({"qa": Wave("dev", 5 * HOUR), "prod": Wave("qa")}, broken=(DEV,))
-    states(hub, after=DAY)
-    cure_key(hub, DEV)
-    hub.retry(AMI, DEV)
-    assert states(hub, after=4 * HOUR) == ["delivered", "delivered", WAITS, WAITS]
-    first, again = (reported(hub, "delivery.delivered", one) for one in (DEV2, DEV))
-    assert again > first + 23 * HOUR
-    assert states(hub, after=4 * HOUR) == DONE
-    assert reported(hub, "delivery.delivered", QA) > again + 5 * HOUR
 
 
 def test_after_thirty_days_it_fails_like_one_without_an_approval():
@@ -231,13 +191,6 @@ def test_after_thirty_days_it_fails_like_one_without_an_approval():
 
 def test_what_was_withdrawn_or_cancelled_counts_for_neither_side():
     """A withdrawn account neither holds the wave up nor succeeds; where no other is left, the wave waits."""
-    hub = promoted({"qa": Wave("dev", HOUR), "prod": Wave("qa")}, broken=(DEV,))
-    hub.run(until=START + 600)
-    hub.withdraw(AMI, DEV2)
-    assert states(hub, after=3 * HOUR) == ["failed", "delivered", WAITS, WAITS], "what was delivered stays"
-    (stop,) = stops(hub)
-    assert [one["account"] for one in stop["targets"]] == [DEV]
-
     hub = promoted()
     hub.run(until=START + 20)
     hub.withdraw(AMI, DEV)
@@ -505,18 +458,10 @@ def test_what_was_found_for_other_members_of_the_group_before_opens_nothing():
 
 
 def test_a_new_value_that_does_not_reach_the_group_before_is_refused():
-    """The notice names the group. A value in force that a new file breaks is reported, too, and goes on waiting."""
+    """The notice names the group."""
     hub = promoted(value="prod")
     assert states(hub) == [""] * 4
     assert any(one.startswith("wave-not-reached") and "`qa`" in one for one in hub.faults())
-    hub = promoted({}, "qa")
-    states(hub)
-    apply(hub, PLAIN)
-    hub.cloud.tag(AMI, None)
-    pass_time(hub, HOUR)
-    hub.cloud.tag(AMI, "qa")
-    pass_time(hub, HOUR)
-    assert any(one.startswith("wave-not-reached") for one in hub.faults())
 
 
 def test_a_new_tag_event_waits_for_those_that_begin_again():

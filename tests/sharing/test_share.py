@@ -83,12 +83,6 @@ def test_what_must_still_change_has_a_due_date(one):
         assert outstanding.due_at([one], NOW) is not None
 
 
-def test_a_share_without_holders_closes():
-    """The last holding was released."""
-    assert outstanding.to_close([a_share(ShareState.OPEN, held=False)], NOW)
-    assert not outstanding.to_close([a_share(ShareState.OPEN)], NOW)
-
-
 def test_a_share_closes_at_its_hard_end_though_held_and_its_holders_can_read_it():
     """A parked or damaged record must not keep a permission open."""
     overdue = a_share(ShareState.OPEN)
@@ -100,13 +94,6 @@ def test_a_share_closes_at_its_hard_end_though_held_and_its_holders_can_read_it(
     assert fault is not None
     assert fault.code == "share-closed-at-its-end"
     assert not outstanding.to_open([closed], END)
-
-
-def test_a_permission_that_shows_before_the_first_call_is_preexisting():
-    """Invariant 2: the intent records it, before any call."""
-    intended = evolve(a_share(), OpeningIntended(seen=True), NOW)
-
-    assert (intended.state, intended.preexisting) == (ShareState.OPENING, True)
 
 
 def test_whether_a_permission_is_preexisting_survives_a_crash():
@@ -128,21 +115,6 @@ def test_tries_of_an_opening_count_for_no_closing():
     opened = evolve(a_share(ShareState.OPENING, tries=9), ShareOpened(), NOW)
 
     assert (opened.state, opened.tries) == (ShareState.OPEN, 0)
-
-
-def test_each_opening_has_a_grant_of_its_own():
-    """CreateGrant would return the dying grant for a name that is used again. A repeated intent keeps the name."""
-    first = evolve(a_share(), OpeningIntended(seen=False), NOW)
-    closing = evolve(replace(first, holdings=frozenset()), ClosingIntended(), NOW + 50)
-    again = evolve(
-        replace(evolve(closing, ShareClosed(), NOW), holdings=HOLDER),
-        OpeningIntended(seen=False),
-        NOW + 60,
-    )
-
-    assert grant_name(first, "us-east-1") != grant_name(again, "us-east-1")
-    repeated = evolve(first, OpeningIntended(seen=False), NOW + 5)
-    assert grant_name(repeated, "us-east-1") == grant_name(first, "us-east-1")
 
 
 def test_a_refused_share_is_tried_again_for_one_who_came_since_and_for_no_one_else():
