@@ -60,7 +60,6 @@ WRONG = {
     f"retry {AMI} --accept ami-01234567": "--accept needs an account. Write `--account ID --accept ami-01234567`.",
     f"recall {AMI}": "Say why: `--why TEXT` goes into the notices.",
     f"recall {AMI} --lift --why x": "--why has no effect with --lift.",
-    f"recall {AMI} --lift --use": "--use has no effect with --lift.",
     "rollback base --to ami-01234567": "Name targets: `--group NAME`, or `--account ID`.",
     "rollback base --account 111111111111 --lift --why x": "--to and --why have no effect with --lift.",
     "doctor key-policy target x": "'x' is not a key's ARN, its id, or alias/NAME.",
