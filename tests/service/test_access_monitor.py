@@ -312,6 +312,7 @@ def test_an_event_about_1000_accounts_of_an_ou_is_judged_before_its_message_is_a
         spent.clear()
         with suppress(Refusal):
             setup.monitor.judge_event(json.dumps(event), time_left=lambda: 30 - sum(spent))
+        assert sum(spent) <= 30
 
     assert [name for name, _ in setup.telemetry.reported if name == "judged"] == ["judged"]
     assert len(answers) == len(accounts), "each was asked about once"
