@@ -360,7 +360,6 @@ class MemoryLedger:
         self.idle: dict[tuple[str, str, str], Holding] = {}
         """Standing holdings that hold nothing, by resource, share and delivery: released, or damaged (episode 0)."""
         self.archived: Items[tuple[str, str, int], Share] = Items(itemgetter(0))
-        self.reads = 0
         """Items that were read as shares."""
 
     def hold_all(self, wanted: Sequence[tuple[Share, Holding]]) -> int:
@@ -408,9 +407,7 @@ class MemoryLedger:
         return [StandingHolding(resource, name, one) for (resource, name, _), one in found]
 
     def shares(self, resource: str) -> Sequence[Share]:
-        found = [share for _, share in self.items.of(resource)]
-        self.reads += len(found)
-        return found
+        return [share for _, share in self.items.of(resource)]
 
     def with_record(self, key: RecordKey) -> tuple[Stored | None, Sequence[Share]]:
         return self._records.read(key), self.shares(key.pk)

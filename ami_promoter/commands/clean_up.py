@@ -17,7 +17,7 @@ from ami_promoter.rights import CLEAN_UP
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import groups
 from ami_promoter.terminal.exits import Exit
-from ami_promoter.terminal.output import Folded, cell, table
+from ami_promoter.terminal.output import Folded, table
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import ANYWHERE, FAMILY, VerbCaller, admin, verb, yes_option
 from chalicelib.engine.aws.refusals import STALE_CREDENTIALS
@@ -186,10 +186,7 @@ def _named(found: _Found) -> str:
 def _lines(found: _Found, *, wide: bool) -> Iterator[RenderableType]:
     if found.removable:
         yield "Can be removed:"
-        rows = [
-            (cell(one.copy.image), cell(one.copy.family), cell(one.copy.made_at[:10]), cell(f"{one.gib} GiB"))
-            for one in found.removable
-        ]
+        rows = [(one.copy.image, one.copy.family, one.copy.made_at[:10], f"{one.gib} GiB") for one in found.removable]
         yield table(("AMI", "FAMILY", "SOURCE MADE", "SNAPSHOTS"), rows)
     if found.snapshots.left:
         yield f"Left by a clean-up that was stopped: {', '.join(found.snapshots.left)}"

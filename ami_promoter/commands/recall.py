@@ -11,7 +11,7 @@ from rich.console import RenderableType
 from ami_promoter.hub import record_requests
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.recall_items import OperatorsDecisions
-from ami_promoter.hub.records import Reader, RecordSeen, place_of
+from ami_promoter.hub.records import Reader, RecordSeen, image_of, place_of
 from ami_promoter.promotions import pointers, recalls
 from ami_promoter.reconcile import uses
 from ami_promoter.rights import ASK_TARGETS, FIND_DELIVERIES, LOOK_AGAIN, READ, SWITCH
@@ -21,7 +21,7 @@ from ami_promoter.terminal.output import Folded
 from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import WHY, VerbCaller, ami_argument, verb, yes_option
 from chalicelib.delivery.model import Delivery
-from chalicelib.delivery.tracked import GOOD, RUNNING, TrackedDelivery
+from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.faults import Fault
 from chalicelib.release.current import current
@@ -169,7 +169,7 @@ def _one(
         "region": entry.region,
         "state": entry.state,
         "does": does,
-        "image": ((ami if entry.state == "shared" else entry.image) or None) if entry.state in GOOD else None,
+        "image": image_of(entry, ami),
         "parameter": pointer.it.parameter if pointer is not None and names else None,
         "kept": kept,
         "moves_to": after.image if after else None,

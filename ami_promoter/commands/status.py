@@ -19,7 +19,7 @@ from ami_promoter.promotions.following import follow, states
 from ami_promoter.promotions.reading import read_page, unknown
 from ami_promoter.rights import FIND_DELIVERIES, READ_ALL
 from ami_promoter.terminal import schema as js
-from ami_promoter.terminal.output import Folded, cell, console, state, table
+from ami_promoter.terminal.output import Folded, console, state, table
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import AMI, VerbCaller, verb
 from chalicelib.delivery.tracked import GOOD
@@ -186,12 +186,12 @@ def _retired(connection: Connection) -> Report:
 def _list(listed: Sequence[Mapping[str, Any]], now: float) -> RenderableType:
     rows = [
         (
-            cell(one["ami"]),
-            cell(one["name"] or "-"),
+            one["ami"],
+            one["name"] or "-",
             state(one["outcome"] or one["state"] or "unknown"),
             promotion_text.age(one["since"], now),
-            cell("-" if one["value"] is None else promotion_text.quoted(one["value"])),
-            cell(promotion_text.counted(one["deliveries"])),
+            "-" if one["value"] is None else promotion_text.quoted(one["value"]),
+            promotion_text.counted(one["deliveries"]),
         )
         for one in listed
     ]

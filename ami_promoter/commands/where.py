@@ -11,7 +11,7 @@ from rich.console import RenderableType
 from ami_promoter.hub.applied_targets import applied_file, named_targets
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.recall_items import OperatorsDecisions
-from ami_promoter.hub.records import Reader, is_named, place_of, target_of
+from ami_promoter.hub.records import Reader, image_of, is_named, place_of, target_of
 from ami_promoter.promotions import pointers, recalls
 from ami_promoter.promotions.choosing import Choice, choosing, read
 from ami_promoter.promotions.reading import unknown
@@ -19,7 +19,7 @@ from ami_promoter.reconcile import uses
 from ami_promoter.rights import ASK_TARGETS, FIND_DELIVERIES, READ_ALL
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import first_of, groups, named
-from ami_promoter.terminal.output import Folded, Whole, cell, state, table
+from ami_promoter.terminal.output import Folded, Whole, state, table
 from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import AMI, FAMILY, FileWord, VerbCaller, answers_within_option, verb
 from chalicelib.delivery.tracked import GOOD, TrackedDelivery
@@ -169,11 +169,7 @@ def _list(connection: Connection, choice: Choice, *, ids: bool) -> Report:
     if ids:
         return Report(tuple(_id(one) for copies in there for one in copies), data)
     rows = [
-        (
-            cell(each["source"]),
-            cell(each["name"] or "-"),
-            cell(first_of(list(map(target_of, copies))) or "nowhere"),
-        )
+        (each["source"], each["name"] or "-", first_of(list(map(target_of, copies))) or "nowhere")
         for each, copies in zip(listed, there, strict=True)
     ]
     return Report((table(("SOURCE", "NAME", "IS IN"), rows, folds=("IS IN",), cuts=("NAME",)), *found.more), data)
@@ -204,7 +200,7 @@ def _id(one: Mapping[str, Any]) -> RenderableType:
 def _pointers(family: str, found: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
     """Write a table for each parameter; several stand there if the targets file has named another."""
     for same in groups(found, lambda one: one["parameter"]):
-        rows = [(cell(target_of(one)), cell(one["image"] or "-"), cell(one["source"] or "-")) for one in same]
+        rows = [(target_of(one), one["image"] or "-", one["source"] or "-") for one in same]
         yield Folded(f"Family {family}, parameter {same[0]['parameter']}:")
         yield table(("TARGET", "AMI", "SOURCE"), rows)
         for alike in groups(filter(_remark, same), _remark):
@@ -246,15 +242,13 @@ def _find(connection: Connection, ami: str) -> dict[str, Any]:
 
 
 def _copy(entry: TrackedDelivery, source: str, pointer: Mapping[str, Any] | None) -> dict[str, Any]:
-    own = entry.state != "shared"
-    image = (entry.image or None) if own else source
-    image = image if entry.state in GOOD else None
+    image = image_of(entry, source)
     return {
         "account": entry.account,
         "region": entry.region,
         "state": entry.state,
         "image": image,
-        "own": own,
+        "own": entry.state != "shared",
         "current": None if pointer is None or not pointer["parameter"] else pointer["image"] == image,
     }
 
@@ -283,12 +277,12 @@ def _lines(found: Mapping[str, Any]) -> Iterator[RenderableType]:
     yield f"Source: {found['source']} {found['name']} in account {found['account']}, {found['region']}"
     yield from recalls.lines(found["source"], found["recall"])
     families = any(one["current"] is not None for one in found["copies"])
-    rows = [
+    rows: list[Sequence[RenderableType]] = [
         (
-            cell(target_of(one)),
+            target_of(one),
             state(one["state"]),
-            cell(f"{one['image'] or '-'}{'' if one['own'] else ' (the hub shares its own)'}"),
-            *([cell({True: "yes", False: "no", None: "-"}[one["current"]])] if families else []),
+            f"{one['image'] or '-'}{'' if one['own'] else ' (the hub shares its own)'}",
+            *([{True: "yes", False: "no", None: "-"}[one["current"]]] if families else []),
         )
         for one in found["copies"]
     ]

@@ -18,7 +18,7 @@ from ami_promoter.terminal.progress import Progress
 from chalicelib.delivery.copy_quota import CopyQuota
 from chalicelib.delivery.model import ENDED, Delivery
 from chalicelib.delivery.store.tracked_deliveries import BY_ACCOUNT, BY_IMAGE
-from chalicelib.delivery.tracked import TrackedDelivery
+from chalicelib.delivery.tracked import GOOD, TrackedDelivery
 from chalicelib.engine import addresses, codec
 from chalicelib.engine.addresses import ARCHIVED, HOLD, RECORD, SHARE, SHARE_STEP, RecordKey
 from chalicelib.engine.aws.refusals import gone
@@ -318,6 +318,12 @@ def is_named(place: str, targets: Collection[str]) -> bool:
 def not_there(targets: Iterable[str], places: Collection[str]) -> list[str]:
     """Return those of ``targets`` ("ACCOUNT" or "ACCOUNT/REGION") that name none of the places ("ACCOUNT/REGION")."""
     return [one for one in targets if not any(is_named(place, [one]) for place in places)]
+
+
+def image_of(entry: TrackedDelivery, source: str) -> str | None:
+    """Return the AMI that a delivery's target can launch, its own or the ``source``; None: none, or no longer."""
+    image = source if entry.state == "shared" else entry.image
+    return (image or None) if entry.state in GOOD else None
 
 
 def by_name(share: Share) -> tuple[str, str]:

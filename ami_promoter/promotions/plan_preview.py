@@ -15,7 +15,7 @@ from ami_promoter.promotions.promotion_data import BAD
 from ami_promoter.promotions.promotion_text import SINGLY, quoted, said
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import alike, alike_anywhere, first_of, groups, named
-from ami_promoter.terminal.output import cell, short, state, table
+from ami_promoter.terminal.output import short, state, table
 from chalicelib.delivery import naming, preflight
 from chalicelib.delivery.model import ENDED
 from chalicelib.engine.faults import Fault, count
@@ -293,7 +293,7 @@ def _row(group: Sequence[Mapping[str, Any]], *, wide: bool) -> Sequence[Renderab
     places = first_of(list(map(target_of, group)), 1)
     key = one["key"] if one["key"].startswith("alias/") else short(one["key"], wide=wide)
     gib = sum(member["gib"] for member in group)
-    return cell(places), state(one["does"]), cell(_how(one)), cell(key), f"{gib:,}" if gib else ""
+    return places, state(one["does"]), _how(one), key, f"{gib:,}" if gib else ""
 
 
 def _calls(targets: Sequence[Mapping[str, Any]]) -> str:

@@ -142,7 +142,7 @@ def _table(deliveries: Sequence[Data], now: float, *, wide: bool) -> Table:
     rows: list[Sequence[RenderableType]] = []
     for one in deliveries:
         running = _running(one)
-        name: list[RenderableType] = [cell(target_of(one)), state(one["state"]), age(one["since"], now), _left(running)]
+        name: list[RenderableType] = [target_of(one), state(one["state"]), age(one["since"], now), _left(running)]
         rows.append((*name, _result(one, wide=wide) if one["image"] or not running or each else _bar(running)))
         for copy in running if each else ():
             label = cell(f"  {short(str(copy['source']), wide=wide)}", "dim")
@@ -160,7 +160,7 @@ def _table_by_state(deliveries: Sequence[Data], now: float) -> Table:
         running = [copy for one in group for copy in _running(one)]
         rows.append(
             (
-                cell(first_of([target_of(one) for one in group], 1)),
+                first_of([target_of(one) for one in group], 1),
                 state(str(group[0]["state"])),
                 age(min((one["since"] for one in group if one["since"] != "-"), default="-"), now),
                 _left(running),
@@ -188,9 +188,9 @@ def _by_state(delivery: Data) -> int:
 def _result(delivery: Data, *, wide: bool) -> RenderableType:
     if not delivery["image"]:
         tries = 0 if delivery["state"] in (*BAD, *AWAITING) else delivery["tries"]
-        return cell(f"try {tries + 1}" if tries else "")
+        return f"try {tries + 1}" if tries else ""
     key = f" {short(delivery['key'], wide=wide)}" if wide and delivery["key"] else ""
-    return cell(f"{delivery['image']}{key}")
+    return f"{delivery['image']}{key}"
 
 
 def _bar(copies: Sequence[Data]) -> RenderableType:
@@ -358,11 +358,11 @@ def shares_table(open_shares: Sequence[Data], now: float, *, wide: bool) -> Tabl
         last = max(group, key=lambda one: str(one["closes_at_the_latest"]))
         rows.append(
             (
-                cell(f"  {shares.named(last['resource'], wide=wide)}"),
-                cell(first_of([str(one["account"]) for one in group], 1)),
+                f"  {shares.named(last['resource'], wide=wide)}",
+                first_of([str(one["account"]) for one in group], 1),
                 state(last["state"]),
                 age(min(str(one["opened_at"]) for one in group), now),
-                cell(shares.end(last) if wide else _end(last, now)),
+                shares.end(last) if wide else _end(last, now),
             )
         )
     return table(("  RESOURCE", "TO", "STATE", "FOR", "CLOSES"), rows, folds=("  RESOURCE", "CLOSES"))

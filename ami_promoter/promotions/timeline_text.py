@@ -16,7 +16,7 @@ from rich.console import RenderableType
 
 from ami_promoter.hub.records import target_of
 from ami_promoter.promotions.shares import named
-from ami_promoter.terminal.output import cell, short, state, table
+from ami_promoter.terminal.output import short, state, table
 from ami_promoter.terminal.report import plainly, span
 from chalicelib.engine.places import IMAGE, SNAPSHOT, Resource
 from chalicelib.engine.schedule import HOUR
@@ -138,11 +138,10 @@ def show_findings(findings: Sequence[Mapping[str, Any]], *, wide: bool) -> Itera
         yield table(head, [_finding(one, wide=wide) for one in findings], folds=("BY", "WHY"))
 
 
-def _finding(one: Mapping[str, Any], *, wide: bool) -> Sequence[RenderableType]:
+def _finding(one: Mapping[str, Any], *, wide: bool) -> Sequence[str]:
     about = f" ({', '.join(one['receivers'])})" if one["receivers"] else ""
     resource = ID.sub(lambda found: short(found[0], wide=wide), one["resource"])
-    texts = (plainly(one["at"]), one["severity"], one["call"], resource, one["principal"], one["why"] + about)
-    return tuple(cell(text) for text in texts)
+    return plainly(one["at"]), one["severity"], one["call"], resource, one["principal"], one["why"] + about
 
 
 def _looked(one: Mapping[str, Any]) -> tuple[str, int] | None:
@@ -166,7 +165,7 @@ def _rows(one: Mapping[str, Any], quiet: tuple[str, ...], *, wide: bool) -> Iter
             continue
         calls_made = ", ".join(f"{_called(call)} {_request(call, wide=wide)}" for call in made if call["call"])
         said = f"{words(what, wide=wide)} ({calls_made})" if calls_made else words(what, wide=wide)
-        yield cell(when), state(one["state"]), cell(said)
+        yield when, state(one["state"]), said
 
 
 def _called(call: Mapping[str, Any]) -> str:
@@ -225,9 +224,9 @@ def _member(key: str, value: str) -> str:
     return f"{key} {value[1:-1].rstrip(',').replace(QUOTE, '')}" if value.startswith("(") else f"{key} {value}"
 
 
-def _share_rows(one: Mapping[str, Any], *, wide: bool) -> Iterator[Sequence[RenderableType]]:
+def _share_rows(one: Mapping[str, Any], *, wide: bool) -> Iterator[Sequence[str]]:
     """Yield a share's lines: its opening, its closing, and what was refused in between, each with its request."""
-    where = cell(_named(one["resource"], wide=wide)), cell(one["account"])
+    where = _named(one["resource"], wide=wide), str(one["account"])
     still = f"{OPENED}, still open" if one["open"] else OPENED
     opened = closed = False
     for step in one["steps"]:
@@ -236,16 +235,16 @@ def _share_rows(one: Mapping[str, Any], *, wide: bool) -> Iterator[Sequence[Rend
             opened, closed = opened or what == OPENED, closed or what.startswith(CLOSED)
             what = still if what == OPENED else what
             named = f"{what}: {call['call']}" if wide and call["call"] and not call["error"] else what
-            yield cell(plainly(step["at"])), *where, cell(named), cell(_request(call, wide=wide))
+            yield plainly(step["at"]), *where, named, _request(call, wide=wide)
     if one["preexisting"]:
-        yield cell(plainly(one["opened_at"])), *where, cell("existed before"), cell("")
+        yield plainly(one["opened_at"]), *where, "existed before", ""
         return
     if not opened and one["opened_at"] != "-":
-        yield cell(plainly(one["opened_at"])), *where, cell(still), cell(NOT_KNOWN)
+        yield plainly(one["opened_at"]), *where, still, NOT_KNOWN
     if not closed and one["seconds"] is not None:
-        yield cell(plainly(one["removed_at"])), *where, cell(_closed(one)), cell(NOT_KNOWN)
+        yield plainly(one["removed_at"]), *where, _closed(one), NOT_KNOWN
     if one["open"] and not opened and one["opened_at"] == "-":
-        yield cell(""), *where, cell("open"), cell("")
+        yield "", *where, "open", ""
 
 
 def _happened(one: Mapping[str, Any], step: Mapping[str, Any], call: Mapping[str, Any]) -> str:

@@ -38,8 +38,6 @@ LATER = schedule.HOUR
 """A share that a running copy may need closes only after this time, so that its delivery can hold it first."""
 SHOWN_WITHIN = 5 * schedule.MINUTE
 """AWS may not yet show a share that was opened this recently: grants take up to this long [aws-facts 3]."""
-NAMED = 3
-"""A message names at most this many shares and deliveries."""
 NAMED_BY = 12
 """A message shows this many characters of a digest."""
 
@@ -99,7 +97,7 @@ def _not_listed(view: HubView) -> Iterator[Finding]:
         held = [(s.resource, s.share_name, holding) for s in shares for holding in s.holdings]
         deliveries = sorted({holding.delivery for _, _, holding in held})
         by = (
-            f"Held by {first_of([_delivery(view, one) for one in deliveries], NAMED)}."
+            f"Held by {first_of([_delivery(view, one) for one in deliveries])}."
             if deliveries
             else "No delivery holds them."
         )
@@ -107,7 +105,7 @@ def _not_listed(view: HubView) -> Iterator[Finding]:
         who = "this account nor an OU that contains it" if ":" not in receiver else "it"
         what = (
             f"{count(len(shares), 'share')} that the service opened may be open to it: "
-            f"{first_of(list(map(described, shares)), NAMED)}. "
+            f"{first_of(list(map(described, shares)))}. "
             f"The applied targets file (digest {view.receivers.digest[:NAMED_BY]}) does not contain "
             f"{who}: somebody removed it, or the account left its OU, and the service has not withdrawn "
             f"the shares. {by}{failed} To keep the shares, add it to the file and apply the file."

@@ -34,7 +34,6 @@ class Slow:
         self.resource, self.batch = resource, batch
         self.there: set[str] = set()
         self.calls: Counter[str] = Counter()
-        self.sizes: list[int] = []
         self.refuses: Callable[[str, Sequence[Share]], Refusal | None] = lambda _what, _shares: None
 
     def showing(self, _resource: str, shares: Sequence[Share]) -> frozenset[str]:
@@ -53,7 +52,6 @@ class Slow:
 
     def _call(self, what: str, shares: Sequence[Share]) -> None:
         self.calls[what] += 1
-        self.sizes.append(len(shares))
         self.resource.spend()
         refusal = self.refuses(what, shares)
         if refusal is not None:

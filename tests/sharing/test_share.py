@@ -83,12 +83,6 @@ def test_what_must_still_change_has_a_due_date(one):
         assert outstanding.due_at([one], NOW) is not None
 
 
-def test_a_share_without_holders_closes():
-    """The last holding was released."""
-    assert outstanding.to_close([a_share(ShareState.OPEN, held=False)], NOW)
-    assert not outstanding.to_close([a_share(ShareState.OPEN)], NOW)
-
-
 def test_a_share_closes_at_its_hard_end_though_held_and_its_holders_can_read_it():
     """A parked or damaged record must not keep a permission open."""
     overdue = a_share(ShareState.OPEN)
@@ -100,13 +94,6 @@ def test_a_share_closes_at_its_hard_end_though_held_and_its_holders_can_read_it(
     assert fault is not None
     assert fault.code == "share-closed-at-its-end"
     assert not outstanding.to_open([closed], END)
-
-
-def test_a_permission_that_shows_before_the_first_call_is_preexisting():
-    """Invariant 2: the intent records it, before any call."""
-    intended = evolve(a_share(), OpeningIntended(seen=True), NOW)
-
-    assert (intended.state, intended.preexisting) == (ShareState.OPENING, True)
 
 
 def test_whether_a_permission_is_preexisting_survives_a_crash():
@@ -128,21 +115,6 @@ def test_tries_of_an_opening_count_for_no_closing():
     opened = evolve(a_share(ShareState.OPENING, tries=9), ShareOpened(), NOW)
 
     assert (opened.state, opened.tries) == (ShareState.OPEN, 0)
-
-
-def test_each_opening_has_a_grant_of_its_own():
-    """CreateGrant would return the dying grant for a name that is used again. A repeated intent keeps the name."""
-    first = evolve(a_share(), OpeningIntended(seen=False), NOW)
-    closing = evolve(replace(first, holdings=frozenset()), ClosingIntended(), NOW + 50)
-    again = evolve(
-        replace(evolve(closing, ShareClosed(), NOW), holdings=HOLDER),
-        OpeningIntended(seen=False),
-        NOW + 60,
-    )
-
-    assert grant_name(first, "us-east-1") != grant_name(again, "us-east-1")
-    repeated = evolve(first, OpeningIntended(seen=False), NOW + 5)
-    assert grant_name(repeated, "us-east-1") == grant_name(first, "us-east-1")
 
 
 def test_a_refused_share_is_tried_again_for_one_who_came_since_and_for_no_one_else():
@@ -170,6 +142,26 @@ def test_a_look_for_another_delivery_leaves_no_closing_to_wait_for():
 
     assert outstanding.to_close([released], NOW + 660) == [released]
     assert outstanding.due_at([released], NOW + 660) <= NOW + 660
+
+
+@pytest.mark.parametrize(
+    ("changes", "looked_at"),
+    [
+        ({}, True),
+        ({"asked": 1}, False),
+        ({"opened_at": NOW - 299}, False),
+        ({"preexisting": True}, False),
+        ({"resource": addresses.role_resource("arn:aws:kms:us-east-1:222222222222:key/own", "222222222222").pk}, False),
+        ({"holdings": HOLDER | LATER_HOLDER}, False),
+    ],
+    ids=["another delivery", "nobody", "a grant may show late", "its owner's", "on the target's own key", "for copies"],
+)
+def test_what_stands_is_looked_at_when_another_delivery_comes_to_hold_it(changes, looked_at):
+    """Somebody may have removed it. A share for copies is open for hours, and what is another's is opened by nobody."""
+    stands = {"asked": 2, "answered": 1, "opened_at": NOW - 300, "holdings": frozenset({sharing("d1"), sharing("d2")})}
+    opened = replace(a_share(ShareState.OPEN), **{**stands, **changes})
+
+    assert outstanding.to_look_at([opened], NOW) == ([opened] if looked_at else [])
 
 
 def test_a_share_that_reconcile_recorded_as_open_and_then_finds_closed_opens_again_for_its_holder():
