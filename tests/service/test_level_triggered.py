@@ -238,18 +238,12 @@ def test_two_invocations_of_one_promotion_leave_no_target_out(seed):
     assert {account for _, account in hub.outcomes()} == set(accounts)
 
 
-def test_every_target_begins_though_a_run_has_time_for_a_few_and_none_of_these_ends():
-    """The next run goes on after them: it does not begin with the first ones again."""
+def test_every_target_begins_and_is_asked_to_end_at_once_though_a_run_has_time_for_a_few():
+    """The next run goes on after them. None waits for the polls, by which a promotion looks at whom it has asked."""
     accounts = tuple(f"{200_000_000_001 + number}" for number in range(60))
     hub = tagged(accounts=accounts, behavior=SLOW, arrivals=Arrivals(hurry=1)).unwatched().wait(HOUR)
-
     assert {one.account for one in hub.stores.tracked.all(AMI)} == set(accounts)
 
-
-def test_every_delivery_is_asked_to_end_at_once_though_a_run_has_time_for_a_few():
-    """Nobody waits for the polls, by which a promotion looks at the deliveries that it has asked before."""
-    accounts = tuple(f"{200_000_000_001 + number}" for number in range(60))
-    hub = tagged(accounts=accounts, behavior=SLOW, arrivals=Arrivals(hurry=1)).unwatched().wait(HOUR)
     hub.cloud.tag(AMI, None)
     pass_time(hub, 600)
 
