@@ -302,10 +302,6 @@ def test_a_removal_waits_for_no_examination_that_aws_refuses(ends):
 # --- values that are refused -----------------------------------------------------------------------------------------
 
 
-def refusals(hub: Hub) -> int:
-    return sum(notice["event"] == "promotion.refused" for notice in hub.cloud.notices)
-
-
 def test_an_image_that_the_service_made_is_refused_once_and_nobody_gets_it():
     """Discovery sees its tag in each pass, and its deliveries wake nothing."""
     hub = untagged(watchful=False)
@@ -314,7 +310,7 @@ def test_an_image_that_the_service_made_is_refused_once_and_nobody_gets_it():
     for _ in range(6):
         pass_time(hub, HOUR)
         hub.discover()
-    assert (hub.outcomes(), refusals(hub)) == ({}, 1)
+    assert (hub.outcomes(), len(hub.notified("promotion.refused"))) == ({}, 1)
     assert [fault.partition(":")[0] for fault in hub.faults()] == ["source-made-by-service"]
 
 
@@ -326,6 +322,6 @@ def test_a_value_that_is_refused_begins_nothing_again():
     hub.gate.troubles.clear()
     hub.cloud.tag(AMI, "default nobody")
     hub.wait(HOUR)
-    assert (hub.outcomes()[AMI, B], refusals(hub)) == ("failed", 1)
+    assert (hub.outcomes()[AMI, B], len(hub.notified("promotion.refused"))) == ("failed", 1)
     hub.cloud.tag(AMI, "default")
     assert hub.wait(HOUR).outcomes()[AMI, B] == "delivered"
