@@ -15,18 +15,7 @@ from chalicelib.release.pointer import Pointer
 from chalicelib.targets import recalls
 from chalicelib.targets.applied_file import Directory, Target
 from chalicelib.targets.recalls import Pin, Recall
-from tests.ami_promoter.a_hub import (
-    AMI,
-    DEV,
-    HUB,
-    NINE,
-    PROD,
-    REGION,
-    a_delivery,
-    apply,
-    promoted,
-    write,
-)
+from tests.ami_promoter.a_hub import AMI, DEV, HUB, NINE, PROD, REGION, a_delivery, apply, promoted, write
 
 pytestmark = pytest.mark.usefixtures("ten_past_nine")
 
