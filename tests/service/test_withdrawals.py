@@ -71,14 +71,6 @@ def test_an_ami_that_is_deregistered_and_restored_with_its_tag_brings_no_account
     assert hub.outcomes()[AMI, B] in ("cancelled", "withdrawn")
 
 
-def test_a_value_whose_event_was_lost_is_meant_by_who_has_seen_it():
-    """The operator saw the new value before the service did: it names B, and the entry withdraws B."""
-    hub = tagged(A, target={"mode": "share"}).wait(HOUR)
-    hub.cloud.tag(AMI, f"{A} {B}", arrives=False)
-    hub.withdraw(AMI, B)
-    assert open_to(hub, after=HOUR) == {A}
-
-
 def test_a_value_whose_event_was_lost_is_meant_although_later_looks_show_no_tag_and_the_value_before():
     """Looks that are out of date put no value in force again: it counts from when it came into force."""
     hub = tagged(A, target={"mode": "share"}).wait(HOUR)
