@@ -166,14 +166,6 @@ def test_a_delivery_reads_its_own_holdings_together(store):
     assert {s.resource: len(s.holdings) for s in found} == {RESOURCE: 2, other: 1}
 
 
-def test_a_later_holder_moves_the_hard_end_back_and_never_forward(store):
-    """The last closing time never moves to an earlier time."""
-    for until in (100, 300, 200):
-        store.ledger.hold(RESOURCE, replace(SHARE, last_closing_at=NOW + until), copying(f"d{until}"))
-
-    assert store.ledger.shares(RESOURCE)[0].last_closing_at == NOW + 300
-
-
 def test_the_worker_writes_its_side_and_the_holders_theirs(store):
     """A holding that is added during the worker's write is not lost."""
     store.ledger.hold(RESOURCE, SHARE, copying("d1"))

@@ -4,7 +4,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from chalicelib.engine.addresses import RecordKey, copy_lookups, lookup
-from chalicelib.engine.errors import NewerSchema, Unreadable
+from chalicelib.engine.errors import Unreadable
 from chalicelib.engine.ports import Due, MadeDue, Write
 from chalicelib.engine.store.records import SHARDS, shard_of
 
@@ -433,17 +433,6 @@ def test_the_events_of_all_snapshots_of_a_large_ami_are_answered_in_one_write(be
 
     assert begun.records.save(stored, write(inbox={}), ("looked",), NOW) is not None
     assert begun.records.read(KEY).inbox == {}
-
-
-@pytest.mark.parametrize("store", ["dynamo"], indirect=True)  # only DynamoDB's items have a schema
-def test_a_record_of_a_newer_version_or_a_damaged_one_is_not_guessed_at(begun):
-    """It differs from a readable one, so that the worker can park it."""
-    begun.table.update(KEY, "SET body = :b", {":b": "{"})
-    with pytest.raises(Unreadable):
-        begun.records.read(KEY)
-    begun.table.update(KEY, "SET #s = :s", {":s": 99}, names={"#s": "schema"})
-    with pytest.raises(NewerSchema, match="99"):
-        begun.records.read(KEY)
 
 
 @pytest.mark.parametrize("store", ["dynamo"], indirect=True)  # in memory there are no attributes

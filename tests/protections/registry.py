@@ -146,7 +146,7 @@ def packaged(*given: Any, **named: Any) -> Protection:
     return Protection((Packaged(*given, **named),))
 
 
-NO_LONGER_NAMED = removals.test_an_account_that_the_tag_no_longer_names_is_withdrawn_whatever_else_is_wrong
+NO_LONGER_NAMED = removals.test_who_is_no_longer_named_is_withdrawn_whatever_else_is_wrong
 ONLY_THE_FIRST = r"assert \{.*\} == \{'200000000001'\}\n.*Extra items in the left set:\n +'200000000002'\n.*"
 A, SNAPSHOT, DELIVERY = "200000000001", "resource#snapshot#snap-00", r"delivery#\w+"
 GRANT = f"resource#key#arn:aws:kms:us-east-1:111111111111:key/source-0#{A}"
@@ -466,7 +466,7 @@ PROTECTIONS = {
         r"assert \{'200000000002'\} == set\(\)\n.*",
         NO_LONGER_NAMED,
         shared_ami.TROUBLES["damaged delivery"],
-        None,
+        "tag",
     ),
     "the copies of a promotion that cannot act go on": shown_by(
         r"assert \{.*\} == set\(\)\n.* '200000000001'\n.*",
@@ -475,7 +475,7 @@ PROTECTIONS = {
         "tag",
     ),
     "a removal waits for the checks of the source": Protection(
-        existing(ONLY_THE_FIRST, NO_LONGER_NAMED, shared_ami.disable_key, MEMBER), anyway=(NO_PASS,)
+        existing(ONLY_THE_FIRST, NO_LONGER_NAMED, shared_ami.disable_key, "name"), anyway=(NO_PASS,)
     ),
     "a value in force is resolved strictly": shown_by(
         r"assert \{'200000000002'\} == set\(\)\n.*",
@@ -577,8 +577,8 @@ PROTECTIONS = {
     ),
     "the time left is not asked": shown_by(
         r"assert \{.*\} == set\(\)\n.*Extra items in the left set:\n.*",
-        shares.test_many_grants_are_opened_and_revoked_however_slow_aws_is,
-        300,
+        shares.test_many_are_let_in_and_out_however_slow_aws_is,
+        shares.GRANTS,
         2.0,
     ),
     # what replaces a member of the tests' stores

@@ -15,7 +15,7 @@ from pathlib import Path
 import botocore
 import pytest
 
-from tests.templates.conftest import FUNCTIONS, MONITORING, ROOT, commit_all, copied, resources, run_tool
+from tests.templates.conftest import FUNCTIONS, MONITORING, ROOT, commit_all, copied, run_tool
 from tools import checkout, extras, sbom, sdk_data, verify
 from tools.package import BrokenPackage, check_runtime, check_zip, compiled
 
@@ -367,13 +367,6 @@ def check(folder: Path, tag: str, runtime: str = f"python{HERE}") -> None:
     worker = {"Type": "AWS::Lambda::Function", "Properties": {"Runtime": runtime}}
     wheel = {"fast-1.0.dist-info/WHEEL": f"Wheel-Version: 1.0\nTag: {tag}\n".encode()}
     check_runtime(zipped(folder, wheel), {"Resources": {"Worker": worker}})
-
-
-def test_the_runtime_is_the_python_that_built_the_package(hub):
-    """The wheels are chosen for it."""
-    functions = resources(hub, "AWS::Lambda::Function").values()
-
-    assert {it["Runtime"] for it in functions} == {f"python{HERE}"}
 
 
 PYTHONS = ("python3.14", "python3.13", "python3.12", "python3.11", "python3", "python")
