@@ -504,6 +504,11 @@ class Delivery:
         return () if self.sharing.without_roles else self.target.service_linked_roles
 
     @property
+    def began_opening(self) -> bool:
+        """Whether it has come to the front of the queue, in this episode."""
+        return DeliveryState.OPENING in self.entered
+
+    @property
     def copies_end(self) -> int:
         """When its copies must have ended, counted from when it came to the front of the queue.
 
