@@ -130,9 +130,7 @@ def _needs_shares(delivery: Delivery) -> bool:
 def _deadline(delivery: Delivery) -> int:
     """An hour for each state; with CopyImage the copy deadline, and an hour for tagging."""
     since = (delivery.entered.get(entry.state, 0) for entry in (REGISTER, VERIFY))
-    if (
-        not delivery.copies_image or DeliveryState.OPENING not in delivery.entered
-    ):  # nothing is copied: the AMI existed already
+    if not delivery.copies_image or not delivery.began_opening:  # nothing is copied: the AMI existed already
         return max(since) + schedule.IMAGE_DEADLINE
     available_at = delivery.image.available_at
     return max(delivery.copies_end, 0 if available_at is None else available_at + schedule.IMAGE_DEADLINE)
