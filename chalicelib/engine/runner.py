@@ -23,11 +23,9 @@ from chalicelib.engine.transitions import Moving, R
 from chalicelib.engine.waker import Clock, Waker
 
 MAX_STEPS = 40
-"""Most steps of one invocation."""
 
 CALLS_OF_STEP = 4
 """There must be time for so many calls to begin a step, or a command after the first."""
-
 
 R_contra = TypeVar("R_contra", bound=Moving, contravariant=True)
 C_contra = TypeVar("C_contra", contravariant=True)

@@ -101,7 +101,6 @@ class Application:
         return QueueConsumer(self, self._records, now, self._telemetry, kinds, self._begun)
 
     def _begun(self, ami: str) -> Write:
-        """Return the record of an AMI's promotion as it begins."""
         from chalicelib.promotion.codec import begun
 
         return begun(ami, *self._settings.hub, now())

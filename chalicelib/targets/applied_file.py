@@ -24,14 +24,11 @@ DEFAULT_GROUP = "default"
 VALUE = "value of the trigger tag"
 """Stands for the place of a fault in a tag's value; the notice names the AMI."""
 
-
 DAMAGED = "targets-damaged"
 """Code of the fault of a file that is not what was applied, or cannot be read."""
 
-
 ORGANIZATION = "organization"
 """Name of the item with the organization and the units that the file names."""
-
 
 GRANT_ROLE = "-grants"
 """The end of the grant role's name; deploy/target.yaml has the same."""
@@ -534,12 +531,8 @@ def is_group(word: str) -> bool:
 
 def nothing_applied(place: str) -> Fault:
     """Return the fault of a hub without an applied file; ``place``: its table and Region."""
-    return Fault(
-        "no-targets-applied",
-        place,
-        "no targets file has been applied yet, so no account may receive an AMI.",
-        "Write one and run `ami-promoter targets apply FILE`.",
-    )
+    what = "no targets file has been applied yet, so no account may receive an AMI."
+    return Fault("no-targets-applied", place, what, "Write one and run `ami-promoter targets apply FILE`.")
 
 
 def _word_fault(word: str) -> Fault | None:

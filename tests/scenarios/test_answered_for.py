@@ -64,20 +64,6 @@ def test_each_call_that_changed_aws_is_in_the_history_by_its_request_id(scene, h
     assert left == ({"role"} if how == "service roles" else set())  # a grant on the target's own key serves its AMI
 
 
-def test_a_call_for_many_accounts_has_one_id(scene):
-    """One call opens for two accounts, and both shares have its id."""
-    scene.promote("dev")
-
-    opened = {
-        one["account"]: {call["request_id"] for call in one["steps"][0]["calls"]}
-        for one in history(scene)["shares"]
-        if one["resource"] == f"snapshot#{scene.snapshots[0]}"
-    }
-
-    assert opened[DEV] == opened[TEST]
-    assert len(opened[DEV]) == 1
-
-
 @pytest.mark.parametrize(
     ("function", "operation", "when"),
     [
@@ -105,17 +91,6 @@ def test_a_call_before_whose_answer_the_function_died_has_no_id(scene, function,
     assert by_ids(reported).items() <= known.items()
     assert set(unknown(reported)) == {operation if function == "worker" else ""}
     assert "not known" in scene.cli("history", scene.image)[1]
-
-
-def test_the_fault_of_a_refused_call_names_the_request(scene):
-    """AWS's support asks for it; the history has the same one."""
-    met = refuse(scene, "RegisterImage", DEV, "UnauthorizedOperation")
-    scene.promote(DEV)
-
-    (failed,) = scene.notices("delivery.failed")
-
-    assert f"(request {met[0].request_id})" in failed["faults"][0]["what"]
-    assert by_ids(history(scene))[met[0].request_id] == ("RegisterImage", "UnauthorizedOperation")
 
 
 def test_lines_for_a_person(scene, monkeypatch):

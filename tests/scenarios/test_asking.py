@@ -37,34 +37,6 @@ def test_retry_tries_again_what_failed_at_one_account_or_at_all(scene):
     scene.assert_invariants()
 
 
-def test_retry_begins_no_account_that_the_file_got_after_the_tag_event_and_promote_does(scene):
-    """The account waits for a tag event, whatever else of the AMI is tried again meanwhile."""
-    restore = scene.drop_role()
-    scene.apply(targets_file({"dev": [DEV]}, queue_deadline="10m"))
-    assert scene.promoted("dev") == {DEV: "failed"}
-    restore()
-    scene.apply(targets_file(queue_deadline="10m"))
-
-    assert len(scene.ask("retry", scene.image)["again"]) == 1
-    assert scene.outcome(times=2) == {DEV: "delivered"}
-    scene.ask("promote", scene.image, "dev")
-    assert scene.outcome(times=3) == {DEV: "delivered", TEST: "delivered"}
-    scene.assert_invariants()
-
-
-def test_a_retry_that_lets_a_parked_promotion_go_on_begins_no_account_that_the_file_got_meanwhile(scene):
-    """Nothing of it has failed: it goes on where it was, and there the account waits for a tag event."""
-    scene.apply(targets_file({"dev": [DEV]}, queue_deadline="10m"))
-    assert scene.promoted("dev") == {DEV: "delivered"}
-    write(scene, f"promotion#{scene.image}", parked={"S": "It was damaged."})
-    scene.apply(targets_file(queue_deadline="10m"))
-
-    assert scene.ask("retry", scene.image)["unparked"] == [f"promotion#{scene.image}"]
-    assert scene.after(20 * 60).states() == {DEV: "delivered"}
-    scene.ask("promote", scene.image, "dev")
-    assert scene.outcome(times=2) == {DEV: "delivered", TEST: "delivered"}
-
-
 def test_retry_lets_a_parked_delivery_go_on(scene):
     """A damaged record was parked while it copied; after the repair it continues and is delivered."""
     scene.begin_copies(DEV, 600)

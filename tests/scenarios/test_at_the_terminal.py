@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from ami_promoter.cli import main
 from demo import stage
 from tests.scenarios.scene import DEV, HUB, PROD, TEST, Scene, lets, put_key_policy
 
@@ -72,12 +71,3 @@ def test_a_key_of_ones_own_is_made_fit_by_what_is_printed(scene, as_account):
     status, _, err = scene.cli("doctor", "key-policy", "target", scene.stage.targets[TEST].outputs["KeyArn"])
     assert (status, "AccessDenied" in err or "not authorized" in err) == (AWS, True), err
     assert scene.cli("doctor", "key-policy", "hub", "alias/none")[0] == AWS
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_for_each_shell(shell, monkeypatch, capsys):
-    """The script asks the command line itself, which proposes verbs and Regions; another shell is refused."""
-    assert main(["completion", shell]) == OK
-    assert "_AMI_PROMOTER_COMPLETE" in capsys.readouterr().out
-    assert main(["completion", "tcsh"]) == USAGE
-    assert "'bash', 'zsh', 'fish'" in capsys.readouterr().err

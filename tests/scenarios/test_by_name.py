@@ -20,16 +20,20 @@ def test_a_name_serves_wherever_an_id_does(scene):
     assert scene.image in scene.cli("history", NAME)[1]
 
 
-def test_a_name_of_two_amis_lists_them_and_changes_nothing(scene):
-    """A person chooses by the id."""
+def test_a_name_of_two_amis_or_of_none_says_so_and_changes_nothing(scene):
+    """A person chooses by the id, or finds the name."""
     other = scene.seed(NAME)
-
     status, said = scene.prints("promote", NAME, DEV)
-
     assert status == FAULT
     assert f"{NAME}: 2 AMIs have this name: " in said
     assert scene.image in said
     assert other in said
+
+    for verb in ("status", "where", "history", "recall"):
+        status, said = scene.prints(verb, "golden-2025")
+        assert status == FAULT, verb
+        assert f"golden-2025: account {HUB}, {REGION} has no AMI and no promotion of this name." in said
+        assert "`ami-promoter status --image 'golden-*'`" in said
     assert scene.nothing_happened()
 
 
@@ -53,13 +57,3 @@ def test_an_ami_that_was_built_again_does_not_hide_the_promoted_one(scene, becom
     assert (status, "Name the AMI by its id." in err) == (AWS, True)
     _, out, _ = scene.cli("plan", NAME, DEV)
     assert (new in out, old in out) == (True, False)
-
-
-def test_a_name_that_no_ami_has_says_so(scene):
-    """With the way to find it."""
-    for verb in ("status", "where", "history", "recall"):
-        status, said = scene.prints(verb, "golden-2025")
-
-        assert status == FAULT, verb
-        assert f"golden-2025: account {HUB}, {REGION} has no AMI and no promotion of this name." in said
-        assert "`ami-promoter status --image 'golden-*'`" in said

@@ -7,9 +7,8 @@ from chalicelib.sharing.share import Purpose
 from chalicelib.sharing.share_events import OpeningIntended, evolve
 from tests.scenarios.forgeries import Forger, Forgery, and_the_stranger, role_of, write_members
 from tests.scenarios.monitoring import audited, monitored, verdicts
-from tests.scenarios.organization import READ_ROLE, READING, ROLE, SECRET, OrganizationScene
-from tests.scenarios.platform import new_version
-from tests.scenarios.scene import DEV, GATHERING, HOUR, HUB, PROD, STRANGER, TEST, document, permit
+from tests.scenarios.organization import READ_ROLE, ROLE, SECRET, OrganizationScene
+from tests.scenarios.scene import DEV, HOUR, HUB, STRANGER, TEST, document, permit
 from tests.scenarios.stolen import COPIES, client, refused
 
 EVERYTHING = document({"Effect": "Allow", "Action": "*", "Resource": "*"})
@@ -40,6 +39,7 @@ def open_to(scene, account):
 
 
 @pytest.mark.parametrize(("forger", "purpose"), [("discover", Purpose.COPY), ("worker", Purpose.STANDING)])
+@pytest.mark.thorough_but("worker-standing")
 def test_an_extra_member_a_forged_share_and_a_wake_open_nothing(scene, organization, forger, purpose):
     """With the credentials of `discover` alone, or of `worker` beside them; the scene watches every call."""
     thief = Forger(scene, forger)
@@ -57,25 +57,6 @@ def test_an_extra_member_a_forged_share_and_a_wake_open_nothing(scene, organizat
     assert scene.watch.problems == []
     (unit,) = scene.ask("targets", "members")["units"]
     assert unit["accounts"] == [DEV], "two readings of the OU have taken it out again"
-
-
-CARELESS = """
-from chalicelib.targets.worker.live_members import LiveMembers
-LiveMembers.checked = lambda _self, applied, *_: applied
-"""
-
-
-def test_where_only_the_table_is_asked_the_stranger_gets_snapshot_and_key(scene, organization, tmp_path):
-    """The scenario can fail: without the question in the package both are open within 20 seconds."""
-    scene.deploy_hub(new_version(tmp_path, "careless", CARELESS), **ADMITS_ALL)
-    write_members(scene, and_the_stranger)
-    thief = Forger(scene, "discover")
-    for forgery in FORGED[:2]:
-        thief.write(forgery, Purpose.COPY)
-    scene.wait(20)
-    assert scene.shared_with(scene.snapshots[0]) == {STRANGER}
-    assert [grant["GranteePrincipal"] for grant in scene.grants()] == [role_of(STRANGER)]
-    assert any(STRANGER in problem for problem in scene.watch.problems)
 
 
 def robbed(scene):
@@ -121,37 +102,6 @@ def test_an_opening_to_a_member_is_no_finding(scene, organization):
     scene.wait(HOUR)
     assert verdicts(scene) == []
     assert scene.errors() == []
-
-
-@pytest.mark.thorough
-def test_where_monitor_and_audit_believe_the_table_nobody_is_notified(scene, organization, tmp_path):
-    """The scenario can fail."""
-    careless = new_version(tmp_path, "careless", CARELESS)
-    scene.wait(HOUR)
-    monitored(scene, package=careless.parent, **ADMITS_ALL)
-    robbed(scene)
-    assert verdicts(scene) == audited(scene) == []
-
-
-@pytest.mark.thorough
-def test_while_organizations_refuses_only_openings_to_members_of_ous_wait(scene, organization):
-    """The read role is gone: what is open closes, an account that the file lists is delivered, and the rest waits."""
-    scene.apply(organization.file() + f'  listed: ["{PROD}"]\n')
-    organization.people.add_account(organization.made, TEST, organization.outer)
-    scene.wait(2 * READING)
-    role = scene.world.iam.roles.get(ROLE)
-    scene.world.iam.roles.drop(ROLE)
-    scene.wait(HOUR)  # the sessions end
-    image = scene.seed("golden-next")
-    scene.tag("workloads listed", image)
-    scene.run_until_state("delivered", PROD, image)
-    assert scene.states(image)[TEST] == "opening"
-    _status, out, _ = scene.cli("status", image)
-    assert "Deploy deploy/organization.yaml in the management account" in out
-    scene.world.iam.put_role(role.account, role.name, role.trust, role.policies)
-    scene.run_until_over(image)
-    assert scene.states(image) == dict.fromkeys((DEV, TEST, PROD), "delivered")
-    assert scene.after(GATHERING).world.shares_open() == []
 
 
 @pytest.mark.parametrize("reads", ["by role", "delegated"])

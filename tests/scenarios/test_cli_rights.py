@@ -127,6 +127,7 @@ def test_who_tags_may_write_the_trigger_alone(scene, become):
 
 
 @pytest.mark.parametrize("line", ["cancel --yes AMI", "cancel AMI"])
+@pytest.mark.thorough_but("cancel AMI")
 def test_who_may_write_the_tag_alone_ends_a_promotion(scene, become, monkeypatch, line):
     """With --yes nothing needs to be read; otherwise the question says what is not known, and can be answered."""
     become(policy([FIND_AMI | UNTAG]))

@@ -79,20 +79,3 @@ def test_more_snapshots_than_a_session_policy_can_name(scene, method, packed):
     refused = {call.error for call in scene.world.calls if call.operation == "AssumeRole" and call.error}
     assert refused <= ({"PackedPolicyTooLarge"} if packed > sts.Sts.packed_per_character else set())
     scene.assert_invariants()
-
-
-def test_copies_that_show_after_their_deletion_keep_no_others_from_theirs(scene):
-    """EC2 lists them for five minutes more, and a run has time for five: all are asked for, and the shares close."""
-    scene.image = scene.seed("many-volumes", volumes=(1,) * 15 + (1200,))
-    scene.world.ec2.pace.copy, scene.world.ec2.pace.copy_per_gib = 60, 1
-    scene.tag("")
-    scene.run_until(lambda: [one["State"] for one in scene.snapshots_in(DEV)].count("completed") == 15)
-    scene.wait(300)
-    scene.world.injections.early_events(4)
-    scene.world.injections.stale_reads("DescribeSnapshots", n=500, seconds=300)
-    scene.untag()
-    scene.run_until(lambda: not scene.world.shares_open(), 150)
-    scene.world.injections.calm()
-
-    scene.wait(30 * 60)
-    assert (scene.delivery_state(DEV), scene.world.shares_open(), scene.snapshots_in(DEV)) == ("cancelled", [], [])

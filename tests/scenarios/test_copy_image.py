@@ -113,6 +113,7 @@ def test_a_key_that_is_true_late_fails_a_copy_and_not_the_delivery(image_scene):
     image_scene.assert_invariants()
 
 
+@pytest.mark.thorough
 def test_a_target_key_that_the_role_may_not_use_fails_with_what_to_do(image_scene):
     """CopyImage accepts any key, and fails late: retried for ten minutes, then EC2's error; nothing is left."""
     kms = image_scene.world.client("kms", DEV, REGION)
@@ -131,6 +132,7 @@ def test_a_target_key_that_the_role_may_not_use_fails_with_what_to_do(image_scen
     image_scene.assert_invariants()
 
 
+@pytest.mark.thorough
 def test_an_ami_of_many_volumes_is_tagged_by_several_runs(image_scene):
     """EC2 takes more than a second for each call that changes something, and a run has half a minute."""
     image_scene.image = image_scene.seed("many-volumes", volumes=(8,) * 40)

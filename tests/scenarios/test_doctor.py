@@ -5,12 +5,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ami_promoter.reconcile.open_defaults import OPEN
 from demo import stage
 from tests.scenarios.failures import write
 from tests.scenarios.monitoring import MONITOR, monitored
 from tests.scenarios.platform import ROOT
-from tests.scenarios.scene import DEV, HUB, PROD, REGION, TEST, lets, put_key_policy, targets_file
+from tests.scenarios.scene import DEV, HUB, PROD, REGION, TEST
 
 NOTICES = f"arn:aws:sns:{REGION}:{HUB}:ami-promoter-{REGION}-notices"
 ALARMS = f"arn:aws:sns:{REGION}:{HUB}:{stage.ALARMS}"
@@ -59,25 +58,6 @@ def test_a_healthy_hub(scene):
     scene.assert_invariants()
 
 
-def test_it_warns_of_each_parameter_that_is_open(scene):
-    """No check fails by it; with deploy/strict.json's choices nothing is open any more."""
-    status, bad, reported = doctor(scene, "--hub-only")
-    warned = [one for one in reported["findings"] if one["check"] == "open-defaults"]
-    assert (status, bad) == (HEALTHY, {})
-    assert {one["what"].partition(":")[0] for one in warned} == set(OPEN)
-    assert all(f"Deploy the hub with {one['what'].partition(':')[0]} " in one["cure"] for one in warned)
-    assert "SourceKeyArns: The share worker may" in scene.cli("doctor", "--hub-only", "--wide")[1]
-
-    given = scene.world.stacks[HUB, REGION, "ami-promoter"].parameters
-    key = scene.client("kms").create_key()["KeyMetadata"]["Arn"]
-    keys = {"SourceKeyArns": scene.key, "DataKeyArn": key}
-    rest = {"GoldenTagValue": "yes", "BlockPublicSnapshots": "block-all-sharing"}
-    scene.deploy_hub(**{**given, **keys, **rest})
-
-    (closed,) = (one for one in doctor(scene, "--hub-only")[2]["findings"] if one["check"] == "open-defaults")
-    assert (closed["passed"], closed["cure"]) == (True, "")
-
-
 def test_it_warns_where_no_access_monitor_is_deployed_and_compares_its_parameters(scene):
     """A hub without it is a choice; a monitor that looks at another tag than the hub judges wrongly."""
 
@@ -118,27 +98,6 @@ def test_a_target_without_the_role(scene):
     )
     assert "EBS encryption by default is off" in wide
     assert "EBS encryption by default is off" not in "\n".join(lines)
-
-
-def test_a_launch_test_that_could_not_run(scene):
-    """Role, subnet and type, before anything is promoted; the other targets, which have none, are not asked."""
-    tested = {DEV: {"launch_test": {"instance_type": "t3.small"}}}
-    scene.apply(targets_file({"dev": [DEV, TEST]}, tested, service_linked_roles=[]))
-    place = f"{DEV}/{REGION}", "launch-test"
-
-    def says():
-        _, bad, _ = doctor(scene)
-        assert bad.keys() <= {place}
-        return bad[place]["what"] + bad[place]["cure"] if bad else ""
-
-    assert "Deploy deploy/target.yaml there with LaunchTest=true" in says()
-    scene.deploy_target(LaunchTest="true")
-    scene.world.ec2.seed_subnet(DEV, REGION, tags={"ami-promoter:launch-test": "true"})
-    assert "Add t3.small to LaunchTestTypes" in says()
-    scene.deploy_target(LaunchTest="true", LaunchTestTypes="t3.micro,t3.small")
-    assert says() == ""
-    scene.world.ec2.seed_subnet(DEV, REGION, tags={"ami-promoter:launch-test": "true"})
-    assert "subnet-" in says()
 
 
 def test_what_an_operator_left(scene):
@@ -220,45 +179,6 @@ def test_what_may_not_be_read_is_not_called_well(scene, become):
     assert bad.keys() == {("hub", name) for name in unseen | {"access-monitor"}}
 
 
-def test_the_hubs_key_of_what_is_under_way(scene):
-    """Disabled, or shut to the service by its policy: named with the command that helps.
-
-    A key without running deliveries is not checked.
-    """
-    scene.begin_copies(DEV, 7200)
-    kms = scene.client("kms")
-    assert {one["check"] for one in doctor(scene, "--hub-only")[2]["findings"]} >= {"source-key"}
-    kms.disable_key(KeyId=scene.key)
-
-    status, bad, _ = doctor(scene, "--hub-only")
-
-    assert (status, bad.keys()) == (SICK, {("hub", "source-key")})
-    assert f"aws kms enable-key --region {REGION} --key-id {scene.key}" in bad["hub", "source-key"]["cure"]
-
-    kms.enable_key(KeyId=scene.key)
-    put_key_policy(kms, scene.key, lets(HUB, "kms:Put*", "kms:Get*", "kms:Describe*"))
-
-    _, bad, _ = doctor(scene, "--hub-only")
-
-    assert "kms:CreateGrant, kms:ListGrants, kms:RevokeGrant" in bad["hub", "source-key"]["what"]
-    assert f"ami-promoter doctor key-policy hub {scene.key}" in bad["hub", "source-key"]["cure"]
-
-
-def test_a_targets_key_is_disabled(scene):
-    """The same text and cure as a delivery's fault, before there is a delivery."""
-    key = scene.stage.targets[TEST].outputs["KeyArn"]
-    scene.client("kms", TEST).disable_key(KeyId=key)
-
-    status, bad, _ = doctor(scene)
-    scene.promote(TEST)
-
-    assert (status, bad.keys()) == (SICK, {(f"{TEST}/{REGION}", "key")})
-    (fault,) = scene.notices("delivery.failed")[0]["faults"]
-    found = bad[f"{TEST}/{REGION}", "key"]
-    assert (fault["code"], fault["what"]) == ("target-key-not-enabled", found["what"])
-    assert fault["cure"].startswith(found["cure"].rstrip("."))
-
-
 def test_events_that_are_not_forwarded(scene):
     """A disabled rule, a missing one, one with another target: each with its cure; a target without any is accepted."""
     copies, images = (f"ami-promoter-{HUB}-{REGION}-{name}" for name in ("copies", "images"))
@@ -300,22 +220,6 @@ def test_the_hubs_bus_no_longer_admits_a_target(scene):
     assert bad.keys() == repaired.keys() == {(f"{DEV}/{REGION}", "forwarding")}
     assert "TargetAccounts" in bad[f"{DEV}/{REGION}", "forwarding"]["cure"]
     assert "arrived; none has ever arrived" in repaired[f"{DEV}/{REGION}", "forwarding"]["what"]
-
-
-def test_who_does_not_answer_is_named(scene):
-    """Others' answers are shown all the same; how far it is, is shown while it waits."""
-    pk = f"inventory#{TEST}#{REGION}#checks"
-    doctor(scene, "--account", TEST)
-    write(scene, pk, body={"S": "{"})
-
-    status, out, err = scene.cli("doctor", "--timeout", "3", "--json")
-    found = [one for one in json.loads(out)["findings"] if one["check"] == "target"]
-
-    assert status == SICK
-    expected = {f"{DEV}/{REGION}": True, f"{TEST}/{REGION}": False, f"{PROD}/{REGION}": True}
-    assert {one["where"]: one["passed"] for one in found} == expected
-    assert "has not answered" in next(one["what"] for one in found if not one["passed"])
-    assert "Targets that answered: 2 of 3." in err
 
 
 def test_no_other_function_can_hide_that_sweep_and_discovery_have_stopped(scene):

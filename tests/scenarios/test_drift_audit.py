@@ -34,6 +34,7 @@ def passes(scene: Scene) -> dict[str, int]:
 @pytest.mark.parametrize(
     "way", ["copy, by grants, for Auto Scaling", "copy, by the key's policy", "share with snapshots, by grants"]
 )
+@pytest.mark.thorough_but("share with snapshots, by grants")
 def test_what_a_promotion_opens_is_accounted_for_in_every_mode(scene, way):
     """While copies run, while it is shared, and after the tag was removed."""
     for account in (DEV, TEST):
@@ -90,24 +91,8 @@ def test_a_grant_of_the_service_that_the_ledger_does_not_know_is_a_page_and_is_c
     assert scene.grants() == []
 
 
-def test_what_somebody_took_away_of_a_standing_share_is_a_warning(scene):
-    """The service needs it still; a retry opens it again."""
-    for account in (DEV, TEST):
-        scene.world.iam.put_service_linked_role(account, SERVICE)
-    scene.apply(targets_file(**WAYS["share with snapshots, by grants"]))
-    scene.tag("dev")
-    scene.wait(1200)
-    monitored(scene)
-    scene.world.cloudtrail.stop_logging(HUB)
-    share(scene, DEV, operation="remove")
-    [ours, *_] = [one for one in scene.grants() if f":{TEST}:" in one["GranteePrincipal"]]
-    scene.client("kms").revoke_grant(KeyId=scene.key, GrantId=ours["GrantId"])
-    scene.wait(TWO_LOOKS)
-
-    assert sorted(audited(scene)) == [("warning", "vanished", scene.key), ("warning", "vanished", scene.snapshots[0])]
-
-
 @pytest.mark.parametrize(("operation", "when"), [("PutItem", "after"), ("Publish", "after")])
+@pytest.mark.thorough_but("Publish-after")
 def test_a_death_of_the_audit_hides_nothing(scene, operation, when):
     """The next run continues; a finding may be published twice, and is published at least once."""
     monitored(scene)

@@ -55,6 +55,7 @@ LINES: dict[str, tuple[str | None, ...]] = {
 """Verb -> its words in wrong usage, with wrong input, and refused by AWS; None: it has no such exit status."""
 KEY_POLICY = "test_at_the_terminal.py::test_a_key_of_ones_own_is_made_fit_by_what_is_printed"
 FILE = "test_at_the_terminal.py::test_a_targets_file_from_its_first_check_to_what_is_in_force"
+VERIFY = "test_verifying.py::test_all_passes_until_somebody_deregisters_an_ami_or_a_target_cannot_be_looked_at"
 READS = "test_cli_rights.py::test_who_only_reads_changes_nothing"
 SHOWN: dict[str, dict[int, str]] = {
     "plan": {OK: READS, FAILED: "test_foreseeing.py::test_a_source_that_would_be_refused"},
@@ -64,9 +65,9 @@ SHOWN: dict[str, dict[int, str]] = {
         FAILED: "test_following.py::test_a_failed_delivery",
         CANCELLED: "test_following.py::test_a_promotion_that_somebody_cancels",
     },
-    "approve": {OK: "test_approval.py::test_one_approval_serves_each_region_that_it_names"},
+    "approve": {OK: "test_approval.py::test_it_waits_for_the_approval_and_everybody_says_so"},
     "wait": {
-        OK: "test_following.py::test_a_good_value_after_a_refused_one",
+        OK: "test_following.py::test_a_refusal_is_shown_while_it_is_in_force_and_no_longer",
         UNFINISHED: "test_following.py::test_a_tag_that_the_service_does_not_look_at",
         FAILED: "test_following.py::test_a_refusal_is_shown_while_it_is_in_force_and_no_longer",
         CANCELLED: "test_following.py::test_waiting_right_after_a_shared_ami_was_cancelled",
@@ -86,9 +87,9 @@ SHOWN: dict[str, dict[int, str]] = {
         FAILED: "test_doctor.py::test_a_target_without_the_role",
     },
     "verify": {
-        OK: "test_verifying.py::test_all_is_there_and_nothing_is_open",
-        UNFINISHED: "test_verifying.py::test_a_target_that_cannot_be_looked_at",
-        FAILED: "test_verifying.py::test_an_ami_that_somebody_deregistered",
+        OK: VERIFY,
+        UNFINISHED: VERIFY,
+        FAILED: VERIFY,
     },
     "admin reconcile": {
         OK: "test_reconcile.py::test_all_is_in_order",

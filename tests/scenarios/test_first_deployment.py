@@ -61,6 +61,7 @@ def keys(world, account):
 
 
 @pytest.mark.parametrize("after", [0.3, 1])
+@pytest.mark.thorough_but("1")
 def test_a_target_is_deployed_again_at_once_after_its_first_deployment_failed(world, tmp_path, after):
     """Nothing is left but a key that is to be deleted; the failed stack goes first, then the same command works."""
     given = TARGETS | {"ForwardEvents": "false"}
@@ -91,6 +92,7 @@ def test_a_target_can_be_deployed_before_its_hub(world):
     [(stage.HUB_TEMPLATE, HUBS, TABLES), (stage.MONITOR_TEMPLATE, {}, [f"{TABLE}-findings"])],
     ids=["hub", "access monitor"],
 )
+@pytest.mark.thorough_but("hub-1")
 def test_a_hub_is_deployed_again_after_its_first_deployment_failed(world, tmp_path, after, template, given, tables):
     """Only tables stay, because their deletion protection holds; lifted and deleted, as the guide says, all is made."""
     assert fails(world, tmp_path, template, after, HUB, given) == "ROLLBACK_COMPLETE"

@@ -63,6 +63,7 @@ def test_an_ami_under_the_hubs_own_key_arrives_within_all_boundaries(scene):
     assert kms.describe_key(KeyId=key)["KeyMetadata"]["Enabled"]
 
 
+@pytest.mark.thorough
 def test_what_a_boundary_leaves_out_the_service_cannot_do(scene):
     """Without CreateGrant nothing is copied, and the fault names the refusing policy."""
     boundary(scene, "kms:CreateGrant")

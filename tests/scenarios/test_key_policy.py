@@ -6,7 +6,6 @@ from typing import Any
 from awsim.services.ec2.seeds import volume
 from tests.scenarios.key_policy import put, put_now
 from tests.scenarios.scene import DEV, HUB, TEST, Scene, lets, targets_file
-from tests.scenarios.sharing import SHARE
 
 ROLE = f"arn:aws:iam::{DEV}:role/AmiCopyRole"
 OWNER = lets(HUB, "kms:*", Sid="Enable IAM User Permissions")
@@ -94,26 +93,3 @@ def test_a_hub_that_may_not_change_key_policies_says_so(scene: Scene) -> None:
     assert "PolicyKeyArns" in denied["cure"]
     assert scene.calls("ModifySnapshotAttribute") == []
     scene.assert_invariants()
-
-
-def test_a_closed_account_does_not_keep_another_ones_statement_in_the_policy(scene: Scene) -> None:
-    """Two accounts launch the hub's AMI, one of them is closed: the other one's withdrawal takes its statement away.
-
-    The owner's statement stays, and the history of the closed account's share shows the refusal.
-    """
-    scene.apply(targets_file(key_access="policy", **SHARE))
-    put(scene, OWNER)
-    scene.tag(f"{DEV},{TEST}")
-    for account in (DEV, TEST):
-        scene.run_until_state("shared", account)
-    scene.wait(120)
-    scene.world.accounts.closed.add(TEST)
-
-    scene.tag(TEST)
-    scene.wait(120)
-
-    assert sids(scene.key_policy()) == [OWNER["Sid"]]
-    shares = [s for s in scene.ask("history", scene.image)["shares"] if s["resource"].startswith("policy#")]
-    assert {s["account"]: s["open"] for s in shares} == {DEV: False, TEST: False}
-    (refused,) = [s["steps"][-1]["calls"] for s in shares if s["account"] == TEST]
-    assert [call["error"] for call in refused] == ["MalformedPolicyDocumentException"]

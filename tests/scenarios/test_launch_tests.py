@@ -105,6 +105,7 @@ def test_a_copy_whose_key_the_launch_role_may_not_use_stays_and_is_tested_again_
 
 
 @pytest.mark.parametrize("mode", ["copy", "share"])
+@pytest.mark.thorough_but("share")
 def test_only_what_is_shared_needs_a_launch_role_that_may_use_the_hubs_key(testing, mode):
     """A copy is under the target's own key; what is shared would not start, and the target's checks say so."""
     wants(testing, mode)
@@ -118,6 +119,7 @@ def test_only_what_is_shared_needs_a_launch_role_that_may_use_the_hubs_key(testi
     assert codes(testing) == ([] if mode == "copy" else ["launch-key"])
 
 
+@pytest.mark.thorough
 def test_an_instance_that_is_over_before_its_answer_was_written_is_found_by_its_token(testing):
     """The worker is killed, and the repeated call is refused, as the first one's instance has ended itself."""
     testing.world.ec2.state.boots[testing.image] = Boot(ends=1)
@@ -131,6 +133,7 @@ def test_an_instance_that_is_over_before_its_answer_was_written_is_found_by_its_
     assert testing.images_in(DEV) == []
 
 
+@pytest.mark.thorough
 def test_an_ami_that_ec2_calls_unavailable_right_after_its_recall_was_lifted_is_tested_all_the_same(testing):
     """The recall has stopped the test and disabled the copy; EnableImage takes effect late."""
     testing.deploy_target(LaunchTest="true", AllowDisable="true")
@@ -152,6 +155,7 @@ def test_an_ami_that_ec2_calls_unavailable_right_after_its_recall_was_lifted_is_
 
 
 @pytest.mark.parametrize("lacks", ["subnet", "type", "role", "ena", "uefi", "volumes"])
+@pytest.mark.thorough_but("type")
 def test_what_the_target_lacks_is_said_before_anything_is_opened(scene, lacks):
     """No subnet with the tag, a type that the role may not run, no launch role; an AMI that the type cannot start."""
     if lacks != "role":
@@ -189,6 +193,7 @@ def test_an_instance_that_the_target_lets_nobody_end_is_named(testing):
 
 
 @pytest.mark.parametrize("lacks", ["vCPUs", "addresses"])
+@pytest.mark.thorough_but("vCPUs")
 def test_launch_tests_for_which_there_is_no_room_wait_for_those_that_run(testing, lacks):
     """Two AMIs at once, and the account's quota, or its subnet, has room for one instance."""
     other = testing.seed("second")

@@ -170,6 +170,7 @@ SCP_CASES = {
 
 
 @pytest.mark.parametrize(("kind", "account", "action", "check", "cure"), SCP_CASES.values(), ids=SCP_CASES)
+@pytest.mark.thorough_but("enter", "key")
 def test_a_policy_of_the_organization_denies(scene, kind, account, action, check, cure):
     """An SCP or RCP is distinguished from a missing permission, with the command that shows it."""
     attach_control_policy(scene, account, denied(action), kind)
@@ -178,19 +179,3 @@ def test_a_policy_of_the_organization_denies(scene, kind, account, action, check
 
     assert bad.keys() == {(DEV, check)}
     assert cure in bad[DEV, check]["cure"]
-
-
-def test_the_role_lacks_a_right(scene):
-    """The target was deployed with an older template: the cure is to deploy it again."""
-    role = scene.world.iam.roles.get(ROLE)
-    kept = [
-        one
-        for one in role.policies["ami-promoter"]["Statement"]
-        if one["Sid"] not in ("ReadKeyPolicies", "LookAtForwardingRules", "LookAtSettings")
-    ]
-    scene.world.iam.put_role(DEV, role.name, role.trust, {"ami-promoter": {**denied("x:y"), "Statement": kept}})
-
-    bad = doctor(scene)
-
-    assert bad.keys() == {(DEV, check) for check in ("key-policy", "forwarding", "settings")}
-    assert {(one["passed"], "deploy/target.yaml" in one["cure"]) for one in bad.values()} == {(None, True)}

@@ -86,6 +86,7 @@ def test_without_the_right_the_ami_is_delivered_and_doctor_and_notice_say_which_
     assert shows(scene) == current(scene)
 
 
+@pytest.mark.thorough
 def test_a_denial_by_anothers_policy_names_that_policy(scene):
     """A stack with the parameter would not help there."""
     with_pointers(scene)
@@ -99,6 +100,7 @@ def test_a_denial_by_anothers_policy_names_that_policy(scene):
     assert f"`ami-promoter retry {scene.image} --account {DEV}`" in cure
 
 
+@pytest.mark.thorough
 def test_a_session_that_cannot_describe_images_is_a_fault_of_the_pointer(scene):
     """AWS checks a value with the caller's rights. It refuses the call by no error, and never shows the value."""
     with_pointers(scene)

@@ -1,9 +1,9 @@
 """What people see of a family's parameter: before the promotion, afterwards, with a fault, and when it is cured."""
 
+import pytest
+
 from tests.scenarios.pointers import FAMILY, NAME, shows, successor, with_pointers
 from tests.scenarios.scene import DEV, HOUR, REGION, TEST
-
-ELSEWHERE = "ami-0fffffffffffffff0"
 
 
 def pointer(scene, image=""):
@@ -40,30 +40,7 @@ def test_plan_says_what_status_shows_afterwards(scene, tmp_path):
     assert f"{NAME}</code> names it" in page
 
 
-def test_a_fault_stays_visible_until_the_parameter_is_right(scene):
-    """Somebody's value stays; after it was deleted, `retry` brings the right one within a minute, not within a day."""
-    with_pointers(scene)
-    ssm = scene.client("ssm", DEV)
-    ssm.put_parameter(Name=NAME, Value=ELSEWHERE, Type="String")
-    scene.promote("dev")
-    for shown in ((), ("--failed",), (scene.image,), (scene.image, "--failed")):
-        _, said = scene.prints("status", *shown)
-        assert f"parameter {NAME}: It has the data type text" in said, shown
-        assert f"`aws ssm delete-parameter --name {NAME}`" in said, shown
-    scene.wait(2 * HOUR)
-    assert pointer(scene)["fault"]["code"] == "pointer-other-type"
-
-    ssm.delete_parameter(Name=NAME)
-    asked = scene.ask("retry", scene.image)
-    scene.wait(60)
-
-    assert asked["pointers"] == [{"account": DEV, "region": REGION, "parameter": NAME}]
-    assert pointer(scene)["fault"] is None
-    assert shows(scene) == pointer(scene)["image"]
-    assert "with a fault" not in scene.cli("status")[1]
-    scene.assert_invariants()
-
-
+@pytest.mark.thorough
 def test_retry_in_a_named_account_makes_a_deleted_parameter_again(scene):
     """The hub knows of no fault; the tag may be gone by then."""
     with_pointers(scene)

@@ -4,6 +4,8 @@ import json
 import random
 from collections.abc import Callable, Mapping
 
+import pytest
+
 from demo import stage
 from tests.scenarios import damage
 from tests.scenarios.damage import spoil
@@ -87,6 +89,7 @@ def test_a_delivery_that_cannot_be_read_is_parked_alone(scene):
     assert scene.dead_letters() == []
 
 
+@pytest.mark.thorough
 def test_a_delivery_over_which_every_look_raises_is_parked_with_the_fifth(scene):
     """Its message is in the dead-letter queue once, and does not return."""
     damage_deliveries(scene, damage.RAISES, minutes=30)
@@ -115,6 +118,7 @@ def damage_index(scene: Scene, kinds: Mapping[str, Callable[[damage.Body], damag
     scene.assert_invariants()
 
 
+@pytest.mark.thorough
 def test_what_the_sweep_reads_of_a_damaged_record_does_not_stop_it(scene):
     """A record's wake time, deadline and due time are nonsense: the sweep wakes it, and all others."""
     damage_index(scene, damage.HARMLESS)

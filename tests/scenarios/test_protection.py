@@ -44,18 +44,6 @@ def test_a_stolen_worker_deregisters_no_delivered_ami_and_lifts_no_protection(sc
     assert scene.images_in(DEV) == [], "the attack works where nothing protects"
 
 
-def test_protect_false_leaves_it_out(scene):
-    """No warning mentions it."""
-    scene.apply(targets_file(protect=False))
-    scene.promote("")
-
-    assert protection(scene, DEV) == "disabled"
-    assert scene.notices("delivery.delivered")[0]["protected"] is None
-    status, bad, reported = verify(scene)
-    assert (status, bad) == (PASSED, {})
-    assert "protection" not in {one["check"] for one in reported["checks"]}
-
-
 def test_an_older_stack_in_the_target_delivers_without_and_says_so(scene):
     """The notice, `status` and `verify` say so, each with the cure; the other target is protected."""
     scene.apply(targets_file())

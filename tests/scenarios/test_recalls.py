@@ -79,6 +79,7 @@ def test_an_ami_without_a_deprecation_date_has_none_when_its_recall_is_lifted(sc
 
 
 @pytest.mark.parametrize("image", ["kept", "deregistered"])
+@pytest.mark.thorough_but("kept")
 def test_a_copy_that_ec2_calls_unavailable_right_after_it_was_enabled_gets_its_former_date_all_the_same(scene, image):
     """EnableImage takes effect late. EC2 says the same of a copy that its owner has deregistered: nothing is left."""
     scene.deploy_target(AllowDisable="true")

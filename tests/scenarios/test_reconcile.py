@@ -75,24 +75,6 @@ def test_the_table_is_put_back_while_copies_run_that_it_does_not_know(scene):
     assert_one_image(scene)
 
 
-def test_reconciled_only_after_the_service_took_its_own_permissions_for_somebody_elses(scene):
-    """The service finds permissions before its first call, treats them as preexisting, and delivers: they stay open.
-
-    CloudTrail shows that the service added them: `admin reconcile` then closes them.
-    """
-    open_unknown(scene)
-    scene.run_until_state("delivered", seconds=2 * HOUR)
-    scene.come_to_rest()
-    tidy_unknown(scene)
-    assert scene.after(180).shared_with(scene.snapshots[0]) == {DEV}
-
-    status, report = reconcile(scene, "--apply")
-
-    assert (status, codes(report)) == (0, {"open-unknown"})
-    scene.wait(180)
-    assert_one_image(scene)
-
-
 def tidy_unknown(scene):
     """Delete the copies that no record has, as a person does on reading of them: everything was copied again."""
     used = {mapping["Ebs"]["SnapshotId"] for mapping in scene.image_in(DEV)["BlockDeviceMappings"]}

@@ -37,23 +37,6 @@ def test_a_statement_of_the_service_that_the_ledger_lacks_is_taken_out_of_the_po
     assert reconcile(scene, "--hub-only")[0] == 0
 
 
-def test_a_statement_that_its_owner_took_out_under_a_copy_is_written_again(scene):
-    """The ledger has it as open, and a delivery needs it; without it the copy would fail."""
-    scene.apply(targets_file(key_access="policy"))
-    before = scene.key_policy()
-    scene.copying(DEV, 1800)
-    scene.wait(6 * MINUTE)
-    put_now(scene, *json.loads(before)["Statement"])
-
-    status, report = reconcile(scene)
-    assert (status, codes(report)) == (4, {"open-only-in-ledger"})
-    assert "PutKeyPolicy" in found(report, "open-only-in-ledger")[0]["what"]
-
-    assert reconcile(scene, "--apply", "--hub-only")[0] == 0
-    scene.run_until(lambda: OURS in scene.key_policy(), 5 * MINUTE)
-    scene.assert_arrives(DEV)
-
-
 def forget(scene, name):
     """Delete every item of a resource's partition."""
     client = scene.client("dynamodb")
@@ -88,6 +71,7 @@ def test_shares_of_a_hub_copy_in_another_region_are_looked_up_there(scene):
 
 
 @pytest.mark.parametrize("access", ["grant", "policy"])
+@pytest.mark.thorough_but("grant")
 def test_who_is_in_the_file_no_longer_has_shares_that_are_notified_and_withdrawn_on_demand(scene, access):
     """One account's launch permission and key; the other account keeps its own."""
     scene.apply(targets_file({"default": [DEV, TEST]}, key_access=access, **SHARE))
@@ -107,40 +91,3 @@ def test_who_is_in_the_file_no_longer_has_shares_that_are_notified_and_withdrawn
     assert scene.after(6 * MINUTE).launchable_by() == {TEST}
     assert scene.delivery_state(TEST) == "shared"
     assert reconcile(scene, "--hub-only")[0] == 0
-
-
-def test_what_others_share_after_a_standing_share_has_closed_stays(scene):
-    """Its opening is in the history for good, and its end is in the archive."""
-    scene.apply(targets_file({"default": [DEV, TEST]}, **SHARE))
-    scene.promote("")
-    scene.untag()
-    scene.run_until_state("withdrawn", DEV)
-    scene.wait(6 * MINUTE)
-    assert scene.launchable_by() == set()
-    by_hand = {"Add": [{"UserId": DEV}]}
-    scene.client("ec2").modify_image_attribute(ImageId=scene.image, LaunchPermission=by_hand)
-    scene.wait(HISTORY)
-
-    status, report = reconcile(scene, "--apply", "--hub-only")
-
-    assert (status, [one["code"] for one in report["found"]]) == (0, ["open-not-own"])
-    assert scene.after(6 * MINUTE).launchable_by() == {DEV}
-
-
-def test_a_permission_that_came_back_from_the_recycle_bin_is_closed(scene):
-    """EC2 restored it with its snapshot, and nobody shares that any more."""
-    scene.apply(targets_file({"default": [DEV, TEST]}, {TEST: {"share_snapshots": True}}, **SHARE))
-    scene.world.ec2.state.recycle_bins.add((HUB, REGION))
-    scene.promote("")
-    scene.client("ec2").deregister_image(ImageId=scene.image)
-    for snapshot in scene.snapshots:
-        scene.client("ec2").delete_snapshot(SnapshotId=snapshot)
-    scene.wait(3600)
-    assert scene.world.shares_open() == []
-    scene.client("ec2").restore_snapshot_from_recycle_bin(SnapshotId=scene.snapshots[0])
-    assert len(scene.world.shares_open()) == 1
-
-    status, report = reconcile(scene, "--apply", "--hub-only")
-
-    assert (status, codes(report)) == (0, {"open-unknown"})
-    assert scene.after(70 * MINUTE).world.shares_open() == []

@@ -286,6 +286,7 @@ def test_a_fifth_of_all_calls_is_throttled(scene):
     scene.assert_invariants(errors_allowed=True)
 
 
+@pytest.mark.thorough
 def test_kms_in_the_hub_is_away_for_ten_minutes(scene):
     """No grant can be created: the encrypted AMI is late, and the plain one beside it is not."""
     calm_pace(scene)
@@ -304,6 +305,7 @@ def test_kms_in_the_hub_is_away_for_ten_minutes(scene):
 
 
 @pytest.mark.parametrize("code", ["ResourceLimitExceeded", "PendingSnapshotLimitExceeded"])
+@pytest.mark.thorough_but("PendingSnapshotLimitExceeded")
 def test_too_many_snapshots_under_way_in_a_target_are_waited_for(scene, code):
     """Copies of others, or snapshots that others take there, delay the delivery and fail nothing."""
     met = refuse(scene, "CopySnapshot", DEV, code, seconds=400)
@@ -311,6 +313,19 @@ def test_too_many_snapshots_under_way_in_a_target_are_waited_for(scene, code):
     assert scene.promoted("dev") == {DEV: "delivered", TEST: "delivered"}
     assert met
     scene.assert_invariants()
+
+
+@pytest.mark.parametrize(
+    "operation", ["DescribeImages", "DescribeSnapshots", "DescribeSnapshotAttribute", "ListGrants"]
+)
+@pytest.mark.thorough_but("DescribeSnapshotAttribute")
+def test_reads_that_are_a_while_behind(scene, operation):
+    """EC2 shows the state of a minute ago: it is no proof that anything exists, is gone or is another owner's."""
+    scene.world.injections.stale_reads(operation, n=6, seconds=45)
+    scene.promote("")
+
+    assert len(scene.world.injections._stale[operation]) < 6, "no read was stale"
+    scene.assert_delivered(DEV)
 
 
 def deregistered_with_its_snapshots(scene, image):

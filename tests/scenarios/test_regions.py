@@ -7,8 +7,8 @@ import pytest
 from awsim.services.ec2.snapshot_sharing import changed
 from tests.scenarios.monitoring import LATE, judged_events, monitored, verdicts
 from tests.scenarios.platform import ROOT
-from tests.scenarios.regions import ABROAD, FAR, between, everywhere, found, regions_of
-from tests.scenarios.scene import DEV, HOUR, HUB, REGION, TEST, targets_file
+from tests.scenarios.regions import FAR, between, everywhere, found, regions_of
+from tests.scenarios.scene import DEV, HOUR, HUB, REGION, STRANGER, TEST
 
 
 def test_an_account_gets_its_ami_in_each_of_its_regions(abroad):
@@ -55,24 +55,11 @@ def test_a_region_that_was_not_prepared_fails_alone(scene):
     scene.assert_invariants()
 
 
-def test_the_hub_itself_gets_the_ami_in_another_region(scene):
-    """Under that Region's key, by a role like a target's; nothing is opened, as snapshots and key are the hub's own."""
-    stack = scene.deploy_target(HUB, FAR)
-    scene.apply(targets_file({"default": [DEV, HUB]}, ABROAD))
-    scene.promote("")
-
-    assert regions_of(scene.status()["deliveries"]) == {(DEV, REGION, "delivered"), (HUB, FAR, "delivered")}
-    (image,), snapshots = found(scene, HUB, FAR)
-    assert image["State"] == "available"
-    assert {snapshot["KmsKeyId"] for snapshot in snapshots} == {stack.outputs["KeyArn"]}
-    assert scene.ever_opened() == {DEV}
-    scene.assert_invariants()
-
-
 def test_by_way_of_the_hub_nobody_reads_across_regions(by_way):
     """The hub first makes its own copy there; the target copies from that, and nothing of it stays open.
 
-    It also shares and grants there; those events are forwarded, and the access monitor finds nothing in them.
+    It also shares and grants there; those events are forwarded, and the access monitor finds nothing in them, but it
+    pages for a stranger there.
     """
     monitored(by_way)
     by_way.world.deploy(ROOT / "deploy" / "hub-region.yaml", HUB, FAR, "ami-promoter-region", {"HubRegion": REGION})
@@ -85,6 +72,7 @@ def test_by_way_of_the_hub_nobody_reads_across_regions(by_way):
     (image,), snapshots = found(by_way, DEV, FAR)
     assert (image["State"], image["Name"]) == ("available", f"golden-2026-01-{by_way.image}")
     assert {snapshot["KmsKeyId"] for snapshot in snapshots} == {by_way.keys_abroad[DEV]}
+    assert HUB not in by_way.ever_opened()
     assert by_way.world.shares_open() == []
     by_way.assert_invariants()
 
@@ -92,6 +80,11 @@ def test_by_way_of_the_hub_nobody_reads_across_regions(by_way):
     judgements = [one for one in judged_events(by_way) if one["resource"].startswith(f"arn:aws:kms:{FAR}:")]
     assert {one["call"] for one in judgements} >= {"CreateGrant", "RevokeGrant"}
     assert verdicts(by_way) == []
+
+    (own,), _ = found(by_way, HUB, FAR)
+    stranger = {"Add": [{"UserId": STRANGER}]}
+    by_way.world.client("ec2", HUB, FAR).modify_image_attribute(ImageId=own["ImageId"], LaunchPermission=stranger)
+    assert verdicts(by_way.after(LATE)) == [("page", "foreign-stranger")]
 
 
 @pytest.mark.thorough
@@ -119,42 +112,3 @@ def test_the_cure_works_after_the_hubs_own_copy_was_deleted(abroad):
     newer = abroad.client("ec2").copy_image(**again, KmsKeyId=abroad.key)["ImageId"]
     abroad.wait(HOUR)
     assert set(abroad.promoted(f"{DEV} {HUB} {TEST}", newer).values()) == {"delivered"}
-
-
-def test_a_source_that_is_gone_before_the_hubs_own_copy_is_there_opens_nothing_of_that(by_way):
-    """Deregistered while three copies run: those arrive; the target that was to copy from the hub's own fails."""
-    by_way.world.ec2.pace.copy = 120
-    by_way.tag("")
-    by_way.run_until(lambda: len(by_way.calls("CopySnapshot")) == 3 * len(by_way.snapshots))
-    by_way.client("ec2").deregister_image(ImageId=by_way.image)
-    by_way.run_until_over()
-
-    there = {(DEV, REGION, "delivered"), (TEST, REGION, "delivered"), (HUB, FAR, "delivered"), (DEV, FAR, "failed")}
-    assert regions_of(by_way.status()["deliveries"]) == there
-    (failed,) = by_way.notices("delivery.failed")
-    assert [fault["code"] for fault in failed["faults"]] == ["source-gone"]
-    by_way.assert_invariants()
-
-
-def test_by_way_of_a_hub_that_is_no_target_there_is_refused(scene):
-    """When the file is applied; the message says where to write what."""
-    file = scene._directory / "between.yaml"
-    file.write_text(between(**{HUB: {}}), encoding="utf-8")
-    status, _, err = scene.cli("targets", "apply", "--yes", str(file))
-
-    assert status != 0
-    assert f"{DEV} gets AMIs in {FAR} by way of the hub, which is no target there itself" in err
-
-
-def test_one_region_of_an_account_is_tried_again(abroad):
-    """An account's deliveries failed for lack of its role; one is retried, and the other stays as it is."""
-    abroad.apply(everywhere(queue_deadline="10m"))
-    restore = abroad.drop_role()
-    abroad.promote(DEV)
-    restore()
-
-    assert abroad.cli("retry", abroad.image, "--account", f"{DEV}/{FAR}")[0] == 0
-    abroad.run_until_over(times=2)
-
-    assert regions_of(abroad.status()["deliveries"]) == {(DEV, REGION, "failed"), (DEV, FAR, "delivered")}
-    abroad.assert_invariants()

@@ -32,6 +32,7 @@ DIFFERS = {
     [(MODERN, UEFI_DATA), (PREFERRED, UEFI_DATA), (LEGACY, None)],
     ids=["modern", "preferred", "legacy"],
 )
+@pytest.mark.thorough_but("modern")
 def test_every_attribute_arrives(scene, attributes, uefi_data):
     """Architecture, boot mode, TPM, IMDS, ENA, SR-IOV, description: DescribeImages shows no difference."""
     image = scene.seed("with-attributes", volumes=[8, 20], uefi_data=uefi_data, **attributes)

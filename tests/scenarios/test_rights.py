@@ -9,6 +9,7 @@ from tests.scenarios.stolen import client
 
 
 @pytest.mark.parametrize("function", ["on-tag-change", "on-image-state", "on-target-event"])
+@pytest.mark.thorough_but("on-image-state")
 def test_whom_events_wake_shares_nothing_that_is_not_tagged(scene, function):
     """It may only send wakes to the worker; whatever record and reason they name, no account receives anything."""
     sqs = client(scene, function, "sqs")

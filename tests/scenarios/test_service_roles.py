@@ -114,6 +114,7 @@ def test_a_default_role_that_is_missing_is_a_warning(begin):
     scene.assert_invariants()
 
 
+@pytest.mark.thorough
 def test_on_a_third_accounts_key_no_grant_is_made_that_the_hub_could_not_end(begin):
     """The AMI is shared without it, and a person learns that; where the file names the role, the delivery fails."""
     scene = begin(SHARE | {"key_access": "none"}, roles=(DEV,))

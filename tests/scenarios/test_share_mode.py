@@ -24,6 +24,7 @@ def test_a_date_in_the_targets_file_withdraws(sharing):
     sharing.assert_invariants()
 
 
+@pytest.mark.thorough
 def test_what_comes_back_is_the_services_also_if_ec2_refused_to_remove_it_while_it_was_away(sharing):
     """The recycle bin restores permissions, too: the service made them, and takes them for its own afterwards.
 
@@ -53,6 +54,7 @@ def test_what_comes_back_is_the_services_also_if_ec2_refused_to_remove_it_while_
     sharing.assert_invariants()
 
 
+@pytest.mark.thorough
 def test_what_a_person_shares_after_the_ami_was_disabled_stays(sharing):
     """EnableImage restores no permission, whatever EC2 says of a disabled AMI: the next one is not the service's."""
     ec2 = sharing.client("ec2")

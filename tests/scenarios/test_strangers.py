@@ -98,6 +98,7 @@ def forge(scene, delivery, source, key):
 
 
 @pytest.mark.parametrize("tagged", [True, False], ids=["with our tags", "not tagged by us"])
+@pytest.mark.thorough_but("with our tags")
 def test_a_forged_copy_beside_the_services_own_changes_nothing(scene, tagged):
     """Another snapshot there completes while the service's is pending: nothing is registered or closed early.
 

@@ -34,6 +34,7 @@ def hold_verifying(scene):
     ("state", "hold", "expected"),
     [("opening", hold_opening, "cancelled"), ("verifying", hold_verifying, "delivered")],
 )
+@pytest.mark.thorough_but("opening-hold_opening-cancelled")
 def test_a_tag_removed_cancels_what_runs(scene, state, hold, expected):
     """One notice, nothing open and nothing left; only an AMI that is already registered stays."""
     hold(scene)

@@ -4,7 +4,6 @@ import pytest
 
 from demo import stage
 from tests.scenarios.platform import ROOT
-from tests.scenarios.pointers import FAMILY, NAME, PREFIX, notice, parameter_tags, shows, with_pointers
 from tests.scenarios.scene import DEV, GATHERING, HUB, HUB_TAG, REGION
 
 OTHER = "555555555555"
@@ -50,11 +49,6 @@ def hubs_of(scene) -> dict[str, str]:
     }
 
 
-def discovers(rule) -> bool:
-    """Whether it is the schedule of a hub's discovery."""
-    return any(target.arn.endswith("-discover") for target in rule.targets.values())
-
-
 def test_both_deliver_to_one_target_at_once(scene, other):
     """An AMI of each, with the same name in both hubs; each hub reports its own, and nothing stays open in either.
 
@@ -80,6 +74,7 @@ def test_both_deliver_to_one_target_at_once(scene, other):
     assert scene.world.shares_open() == []
 
 
+@pytest.mark.thorough
 def test_one_hubs_cancelled_delivery_leaves_the_others_alone(scene, other):
     """Its copies are removed, and the other hub's, which run beside them, stay."""
     scene.world.ec2.pace.copy = 240
@@ -93,30 +88,3 @@ def test_one_hubs_cancelled_delivery_leaves_the_others_alone(scene, other):
     assert {notice["event"] for notice in scene.notices(image=other)} == {"delivery.cancelled", "promotion.over"}
     assert scene.world.shares_open() == []
     scene.assert_invariants()
-
-
-@pytest.mark.thorough
-def test_the_second_hub_leaves_the_parameter_of_the_first_whichever_is_newer(scene, other):
-    """Both name it in their files, and DEV's stacks let both write it: the second one's notice has the fault."""
-    world = scene.world
-    given = {"HubAccountId": OTHER, "HubRegion": REGION, "ExternalId": SECRET, "RoleName": ROLE, "CreateKey": "false"}
-    given["ParameterPrefix"] = PREFIX
-    world.deploy(ROOT / stage.TARGET_TEMPLATE, DEV, REGION, "ami-promoter-target-of-the-other", given)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ACCESS_KEY_ID", world.accounts.root(OTHER).access_key)
-        scene.apply(TARGETS.replace("groups:", '  ssm_parameter: "/golden/{family}/current"\ngroups:'))
-    with_pointers(scene)
-    scene.client("ec2", OTHER).create_tags(Resources=[other], Tags=[{"Key": "family", "Value": FAMILY}])
-    scene.promote("")
-    first = shows(scene)
-    tag(scene, other)
-    scene.run_until(lambda: scene.notices("promotion.over", other))
-
-    sent = notice(scene, other)
-    assert (sent["hub"], sent["event"]) == (OTHER, "delivery.delivered")
-    assert sent["pointer"]["fault"]["code"] == "pointer-not-ours"
-    assert NAME in sent["pointer"]["fault"]["cure"]
-    leaves_out = world.events.leaves_out
-    world.events.leaves_out = lambda rule: leaves_out(rule) or discovers(rule)  # for a day it would find nothing
-    assert shows(scene.after(25 * 3600)) == first == hubs_of(scene)[HUB]
-    assert parameter_tags(scene)[HUB_TAG] == HUB

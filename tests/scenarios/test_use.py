@@ -81,10 +81,3 @@ def test_of_a_shared_ami_the_hubs_own_is_asked_for(scene):
     found = scene.ask("where", scene.image, "--use")
 
     assert uses(found) == {DEV: [f"instance/{instance['InstanceId']}"], TEST: []}
-
-
-def test_options_that_do_not_go_together_are_refused(scene):
-    """Before anything is asked."""
-    for words in (("where", "--family", "base", "--use"), ("where", scene.image, "--ids", "--use")):
-        assert scene.cli(*words)[0] == 2
-    assert scene.cli("recall", scene.image, "--lift", "--use")[0] == 2

@@ -70,14 +70,7 @@ def test_a_running_copy_is_cancelled_and_one_of_two_regions_is_left_out(abroad):
     scene.assert_invariants()
 
 
-def test_what_was_opened_closes_within_minutes_although_the_role_vanished_in_mid_copy(scene):
-    """EC2 refuses to delete the copies twice; nobody need wait for the last closing time."""
-    scene.begin_copies(seconds=7200)
-    scene.drop_role(DEV)
-    withdraw(scene, "--account", DEV)
-    scene.run_until(lambda: not scene.world.shares_open(), 600)
-
-
+@pytest.mark.thorough
 def test_while_the_promotion_is_parked_it_says_what_waits_and_a_retry_ends_it(abroad):
     """A copy continues, as the command says; the retry that unparks the record does not serve the account again."""
     scene = abroad

@@ -29,6 +29,7 @@ def test_a_role_that_is_not_there_fails_one_target_and_a_retry_serves_it(hub):
     assert hub.notices()["delivery.delivered"] == 2
 
 
+@pytest.mark.thorough_but("memory")
 def test_a_copy_that_fails_leaves_nothing_and_a_retry_makes_another(hub):
     """The target's other copy, which went well, is removed, too."""
     hub.copies_take(120)
@@ -51,6 +52,7 @@ def test_a_copy_that_fails_leaves_nothing_and_a_retry_makes_another(hub):
 
 
 @pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.thorough_but("memory-True", "memory-False", "simulator-False")
 def test_a_tag_that_is_written_again_tries_again_what_failed_and_nothing_else(hub, kept):
     """The AMI that went well stays the only one in its target; one that its owner deregistered is not made again."""
     hub.disable_key(TEST)

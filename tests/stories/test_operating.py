@@ -33,6 +33,7 @@ def test_a_withdrawn_account_loses_its_share_and_no_other_does(shared):
 
 
 @pytest.mark.parametrize("how", ["lifted", "another value", "put back"])
+@pytest.mark.thorough_but("memory-lifted", "memory-another value", "memory-put back", "simulator-lifted")
 def test_a_withdrawal_stands_until_it_is_lifted_or_the_tag_says_something_new(shared, how):
     """A retry does not end it, and neither does time."""
     shared.withdraw(TEST)
@@ -55,6 +56,7 @@ def test_a_withdrawal_stands_until_it_is_lifted_or_the_tag_says_something_new(sh
     assert shared.can_launch(TEST)
 
 
+@pytest.mark.thorough_but("memory")
 def test_an_account_that_is_withdrawn_while_it_copies_gets_nothing(hub):
     """Its copies are removed; the other account is delivered."""
     hub.copies_take(600)
@@ -71,6 +73,7 @@ def test_an_account_that_is_withdrawn_while_it_copies_gets_nothing(hub):
 # --- approvals -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough_but("memory")
 def test_nothing_is_opened_before_it_is_approved(hub):
     """Who needs no approval does not wait; approvers are asked once."""
     hub.apply(groups={"dev": [DEV], "prod": {"members": [PROD], "approval": "required"}})
@@ -109,6 +112,7 @@ def test_a_share_needs_an_approval_to_begin_and_none_to_stay(hub):
 
 
 @pytest.mark.parametrize("value", ["dev qa prod", "everybody"])
+@pytest.mark.thorough_but("memory-dev qa prod", "memory-everybody", "simulator-dev qa prod")
 def test_each_group_begins_when_the_one_before_it_has_the_ami(hub, value):
     """However the tag names them. Nothing is opened to those that wait; from wave to wave it takes seconds."""
     hub.apply(groups={**WAVES, "everybody": [DEV, TEST, PROD]})
@@ -148,6 +152,7 @@ def test_a_failure_stops_the_wave_until_a_retry_succeeds(hub):
     assert hub.notices()["promotion.wave-stopped"] == 2
 
 
+@pytest.mark.thorough_but("memory")
 def test_an_ami_that_is_recalled_while_a_wave_soaks_reaches_nobody_else(hub):
     """Five hours are time to find out that it does not boot."""
     hub.apply(groups={"dev": [DEV], "prod": {"members": [PROD], "after": "dev", "soak": "5h"}})

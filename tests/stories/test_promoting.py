@@ -37,6 +37,7 @@ def test_a_tag_that_is_removed_while_it_copies_ends_that(hub, method):
     assert hub.snapshots_in(DEV) == 0
 
 
+@pytest.mark.thorough_but("memory")
 def test_what_is_cancelled_closes_although_its_copies_run_for_hours(hub):
     """EC2 takes the order to delete a running copy, and carries it out when the copy ends; no share waits for that."""
     hub.copies_take(2 * HOUR)
@@ -53,6 +54,7 @@ def test_what_is_cancelled_closes_although_its_copies_run_for_hours(hub):
     assert hub.snapshots_in(DEV) == 0
 
 
+@pytest.mark.thorough_but("memory")
 def test_a_tag_that_is_put_back_at_once_had_not_gone(hub):
     """Two looks half a minute apart must agree before anything is taken back."""
     hub.copies_take(120)
@@ -67,6 +69,7 @@ def test_a_tag_that_is_put_back_at_once_had_not_gone(hub):
     assert hub.notices() == {"delivery.delivered": 1, "promotion.over": 1}
 
 
+@pytest.mark.thorough_but("memory")
 def test_a_tag_that_is_put_back_after_a_cancel_begins_again(hub):
     """The first copies are gone by the time; the second ones stay."""
     hub.copies_take(200)
@@ -84,6 +87,7 @@ def test_a_tag_that_is_put_back_after_a_cancel_begins_again(hub):
     assert hub.snapshots_in(DEV) == 2
 
 
+@pytest.mark.thorough_but("memory")
 def test_a_tag_that_is_put_back_while_it_is_being_cancelled_is_served_after_that(hub):
     """The cancel ends, and then it is delivered once."""
     hub.copies_take(400)
@@ -99,6 +103,7 @@ def test_a_tag_that_is_put_back_while_it_is_being_cancelled_is_served_after_that
     assert hub.owned_by(DEV) == [hub.ami]
 
 
+@pytest.mark.thorough_but("memory")
 def test_a_tag_that_is_removed_takes_back_nothing_that_is_delivered(hub):
     """The AMI is its owner's, and nobody is notified."""
     hub.tag("")
@@ -127,6 +132,7 @@ def test_another_name_in_the_tag_is_another_account_that_gets_it(hub):
 
 
 @pytest.mark.parametrize("leaves", ["the tag", "the targets file"])
+@pytest.mark.thorough_but("memory-the tag", "memory-the targets file")
 def test_an_account_that_leaves_the_tag_or_the_targets_file_does_not_get_it(hub, leaves):
     """Its copies end, also where the tag still names it; those of the other go on."""
     hub.copies_take(900)
@@ -142,6 +148,7 @@ def test_an_account_that_leaves_the_tag_or_the_targets_file_does_not_get_it(hub,
     assert hub.owned_by(TEST) == []
 
 
+@pytest.mark.thorough_but("memory")
 def test_a_value_that_is_not_understood_changes_nothing(hub):
     """One notice says what is wrong with it; what runs is delivered."""
     hub.tag(DEV)
@@ -153,6 +160,7 @@ def test_a_value_that_is_not_understood_changes_nothing(hub):
     assert hub.notices() == {"promotion.refused": 1, "delivery.delivered": 1, "promotion.over": 1}
 
 
+@pytest.mark.thorough_but("memory")
 def test_an_ami_that_is_tagged_while_it_is_built_waits_until_it_is_available(hub):
     """Until then nothing is opened and nothing copied; the event that says so may be lost."""
     ami = hub.build(pending=200)
@@ -167,6 +175,7 @@ def test_an_ami_that_is_tagged_while_it_is_built_waits_until_it_is_available(hub
     assert hub.states(ami) == {DEV: "delivered"}
 
 
+@pytest.mark.thorough_but("memory")
 def test_two_amis_at_once_come_both(hub):
     """Neither waits for the other, and what they share of the key stays open for the slower one."""
     other = hub.build()

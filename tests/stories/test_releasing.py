@@ -26,6 +26,7 @@ def promote(hub, *amis, to="dev"):
 
 
 @pytest.mark.parametrize("mode", ["copy", "share"])
+@pytest.mark.thorough_but("memory-copy", "memory-share")
 def test_the_parameter_follows_the_newest_ami_and_the_notice_comes_after_it(hub, mode):
     """A person who is notified finds it in the parameter."""
     old, new = in_family(hub, mode)
@@ -36,6 +37,7 @@ def test_the_parameter_follows_the_newest_ami_and_the_notice_comes_after_it(hub,
         assert hub.notice(DEV, ami)["pointer"]["image"] == hub.notice(DEV, ami)["image"]
 
 
+@pytest.mark.thorough_but("memory")
 def test_an_older_ami_that_comes_later_does_not_become_current(hub):
     """It is delivered, and its notice says which AMI the parameter names."""
     old, new = in_family(hub, "copy")
@@ -87,6 +89,7 @@ def test_a_recalled_ami_is_deprecated_and_the_one_before_is_current_until_that_i
     assert hub.notice(DEV, new)["event"] == "delivery.delivered"
 
 
+@pytest.mark.thorough_but("memory")
 def test_an_ami_that_is_recalled_is_shared_no_more_until_that_is_lifted(hub):
     """The share of the one before stays."""
     old, new = in_family(hub, "share")
@@ -104,6 +107,7 @@ def test_an_ami_that_is_recalled_is_shared_no_more_until_that_is_lifted(hub):
     assert hub.current(DEV) == new
 
 
+@pytest.mark.thorough_but("memory")
 def test_a_recall_waits_for_no_target_and_one_without_a_role_takes_it_when_it_answers(hub):
     """What was lifted meanwhile ends as if nothing had been."""
     old, new = in_family(hub, "copy")
@@ -141,6 +145,7 @@ def test_a_rollback_holds_the_parameter_of_one_target_at_an_earlier_ami(hub):
     assert hub.current(DEV) == newest
 
 
+@pytest.mark.thorough_but("memory")
 def test_a_rollback_to_what_is_recalled_then_names_the_one_before(hub):
     """A recall counts everywhere, whatever holds the parameter."""
     old, new = in_family(hub, "copy")

@@ -39,6 +39,7 @@ def test_a_target_launches_the_hubs_ami_until_the_tag_is_removed(hub):
     assert hub.notices() == {**ends, "promotion.over": 1}
 
 
+@pytest.mark.thorough_but("memory")
 def test_a_name_that_leaves_the_tag_loses_its_share_and_a_second_look_comes_first(shared):
     """A name that comes back within seconds had not gone."""
     shared.tag(DEV)
@@ -54,6 +55,7 @@ def test_a_name_that_leaves_the_tag_loses_its_share_and_a_second_look_comes_firs
     assert not shared.can_launch(TEST)
 
 
+@pytest.mark.thorough_but("memory")
 def test_an_account_that_leaves_the_targets_file_loses_its_share(shared):
     """Within a few minutes, and without a tag event."""
     shared.apply(groups={"dev": [DEV]}, **SHARE)
@@ -64,6 +66,7 @@ def test_an_account_that_leaves_the_targets_file_loses_its_share(shared):
 
 
 @pytest.mark.parametrize("how", ["deregister", "disable", "untag"])
+@pytest.mark.thorough_but("memory-deregister", "memory-disable", "memory-untag", "simulator-deregister")
 def test_what_ends_a_share_is_found_although_every_event_is_lost(shared, how):
     """The AMI is deregistered, disabled or untagged."""
     shared.lose_events()

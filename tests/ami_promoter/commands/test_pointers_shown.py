@@ -265,4 +265,3 @@ def test_superseded_copies_are_listed_as_removable(table, run):
     assert f"base {DEV} us-east-1 ami-0aaaaaaaaaaaaaaaa {AMI} 2026-01-01" in said
     assert "`ami-promoter admin clean-up`" in said
     assert f"{denied.what} {denied.cure}" in said
-    run("status", AMI, "--retired", exits=2)

@@ -167,19 +167,6 @@ def test_a_copy_cannot_be_recalled_its_source_can(table, run):
 
 
 @pytest.mark.parametrize(
-    "words",
-    [
-        ("recall", AMI),
-        ("recall", AMI, "--lift", "--why", "x"),
-        ("rollback", "base", "--account", DEV, "--lift", "--to", OLD),
-    ],
-)
-def test_options_that_contradict_are_wrong_usage(table, run, words):
-    """Before anything is read."""
-    run(*words, exits=2)
-
-
-@pytest.mark.parametrize(
     ("state", "recall", "says"),
     [
         ("recalling", {"seen": True}, "Its AMI is being deprecated."),

@@ -38,18 +38,20 @@ def test_without_a_word_it_writes_a_file_here(client, file, tmp_path, run):
     assert (said["file"], said["published"], said["bytes"]) == ("ami-promoter-report.html", None, len(page))
 
 
-def test_it_is_published_as_a_page_that_nobody_caches(bucket, file, tmp_path, run):
-    """Without -o the command writes no file."""
+@pytest.mark.parametrize("words", [[], ["-o", "page.html"]])
+def test_it_is_published_as_a_page_that_nobody_caches(bucket, file, tmp_path, run, words):
+    """With -o the command writes the file, too."""
     file("")
 
-    said = run("report", "--publish", ADDRESS)
+    said = run("report", "--publish", ADDRESS, *words)
 
     put = bucket.get_object(Bucket="status-pages", Key="team a/ami.html")
+    page = put["Body"].read()
     assert put["ContentType"] == "text/html; charset=utf-8"
     assert put["CacheControl"] == "no-store"
-    assert put["Body"].read().startswith(b"<!DOCTYPE html>")
-    assert list(tmp_path.glob("*.html")) == []
-    assert f"Written to {ADDRESS}" in said.out
+    assert page.startswith(b"<!DOCTYPE html>")
+    assert [one.read_bytes() for one in tmp_path.glob("*.html")] == ([page] if words else [])
+    assert f"Written to {'page.html and ' if words else ''}{ADDRESS}" in said.out
 
 
 @pytest.mark.parametrize("words", [[], ["--json"]])
@@ -62,16 +64,6 @@ def test_the_page_has_the_names_of_accounts(table, file, tmp_path, run, words):
     run("report", "--days", "3650", *words)
 
     assert f"dev ({DEV})" in (tmp_path / "ami-promoter-report.html").read_text("utf-8")
-
-
-def test_both(bucket, file, tmp_path, run):
-    """With -o it writes the file, too."""
-    file("")
-
-    run("report", "--publish", ADDRESS, "-o", "page.html")
-
-    put = bucket.get_object(Bucket="status-pages", Key="team a/ami.html")
-    assert (tmp_path / "page.html").read_bytes() == put["Body"].read()
 
 
 def test_a_bucket_that_is_not_there(client, run):

@@ -124,25 +124,6 @@ def test_a_difference_is_shown_without_changing_anything(argv, client, file, run
     ]
 
 
-def test_a_familys_parameter_is_compared_and_applied(client, file, run):
-    """As every setting; a file without it takes it back."""
-    named = FILE + "defaults:\n  ssm_parameter: /golden/{family}/current\n  family_tag: image-family\n"
-    for before, after, change in (
-        (FILE, named, ("family -> image-family", "none -> /golden/{family}/current")),
-        (named, FILE, ("image-family -> family", "/golden/{family}/current -> none")),
-    ):
-        run("targets", "apply", "--yes", file(before))
-
-        said = run("targets", "apply", "--yes", file(after)).out.splitlines()
-        assert said[1:4] == [
-            "~ target 111111111111 us-east-1",
-            f"    family_tag: {change[0]}",
-            f"    ssm_parameter: {change[1]}",
-        ]
-        (target, _) = TargetsTable(client, CONFIG, MEMBERS).read().resolve("all").targets
-        assert target.ssm_parameter == ("" if after == FILE else "/golden/{family}/current")
-
-
 def test_the_difference_for_a_program(client, file, run):
     """`--json` prints the same as data."""
     run("targets", "apply", "--yes", file(FILE))
@@ -319,13 +300,15 @@ def test_where_it_cannot_be_read_what_is_in_force_it_can_be_applied_again(client
 
 
 def test_a_thousand_accounts_are_applied_and_read_back(client, file, run):
-    """In batches, all of them."""
+    """In batches, all of them, each with a block of its own."""
     accounts = [f"{number:012d}" for number in range(1, 1001)]
-    text = f"groups: {{default: {json.dumps(accounts)}}}\n"
+    own = {account: {"external_id": account} for account in accounts}
+    text = json.dumps({"groups": {"default": accounts}, "accounts": own})
 
     run("targets", "apply", "--yes", file(text))
 
-    assert [target.account for target in TargetsTable(client, CONFIG, MEMBERS).read().resolve("").targets] == accounts
+    read = TargetsTable(client, CONFIG, MEMBERS).read().resolve("").targets
+    assert [(target.account, target.external_id) for target in read] == [(one, one) for one in accounts]
 
 
 class Reluctant(AnotherClient):
