@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from chalicelib.engine import addresses
 from chalicelib.engine.errors import Refusal, TargetsDamaged
-from chalicelib.targets import withdrawals
+from chalicelib.targets import applied_items, withdrawals
 from chalicelib.targets.applied_file import NAME, Directory, Target
 from chalicelib.targets.ports import FileVersion
 from chalicelib.targets.store.targets_table import TargetsTable, partition
@@ -229,11 +229,13 @@ def test_what_dynamodb_leaves_unanswered_is_asked_again(client):
     assert TargetsTable(Sparing(), TABLE, MEMBERS).live(DEV) == ("Copier", "x-1")
 
 
-def test_a_thousand_accounts_resolve(client, table):
-    """More than one page of items is read."""
-    accounts = [f"{number:012d}" for number in range(1000)]
-    tags = {"why": "x" * 250, "what": "y" * 250, "who": "z" * 250}
-    apply(client, Directory({"default": tuple(accounts)}, {a: (Target(a, "us-east-1", tags=tags),) for a in accounts}))
+def test_more_accounts_than_a_page_takes_resolve(client, table):
+    """DynamoDB reads a megabyte of items at once."""
+    accounts = [f"{number:012d}" for number in range(100)]
+    tags = {f"tag-{number}": "x" * 250 for number in range(45)}
+    directory = Directory({"default": tuple(accounts)}, {a: (Target(a, "us-east-1", tags=tags),) for a in accounts})
+    assert sum(map(len, applied_items.to_items(directory).values())) > 2**20
+    apply(client, directory)
 
     assert [target.account for target in table.read().resolve("").targets] == accounts
 
