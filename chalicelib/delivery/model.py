@@ -58,7 +58,6 @@ class DeliveryState(StrEnum):
 
 ENDED = frozenset(map(DeliveryState, ("delivered", "failed", "cancelled", "withdrawn", "recalled")))
 
-
 ACCEPTED = "accepted"
 """Inbox entry of an operator: the id of an AMI in the target that the delivery adopts as its own."""
 

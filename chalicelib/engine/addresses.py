@@ -95,7 +95,6 @@ STANDING = "standing"
 HEADS = "heads"
 """The partition of all promotions' heads."""
 
-
 TRIGGER = RecordKey("discovery", "trigger")
 """The trigger tag's key by which the service has looked so far."""
 

@@ -19,17 +19,13 @@ class Rotation:
         self._records = records
         self._key = RecordKey("cursors", name)
 
-    def go(self, names: Collection[str], act: Callable[[str], None], budget: Budget, calls: int) -> bool:
+    def go(
+        self, names: Collection[str], act: Callable[[list[str]], None], budget: Budget, calls: int, size: int = 1
+    ) -> bool:
         """Process the names in order, starting after the cursor; at least one. False: time ran out before the last.
 
-        ``calls``: how many calls one name takes.
+        ``size``: how many names ``act`` gets at once, which take ``calls`` together.
         """
-        return self.go_in_slices(names, 1, lambda some: act(some[0]), budget, calls)
-
-    def go_in_slices(
-        self, names: Collection[str], size: int, act: Callable[[list[str]], None], budget: Budget, calls: int
-    ) -> bool:
-        """Process up to ``size`` names at once, which take ``calls`` together; else like ``go``."""
         if not names:
             return True
         cursor = str((self._records.get(self._key) or {}).get("after", ""))

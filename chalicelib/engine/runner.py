@@ -28,7 +28,6 @@ MAX_STEPS = 40
 CALLS_OF_STEP = 4
 """There must be time for so many calls to begin a step, or a command after the first."""
 
-
 R_contra = TypeVar("R_contra", bound=Moving, contravariant=True)
 C_contra = TypeVar("C_contra", contravariant=True)
 E_co = TypeVar("E_co", covariant=True)

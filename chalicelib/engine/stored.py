@@ -71,6 +71,14 @@ def peek_all(records: Records, keys: Collection[RecordKey], kind: RecordCodec[R,
     return found
 
 
+def is_missing(records: Records, key: RecordKey) -> bool:
+    """Whether there is no such record; one that cannot be read is there."""
+    try:
+        return records.read(key) is None
+    except ParkRecord:
+        return False
+
+
 def parsed(item: Mapping[str, Any] | None, what: str) -> Any:
     """Parse the JSON in an item beside a record. Raises Unreadable if the item is missing or damaged."""
     if item is None:

@@ -81,7 +81,6 @@ class PowertoolsTelemetry:
             self._count(SHARES[what])
 
     def open_shares(self, oldest_seconds: int) -> None:
-        """Tell how long the oldest share of the resource in hand has been open; a preexisting one does not count."""
         self._seconds("OldestOpenShareSeconds", oldest_seconds)
 
     def derived_grants(self, resource: str, account: str, found: Sequence[str]) -> None:

@@ -100,7 +100,6 @@ def changed(image: SourceImage, found: Mapping[str, Any]) -> tuple[str, ...]:
 _Compared = Iterator[tuple[str, Any, Any]]
 """Member, wanted value, found value."""
 
-
 _NOT_THE_SAME_TEXT = ("Name", "Description", "DeprecationTime", "CreationDate")
 """Texts of an image that are compared in another way, or are a copy's own."""
 

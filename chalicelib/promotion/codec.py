@@ -41,7 +41,6 @@ class PromotionCodec(RecordCodec[Promotion, promotion_commands.Command, promotio
 _KEEP_HEAD = (promotion_events.NotExecuted, promotion_events.Paused)
 """Events that do not change the head."""
 
-
 PROMOTIONS = PromotionCodec()
 
 

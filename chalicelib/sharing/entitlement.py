@@ -22,7 +22,6 @@ from chalicelib.targets.withdrawals import Withdrawal, by_place, covering, in_fo
 USELESS = ("disabled", "deregistered", "invalid", "failed", "error")
 """States of an AMI that entitle nobody: it cannot be launched, and EC2 keeps no launch permission of it."""
 
-
 SETTINGS_CHANGED = "settings-changed"
 """Fault code: a delivery cannot have what it asks for, because the file gives its target other settings by now."""
 

@@ -87,12 +87,8 @@ def asked_since(share: Share) -> bool:
 def still_open(where: str, resources: Sequence[str]) -> Fault:
     """The fault of a withdrawal whose shares AWS has not let go of for an hour."""
     named = ", ".join(one.removeprefix("resource#") for one in resources[:MOST_NAMED])
-    return Fault(
-        "share-still-open",
-        where,
-        f"The account may still have access: for an hour the service could not close {named}. It goes on trying.",
-        'See "Closing by hand" in docs/operations/runbook.md.',
-    )
+    what = f"The account may still have access: for an hour the service could not close {named}. It goes on trying."
+    return Fault("share-still-open", where, what, 'See "Closing by hand" in docs/operations/runbook.md.')
 
 
 def oldest_open(shares: Iterable[Share], now: int) -> int | None:

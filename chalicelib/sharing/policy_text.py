@@ -11,6 +11,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+BLANKS = " \t\n\r"
+"""What JSON allows between its signs."""
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -138,11 +141,5 @@ def _elements(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 def _after(text: str, at: int, sign: str) -> int:
     """Skip blanks, then ``sign`` if it is there, then blanks."""
-    at = _blanks(text, at)
-    return _blanks(text, at + 1) if text[at] == sign else at
-
-
-def _blanks(text: str, at: int) -> int:
-    while at < len(text) and text[at] in " \t\n\r":
-        at += 1
-    return at
+    rest = text[at:].lstrip(BLANKS).removeprefix(sign).lstrip(BLANKS)
+    return len(text) - len(rest)

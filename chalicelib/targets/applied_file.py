@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from functools import cached_property
@@ -24,14 +24,11 @@ DEFAULT_GROUP = "default"
 VALUE = "value of the trigger tag"
 """Stands for the place of a fault in a tag's value; the notice names the AMI."""
 
-
 DAMAGED = "targets-damaged"
 """Code of the fault of a file that is not what was applied, or cannot be read."""
 
-
 ORGANIZATION = "organization"
 """Name of the item with the organization and the units that the file names."""
-
 
 GRANT_ROLE = "-grants"
 """The end of the grant role's name; deploy/target.yaml has the same."""
@@ -238,18 +235,14 @@ class Resolution:
         target = self.by_place.get(place)
         return self.blocked_until.get(Place.parse(place).account) if target is None else target.until
 
-    def only(self, places: Collection[str]) -> Resolution:
-        """Return the resolution with these targets ("account/region") only."""
-        return replace(self, targets=tuple(target for target in self.targets if target.place in places))
-
     def without(self, withdrawn: Mapping[str, str]) -> Resolution:
         """Return the resolution without the targets that an operator has withdrawn."""
         if not withdrawn:
             return self
         everywhere = EVERYWHERE in withdrawn
         blocked = {one: fault for one, fault in self.blocked.items() if one not in withdrawn and not everywhere}
-        left = [place for place in self.by_place if covering(withdrawn, place) is None]
-        return replace(self.only(frozenset(left)), blocked=blocked)
+        left = tuple(target for target in self.targets if covering(withdrawn, target.place) is None)
+        return replace(self, targets=left, blocked=blocked)
 
 
 @dataclass(frozen=True)
@@ -534,12 +527,8 @@ def is_group(word: str) -> bool:
 
 def nothing_applied(place: str) -> Fault:
     """Return the fault of a hub without an applied file; ``place``: its table and Region."""
-    return Fault(
-        "no-targets-applied",
-        place,
-        "no targets file has been applied yet, so no account may receive an AMI.",
-        "Write one and run `ami-promoter targets apply FILE`.",
-    )
+    what = "no targets file has been applied yet, so no account may receive an AMI."
+    return Fault("no-targets-applied", place, what, "Write one and run `ami-promoter targets apply FILE`.")
 
 
 def _word_fault(word: str) -> Fault | None:

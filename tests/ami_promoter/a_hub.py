@@ -6,7 +6,7 @@ from ami_promoter.hub.aws import Connection
 from ami_promoter.targets_file.publishing import Publisher
 from chalicelib.delivery.model import ENDED, Delivery, DeliveryState
 from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
-from chalicelib.delivery.tracked import TrackedDelivery
+from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
 from chalicelib.engine import addresses
 from chalicelib.engine.ports import Write
 from chalicelib.engine.store.records import DynamoRecords
@@ -45,15 +45,24 @@ def a_delivery(account, state="delivered", episode=1, **changes):
 def promoted(table, *deliveries, **changes):
     """Store a promotion and its deliveries, each tracked as its state says."""
     write(table, a_promotion(**changes))
-    tracked = DynamoTrackedDeliveries(table)
+    delivered(table, *deliveries)
+
+
+def delivered(table, *deliveries):
+    """Store deliveries, and that their promotions know them as their states say."""
     for one in deliveries:
         write(table, one)
         over = one.state in ENDED or one.state is DeliveryState.SHARED
         state, image = one.state.value if over else "running", one.image.id or ""
-        entry = TrackedDelivery(one.id, one.target.account, REGION, 1, state, image)
-        tracked.add(AMI, entry)
-        if over:
-            tracked.end(AMI, entry)
+        track(table, TrackedDelivery(one.id, one.target.account, one.target.region, 1, state, image), one.ami)
+
+
+def track(table, entry, ami=AMI):
+    """Store what a promotion knows of a delivery."""
+    tracked = DynamoTrackedDeliveries(table)
+    tracked.add(ami, entry)
+    if entry.state != RUNNING:
+        tracked.end(ami, entry)
 
 
 def apply(directory):

@@ -7,10 +7,8 @@ import shlex
 import subprocess
 import sys
 import tomllib
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.metadata import version
 from pathlib import Path
-from threading import Thread
 from types import SimpleNamespace
 
 import click
@@ -52,8 +50,16 @@ WRONG = {
     f"wait {AMI} --target x": "'x' is not an account's id, or ACCOUNT/REGION.",
     f"status {AMI} --watch --json": "--watch is for a terminal",
     "status --watch": "--watch needs an AMI.",
+    f"status {AMI} --group dev": "--since, --image, --group and --limit choose from the list, without AMI",
+    f"status {AMI} --retired": "it goes with neither AMI nor --failed.",
     "targets members --account 111111111111": "--account goes with `targets members accept`.",
     "admin reconcile --unpark x": "'x' is not a record's key",
+    "admin reconcile --key arn:aws:kms:us-east-1:123456789012:alias/golden": "is not the ARN of a key.",
+    f"retry {AMI} --accept ami-01234567": "--accept needs an account. Write `--account ID --accept ami-01234567`.",
+    f"recall {AMI}": "Say why: `--why TEXT` goes into the notices.",
+    f"recall {AMI} --lift --why x": "--why has no effect with --lift.",
+    "rollback base --to ami-01234567": "Name targets: `--group NAME`, or `--account ID`.",
+    "rollback base --account 111111111111 --lift --why x": "--to and --why have no effect with --lift.",
     "doctor key-policy target x": "'x' is not a key's ARN, its id, or alias/NAME.",
     "doctor --hub-only key-policy hub": "The options before `key-policy` have no effect: write them behind it.",
     "doctor now": "ami-promoter doctor: No such command 'now'.",
@@ -193,21 +199,11 @@ def test_an_endpoint_that_is_no_address_is_said_in_words(region, environment, ru
     assert "Invalid endpoint: localhost. Correct AWS_ENDPOINT_URL" in run("status", exits=Exit.AWS).errors
 
 
-def test_an_answer_that_is_not_awss_is_said_in_words(region, environment, run):
+def test_an_answer_that_is_not_awss_is_said_in_words(region, environment, refusing, run):
     """As of a proxy that shows a page instead: the SDK raises an error of no kind of its own for it."""
+    environment.setenv("AWS_ENDPOINT_URL", refusing(b"<!DOCTYPE html><html><head><meta></head></html>"))
 
-    class Proxy(BaseHTTPRequestHandler):
-        def do_POST(self):
-            self.send_error(403)
-
-        def log_message(self, *_of):
-            """Print nothing."""
-
-    with HTTPServer(("127.0.0.1", 0), Proxy) as proxy:
-        Thread(target=proxy.serve_forever, daemon=True).start()
-        environment.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.server_port}")
-        said = run("status", exits=Exit.AWS).errors
-        proxy.shutdown()
+    said = run("status", exits=Exit.AWS).errors
 
     assert "us-east-1: asking STS who is calling failed: Unable to parse response" in said
     assert said.endswith("Check the network, the Region, and AWS_ENDPOINT_URL if it is set.")

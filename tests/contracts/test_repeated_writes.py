@@ -120,16 +120,6 @@ def test_a_result_of_the_share_worker_that_was_ours_is_no_lost_race(stores, of):
     assert len(list(stores.table.query(SHARE.resource, "history#"))) == int(of is sharing)
 
 
-def test_a_result_of_the_share_worker_that_another_run_came_before_is_a_lost_race(stores):
-    """Both began with the same version, and in the same second."""
-    stores.ledger.hold(SHARE.resource, SHARE, copying("d1"))
-    read = the_share(stores)
-    stores.ledger.save([replace(read, state=ShareState.OPENING)], "opening is intended", NOW)
-
-    with pytest.raises(LostRace):
-        stores.ledger.save([replace(read, state=ShareState.REFUSED)], "refused", NOW)
-
-
 def test_the_steps_of_two_runs_in_one_second_are_kept(stores):
     """Those of a standing share are put apart before the write that one of the two loses."""
     stores.ledger.hold(SHARE.resource, SHARE, sharing("d1"))

@@ -50,7 +50,7 @@ def a_share(**changes):
 
 
 @pytest.mark.parametrize(("written", "why"), [(NEWER, NewerSchema), (OLDER, Unreadable)])
-def test_a_record_of_another_version_is_not_guessed_at(table, written, why):
+def test_a_record_of_another_version_and_a_damaged_one_are_not_guessed_at(table, written, why):
     """It raises the error by which the worker parks it; it still takes inbox entries, and its body is unchanged."""
     DynamoRecords(table, written).create(Write(DELIVERY, "copying", {"ami": AMI}, NOW), NOW)
     records = DynamoRecords(table)
@@ -61,6 +61,9 @@ def test_a_record_of_another_version_is_not_guessed_at(table, written, why):
     records.leave(DELIVERY, {"cancel": "1:x"}, NOW)
     assert table.get(DELIVERY)["in:cancel"] == "1:x"
     assert body_of(table, DELIVERY) == {"ami": AMI}
+    table.update(DELIVERY, "SET body = :body", {":body": "{"})
+    with pytest.raises(Unreadable):
+        DynamoRecords(table, written).read(DELIVERY)
 
 
 def test_what_lies_beside_a_record_bears_its_form(table):

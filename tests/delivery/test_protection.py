@@ -79,12 +79,3 @@ def test_an_outage_is_waited_out_for_minutes_and_not_for_hours():
     assert now - NOW <= 5 * 60
     assert machine.outstanding(delivery, now) == (NOTIFY,)
     assert delivery.last_refusal is None
-
-
-def test_while_its_shares_linger_it_is_due_for_its_protection():
-    """The protection does not wait for the linger, and is retried meanwhile."""
-    lingering = publishing(linger=3600).with_shares(holds_copy=True)
-    waiting = refused(lingering, RefusalKind.THROTTLED)
-
-    assert PROTECT in machine.outstanding(lingering, NOW)
-    assert machine.due_at(waiting) == waiting.next_try

@@ -32,15 +32,6 @@ def test_events_wake_the_functions_that_the_templates_name(world: World, scene: 
     assert [delivery.refused for delivery in world.events.deliveries if delivery.refused] == []
 
 
-def test_a_tag_of_another_key_wakes_nobody(world: World, scene: stage.Stage) -> None:
-    """The rule matches the trigger tag's key only."""
-    hub = world.client("ec2", stage.HUB, stage.REGION)
-    hub.create_tags(Resources=[scene.image], Tags=[{"Key": "colour", "Value": "red"}])
-    world.kernel.run(limit=timedelta(seconds=30))
-
-    assert world.lambda_.invocations == []
-
-
 def test_a_missing_package_is_reported_with_its_cure(world: World, tmp_path: Path) -> None:
     """The message says how to build it."""
     with pytest.raises(FileNotFoundError, match="make package"):

@@ -1,7 +1,6 @@
 """The table of members has everything that the shipped SDK's model has."""
 
 import copy
-from pathlib import Path
 from typing import Any
 
 import botocore.loaders
@@ -9,7 +8,6 @@ import pytest
 
 from chalicelib.images.image import IMAGE_TEXTS
 from chalicelib.images.members import MEMBERS, Treatment, known_values
-from tools.what_is_copied import page
 
 ROOTS = ("Image", "ImageAttribute", "Snapshot")
 BEYOND_THE_MODEL = {("Image", "Platform"): {"windows"}}
@@ -110,8 +108,3 @@ def test_every_member_has_a_reason_and_refuses_only_values_it_knows():
 def test_every_text_that_is_read_is_in_the_table():
     """Members that the image stores as plain text have the SDK's names."""
     assert IMAGE_TEXTS.keys() <= MEMBERS["Image"].keys()
-
-
-def test_the_page_is_fresh():
-    """`make docs` would not change docs/reference/what-is-copied.md."""
-    assert Path("docs/reference/what-is-copied.md").read_text("utf-8") == page(MEMBERS)

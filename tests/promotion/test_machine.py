@@ -1,7 +1,6 @@
 """The state machine of a promotion: what a tag starts, stops, and never starts."""
 
 from dataclasses import replace
-from itertools import product
 from typing import get_args
 
 import pytest
@@ -135,19 +134,19 @@ EVENTS: tuple[ev.Event, ...] = (
 
 
 @pytest.mark.parametrize("stale", [False, True])
-@pytest.mark.parametrize(
-    ("state", "event"), list(product(S, EVENTS)), ids=lambda x: getattr(x, "value", None) or type(x).__name__
-)
-def test_every_pair_of_state_and_event_follows_the_table(state, event, stale):
+@pytest.mark.parametrize("state", S)
+def test_every_pair_of_state_and_event_follows_the_table(state, stale):
     """An event leads where the table says, or is illegal; it never leads elsewhere and raises nothing else."""
     row, before = TRANSITIONS[state], a_promotion(state)
-    result = event if stale else answered(before, event)
-    if type(event) not in row:
-        with pytest.raises(IllegalEvent):
-            evolve(before, result, NOW)
-        return
-
-    assert evolve(before, result, NOW).state in row[type(event)].leads_to
+    for event in EVENTS:
+        result = event if stale else answered(before, event)
+        try:
+            after = evolve(before, result, NOW)
+        except IllegalEvent:
+            assert type(event) not in row, event
+        else:
+            assert type(event) in row, event
+            assert after.state in row[type(event)].leads_to, event
 
 
 def test_each_kind_of_event_is_in_the_table_and_among_the_examples():
@@ -240,6 +239,16 @@ def test_an_entry_that_comes_after_a_look_asks_for_another(name):
 
 
 NARROWED = compared("prod", "narrower", surplus=True)
+
+
+def test_a_value_that_names_fewer_counts_after_two_looks():
+    """The first look may be a stale one: nobody is asked to end before another shows the same."""
+    narrowed = compared(unbelieved=True)
+    once = play(with_tag_event(a_promotion(S.RUNNING), 2), SHOWS_PROD, narrowed)
+    assert (once.value, outstanding(once, NOW), outstanding(once, LATER)) == ("dev", (), (do.LookAtTag(),))
+    twice = play(once, SHOWS_PROD, NARROWED, now=LATER)
+
+    assert outstanding(twice, LATER) == (do.Slice(END),)
 
 
 @pytest.mark.parametrize(
@@ -690,7 +699,7 @@ def test_a_withdrawal_is_compared_before_anything_else_and_ends_deliveries(state
     assert machine.due_at(asked) is not None
     if state is S.REQUESTED:
         return
-    assert outstanding(asked, NOW) == (do.Compare(),)
+    assert (outstanding(asked, NOW), machine.due_at(asked) <= NOW) == ((do.Compare(),), True)
     without = compared(inputs="without", surplus=True, withdrawn={"222222222222": "operator"})
     for event in (without, replace(without, unbelieved=True)):
         read = play(asked, event)

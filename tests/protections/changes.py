@@ -325,19 +325,22 @@ def but_for_the_shared(run, self, found, heads, *, time_left):
 def with_adapter(**says):
     """Let a step of the share worker have an adapter that says this without asking AWS."""
 
-    def wrong(step, self, adapter, *rest):
-        step(self, SimpleNamespace(**{"batch": adapter.batch, "open": adapter.open, **says}), *rest)
+    def wrong(step, self, these, *rest):
+        adapter = these.adapter
+        these.adapter = SimpleNamespace(**{"batch": adapter.batch, "open": adapter.open, **says})
+        step(self, these, *rest)
+        these.adapter = adapter
 
     return wrong
 
 
-def without_intents(open_them, self, adapter, these, opening, budget):
+def without_intents(open_them, self, these, opening, budget):
     """Open shares without a written intent."""
     save = these.save
     these.save = lambda shares, happened, **rest: (
         list(shares) if happened == "opening is intended" else save(shares, happened, **rest)
     )
-    open_them(self, adapter, these, opening, budget)
+    open_them(self, these, opening, budget)
 
 
 def without_end(begin, self, key):
@@ -346,10 +349,10 @@ def without_end(begin, self, key):
     return stored, [replace(share, last_closing_at=NEVER) for share in shares]
 
 
-def but_for_images(opened, self, adapter, these, some, budget):
+def but_for_images(opened, self, these, some, budget):
     """Take a launch permission for open without asking for it."""
     if not these.resource.startswith("resource#image#"):
-        return opened(self, adapter, these, some, budget)
+        return opened(self, these, some, budget)
     return [share_events.evolve(one, share_events.ShareOpened(), self.waker.clock()) for one in some]
 
 

@@ -33,7 +33,8 @@ from tests.reliability.plans import (
     RunPlan,
 )
 from tests.reliability.scenarios import AT_ONCE, CANCELLED, DELIVERED, FAILED, Scenario
-from tests.service import quota_scenes, shared_ami
+from tests.service import shared_ami
+from tests.service import test_copy_quota as quota
 from tests.service import test_damaged_shares as damage
 from tests.service import test_discovery as discovery
 from tests.service import test_entitlements as entitled
@@ -146,7 +147,7 @@ def packaged(*given: Any, **named: Any) -> Protection:
     return Protection((Packaged(*given, **named),))
 
 
-NO_LONGER_NAMED = removals.test_an_account_that_the_tag_no_longer_names_is_withdrawn_whatever_else_is_wrong
+NO_LONGER_NAMED = removals.test_who_is_no_longer_named_is_withdrawn_whatever_else_is_wrong
 ONLY_THE_FIRST = r"assert \{.*\} == \{'200000000001'\}\n.*Extra items in the left set:\n +'200000000002'\n.*"
 A, SNAPSHOT, DELIVERY = "200000000001", "resource#snapshot#snap-00", r"delivery#\w+"
 GRANT = f"resource#key#arn:aws:kms:us-east-1:111111111111:key/source-0#{A}"
@@ -261,14 +262,19 @@ PROTECTIONS = {
     "tells nobody": in_model(r"invariant 10: nobody was told: \w+ delivered"),
     "tells again": shown_by(r"told more than once: Counter\(\{'\w+': 2, '\w+': 1\}\)", stories.tagged_twice),
     "takes no slots back": shown_by(
-        rf"ami-01 waits for ever: \{{\('ami-00', '{A}'\): 'copying', \('ami-01', '{A}'\): 'awaiting-slot', .*\}}",
-        quota_scenes.nobody_works_on_it,
-        quota_scenes.damaged,
+        rf"ami-01 waits for ever: \{{\('ami-00', '{A}'\): 'copying', \('ami-01', '{A}'\): 'awaiting-slot', .*\}}\n.*",
+        quota.test_a_delivery_that_nobody_works_on_gives_its_slots_back,
+        quota.damaged,
         40,
     ),
-    "renews no slots": shown_by("a copy is begun while as many run as may", quota_scenes.long_copies),
+    "renews no slots": shown_by(
+        r"a copy is begun while as many run as may\n.*",
+        quota.test_a_lease_that_runs_out_while_its_delivery_lives_loses_nothing,
+    ),
     "relies on its lease": shown_by(
-        r"invariant 7: snap-000 is copied for \w+ without a slot: None", quota_scenes.parked_and_freed, "opening"
+        r"invariant 7: snap-000 is copied for \w+ without a slot: None",
+        quota.test_a_delivery_that_is_let_go_on_asks_again_and_loses_nothing,
+        "opening",
     ),
     "the intent of a copy is not written": packaged((BROKEN, UNWRITTEN)),
     "opens a wave unasked": Protection(
@@ -466,7 +472,7 @@ PROTECTIONS = {
         r"assert \{'200000000002'\} == set\(\)\n.*",
         NO_LONGER_NAMED,
         shared_ami.TROUBLES["damaged delivery"],
-        None,
+        "tag",
     ),
     "the copies of a promotion that cannot act go on": shown_by(
         r"assert \{.*\} == set\(\)\n.* '200000000001'\n.*",
@@ -475,7 +481,7 @@ PROTECTIONS = {
         "tag",
     ),
     "a removal waits for the checks of the source": Protection(
-        existing(ONLY_THE_FIRST, NO_LONGER_NAMED, shared_ami.disable_key, MEMBER), anyway=(NO_PASS,)
+        existing(ONLY_THE_FIRST, NO_LONGER_NAMED, shared_ami.disable_key, "name"), anyway=(NO_PASS,)
     ),
     "a value in force is resolved strictly": shown_by(
         r"assert \{'200000000002'\} == set\(\)\n.*",
@@ -577,8 +583,8 @@ PROTECTIONS = {
     ),
     "the time left is not asked": shown_by(
         r"assert \{.*\} == set\(\)\n.*Extra items in the left set:\n.*",
-        shares.test_many_grants_are_opened_and_revoked_however_slow_aws_is,
-        300,
+        shares.test_many_are_let_in_and_out_however_slow_aws_is,
+        shares.GRANTS,
         2.0,
     ),
     # what replaces a member of the tests' stores

@@ -304,16 +304,6 @@ def test_one_function_that_asks_nobody_opens_nothing(monkeypatch, who):
     assert not opened(waiting())
 
 
-def test_a_service_that_asks_nobody_is_found_out(monkeypatch):
-    """With both checks removed, the invariant fails."""
-    for change in NOBODY_ASKS.values():
-        monkeypatch.setattr(*change)
-    with pytest.raises(
-        AssertionError, match=rf"\Ainvariant 11: resource#snapshot#snap-\w+ opens to {A} without a valid approval\Z"
-    ):
-        waiting()
-
-
 def test_nobody_is_asked_about_a_source_that_was_refused_and_it_is_delivered_when_it_is_mended():
     """Its key was disabled when it was tagged: nothing was examined, so nothing can be approved yet."""
     hub = untagged((A,), target={"approval": "required"})

@@ -243,25 +243,17 @@ def test_what_the_ledger_accounts_for_is_not_notified(setup):
 
 
 def test_a_derived_grant_is_no_finding_while_something_on_the_key_is_open_to_its_account(setup):
-    """A target may pass on within itself what the hub has opened; afterwards it is a finding."""
+    """A target may pass on within itself what the hub has opened to it; another one, or afterwards, is a finding."""
     setup.share(POLICY, DEV, grantee=ROLE)
     setup.hub.policies[KEY] = policy(*key_policy.statements(ACCESS))
-    setup.grant("g-1", "theirs", ROLE, ROLE)
-    assert setup.day() == []
+    others = ROLE.replace(DEV, TEST)
+    for number, role in enumerate((ROLE, others)):
+        setup.grant(f"g-{number}", "theirs", role, role)
+    assert setup.day() == [("notice", "foreign-listed", [others])]
 
     setup.ledger = MemoryLedger()
     setup.hub.policies[KEY] = "{}"
     assert setup.day() == [("notice", "foreign-listed", [ROLE])]
-
-
-def test_what_is_open_to_one_account_by_the_keys_policy_lets_no_other_derive_a_grant(setup):
-    """Both are targets, and only one of them has a share."""
-    setup.share(POLICY, DEV, grantee=ROLE)
-    setup.hub.policies[KEY] = policy(*key_policy.statements(ACCESS))
-    others = ROLE.replace(DEV, TEST)
-    setup.grant("g-1", "theirs", others, others)
-
-    assert setup.day() == [("notice", "foreign-listed", [others])]
 
 
 @pytest.mark.parametrize("how", ["grant", "policy"])
@@ -291,27 +283,26 @@ def test_a_stranger_in_a_statement_with_the_name_of_an_open_share_is_a_page(setu
 
 
 @pytest.mark.parametrize(
-    ("organization", "found"),
-    [("o-a1b2c3d4e5", []), ("o-z9y8x7w6v5", [("page", "foreign-stranger", ["o-z9y8x7w6v5"])])],
+    ("organization", "applied", "found"),
+    [
+        ("o-a1b2c3d4e5", True, []),
+        ("o-z9y8x7w6v5", True, [("page", "foreign-stranger", ["o-z9y8x7w6v5"])]),
+        ("o-z9y8x7w6v5", False, []),
+    ],
 )
-def test_an_organization_that_a_keys_policy_admits_is_a_page_unless_it_is_the_files(setup, organization, found):
-    """Of the file's own organization each account may use a key whose owner wants that (`key_access: none`)."""
-    setup.has_an_ou(DEV)
+def test_an_organization_that_a_keys_policy_admits_is_a_page_unless_it_is_the_files(
+    setup, organization, applied, found
+):
+    """Of the file's own organization each account may use a key whose owner wants that (`key_access: none`).
+
+    While no file is applied, it is not known which one is the hub's own, and none is judged.
+    """
+    setup.file = AppliedFile(of_an_ou(DEV), "digest") if applied else AppliedFile(fault=nothing_applied("the table"))
     everybody = {"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*"}
     condition = {"StringEquals": {"aws:PrincipalOrgID": organization}}
     setup.hub.policies[KEY] = policy({**everybody, "Condition": condition})
 
     assert setup.day() == found
-
-
-def test_a_grant_whose_grantee_and_issuer_were_deleted_is_no_second_page_about_the_keys_policy(setup):
-    """It admits nobody. The policy admits a stranger, and is one finding."""
-    root = f"arn:aws:iam::{STRANGER}:root"
-    statement = {"Effect": "Allow", "Principal": {"AWS": root}, "Action": "kms:*", "Resource": "*"}
-    setup.hub.policies[KEY] = policy(statement)
-    setup.grant("g-1", "theirs", grantee="AROAGONEGONEGONEGONE", issuer="AIDAGONEGONEGONEGONE")
-
-    assert setup.day() == [("page", "foreign-stranger", [STRANGER])]
 
 
 def test_a_grant_to_a_role_that_was_deleted_is_gone_although_kms_still_lists_it(setup):
@@ -426,12 +417,16 @@ def test_while_organizations_does_not_answer_the_audit_concludes_nothing_of_acco
 
 
 def test_a_stranger_and_everybody_are_a_page_and_a_listed_account_is_a_notice(setup):
-    """On a snapshot, an AMI, in a policy and by a grant; each resource and verdict is one message."""
+    """On a snapshot, an AMI, in a policy and by a grant; each resource and verdict is one message.
+
+    A grant whose grantee and issuer were deleted admits nobody.
+    """
     root = f"arn:aws:iam::{STRANGER}:root"
     setup.hub.open |= {SNAP: {STRANGER, DEV}, AMI: {PUBLIC, TEST}}
     statement = {"Effect": "Allow", "Principal": {"AWS": root}, "Action": "kms:*", "Resource": "*"}
     setup.hub.policies[KEY] = policy(statement)
     setup.grant("g-1", "theirs", root)
+    setup.grant("g-2", "theirs", grantee="AROAGONEGONEGONEGONE", issuer="AIDAGONEGONEGONEGONE")
 
     assert sorted(setup.day()) == [
         *(("notice", "foreign-listed", [one]) for one in (DEV, TEST)),
@@ -753,12 +748,3 @@ def test_how_long_ago_a_whole_pass_ended_is_reported_with_each_run(setup):
 
     ages = [args[2] for name, args in setup.telemetry.reported if name == "audited"]
     assert ages == [0, 3 * schedule.DAY]
-
-
-def test_while_no_file_is_applied_no_organization_is_judged(setup):
-    """Which is the hub's own is not known."""
-    setup.file = AppliedFile(fault=nothing_applied("the table"))
-    allow = {"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*"}
-    setup.hub.policies[KEY] = policy({**allow, "Condition": {"StringEquals": {"aws:PrincipalOrgID": "o-a1b2c3d4e5"}}})
-
-    assert setup.day() == []

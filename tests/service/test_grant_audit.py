@@ -183,16 +183,6 @@ def test_an_older_grant_of_a_share_that_is_open_again_is_closed():
     assert audited.unrecorded() == [ours("d1", OPENED_AT - 86_400).id]
 
 
-def test_another_hubs_grants_are_left_alone():
-    """Two hubs in two Regions of one account share a key: the grants' names contain the Region."""
-    audited = Audited(ours("d1", region="eu-west-1"), ours("d1", region="us-east-11"))
-    audited.dealt_with("d1", ShareState.CLOSED)
-    audited.run_later()
-
-    assert audited.unrecorded() == []
-    assert audited.due is None
-
-
 ROLE = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
 ROLES = addresses.role_resource(KEY_ARN, ACCOUNT).pk
 
@@ -219,31 +209,28 @@ def test_a_grant_for_a_service_role_is_the_services_though_the_account_made_it(s
 
 
 def test_what_is_open_or_nobodys_is_left_alone():
-    """A delivery's grant, another owner's grant, and the child of an account that holds a share."""
+    """A delivery's grant, another owner's grant, and the child of an account that holds a share.
+
+    Two hubs in two Regions of one account share a key: the names of their grants contain the Region.
+    """
     somebody = SeenGrant("theirs", "backup", root("111111111111"), "arn:aws:iam::444444444444:role/backup")
-    audited = Audited(ours("d1"), somebody, child(1), child(2, OTHER))
+    other_hubs = [ours("d2", region=region) for region in ("eu-west-1", "us-east-11")]
+    audited = Audited(ours("d1"), somebody, child(1), child(2, OTHER), *other_hubs)
     audited.dealt_with("d1", ShareState.OPEN)
     audited.dealt_with("d2", ShareState.CLOSED)
     audited.run_later()
 
     assert audited.state("d1") is ShareState.OPEN
+    assert audited.unrecorded() == []
     assert audited.derived == []  # d1 still holds a share for the account; OTHER never had one
     assert audited.due is None
 
 
-def test_an_account_with_nothing_but_a_refused_share_is_reported_with_the_grants_that_it_left():
-    """A delivery that holds a refused share opens nothing, so no later closing asks for another audit."""
-    audited = Audited(child(1))
-    audited.dealt_with("d1", ShareState.REFUSED)
-    audited.run_later()
-    assert audited.derived == [(ACCOUNT, ["child-1"])]
-
-
 def test_each_account_that_left_grants_is_reported_with_them():
-    """One list of grants serves all accounts."""
+    """One list of grants serves all. Where a share was only refused, no later closing asks for another audit."""
     audited = Audited(child(1), child(2), child(3, OTHER))
     audited.dealt_with("d1", ShareState.CLOSED)
-    audited.dealt_with("d2", ShareState.CLOSED, OTHER)
+    audited.dealt_with("d2", ShareState.REFUSED, OTHER)
     audited.run_later()
     assert audited.derived == [(ACCOUNT, ["child-1", "child-2"]), (OTHER, ["child-3"])]
 

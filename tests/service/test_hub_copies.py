@@ -1,5 +1,6 @@
 """By way of the hub: what a delivery reads of the hub's own copy, at each of its states."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -8,8 +9,10 @@ import pytest
 
 from chalicelib.delivery import machine
 from chalicelib.delivery.codecs import DELIVERIES
-from chalicelib.delivery.model import ENDED, Attempt, CopyState, DeliveryState, HubCopy
+from chalicelib.delivery.model import ENDED, Attempt, CopyState, Delivery, DeliveryState, HubCopy
+from chalicelib.delivery.phase import DeliveryEvent
 from chalicelib.delivery.phases.checking import HubCopySeen, TargetUnfit
+from chalicelib.delivery.proof import SeenCopy
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.delivery.worker import hub_copies
 from chalicelib.engine.errors import RefusalKind
@@ -25,6 +28,17 @@ from tests.service.slow import SlowGate, SlowHub
 from tests.stores import in_memory
 
 DONE = CopyState.COMPLETED
+RIGHT = seen("snap-0a", "completed"), seen("snap-0b", "completed")
+COPIED = HubCopySeen((("snap-0a", "snap-0ac"), ("snap-0b", "snap-0bc")), TARGET_KEY)
+
+
+def look(made: Delivery, shown: Sequence[SeenCopy], waiting: Delivery | None = None) -> DeliveryEvent:
+    """What a delivery that waits reads where this is the hub's own, and EC2 shows these snapshots of it."""
+    stores = in_memory()
+    stores.records.create(DELIVERIES.encode(made), NOW)
+    waiting = waiting or a_delivery(hub_copy=HubCopy(made.id), promotion_episode=made.promotion_episode)
+    there: Any = SimpleNamespace(find=lambda _: shown)
+    return hub_copies.look(stores.records, there, waiting)
 
 
 @pytest.mark.parametrize("state", DeliveryState)
@@ -36,20 +50,15 @@ def test_it_is_copied_from_as_soon_as_nothing_can_take_it_away(state):
         entered=dict.fromkeys(DeliveryState, NOW),
         ending=state if state in ENDED - {DeliveryState.DELIVERED} else None,
     )
-    stores = in_memory()
-    stores.records.create(DELIVERIES.encode(made), NOW)
-    looked = hub_copies.look(
-        stores.records, None, a_delivery(hub_copy=HubCopy(made.id), promotion_episode=made.promotion_episode)
-    )
+    looked = look(made, ())
 
-    copied = HubCopySeen((("snap-0a", "snap-0ac"), ("snap-0b", "snap-0bc")), TARGET_KEY)
     failed = {DeliveryState.FAILED, DeliveryState.CANCELLED, DeliveryState.WITHDRAWN}
     if state in failed:
         assert isinstance(looked, TargetUnfit)
     else:
         there = state in (DeliveryState.PUBLISHING, DeliveryState.DELIVERED)
         waits = HubCopySeen(waits=state is DeliveryState.AWAITING_APPROVAL, began=NOW)
-        assert looked == (copied if there else waits)
+        assert looked == (COPIED if there else waits)
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["it made another", "no answer was heard"])
@@ -58,13 +67,10 @@ def test_a_snapshot_there_with_the_nonce_of_an_attempt_that_made_another_is_not_
     made = replace(a_delivery(DeliveryState.DELIVERED).with_image(id="ami-0b"), copies=(), key_arn=TARGET_KEY)
     ids = {"snap-0a": "snap-0ac", "snap-0b": "snap-0gone"} if known else {}
     made = replace(made, attempts=tuple(replace(one, id=ids.get(one.source, "")) for one in made.attempts))
-    stores = in_memory()
-    stores.records.create(DELIVERIES.encode(made), NOW)
-    there = SimpleNamespace(find=lambda _: (seen("snap-0a", "completed"), seen("snap-0b", "completed")))
     waiting = a_delivery(hub_copy=HubCopy(made.id))
     for now in range(NOW, NOW + 10 * MINUTE, MINUTE):
         if machine.looks(waiting, now):
-            waiting = machine.evolve(waiting, hub_copies.look(stores.records, there, waiting), now)
+            waiting = machine.evolve(waiting, look(made, RIGHT, waiting), now)
 
     assert [fault.code for fault in waiting.faults] == (["hub-copy-incomplete"] if known else [])
     assert bool(waiting.hub_copy.snapshots) is not known
@@ -77,28 +83,19 @@ def test_a_copy_there_under_an_earlier_key_is_not_copied_from():
     made = replace(a_delivery(DeliveryState.DELIVERED), copies=(), key_arn=TARGET_KEY)
     earlier = Attempt("before", "snap-0a", NOW - HOUR, "snap-0before", 1)
     made = replace(made, attempts=(earlier, *(replace(one, id=f"{one.source}c") for one in made.attempts)))
-    stores = in_memory()
-    stores.records.create(DELIVERIES.encode(made), NOW)
-    right = seen("snap-0a", "completed"), seen("snap-0b", "completed")
     extra = seen("snap-0a", "completed", copy="snap-0before", key_arn="arn:another", nonce="before")
-    for shown in ((*right, extra), (extra, *right)):
-        there = SimpleNamespace(find=lambda _, shown=shown: shown)
-        looked = hub_copies.look(stores.records, there, a_delivery(hub_copy=HubCopy(made.id)))
-        assert looked == HubCopySeen((("snap-0a", "snap-0ac"), ("snap-0b", "snap-0bc")), TARGET_KEY)
+    for shown in ((*RIGHT, extra), (extra, *RIGHT)):
+        assert look(made, shown) == COPIED
 
 
 def test_a_look_that_does_not_show_the_whole_copy_yet_fails_nothing():
     """EC2 lists late what is new: only looks of two minutes that agree count."""
     made = replace(a_delivery(DeliveryState.DELIVERED), copies=(), key_arn=TARGET_KEY)
-    stores = in_memory()
-    stores.records.create(DELIVERIES.encode(made), NOW)
     waiting = a_delivery(hub_copy=HubCopy(made.id))
-    whole = (seen("snap-0a", "completed"), seen("snap-0b", "completed"))
-    for at, shown in ((0, ()), (1, whole[:1]), (119, whole[1:]), (130, whole)):
-        there = SimpleNamespace(find=lambda _, shown=shown: shown)
+    for at, shown in ((0, ()), (1, RIGHT[:1]), (119, RIGHT[1:]), (130, RIGHT)):
         assert waiting.state is DeliveryState.REQUESTED
         assert machine.looks(waiting, NOW + at)
-        waiting = machine.evolve(waiting, hub_copies.look(stores.records, there, waiting), NOW + at)
+        waiting = machine.evolve(waiting, look(made, shown, waiting), NOW + at)
         assert waiting.next_try <= NOW + at + MINUTE
 
     assert waiting.hub_copy.snapshots == {"snap-0a": "snap-0ac", "snap-0b": "snap-0bc"}

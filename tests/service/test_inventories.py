@@ -336,17 +336,6 @@ def test_a_removal_that_is_refused_says_why():
     assert scene.results() == [FAULT.what, FAULT.what]
 
 
-@pytest.mark.parametrize("body", [{"account": DEV}, {"account": 7, "region": REGION}])
-def test_a_damaged_inventory_is_parked(body):
-    """Other inventories are processed all the same."""
-    scene = InventorySetup()
-    scene.records.records[KEY].body = body
-
-    scene.worker.run(KEY, "test", time_left=lambda: 30)
-
-    assert scene.records.read(KEY).parked
-
-
 def test_what_a_target_is_like_is_read_facet_by_facet():
     """It uses the applied file's settings and lists nothing; a run that was cut short continues where it stopped."""
     scene = asked(about=True)

@@ -167,16 +167,6 @@ def test_a_first_look_that_nobody_took_in_time_is_taken_however_late():
     assert hub.ended()[AMI, A] == "delivered", hub.faults()
 
 
-def test_copies_that_are_still_running_after_a_deadline_fail_after_that_look():
-    """The look shows them unfinished: the deadline acts, and the service removes everything."""
-    hub = a_hub(copying=(40 * HOUR,))
-    until_state(hub, "copying", 2)
-    off(hub, 25 * HOUR)
-    assert hub.wait(50 * HOUR).outcomes()[AMI, A] == "failed"
-    assert any(fault.startswith(("deadline-copying", "share-")) for fault in hub.faults()), hub.faults()
-    assert hub.cloud.live_copies() == []
-
-
 @pytest.mark.parametrize("state", ["copying", "verifying"])
 def test_where_the_target_refuses_the_look_for_a_day_it_fails_removes_nothing_and_lists_what_it_left(state):
     """Without the role the service cannot see whether the work is done, so it deletes none of it."""

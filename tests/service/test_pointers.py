@@ -84,16 +84,6 @@ def test_an_ami_that_its_owner_deregistered_is_not_current_any_more():
     assert shown(hub) == OLD
 
 
-def test_another_architecture_is_a_fault():
-    """What launches from the parameter could not run it."""
-    hub = a_hub()
-    promoted(hub, OLD)
-    promoted(hub, another_architecture(hub))
-
-    assert shown(hub) == OLD
-    assert notice(hub, "ami-0d")["pointer"]["fault"]["code"] == "pointer-other-architecture"
-
-
 def test_an_ami_of_another_architecture_keeps_the_parameter_on_no_recalled_ami():
     """Nor does it keep a newer AMI of the same architecture from becoming current."""
     hub = a_hub()

@@ -73,21 +73,6 @@ def events(hub: Hub, ami: str) -> list[str]:
     return [one["event"] for one in hub.cloud.notices if one.get("source_image") == ami and "delivery" in one]
 
 
-def test_while_a_recall_stands_no_event_promotes_the_ami():
-    """Whatever its tag says; it is promoted when the recall is lifted."""
-    hub = a_hub()
-    hub.recall(NEW)
-    promoted(hub, NEW)
-    hub.cloud.tag(NEW, None)
-    hub.wait(300)
-    promoted(hub, NEW)
-    assert hub.cloud.copies == {}
-    assert hub.cloud.permissions == set()
-
-    lift_it(hub)
-    assert hub.outcomes() == {(NEW, DEV): "delivered"}
-
-
 def test_the_notices_of_a_recall_and_of_its_lift_reach_who_subscribes_to_the_group():
     """And they name the AMI as its first notice did; the delivery was over by then."""
     hub = promoted(a_hub(), OLD, NEW)
@@ -140,23 +125,9 @@ def test_a_delivery_whose_record_somebody_deleted_keeps_no_other_from_a_recall()
     assert hub.outcomes() == {(NEW, other): "recalled"}
 
 
-def test_a_running_copy_ends_and_leaves_nothing():
-    """It ends as by a removed tag."""
-    hub = a_hub(copying=(4 * HOUR,))
-    hub.cloud.tag(NEW, "default")
-    hub.wait(300)
-    hub.recall(NEW)
-    hub.wait(8 * HOUR)
-
-    assert hub.outcomes() == {(NEW, DEV): "cancelled"}
-    assert hub.cloud.live_copies() == []
-    assert hub.cloud.permissions == set()
-    assert "delivery.delivered" not in events(hub, NEW)
-
-
 @pytest.mark.parametrize("seconds", [58, 61, 62, 65, 100, 200])
 def test_one_whose_ami_is_being_made_finishes_unpublished_and_is_deprecated(seconds):
-    """Nobody is notified of it, and no parameter names it."""
+    """Nobody is notified of it, and no parameter names it. One that still copies ends, and leaves nothing."""
     hub = a_hub(registering=(300,), checking=(300,))
     hub.cloud.tag(NEW, "default")
     assert hub.wait(seconds).outcomes()[NEW, DEV] != "delivered"
@@ -167,6 +138,9 @@ def test_one_whose_ami_is_being_made_finishes_unpublished_and_is_deprecated(seco
     if hub.cloud.images:
         assert hub.outcomes() == {(NEW, DEV): "recalled"}
         assert raw(hub, NEW)["DeprecationTime"]
+    else:
+        assert hub.outcomes() == {(NEW, DEV): "cancelled"}
+        assert (hub.cloud.live_copies(), hub.cloud.permissions) == ([], set())
     assert shown(hub) == ""
 
 
@@ -231,16 +205,6 @@ def test_one_target_that_refuses_delays_no_other_and_is_named(why, days):
     )
     assert notice["event"] == "delivery.recalled"
     assert [fault["code"] for fault in notice["faults"]] == ["recall-not-done", "aws-UnauthorizedOperation"]
-
-
-def test_one_look_that_misses_the_copy_ends_no_recall():
-    """DescribeImages is eventually consistent; a second look, half a minute later, finds the copy."""
-    hub = promoted(a_hub(), OLD, NEW)
-    hub.cloud.may_disable = True
-    hub.gate.troubles = [LostAnswer("target.images", "shown")]
-    recall_it(hub)
-
-    assert newest(hub) == DISABLED
 
 
 def test_a_pause_delays_no_recall():

@@ -56,14 +56,27 @@ OFF = {"nothing": (), "worker": WORKER_KINDS, "share-worker": SHARE_WORKER_KINDS
 """The function that is off, and the kinds of records that wait for it."""
 
 
+def lose(hub: Hub, what: str) -> None:
+    """Let B lose the AMI: by the tag, by the file (without an event), or by an operator."""
+    match what:
+        case "tag":
+            hub.cloud.tag(AMI, None)
+        case "name":
+            hub.cloud.tag(AMI, A)
+        case "file":
+            hub.cloud.drop_targets(B)
+        case "withdrawn":
+            hub.withdraw(AMI, B)
+
+
 @pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
-@pytest.mark.parametrize("value", [A, None])
-def test_an_account_that_the_tag_no_longer_names_is_withdrawn_whatever_else_is_wrong(trouble, value):
-    """A narrowed or removed tag: within the hour, and no other account loses anything."""
+@pytest.mark.parametrize("lost", ["name", "tag", "file"])
+def test_who_is_no_longer_named_is_withdrawn_whatever_else_is_wrong(trouble, lost):
+    """Within the hour, and no other account loses anything."""
     hub = shared()
     trouble(hub)
-    hub.cloud.tag(AMI, value)
-    assert open_to(hub, after=HOUR) == ({A} if value else set())
+    lose(hub, lost)
+    assert open_to(hub, after=HOUR) == (set() if lost == "tag" else {A})
 
 
 @pytest.mark.parametrize("trouble", [TROUBLES["damaged delivery"], park_delivery], ids=["damaged", "parked"])
@@ -108,15 +121,7 @@ def test_copies_that_a_promotion_which_cannot_act_no_longer_names_are_ended(trou
     """Their shares close within the hour, and nothing is delivered there; a copy that is still named is delivered."""
     hub = tagged(f"{A} {B}", behavior=SLOW).wait(600)
     trouble(hub)
-    match lost:
-        case "tag":
-            hub.cloud.tag(AMI, None)
-        case "name":
-            hub.cloud.tag(AMI, A)
-        case "file":
-            hub.cloud.drop_targets(B)
-        case "withdrawn":
-            hub.withdraw(AMI, B)
+    lose(hub, lost)
     pass_time(hub, HOUR)
 
     left = set() if lost == "tag" else {A}
@@ -199,15 +204,6 @@ def test_no_account_passes_for_a_stranger_while_an_ou_of_the_file_was_never_read
     assert open_to(hub, after=HOUR) == {A, B, C}
     hub.cloud.directory = replace(file, membership=membership_of({OU: Unit(ARN, (B,))}))
     assert open_to(hub, after=HOUR) == {A, B}
-
-
-@pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
-def test_an_account_that_the_file_loses_is_withdrawn_whatever_else_is_wrong(trouble):
-    """Without an event: discovery sees that another file is in force."""
-    hub = shared()
-    trouble(hub)
-    hub.cloud.drop_targets(B)
-    assert open_to(hub, after=HOUR) == {A}
 
 
 @pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
@@ -345,16 +341,18 @@ def move_to_the_other_ou(it: OrganizationHub) -> None:
     it.cloud.directory = replace(it.cloud.directory, membership=membership_of(moved))
 
 
-def test_an_ou_that_the_file_names_no_longer_may_not_launch():
-    """The file names one account in place of the OU: the account may launch by its own permission, the OU may not."""
+@pytest.mark.parametrize("left", [{A}, set()], ids=["the account alone", "nobody"])
+def test_an_ou_that_the_file_names_no_longer_may_not_launch(left):
+    """In its place the group has one of its accounts, which launches by its own permission; or the group is dropped."""
     it = by_unit((A, B))
+    groups = {"default": (A,)} if left else {}
     it.cloud.directory = Directory(
-        {"default": (A,), "other": (C,)}, {A: (Target(A, REGION, mode="share"),), C: (Target(C, REGION),)}
+        {**groups, "other": (C,)}, {A: (Target(A, REGION, mode="share"),), C: (Target(C, REGION),)}
     )
     it.look(12)
 
-    assert {who for _, who in it.cloud.launches} == {A}
-    assert it.outcomes == {A: "shared", B: "withdrawn"}
+    assert {who for _, who in it.cloud.launches} == left
+    assert it.outcomes == {A: "shared" if left else "withdrawn", B: "withdrawn"}
 
 
 def test_an_account_that_moves_between_two_ous_of_a_group_is_shared_with_by_the_new_one():
@@ -386,20 +384,13 @@ def test_who_moves_to_another_ou_or_gets_other_settings_before_it_holds_its_shar
     assert it.outcomes == {A: "shared"}
 
 
-def test_a_group_that_the_file_drops_names_nobody():
-    """The tag's value stays; the accounts of the dropped group lose what is shared."""
-    it = by_unit((A, B))
-    it.cloud.directory = Directory({"other": (C,)}, {C: (Target(C, REGION),)})
-    it.look(12)
-
-    assert it.cloud.launches == set()
-    assert it.outcomes == {A: "withdrawn", B: "withdrawn"}
-
-
 @pytest.mark.parametrize("off", ["nothing", "worker", "share-worker"])
 @pytest.mark.parametrize("later", [START + 60 * HOUR, 0])
 def test_a_later_date_in_the_file_keeps_what_is_shared_and_is_its_end_then(later, off):
-    """The file changes an hour before the old date; also if a function was off around that date."""
+    """The file changes an hour before the old date; also if a function was off around that date.
+
+    An earlier date than the record and the ledger have (or none) needs no event either.
+    """
     hub = shared(until=START + 6 * HOUR)
     pass_time(hub, 4 * HOUR)
     hub.cloud.change_targets(until=later)
@@ -411,17 +402,6 @@ def test_a_later_date_in_the_file_keeps_what_is_shared_and_is_its_end_then(later
     assert open_to(hub, after=10 * HOUR) == set()
     assert set(hub.outcomes().values()) == {"withdrawn"}
     assert len({notice["id"] for notice in hub.notified("delivery.withdrawn")}) == 2
-
-
-@pytest.mark.parametrize("off", ["nothing", "worker"])
-def test_a_date_that_comes_ends_what_is_shared_whatever_the_file_said_before(off):
-    """Record and ledger have a later date, by which it was shared; no event is needed for the earlier one."""
-    hub = shared(until=START + 60 * HOUR)
-    hub.cloud.change_targets(until=START + 6 * HOUR)
-    with hub.off(*OFF[off]):
-        pass_time(hub, 6 * HOUR)
-
-    assert open_to(hub) == set()
 
 
 def test_who_starts_again_by_a_new_file_brings_nobody_along_whose_date_has_come():

@@ -16,11 +16,10 @@ from tests.service.family import (
     PLACE,
     a_family,
     another_architecture,
-    calls_for_pointers,
     pinned,
     promoted,
 )
-from tests.service.gate import LostAnswer, PortCrash, PortTrouble, ProcessKilled
+from tests.service.gate import LostAnswer, PortTrouble, ProcessKilled
 from tests.service.hub import Hub
 
 POINTER = addresses.pointer(DEV, REGION, NAME)
@@ -58,17 +57,10 @@ def test_superseded_copies_are_deprecated_once_and_are_removable(order):
     assert outcomes == ["delivered"] * 3
 
 
-def test_without_the_setting_nothing_is_deprecated():
-    """No call and no value on the record."""
-    hub = promoted(a_hub(rule=None), *MADE)
-
-    assert (deprecated(hub), hub.gate.made["target.parameters", "deprecate"]) == (set(), 0)
-    assert (pointer(hub).retiring, pointer(hub).retired) == ({}, ())
-
-
 def test_a_setting_that_comes_later_counts_at_the_next_look_and_begins_nothing_again():
     """The daily look; deliveries and approvals are left alone."""
     hub = promoted(a_hub(rule=None), *MADE)
+    assert (deprecated(hub), hub.gate.made["target.parameters", "deprecate"]) == (set(), 0)
     sent = len(hub.cloud.notices)
     hub.cloud.change_targets(retire=RULE)
 
@@ -237,21 +229,6 @@ def test_a_refusal_to_end_a_deprecation_keeps_no_other_copy_from_being_retired()
 
     assert deprecated(hub) == {FIRST, SECOND}
     assert pointer(hub).not_retired.code == "aws-AccessDenied"
-
-
-@pytest.mark.thorough
-def test_a_process_that_is_killed_at_any_call_deprecates_them_all_the_same():
-    """Before or after any call for the pointer."""
-    hub = a_hub()
-    numbers = calls_for_pointers(hub)
-    promoted(hub, *MADE)
-    assert len(numbers) >= 25
-    for number in sorted(numbers):
-        for after in (False, True):
-            hub = a_hub()
-            hub.gate.crashes = [PortCrash(number, after)]
-            promoted(hub, *MADE, seconds=4 * HOUR)
-            assert deprecated(hub) == {FIRST, SECOND}, (number, after)
 
 
 @pytest.mark.parametrize(

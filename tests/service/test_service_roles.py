@@ -55,16 +55,6 @@ def test_a_date_among_the_defaults_ends_no_grant_of_a_target_that_copies(until):
     assert [key for key, _ in hub.cloud.grants] == [target_key(A)]
 
 
-def test_it_goes_where_the_only_delivery_fails():
-    """No other AMI needs the grant."""
-    world = ModelWorld(WorldSetup(service_roles=1))
-    world.expect("fails", ["An internal error occurred"])
-    world.tag(0, "default")
-    assert list(world.wait(HOUR).outcomes().values()) == ["failed"]
-    assert own_grants(world) == []
-    world.end()
-
-
 @pytest.mark.parametrize("minutes", [5, 20, 120])
 @pytest.mark.parametrize(
     ("key_access", "port", "method"), [("policy", "kms", "put_key_policy"), ("grant", "keys", "open")]

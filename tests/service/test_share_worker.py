@@ -51,21 +51,30 @@ def refusal(code: str, why: RefusalKind = RefusalKind.DENIED) -> Refusal:
 # --- budget ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("count", "seconds"), [(300, 0.06), (300, 2.0)])
-def test_many_grants_are_opened_and_revoked_however_slow_aws_is(count, seconds):
-    """Each run writes its results, and the next one continues there; no run is killed before it wrote."""
-    key = SlowResource(KEY, batch=1)
-    names = deliveries(count)
-    key.seconds = seconds
-    key.let_in(names, account=ACCOUNT)
-    assert key.states() == {ShareState.OPEN: count}
-    key.now += 600
+GRANTS, ACCOUNTS = (KEY, 1, deliveries(300)), (SNAPSHOT, 500, accounts(1000))
 
-    key.let_out(names, account=ACCOUNT)
 
-    assert key.permissions.there == set()
-    assert not key.shares
-    assert key.killed == 0
+@pytest.mark.parametrize(
+    ("many", "seconds"),
+    [(GRANTS, 0.06), (GRANTS, 2.0), (ACCOUNTS, 0.1), (ACCOUNTS, 2.0)],
+    ids=["grants", "grants, 2 s", "accounts", "accounts, 2 s"],
+)
+def test_many_are_let_in_and_out_however_slow_aws_is(many, seconds):
+    """Each run writes its results, and the next one continues there; no run is killed before it wrote.
+
+    Also if the intents of all would take longer than a run.
+    """
+    key, batch, names = many
+    resource, account = SlowResource(key, seconds, batch=batch), ACCOUNT if batch == 1 else ""
+    resource.let_in(names, account=account)
+    assert resource.states() == {ShareState.OPEN: len(names)}
+    resource.now += 600
+
+    resource.let_out(names, account=account)
+
+    assert resource.permissions.there == set()
+    assert not resource.shares
+    assert resource.killed == 0
 
 
 class AsksOfEachAmi:
@@ -134,21 +143,6 @@ def test_an_ami_of_which_nothing_is_notified_keeps_no_other_from_opening():
     assert {one.share_name: one.state for one in key.shares} == dict(
         zip(deliveries(3), (ShareState.OPEN, ShareState.REFUSED, ShareState.OPEN), strict=True)
     )
-
-
-@pytest.mark.parametrize("seconds", [0.1, 2.0])
-def test_many_accounts_are_let_in_and_out_of_a_snapshot_however_slow_aws_is(seconds):
-    """Also if the intents of all would take longer than a run."""
-    snapshot = SlowResource(SNAPSHOT, seconds)
-    names = accounts(1000)
-    snapshot.let_in(names)
-    assert snapshot.states() == {ShareState.OPEN: 1000}
-
-    snapshot.let_out(names)
-
-    assert snapshot.permissions.there == set()
-    assert not snapshot.shares
-    assert snapshot.killed == 0
 
 
 @pytest.mark.parametrize(("resource", "batch", "names"), [(KEY, 1, deliveries(60)), (SNAPSHOT, 500, accounts(60))])
@@ -548,20 +542,6 @@ def test_what_a_person_shares_after_what_came_back_from_the_recycle_bin_was_clos
     assert (snapshot.shares, snapshot.permissions.there) == ([], {ACCOUNT})
 
 
-def test_who_comes_while_it_closes_does_not_wait_for_that():
-    """The permission is added again; it is the service's, and closes with its holding."""
-    snapshot, _ = closed_snapshot()
-    snapshot.now += 10
-    snapshot.hold([ACCOUNT])
-    snapshot.run()
-
-    assert snapshot.permissions.there == {ACCOUNT}
-    (opened,) = snapshot.shares
-    assert (opened.state, opened.preexisting) == (ShareState.OPEN, False)
-    snapshot.let_out([ACCOUNT])
-    assert snapshot.permissions.there == set()
-
-
 class NotYet:
     """Judges that nobody may have anything yet, until ``over``: by a fault, or AWS does not answer (``throttled``)."""
 
@@ -685,43 +665,6 @@ def test_a_look_that_aws_refuses_keeps_open_what_is_open(key, why):
     resource._note()
     resource.run()
     assert resource.permissions.there == set()
-
-
-def test_what_was_there_before_the_service_came_is_not_opened_for_who_comes_next():
-    """It is its owner's, who has removed it."""
-    resource = SlowResource(AMI)
-    resource.permissions.there.add(ACCOUNT)
-    comes_to_hold(resource, "d1")
-    resource.now += 3600
-    resource.permissions.there.clear()
-    comes_to_hold(resource, "d2")
-    assert resource.permissions.calls["open"] == 0
-
-
-AT_HOME = addresses.role_resource(f"arn:aws:kms:us-east-1:{ACCOUNT}:key/own", ACCOUNT)
-
-
-@pytest.mark.parametrize(("key", "purpose"), [(SNAPSHOT, Purpose.COPY), (AT_HOME, Purpose.STANDING)])
-def test_in_copy_mode_who_comes_costs_no_look(key, purpose):
-    """A share for copies is open for hours, and a grant on a target's own key is its account's to revoke."""
-    resource = SlowResource(key, batch=1)
-    for delivery in ("d1", "d2"):
-        wanted = Share(key.pk, ACCOUNT, ACCOUNT, ROLE, last_closing_at=START + 10**7)
-        held = Holding("ami-0a", ACCOUNT, "us-east-1", delivery, 1, purpose)
-        resource.stores.ledger.hold(key.pk, wanted, held)
-        resource._note()
-        resource.run_on()
-        before = resource.permissions.calls.copy()
-        resource.now += 3600
-    assert (before["open"], before["showing"]) == (1, int(key == SNAPSHOT))
-
-
-def test_a_grant_that_may_show_late_is_not_looked_at():
-    """It would be made twice, and the first one would stay [aws-facts 3: up to five minutes]."""
-    resource = open_for_an_hour(KEY)
-    resource.now -= 3500
-    comes_to_hold(resource, "d2")
-    assert resource.permissions.calls == {}
 
 
 # --- growth ----------------------------------------------------------------------------------------------------------

@@ -65,22 +65,6 @@ def test_a_thousand_targets_each_get_their_ami_once_whatever_crashes():
     assert sum(crash.call < hub.gate.calls for crash in crashes) > 20, "the deaths have come to pass"
 
 
-def test_those_that_move_together_share_the_ledgers_calls():
-    """One call opens or closes a snapshot for five hundred accounts."""
-    accounts = [f"{200_000_000_000 + number}" for number in range(600)]
-    hub = Hub(accounts=accounts, watchful=False, most_invocations=MANY)
-    hub.cloud.make_image("ami-0a", {"snap-00": True})
-    hub.cloud.tag("ami-0a", "default")
-    hub.run()
-
-    all_delivered(hub)
-    asked = hub.gate.made
-    assert asked["snapshots", "open"] <= 3
-    assert asked["snapshots", "close"] <= 3
-    assert asked["snapshots", "showing"] <= 6
-    assert asked["keys", "open"] == asked["keys", "close"] == len(accounts)
-
-
 def test_waiting_deliveries_cost_the_sweep_little():
     """Each is woken every quarter of an hour at most, without a write; with promotions they fill a page of a shard."""
     wait_for_slots(420)

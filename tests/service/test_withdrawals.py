@@ -71,14 +71,6 @@ def test_an_ami_that_is_deregistered_and_restored_with_its_tag_brings_no_account
     assert hub.outcomes()[AMI, B] in ("cancelled", "withdrawn")
 
 
-def test_a_value_whose_event_was_lost_is_meant_by_who_has_seen_it():
-    """The operator saw the new value before the service did: it names B, and the entry withdraws B."""
-    hub = tagged(A, target={"mode": "share"}).wait(HOUR)
-    hub.cloud.tag(AMI, f"{A} {B}", arrives=False)
-    hub.withdraw(AMI, B)
-    assert open_to(hub, after=HOUR) == {A}
-
-
 def test_a_value_whose_event_was_lost_is_meant_although_later_looks_show_no_tag_and_the_value_before():
     """Looks that are out of date put no value in force again: it counts from when it came into force."""
     hub = tagged(A, target={"mode": "share"}).wait(HOUR)
@@ -152,10 +144,16 @@ def test_a_lift_promotes_nothing_of_the_baseline(act, state):
     assert outcomes(hub, after=HOUR) == {(AMI, A): "delivered", (AMI, B): "delivered"}
 
 
-@pytest.mark.parametrize("hours", [1, 48])
-def test_an_ami_of_the_baseline_that_is_deregistered_and_restored_with_its_tag_is_not_promoted(hours):
-    """Nobody has tagged it again, and while it is gone no look comes without end; a tag event promotes it then."""
+@pytest.mark.parametrize(("hours", "retried"), [(1, False), (48, False), (1, True)])
+def test_an_ami_of_the_baseline_that_is_deregistered_and_restored_with_its_tag_is_not_promoted(hours, retried):
+    """Nobody has tagged it again, and while it is gone no look comes without end; a tag event promotes it to all then.
+
+    A retry of one account promotes nothing, before or then: nothing has failed there.
+    """
     hub = baseline()
+    if retried:
+        hub.retry(AMI, A)
+        assert outcomes(hub, after=HOUR) == {}
     for _ in range(2):
         hub.cloud.gone.add(AMI)
         hub.cloud.changed()
@@ -201,20 +199,6 @@ def test_a_recall_of_a_baseline_ami_that_is_gone_promotes_nothing_when_it_is_res
         assert outcomes(hub, after=HOUR) == {(AMI, A): "delivered", (AMI, B): "delivered"}
 
 
-def test_a_retry_of_one_account_of_the_baseline_promotes_nothing_also_where_its_ami_is_restored():
-    """Nothing has failed there, so the command line refuses it; a tag event promotes to all."""
-    hub = baseline()
-    hub.retry(AMI, A)
-    assert outcomes(hub, after=HOUR) == {}
-    hub.cloud.gone.add(AMI)
-    pass_time(hub, HOUR)
-    hub.cloud.gone.remove(AMI)
-    assert outcomes(hub, after=HOUR) == {}
-
-    hub.cloud.tag(AMI, f"{A} {B}")
-    assert outcomes(hub, after=HOUR) == {(AMI, A): "delivered", (AMI, B): "delivered"}
-
-
 @pytest.mark.parametrize("value", ["default", f"{A} {B}"])
 def test_a_tag_event_of_a_pending_ami_of_the_baseline_is_for_all_also_after_a_retry(value):
     """The operator has asked for A, then somebody tags the AMI again; it is available later."""
@@ -245,7 +229,7 @@ def test_what_was_asked_for_of_an_ami_that_is_pending_for_days_begins_when_it_is
         hub.withdraw(AMI, B)
     if meanwhile == "recall and lift":
         recalled_for_a_while(hub)
-    pass_time(hub, 30 * HOUR)
+    pass_time(hub, 3 * HOUR)
     assert {one["event"] for one in hub.cloud.notices} == {"promotion.refused"}
     assert hub.outcomes() == {}
 
@@ -354,15 +338,6 @@ def test_the_sweep_alone_is_enough():
     hub.withdraw(AMI, B)
     assert hub.ended()[AMI, A] == "delivered"
     assert not hub.cloud.permissions
-
-
-def test_a_value_that_is_not_understood_hides_no_withdrawal():
-    """The operator saw the value before the service did, which keeps the one in force: B's copy ends all the same."""
-    hub = copying()
-    hub.run(until=START + 20)
-    hub.cloud.tag(AMI, f"{A} {B} nonsense", arrives=False)
-    hub.withdraw(AMI, B)
-    assert hub.ended() == {(AMI, A): "delivered", (AMI, B): "cancelled"}
 
 
 def test_a_tag_event_during_a_long_pass_counts():

@@ -32,29 +32,24 @@ def of_an_ami(world: World) -> tuple[LaunchPermissions, str, list[Share]]:
     return LaunchPermissions(sessions, "the hub"), resource, [Share(resource, DEV, DEV)]
 
 
-def test_a_full_quota_of_receivers_is_cured_by_a_higher_one_or_by_an_ou(world):
-    """It has nothing to do with copies that run, and nothing opens by itself later."""
+@pytest.mark.parametrize(
+    ("code", "kind", "cure"),
+    [
+        ("ResourceLimitExceeded", RefusalKind.LIMIT, "`launch_permission: group`"),
+        ("UnauthorizedOperation", RefusalKind.DENIED, "Deploy this version's templates"),
+    ],
+)
+def test_a_refused_permission_says_what_cures_it(world, code, kind, cure):
+    """A full quota of receivers has nothing to do with copies that run, and nothing opens by itself later."""
     adapter, resource, shares = of_an_ami(world)
-    world.injections.refuse("ModifyImageAttribute", "ResourceLimitExceeded", n=9)
+    world.injections.refuse("ModifyImageAttribute", code, n=9)
 
-    with pytest.raises(Refusal) as full:
+    with pytest.raises(Refusal) as refused:
         adapter.open(resource, shares)
 
-    assert (full.value.kind, full.value.fault.code) == (RefusalKind.LIMIT, "aws-ResourceLimitExceeded")
-    assert "`launch_permission: group`" in full.value.fault.cure
-    assert "copy" not in full.value.fault.cure
-
-
-def test_a_denied_permission_is_not_cured_by_a_higher_quota(world):
-    """The right is what is missing."""
-    adapter, resource, shares = of_an_ami(world)
-    world.injections.refuse("ModifyImageAttribute", "UnauthorizedOperation", n=9)
-
-    with pytest.raises(Refusal) as denied:
-        adapter.open(resource, shares)
-
-    assert denied.value.kind is RefusalKind.DENIED
-    assert "Deploy this version's templates" in denied.value.fault.cure
+    assert (refused.value.kind, refused.value.fault.code) == (kind, f"aws-{code}")
+    assert cure in refused.value.fault.cure
+    assert "copy" not in refused.value.fault.cure
 
 
 @pytest.mark.parametrize("disabled", [False, True])

@@ -273,21 +273,6 @@ def test_a_closed_account_is_refused_alone_and_named(key: Key) -> None:
     assert key.puts() == puts
 
 
-def test_a_closed_account_that_stays_in_the_policy_refuses_the_removal_of_another(key: Key) -> None:
-    """Only a put without its statement is accepted; the refused one changed nothing."""
-    shares = [key.share(DEV), key.share(TEST)]
-    key.adapter.open(key.resource, shares)
-    key.world.accounts.closed.add(TEST)
-    text = key.text
-
-    found = refused(lambda: key.adapter.close(key.resource, shares[:1]))
-
-    assert found.fault.code == "key-policy-invalid-principal"
-    assert key.text == text
-    key.adapter.close(key.resource, shares)
-    assert key.sids == [OWNER["Sid"]]
-
-
 def test_a_dead_principal_is_refused_before_the_put(key: Key) -> None:
     """Also when the service's statement is to be removed: KMS would refuse the policy."""
     share = key.share()

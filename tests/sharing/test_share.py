@@ -144,6 +144,35 @@ def test_a_look_for_another_delivery_leaves_no_closing_to_wait_for():
     assert outstanding.due_at([released], NOW + 660) <= NOW + 660
 
 
+@pytest.mark.parametrize(
+    ("changes", "looked_at"),
+    [
+        ({}, True),
+        ({"state": ShareState.CLOSING}, False),
+        ({"asked": 1}, False),
+        ({"opened_at": NOW - 299}, False),
+        ({"preexisting": True}, False),
+        ({"resource": addresses.role_resource("arn:aws:kms:us-east-1:222222222222:key/own", "222222222222").pk}, False),
+        ({"holdings": HOLDER | LATER_HOLDER}, False),
+    ],
+    ids=[
+        "another delivery",
+        "it closes",
+        "nobody",
+        "a grant may show late",
+        "its owner's",
+        "on the target's own key",
+        "for copies",
+    ],
+)
+def test_what_stands_is_looked_at_when_another_delivery_comes_to_hold_it(changes, looked_at):
+    """Somebody may have removed it. A share for copies is open for hours, and what is another's is opened by nobody."""
+    stands = {"asked": 2, "answered": 1, "opened_at": NOW - 300, "holdings": frozenset({sharing("d1"), sharing("d2")})}
+    opened = replace(a_share(ShareState.OPEN), **{**stands, **changes})
+
+    assert outstanding.to_look_at([opened], NOW) == ([opened] if looked_at else [])
+
+
 def test_a_share_that_reconcile_recorded_as_open_and_then_finds_closed_opens_again_for_its_holder():
     """Its holding counts as answered, but only a share that was closed at its end waits for another holding."""
     closed = a_share(ShareState.CLOSED, answered=1)

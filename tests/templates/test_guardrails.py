@@ -2,8 +2,6 @@
 
 import json
 
-from tools.template_checks import problems
-
 ARN = "arn:aws:iam::111111111111:role/image-builder"
 
 
@@ -11,7 +9,6 @@ def test_the_policies_only_deny(guardrails):
     """What is allowed elsewhere stays allowed."""
     policies = [it["Properties"] for it in guardrails["Resources"].values()]
 
-    assert problems(guardrails) == []
     assert {it["Type"] for it in policies} == {"SERVICE_CONTROL_POLICY"}
     assert {statement["Effect"] for it in policies for statement in it["Content"]["Statement"]} == {"Deny"}
 

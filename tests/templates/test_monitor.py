@@ -74,18 +74,6 @@ def test_its_functions_are_woken_by_its_queue_and_by_schedules(monitor):
             assert rule["Targets"][0]["DeadLetterConfig"] == dead
 
 
-def test_its_findings_outlive_it_and_can_be_set_back(monitor):
-    """As the hub's tables; they expire by a date of their own."""
-    (table,) = resources(monitor, "AWS::DynamoDB::Table").values()
-    kept = {it["Type"] for it in monitor["Resources"].values() if "DeletionPolicy" in it}
-
-    assert kept == {"AWS::DynamoDB::Table", "AWS::Logs::LogGroup"}
-    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
-    assert table["DeletionProtectionEnabled"] is True
-    assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
-    assert monitor["Resources"]["FindingsTable"]["UpdateReplacePolicy"] == "Retain"
-
-
 def test_the_monitors_events_lie_ten_minutes_and_come_from_its_rules_alone(monitor):
     """By then the ledger is written."""
     queue = monitor["Resources"]["AccessMonitorQueue"]["Properties"]

@@ -28,7 +28,6 @@ LISTED_FOR = 60
 
 The first try needs a list, too: the record may be from a backup, and the copy may exist already."""
 
-
 LATE = ("not accessible", "Source snapshot is not found")
 """What EC2 says of a copy in error where key access or a share is not there, or only late [aws-facts 2, VERIFIED]."""
 
@@ -244,15 +243,9 @@ def _missing(copy: Copy, now: int, faults: list[Fault], delivery: Delivery) -> C
     since = copy.missed_since or now
     if now < since + schedule.SILENCE:
         return replace(copy, missed_since=since, next_look=now + schedule.POLLS[0])
-    faults.append(
-        Fault(
-            "copy-vanished",
-            delivery.where,
-            f"The copy {copy.copy} of {copy.source} is gone.",
-            "Somebody probably deleted it: look for DeleteSnapshot in that account's CloudTrail, then "
-            "tag the AMI again.",
-        )
-    )
+    what = f"The copy {copy.copy} of {copy.source} is gone."
+    cure = "Somebody probably deleted it: look for DeleteSnapshot in that account's CloudTrail, then tag the AMI again."
+    faults.append(Fault("copy-vanished", delivery.where, what, cure))
     return copy
 
 
@@ -270,19 +263,9 @@ def _errored(copy: Copy, found: proof.SeenCopy, now: int, faults: list[Fault], d
     if late and early and copy.tries < MAX_TRIES:
         wait = schedule.step(schedule.NOT_YET, copy.tries - 1)
         return replace(copy, state=CopyState.WANTED, copy=None, next_look=now + wait)
-    faults.append(
-        Fault(
-            "copy-failed",
-            delivery.where,
-            f"The copy {found.copy} of {copy.source} ended in error: {found.message or 'no reason given'}.",
-            copy_cure(found.message, delivery.target.account),
-        )
-    )
+    what = f"The copy {found.copy} of {copy.source} ended in error: {found.message or 'no reason given'}."
+    faults.append(Fault("copy-failed", delivery.where, what, copy_cure(found.message, delivery.target.account)))
     return replace(copy, state=CopyState.ERROR)
-
-
-def _others_wait(event: OthersWait, delivery: Delivery, _now: int) -> Delivery:
-    return delivery.with_slots(others_wait=event.waits)
 
 
 # --- shares and refusals ----------------------------------------------------------------------------------------------
@@ -338,7 +321,7 @@ PHASES = {
         on={
             slots.SlotsAsked: leads(slots.asked, COPY),
             slots.SlotsSeen: leads(slots.seen, COPY),
-            OthersWait: leads(_others_wait, COPY),
+            OthersWait: leads(lambda event, delivery, _now: delivery.with_slots(others_wait=event.waits), COPY),
             CopyStarted: leads(_started, COPY, *ENDS),
             CopiesFound: leads(_found, COPY, REGISTER, *ENDS),
             leftovers.SnapshotsDeleted: leads(leftovers.deleted, COPY),

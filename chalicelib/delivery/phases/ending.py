@@ -238,10 +238,6 @@ def _has_news(delivery: Delivery) -> bool:
     return any(name in delivery.inbox for name in copies_news(delivery))
 
 
-def _stops_by(delivery: Delivery) -> int:
-    return delivery.shares.last_closing_at or tidied_by(delivery)
-
-
 def tidied_by(delivery: Delivery) -> int:
     """Return the deadline of a delivery that only has to release its shares and to send its last notice."""
     return max(delivery.entered[delivery.state], shares.released_from(delivery)) + schedule.TIDYING_DEADLINE
@@ -438,7 +434,7 @@ PHASES = {
             DeadlinePassed: leads(_stopping_too_long, TIDY),
         },
         outstanding=_stopping,
-        deadline=_stops_by,
+        deadline=lambda delivery: delivery.shares.last_closing_at or tidied_by(delivery),
     ),
     DeliveryState.TIDYING: Phase(
         on={

@@ -37,7 +37,6 @@ REGISTER, VERIFY = StateEntry(DeliveryState.REGISTERING), StateEntry(DeliverySta
 NAME_NOT_FREE = preflight.name_not_free("", "").code
 """Fault code: the name is taken, but no AMI shows it. A deregistered AMI keeps its name for a while."""
 
-
 STILL_IN_USE = "aws-InvalidSnapshot.InUse"
 """Fault code: EC2 frees the snapshots of an AMI up to minutes after it was deregistered [aws-facts 8, VERIFIED]."""
 
@@ -241,13 +240,12 @@ def _missing(delivery: Delivery, now: int) -> Delivery:
 
 
 def _gone(delivery: Delivery) -> Fault:
-    return Fault(
-        "copy-vanished",
-        delivery.where,
-        f"The AMI {delivery.image.id}, a copy of {delivery.ami}, is gone.",
-        "Somebody probably deregistered it: look for DeregisterImage in that account's CloudTrail, "
-        "then tag the AMI again.",
+    what = f"The AMI {delivery.image.id}, a copy of {delivery.ami}, is gone."
+    cure = (
+        "Somebody probably deregistered it: look for DeregisterImage in that account's CloudTrail, then tag the AMI "
+        "again."
     )
+    return Fault("copy-vanished", delivery.where, what, cure)
 
 
 def _image_failed(seen: ImageSeen, delivery: Delivery, now: int) -> Delivery:
@@ -291,10 +289,6 @@ def copy_cure(message: str, account: str) -> str:
     )
 
 
-def _finished(_event: ImageFinished, delivery: Delivery, now: int) -> Delivery:
-    return complete(delivery, now)
-
-
 def _verifying_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
     if event.step == VerifyImage.__name__:
         # a list has just shown the AMI, but EC2 may not have each attribute yet; if it is gone, the next list says so
@@ -330,7 +324,7 @@ PHASES = {
             CopyStarted: leads(trouble.late_copy, VERIFY, *ENDS),
             **beside_in(VERIFY),
             ImageSeen: leads(_seen, VERIFY, REGISTER, *NEXT, *ENDS),
-            ImageFinished: leads(_finished, *NEXT),
+            ImageFinished: leads(lambda _event, delivery, now: complete(delivery, now), *NEXT),
             Refused: leads(_verifying_refused, VERIFY, *ENDS),
             **CANCELS,
             DeadlinePassed: leads(trouble.looks_once_more(_VERIFYING_CURE), VERIFY, TIDY),

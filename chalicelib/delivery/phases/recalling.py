@@ -181,10 +181,6 @@ def _given_up(delivery: Delivery, now: int) -> Delivery:
     return RECALL(replace(known, ending=RECALLED.state), now)
 
 
-def _restoring(delivery: Delivery, now: int) -> tuple[Command, ...]:
-    return (RestoreCopy(),) if now >= delivery.next_try else ()
-
-
 def _restored(_event: CopyRestored, delivery: Delivery, now: int) -> Delivery:
     known = delivery.recall
     restored = _publish_again(delivery, now)
@@ -242,7 +238,7 @@ PHASES = {
             CancelAsked: leads(_recalled_again, RECALL),
             DeadlinePassed: leads(_too_long, RESTORE),
         },
-        outstanding=_restoring,
+        outstanding=lambda delivery, now: (RestoreCopy(),) if now >= delivery.next_try else (),
         deadline=_deadline,
         deadline_acts=lambda delivery: not delivery.last_look.since,
         may_cancel=lambda delivery: delivery.recall_asked,

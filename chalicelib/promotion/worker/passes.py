@@ -32,7 +32,7 @@ from chalicelib.engine.budget import Budget, slices
 from chalicelib.engine.errors import LostRace, ParkRecord
 from chalicelib.engine.ports import Records, Stored
 from chalicelib.engine.runner import CALLS_OF_STEP
-from chalicelib.engine.stored import peek_all
+from chalicelib.engine.stored import is_missing, peek_all
 from chalicelib.engine.waker import Clock, Waker
 from chalicelib.images import names
 from chalicelib.images.image import SourceImage
@@ -144,18 +144,12 @@ class DeliveryPass:
         if record is not None and record.ended and record.episode < one.episode:
             ended_at = record.entered.get(record.state, 0)
             was = replace(one, episode=record.episode, state=notified_as(record), generation=0, ended_at=ended_at)
-        elif record is None and self._is_missing(addresses.delivery(one.delivery)):
+        elif record is None and is_missing(self.records, addresses.delivery(one.delivery)):
             was = replace(one, episode=0, state=CANCELLED)
         else:
             return False
         self.tracked.take_back(promotion.ami, one, was)
         return True
-
-    def _is_missing(self, key: RecordKey) -> bool:
-        try:
-            return self.records.read(key) is None
-        except ParkRecord:
-            return False
 
     def _recall_or_restore(self, promotion: Promotion, one: TrackedDelivery, *, recalled: bool) -> None:
         """Begin the episode that recalls a delivered AMI, or restores it; the tracked delivery is written first.
@@ -195,8 +189,7 @@ class DeliveryPass:
         wish = WishToEnd(one.episode, f"{BY_RECALL if wanted.recalled else ''}{cause}", why)
         self.waker.wake(addresses.delivery(one.delivery), cause, {"cancel": str(wish)})
         if record is None:
-            ports = self.records, self.ledger, self.waker, self.clock
-            copy_holdings.release(*ports, promotion.ami, one, budget)
+            copy_holdings.release(self.records, self.ledger, self.waker, promotion.ami, one, budget)
 
     # --- what begins -------------------------------------------------------------------------------------------------
 

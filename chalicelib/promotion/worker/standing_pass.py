@@ -80,7 +80,8 @@ class StandingPass:
         applied = self.targets.read()
         budget = Budget(time_left)
 
-        def compare(ami: str) -> None:
+        def compare(some: list[str]) -> None:
+            (ami,) = some
             self._compare(ami, dict(marks[ami]), heads.get(ami, DAMAGED), tagged.get(ami), applied, budget)
 
         Rotation(self.records, "standing").go(marks, compare, budget, CALLS)
@@ -120,7 +121,8 @@ class StandingPass:
     def _mark_stuck(self, amis: Collection[str], budget: Budget) -> None:
         """Mark running promotions that are parked or damaged, so that the next passes compare them."""
 
-        def mark(ami: str) -> None:
+        def mark(some: list[str]) -> None:
+            (ami,) = some
             if self._is_stuck(ami):
                 self.records.put(addresses.standing(ami), {"kind": "standing", "episode": 0})
 
@@ -167,10 +169,9 @@ class StandingPass:
         def ask(one: TrackedDelivery) -> None:
             wish = WishToEnd(one.episode, cause, _why(one.place, tag, entitled))
             self.waker.wake(addresses.delivery(one.delivery), cause, {"cancel": str(wish)})
-            if peek(self.records, addresses.delivery(one.delivery), DELIVERIES) is None:
-                ports = self.records, self.ledger, self.waker, self.clock
-                if not copy_holdings.release(*ports, ami, one, budget):
-                    unfinished.append(one)
+            is_lost = peek(self.records, addresses.delivery(one.delivery), DELIVERIES) is None
+            if is_lost and not copy_holdings.release(self.records, self.ledger, self.waker, ami, one, budget):
+                unfinished.append(one)
 
         return _all_done(ends, ask, is_current, budget) and not unfinished
 

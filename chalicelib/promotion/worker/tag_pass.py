@@ -18,6 +18,7 @@ from chalicelib.engine.budget import Budget, TimeLeft
 from chalicelib.engine.errors import ParkRecord
 from chalicelib.engine.ports import Records, Write
 from chalicelib.engine.rotation import Rotation
+from chalicelib.engine.stored import is_missing
 from chalicelib.engine.waker import Clock, Waker
 from chalicelib.images.ports import Tagged
 from chalicelib.promotion import evolving
@@ -110,7 +111,7 @@ class TagPass:
         for number, (name, amis, size, act) in enumerate(turns, start=1):
             part = budget if number == len(turns) else budget.part(A_PART)
             try:
-                Rotation(self.records, name).go_in_slices(amis, size, act, part, CALLS)
+                Rotation(self.records, name).go(amis, act, part, CALLS, size)
             except Exception as error:  # noqa: BLE001 - one AMI's trouble must not delay others; it is raised below
                 failed = failed or error
         if failed is not None:
@@ -174,17 +175,17 @@ class TagPass:
 
         EC2 keeps no time for a tag, so the service cannot tell old tags from new ones. One notice lists these AMIs.
         """
-        left = Rotation(self.records, "baseline").go_in_slices(
+        left = Rotation(self.records, "baseline").go(
             [ami for ami in tagged if ami not in heads],
-            AT_ONCE,
             lambda some: self._leave_some([tagged[ami] for ami in some]),
             Budget(time_left),
             CALLS,
+            AT_ONCE,
         )
         if not left:
             return
         now, there = self.clock(), read_heads(self.records)
-        if any(self._is_new(ami) for ami in tagged.keys() - there.keys()):
+        if any(is_missing(self.records, addresses.promotion(ami)) for ami in tagged.keys() - there.keys()):
             return  # some are not written yet: with the baseline complete, the next pass would promote them as new
         found = [ami for ami, head in there.items() if ami in tagged and head.waits]
         if found:
@@ -193,12 +194,6 @@ class TagPass:
             self.records.create(notice, now)
             self.waker.send(notice.key, "baseline")
         self.records.put(BASELINE, {"kind": "baseline", "at": now, "images": len(tagged)})
-
-    def _is_new(self, ami: str) -> bool:
-        try:
-            return self.records.read(addresses.promotion(ami)) is None
-        except ParkRecord:
-            return False
 
     def _leave_some(self, tagged: Sequence[Tagged]) -> None:
         now = self.clock()

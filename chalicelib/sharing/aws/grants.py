@@ -100,7 +100,6 @@ class KeyGrants:
                 yield from self._listed(resource, share, {})
 
     def _listed(self, resource: str, share: Share, by: Mapping[str, str]) -> Iterator[str]:
-        """List the grants that are this share's."""
         pages = self._owner(resource, share).get_paginator("list_grants")
         for page in pages.paginate(KeyId=Resource.parse(resource).arn, Limit=GRANTS_IN_A_PAGE, **by):
             for grant in page["Grants"]:
@@ -108,7 +107,6 @@ class KeyGrants:
                     yield grant["GrantId"]
 
     def _end(self, resource: str, share: Share, grant_id: str) -> None:
-        """End one grant."""
         with as_refusal("RevokeGrant", f"{self._where}, {Resource.parse(resource).arn}"), gone(*GRANT_GONE):
             self._owner(resource, share).revoke_grant(KeyId=Resource.parse(resource).arn, GrantId=grant_id)
 
@@ -125,11 +123,9 @@ class KeyGrants:
         return self._sessions.own("kms", region=Arn.parse(Resource.parse(resource).arn).region)
 
     def _name(self, _resource: str, share: Share) -> str:
-        """Return its name."""
         return grant_name(share, self._region)
 
     def _is_named(self, _resource: str, share: Share, name: str) -> bool:
-        """Whether a grant's name says that it is this share's."""
         return is_named_for(share, name, self._region)
 
 

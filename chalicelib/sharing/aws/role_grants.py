@@ -145,12 +145,9 @@ def _not_retired(share: Share, key: str, grant_id: str, refused: Fault) -> Fault
 
 
 def _left(share: Share) -> Fault:
-    return Fault(
-        "target-dropped",
-        f"account {share.account}",
-        "The applied targets file no longer contains this account, so its role is not known.",
-        "Add it to the file and apply it; or revoke the grant there by hand (docs/reference/settings.md says how).",
-    )
+    what = "The applied targets file no longer contains this account, so its role is not known."
+    cure = "Add it to the file and apply it; or revoke the grant there by hand (docs/reference/settings.md says how)."
+    return Fault("target-dropped", f"account {share.account}", what, cure)
 
 
 def policy_for_role(key_arn: str, account: str, grantee: str) -> str:

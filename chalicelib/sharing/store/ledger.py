@@ -352,7 +352,6 @@ def _body(share: Share) -> str:
 
 
 def _stepped(share: Share, happened: str, now: int, calls: Lines = NO_LINES) -> Share:
-    """Return a share with one more step of history."""
     step = ShareStep(now, share.state.value, (happened, *calls.get(share.share_name, ())))
     return replace(share, recent=(*share.recent, step))
 

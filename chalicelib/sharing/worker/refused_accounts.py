@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 from chalicelib.engine.budget import Budget
 from chalicelib.engine.errors import Refusal, RefusalKind
-from chalicelib.sharing.ports import PermissionAdapter
 from chalicelib.sharing.share import OPEN_STATES, Share, ShareState
 from chalicelib.sharing.share_events import ClosingIntended, FoundClosed, evolve
 from chalicelib.sharing.worker.resource_shares import ResourceShares
@@ -28,32 +27,28 @@ Put = Callable[[Sequence[Share]], None]
 HAPPENED = "KMS refuses a principal of the policy: its statement is put again by itself"
 
 
-def open_(
-    adapter: PermissionAdapter, these: ResourceShares, opening: Sequence[Share], budget: Budget, now: int
-) -> Mapping[str, str]:
-    """Open shares, as the adapter does; if KMS refuses a principal, without the statements of the account that it is.
+def open_(these: ResourceShares, opening: Sequence[Share], budget: Budget, now: int) -> Mapping[str, str]:
+    """Open shares, as their adapter does; if KMS refuses a principal, without the statements of the account that it is.
 
     One of several shares may be what KMS refuses, so it does that only for one. That account's share is opened again:
     its refusal is that share's fault. Raises Refusal, also if no single account is the reason, or time is short.
     """
     try:
-        return adapter.open(these.resource, opening)
+        return these.adapter.open(these.resource, opening)
     except Refusal as refusal:
         if refusal.fault.code != INVALID or len(opening) > 1:
             raise
         staying = [s for s in these.shares if s.state is ShareState.OPEN and s.account != opening[0].account]
 
         def put(out: Sequence[Share]) -> None:
-            adapter.open(these.resource, [*opening, *(evolve(s, ClosingIntended(), now) for s in out)])
+            these.adapter.open(these.resource, [*opening, *(evolve(s, ClosingIntended(), now) for s in out)])
 
         if not _left_out(put, these, staying, budget, now):
             raise
     return {}
 
 
-def close(
-    adapter: PermissionAdapter, these: ResourceShares, closing: Sequence[Share], budget: Budget, now: int
-) -> None:
+def close(these: ResourceShares, closing: Sequence[Share], budget: Budget, now: int) -> None:
     """Remove the statements of these shares; if KMS refuses a principal, also those of the accounts that it refuses.
 
     A share whose statement went with them is opened again: KMS takes it, or its refusal is the share's fault. If no
@@ -63,7 +58,7 @@ def close(
     refused.
     """
     try:
-        adapter.close(these.resource, closing)
+        these.adapter.close(these.resource, closing)
     except Refusal as refusal:
         if refusal.fault.code != INVALID:
             raise
@@ -71,7 +66,7 @@ def close(
         staying = [s for s in these.shares if s.state in OPEN_STATES and s.share_name not in names]
 
         def put(out: Sequence[Share]) -> None:
-            adapter.close(these.resource, [*closing, *out])
+            these.adapter.close(these.resource, [*closing, *out])
 
         if _left_out(put, these, staying, budget, now):
             return

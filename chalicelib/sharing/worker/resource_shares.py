@@ -9,7 +9,7 @@ from chalicelib.engine.calls import LEFT
 from chalicelib.engine.errors import LostRace
 from chalicelib.engine.waker import Clock
 from chalicelib.sharing import holders, outstanding, share_events
-from chalicelib.sharing.ports import Ledger, Lines
+from chalicelib.sharing.ports import Ledger, Lines, PermissionAdapter
 from chalicelib.sharing.share import Share, ShareState
 
 RACES = 3
@@ -19,12 +19,18 @@ WRITTEN_AT_ONCE = 50
 
 
 class ResourceShares:
-    """The shares of one resource in the ledger: read once, then updated with each write."""
+    """The shares of one resource in the ledger: read once, then updated with each write.
 
-    def __init__(self, ledger: Ledger, resource: str, shares: Sequence[Share], clock: Clock) -> None:
+    ``adapter``: opens and closes its permissions.
+    """
+
+    def __init__(
+        self, ledger: Ledger, resource: str, adapter: PermissionAdapter, shares: Sequence[Share], clock: Clock
+    ) -> None:
         self._ledger = ledger
         self._clock = clock
         self.resource = resource
+        self.adapter = adapter
         self._calls: dict[str, list[str]] = {}
         """By ``share_name``: lines of history, such as the calls made for it, to be written with the share."""
         self._written: set[str] = set()

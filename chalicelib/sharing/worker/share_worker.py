@@ -82,7 +82,8 @@ class ShareWorker:
                 stored, shares = self._begin(key)
                 if stored is None:
                     return
-                these = ResourceShares(self.ledger, key.pk, shares, self.waker.clock)
+                adapter = self.adapters[Resource.parse(key.pk).kind]
+                these = ResourceShares(self.ledger, key.pk, adapter, shares, self.waker.clock)
                 these.news, these.left = news, left
                 done = self._work(these, budget)
                 now = self.waker.clock()
@@ -130,10 +131,9 @@ class ShareWorker:
     def _next(self, these: ResourceShares, budget: Budget) -> Callable[[], None] | None:
         """Return the next slice: first closings, then wakes, openings, looks at what is open, the archive."""
         now = self.waker.clock()
-        adapter = self.adapters[Resource.parse(these.resource).kind]
-        size = adapter.batch if adapter.batch > 1 else ONE_BY_ONE
+        size = these.adapter.batch if these.adapter.batch > 1 else ONE_BY_ONE
         if closing := outstanding.to_close(these.shares, now):
-            return lambda: self._close(adapter, these, closing[:size], budget)
+            return lambda: self._close(these, closing[:size], budget)
         if ended := outstanding.to_end(these.shares, now):
             why = ((s, ShareRefused(share_events.ended_unopened(s))) for s in ended[:WRITTEN_AT_ONCE])
             over = [share_events.evolve(s, refused, now) for s, refused in why]
@@ -141,23 +141,21 @@ class ShareWorker:
         if these.news:
             return lambda: self.waiters.wake(these.news, these.shares)
         if opening := outstanding.to_open(these.shares, now):
-            return lambda: self._open(adapter, these, opening[:size], budget)
+            return lambda: self._open(these, opening[:size], budget)
         if looked_at := outstanding.to_look_at(these.shares, now):
-            return lambda: self._look_again(adapter, these, looked_at[:size], budget)
+            return lambda: self._look_again(these, looked_at[:size], budget)
         if left := outstanding.to_archive(these.shares, now):
             return lambda: these.archive(left[:WRITTEN_AT_ONCE])
         return None
 
     # --- opening -----------------------------------------------------------------------------------------------------
 
-    def _open(
-        self, adapter: PermissionAdapter, these: ResourceShares, opening: Sequence[Share], budget: Budget
-    ) -> None:
+    def _open(self, these: ResourceShares, opening: Sequence[Share], budget: Budget) -> None:
         """Ask who is entitled, look what is preexisting, write the intent, open, write the result."""
         try:
             opening = self._entitled(these, opening, budget)
             fresh = [s for s in opening if s.state not in (ShareState.OPENING, ShareState.CLOSING)]
-            seen = self._not_own(adapter, these.resource, fresh)
+            seen = self._not_own(these, fresh)
         except Refusal as refusal:
             what = f"not opened: {refusal.fault.what}"
             these.add_news(these.save_some((self._with_refusal(s, refusal) for s in opening), what, budget))
@@ -181,23 +179,20 @@ class ShareWorker:
         )
         results = [share_events.evolve(s, ShareOpened(), now) for s in begun if s.preexisting]
         to_ask = [s for s in begun if not s.preexisting]
-        opened = self._with_calls(these, lambda some: self._opened(adapter, these, some, budget))
-        results += in_batches(adapter, to_ask, opened, self._with_refusal, budget)
+        opened = self._with_calls(these, lambda some: self._opened(these, some, budget))
+        results += in_batches(these.adapter, to_ask, opened, self._with_refusal, budget)
         saved = these.save_results(results, "opening was tried", budget)
         these.add_news(saved)
         for s in saved:
             what = "opened" if s.state is ShareState.OPEN else "not opened"
             self.telemetry.share(these.resource, s.account, what, preexisting=s.preexisting, grant=s.grant_id)
 
-    def _look_again(
-        self, adapter: PermissionAdapter, these: ResourceShares, some: Sequence[Share], budget: Budget
-    ) -> None:
+    def _look_again(self, these: ResourceShares, some: Sequence[Share], budget: Budget) -> None:
         """Look whether AWS still shows what another delivery relies on, and intend to open what somebody has removed.
 
         A share of which AWS refuses the look counts as open.
         """
-        look = partial(self._looked_at, adapter, these.resource)
-        looked = in_batches(adapter, some, look, self._not_looked_at, budget)
+        looked = in_batches(these.adapter, some, partial(self._looked_at, these), self._not_looked_at, budget)
         there = [s for s in looked if s.state is ShareState.OPEN]
         these.save_some(there, "another delivery has come to hold it", budget)
         gone = [s for s in looked if s.state is ShareState.OPENING]
@@ -206,19 +201,19 @@ class ShareWorker:
     def _not_looked_at(self, s: Share, _refusal: Refusal) -> Share:
         return share_events.evolve(s, LookedAfter(showing=True), self.waker.clock())
 
-    def _not_own(self, adapter: PermissionAdapter, resource: str, fresh: Sequence[Share]) -> frozenset[str]:
+    def _not_own(self, these: ResourceShares, fresh: Sequence[Share]) -> frozenset[str]:
         """Return the names of shares whose permissions show, though the service has not opened them.
 
         What the Recycle Bin restored with its snapshot or AMI is the service's own, unless the service has opened and
         closed it since: what the archive says is older than that.
         """
-        if not fresh or not grant_names.nameless(resource):
+        if not fresh or not grant_names.nameless(these.resource):
             return frozenset()
-        seen = adapter.showing(resource, fresh)
+        seen = these.adapter.showing(these.resource, fresh)
         came_back = {s.share_name for s in fresh if s.gone_with_resource}
         never_begun = {s.share_name for s in fresh if not s.intended_at}
         if seen & never_begun:
-            came_back |= never_begun.intersection(self.ledger.gone_with_resource(resource))
+            came_back |= never_begun.intersection(self.ledger.gone_with_resource(these.resource))
         return seen - came_back
 
     def _entitled(self, these: ResourceShares, opening: Sequence[Share], budget: Budget) -> list[Share]:
@@ -256,10 +251,8 @@ class ShareWorker:
             asked += [s for s in some if s.share_name not in more.owed.keys() | more.later]
         return asked, judged
 
-    def _opened(
-        self, adapter: PermissionAdapter, these: ResourceShares, some: Sequence[Share], budget: Budget
-    ) -> list[Share]:
-        grants = refused_accounts.open_(adapter, these, some, budget, self.waker.clock())
+    def _opened(self, these: ResourceShares, some: Sequence[Share], budget: Budget) -> list[Share]:
+        grants = refused_accounts.open_(these, some, budget, self.waker.clock())
         return [share_events.evolve(s, ShareOpened(grants.get(s.share_name, "")), self.waker.clock()) for s in some]
 
     def _with_calls(self, these: ResourceShares, act: Act) -> Act:
@@ -293,9 +286,7 @@ class ShareWorker:
 
     # --- closing -----------------------------------------------------------------------------------------------------
 
-    def _close(
-        self, adapter: PermissionAdapter, these: ResourceShares, closing: Sequence[Share], budget: Budget
-    ) -> None:
+    def _close(self, these: ResourceShares, closing: Sequence[Share], budget: Budget) -> None:
         """Write the intent, remove the permission, look whether it is gone, write the result."""
         closing = self._not_prolonged(these, closing, budget)
         now = self.waker.clock()
@@ -312,13 +303,13 @@ class ShareWorker:
         own = [s for s in begun if not s.preexisting]
         if grant_names.nameless(these.resource):
             unlooked = [s for s in own if s.removed_at is not None]
-            look = partial(self._looked_at, adapter, these.resource)
-            results += in_batches(adapter, unlooked, look, self._with_refusal, budget)
+            look = partial(self._looked_at, these)
+            results += in_batches(these.adapter, unlooked, look, self._with_refusal, budget)
             own = [s for s in own if s.removed_at is None]
-            remove = self._with_calls(these, lambda some: self._removed(adapter, these.resource, some))
+            remove = self._with_calls(these, partial(self._removed, these))
         else:
-            remove = self._with_calls(these, lambda some: self._revoked(adapter, these, some, budget))
-        results += in_batches(adapter, own, remove, self._with_refusal, budget)
+            remove = self._with_calls(these, lambda some: self._revoked(these, some, budget))
+        results += in_batches(these.adapter, own, remove, self._with_refusal, budget)
         for s in these.save_results(results, "closing was tried", budget):
             self._report_closing(these.resource, s)
 
@@ -363,21 +354,19 @@ class ShareWorker:
         if {s.account for s in closing} - others:
             grant_audit.remind(self.records, these.resource, self.waker.clock())
 
-    def _removed(self, adapter: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
+    def _removed(self, these: ResourceShares, some: Sequence[Share]) -> list[Share]:
         """Remove permissions without a name; later looks say whether they are gone."""
-        removed = PermissionRemoved(adapter.close(resource, some))
+        removed = PermissionRemoved(these.adapter.close(these.resource, some))
         return [share_events.evolve(s, removed, self.waker.clock()) for s in some]
 
-    def _looked_at(self, adapter: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
-        showing = adapter.showing(resource, some)
+    def _looked_at(self, these: ResourceShares, some: Sequence[Share]) -> list[Share]:
+        showing = these.adapter.showing(these.resource, some)
         return [share_events.evolve(s, LookedAfter(showing=s.share_name in showing), self.waker.clock()) for s in some]
 
-    def _revoked(
-        self, adapter: PermissionAdapter, these: ResourceShares, some: Sequence[Share], budget: Budget
-    ) -> list[Share]:
+    def _revoked(self, these: ResourceShares, some: Sequence[Share], budget: Budget) -> list[Share]:
         """Remove permissions that have the service's name, and look at once: what still shows is the service's."""
-        refused_accounts.close(adapter, these, some, budget, self.waker.clock())
-        return self._looked_at(adapter, these.resource, some)
+        refused_accounts.close(these, some, budget, self.waker.clock())
+        return self._looked_at(these, some)
 
     def _report_closing(self, resource: str, s: Share) -> None:
         if s.state is ShareState.CLOSING:

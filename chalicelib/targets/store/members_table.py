@@ -68,8 +68,9 @@ class NumberedItem(Generic[T]):
         if item is None:
             return self._kind(), 0
         try:
-            return codec.decode(self._kind, json.loads(_plain(item["body"])), name), int(item[self._number])
-        except (KeyError, ValueError, zlib.error) as error:
+            text = zlib.decompress(bytes(item["body"])) if self._packed else item["body"]
+            return codec.decode(self._kind, json.loads(text), name), int(item[self._number])
+        except (KeyError, TypeError, ValueError, zlib.error) as error:
             what = f"table {self._table.name}: the item {name} is unreadable ({error!r}): delete it."
             raise Misconfigured(what) from error
 
@@ -164,11 +165,6 @@ class MembersTable:
         item = self._table.get(RecordKey(MEMBERS, sk))
         body: Mapping[str, Any] = json.loads(item["body"]) if item else {}
         return body
-
-
-def _plain(body: Any) -> str | bytes:
-    """Return an item's JSON; a hub of an earlier version wrote it without compression."""
-    return body if isinstance(body, str) else zlib.decompress(bytes(body))
 
 
 def _shard(account: str) -> str:

@@ -24,15 +24,9 @@ accounts:
 """
 
 
-def compiled(text: str) -> Directory | list[str]:
-    """The directory, or the faults' texts."""
-    found = compile_targets(text, "t.yaml", HubPlace("us-east-1", HUB))
-    return found if isinstance(found, Directory) else [str(fault) for fault in found]
-
-
 def test_ous_are_compiled_to_their_ids_with_the_settings_that_their_accounts_will_have():
     """Defaults, then the group's settings, then the account's own, for each account that an OU may bring."""
-    found = compiled(FILE)
+    found = compile_targets(FILE, "t.yaml", HubPlace("us-east-1", HUB))
 
     assert isinstance(found, Directory)
     assert found.groups == {"dev": (A, ORGANIZATION, OU), "prod": (OTHER,)}
@@ -43,48 +37,6 @@ def test_ous_are_compiled_to_their_ids_with_the_settings_that_their_accounts_wil
     assert {g: [(t.account, t.role_name, t.linger) for t in ts] for g, ts in found.by_unit.items()} == wanted
     expected = {"dev": [(B, "AmiCopyRole", 0)], "prod": [(B, "Golden", 0)]}
     assert {g: [(t.account, t.role_name, t.linger) for t in ts] for g, ts in found.own[B].items()} == expected
-
-
-WRONG = {
-    f"groups: {{dev: [{OU}]}}": [
-        (
-            f"t.yaml:1:16: `{OU}` names accounts of an organization, but the file does not name the organization. "
-            "Write `organization: {id: o-...}` beside `groups`, with the organization's id."
-        )
-    ],
-    f"organization: {{id: {ORGANIZATION}}}\ngroups: {{dev: [o-zzzzzzzzzz]}}": [
-        (
-            f"t.yaml:2:16: `o-zzzzzzzzzz` is of organization o-zzzzzzzzzz, and the file names {ORGANIZATION}. "
-            "Correct one of them; a file can name only one organization."
-        )
-    ],
-    f"organization: {{id: {ORGANIZATION}}}\ngroups: {{dev: [{OU}, '{ARN}{OU}']}}": [
-        f"t.yaml:2:34: {OU} is in group `dev` twice. Delete one of them, or correct the id."
-    ],
-    f"organization: {{back_fill: 1}}\ngroups: {{dev: [ou-1, '{A}']}}": [
-        "t.yaml:1:1: `organization` has no `id`. Write a mapping with the organization's id: `{id: o-a1b2c3d4e5}`.",
-        "t.yaml:1:27: `back_fill` cannot be `1`. Write true or false.",
-        (
-            "t.yaml:2:16: an element of `dev` cannot be `ou-1`. Write an OU's id, like `ou-ab12-11111111`, the root's, "
-            "like `r-ab12`, `organization` for all accounts of it, or the ARN of one of these."
-        ),
-    ],
-    f"organization: {{id: {ORGANIZATION}}}\n"
-    f"groups: {{dev: {{members: [{OU}], key: 'arn:aws:kms:us-east-1:{A}:key/mrk-{'0' * 32}'}}}}": [
-        (
-            "t.yaml:2:50: this key would serve all accounts of `dev`, but is not of that account and us-east-1. "
-            "Write an alias, which each account and Region resolves for itself; "
-            "or give the ARN for each account under `accounts`, by Region where there are several: "
-            "`key: {REGION: ARN}`."
-        )
-    ],
-}
-
-
-@pytest.mark.parametrize("text", WRONG)
-def test_what_is_wrong_with_ous_is_notified_with_place_and_cure(text):
-    """All faults at once, as elsewhere."""
-    assert compiled(text) == WRONG[text]
 
 
 @pytest.fixture

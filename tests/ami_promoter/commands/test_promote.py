@@ -12,15 +12,14 @@ from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.hub.pause_switch import Switch
 from ami_promoter.hub.records import Reader
 from ami_promoter.hub.trigger_tag import Tag
-from ami_promoter.hub.withdrawals import Withdrawn, withdrawn_for
-from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
+from ami_promoter.hub.withdrawals import Withdrawn
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import addresses
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.store.records import DynamoRecords
 from chalicelib.promotion.codec import PROMOTIONS
 from chalicelib.promotion.model import Promotion, Retry
-from tests.ami_promoter.a_hub import DEV, HUB, PROD, REGION, a_delivery, write
+from tests.ami_promoter.a_hub import DEV, HUB, PROD, REGION, a_delivery, delivered, track
 
 CALLER = "arn:aws:sts::123456789012:user/moto"
 FILE = f"""
@@ -75,12 +74,7 @@ def test_promoting_with_the_same_value_says_who_stays_withdrawn(table, ami, run)
 def test_waiting_for_some_targets_says_nothing_of_the_others(table, ami, run):
     """A pipeline that waits for one account reads of that account alone."""
     table.update(addresses.promotion(ami), "SET #state = :over", {":over": "over"}, names={"#state": "state"})
-    for account, state, image in ((DEV, "delivered", "ami-0aaaaaaaaaaaaaaaa"), (PROD, "failed", "")):
-        delivery = replace(a_delivery(account, state), ami=ami)
-        write(table, delivery)
-        entry = TrackedDelivery(delivery.id, account, REGION, 1, state, image)
-        DynamoTrackedDeliveries(table).add(ami, entry)
-        DynamoTrackedDeliveries(table).end(ami, entry)
+    delivered(table, *(replace(a_delivery(*one), ami=ami) for one in ((DEV, "delivered"), (PROD, "failed"))))
 
     said = run("wait", ami, "--target", DEV).words
 
@@ -90,11 +84,7 @@ def test_waiting_for_some_targets_says_nothing_of_the_others(table, ami, run):
 
 def test_an_ami_that_is_gone_has_come_out_as_its_promotion_did(table, ami, ec2, run):
     """Somebody has deregistered it since: that is no wrong id, and its targets have their copies."""
-    delivery = replace(a_delivery(DEV), ami=ami)
-    write(table, delivery)
-    entry = TrackedDelivery(delivery.id, DEV, REGION, 1, "delivered", "ami-0aaaaaaaaaaaaaaaa")
-    DynamoTrackedDeliveries(table).add(ami, entry)
-    DynamoTrackedDeliveries(table).end(ami, entry)
+    delivered(table, replace(a_delivery(DEV), ami=ami))
     body = json.dumps({**json.loads(table.get(addresses.promotion(ami))["body"]), "value": None, "seen_value": None})
     names = {"#state": "state", "#body": "body"}
     table.update(
@@ -152,14 +142,6 @@ def test_promoting_with_another_value_names_no_ended_withdrawal(ami, run):
     assert "has withdrawn it" not in run("promote", ami, "prod").out
 
 
-@pytest.mark.parametrize(("value", "withdrawn"), [("dev", {DEV: CALLER}), ("prod", {})])
-def test_who_stays_withdrawn_depends_on_the_value(ami, value, withdrawn, run):
-    """`plan` shows it for a value that nobody has written yet."""
-    run("withdraw", "--yes", ami, "--account", DEV)
-
-    assert withdrawn_for(Connection(REGION), ami, value) == withdrawn
-
-
 def test_a_withdrawal_for_a_value_that_the_service_has_not_seen_is_an_entry_of_its_own(ec2, ami, run):
     """The earlier one will end with that value; and stays until then, as the value may be refused."""
     run("withdraw", "--yes", ami, "--account", DEV)
@@ -179,7 +161,7 @@ def test_a_withdrawal_for_a_value_that_the_service_has_not_seen_is_an_entry_of_i
 def test_what_happens_to_many_deliveries_is_asked_about_once(table, ami, run, words, when):
     """--wide has a line for each. A withdrawal waits for a parked record."""
     for account in (DEV, PROD):
-        DynamoTrackedDeliveries(table).add(ami, TrackedDelivery(account, account, REGION, 1, "running"))
+        track(table, TrackedDelivery(account, account, REGION, 1, "running"), ami)
     DynamoRecords(table).park(addresses.promotion(ami), "damaged", 1)
     verb, *options = words
 
@@ -214,22 +196,25 @@ def test_a_lift_whose_request_was_lost_is_asked_for_by_the_next_one(table, ami, 
     assert inbox(table, ami)["withdraw"] > before
 
 
-def test_the_lift_of_one_target_of_a_withdrawn_account_writes_nothing(table, ami, run):
-    """The cure names the account, which the withdrawal is of."""
-    run("withdraw", "--yes", ami, "--account", DEV)
+@pytest.mark.parametrize(("withdrawn", "lifted"), [(DEV, f"{DEV}/{REGION}"), (f"{DEV}/{REGION}", DEV)])
+def test_the_lift_of_more_or_less_than_was_withdrawn_writes_nothing(table, ami, run, withdrawn, lifted):
+    """One target of a withdrawn account, or the account of a withdrawn target: the cure names what can be lifted."""
+    run("withdraw", "--yes", ami, "--account", withdrawn)
     before = inbox(table, ami)
 
-    said = run("withdraw", "--yes", ami, "--account", f"{DEV}/{REGION}", "--lift", exits=1)
+    said = run("withdraw", "--yes", ami, "--account", lifted, "--lift", exits=1)
 
-    assert f"Lift that withdrawal: `--account {DEV}`." in said.errors
-    assert (inbox(table, ami), places(ami)) == (before, {DEV: "dev"})
+    assert f"Lift that withdrawal: `--account {withdrawn}`." in said.errors
+    assert (inbox(table, ami), places(ami)) == (before, {withdrawn: "dev"})
 
 
 def test_a_lift_asks_for_what_had_begun_there_and_for_no_retry(ec2, table, ami, run):
-    """A second one, before the service has read the first, names both."""
+    """A second one, before the service has read the first, names both; whom it does not name stays withdrawn."""
     tag(ec2, ami, "prod")
-    for words in (["--account", DEV, "--account", PROD], ["--lift", "--account", DEV], ["--lift", "--account", PROD]):
-        run("withdraw", "--yes", ami, *words)
+    run("withdraw", "--yes", ami, "--account", DEV, "--account", PROD)
+    run("withdraw", "--yes", ami, "--lift", "--account", DEV)
+    assert places(ami) == {PROD: "prod"}
+    run("withdraw", "--yes", ami, "--lift", "--account", PROD)
 
     assert places(ami) == {}
     assert "retry" not in inbox(table, ami)
@@ -273,22 +258,3 @@ def test_a_request_for_very_many_places_tries_all_again_that_had_begun(table, am
     asked = inbox(table, ami)
     assert Retry.parse(asked["lifted"]).places == []
     assert "retry" not in asked
-
-
-def test_the_lift_of_an_account_of_which_one_region_is_withdrawn_is_not_nothing_to_do(table, ami, run):
-    """The cure names the withdrawal that stands."""
-    run("withdraw", "--yes", ami, "--account", f"{DEV}/{REGION}")
-
-    said = run("withdraw", "--yes", ami, "--account", DEV, "--lift", exits=1)
-
-    assert f"--account {DEV}/{REGION}" in said.errors
-    assert places(ami) == {f"{DEV}/{REGION}": "dev"}
-
-
-def test_a_lift_of_one_account_leaves_the_others_withdrawn(ec2, table, ami, run):
-    """Only a lift without accounts ends all withdrawals."""
-    tag(ec2, ami, "prod")
-    run("withdraw", "--yes", ami, "--account", DEV, "--account", PROD)
-    run("withdraw", "--yes", ami, "--account", DEV, "--lift")
-
-    assert places(ami) == {PROD: "prod"}

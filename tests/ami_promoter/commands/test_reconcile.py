@@ -11,7 +11,6 @@ from ami_promoter.hub.aws import Connection
 from ami_promoter.reconcile.view_reading import Looking
 from ami_promoter.verbs import TerminalClock
 from chalicelib.delivery.model import ACCEPTED
-from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import addresses, codec
 from chalicelib.engine.places import Resource
@@ -32,7 +31,9 @@ from tests.ami_promoter.a_hub import (
     a_delivery,
     apply,
     apply_accounts,
+    promoted,
     read_unit,
+    track,
     write,
 )
 from tests.fakes import copying, sharing
@@ -196,13 +197,6 @@ def test_what_was_repaired_is_shown_apart_from_what_was_not(table, applied, run)
     assert "Left: 1; an operator must act, or the next run repairs them." in said
 
 
-def test_an_alias_is_no_key(run, client):
-    """KMS lists the grants of a key by its own ARN."""
-    alias = "arn:aws:kms:us-east-1:123456789012:alias/golden"
-
-    assert "is not the ARN of a key" in run("admin", "reconcile", "--key", alias, exits=2).errors
-
-
 def test_it_does_it_when_it_is_notified_to(table, applied, run):
     """Exit status 0; the record is due, and the next run finds nothing."""
     asleep(table)
@@ -282,8 +276,7 @@ def test_a_retry_writes_only_on_records_that_are_parked(table, run, monkeypatch)
     keys = [addresses.delivery(f"d-{number}") for number in range(12)]
     for number, key in enumerate(keys):
         records.create(Write(key, "copying", {}, None), NINE)
-        tracked = TrackedDelivery(f"d-{number}", f"{number:012d}", "us-east-1", 1, "running")
-        DynamoTrackedDeliveries(table).add(AMI, tracked)
+        track(table, TrackedDelivery(f"d-{number}", f"{number:012d}", "us-east-1", 1, "running"))
     records.park(keys[3], "it cannot be read", NINE)
     written, unpark = [], DynamoRecords.unpark
 
@@ -297,38 +290,28 @@ def test_a_retry_writes_only_on_records_that_are_parked(table, run, monkeypatch)
     assert (written, records.read(keys[3]).parked) == ([keys[3]], "")
 
 
-def test_an_accepted_ami_needs_its_account(table, run):
-    """Exit status 2: the call is wrong."""
-    assert "--accept needs an account" in run("retry", AMI, "--accept", ACCEPTED_AMI, exits=2).err
-
-
 @pytest.mark.parametrize(("place", "status"), [(DEV, 2), (f"{DEV}/eu-west-1", 0)])
 def test_an_ami_is_accepted_in_the_one_region_that_has_it(table, run, place, status):
     """With deliveries in two Regions the account alone is not enough: the other one's delivery is left as it is."""
-    records, tracked, ids = DynamoRecords(table), DynamoTrackedDeliveries(table), {}
-    records.create(Write(addresses.promotion(AMI), "over", {"ami": AMI, "value": "dev"}, None), NINE)
-    for region in ("us-east-1", "eu-west-1"):
-        ident = ids[region] = addresses.delivery_id("123456789012", AMI, DEV, region)
-        write(table, replace(a_delivery(DEV, "failed"), id=ident, target=Target(DEV, region)))
-        tracked.add(AMI, TrackedDelivery(ident, DEV, region, 1, "failed"))
+    failed = a_delivery(DEV, "failed")
+    here, there = failed.id, addresses.delivery_id("123456789012", AMI, DEV, "eu-west-1")
+    promoted(table, failed, replace(failed, id=there, target=Target(DEV, "eu-west-1")))
 
     said = run("retry", AMI, "--account", place, "--accept", ACCEPTED_AMI, exits=status).errors
 
-    accepted = {region: records.read(addresses.delivery(ident)).inbox.get(ACCEPTED) for region, ident in ids.items()}
-    assert accepted == {"us-east-1": None, "eu-west-1": None if status else ACCEPTED_AMI}
+    read = (DynamoRecords(table).read(addresses.delivery(ident)) for ident in (here, there))
+    assert [one.inbox.get(ACCEPTED) for one in read] == [None, None if status else ACCEPTED_AMI]
     assert (f"Write `--account {DEV}/eu-west-1` or `--account {DEV}/us-east-1`." in said) is bool(status)
 
 
 def test_no_ami_is_accepted_for_a_delivery_that_has_not_failed(table, run):
     """Exit status 1, and nothing is written: the command would say that the target has an AMI that it has not."""
-    records, ident = DynamoRecords(table), str(DELIVERY.name)
-    records.create(Write(addresses.promotion(AMI), "running", {"ami": AMI, "value": "dev"}, None), NINE)
-    asleep(table)
-    DynamoTrackedDeliveries(table).add(AMI, TrackedDelivery(ident, DEV, "us-east-1", 1, "running"))
+    copying = a_delivery(DEV, "copying")
+    promoted(table, copying)
 
     said = run("retry", AMI, "--account", DEV, "--accept", ACCEPTED_AMI, exits=1).errors
     assert f"its delivery to {DEV} is running, and has not failed, so there is nothing to accept." in said
-    assert records.read(DELIVERY).inbox == {}
+    assert DynamoRecords(table).read(copying.key).inbox == {}
 
 
 def test_a_value_that_is_examined_still_is_not_one_that_was_removed(table, run):
@@ -337,11 +320,6 @@ def test_a_value_that_is_examined_still_is_not_one_that_was_removed(table, run):
     DynamoRecords(table).create(Write(addresses.promotion(AMI), "comparing", record, NINE), NINE)
 
     assert "the service still examines its value; nothing has started yet." in run("retry", AMI, exits=1).err
-
-
-def test_an_unknown_ami_cannot_be_tried_again(table, run):
-    """The AMI has no record."""
-    assert f"`ami-promoter promote {AMI} VALUE`" in run("retry", AMI, exits=1).errors
 
 
 @pytest.mark.parametrize(

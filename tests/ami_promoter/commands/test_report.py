@@ -3,8 +3,6 @@
 import json
 import re
 import shlex
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import boto3
@@ -38,18 +36,20 @@ def test_without_a_word_it_writes_a_file_here(client, file, tmp_path, run):
     assert (said["file"], said["published"], said["bytes"]) == ("ami-promoter-report.html", None, len(page))
 
 
-def test_it_is_published_as_a_page_that_nobody_caches(bucket, file, tmp_path, run):
-    """Without -o the command writes no file."""
+@pytest.mark.parametrize("words", [[], ["-o", "page.html"]])
+def test_it_is_published_as_a_page_that_nobody_caches(bucket, file, tmp_path, run, words):
+    """With -o the command writes the file, too."""
     file("")
 
-    said = run("report", "--publish", ADDRESS)
+    said = run("report", "--publish", ADDRESS, *words)
 
     put = bucket.get_object(Bucket="status-pages", Key="team a/ami.html")
+    page = put["Body"].read()
     assert put["ContentType"] == "text/html; charset=utf-8"
     assert put["CacheControl"] == "no-store"
-    assert put["Body"].read().startswith(b"<!DOCTYPE html>")
-    assert list(tmp_path.glob("*.html")) == []
-    assert f"Written to {ADDRESS}" in said.out
+    assert page.startswith(b"<!DOCTYPE html>")
+    assert [one.read_bytes() for one in tmp_path.glob("*.html")] == ([page] if words else [])
+    assert f"Written to {'page.html and ' if words else ''}{ADDRESS}" in said.out
 
 
 @pytest.mark.parametrize("words", [[], ["--json"]])
@@ -64,16 +64,6 @@ def test_the_page_has_the_names_of_accounts(table, file, tmp_path, run, words):
     assert f"dev ({DEV})" in (tmp_path / "ami-promoter-report.html").read_text("utf-8")
 
 
-def test_both(bucket, file, tmp_path, run):
-    """With -o it writes the file, too."""
-    file("")
-
-    run("report", "--publish", ADDRESS, "-o", "page.html")
-
-    put = bucket.get_object(Bucket="status-pages", Key="team a/ami.html")
-    assert (tmp_path / "page.html").read_bytes() == put["Body"].read()
-
-
 def test_a_bucket_that_is_not_there(client, run):
     """Exit status 3, with the bucket's name."""
     said = run("report", "--publish", ADDRESS, exits=Exit.AWS).err
@@ -81,32 +71,12 @@ def test_a_bucket_that_is_not_there(client, run):
     assert "Check the bucket's name" in said
 
 
-class RefusingS3(BaseHTTPRequestHandler):
-    """An S3 that refuses PutObject."""
-
-    def do_PUT(self):
-        """Answer AccessDenied."""
-        self.rfile.read(int(self.headers["Content-Length"]))
-        body = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
-        self.send_response(403)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        """Log nothing."""
-
-
-def test_who_may_not_put_it_there_is_notified_of_the_right_that_is_missing(client, environment, run):
+def test_who_may_not_put_it_there_is_notified_of_the_right_that_is_missing(client, environment, refusing, run):
     """It names the action and the object's ARN."""
-    with HTTPServer(("127.0.0.1", 0), RefusingS3) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        environment.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{server.server_port}")
+    says = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+    environment.setenv("AWS_ENDPOINT_URL_S3", refusing(says))
 
-        said = run("report", "--publish", ADDRESS, "--json", exits=Exit.AWS)
-        server.shutdown()
-
-    (fault,) = said.data["faults"]
+    (fault,) = run("report", "--publish", ADDRESS, "--json", exits=Exit.AWS).data["faults"]
     assert (fault["code"], fault["where"]) == ("AccessDenied", ADDRESS)
     assert "s3:PutObject on arn:aws:s3:::status-pages/team a/ami.html" in fault["cure"]
 

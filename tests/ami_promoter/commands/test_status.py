@@ -7,11 +7,9 @@ from dataclasses import replace
 import pytest
 
 from ami_promoter.hub import health
-from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import Reader
 from ami_promoter.verbs import TerminalClock
 from chalicelib.delivery import model as delivery
-from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import addresses
 from chalicelib.engine.faults import Fault
@@ -22,20 +20,7 @@ from chalicelib.sharing import share
 from chalicelib.sharing.store.ledger import DynamoLedger
 from chalicelib.targets import withdrawals
 from chalicelib.targets.withdrawals import Withdrawal
-from tests.ami_promoter.a_hub import (
-    AMI,
-    DEV,
-    HUB,
-    NINE,
-    PROD,
-    REGION,
-    TABLE,
-    AnotherClient,
-    a_delivery,
-    a_promotion,
-    promoted,
-    write,
-)
+from tests.ami_promoter.a_hub import AMI, DEV, HUB, NINE, PROD, REGION, a_delivery, a_promotion, promoted, track, write
 from tests.fakes import copying, sharing
 from tests.images.examples import an_image
 
@@ -218,12 +203,13 @@ def test_what_is_being_removed_is_not_left_behind(table, run):
     assert "leftovers" not in run("status", AMI).out
 
 
-def test_why_a_delivery_was_cancelled(table, run):
+@pytest.mark.parametrize("state", ["cancelled", "withdrawn"])
+def test_why_a_delivery_was_cancelled_or_withdrawn(table, run, state):
     """As its record says, whatever became of the promotion since."""
-    gone = a_delivery(DEV, "cancelled", because="arn:aws:iam::1:user/ann drained the hub.")
+    gone = a_delivery(DEV, state, because="arn:aws:iam::1:user/ann drained the hub.")
     promoted(table, gone, value=None, seen_value=None, in_force_since=NINE, generation=1)
 
-    assert f"{DEV} us-east-1: cancelled: arn:aws:iam::1:user/ann drained the hub." in run("status", AMI).out
+    assert f"{DEV} us-east-1: {state}: arn:aws:iam::1:user/ann drained the hub." in run("status", AMI).out
 
 
 def test_a_name_cannot_move_the_cursor_or_forge_a_line(table, run):
@@ -429,11 +415,6 @@ def test_an_ami_is_found_by_a_name_with_brackets(table, run):
         assert bool(run("status", "--image", pattern, "--json").data["promotions"]) is found, pattern
 
 
-def test_a_choice_is_of_the_list(client, run):
-    """With an AMI it would have no effect."""
-    assert "choose from the list" in run("status", AMI, "--group", "dev", exits=2).errors
-
-
 def test_refused_and_parked_promotions_say_why(table, run):
     """A stopped promotion says what it waits for."""
     state = promotion.PromotionState.COMPARING
@@ -488,9 +469,7 @@ def test_an_ami_that_is_not_known(client, run):
 def test_a_copys_id_names_its_source(table, run):
     """These verbs are about the source; a person who has the id of a copy learns which that is."""
     promoted(table)
-    copy = TrackedDelivery("d1", DEV, REGION, 1, "delivered", OTHER)
-    DynamoTrackedDeliveries(table).add(AMI, copy)
-    DynamoTrackedDeliveries(table).end(AMI, copy)
+    track(table, TrackedDelivery("d1", DEV, REGION, 1, "delivered", OTHER))
 
     for words in ("status", "verify", "retry", "wait", "plan", "cancel", "withdraw --lift"):
         verb, *options = words.split()
@@ -501,50 +480,9 @@ def test_a_copys_id_names_its_source(table, run):
 def test_a_shared_ami_that_is_gone_is_not_said_to_be_its_own_copy(table, run):
     """Its delivery made no other AMI."""
     promoted(table)
-    shared = TrackedDelivery("d1", DEV, REGION, 1, "shared", AMI)
-    DynamoTrackedDeliveries(table).add(AMI, shared)
-    DynamoTrackedDeliveries(table).end(AMI, shared)
+    track(table, TrackedDelivery("d1", DEV, REGION, 1, "shared", AMI))
 
     assert f"{AMI}: account {HUB} owns no such AMI in {REGION}." in run("cancel", AMI, exits=1).errors
-
-
-def test_hundreds_of_deliveries(table, run):
-    """More than one batch of records is read."""
-    many = (a_delivery(f"{number:012d}", "awaiting-slot") for number in range(150))
-    promoted(table, *many)
-
-    assert len(run("status", AMI, "--json").data["promotion"]["deliveries"]) == 150
-
-
-class ReluctantTable(AnotherClient):
-    """A DynamoDB client that reads one item of a batch, for this many calls, and leaves the rest unprocessed."""
-
-    def batch_get_item(self, RequestItems):  # noqa: N803 - boto3's own name
-        """Read one key, or all once the calls are used up."""
-        wanted = RequestItems[TABLE]["Keys"]
-        taken = wanted[:1] if self.calls > 0 else wanted
-        self.calls -= 1
-        answer = self._client.batch_get_item(RequestItems={TABLE: {"Keys": taken}})
-        rest = wanted[len(taken) :]
-        return {"Responses": answer["Responses"], "UnprocessedKeys": {TABLE: {"Keys": rest}} if rest else {}}
-
-
-@pytest.fixture
-def three(client, table):
-    """Three records to read in one batch."""
-    for name in "abc":
-        table.put(addresses.delivery(name), {"body": json.dumps({"id": name})})
-    return [addresses.delivery(name) for name in "abc"]
-
-
-def test_what_dynamodb_leaves_unread_is_asked_again(three):
-    """In the end every item is read."""
-    connection = Connection(REGION)
-    connection.dynamodb = ReluctantTable(connection.dynamodb, calls=2)
-
-    found = Reader(connection).many(three)
-
-    assert [found[key].it.id for key in three] == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize("state", ["awaiting-wave", "awaiting-approval"])

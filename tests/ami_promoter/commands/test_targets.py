@@ -124,25 +124,6 @@ def test_a_difference_is_shown_without_changing_anything(argv, client, file, run
     ]
 
 
-def test_a_familys_parameter_is_compared_and_applied(client, file, run):
-    """As every setting; a file without it takes it back."""
-    named = FILE + "defaults:\n  ssm_parameter: /golden/{family}/current\n  family_tag: image-family\n"
-    for before, after, change in (
-        (FILE, named, ("family -> image-family", "none -> /golden/{family}/current")),
-        (named, FILE, ("image-family -> family", "/golden/{family}/current -> none")),
-    ):
-        run("targets", "apply", "--yes", file(before))
-
-        said = run("targets", "apply", "--yes", file(after)).out.splitlines()
-        assert said[1:4] == [
-            "~ target 111111111111 us-east-1",
-            f"    family_tag: {change[0]}",
-            f"    ssm_parameter: {change[1]}",
-        ]
-        (target, _) = TargetsTable(client, CONFIG, MEMBERS).read().resolve("all").targets
-        assert target.ssm_parameter == ("" if after == FILE else "/golden/{family}/current")
-
-
 def test_the_difference_for_a_program(client, file, run):
     """`--json` prints the same as data."""
     run("targets", "apply", "--yes", file(FILE))
@@ -280,12 +261,17 @@ def test_an_older_file_can_be_brought_back(client, file, run):
     assert (in_force().current.number, in_force().directory) == (3, compiled(FILE))
 
 
-def test_items_changed_by_hand_are_written_again(client, file, run):
-    """The same file can be applied again, which repairs everything."""
+@pytest.mark.parametrize("body", [None, '["999999999999"]'])
+def test_items_changed_by_hand_are_named_and_written_again(client, file, run, body):
+    """Beside the text that was applied; the same file can be applied again, which repairs everything."""
     run("targets", "apply", "--yes", file(FILE))
     current = TargetsTable(client, CONFIG, MEMBERS).in_force()
-    client.delete_item(TableName=CONFIG, Key={"pk": {"S": partition(current.version)}, "sk": {"S": "group#all"}})
+    group = {"pk": {"S": partition(current.version)}, "sk": {"S": "group#all"}}
+    client.delete_item(TableName=CONFIG, Key=group)
+    if body:
+        client.put_item(TableName=CONFIG, Item={**group, "body": {"S": body}})
 
+    assert "the items in force are not those that were applied" in run("targets", "show").err
     assert "The items of that version have changed since" in run("targets", "apply", "--yes", file(FILE)).out
     assert in_force().directory == compiled(FILE)
 
@@ -319,13 +305,15 @@ def test_where_it_cannot_be_read_what_is_in_force_it_can_be_applied_again(client
 
 
 def test_a_thousand_accounts_are_applied_and_read_back(client, file, run):
-    """In batches, all of them."""
+    """In batches, all of them, each with a block of its own."""
     accounts = [f"{number:012d}" for number in range(1, 1001)]
-    text = f"groups: {{default: {json.dumps(accounts)}}}\n"
+    own = {account: {"external_id": account} for account in accounts}
+    text = json.dumps({"groups": {"default": accounts}, "accounts": own})
 
     run("targets", "apply", "--yes", file(text))
 
-    assert [target.account for target in TargetsTable(client, CONFIG, MEMBERS).read().resolve("").targets] == accounts
+    read = TargetsTable(client, CONFIG, MEMBERS).read().resolve("").targets
+    assert [(target.account, target.external_id) for target in read] == [(one, one) for one in accounts]
 
 
 class Reluctant(AnotherClient):
@@ -465,21 +453,6 @@ def test_what_is_in_force_is_shown_as_it_was_applied(client, file, run, monkeypa
     reported = run("targets", "show", "--json").data
     assert (reported["version"], reported["text"], reported["damaged"]) == (1, text, False)
     assert reported["applied_by"] == f"arn:aws:sts::{HUB}:user/moto"
-
-
-def test_what_was_changed_by_hand_is_said(client, file, run):
-    """A warning beside the text."""
-    run("targets", "apply", "--yes", file(FILE))
-    current = TargetsTable(client, CONFIG, MEMBERS).in_force()
-    key = {"pk": {"S": partition(current.version)}, "sk": {"S": "group#default"}}
-    client.update_item(
-        TableName=CONFIG,
-        Key=key,
-        UpdateExpression="SET body = :body",
-        ExpressionAttributeValues={":body": {"S": '["999999999999"]'}},
-    )
-
-    assert "the items in force are not those that were applied" in run("targets", "show").err
 
 
 @pytest.mark.parametrize("number", ["99999999", "20261130205300"])

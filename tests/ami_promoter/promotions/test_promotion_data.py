@@ -108,16 +108,6 @@ def test_whether_the_service_looks_again(body, inbox, again):
     assert page(seen, (), (), 0)["looks_again"] is again
 
 
-def test_why_a_share_was_withdrawn_is_on_its_record():
-    """What became of the promotion afterwards says nothing about it."""
-    body = json.dumps({"target": {"account": "1" * 12, "region": "us-east-1"}, "because": "Withdrawn by ann."})
-    ended = record_of({"pk": "delivery#d1", "sk": "record", "body": body, "state": "withdrawn"})
-
-    (one,) = page(a_record(in_force_since=1, generation=1, image_name="golden"), [ended], (), 0)["deliveries"]
-
-    assert one["cancelled_because"] == "Withdrawn by ann."
-
-
 def test_a_damaged_record_is_shown_with_a_fault():
     """What can be read of it is shown; members of another version are no damage."""
     body = {"hub": "", "region": "", "generation": "x", "value": "dev", "of_a_newer_version": 1, "since": 60}

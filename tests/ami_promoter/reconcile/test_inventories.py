@@ -93,14 +93,6 @@ def test_accounts_that_an_ou_brings_are_asked_in_all_their_regions(client, table
     }
 
 
-def test_whoever_does_not_answer_is_notified_and_the_others_are_seen(table):
-    """The command continues after the given time without any answer."""
-    found = ask(table, [(ONE, REGION), (TWO, REGION)], {(ONE, REGION): 10})
-
-    assert found[ONE, REGION] == TargetFacts(snapshots=(SEEN,))
-    assert "has not answered" in found[TWO, REGION].trouble.what
-
-
 class AnotherAsks(InventoryTime):
     """While it waits, another command asks the same target. ``checks``: what that is like, which `doctor` asks."""
 

@@ -9,14 +9,13 @@ from ami_promoter.reconcile.facts import Resource
 from ami_promoter.reconcile.findings import findings
 from ami_promoter.reconcile.view_reading import Looking
 from ami_promoter.terminal.progress import EVERY, Progress
-from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import addresses
 from chalicelib.engine.ports import Write
 from chalicelib.engine.store.records import DynamoRecords
 from chalicelib.sharing.share import Share, ShareState
 from chalicelib.sharing.store.ledger import DynamoLedger
-from tests.ami_promoter.a_hub import HUB, PROD, REGION, Forbidding
+from tests.ami_promoter.a_hub import HUB, PROD, REGION, Forbidding, track
 from tests.fakes import copying
 
 DEV = PROD
@@ -51,9 +50,7 @@ def test_what_is_over_is_not_kept(table):
         ami, resource = f"ami-{number:02d}", addresses.snapshot_resource(f"snap-{number:02d}").pk
         a_delivery(table, number, "delivered")
         DynamoRecords(table).create(Write(addresses.promotion(ami), "over", {"ami": ami}, None), int(time.time()))
-        tracked = DynamoTrackedDeliveries(table)
-        tracked.add(ami, TrackedDelivery(name(number), DEV, REGION, 1, "running"))
-        tracked.end(ami, TrackedDelivery(name(number), DEV, REGION, 1, "delivered"))
+        track(table, TrackedDelivery(name(number), DEV, REGION, 1, "delivered"), ami)
         DynamoRecords(table).create(Write(addresses.RecordKey(resource), "open", {}, None), int(time.time()))
         ledger.hold(resource, Share(resource, DEV, DEV, state=ShareState.CLOSED), copying(name(number)))
         ledger.release(resource, DEV, copying(name(number)))

@@ -45,9 +45,9 @@ def target(*settings):
     return found
 
 
-@pytest.mark.parametrize("name", ["faults", "conflicts"])
+@pytest.mark.parametrize("name", ["faults", "conflicts", "modes", "units"])
 def test_every_fault_is_notified_at_once_with_place_and_cure(name):
-    """One list, in the order of the lines, so that all can be repaired at once."""
+    """One list, in the order of the lines, so that all can be repaired at once; no fault brings forth others."""
     text = (GOLDEN / f"{name}.yaml").read_text()
 
     known = ", ".join(f"`{key}`" for key in sorted({*table(), "members", *waves.KEYS}))
@@ -292,29 +292,6 @@ def test_each_region_may_have_a_key_of_its_own():
     assert keys == {"eu-west-1": arn, "us-east-1": "alias/ami-promoter"}
 
 
-def test_one_keys_arn_does_not_serve_two_regions():
-    """The message says how to give one for each."""
-    arn = "arn:aws:kms:us-east-1:111111111111:key/12345678-1234-1234-1234-123456789012"
-    text = f'accounts: {{"111111111111": {{regions: [us-east-1, eu-west-1], key: "{arn}"}}}}'
-    assert faults(text) == [
-        (
-            "targets.yaml:1:67: this key would serve 111111111111, but is not of that account and eu-west-1. Write an "
-            "alias, which each account and Region resolves for itself; or give the ARN for each account under "
-            "`accounts`, by Region where there are several: `key: {REGION: ARN}`."
-        )
-    ]
-
-
-def test_groups_that_disagree_about_regions_are_refused():
-    """Unless the account's own block decides."""
-    text = f"groups: {{a: {{members: {ONE}, regions: [eu-west-1]}}, b: {ONE}}}"
-
-    (fault,) = faults(text)
-    assert "`regions` is ambiguous for 111111111111: the groups `a` (eu-west-1) and `b` (us-east-1, the" in fault
-    decided = compiled(text + '\naccounts: {"111111111111": {regions: [eu-west-1]}}')
-    assert [target.region for target in decided.accounts["111111111111"]] == ["eu-west-1"]
-
-
 def test_the_hub_may_own_the_ami_in_another_region():
     """But not in its own Region beside it: it owns the AMI there already. The fault needs the hub's account id."""
     text = 'groups: {{default: ["999999999999"]}}\naccounts: {{"999999999999": {{regions: [{}]}}}}'
@@ -322,25 +299,7 @@ def test_the_hub_may_own_the_ami_in_another_region():
     (abroad,) = compiled(text.format("eu-west-1")).accounts["999999999999"]
     assert abroad.region == "eu-west-1"
     assert compiled(text.format("us-east-1"), HubPlace("us-east-1"))
-    assert faults(text.format("eu-west-1, us-east-1")) == [
-        (
-            f"targets.yaml:{place}: 999999999999 is the hub itself, which owns the AMI already in us-east-1. Take it "
-            "out, or name only its other Regions under `accounts`: `regions: [REGION]`."
-        )
-        for place in ("1:20", "2:12")
-    ]
-
-
-def test_a_fault_in_one_place_does_not_bring_forth_others():
-    """A key with a fault is not also reported as different from another group's."""
-    text = f"groups: {{a: {{members: {ONE}, key: no}}, b: {{members: {ONE}, key: alias/b}}}}"
-
-    assert faults(text) == [
-        (
-            "targets.yaml:1:46: `key` cannot be `no`. Write one alias (`alias/NAME`), key id or key ARN; or "
-            "`{REGION: KEY}` for each Region its own."
-        )
-    ]
+    assert len(faults(text.format("eu-west-1, us-east-1"))) == 2, "one for each place in which the file names it"
 
 
 def test_names_that_yaml_takes_for_something_else_are_names():
@@ -367,22 +326,10 @@ def test_no_durations(text):
         seconds(text)
 
 
-def test_a_thousand_accounts_with_blocks_of_their_own():
-    """A file with the number of targets that the design asks for."""
-    accounts = [f"{number:012d}" for number in range(1, 1001)]
-    text = "groups:\n  default:\n" + "".join(f'    - "{a}"\n' for a in accounts) + "accounts:\n"
-    text += "".join(f'  "{a}":\n    external_id: "{a}"\n' for a in accounts)
+def test_what_share_mode_means_where_nothing_is_said():
+    """A statement in the key's policy, and Auto Scaling's role; the file can change both."""
+    usual, said = target("mode: share"), target("mode: share, key_access: none, service_linked_roles: []")
 
-    directory = compiled(text)
-
-    assert [directory.accounts[a][0].external_id for a in accounts] == accounts
-
-
-def test_a_fault_that_all_accounts_share_is_notified_once():
-    """A thousand accounts in two groups that disagree make one message."""
-    members = ", ".join(f'"{number:012d}"' for number in range(1, 1001))
-    text = f"groups:\n  a:\n    members: [{members}]\n    key: alias/a\n  b: [{members}]\n"
-
-    (fault,) = faults(text)
-
-    assert "is ambiguous for 000000000001, 000000000002, 000000000003 and 997 more" in fault
+    role = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
+    assert (usual.key_access, usual.service_linked_roles) == ("policy", (role,))
+    assert (said.key_access, said.service_linked_roles) == ("none", ())
