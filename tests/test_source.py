@@ -76,9 +76,8 @@ def test_no_two_classes_have_one_name():
     """A class name has one meaning."""
     where = defaultdict(set)
     for path in (path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")):
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.ClassDef):
-                where[node.name].add(str(path.relative_to(ROOT)))
+        for name in re.findall(r"(?m)^class (\w+)", path.read_text(encoding="utf-8")):
+            where[name].add(str(path.relative_to(ROOT)))
 
     assert {name: files for name, files in where.items() if len(files) > 1} == {}
 

@@ -120,15 +120,6 @@ def test_a_record_that_nobody_can_read_is_replaced_whole(begun):
     assert begun.records.save(begun.records.read(KEY), write("open", None), (), NOW + 1)
 
 
-def test_a_write_on_an_old_version_is_refused(begun):
-    """Two invocations on one record: the later write is refused and changes nothing."""
-    one, two = begun.records.read(KEY), begun.records.read(KEY)
-
-    assert begun.records.save(one, write("copying"), ["one"], NOW)
-    assert not begun.records.save(two, write("failed"), ["two"], NOW)
-    assert begun.history(KEY) == [["one"]]
-
-
 @pytest.mark.parametrize("happened", [[], ["something"]])
 @pytest.mark.parametrize("come", ["leave", "make due"])
 def test_a_write_never_hides_what_came_meanwhile(begun, happened, come):
@@ -239,7 +230,7 @@ def test_a_missing_record_takes_neither_a_note_nor_a_wake(begun):
     """Unless the caller says what is to be created."""
     other = RecordKey("delivery#other")
     begun.records.leave(other, {"a": "1"}, NOW)
-    assert begun.records.make_due(other, NOW) is MadeDue.NONE
+    assert begun.records.make_due(other, NOW, {"cancel": "1:tag"}) is MadeDue.NONE
     assert begun.records.read(other) is None
 
 
@@ -366,16 +357,6 @@ def test_a_wake_makes_a_record_due_within_a_minute_whenever_it_was_due(store, du
     assert (due(store, wake_at - 1), due(store, wake_at)) == ([], [KEY])
 
 
-def test_a_parked_record_is_out_of_the_way(begun):
-    """It is not due and not woken; a person finds it."""
-    begun.records.park(KEY, "IllegalEvent", NOW)
-
-    assert due(begun, NOW + 10**6) == []
-    assert begun.records.make_due(KEY, NOW) is MadeDue.NONE
-    assert due(begun, NOW + 10**6) == []
-    assert begun.records.read(KEY).parked == "IllegalEvent"
-
-
 def test_a_record_that_was_parked_since_it_was_read_is_not_written(begun):
     """Its run may have had a twin; a write would make it due again, and nobody would ever answer that."""
     before = begun.records.read(KEY)
@@ -387,7 +368,7 @@ def test_a_record_that_was_parked_since_it_was_read_is_not_written(begun):
 
 
 def test_what_is_asked_of_a_parked_record_counts_when_it_goes_on(begun):
-    """The entry waits until then; a missing record takes none."""
+    """It is neither due nor woken until then, and the entry waits: a person finds the record."""
     begun.records.leave(KEY, {"a": "1"}, NOW)
     begun.records.park(KEY, "IllegalEvent", NOW)
     assert begun.records.make_due(KEY, NOW, {"cancel": "1:tag"}) is MadeDue.NONE
@@ -396,8 +377,6 @@ def test_what_is_asked_of_a_parked_record_counts_when_it_goes_on(begun):
 
     begun.records.unpark(KEY, NOW)
     assert begun.records.read(KEY).inbox == {"a": "1", "cancel": "1:tag"}
-    assert begun.records.make_due(RecordKey("delivery#other"), NOW, {"cancel": "1:tag"}) is MadeDue.NONE
-    assert begun.records.read(RecordKey("delivery#other")) is None
 
 
 def test_a_parked_record_goes_on_when_it_is_notified_to(store):

@@ -181,9 +181,9 @@ def test_no_fault_is_documented_that_nobody_makes():
     """The service or the command line can report each code in the tables of docs/reference/faults.md."""
     first_cells = re.findall(r"^\| (`[^|]+`)", FAULTS, re.MULTILINE)
     documented = {code for cell in first_cells for code in re.findall(r"`([\w-]+)`(?!…)", cell)}
-    codes = set(fault_codes()) | {"more"} | literals()
+    codes, spelt_out = set(fault_codes()), literals() | {"more"}
 
-    assert sorted(code for code in documented if not any(re.fullmatch(known, code) for known in codes)) == []
+    assert [one for one in documented - spelt_out if not any(re.fullmatch(known, one) for known in codes)] == []
 
 
 @pytest.mark.parametrize("name", sorted({**docs.PAGES, **docs.PARTS}))

@@ -5,6 +5,7 @@ import io
 import re
 import tokenize
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -165,6 +166,7 @@ def names(tree: ast.AST) -> Iterator[str]:
                 yield name
 
 
+@cache
 def words(name: str) -> set[str]:
     """Split an identifier: ``copy_quota`` and ``CopyQuota`` are copy and quota."""
     return {word.lower() for word in WORD.findall(name)}

@@ -272,15 +272,3 @@ def test_no_message_makes_more_than_the_promotion_of_an_ami(key, reason):
     with contextlib.suppress(ValueError):
         take(scene, {"key": key, "cause": "x", "reason": reason})
     assert scene.records.records == {}
-
-
-def test_a_reason_taken_twice_is_left_once(scene):
-    """The worker was killed after it left the reason, and SQS delivers the message again."""
-    key = addresses.promotion(AMI)
-    versions = set()
-    for _ in range(2):
-        take(scene, {"key": key.pk, "cause": "event-1", "reason": {"tag": "000000000003"}})
-        versions.add(scene.records.read(key).version)
-
-    assert len(versions) == 1
-    assert scene.inbox(addresses.promotion(AMI)) == {"tag": "000000000003"}

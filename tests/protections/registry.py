@@ -33,7 +33,8 @@ from tests.reliability.plans import (
     RunPlan,
 )
 from tests.reliability.scenarios import AT_ONCE, CANCELLED, DELIVERED, FAILED, Scenario
-from tests.service import quota_scenes, shared_ami
+from tests.service import shared_ami
+from tests.service import test_copy_quota as quota
 from tests.service import test_damaged_shares as damage
 from tests.service import test_discovery as discovery
 from tests.service import test_entitlements as entitled
@@ -261,14 +262,19 @@ PROTECTIONS = {
     "tells nobody": in_model(r"invariant 10: nobody was told: \w+ delivered"),
     "tells again": shown_by(r"told more than once: Counter\(\{'\w+': 2, '\w+': 1\}\)", stories.tagged_twice),
     "takes no slots back": shown_by(
-        rf"ami-01 waits for ever: \{{\('ami-00', '{A}'\): 'copying', \('ami-01', '{A}'\): 'awaiting-slot', .*\}}",
-        quota_scenes.nobody_works_on_it,
-        quota_scenes.damaged,
+        rf"ami-01 waits for ever: \{{\('ami-00', '{A}'\): 'copying', \('ami-01', '{A}'\): 'awaiting-slot', .*\}}\n.*",
+        quota.test_a_delivery_that_nobody_works_on_gives_its_slots_back,
+        quota.damaged,
         40,
     ),
-    "renews no slots": shown_by("a copy is begun while as many run as may", quota_scenes.long_copies),
+    "renews no slots": shown_by(
+        r"a copy is begun while as many run as may\n.*",
+        quota.test_a_lease_that_runs_out_while_its_delivery_lives_loses_nothing,
+    ),
     "relies on its lease": shown_by(
-        r"invariant 7: snap-000 is copied for \w+ without a slot: None", quota_scenes.parked_and_freed, "opening"
+        r"invariant 7: snap-000 is copied for \w+ without a slot: None",
+        quota.test_a_delivery_that_is_let_go_on_asks_again_and_loses_nothing,
+        "opening",
     ),
     "the intent of a copy is not written": packaged((BROKEN, UNWRITTEN)),
     "opens a wave unasked": Protection(

@@ -166,7 +166,10 @@ settings = st.builds(
 )
 
 
-@given(st.dictionaries(ids, settings), st.dictionaries(names, st.lists(ids, unique=True).map(sorted).map(tuple)))
+@given(
+    st.dictionaries(ids, settings, max_size=3),
+    st.dictionaries(names, st.lists(ids, unique=True, max_size=3).map(sorted).map(tuple), max_size=3),
+)
 def test_a_directory_survives_its_items(accounts, groups):
     """What is written to the table is read back, with every setting."""
     directory = Directory(

@@ -193,18 +193,17 @@ def test_who_hears_events_may_wake_and_look_up_and_nothing_else():
     }
 
 
-@pytest.mark.parametrize("action", ["ec2:ModifySnapshotAttribute", "ec2:ModifyImageAttribute"])
-def test_no_snapshot_or_image_can_be_made_public(action: str):
+@pytest.mark.parametrize(
+    ("action", "attribute"),
+    [("ec2:ModifySnapshotAttribute", "createVolumePermission"), ("ec2:ModifyImageAttribute", "launchPermission")],
+)
+def test_no_snapshot_or_image_can_be_made_public(action: str, attribute: str):
     """The only permission to share one refuses the group "all", and every other attribute."""
     [sharing] = [it for it in ALL if action in it.actions and not it.denied]
 
-    attribute = {
-        "ec2:ModifySnapshotAttribute": "createVolumePermission",
-        "ec2:ModifyImageAttribute": "launchPermission",
-    }
     assert sharing.condition == {
         "StringNotEquals": {"ec2:Add/group": "all"},
-        "StringEqualsIgnoreCaseIfExists": {"ec2:Attribute": attribute[action]},
+        "StringEqualsIgnoreCaseIfExists": {"ec2:Attribute": attribute},
     }
 
 

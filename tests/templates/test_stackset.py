@@ -2,7 +2,6 @@
 
 import pytest
 
-from awsim.cfn import TemplateError
 from awsim.world import World
 from tests.templates.conftest import GIVEN, STACKSET, TARGET
 
@@ -78,16 +77,6 @@ def test_a_hub_that_admits_nobody_can_be_served_without_events():
 
         assert set(stack.outputs) == {"RoleArn", "GrantRoleArn", "KeyArn"}
         assert not {"ForwardRole", "CopyEnded", "ImageState"} & set(stack.resources)
-
-
-def test_without_a_region_for_the_role_the_second_stack_fails():
-    """RoleRegion prevents that."""
-    with World() as world:
-        admit(world)
-        world.deploy(TARGET, TARGET_ACCOUNT, REGIONS[0], "target", GIVEN)
-
-        with pytest.raises(TemplateError, match="AmiCopyRole"):
-            world.deploy(TARGET, TARGET_ACCOUNT, REGIONS[1], "target", GIVEN)
 
 
 def test_two_hubs_serve_one_target_side_by_side():

@@ -91,6 +91,7 @@ def test_it_uses_only_arguments_that_the_provider_documents(module: str):
     assert [(type_, name) for (type_, _), it in found.items() for name in it if name not in ARGUMENTS[type_]] == []
 
 
+@pytest.mark.thorough  # as all tests of a release
 @pytest.mark.parametrize("module", TEMPLATES)
 def test_it_deploys_the_released_template_as_cloudformation_takes_it(module: str, released: Path):
     """The file is in the release; as text it may have 51,200 bytes; one that makes named roles says so."""
