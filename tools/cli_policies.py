@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from functools import reduce
 from typing import Any
@@ -100,7 +101,7 @@ _LOOKS = {
 """Reads that IAM can narrow to resources. Of the others it knows none [service authorization reference]."""
 
 
-def _looks(actions: frozenset[str]) -> Iterable[dict[str, Any]]:
+def _looks(actions: AbstractSet[str]) -> Iterable[dict[str, Any]]:
     """Allow reads, each on no more than its resources."""
     for sid, (resource, some) in _LOOKS.items():
         yield _allow(sid, actions & some, resource)

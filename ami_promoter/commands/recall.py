@@ -67,11 +67,7 @@ PATIENCE = 60
 """Seconds for which it waits for an answer of a target: a recall is urgent."""
 
 
-@verb(
-    "recall",
-    needs=READ | FIND_DELIVERIES | LOOK_AGAIN | SWITCH | ASK_TARGETS,
-    prints=js.some_of(PRINTS, "uses"),
-)
+@verb("recall", needs=READ | FIND_DELIVERIES | LOOK_AGAIN | SWITCH | ASK_TARGETS, prints=js.some_of(PRINTS, "uses"))
 @ami_argument
 @click.option("--why", type=WHY, help="The reason, for the notices; needed without --lift.")
 @click.option("--lift", is_flag=True, help="End the recall.")

@@ -33,10 +33,7 @@ PRINTS = js.some_of(
         again=js.several("deliveries that the service tries again", js.text("id of a delivery")),
         pointers=js.several(
             "parameters of the AMI's family at which the service looks again",
-            js.thing(
-                **js.PLACE,
-                parameter=js.text("name of the parameter"),
-            ),
+            js.thing(**js.PLACE, parameter=js.text("name of the parameter")),
         ),
         accepted=js.text("with --accept: id of the AMI in the target that the delivery now uses"),
     ),
@@ -147,11 +144,7 @@ def _at_fault(
     keys = {key: one.it for one in deliveries.values() if (key := pointers.key_of(one)) is not None}
     found = reader.many(keys)
     return {
-        key: {
-            "account": one.target.account,
-            "region": one.target.region,
-            "parameter": one.naming.parameter,
-        }
+        key: {"account": one.target.account, "region": one.target.region, "parameter": one.naming.parameter}
         for key, one in keys.items()
         if key in found and (named or pointers.troubled(found[key]))
     }

@@ -36,10 +36,7 @@ PRINTS = js.thing(
     withdrawn=withdrawals.SCHEMA,
     deliveries=js.several(
         "deliveries to these targets, sorted by account and Region; with --lift empty",
-        js.thing(
-            **js.PLACE,
-            does=js.text("what happens to the delivery"),
-        ),
+        js.thing(**js.PLACE, does=js.text("what happens to the delivery")),
     ),
 )
 

@@ -32,8 +32,7 @@ def look_again(connection: Connection, ami: str, places: Collection[str] = ()) -
     doing = "asking the service to look again (the tag is written)"
     with connection.telling(doing):
         _ask(connection, Reader(connection, doing), ami, "retry", places)
-        known = _make_due(connection, ami)
-    wake(connection, known)
+        _look_now(connection, ami)
 
 
 def look_at(connection: Connection, keys: Sequence[addresses.RecordKey]) -> None:
@@ -57,8 +56,7 @@ def nudge(connection: Connection, ami: str, value: str, *, again: bool) -> str:
             look_again(connection, ami)
         else:
             with connection.telling("asking the service to look at once"):
-                known = _make_due(connection, ami, asked)
-            wake(connection, known)
+                _look_now(connection, ami, asked)
     except HubError as refused:
         allowed = refused.fault.code != "AccessDeniedException"
         why = refused.fault.what if allowed else "these credentials lack dynamodb:UpdateItem."
@@ -105,8 +103,7 @@ def withdraw(connection: Connection, ami: str, value: str, lifted: Collection[st
         _mark(connection, ami, stamp)
         if lifted:
             _ask(connection, Reader(connection, doing), ami, "lifted", lifted)
-        _make_due(connection, ami, {WITHDRAW: stamp, "seen": f"{stamp}:{value}"})
-    wake(connection, [addresses.promotion(ami)])
+        _look_now(connection, ami, {WITHDRAW: stamp, "seen": f"{stamp}:{value}"})
 
 
 def recall(connection: Connection, ami: str, *, lifted: bool) -> None:
@@ -114,18 +111,14 @@ def recall(connection: Connection, ami: str, *, lifted: bool) -> None:
     stamp = str(time.time_ns())
     with connection.telling("asking the service to look at the recall (run the command again)"):
         _mark(connection, ami, stamp)
-        asked = {RECALL: stamp, **({"lifted": stamp} if lifted else {})}
-        known = _make_due(connection, ami, asked)
-    wake(connection, known)
+        _look_now(connection, ami, {RECALL: stamp, **({"lifted": stamp} if lifted else {})})
 
 
-def _make_due(
-    connection: Connection, ami: str, asked: Mapping[str, str] = MappingProxyType({})
-) -> list[addresses.RecordKey]:
-    """Make an AMI's promotion due, with these requests; return its key, or nothing if there is no promotion."""
+def _look_now(connection: Connection, ami: str, asked: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Make an AMI's promotion due, with these requests, and wake it, if there is one."""
     key = addresses.promotion(ami)
-    known = connection.records.make_due(key, int(connection.now()), asked)
-    return [] if known is MadeDue.NONE else [key]
+    if connection.records.make_due(key, int(connection.now()), asked) is not MadeDue.NONE:
+        wake(connection, [key])
 
 
 def _mark(connection: Connection, ami: str, stamp: str) -> None:

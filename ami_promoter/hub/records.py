@@ -198,11 +198,7 @@ class Reader:
         return [record_of(item) for item in items if item["sk"] == RECORD], self.shares_in(items)
 
     def items(
-        self,
-        expression: str,
-        given: Mapping[str, Any] = MappingProxyType({}),
-        *,
-        consistent: bool = True,
+        self, expression: str, given: Mapping[str, Any] = MappingProxyType({}), *, consistent: bool = True
     ) -> Iterator[dict[str, Any]]:
         """Scan the table for the items that match a filter; ``#name`` in the filter stands for that attribute.
 

@@ -137,10 +137,9 @@ class _Compiler:
                 found[account] = (*below, index)
         return found
 
-    def _block(self, block: Any, path: Path) -> dict[str, _Setting]:
-        given: Mapping[str, Any] = block or {}
+    def _block(self, block: Mapping[str, Any], path: Path) -> dict[str, _Setting]:
         return {
-            name: _Setting(self._stored(name, value, (*path, name)), (*path, name)) for name, value in given.items()
+            name: _Setting(self._stored(name, value, (*path, name)), (*path, name)) for name, value in block.items()
         }
 
     def _stored(self, name: str, value: Any, path: Path) -> Any:

@@ -121,7 +121,8 @@ def _times(delivery: Delivery) -> Iterator[int | None]:
     """Yield each time on its record for which commands or a deadline may wait."""
     yield from (deadline(delivery), delivery.next_try, delivery.slots.next_ask, slots.renewal(delivery))
     yield delivery.launch.next_look
-    yield from (shares.release_due(delivery), publishing.end_due(delivery))
+    yield shares.released_from(delivery) if delivery.shares.holds_copy else None
+    yield publishing.end_due(delivery)
     yield from (copy.next_look for copy in delivery.copies)
 
 

@@ -118,8 +118,3 @@ def releases(delivery: Delivery, now: int) -> tuple[ReleaseShares, ...]:
     """List the release of its holdings for copies, which it no longer needs, once their linger is over."""
     over = delivery.shares.holds_copy and now >= released_from(delivery)
     return (ReleaseShares(all=False),) if over else ()
-
-
-def release_due(delivery: Delivery) -> int | None:
-    """Return when it releases its holdings for copies, which it no longer needs; None: it has none."""
-    return released_from(delivery) if delivery.shares.holds_copy else None

@@ -23,6 +23,7 @@ from chalicelib.engine.transitions import Moving, R
 from chalicelib.engine.waker import Clock, Waker
 
 MAX_STEPS = 40
+"""Most steps of one invocation."""
 
 CALLS_OF_STEP = 4
 """There must be time for so many calls to begin a step, or a command after the first."""

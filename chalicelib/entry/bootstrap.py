@@ -432,11 +432,9 @@ class Application:
         from chalicelib.delivery.worker.live_approvals import LiveApprovals
 
         def last_source(ami: str) -> str:
-            from chalicelib.promotion import (
-                codec as promotion_codec,  # only where an approval is waited for: cold start
-            )
+            from chalicelib.promotion import codec  # only where an approval is waited for: cold start
 
-            return promotion_codec.last_source(self._records, ami)
+            return codec.last_source(self._records, ami)
 
         return LiveApprovals(self._records, self._entitlements, self._targets, now, last_source)
 
@@ -445,9 +443,9 @@ class Application:
         from chalicelib.delivery.worker.live_waves import LiveWaves
 
         def waves_of(ami: str) -> PromotionWaves | None:
-            from chalicelib.promotion import codec as promotion_codec  # only where a wave is waited for: cold start
+            from chalicelib.promotion import codec  # only where a wave is waited for: cold start
 
-            return promotion_codec.waves_of(self._records, ami)
+            return codec.waves_of(self._records, ami)
 
         return LiveWaves(self._targets, self._approvals, now, waves_of)
 

@@ -189,11 +189,9 @@ class Document:
         mine = [part.value for part in self.policy.parts if part.sid in one.sids]
         return sorted(map(meaning, mine)) == sorted(map(meaning, statements(one)))
 
-    def same_others(self, other: Document) -> bool:
-        """Whether all statements but this hub's mean the same in both."""
-        return self._others() == other._others()
-
-    def _others(self) -> tuple[str, list[str]]:
+    @property
+    def others(self) -> tuple[str, list[str]]:
+        """What it means without this hub's statements."""
         theirs = sorted(meaning(part.value) for part in self.policy.parts if not self._is_own(part))
         return meaning(self.policy.rest), theirs
 
@@ -283,7 +281,7 @@ def _put_fit(document: Document, text: str) -> str | Fault:
     for fault in dead_principals(document):
         return fault
     after = read(document.key, text, document.hub)
-    if isinstance(after, Fault) or not after.same_others(document):
+    if isinstance(after, Fault) or after.others != document.others:
         return _unreadable(document.key, "editing it would have changed statements of others")
     return text
 

@@ -295,10 +295,6 @@ def gives_up(share: Share) -> bool:
     return Resource.parse(share.resource).at_home and share.tries >= GIVEN_UP_AFTER
 
 
-def _given_up(event: GivenUp, share: Share, now: int) -> Share:
-    return REFUSE(share, now, fault=event.fault, closed_at=None)
-
-
 def unrecorded(resource: str, account: str, grantee: str, grant_id: str, now: int) -> Share:
     """Return a closing share for a grant of the service that the ledger does not know."""
     return Share(
@@ -375,7 +371,7 @@ TRANSITIONS: Mapping[ShareState, Row[Share]] = {
         PutOff: leads(_put_off, CLOSE),
         **_BEGUN,
         ClosingIntended: leads(_unchanged, CLOSE),
-        GivenUp: leads(_given_up, REFUSE),
+        GivenUp: leads(lambda event, share, now: REFUSE(share, now, fault=event.fault, closed_at=None), REFUSE),
     },
     ShareState.CLOSED: _ONCE_OPEN,
     ShareState.REFUSED: _ONCE_OPEN,

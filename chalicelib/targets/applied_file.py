@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from functools import cached_property
@@ -235,18 +235,14 @@ class Resolution:
         target = self.by_place.get(place)
         return self.blocked_until.get(Place.parse(place).account) if target is None else target.until
 
-    def only(self, places: Collection[str]) -> Resolution:
-        """Return the resolution with these targets ("account/region") only."""
-        return replace(self, targets=tuple(target for target in self.targets if target.place in places))
-
     def without(self, withdrawn: Mapping[str, str]) -> Resolution:
         """Return the resolution without the targets that an operator has withdrawn."""
         if not withdrawn:
             return self
         everywhere = EVERYWHERE in withdrawn
         blocked = {one: fault for one, fault in self.blocked.items() if one not in withdrawn and not everywhere}
-        left = [place for place in self.by_place if covering(withdrawn, place) is None]
-        return replace(self.only(frozenset(left)), blocked=blocked)
+        left = tuple(target for target in self.targets if covering(withdrawn, target.place) is None)
+        return replace(self, targets=left, blocked=blocked)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,8 @@
 """A hub with its tables, in moto."""
 
 import json
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
 from typing import Any, NamedTuple
 
 import boto3
@@ -76,6 +78,35 @@ def aws(environment):
     environment.setenv("AWS_REGION", "us-east-1")
     with mock_aws():
         yield
+
+
+@pytest.fixture
+def refusing():
+    """Starts a server that answers each request with this page and status 403; returns its address."""
+    servers = []
+
+    def start(page):
+        class Refusing(BaseHTTPRequestHandler):
+            def do_POST(self):
+                self.rfile.read(int(self.headers["Content-Length"]))
+                self.send_response(403)
+                self.send_header("Content-Length", str(len(page)))
+                self.end_headers()
+                self.wfile.write(page)
+
+            do_PUT = do_POST  # noqa: N815 - as the library calls it
+
+            def log_message(self, *_of):
+                """Print nothing."""
+
+        servers.append(HTTPServer(("127.0.0.1", 0), Refusing))
+        Thread(target=servers[-1].serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{servers[-1].server_port}"
+
+    yield start
+    for one in servers:
+        one.shutdown()
+        one.server_close()
 
 
 @pytest.fixture

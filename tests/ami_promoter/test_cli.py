@@ -7,10 +7,8 @@ import shlex
 import subprocess
 import sys
 import tomllib
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.metadata import version
 from pathlib import Path
-from threading import Thread
 from types import SimpleNamespace
 
 import click
@@ -201,21 +199,11 @@ def test_an_endpoint_that_is_no_address_is_said_in_words(region, environment, ru
     assert "Invalid endpoint: localhost. Correct AWS_ENDPOINT_URL" in run("status", exits=Exit.AWS).errors
 
 
-def test_an_answer_that_is_not_awss_is_said_in_words(region, environment, run):
+def test_an_answer_that_is_not_awss_is_said_in_words(region, environment, refusing, run):
     """As of a proxy that shows a page instead: the SDK raises an error of no kind of its own for it."""
+    environment.setenv("AWS_ENDPOINT_URL", refusing(b"<!DOCTYPE html><html><head><meta></head></html>"))
 
-    class Proxy(BaseHTTPRequestHandler):
-        def do_POST(self):
-            self.send_error(403)
-
-        def log_message(self, *_of):
-            """Print nothing."""
-
-    with HTTPServer(("127.0.0.1", 0), Proxy) as proxy:
-        Thread(target=proxy.serve_forever, daemon=True).start()
-        environment.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.server_port}")
-        said = run("status", exits=Exit.AWS).errors
-        proxy.shutdown()
+    said = run("status", exits=Exit.AWS).errors
 
     assert "us-east-1: asking STS who is calling failed: Unable to parse response" in said
     assert said.endswith("Check the network, the Region, and AWS_ENDPOINT_URL if it is set.")

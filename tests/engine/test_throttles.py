@@ -38,11 +38,6 @@ def test_a_throttled_call_is_tried_again(service, code):
     assert refusal(error, "Send", service).kind is RefusalKind.THROTTLED
 
 
-def test_the_models_name_throttles_of_kms():
-    """The list of cases is not empty by a change of the SDK."""
-    assert {("sns", "KMSThrottling"), ("sqs", "KmsThrottled")} <= THROTTLES
-
-
 @pytest.mark.parametrize("code", sorted(PASSING))
 def test_what_organizations_says_of_an_outage_is_no_denial(code):
     """Its reference has HTTP 400 for each error; a denial would fail the deliveries to an OU."""
@@ -50,8 +45,9 @@ def test_what_organizations_says_of_an_outage_is_no_denial(code):
     assert refusal(error, "DescribeAccount", "organizations").kind is RefusalKind.THROTTLED
 
 
-def test_the_models_name_what_passes():
-    """The list of cases is not empty by a change of the SDK."""
+def test_the_models_name_throttles_of_kms_and_what_passes():
+    """The lists of cases are not empty by a change of the SDK."""
+    assert {("sns", "KMSThrottling"), ("sqs", "KmsThrottled")} <= THROTTLES
     assert "ServiceException" in PASSING
 
 

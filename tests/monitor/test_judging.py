@@ -284,15 +284,6 @@ def test_what_the_service_does_is_expected_at_whatever_time_it_is_seen_to_be_don
             assert verdict(action(act, DEV, at=at), life) == V.EXPECTED, (act, at - NOW, steps)
 
 
-def test_no_intent_of_long_ago_covers_a_theft():
-    """A stolen role opens a share again an hour or more after it has closed: no intent covers that."""
-    random = Random(8)
-    for _ in range(300):
-        life = share(DEV, (0, S.OPENING), (5, S.OPEN), (900, S.CLOSING), (960, S.CLOSED))
-        late = NOW + 960 + BEFORE + random.randint(1, 10**6)
-        assert verdict(action(Act.ADDED, DEV, at=late), life) == V.NO_INTENT
-
-
 def test_a_share_without_its_history_is_known_by_its_own_times():
     """History expires; a share may be open for years."""
     item = Share("resource#snapshot#snap-0a1", DEV, DEV, state=S.OPEN, intended_at=NOW - 9, opened_at=NOW - 2)

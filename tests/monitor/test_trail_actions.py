@@ -44,14 +44,33 @@ def test_each_call_that_is_read_has_a_sample_or_is_read_like_one():
     assert set(trail_actions._READERS.values()) == sampled
 
 
-def test_a_session_is_named_by_its_role_and_another_accounts_caller_by_account_and_id():
-    """CloudTrail shows no ARN for another account's caller."""
-    (ours, *_) = trail_actions.read(record("a snapshot is shared"), "promote")
-    (theirs,) = trail_actions.read(record("another account decrypts for a volume"), "promote")
+FOR_EBS = {"by_service": True, "ebs": True}
 
-    assert ours.principal == "arn:aws:iam::111111111111:role/ami-promoter-us-east-1-share-worker"
-    assert (theirs.principal, theirs.account) == ("222222222222:AROA2:ami-promoter", "222222222222")
-    assert (theirs.by_service, theirs.ebs) == (True, True)
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("a snapshot is shared", {"principal": "arn:aws:iam::111111111111:role/ami-promoter-us-east-1-share-worker"}),
+        ("another account decrypts for a volume", {"principal": "222222222222:AROA2:ami-promoter", **FOR_EBS}),
+        ("another account re-encrypts for a volume", FOR_EBS),  # ReEncrypt names two encryption contexts and two keys
+        ("a grant is made, the key named by its id", {"grant": "g-1"}),
+        ("a grant is revoked", {"grant": "g-1"}),
+        (
+            "EBS makes its grant for a copy, in the name of the account that copies",
+            {"grant": "g-3", "account": "222222222222", "by_service": True},
+        ),
+        ("EBS decrypts for that copy", {"account": "", **FOR_EBS}),
+        ("EBS retires that grant", {"grant": "g-3"}),  # its parameters are empty: the id is in the additional data
+    ],
+)
+def test_who_acted_and_on_which_grant_is_read_where_the_call_has_it(name, shown):
+    """A session is named by its role, another account's caller, of whom CloudTrail shows no ARN, by account and id.
+
+    One id connects the beginning and the end of a grant.
+    """
+    action, *_ = trail_actions.read(record(name), "promote")
+
+    assert {member: getattr(action, member) for member in shown} == shown
 
 
 @pytest.mark.parametrize(
@@ -74,34 +93,6 @@ def test_that_a_service_called_is_read_wherever_a_record_shows_it(shows, by_serv
     (used,) = trail_actions.read(record("another account decrypts for a volume") | plain | shows, "promote")
 
     assert used.by_service is by_service
-
-
-def test_a_key_that_ebs_re_encrypts_from_is_used_for_a_volume():
-    """ReEncrypt names two encryption contexts and two keys; it was taken for a use that has nothing to do with EBS."""
-    (used,) = trail_actions.read(record("another account re-encrypts for a volume"), "promote")
-
-    assert (used.by_service, used.ebs) == (True, True)
-
-
-def test_a_grants_id_is_read_where_it_is_made_and_where_it_is_ended():
-    """One id connects both events."""
-    (made,) = trail_actions.read(record("a grant is made, the key named by its id"), "promote")
-    (ended,) = trail_actions.read(record("a grant is revoked"), "promote")
-
-    assert made.grant == ended.grant == "g-1"
-
-
-def test_the_grant_that_ebs_makes_for_a_copy_is_known_where_it_is_retired():
-    """RetireGrant has no parameters; the id stands in its additional data."""
-    (made,) = trail_actions.read(
-        record("EBS makes its grant for a copy, in the name of the account that copies"), "promote"
-    )
-    (used,) = trail_actions.read(record("EBS decrypts for that copy"), "promote")
-    (ended,) = trail_actions.read(record("EBS retires that grant"), "promote")
-
-    assert made.grant == ended.grant == "g-3"
-    assert (made.account, made.by_service) == ("222222222222", True)
-    assert (used.account, used.by_service, used.ebs) == ("", True, True)
 
 
 def test_a_copy_of_ones_own_snapshot_is_no_use_of_a_share():

@@ -1,7 +1,6 @@
 """The state machine of a promotion: what a tag starts, stops, and never starts."""
 
 from dataclasses import replace
-from itertools import product
 from typing import get_args
 
 import pytest
@@ -135,19 +134,19 @@ EVENTS: tuple[ev.Event, ...] = (
 
 
 @pytest.mark.parametrize("stale", [False, True])
-@pytest.mark.parametrize(
-    ("state", "event"), list(product(S, EVENTS)), ids=lambda x: getattr(x, "value", None) or type(x).__name__
-)
-def test_every_pair_of_state_and_event_follows_the_table(state, event, stale):
+@pytest.mark.parametrize("state", S)
+def test_every_pair_of_state_and_event_follows_the_table(state, stale):
     """An event leads where the table says, or is illegal; it never leads elsewhere and raises nothing else."""
     row, before = TRANSITIONS[state], a_promotion(state)
-    result = event if stale else answered(before, event)
-    if type(event) not in row:
-        with pytest.raises(IllegalEvent):
-            evolve(before, result, NOW)
-        return
-
-    assert evolve(before, result, NOW).state in row[type(event)].leads_to
+    for event in EVENTS:
+        result = event if stale else answered(before, event)
+        try:
+            after = evolve(before, result, NOW)
+        except IllegalEvent:
+            assert type(event) not in row, event
+        else:
+            assert type(event) in row, event
+            assert after.state in row[type(event)].leads_to, event
 
 
 def test_each_kind_of_event_is_in_the_table_and_among_the_examples():

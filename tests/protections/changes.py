@@ -12,30 +12,37 @@ from functools import partial
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
-from chalicelib.delivery import instances, machine, proof, slots
+from chalicelib.delivery import instances, leftovers, machine, permissions, proof, slots
 from chalicelib.delivery.attempts import CopiesFound, FindCopies, RegisterImage
 from chalicelib.delivery.aws.target_images import AwsTargetImages
 from chalicelib.delivery.aws.target_sessions import TargetSessions
 from chalicelib.delivery.codecs import DELIVERIES, DeliveryCodec
 from chalicelib.delivery.model import Attempt, DeliveryState
+from chalicelib.delivery.phase import DeadlinePassed
+from chalicelib.delivery.phases import ending, trouble
 from chalicelib.delivery.phases.checking import AwaitingRoleNotified
 from chalicelib.delivery.phases.copying import StartCopy
-from chalicelib.delivery.phases.ending import FindLeftovers, LeftoversSeen, NotifyOutcome
+from chalicelib.delivery.phases.ending import FindLeftovers, LeftoversSeen, NotifyOutcome, fail
 from chalicelib.delivery.phases.imaging import VerifyImage
+from chalicelib.delivery.phases.recalling import RestoreCopy
 from chalicelib.delivery.phases.waiting import ApprovalSeen, WaveSeen
 from chalicelib.delivery.shares import SharesHeld, SharesReleased
 from chalicelib.delivery.slots import AskSlots, SlotsAsked
+from chalicelib.delivery.worker import deliveries
 from chalicelib.delivery.worker.copy_quotas import CopyQuotas
 from chalicelib.delivery.worker.deliveries import DeliveryExecutor
 from chalicelib.delivery.worker.live_approvals import LiveApprovals
 from chalicelib.delivery.worker.live_waves import LiveWaves
-from chalicelib.engine import addresses, sweep
+from chalicelib.delivery.worker.releases import ReleaseCommands
+from chalicelib.engine import addresses, schedule, sweep
 from chalicelib.engine.budget import Budget
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.rotation import Rotation
+from chalicelib.engine.runner import Machine
 from chalicelib.engine.store.records import DynamoRecords
 from chalicelib.engine.wakes import TagEntry
 from chalicelib.promotion import events as promotion_events
-from chalicelib.promotion import wanted
+from chalicelib.promotion import evolving, wanted
 from chalicelib.promotion.wanted import WantedTargets
 from chalicelib.promotion.worker.discover import Discover
 from chalicelib.promotion.worker.passes import DeliveryPass
@@ -44,6 +51,7 @@ from chalicelib.promotion.worker.standing_pass import StandingPass
 from chalicelib.promotion.worker.tag_pass import TagPass
 from chalicelib.release import pointer
 from chalicelib.release.current import current
+from chalicelib.release.retirement import OwnDate, to_deprecate
 from chalicelib.sharing import entitlement, grant_names, share_events
 from chalicelib.sharing.aws import grants
 from chalicelib.sharing.aws.key_policies import PolicyStatements
@@ -51,9 +59,11 @@ from chalicelib.sharing.aws.role_grants import RoleGrants
 from chalicelib.sharing.ports import Judgement
 from chalicelib.sharing.share import ShareState
 from chalicelib.sharing.store import ledger
-from chalicelib.sharing.worker import entitlements
+from chalicelib.sharing.worker import entitlements, share_batches
 from chalicelib.sharing.worker.entitlements import LiveEntitlements
 from chalicelib.sharing.worker.share_worker import ShareWorker
+from chalicelib.targets.applied_file import AppliedFile
+from chalicelib.targets.worker.live_members import LiveMembers
 
 NEVER = 10**11
 
@@ -67,6 +77,12 @@ def raises(*_args: object, **_named: object) -> NoReturn:
     raise Replaced("by the meta-test")
 
 
+class Unusable:
+    """A collection that raises when it is asked."""
+
+    __contains__ = __iter__ = raises
+
+
 @dataclass(frozen=True)
 class MemberChange:
     """A member of a class or module, and what stands in its place."""
@@ -74,6 +90,10 @@ class MemberChange:
     home: Any
     name: str
     wrong: Any
+
+    def raising(self) -> "MemberChange":
+        """Return the same with what raises when it is used."""
+        return MemberChange(self.home, self.name, raises if callable(self.wrong) else Unusable())
 
 
 def wrapped(home: Any, name: str, by: Callable[..., Any]) -> MemberChange:
@@ -91,10 +111,16 @@ def make(
 ) -> None:
     """Make changes; ``raising``: put what only raises in the place of each."""
     for change in changes:
-        put(change.home, change.name, raises if raising else change.wrong)
+        made = change.raising() if raising else change
+        put(made.home, made.name, made.wrong)
 
 
 # --- promotions ------------------------------------------------------------------------------------------------------
+
+
+def as_if_asked(lifted, promotion, entry):
+    """Let the lift of a withdrawal or recall be a retry, which begins also what had not begun."""
+    return replace(lifted(promotion, entry), passed_generation=promotion.passed_generation)
 
 
 def as_if_not_summarised(compare, self, promotion, budget):
@@ -243,6 +269,18 @@ def with_new_tokens(client, self, service, *rest, **more):
     return Anew(client(self, service, *rest, **more))
 
 
+def what_is_known_to_be_disabled(execute, self, delivery, command):
+    """Let a lift enable only what EC2 has said is disabled."""
+    known = delivery.with_recall(may_disable=delivery.recall.disabled)
+    return execute(self, known if isinstance(command, RestoreCopy) else delivery, command)
+
+
+def not_while_it_publishes(phases):
+    """Ask no delivery to end before its last notice."""
+    publishing = replace(phases[DeliveryState.PUBLISHING], may_cancel=lambda _delivery: False)
+    return {**phases, DeliveryState.PUBLISHING: publishing}
+
+
 # --- launch tests ----------------------------------------------------------------------------------------------------
 
 
@@ -260,6 +298,18 @@ def another_token(self, delivery, nonce, now):
 
 
 # --- promotions ------------------------------------------------------------------------------------------------------
+
+
+def examined_first(understand, self, record, tracked):
+    """Let nothing begin or end until the source passes its checks."""
+    wanted, promotion = understand(self, record, tracked)
+    _, faults = self._source(promotion, ())
+    return replace(wanted, unknown=bool(faults)), promotion
+
+
+def strictly(resolve, self, value, *, in_force=False):
+    """Treat a name that the file has lost as a fault, also in a value in force."""
+    return resolve(self, value)
 
 
 def but_for_the_shared(run, self, found, heads, *, time_left):
@@ -330,6 +380,25 @@ def but_for_policies(evolve, one, event, now):
     return one if intends else evolve(one, event, now)
 
 
+def gone_at_once(evolve, one, event, now):
+    """Take a permission for gone after the first look that misses it."""
+    missed = isinstance(event, share_events.LookedAfter) and not event.showing
+    removed = {"removed_at": now - share_events.GONE_NO_SOONER_THAN, "gone_at": 0}
+    return evolve(replace(one, **removed) if missed else one, event, now)
+
+
+def at_one_look(judge, self, some, _has_time=None):
+    """Believe a look by itself that shows no AMI."""
+    found = judge(self, some)
+    return judge(self, [replace(one, waits_for=found.waits.get(one.share_name)) for one in some])
+
+
+def everybodys_trouble(why_not, self, look, *asked):
+    """Take what AWS refuses to say of one AMI for its answer about all."""
+    answer = why_not(self, look, *asked)
+    return next(iter(look.owed.values()), answer)
+
+
 def new_name(share, _region):
     """Name a grant so that the grant audit does not recognize it."""
     return f"somebody:here:{share.share_name}:{uuid.uuid4().hex}"
@@ -354,12 +423,35 @@ def over_the_others_shares(save, self, shares, *rest, **more):
     return save(self, fresh, *rest, **more)
 
 
+ANY_END = MemberChange(
+    machine,
+    "TRANSITIONS",
+    {
+        state: {
+            event: edge._replace(leads_to={*edge.leads_to, DeliveryState.STOPPING}) if event is DeadlinePassed else edge
+            for event, edge in row.items()
+        }
+        for state, row in machine.TRANSITIONS.items()
+    },
+)
+"""The table refuses the end of a deadline without a look, too, and parks the delivery."""
 NO_PASS = MemberChange(StandingPass, "run", lambda *_, **__: None)
 
 CHANGES = {
     # releases
     "what is recalled stays current": (
         MemberChange(pointer, "current", lambda releases, usable, _recalled, pin: current(releases, usable, (), pin)),
+    ),
+    "what is current is retired, too": (
+        MemberChange(
+            pointer,
+            "to_deprecate",
+            lambda releases, usable, _kept, rule, now: to_deprecate(releases, usable, (), rule, now),
+        ),
+    ),
+    "what is current again stays deprecated": (MemberChange(OwnDate, "is_in_the_way", lambda *_: False),),
+    "every deprecation counts as the service's own": (
+        MemberChange(OwnDate, "is_shown", lambda _own, date: bool(date)),
     ),
     # deliveries
     "lets go early": (instead(StartCopy, lets_go_early),),
@@ -393,11 +485,42 @@ CHANGES = {
         wrapped(DeliveryExecutor, "_release", the_first_of_the_withdrawn),
     ),
     "a look-up is not written with the intent": (MemberChange(DeliveryCodec, "intent_items", lambda *_: ()),),
+    "nonces are not asked": (MemberChange(proof, "copies", lambda _delivery, seen: proof.Copies(tuple(seen))),),
     "what an attempt made is not kept": (MemberChange(proof, "keep", lambda delivery, _some: delivery),),
+    "a deadline acts without a look": (
+        MemberChange(trouble, "await_look", lambda delivery, failure, now: fail(delivery, now, failure)),
+    ),
+    "what an earlier try left is forgotten": (
+        MemberChange(leftovers, "deletes", lambda *_: ()),
+        MemberChange(
+            ending,
+            "_is_tidy",
+            lambda delivery: delivery.cleanup.done and not (delivery.shares.held or delivery.launch.ends),
+        ),
+    ),
+    "a result counts for every episode": (
+        MemberChange(deliveries, "Machine", lambda counts, **parts: Machine(**parts)),
+    ),
+    "a kept AMI that is gone goes on naming each try": (MemberChange(proof, "is_there", lambda *_: True),),
+    "a kept AMI without its tags is taken for gone": (
+        MemberChange(proof, "is_there", lambda image, shown: any(one.id == image and one.delivery for one in shown)),
+    ),
+    "a lift enables only what EC2 said is disabled": (
+        wrapped(ReleaseCommands, "execute", what_is_known_to_be_disabled),
+    ),
+    "a share stays open until its notice was sent": (
+        MemberChange(machine, "PHASES", not_while_it_publishes(machine.PHASES)),
+    ),
+    "a withdrawal is notified at its release": (MemberChange(permissions, "still_open", lambda *_: ()),),
     "an instance counts as gone when its end was asked for": (MemberChange(instances, "ended", forgets_instances),),
+    "one look that misses a test's instance is believed": (
+        MemberChange(instances, "_may_show", lambda attempt, _since, now: now < attempt.at + schedule.SILENCE),
+    ),
     "each RunInstances has a new client token": (MemberChange(instances.RunInstance, "intend", another_token),),
     # copy quotas
     "grants no slots": (MemberChange(CopyQuotas, "run", lambda *_, **__: None),),
+    "takes no slots back": (MemberChange(CopyQuotas, "goes_on", lambda *_: True),),
+    "renews no slots": (MemberChange(CopyQuotas, "goes_on", lambda *_: False),),
     # promotions
     "opens the delivered": (wrapped(WantedTargets, "missing", as_if_cancelled),),
     "is never over": (wrapped(PromotionExecutor, "_compare", again_without_end),),
@@ -408,6 +531,11 @@ CHANGES = {
     ),
     "discovery looks for nothing": (MemberChange(Discover, "run", lambda *_, **__: None),),
     "standing shares are not compared": (NO_PASS, wrapped(TagPass, "run", but_for_the_shared)),
+    "the pass over standing shares does nothing": (NO_PASS,),
+    "the copies of a promotion that cannot act go on": (MemberChange(StandingPass, "_end_running", lambda *_: True),),
+    "a removal waits for the checks of the source": (wrapped(PromotionExecutor, "_wanted", examined_first),),
+    "a value in force is resolved strictly": (wrapped(AppliedFile, "resolve", strictly),),
+    "a pass begins anew each time": (MemberChange(Rotation, "_stopped_behind", lambda *_: None),),
     # who is entitled
     "ignores withdrawals": (
         MemberChange(wanted, "in_force", lambda *_: ()),
@@ -418,10 +546,27 @@ CHANGES = {
         wrapped(LiveEntitlements, "_not_approved", by_any_approval),
     ),
     "who may receive is not asked": (MemberChange(LiveEntitlements, "judge", lambda *_: Judgement()),),
+    "the table of members alone says who is in an OU": (
+        MemberChange(LiveMembers, "checked", lambda _self, applied, *_: applied),
+    ),
+    "to what it belongs is not asked": (MemberChange(LiveEntitlements, "_belongs", lambda *_: True),),
+    "whom it names is not asked": (
+        MemberChange(entitlements, "_receiver", lambda target, _resource, **_: target.unit or target.account),
+    ),
+    "one look at a source that is gone is believed": (wrapped(LiveEntitlements, "judge", at_one_look),),
     "what is open for copies is closed with the source": (
         MemberChange(entitlements, "_was_opened", lambda _share: False),
     ),
+    "an AMI that AWS does not show is everybody's trouble": (
+        wrapped(LiveEntitlements, "_why_not", everybodys_trouble),
+    ),
     # promotions
+    "one look that misses the tag answers what was asked": (MemberChange(evolving, "_doubted", lambda *_, **__: {}),),
+    "a lift promotes all": (
+        MemberChange(evolving, "_lifted", lambda asked, _entry: evolving._raised(asked, generation=asked.newest + 1)),
+    ),
+    "a lift begins what joined later": (wrapped(evolving, "_lifted", as_if_asked),),
+    "what was withdrawn before it began is forgotten": (MemberChange(WantedTargets, "left_out", lambda *_: {}),),
     # shares
     "never closes": (
         wrapped(ShareWorker, "_close", with_adapter(close=lambda *_: False, showing=lambda *_: frozenset())),
@@ -441,9 +586,16 @@ CHANGES = {
         MemberChange(RoleGrants, "close", lambda *_: None),
         MemberChange(RoleGrants, "showing", lambda *_: frozenset()),
     ),
+    "a share whose state is lost counts as closed": (
+        MemberChange(ledger, "_was_intended", lambda item, _known: item.get("state") == "open"),
+    ),
+    "one look at a removal is believed": (wrapped(share_events, "evolve", gone_at_once),),
+    "a refusal about the resource is halved": (MemberChange(share_batches, "ABOUT_THE_RESOURCE", frozenset()),),
     # records
     "the last writer of a record wins": (wrapped(DynamoRecords, "save", over_what_others_wrote),),
     "the ledger has no versions": (wrapped(ledger.DynamoLedger, "save", over_the_others_shares),),
     "the sweep wakes nothing": (MemberChange(sweep.Sweep, "run", lambda *_, **__: None),),
+    "the sweep forgets its place": (MemberChange(sweep.Round, "text", lambda self: f"[{self.since}, {self.until}]"),),
+    "the time left is not asked": (MemberChange(Budget, "allows", lambda *_: True),),
 }
 """Name of a removed protection -> its changes."""

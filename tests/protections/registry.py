@@ -1,10 +1,10 @@
 """Every protection that the tests remove: its name, the change, where that shows, and the exact message there.
 
-They are those whose loss an invariant of the model, or the crash machine, shows: what searches must be seen to find.
-A test with an end of its own needs no other test that it can fail.
-
 Two files play them: ``tests/service/test_removed_protections.py`` in memory, and
 ``tests/reliability/test_removed_protections.py`` against the package. The changes are in ``changes.py``.
+
+One fault is not among them, a stale read of a key's policy: ``tests/sharing/test_key_policies.py`` shows it. The
+two looks after a removal repair all of it that the model can see.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,9 +14,10 @@ from inspect import signature
 from typing import Any
 
 from chalicelib.engine.errors import RefusalKind
+from chalicelib.sharing.share import Purpose
 from tests.fakes import MemoryRecords
 from tests.protections import stories
-from tests.protections.changes import CHANGES, NO_PASS, MemberChange, over_what_others_wrote, wrapped
+from tests.protections.changes import ANY_END, CHANGES, NO_PASS, MemberChange, over_what_others_wrote, wrapped
 from tests.reliability.ending import AT_ONCE_SECONDS, SEEDS
 from tests.reliability.modes import BY_POLICY, BY_POLICY_FAILED, COPY_IMAGE, DEREGISTERED, NARROWED, WAVES, WITHDRAWN
 from tests.reliability.plans import (
@@ -32,11 +33,29 @@ from tests.reliability.plans import (
     RunPlan,
 )
 from tests.reliability.scenarios import AT_ONCE, CANCELLED, DELIVERED, FAILED, Scenario
-from tests.service import quota_scenes
+from tests.service import shared_ami
+from tests.service import test_copy_quota as quota
+from tests.service import test_damaged_shares as damage
+from tests.service import test_discovery as discovery
+from tests.service import test_entitlements as entitled
+from tests.service import test_late_results as late
 from tests.service import test_launch_tests as launches
+from tests.service import test_marks as marks
+from tests.service import test_outages as outages
 from tests.service import test_planted as planted
+from tests.service import test_pointers as pointers
+from tests.service import test_recalls as recalls
+from tests.service import test_refusals as refusals
+from tests.service import test_removals as removals
+from tests.service import test_retirement as retirement
+from tests.service import test_share_worker as shares
 from tests.service import test_source_gone as source_gone
+from tests.service import test_stale_looks as stale_looks
+from tests.service import test_sweep as sweeping
+from tests.service import test_withdrawals as withdrawals
+from tests.service.organization import A as MEMBER
 from tests.service.world import ModelWorld, WorldSetup
+from tests.stores import on_dynamodb
 
 
 @dataclass(frozen=True)
@@ -101,8 +120,20 @@ def existing(says: str, fails: Callable[..., object], *given: object, **named: o
     return (InMemory(says, partial(fails, *given, **named)),)
 
 
+def damaged(mode: str, kind: str) -> None:
+    """Damage every share of a mode, on DynamoDB."""
+    with on_dynamodb() as stores:
+        damage.test_whatever_of_a_share_is_damaged_nothing_stays_open_unnoticed(stores, mode, kind)
+
+
+def whatever_was_seen(change, self, key, attributes, seen):
+    """Write on a mark as it was read, over what others have written since."""
+    self.items[key] = {"kind": "standing", **{name: value for name, value in seen.items() if value is not None}}
+    return change(self, key, attributes, {})
+
+
 def shown_by(says: str, fails: Callable[..., object], *given: object, **named: object) -> Protection:
-    """A protection that such a scene shows, and nothing else."""
+    """A protection that a test of another file shows, and nothing else."""
     return Protection(existing(says, fails, *given, **named))
 
 
@@ -116,6 +147,8 @@ def packaged(*given: Any, **named: Any) -> Protection:
     return Protection((Packaged(*given, **named),))
 
 
+NO_LONGER_NAMED = removals.test_who_is_no_longer_named_is_withdrawn_whatever_else_is_wrong
+ONLY_THE_FIRST = r"assert \{.*\} == \{'200000000001'\}\n.*Extra items in the left set:\n +'200000000002'\n.*"
 A, SNAPSHOT, DELIVERY = "200000000001", "resource#snapshot#snap-00", r"delivery#\w+"
 GRANT = f"resource#key#arn:aws:kms:us-east-1:111111111111:key/source-0#{A}"
 PLACE = rf"\('ami-0a', '{A}'\)"
@@ -228,8 +261,20 @@ PROTECTIONS = {
     ),
     "tells nobody": in_model(r"invariant 10: nobody was told: \w+ delivered"),
     "tells again": shown_by(r"told more than once: Counter\(\{'\w+': 2, '\w+': 1\}\)", stories.tagged_twice),
+    "takes no slots back": shown_by(
+        rf"ami-01 waits for ever: \{{\('ami-00', '{A}'\): 'copying', \('ami-01', '{A}'\): 'awaiting-slot', .*\}}\n.*",
+        quota.test_a_delivery_that_nobody_works_on_gives_its_slots_back,
+        quota.damaged,
+        40,
+    ),
+    "renews no slots": shown_by(
+        r"a copy is begun while as many run as may\n.*",
+        quota.test_a_lease_that_runs_out_while_its_delivery_lives_loses_nothing,
+    ),
     "relies on its lease": shown_by(
-        r"invariant 7: snap-000 is copied for \w+ without a slot: None", quota_scenes.parked_and_freed, "opening"
+        r"invariant 7: snap-000 is copied for \w+ without a slot: None",
+        quota.test_a_delivery_that_is_let_go_on_asks_again_and_loses_nothing,
+        "opening",
     ),
     "the intent of a copy is not written": packaged((BROKEN, UNWRITTEN)),
     "opens a wave unasked": Protection(
@@ -279,6 +324,36 @@ PROTECTIONS = {
         anyway=(NO_PASS,),
     ),
     "a look-up is not written with the intent": packaged(("late",), under(EARLY), AT_ONCE, AT_ONCE_SECONDS),
+    "one look that misses the tag answers what was asked": shown_by(
+        r"assert \{.*\} == \{.*\}\n.*Differing items:\n.*'failed'\} != .*'delivered'\}\n.*",
+        stale_looks.test_what_failed_is_tried_again_although_the_first_look_misses_it,
+        stale_looks.retried,
+        stale_looks.MISSES["no tag"],
+        {},
+        stale_looks.HOUR,
+        "delivered",
+    ),
+    "a lift promotes all": shown_by(
+        r"assert \{.*\} == \{\}\n.*Left contains 2 more items:\n.*",
+        withdrawals.test_a_lift_promotes_nothing_of_the_baseline,
+        "withdrawal",
+        "available",
+    ),
+    "a lift begins what joined later": shown_by(
+        r"assert \{.*\} == \{.*\}\n.*Left contains 1 more item:\n.*'200000000003'\): 'delivered'\}\n.*",
+        withdrawals.test_a_lift_begins_no_account_that_the_file_got_after_the_tag_event,
+        "recall",
+    ),
+    "what was withdrawn before it began is forgotten": shown_by(
+        r"assert \{.*\} == \{.*\}\n.*Right contains 1 more item:\n.*'200000000002'\): 'delivered'\}\n.*",
+        withdrawals.test_what_was_withdrawn_before_it_began_begins_by_the_lift_and_an_account_of_a_later_file_does_not,
+    ),
+    "nonces are not asked": shown_by(
+        r"assert not \(\{'snap-.*\} & \{'snap-.*\}\)\n.*",
+        planted.test_planted_snapshots_are_never_used_wherever_it_dies,
+        "snapshots",
+        None,
+    ),
     "what an attempt made is not kept": shown_by(
         r"invariant 4: \['ami-.*'\] are made of what somebody planted",
         planted.test_a_snapshot_with_the_nonce_of_a_cancelled_attempt_is_never_used,
@@ -292,10 +367,88 @@ PROTECTIONS = {
             shape=NAMED,
         )
     ),
+    "what is current is retired, too": shown_by(
+        r"account 200000000001, us-east-1, parameter /golden/base/current names ami-\w+, which is deprecated",
+        retirement.test_a_copy_that_a_rollback_holds_is_current_and_stays,
+    ),
+    "what is current again stays deprecated": shown_by(
+        r"assert \(\{'ami-0a', 'ami-0b'\}, 0\) == \(\{'ami-0a'\}, 1\)\n.*",
+        retirement.test_a_retired_copy_that_a_rollback_makes_current_is_deprecated_no_longer,
+        retirement.RULE,
+    ),
+    "every deprecation counts as the service's own": shown_by(
+        r"assert None == '2029-01-01T00:00:00\.000Z'\n.*",
+        retirement.test_a_date_that_the_service_has_not_written_stays_or_comes_back,
+        "",
+        retirement.LATER,
+        retirement.LATER,
+        "none",
+    ),
+    "a deadline acts without a look": Protection(
+        existing(
+            r"\['deadline-verifying: .*'\]\nassert 'failed' == 'delivered'\n.*",
+            outages.test_an_outage_of_the_service_destroys_no_good_work,
+            "snapshots",
+            "verifying",
+            0,
+            26,
+        ),
+        anyway=(ANY_END,),
+    ),
+    "what an earlier try left is forgotten": shown_by(
+        r"assert not \(\{'snap-.*\} & \{'snap-.*\}\)",
+        refusals.test_copies_that_an_earlier_episode_has_left_are_deleted_although_it_is_cancelled_before_it_copies,
+        "awaiting-slot",
+    ),
+    "a result counts for every episode": Protection(
+        (
+            *existing(
+                r"assert \{.*Differing items:\n +\{.*: 'failed'\} != \{.*: 'requested'\}\n.*",
+                late.test_a_target_that_was_unfit_in_an_earlier_episode_fails_no_later_one,
+            ),
+            *existing(
+                r"assert \{.*Differing items:\n +\{.*: 'awaiting-slot'\} != \{.*: 'awaiting-approval'\}\n.*",
+                late.test_an_approval_of_an_earlier_episode_approves_no_later_one,
+            ),
+        )
+    ),
+    "a kept AMI that is gone goes on naming each try": shown_by(
+        r"assert \('failed', \['.*name-taken'\]\) == \('delivered', \[\]\)\n.*",
+        launches.test_a_kept_ami_that_its_owner_has_deregistered_names_no_other_try,
+        "is taken",
+    ),
+    "a kept AMI without its tags is taken for gone": shown_by(
+        r"assert .*At index 0 diff: \['ami-\w+', 'ami-\w+'\] != \['ami-\w+'\]\n.*",
+        launches.test_a_kept_ami_that_shows_without_its_tags_is_not_gone,
+    ),
+    "a lift enables only what EC2 said is disabled": shown_by(
+        r"assert \('delivered', 'disabled', ''\) == \('delivered', 'available', ''\)\n.*",
+        recalls.test_lifting_a_recall_enables_what_it_may_have_disabled,
+        took_effect=True,
+    ),
+    "a share stays open until its notice was sent": shown_by(
+        r"assert \{'ami-0b'\} == set\(\)\n.*",
+        pointers.test_a_removal_closes_a_share_at_once_while_its_notice_waits_for_the_pointer,
+        "the tag is removed",
+        (),
+    ),
+    "a withdrawal is notified at its release": shown_by(
+        r"assert \[\{.*\}\] == \[\]\n.*Left contains one more item: .*",
+        damaged,
+        "policy",
+        "schema is text",
+    ),
     "an instance counts as gone when its end was asked for": shown_by(
         r"invariant 13: i-\w+ is shutting-down, and \w+ does not know it",
         launches.test_an_ami_is_published_after_its_instance_started_and_was_terminated,
         "copy",
+    ),
+    "one look that misses a test's instance is believed": shown_by(
+        r"assert \('failed', .* == \('delivered', .*\n.*",
+        launches.test_an_instance_that_runs_is_gone_only_if_two_looks_miss_it,
+        1,
+        (),
+        ("delivered", []),
     ),
     "each RunInstances has a new client token": shown_by(
         r"invariant 13: \w+ starts one beside \[CloudInstance\(.* state='pending', .*\)\]",
@@ -315,10 +468,69 @@ PROTECTIONS = {
         under(NO_EVENTS),
         DEREGISTERED,
     ),
-    "who may receive is not asked": in_model(f"invariant 8: {GRANT} opens to the stranger {A}", stories.dropped),
+    "the pass over standing shares does nothing": shown_by(
+        r"assert \{'200000000002'\} == set\(\)\n.*",
+        NO_LONGER_NAMED,
+        shared_ami.TROUBLES["damaged delivery"],
+        "tag",
+    ),
+    "the copies of a promotion that cannot act go on": shown_by(
+        r"assert \{.*\} == set\(\)\n.* '200000000001'\n.*",
+        removals.test_copies_that_a_promotion_which_cannot_act_no_longer_names_are_ended,
+        shared_ami.park_promotion,
+        "tag",
+    ),
+    "a removal waits for the checks of the source": Protection(
+        existing(ONLY_THE_FIRST, NO_LONGER_NAMED, shared_ami.disable_key, "name"), anyway=(NO_PASS,)
+    ),
+    "a value in force is resolved strictly": shown_by(
+        r"assert \{'200000000002'\} == set\(\)\n.*",
+        removals.test_copies_of_an_account_whose_settings_conflicted_end_when_the_file_loses_it,
+        (),
+    ),
+    "a pass begins anew each time": shown_by(
+        r"assert 59 <= \(\(400 // 7\) \+ 1\)",
+        discovery.test_many_that_have_moved_are_all_dealt_with_however_short_the_runs_are,
+        7,
+    ),
+    "who may receive is not asked": Protection(
+        (
+            *model(f"invariant 8: {GRANT} opens to the stranger {A}", stories.dropped),
+            *existing(
+                r"assert \('may', False\) == \('refused', True\)\n.*",
+                entitled.test_whom_the_file_does_not_contain_is_refused_whatever_the_tag_says,
+                MEMBER,
+            ),
+        )
+    ),
+    "the table of members alone says who is in an OU": shown_by(
+        r"assert \['may', 'may'\] == \['may', 'waits'\]\n.*",
+        entitled.test_whom_only_the_table_of_members_has_in_an_ou_gets_nothing,
+    ),
+    "to what it belongs is not asked": shown_by(
+        r"assert \('may', False\) == \('refused', True\)\n.*",
+        entitled.test_what_is_no_part_of_the_ami_is_refused,
+        "resource#snapshot#snap-01",
+    ),
+    "whom it names is not asked": shown_by(
+        r"assert 'may' != 'may'\n.*",
+        entitled.test_a_unit_gets_nothing_where_its_accounts_do_each_by_itself,
+        entitled.IMAGE,
+        Purpose.COPY,
+        {},
+    ),
+    "one look at a source that is gone is believed": shown_by(
+        r"assert 'failed' == 'delivered'\n.*", source_gone.test_one_look_that_does_not_show_it_is_no_evidence
+    ),
     "what is open for copies is closed with the source": shown_by(
         r"invariant 1: resource#policy#.*:key/source-0 closes to 200000000001 under the unfinished snap-.*c",
         source_gone.test_while_copies_run_an_open_statement_is_never_closed_for_that,
+    ),
+    "an AMI that AWS does not show is everybody's trouble": shown_by(
+        r"assert .*\n.*At index 0 diff: \('owed', 'AWS says UnauthorizedOperation\.'\) != \('may', ''\)\n.*",
+        entitled.test_an_ami_that_aws_does_not_show_is_its_own_holders_trouble,
+        RefusalKind.DENIED,
+        entitled.AMI,
     ),
     "an intended closing counts as done": packaged(
         (
@@ -336,6 +548,21 @@ PROTECTIONS = {
     "grants for service-linked roles count as gone": packaged(
         ("1 grants to Auto Scaling on the target's key",), scenario=BY_POLICY_FAILED
     ),
+    "a share whose state is lost counts as closed": shown_by(
+        r"assert \{\('.*\)\} == set\(\)\n.*Extra items in the left set:\n.*",
+        damaged,
+        "policy",
+        "state is gone, body is gone",
+    ),
+    "one look at a removal is believed": shown_by(
+        r"assert \[\(1, 0\), \(0, .*\] == \[\(1, 0\), \(1, .*\]\n.*At index 1 diff: \(0, 1\) != \(1, 1\)\n.*",
+        shares.test_a_permission_is_closed_when_two_looks_miss_it,
+    ),
+    "a refusal about the resource is halved": shown_by(
+        "assert 999 == 1",
+        shares.test_a_refusal_about_the_resource_is_notified_to_all_after_one_call,
+        "aws-AccessDenied",
+    ),
     "the last writer of a record wins": packaged((BROKEN, f"{AGAIN} pending"), under(WORKER_TWICE), besides=UNWRITTEN),
     "the ledger has no versions": packaged(left_open(PERMISSION), under(SHARE_WORKER_TWICE), seeds=range(1, 19)),
     "the sweep wakes nothing": Protection(
@@ -350,10 +577,29 @@ PROTECTIONS = {
             ),
         )
     ),
+    "the sweep forgets its place": shown_by(
+        "not within 100 minutes: 800 of 4000 woken",
+        sweeping.test_killed_after_one_page_of_every_run_no_shard_waits_for_another,
+    ),
+    "the time left is not asked": shown_by(
+        r"assert \{.*\} == set\(\)\n.*Extra items in the left set:\n.*",
+        shares.test_many_are_let_in_and_out_however_slow_aws_is,
+        shares.GRANTS,
+        2.0,
+    ),
     # what replaces a member of the tests' stores
     "the last writer wins": Protection(
         model(f"{COPIED} pending", *(stories.twice(order) for order in range(8))),
         changes=(wrapped(MemoryRecords, "save", over_what_others_wrote),),
+    ),
+    "a mark is written whatever was seen": Protection(
+        existing(
+            r"assert \(1, None\) == \(1, 'a stamp'\)\n.*",
+            marks.test_what_another_writes_on_a_mark_while_a_pass_runs_is_not_lost,
+            looks=0,
+            by="withdraw",
+        ),
+        changes=(wrapped(MemoryRecords, "change", whatever_was_seen),),
     ),
 }
 

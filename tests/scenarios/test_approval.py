@@ -14,7 +14,6 @@ from tests.scenarios.approving import WAITS, deployed, file
 from tests.scenarios.forgeries import Forger, Forgery, role_of
 from tests.scenarios.regions import FAR, everywhere, found, regions_of
 from tests.scenarios.scene import DEV, HOUR, HUB, PROD, REGION, TABLE
-from tests.scenarios.stolen import client
 
 A_WHILE = 20 * 60
 """Seconds in which all that may be opened is: a delivery that waits is looked at each quarter of an hour."""
@@ -286,16 +285,6 @@ def test_a_forged_record_opens_nothing_without_an_approval(waiting):
         assert share.waits_for.code == "not-approved"
         assert forgery.says in share.waits_for.what
     assert nothing_for(waiting)
-
-
-def test_no_function_may_write_an_approval(waiting):
-    """With any function's role."""
-    place = addresses.approval("AROA:anybody", waiting.image, f"{PROD}/{REGION}")
-    item = {"pk": {"S": place.pk}, "sk": {"S": place.sk}, "body": {"S": "{}"}}
-    for function in ("worker", "share-worker", "discover", "sweep", "on-tag-change", "on-image-state"):
-        dynamodb = client(waiting, function, "dynamodb")
-        with pytest.raises(ClientError, match="AccessDenied"):
-            dynamodb.put_item(TableName=f"{TABLE}-config", Item=item)
 
 
 def doctored(scene, check):

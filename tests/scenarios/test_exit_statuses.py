@@ -92,8 +92,8 @@ SHOWN: dict[str, dict[int, str]] = {
         FAILED: VERIFY,
     },
     "admin reconcile": {
-        OK: "test_reconcile.py::test_all_is_in_order",
-        UNFINISHED: "test_reconcile.py::test_a_target_that_cannot_be_seen_is_notified",
+        OK: "test_reconcile.py::test_all_is_in_order_until_a_target_cannot_be_seen",
+        UNFINISHED: "test_reconcile.py::test_all_is_in_order_until_a_target_cannot_be_seen",
     },
     "doctor key-policy target": {OK: KEY_POLICY, FAULT: KEY_POLICY},
     "doctor key-policy hub": {OK: KEY_POLICY, FAULT: KEY_POLICY},

@@ -124,22 +124,6 @@ def test_the_keys_policy_lacks_an_action(scene):
     scene.assert_invariants()
 
 
-@pytest.mark.parametrize("service", [f"rds.{REGION}.amazonaws.com", "ec2.eu-west-1.amazonaws.com"])
-@pytest.mark.thorough
-def test_the_keys_policy_has_a_condition_that_ec2_here_does_not_meet(scene, service):
-    """kms:ViaService names another service, or another Region: decryption fails. The condition is named."""
-    via = {"StringEquals": {"kms:ViaService": service}}
-    through = lets(DEV, *USE, "kms:CreateGrant", Sid="ThroughIt", Condition=via)
-    own_key_policy(scene, lets(DEV, "kms:DescribeKey", Sid="Look"), through)
-
-    bad = doctor(scene)
-
-    assert bad.keys() == {(DEV, "key-policy")}
-    assert f"ThroughIt allows it only where kms:ViaService StringEquals {service}" in bad[DEV, "key-policy"]["what"]
-    assert fails(scene)["code"] == "copy-failed"
-    scene.assert_invariants()
-
-
 def test_the_snapshot_is_in_another_region(scene):
     """By hand the AMI cannot be registered there; the service copies into that Region first, and registers the copy."""
     own = scene.world.ec2.seed_image(PROD, REGION, name="by-hand")

@@ -112,3 +112,19 @@ def test_the_cure_works_after_the_hubs_own_copy_was_deleted(abroad):
     newer = abroad.client("ec2").copy_image(**again, KmsKeyId=abroad.key)["ImageId"]
     abroad.wait(HOUR)
     assert set(abroad.promoted(f"{DEV} {HUB} {TEST}", newer).values()) == {"delivered"}
+
+
+@pytest.mark.thorough
+def test_a_source_that_is_gone_before_the_hubs_own_copy_is_there_opens_nothing_of_that(by_way):
+    """Deregistered while three copies run: those arrive; the target that was to copy from the hub's own fails."""
+    by_way.world.ec2.pace.copy = 120
+    by_way.tag("")
+    by_way.run_until(lambda: len(by_way.calls("CopySnapshot")) == 3 * len(by_way.snapshots))
+    by_way.client("ec2").deregister_image(ImageId=by_way.image)
+    by_way.run_until_over()
+
+    there = {(DEV, REGION, "delivered"), (TEST, REGION, "delivered"), (HUB, FAR, "delivered"), (DEV, FAR, "failed")}
+    assert regions_of(by_way.status()["deliveries"]) == there
+    (failed,) = by_way.notices("delivery.failed")
+    assert [fault["code"] for fault in failed["faults"]] == ["source-gone"]
+    by_way.assert_invariants()

@@ -52,24 +52,3 @@ def test_what_comes_back_is_the_services_also_if_ec2_refused_to_remove_it_while_
     assert sharing.after(20 * 60).states() == {DEV: "withdrawn", TEST: "withdrawn"}
     assert sharing.world.shares_open() == []
     sharing.assert_invariants()
-
-
-@pytest.mark.thorough
-def test_what_a_person_shares_after_the_ami_was_disabled_stays(sharing):
-    """EnableImage restores no permission, whatever EC2 says of a disabled AMI: the next one is not the service's."""
-    ec2 = sharing.client("ec2")
-    sharing.tag("dev")
-    sharing.run_until_over()
-    ec2.disable_image(ImageId=sharing.image)
-    sharing.world.injections.refuse("ModifyImageAttribute", "InvalidAMIID.Unavailable")
-    sharing.untag()
-    assert sharing.after(HOUR).states() == {DEV: "withdrawn", TEST: "withdrawn"}
-
-    ec2.enable_image(ImageId=sharing.image)
-    ec2.modify_image_attribute(ImageId=sharing.image, LaunchPermission={"Add": [{"UserId": DEV}]})
-    sharing.tag("dev")
-    sharing.run_until_state("shared", DEV)
-    sharing.untag()
-
-    assert sharing.after(HOUR).states() == {DEV: "withdrawn", TEST: "withdrawn"}
-    assert sharing.launchable_by() == {DEV}

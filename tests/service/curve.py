@@ -33,7 +33,6 @@ class CurvePoint:
     aws_calls: int
     sharing: int
     """Calls that open or close a snapshot's permission."""
-    read_units: float
     functions: dict[str, int]
 
 
@@ -57,7 +56,6 @@ def point(targets: int) -> CurvePoint:
         stores,
         cost.calls.total() - stores - ours,
         cost.calls["snapshots open"] + cost.calls["snapshots close"],
-        cost.units,
         dict(functions),
     )
 

@@ -1,15 +1,16 @@
 """What a comparison does not wait for, and what it does not begin again."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from chalicelib.engine import addresses
 from chalicelib.engine.errors import RefusalKind
+from chalicelib.images.ports import TagRead
 from chalicelib.promotion import commands as do
 from chalicelib.targets.applied_file import Directory, Target
 from tests.service.cloud import REGION, UNREADABLE, CloudBehavior, refusal, target_key
+from tests.service.gate import LostAnswer
 from tests.service.hub import Hub
 from tests.service.organization import A, B, C, of_an_ou
 from tests.service.shared_ami import AMI, HOUR, conflicting, pass_time, record, tagged, untagged, when
@@ -93,29 +94,15 @@ def test_a_fault_that_is_gone_while_its_notice_is_sent_leaves_nothing_to_do():
     assert record(hub).state == "over"
 
 
-class StaleOnce:
-    """EC2 shows another value of the tag once."""
-
-    def __init__(self, source: Any, value: str) -> None:
-        self._source, self._values = source, [value]
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._source, name)
-
-    def tag(self, ami: str) -> Any:
-        read = self._source.tag(ami)
-        return replace(read, value=self._values.pop()) if self._values else read
-
-
 @pytest.mark.parametrize("withdrawn", [(), (C,)])
 def test_one_stale_look_ends_nobody_also_if_a_withdrawal_comes(withdrawn):
     """It shows a value without B; within half a minute an operator withdraws C."""
     hub = tagged(accounts=(A, B, C), behavior=FOR_HOURS)
     hub.wait(HOUR)
-    executor = hub.promotions.executor
-    executor.source = StaleOnce(executor.source, f"{A} {C}")
+    hub.gate.troubles.append(LostAnswer("source", "tag", says=TagRead(f"{A} {C}", "available", AMI)))
     hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"seen": "9:x"})
     hub.promotions.run(addresses.promotion(AMI), "stale", time_left=lambda: 30)
+    assert not hub.gate.troubles[0].times
     for account in withdrawn:
         hub.withdraw(AMI, account)
     hub.wait(HOUR)

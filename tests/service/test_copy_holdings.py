@@ -44,7 +44,7 @@ class Holdings(SentWakes):
         port = SimpleNamespace(make_due=make_due, unpark=records.unpark)
         waker = Waker(port, self, lambda: NOW)
         budget = Budget(lambda: seconds)
-        return copy_holdings.release(records, self.stores.ledger, waker, lambda: NOW, IMAGE.id, ONE, budget)
+        return copy_holdings.release(records, self.stores.ledger, waker, IMAGE.id, ONE, budget)
 
     def held(self):
         return [share for share in self.stores.ledger.find(self.places) if share.holdings]

@@ -5,41 +5,152 @@ from typing import Any
 
 import pytest
 
+from chalicelib.delivery import machine, permissions
+from chalicelib.delivery.codecs import DELIVERIES
 from chalicelib.delivery.copy_quota import SlotLease
 from chalicelib.delivery.worker.copy_quotas import NEEDS_SECONDS, CopyQuotas
 from chalicelib.engine import addresses, schedule
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.ports import Write
+from chalicelib.engine.stored import peek
 from chalicelib.engine.waker import Waker
 from chalicelib.entry.queue_consumer import WORKER_KINDS
-from tests.service import quota_scenes as scenes
 from tests.service.cloud import REGION, START, CloudBehavior, Quiet
 from tests.service.groups import MessageGroups
 from tests.service.hub import Hub
-from tests.service.quota_scenes import ACCOUNT, AT_ONCE, FULL, HOUR, LAST, NEXT
 from tests.stores import Stores, in_memory, on_dynamodb
 
+ACCOUNT = "200000000001"
+AT_ONCE = 20
+HOUR = 3600
+DAY = 24 * HOUR
+FULL, NEXT, LAST = "ami-00", "ami-01", "ami-02"
+"""The first AMI has as many snapshots as copies may run."""
+
+MOST_REFUSED = 50
+"""The most copies that EC2 may refuse: all that begin at once, and then one every five minutes."""
 NEWER = 99
 """A schema number that this version cannot read."""
 
 
+def a_hub(hours: float = 0.01, **how) -> Hub:
+    """A hub with AMIs of twenty, twenty and one unencrypted snapshots, and one account whose copies take this long."""
+    behavior = CloudBehavior(copying=(int(hours * HOUR),))
+    hub = Hub((ACCOUNT,), behavior=behavior, watchful=False, **how)
+    for ami, count in ((FULL, AT_ONCE), (NEXT, AT_ONCE), (LAST, 1)):
+        hub.cloud.make_image(ami, {f"snap-{ami[-1]}{number:02d}": False for number in range(count)})
+    return hub
+
+
+def no_more_than_the_limit(hub: Hub) -> None:
+    """Fail if the service starts a copy while twenty run, or deletes one."""
+    watch = hub.gate.watch
+
+    def watched(port, method, args):
+        watch(port, method, args)
+        if (port, method) == ("target.snapshots", "copy"):
+            assert len(hub.cloud.pending(ACCOUNT)) < AT_ONCE, "a copy is begun while as many run as may"
+        assert (port, method) != ("target.snapshots", "delete"), "a copy is stopped"
+
+    hub.gate.watch = watched
+
+
+def delivered(hub: Hub, *amis: str) -> None:
+    """Assert that these were delivered."""
+    for ami in amis:
+        assert hub.outcomes().get((ami, ACCOUNT)) == "delivered", f"{ami} waits for ever: {hub.outcomes()}"
+
+
+def _begun(hub: Hub, _key: RecordKey) -> bool:
+    return len(hub.cloud.pending(ACCOUNT)) == AT_ONCE
+
+
+def _may_begin(hub: Hub, key: RecordKey) -> bool:
+    """All shares are open, and its next step is to copy."""
+    record = peek(hub.stores.records, key, DELIVERIES)
+    if record is None or not machine.waits_for_shares(record):
+        return False
+    found = hub.stores.ledger.find([(s.resource, s.share_name) for s in record.shares.needed])
+    return permissions.seen(record, found).open
+
+
+def vanished(hub: Hub, key: RecordKey) -> None:
+    """Delete the record, and with it the proof of what it made: the promotion begins the delivery again."""
+    del hub.stores.records.records[key]
+    hub.invariants.planted |= {copy.id for copy in hub.cloud.live_copies()}
+
+
+def damaged(hub: Hub, key: RecordKey) -> None:
+    """Replace the record's body with nonsense."""
+    hub.stores.records.records[key].body = {"colour": "red"}
+
+
+def unreadable(hub: Hub, key: RecordKey) -> None:
+    hub.stores.records.records[key].damaged = True
+
+
+def parked(hub: Hub, key: RecordKey) -> None:
+    hub.stores.records.park(key, "for a person", hub.cloud.now)
+
+
 @pytest.mark.parametrize("seconds", [2, 5, 40])
-@pytest.mark.parametrize("damage", scenes.WAYS_OUT)
+@pytest.mark.parametrize("damage", [vanished, damaged, unreadable, parked])
 @pytest.mark.thorough_but("vanished-5")
 def test_a_delivery_that_nobody_works_on_gives_its_slots_back(damage, seconds):
     """A delivery damaged while it waits, opens or copies: an hour later its slots go to the account's next AMIs."""
-    scenes.nobody_works_on_it(damage, seconds)
+    hub = a_hub()
+    hub.cloud.tag(FULL, "default")
+    hub.run(until=START + seconds)
+    key = hub.delivery_key(FULL, ACCOUNT)
+    assert len(hub.stores.slots.leases(hub.quota_keys()[0])) == 1, "it has asked"
+    hub.invariants.poisoned.add(key)
+    damage(hub, key)
+    for ami in (NEXT, LAST):
+        hub.cloud.tag(ami, "default")
+    hub.run(until=START + 6 * HOUR)
+    delivered(hub, NEXT, LAST)
+    assert not hub.stores.slots.leases(hub.quota_keys()[0]), "what is over is forgotten"
 
 
 @pytest.mark.parametrize("state", ["opening", "copying"])
 def test_a_delivery_that_is_let_go_on_asks_again_and_loses_nothing(state):
-    """Its slots went to others meanwhile: it starts no copy without new slots, and its running copies continue."""
-    scenes.parked_and_freed(state)
+    """A delivery is parked for two hours while it holds all slots, which then go to another; both arrive.
+
+    Before its first copy it asks again before it starts one. Its running copies continue meanwhile, and EC2 refuses
+    the other delivery's until they end.
+    """
+    hub = a_hub(hours=3)
+    if state == "opening":
+        no_more_than_the_limit(hub)
+    hub.cloud.tag(FULL, "default")
+    key = hub.delivery_key(FULL, ACCOUNT)
+    arrived = _may_begin if state == "opening" else _begun
+    hub.until(lambda: arrived(hub, key))
+    hub.stores.records.park(key, "for a person", hub.cloud.now)
+    hub.invariants.poisoned.add(key)
+    hub.wait(HOUR)
+    hub.cloud.tag(NEXT, "default")
+    hub.wait(HOUR)
+    hub.invariants.poisoned.clear()
+    hub.stores.records.unpark(key, hub.cloud.now)
+    hub.run(until=START + 3 * DAY)
+    delivered(hub, FULL, NEXT)
+    tries = hub.gate.made["target.snapshots", "copy"]
+    assert tries <= 2 * AT_ONCE + MOST_REFUSED, "EC2 is asked over and over for what it refuses"
+    assert len([copy for copy in hub.cloud.copies.values() if copy.state == "completed"]) == 2 * AT_ONCE
+    hub.invariants.rest()
 
 
 def test_a_lease_that_runs_out_while_its_delivery_lives_loses_nothing():
-    """Copies take five hours: the next AMI waits, and gets no slot that is in use."""
-    scenes.long_copies()
+    """Copies take five hours: the next AMIs wait, at most twenty copies run at once, and none is made twice."""
+    hub = a_hub(hours=5)
+    no_more_than_the_limit(hub)
+    for ami in (FULL, NEXT, LAST):
+        hub.cloud.tag(ami, "default")
+    hub.run()
+    delivered(hub, FULL, NEXT, LAST)
+    assert len(hub.cloud.copies) == 2 * AT_ONCE + 1
+    hub.invariants.rest()
 
 
 @pytest.mark.thorough
@@ -48,8 +159,8 @@ def test_a_lease_that_runs_out_while_its_delivery_lives_loses_nothing():
 def test_an_outage_of_hours_gives_no_slot_away(since, hours):
     """All leases have expired when ``worker`` is back: it reads the records, and their deliveries continue."""
     day = {"queue_deadline": 200 * HOUR, "copy_deadline": 200 * HOUR}
-    hub = scenes.a_hub(hours=hours + 1.0, target=day)
-    scenes.no_more_than_the_limit(hub)
+    hub = a_hub(hours=hours + 1.0, target=day)
+    no_more_than_the_limit(hub)
     for ami in (FULL, NEXT, LAST):
         hub.cloud.tag(ami, "default")
     hub.run(until=START + since)
@@ -57,7 +168,7 @@ def test_an_outage_of_hours_gives_no_slot_away(since, hours):
         hub.run(until=START + hours * HOUR)
     hub.run()
 
-    scenes.delivered(hub, FULL, NEXT, LAST)
+    delivered(hub, FULL, NEXT, LAST)
     assert len(hub.cloud.copies) == 2 * AT_ONCE + 1
     hub.groups.dead.clear()
     hub.invariants.rest()
@@ -77,7 +188,7 @@ def raise_forms(stores: Stores) -> None:
 def test_a_rollback_holds_up_no_later_ami(seconds):
     """Records that a newer version wrote are parked; the quota is not, and its slots return."""
     with on_dynamodb() as stores:
-        hub = scenes.a_hub(stores=stores)
+        hub = a_hub(stores=stores)
         hub.gate.watch = lambda *_: None
         hub.cloud.tag(FULL, "default")
         hub.run(until=START + seconds)
@@ -86,12 +197,12 @@ def test_a_rollback_holds_up_no_later_ami(seconds):
         hub.run(until=START + 3 * HOUR // 2)
 
         assert stores.seen(hub.delivery_key(FULL, ACCOUNT)).parked
-        scenes.delivered(hub, LAST)
+        delivered(hub, LAST)
 
 
 def test_a_copy_that_has_ended_makes_room_as_soon_as_somebody_comes_to_wait():
     """Nobody else looks at it before all have ended; a delivery that comes to wait need not await the next poll."""
-    hub = scenes.a_hub()
+    hub = a_hub()
     hub.cloud.behavior = CloudBehavior(copying=(18 * schedule.MINUTE, 5 * HOUR))
     hub.cloud._copying = itertools.cycle(hub.cloud.behavior.copying)
     hub.cloud.tag(FULL, "default")

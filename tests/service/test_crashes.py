@@ -8,7 +8,6 @@ from chalicelib.engine import addresses
 from chalicelib.engine.errors import RefusalKind
 from tests.service.cloud import REGION, START, refusal
 from tests.service.gate import PortCrash, PortTrouble, ProcessKilled
-from tests.service.hub import Hub
 from tests.service.organization import A, B
 from tests.service.scenes import HubSetup, all_delivered, scenes
 from tests.service.shared_ami import AMI, HOUR, pass_time, untagged
@@ -90,6 +89,15 @@ def until_killed(hub):
     hub.until(lambda: not hub.gate.troubles[0].times)
 
 
+def tagged_and_killed(hub, value, account, *, again):
+    """Tag the AMI; the process is killed between a tracked delivery and its record. ``again``: it had one before."""
+    key = hub.delivery_key(AMI, account)
+    only = lambda *args: args[int(again)].key == key  # noqa: E731
+    hub.gate.troubles.append(PortTrouble("records", "save" if again else "create", ProcessKilled(), only=only))
+    hub.cloud.tag(AMI, value)
+    until_killed(hub)
+
+
 def pause_and_untag(hub):
     """No new promotion goes on, and the tag is removed."""
     hub.cloud.paused = True
@@ -99,11 +107,10 @@ def pause_and_untag(hub):
 @pytest.mark.parametrize(
     "then", [lambda hub: hub.withdraw(AMI, B), pause_and_untag], ids=["an operator withdraws it", "pause, tag removed"]
 )
-@pytest.mark.parametrize("method", ["create", "save"])
-def test_a_delivery_that_was_announced_and_never_written_keeps_no_promotion_from_its_end(method, then):
-    """Killed between the tracked delivery and its record, which nobody wants a moment later; the next tag serves it."""
+@pytest.mark.parametrize("again", [False, True])
+def test_a_delivery_that_was_announced_and_never_written_keeps_no_promotion_from_its_end(again, then):
+    """Nobody wants it a moment later; the next tag serves it."""
     hub = untagged(watchful=False)
-    key, again = hub.delivery_key(AMI, B), method == "save"
     if again:
         hub.cloud.tag(AMI, f"{A} {B}")
         hub.run(until=START + 3)
@@ -111,12 +118,7 @@ def test_a_delivery_that_was_announced_and_never_written_keeps_no_promotion_from
         hub.run(until=START + HOUR)
         assert set(hub.outcomes().values()) == {"cancelled"}
 
-    def only(*args):
-        return (args[1] if again else args[0]).key == key
-
-    hub.gate.troubles.append(PortTrouble("records", method, ProcessKilled(), only=only))
-    hub.cloud.tag(AMI, f"{A} {B}")
-    until_killed(hub)
+    tagged_and_killed(hub, f"{A} {B}", B, again=again)
     then(hub)
     assert hub.wait(2 * HOUR).stores.seen(addresses.promotion(AMI)).state == "over"
     assert hub.outcomes().get((AMI, B)) == ("cancelled" if again else None)
@@ -144,9 +146,8 @@ def test_a_delivery_that_is_killed_right_after_its_request_for_slots_returns_the
 
 @pytest.mark.parametrize("before", ["nothing", "cancelled", "failed"])
 def test_a_delivery_that_was_announced_and_never_written_is_begun_if_it_is_wanted(before):
-    """Killed between the tracked delivery and its record; an operator's `retry` came before the next run."""
+    """An operator's `retry` came before the next run."""
     hub = untagged((A,), watchful=False)
-    key, method = hub.delivery_key(AMI, A), "create" if before == "nothing" else "save"
     if before != "nothing":
         if before == "failed":
             hub.troubles.append(DENIED)
@@ -158,32 +159,23 @@ def test_a_delivery_that_was_announced_and_never_written_is_begun_if_it_is_wante
         hub.troubles.clear()
         assert hub.outcomes() == {(AMI, A): before}
 
-    def only(*args):
-        return (args[0] if method == "create" else args[1]).key == key
-
-    hub.gate.troubles.append(PortTrouble("records", method, ProcessKilled(), only=only))
-    hub.cloud.tag(AMI, A)
-    until_killed(hub)
+    tagged_and_killed(hub, A, A, again=before != "nothing")
     hub.stores.records.leave(addresses.promotion(AMI), {"retry": f"{hub.cloud.now}:"}, hub.cloud.now)
     assert hub.wait(HOUR).outcomes() == {(AMI, A): "delivered"}
     assert hub.stores.seen(addresses.promotion(AMI)).state == "over"
 
 
 def test_a_failed_delivery_that_was_announced_again_and_never_written_begins_when_it_is_wanted_again():
-    """Killed between the tracked delivery and its record; the file lost the account, and has it again later."""
-    hub = Hub((A,), watchful=False)
+    """The file lost the account, and has it again later."""
+    hub = untagged((A,), watchful=False)
     file = hub.cloud.directory
-    hub.cloud.make_image(AMI, {"snap-00": True})
     hub.troubles.append(DENIED)
     hub.cloud.tag(AMI, A)
     hub.run(until=START + HOUR)
     assert hub.outcomes() == {(AMI, A): "failed"}
     hub.troubles.clear()
-    key = hub.delivery_key(AMI, A)
-    hub.gate.troubles.append(PortTrouble("records", "save", ProcessKilled(), only=lambda *args: args[1].key == key))
     hub.cloud.tag(AMI, None)
-    hub.cloud.tag(AMI, A)
-    until_killed(hub)
+    tagged_and_killed(hub, A, A, again=True)
     hub.cloud.drop_targets(A)
     pass_time(hub, HOUR)
     assert hub.outcomes() == {(AMI, A): "failed"}

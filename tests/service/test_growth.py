@@ -1,12 +1,11 @@
-"""Finished work costs nothing more, in comparison with an empty hub; ``python -m tests.service.growth`` plays years."""
+"""Finished work costs nothing more than an empty hub, nor a target more among many; `make bench` plays more."""
 
 import json
 
 import pytest
 
-from chalicelib.engine import schedule
-from tests.service.cloud import INACCESSIBLE, CloudBehavior
-from tests.service.growth import EMPTY, Growth, Size, grown, measure, must_be_flat, table
+from tests.service import curve, largest_promotion
+from tests.service.growth import EMPTY, Growth, Size, grown, measure, must_be_flat
 from tests.service.hub import Hub
 
 pytestmark = pytest.mark.thorough
@@ -28,12 +27,6 @@ def test_what_is_behind_a_hub_costs_nothing_but_its_heads_and_standing_shares(em
     must_be_flat(empty, measure(grown(much)), much)
 
 
-def test_the_table_says_it_for_each_hub(empty):
-    """It has one row for each hub, for docs/explanation/reliability.md."""
-    text = table([("empty hub", empty), ("another", empty)])
-    assert text.count("calls") == 6
-
-
 def test_what_is_over_is_small():
     """For an AMI with twenty snapshots the record keeps target, outcome, nonces and the copies' ids."""
     hub = Hub(watchful=False)
@@ -47,19 +40,17 @@ def test_what_is_over_is_small():
     assert len(json.dumps(body)) < 5_000
 
 
-@pytest.mark.parametrize("hours", [6, 30])
-@pytest.mark.parametrize("method", ["snapshots", "image"])
-def test_what_fails_again_and_again_for_days_does_not_grow(method, hours):
-    """Its nonces are kept for a day: so many as its episodes of a day have, and no more."""
-    fails = CloudBehavior(copying=(60,), fails=(INACCESSIBLE,))
-    hub = Hub(target={"copy_method": method}, behavior=fails, watchful=False)
-    hub.cloud.make_image("ami-00", {f"snap-{n:02}": True for n in range(5)})
-    sizes = []
-    for _ in range(12):
-        hub.cloud.tag("ami-00", None)
-        hub.wait(120)
-        hub.cloud.tag("ami-00", "default")
-        assert hub.wait(hours * schedule.HOUR).outcomes() == {("ami-00", hub.accounts[0]): "failed"}
-        sizes.append(len(hub.stores.records.read(hub.delivery_key("ami-00", hub.accounts[0])).body["attempts"]))
+def test_a_delivery_costs_no_more_among_many():
+    """Invocations and calls per delivery are equal; one call opens or closes a snapshot for many accounts."""
+    few, many = curve.point(5), curve.point(20)
+    assert many.invocations / 20 <= 1.1 * few.invocations / 5
+    assert many.store_calls / 20 <= 1.1 * few.store_calls / 5
+    assert many.aws_calls / 20 <= 1.1 * few.aws_calls / 5
+    assert many.sharing <= 2 * 4
 
-    assert max(sizes) <= (1 + 24 // hours) * sizes[0], sizes
+
+def test_no_invocation_outlives_a_function_or_takes_much():
+    """Forty accounts in four Regions, twenty snapshots; `make bench` plays a thousand."""
+    found = largest_promotion.expansion(40) | largest_promotion.delivery() | largest_promotion.opening(10)
+    assert {"worker: promotion", "worker: delivery", "share-worker: snapshot", "sweep: sweep"} <= found.keys()
+    assert all(megabytes < 10 and 0 < seconds < 30 for megabytes, seconds in found.values()), found

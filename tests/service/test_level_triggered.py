@@ -238,18 +238,12 @@ def test_two_invocations_of_one_promotion_leave_no_target_out(seed):
     assert {account for _, account in hub.outcomes()} == set(accounts)
 
 
-def test_every_target_begins_though_a_run_has_time_for_a_few_and_none_of_these_ends():
-    """The next run goes on after them: it does not begin with the first ones again."""
+def test_every_target_begins_and_is_asked_to_end_at_once_though_a_run_has_time_for_a_few():
+    """The next run goes on after them. None waits for the polls, by which a promotion looks at whom it has asked."""
     accounts = tuple(f"{200_000_000_001 + number}" for number in range(60))
     hub = tagged(accounts=accounts, behavior=SLOW, arrivals=Arrivals(hurry=1)).unwatched().wait(HOUR)
-
     assert {one.account for one in hub.stores.tracked.all(AMI)} == set(accounts)
 
-
-def test_every_delivery_is_asked_to_end_at_once_though_a_run_has_time_for_a_few():
-    """Nobody waits for the polls, by which a promotion looks at the deliveries that it has asked before."""
-    accounts = tuple(f"{200_000_000_001 + number}" for number in range(60))
-    hub = tagged(accounts=accounts, behavior=SLOW, arrivals=Arrivals(hurry=1)).unwatched().wait(HOUR)
     hub.cloud.tag(AMI, None)
     pass_time(hub, 600)
 
@@ -308,10 +302,6 @@ def test_a_removal_waits_for_no_examination_that_aws_refuses(ends):
 # --- values that are refused -----------------------------------------------------------------------------------------
 
 
-def refusals(hub: Hub) -> int:
-    return sum(notice["event"] == "promotion.refused" for notice in hub.cloud.notices)
-
-
 def test_an_image_that_the_service_made_is_refused_once_and_nobody_gets_it():
     """Discovery sees its tag in each pass, and its deliveries wake nothing."""
     hub = untagged(watchful=False)
@@ -320,7 +310,7 @@ def test_an_image_that_the_service_made_is_refused_once_and_nobody_gets_it():
     for _ in range(6):
         pass_time(hub, HOUR)
         hub.discover()
-    assert (hub.outcomes(), refusals(hub)) == ({}, 1)
+    assert (hub.outcomes(), len(hub.notified("promotion.refused"))) == ({}, 1)
     assert [fault.partition(":")[0] for fault in hub.faults()] == ["source-made-by-service"]
 
 
@@ -332,6 +322,6 @@ def test_a_value_that_is_refused_begins_nothing_again():
     hub.gate.troubles.clear()
     hub.cloud.tag(AMI, "default nobody")
     hub.wait(HOUR)
-    assert (hub.outcomes()[AMI, B], refusals(hub)) == ("failed", 1)
+    assert (hub.outcomes()[AMI, B], len(hub.notified("promotion.refused"))) == ("failed", 1)
     hub.cloud.tag(AMI, "default")
     assert hub.wait(HOUR).outcomes()[AMI, B] == "delivered"

@@ -8,45 +8,33 @@ from chalicelib.promotion.codec import PROMOTIONS
 from tests.service.cloud import START
 from tests.service.hub import Hub
 from tests.service.organization import A, B
-from tests.service.shared_ami import AMI, HOUR, tagged
+from tests.service.shared_ami import AMI, HOUR, tagged, when
 
 
 def test_an_end_that_comes_while_a_promotion_compares_is_seen():
     """Both accounts' shares expire; the second ends after the promotion has read its deliveries."""
     hub = tagged(f"{A} {B}", target={"mode": "share", "until": START + 2 * HOUR}, watchful=False).wait(HOUR)
-    late = Late(hub)
+    late, work, read = hub.delivery_key(AMI, B), hub.deliveries.run, []
+
+    def states() -> dict[str, str]:
+        return {one.account: one.state for one in hub.stores.tracked.all(AMI)}
+
+    def end() -> None:
+        read.append(states())
+        for _ in range(50):
+            if states()[B] != "expired":
+                work(late, "its end", time_left=lambda: 30)
+
+    hub.deliveries.run = lambda key, *args, **given: None if key == late else work(key, *args, **given)
+    hub.until(lambda: states()[A] == "expired")
+    hub.deliveries.run = work
+    when(hub, do.Compare, end)
     hub.run(until=START + 4 * HOUR)
 
     promotion = PROMOTIONS.decode(hub.stores.records.read(addresses.promotion(AMI)))
-    assert late.came
-    assert set(late.states().values()) == {"expired"}
+    assert read == [{A: "expired", B: "shared"}]
+    assert set(states().values()) == {"expired"}
     assert not promotion.standing
-
-
-class Late:
-    """B's worker does not start until the promotion has seen the end of A alone; then it works at once."""
-
-    def __init__(self, hub: Hub) -> None:
-        self.hub, self.came = hub, False
-        self.compare, self.work = hub.promotions.executor.execute, hub.deliveries.run
-        hub.promotions.executor.execute, hub.deliveries.run = self.execute, self.run
-
-    def states(self) -> dict[str, str]:
-        return {one.account: one.state for one in self.hub.stores.tracked.all(AMI)}
-
-    def run(self, key, *args, **given):
-        early = not self.came and self.hub.cloud.now > START + 2 * HOUR + 100
-        if not (early and key == self.hub.delivery_key(AMI, B)):
-            self.work(key, *args, **given)
-
-    def execute(self, record, command, budget):
-        event = self.compare(record, command, budget)
-        if isinstance(command, do.Compare) and not self.came and self.states() == {A: "expired", B: "shared"}:
-            self.came = True
-            for _ in range(50):
-                if self.states()[B] != "expired":
-                    self.work(self.hub.delivery_key(AMI, B), "its end", time_left=lambda: 30)
-        return event
 
 
 def test_an_entry_that_a_wake_brings_is_kept_when_another_write_comes_first():

@@ -127,28 +127,21 @@ def test_a_delivery_for_which_the_role_is_renamed_before_its_shares_opens_nothin
     assert opened == {"Renamed"}
 
 
-def test_where_the_whole_account_is_the_grantee_a_new_name_opens_nothing_more():
-    """The grant does not name the role."""
-    it = Renaming("grant", grantee="account")
-    it.hub.wait(600)
+@pytest.mark.parametrize(
+    ("target", "wait", "copies"),
+    [({"grantee": "account"}, 600, 1), ({}, 3 * HOUR, 2)],
+    ids=["the grant names the account", "the last copy has started"],
+)
+def test_a_renaming_opens_nothing_to_the_new_role_where_no_copy_needs_it(target, wait, copies):
+    """A grant to the whole account does not name the role; copies that run need what is open to the old one."""
+    it = Renaming("grant", **target)
+    it.hub.wait(wait)
+    assert it.started == [("AmiCopyRole", "grantee" not in target)] * copies
     before = dict(it.hub.cloud.grants)
     it.rename()
     it.hub.wait(1200)
 
     assert it.hub.cloud.grants == before
-    it.hub.run()
-    assert it.hub.outcomes() == {("ami-0a", A): "delivered"}
-
-
-def test_a_renaming_after_the_last_copy_has_started_opens_nothing_to_the_new_role():
-    """No copy starts under it: the copies that run need what is open to the old one."""
-    it = Renaming("grant")
-    it.hub.wait(3 * HOUR)
-    assert it.started == [("AmiCopyRole", True)] * 2
-    it.rename()
-    it.hub.wait(1200)
-
-    assert opened_to(it.hub) == {"AmiCopyRole"}
     it.hub.run()
     assert it.hub.outcomes() == {("ami-0a", A): "delivered"}
 

@@ -148,13 +148,22 @@ def test_a_look_for_another_delivery_leaves_no_closing_to_wait_for():
     ("changes", "looked_at"),
     [
         ({}, True),
+        ({"state": ShareState.CLOSING}, False),
         ({"asked": 1}, False),
         ({"opened_at": NOW - 299}, False),
         ({"preexisting": True}, False),
         ({"resource": addresses.role_resource("arn:aws:kms:us-east-1:222222222222:key/own", "222222222222").pk}, False),
         ({"holdings": HOLDER | LATER_HOLDER}, False),
     ],
-    ids=["another delivery", "nobody", "a grant may show late", "its owner's", "on the target's own key", "for copies"],
+    ids=[
+        "another delivery",
+        "it closes",
+        "nobody",
+        "a grant may show late",
+        "its owner's",
+        "on the target's own key",
+        "for copies",
+    ],
 )
 def test_what_stands_is_looked_at_when_another_delivery_comes_to_hold_it(changes, looked_at):
     """Somebody may have removed it. A share for copies is open for hours, and what is another's is opened by nobody."""

@@ -10,7 +10,7 @@ from chalicelib.engine.schedule import DAY
 from chalicelib.targets import departures
 from chalicelib.targets.departures import APART, MembersReading, Whereabouts
 from chalicelib.targets.listing import Crawl, Page
-from chalicelib.targets.organization import Membership, Unit
+from chalicelib.targets.organization import Membership
 
 NOW = 1_000_000
 OU, INNER, OTHER, ROOT = "ou-ab12-11111111", "ou-ab12-22222222", "ou-ab12-33333333", "r-ab12"
@@ -67,14 +67,6 @@ def test_what_is_missing_in_one_branch_makes_the_unit_unknown_and_no_other():
         reading = reading.failed(step, REFUSED) if step.parent == OTHER else reading.read(step, Page())
 
     assert (reading.listing(OU), reading.listing(OTHER)) == (frozenset(), REFUSED)
-
-
-def test_who_is_new_joins_at_once():
-    """The state ACTIVE is evidence enough."""
-    membership, reading = joined(TEN[:2])
-    assert membership.units == {OU: Unit("arn:ou", TEN[:2])}
-    membership, _ = after(reading, membership, TEN[:3], NOW + 300)
-    assert membership.units[OU].accounts == TEN[:3]
 
 
 def test_a_unit_that_cannot_be_read_keeps_whom_it_has_and_the_trouble_its_beginning():

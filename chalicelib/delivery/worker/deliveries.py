@@ -529,7 +529,7 @@ class DeliveryExecutor:
             cause = f"{delivery.id}:{delivery.episode}:{tracked.state}"
             self.waker.wake(addresses.promotion(delivery.ami), cause)
         if delivery.target.account == delivery.hub:
-            hub_copies.wake_waiting(self.waker, self.tracked, delivery, self.clock)
+            hub_copies.wake_waiting(self.waker, self.tracked, delivery)
         return ending.OutcomeNotified(delivery.outcome)
 
     def _note_events(self, delivery: Delivery) -> None:

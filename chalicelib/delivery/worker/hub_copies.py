@@ -15,7 +15,7 @@ from chalicelib.engine.budget import slices
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.ports import Records
 from chalicelib.engine.stored import peek
-from chalicelib.engine.waker import Clock, Waker
+from chalicelib.engine.waker import Waker
 from chalicelib.sharing.entitlement import HUB_COPY_CURE
 
 WAKES_FOR = 4
@@ -62,12 +62,12 @@ def look(records: Records, snapshots: TargetSnapshots, delivery: Delivery) -> De
     return HubCopySeen(tuple((snapshot, known[snapshot]) for snapshot in wanted), copy.key_arn)
 
 
-def wake_waiting(waker: Waker, tracked: TrackedDeliveries, delivery: Delivery, clock: Clock) -> None:
+def wake_waiting(waker: Waker, tracked: TrackedDeliveries, delivery: Delivery) -> None:
     """Wake the deliveries that wait for this copy, for ``WAKES_FOR`` seconds at most.
 
     A delivery that is not woken finds the copy at its next poll, within a quarter of an hour.
     """
-    until = clock() + WAKES_FOR
+    until = waker.clock() + WAKES_FOR
     cause = f"hub-copy:{delivery.id}:{delivery.episode}"
     waiting = [
         (addresses.delivery(one.delivery), cause)
@@ -75,6 +75,6 @@ def wake_waiting(waker: Waker, tracked: TrackedDeliveries, delivery: Delivery, c
         if one.state == RUNNING and one.region == delivery.target.region and one.delivery != delivery.id
     ]
     for some in slices(waiting, WOKEN_AT_ONCE):
-        if clock() >= until:
+        if waker.clock() >= until:
             return
         waker.wake_all(some)

@@ -12,7 +12,7 @@ from chalicelib.engine import addresses
 from chalicelib.engine.budget import Budget
 from chalicelib.engine.errors import ParkRecord
 from chalicelib.engine.ports import Records
-from chalicelib.engine.waker import Clock, Waker
+from chalicelib.engine.waker import Waker
 from chalicelib.images.image import SourceImage, snapshots_to_copy
 from chalicelib.images.source_images import some_source_image
 from chalicelib.sharing import holders
@@ -24,9 +24,7 @@ CALLS = 4
 """Calls to release one holding: the release, and a wake with its two writes and a message."""
 
 
-def release(
-    records: Records, ledger: Ledger, waker: Waker, clock: Clock, ami: str, one: TrackedDelivery, budget: Budget
-) -> bool:
+def release(records: Records, ledger: Ledger, waker: Waker, ami: str, one: TrackedDelivery, budget: Budget) -> bool:
     """Release a delivery's holdings by what is on record of its source; False if there was no time for all.
 
     May be repeated: an earlier run may have been killed between a release and its wake, so the resource of a share that
@@ -43,7 +41,7 @@ def release(
     for share, held in budget.each(sorted(left, key=lambda pair: not pair[1]), CALLS):  # those with holdings first
         for holding in held:
             ledger.release(share.resource, share.share_name, holding)
-        waker.wake_resources([share.resource], f"{one.delivery}:let-go:{clock()}")
+        waker.wake_resources([share.resource], f"{one.delivery}:let-go:{waker.clock()}")
         done += 1
     return done == len(left)
 

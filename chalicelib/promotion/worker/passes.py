@@ -189,8 +189,7 @@ class DeliveryPass:
         wish = WishToEnd(one.episode, f"{BY_RECALL if wanted.recalled else ''}{cause}", why)
         self.waker.wake(addresses.delivery(one.delivery), cause, {"cancel": str(wish)})
         if record is None:
-            ports = self.records, self.ledger, self.waker, self.clock
-            copy_holdings.release(*ports, promotion.ami, one, budget)
+            copy_holdings.release(self.records, self.ledger, self.waker, promotion.ami, one, budget)
 
     # --- what begins -------------------------------------------------------------------------------------------------
 

@@ -169,10 +169,9 @@ class StandingPass:
         def ask(one: TrackedDelivery) -> None:
             wish = WishToEnd(one.episode, cause, _why(one.place, tag, entitled))
             self.waker.wake(addresses.delivery(one.delivery), cause, {"cancel": str(wish)})
-            if peek(self.records, addresses.delivery(one.delivery), DELIVERIES) is None:
-                ports = self.records, self.ledger, self.waker, self.clock
-                if not copy_holdings.release(*ports, ami, one, budget):
-                    unfinished.append(one)
+            is_lost = peek(self.records, addresses.delivery(one.delivery), DELIVERIES) is None
+            if is_lost and not copy_holdings.release(self.records, self.ledger, self.waker, ami, one, budget):
+                unfinished.append(one)
 
         return _all_done(ends, ask, is_current, budget) and not unfinished
 

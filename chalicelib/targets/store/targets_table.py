@@ -93,7 +93,7 @@ class TargetsTable:
             return AppliedFile(fault=applied_file.nothing_applied(self._where))
         self.remember(applied)
         try:
-            if self._read.digest != applied.digest or self._read.fault is not None:
+            if self._read.digest != applied.digest:
                 directory = replace(self.directory(applied), hub=self._hub)
                 self._read = AppliedFile(directory, applied.digest)
             directory = self._read.directory

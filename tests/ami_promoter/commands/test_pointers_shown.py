@@ -13,19 +13,7 @@ from chalicelib.release.pointer import Pointer
 from chalicelib.targets.applied_file import Directory, Target
 from chalicelib.targets.organization import Organization
 from chalicelib.targets.recalls import Pin
-from tests.ami_promoter.a_hub import (
-    AMI,
-    DEV,
-    HUB,
-    NINE,
-    PROD,
-    REGION,
-    a_delivery,
-    apply,
-    promoted,
-    read_unit,
-    write,
-)
+from tests.ami_promoter.a_hub import AMI, DEV, HUB, NINE, PROD, REGION, a_delivery, apply, promoted, read_unit, write
 
 pytestmark = pytest.mark.usefixtures("ten_past_nine")
 
@@ -59,10 +47,7 @@ NOT_OURS = Fault(
     ("pointer", "says"),
     [
         (a_pointer(), "It names this AMI."),
-        (
-            a_pointer(image="ami-0bbbbbbbbbbbbbbbb"),
-            f"It names ami-0bbbbbbbbbbbbbbbb from {OTHER}, which is newer.",
-        ),
+        (a_pointer(image="ami-0bbbbbbbbbbbbbbbb"), f"It names ami-0bbbbbbbbbbbbbbbb from {OTHER}, which is newer."),
         (
             a_pointer(pin=Pin(AMI, "2026-01-01T00:00:00.000Z", NINE, "jane")),
             "It names this AMI, and a rollback holds it there.",

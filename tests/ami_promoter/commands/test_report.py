@@ -3,8 +3,6 @@
 import json
 import re
 import shlex
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import boto3
@@ -73,32 +71,12 @@ def test_a_bucket_that_is_not_there(client, run):
     assert "Check the bucket's name" in said
 
 
-class RefusingS3(BaseHTTPRequestHandler):
-    """An S3 that refuses PutObject."""
-
-    def do_PUT(self):
-        """Answer AccessDenied."""
-        self.rfile.read(int(self.headers["Content-Length"]))
-        body = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
-        self.send_response(403)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        """Log nothing."""
-
-
-def test_who_may_not_put_it_there_is_notified_of_the_right_that_is_missing(client, environment, run):
+def test_who_may_not_put_it_there_is_notified_of_the_right_that_is_missing(client, environment, refusing, run):
     """It names the action and the object's ARN."""
-    with HTTPServer(("127.0.0.1", 0), RefusingS3) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        environment.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{server.server_port}")
+    says = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+    environment.setenv("AWS_ENDPOINT_URL_S3", refusing(says))
 
-        said = run("report", "--publish", ADDRESS, "--json", exits=Exit.AWS)
-        server.shutdown()
-
-    (fault,) = said.data["faults"]
+    (fault,) = run("report", "--publish", ADDRESS, "--json", exits=Exit.AWS).data["faults"]
     assert (fault["code"], fault["where"]) == ("AccessDenied", ADDRESS)
     assert "s3:PutObject on arn:aws:s3:::status-pages/team a/ami.html" in fault["cure"]
 

@@ -20,19 +20,7 @@ from chalicelib.sharing import share
 from chalicelib.sharing.store.ledger import DynamoLedger
 from chalicelib.targets import withdrawals
 from chalicelib.targets.withdrawals import Withdrawal
-from tests.ami_promoter.a_hub import (
-    AMI,
-    DEV,
-    HUB,
-    NINE,
-    PROD,
-    REGION,
-    a_delivery,
-    a_promotion,
-    promoted,
-    track,
-    write,
-)
+from tests.ami_promoter.a_hub import AMI, DEV, HUB, NINE, PROD, REGION, a_delivery, a_promotion, promoted, track, write
 from tests.fakes import copying, sharing
 from tests.images.examples import an_image
 

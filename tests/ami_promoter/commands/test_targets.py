@@ -261,12 +261,17 @@ def test_an_older_file_can_be_brought_back(client, file, run):
     assert (in_force().current.number, in_force().directory) == (3, compiled(FILE))
 
 
-def test_items_changed_by_hand_are_written_again(client, file, run):
-    """The same file can be applied again, which repairs everything."""
+@pytest.mark.parametrize("body", [None, '["999999999999"]'])
+def test_items_changed_by_hand_are_named_and_written_again(client, file, run, body):
+    """Beside the text that was applied; the same file can be applied again, which repairs everything."""
     run("targets", "apply", "--yes", file(FILE))
     current = TargetsTable(client, CONFIG, MEMBERS).in_force()
-    client.delete_item(TableName=CONFIG, Key={"pk": {"S": partition(current.version)}, "sk": {"S": "group#all"}})
+    group = {"pk": {"S": partition(current.version)}, "sk": {"S": "group#all"}}
+    client.delete_item(TableName=CONFIG, Key=group)
+    if body:
+        client.put_item(TableName=CONFIG, Item={**group, "body": {"S": body}})
 
+    assert "the items in force are not those that were applied" in run("targets", "show").err
     assert "The items of that version have changed since" in run("targets", "apply", "--yes", file(FILE)).out
     assert in_force().directory == compiled(FILE)
 
@@ -448,21 +453,6 @@ def test_what_is_in_force_is_shown_as_it_was_applied(client, file, run, monkeypa
     reported = run("targets", "show", "--json").data
     assert (reported["version"], reported["text"], reported["damaged"]) == (1, text, False)
     assert reported["applied_by"] == f"arn:aws:sts::{HUB}:user/moto"
-
-
-def test_what_was_changed_by_hand_is_said(client, file, run):
-    """A warning beside the text."""
-    run("targets", "apply", "--yes", file(FILE))
-    current = TargetsTable(client, CONFIG, MEMBERS).in_force()
-    key = {"pk": {"S": partition(current.version)}, "sk": {"S": "group#default"}}
-    client.update_item(
-        TableName=CONFIG,
-        Key=key,
-        UpdateExpression="SET body = :body",
-        ExpressionAttributeValues={":body": {"S": '["999999999999"]'}},
-    )
-
-    assert "the items in force are not those that were applied" in run("targets", "show").err
 
 
 @pytest.mark.parametrize("number", ["99999999", "20261130205300"])

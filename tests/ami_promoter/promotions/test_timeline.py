@@ -1,5 +1,7 @@
 """What a history says about calls: those made, and those without a recorded answer."""
 
+import pytest
+
 from ami_promoter.promotions import timeline_data, timeline_text
 from chalicelib.sharing.share import ShareStep
 
@@ -57,19 +59,10 @@ def seen(event, changed_at):
     return f'TagSeen {{"value": "dev", "image_state": "available", "event": "{event}", "changed_at": "{changed_at}"}}'
 
 
-def test_a_late_tag_event_is_no_second_line():
-    """A look has shown the value already, after it was written; writing the same value later is a line of its own."""
-    steps = entries([seen("", 0)], [seen("e1", AT - 5)], [seen("e2", AT + 2)])
-
-    table = list(timeline_text.show(steps, [], "ami-1", everything=False, wide=False))[2]
-
-    assert table.row_count == 2
-
-
-def test_a_look_at_the_tag_that_shows_nothing_new_is_left_out():
-    """One that somebody's writing caused is shown, and with --all each is."""
-    same = seen("", 0)
-    steps = entries([same], [same], [seen("e1", AT + 2)])
+@pytest.mark.parametrize("second", [seen("", 0), seen("e1", AT - 5)], ids=["a look", "a late event"])
+def test_a_look_at_the_tag_that_shows_nothing_new_is_left_out(second):
+    """A look has shown the value already, after it was written. Writing it later is a line; with --all each is."""
+    steps = entries([seen("", 0)], [second], [seen("e2", AT + 2)])
 
     for everything, shown in ((False, 2), (True, 3)):
         lines = list(timeline_text.show(steps, [], "ami-1", everything=everything, wide=False))

@@ -57,6 +57,16 @@ def test_the_hubs_key_is_judged_by_how_targets_get_to_it(access, allowed, lacks,
     assert one["cure"].endswith(f"key-policy hub {KEY} --region {REGION}{ways}") is bool(lacks)
 
 
+def test_a_hubs_key_that_is_disabled_is_named_with_the_command_that_helps():
+    """Its policy, which lacks everything too, comes after that."""
+    health = Health(keys={KEY: GoldenKey(a_key(arn=KEY, account=HUB, state="Disabled"), {"Statement": []})})
+
+    (one,) = found(hub(health=health, access={KEY: {"grant"}}), "source-key")
+
+    assert one["passed"] is False
+    assert f"aws kms enable-key --region {REGION} --key-id {KEY}" in one["cure"]
+
+
 def test_what_waits_for_an_approval_is_not_said_to_wait_for_none():
     """Each AMI that waits fails the check; the check passes only where none does."""
     waits = doctor_checks.Unapproved("ami-1", "0123456789abcdef", 2, 1_700_000_000)

@@ -105,6 +105,14 @@ def test_a_key_that_may_not_be_described_is_a_fault_of_the_target():
             False,
             "Root allows it only where",
         ),
+        *(
+            (
+                policy({**ROOT, "Condition": {"StringEquals": {"kms:ViaService": service}}}),
+                False,
+                f"Root allows it only where kms:ViaService StringEquals {service}",
+            )
+            for service in (f"rds.{REGION}.amazonaws.com", "ec2.eu-west-1.amazonaws.com")
+        ),
         ("{", None, "cannot be read"),
         ("[1]", None, "cannot be read"),
         (policy({"Effect": "Allow"}), None, "cannot be read"),

@@ -75,15 +75,7 @@ def hub(
 def _promotion(ami: str, targets: list[bool], began: int, last: bool, bad: Mapping[str, str]) -> Iterator[StoredItem]:
     name = bad.get("name", f"golden-{began // DAY * DAY}")
     state = PromotionState.RUNNING if last else PromotionState.OVER
-    promoted = Promotion(
-        ami,
-        HUB,
-        REGION,
-        state,
-        value=bad.get("value", "dev prod"),
-        image_name=name,
-        since=began,
-    )
+    promoted = Promotion(ami, HUB, REGION, state, value=bad.get("value", "dev prod"), image_name=name, since=began)
     yield record(f"promotion#{ami}", "record", promoted, state=state.value, created_at=began)
     for number, failed in enumerate(targets):
         yield from _delivery(ami, name, f"{200000000000 + number}", began + number % 600, last, failed, bad)

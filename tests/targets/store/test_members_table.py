@@ -187,14 +187,9 @@ def test_a_fault_says_why_a_unit_is_refused_now_though_the_other_one_was_read(me
 
 
 def test_a_value_resolves_to_whom_the_units_have(members, client):
-    """Before the first reading the value waits; if that was refused, the fault says why."""
+    """And to whom the file lists; members are no part of the file's digest."""
     apply(client, FILE)
     table = TargetsTable(client, TABLE, MEMBERS, ("111111111111", REGION))
-    assert table.read().resolve("dev").waits is not None
-    fault = Fault("organization-unreadable", "there", "It was refused.", "Ask.")
-    members.save(MembersReading(troubles={OU: UnreadUnit(5, fault)}), 0)
-    assert table.read().resolve("dev").faults == (fault,)
-
     members.publish(Membership(), ONE, *members.reading())
     expected = {(LISTED, ""), (A, ARN + OU), (B, ARN + OU)}
     assert {(t.account, t.unit) for t in table.read().resolve("dev").targets} == expected
