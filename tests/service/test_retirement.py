@@ -114,6 +114,16 @@ def test_where_the_parameter_is_gone_the_superseded_copies_are_deprecated_all_th
     assert not pointer(hub).retiring
 
 
+def test_a_copy_that_somebody_disabled_supersedes_nothing():
+    """The rule keeps two that can be launched, so the oldest is needed."""
+    hub = promoted(a_hub(rule=None), *MADE)
+    raw(hub)["State"] = "disabled"
+    hub.cloud.change_targets(retire=Retirement(2, 30 * DAY))
+    hub.wait(25 * HOUR)
+
+    assert deprecated(hub) == set()
+
+
 def rolled_back(hub: Hub) -> Hub:
     """Roll back to the copy before the newest, which is retired; run."""
     assert pointer(pinned(hub, SECOND)).source == SECOND
@@ -121,7 +131,7 @@ def rolled_back(hub: Hub) -> Hub:
 
 
 def raw(hub: Hub, ami: str = SECOND) -> dict:
-    """The copy of an AMI as EC2 shows it, by default of the one that is retired."""
+    """The copy of an AMI as EC2 shows it, by default of the one before the newest."""
     return next(one.raw for one in hub.cloud.images.values() if one.source == ami)
 
 
