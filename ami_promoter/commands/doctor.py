@@ -12,7 +12,7 @@ from ami_promoter.hub import approvers, health, organization, pause_switch
 from ami_promoter.hub.applied_targets import applied_file, named_targets
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.receivers import Receivers, receivers
-from ami_promoter.hub.records import Reader, RecordSeen
+from ami_promoter.hub.records import Reader, whole
 from ami_promoter.reconcile import doctor_checks, grouped_checks
 from ami_promoter.reconcile.doctor_target_checks import HubNames, KnownAtHub
 from ami_promoter.reconcile.inventories import Inventories
@@ -104,13 +104,9 @@ def _known(connection: Connection, places: Sequence[Place]) -> dict[Place, Known
     known = {}
     for place, (quota, last, missed) in keys.items():
         copies = found[quota].it if quota in found else CopyQuota(*place)
-        known[place] = KnownAtHub(copies, _at(found.get(last)), _at(found.get(missed)))
+        times = (whole(found[key].item, "at") if key in found else 0 for key in (last, missed))
+        known[place] = KnownAtHub(copies, *times)
     return known
-
-
-def _at(record: RecordSeen[None] | None) -> int:
-    at = record.item.get("at") if record else 0
-    return at if isinstance(at, int) else 0
 
 
 def _facts(connection: Connection, file: AppliedFile) -> doctor_checks.HubFacts:

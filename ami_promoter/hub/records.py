@@ -88,8 +88,7 @@ class RecordSeen(Generic[T_co]):
     @property
     def created_at(self) -> int:
         """When it was first written (epoch seconds); 0 if that cannot be read."""
-        at = self.item.get("created_at")
-        return at if isinstance(at, int) else 0
+        return whole(self.item, "created_at")
 
     @property
     def parked(self) -> str:
@@ -294,6 +293,12 @@ def source_of(item: Mapping[str, Any]) -> SourceImage | None:
         return codec.decode(SourceImage, json.loads(item["body"]))
     except (KeyError, TypeError, ValueError):
         return None
+
+
+def whole(item: Mapping[str, Any], name: str) -> int:
+    """Return a whole number of an item; 0 if it has none of this name."""
+    value = item.get(name)
+    return value if isinstance(value, int) else 0
 
 
 def place_of(shown: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ami_promoter.hub.records import record_of
+from ami_promoter.hub.records import record_of, whole
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import moment
 from chalicelib.engine import calls
@@ -178,11 +178,7 @@ def shares_of(items: Iterable[Mapping[str, Any]], steps: Iterable[ShareStep]) ->
 
 
 def _put_away(item: Mapping[str, Any]) -> int:
-    return _whole(item.get("at")) if str(item.get("sk", "")).startswith(ARCHIVED) else STILL_THERE
-
-
-def _whole(value: Any) -> int:
-    return value if isinstance(value, int) else 0
+    return whole(item, "at") if str(item.get("sk", "")).startswith(ARCHIVED) else STILL_THERE
 
 
 def ordered(entries: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -23,6 +23,14 @@ from chalicelib.engine.errors import Misconfigured, Refusal, RefusalKind
 from chalicelib.engine.ports import Records, Telemetry, Write
 from chalicelib.engine.waker import Clock
 from chalicelib.engine.wakes import EVENT_AT, Reason, Wake
+
+if TYPE_CHECKING:  # made by who constructs them, and imported there: cold start
+    from chalicelib.delivery.worker.copy_quotas import CopyQuotas
+    from chalicelib.engine.runner import Runner
+    from chalicelib.promotion.worker.own_notices import OwnNotices
+    from chalicelib.sharing.worker.grant_audit import GrantAudit
+    from chalicelib.sharing.worker.share_worker import ShareWorker
+    from chalicelib.targets.worker.applied_versions import AppliedVersions
 
 WORKER_KINDS = ("delivery", "promotion", "quota", "pointer", "inventory", "baseline", "withdrawal")
 """Kinds of records that ``worker`` works on. One of these is parked when its tries are over."""
@@ -35,12 +43,51 @@ TRIES = 5
 """After so many tries a message becomes a dead letter (``maxReceiveCount``, ``.chalice/extras/messages.yaml``)."""
 
 
+class Services(Protocol):
+    """The workers of each kind of record; each is made when it is first needed."""
+
+    @property
+    def deliveries(self) -> Runner[Any, Any, Any]:
+        """The worker of deliveries."""
+
+    @property
+    def promotions(self) -> Runner[Any, Any, Any]:
+        """The worker of promotions."""
+
+    @property
+    def copy_quotas(self) -> CopyQuotas:
+        """The worker of copy quotas."""
+
+    @property
+    def pointers(self) -> Runner[Any, Any, Any]:
+        """The worker of pointers."""
+
+    @property
+    def inventories(self) -> Runner[Any, Any, Any]:
+        """The worker of inventories."""
+
+    @property
+    def own_notices(self) -> OwnNotices:
+        """The worker of notices that no promotion or delivery sends."""
+
+    @property
+    def applied_versions(self) -> AppliedVersions:
+        """The worker of notices on the applied file's versions."""
+
+    @property
+    def share_worker(self) -> ShareWorker:
+        """The share worker."""
+
+    @property
+    def grant_audit(self) -> GrantAudit:
+        """The grant audit."""
+
+
 @dataclass(eq=False)
 class QueueConsumer:
     """Takes messages about records of some ``kinds``."""
 
-    services: Any
-    """Has a worker of each kind, made when it is first needed: ``bootstrap.Application``."""
+    services: Services
     records: Records
     clock: Clock
     telemetry: Telemetry

@@ -1,6 +1,6 @@
 """Large numbers on a slow AWS: targets to deliver to, standing shares to withdraw, tagged AMIs to compare.
 
-``tests/service/test_scale.py`` plays samples; `make soak PART=scale` plays the numbers that the service is designed for
+``tests/service/test_slow.py`` plays samples; `make soak PART=scale` plays the numbers that the service is designed for
 (``FULL``), each time with other durations of calls.
 """
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.service import scale
 from tests.service.arrivals import NOTHING_COMES
 from tests.service.slow import FUNCTIONS, LIMIT, SlowGate, SlowHub
 from tests.service.slow_cases import AMI, LONGEST, MODES, SLICE, SOME_DEATHS, SlowCase, all_ended, deaths
@@ -70,3 +71,11 @@ def test_the_sweep_alone_is_enough_where_every_invocation_is_killed_right_after_
 
     all_ended(hub, mode)
     assert {death.split()[0] for death in hub.gate.deaths} >= {"worker", "share-worker", "sweep", "discover"}
+
+
+@pytest.mark.parametrize(
+    "case", list(scale.cases(scale.SAMPLE)), ids=lambda case: f"{case.what}{', one slice' * bool(case.dying)}"
+)
+def test_many_come_to_their_end_on_a_slow_aws(case):
+    """Calls take up to two seconds; functions are killed at their limit, or right after each slice."""
+    case.play()

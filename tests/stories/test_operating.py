@@ -129,6 +129,7 @@ def test_each_group_begins_when_the_one_before_it_has_the_ami(hub, value):
     assert hub.notice(PROD)["at"] < hub.notice(DEV)["at"] + HOUR
 
 
+@pytest.mark.thorough_but("memory")
 def test_a_failure_stops_the_wave_until_a_retry_succeeds(hub):
     """One notice says what failed and what to do, however long it takes; a retry that fails is another stop."""
     hub.apply(groups=WAVES)

@@ -64,6 +64,7 @@ def test_a_share_that_ends_gives_way_to_the_one_before_and_the_last_takes_the_pa
 # --- recalls ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough_but("memory")
 def test_a_recalled_ami_is_deprecated_and_the_one_before_is_current_until_that_is_lifted(hub):
     """Nobody need launch what does not boot; no value of the tag brings it back meanwhile."""
     old, new = in_family(hub, "copy")
@@ -128,6 +129,7 @@ def test_a_recall_waits_for_no_target_and_one_without_a_role_takes_it_when_it_an
 # --- rollbacks -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough_but("memory")
 def test_a_rollback_holds_the_parameter_of_one_target_at_an_earlier_ami(hub):
     """A newer delivery does not move it, and says so."""
     old, new = in_family(hub, "copy")
