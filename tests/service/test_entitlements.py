@@ -344,16 +344,16 @@ def test_a_file_that_cannot_be_used_lets_everybody_wait_with_its_fault():
         assert asked.judge(share(SNAPSHOT, account, held(account))) == ("waits", "It cannot be read.")
 
 
-@pytest.mark.parametrize("mode", ["copy", "share"])
-def test_what_is_to_stand_needs_settings_that_say_so(mode):
+@pytest.mark.parametrize(
+    ("settings", "stands"),
+    [({}, ()), ({"mode": "share"}, (IMAGE, KEY)), ({"mode": "share", "share_snapshots": True}, (IMAGE, KEY, SNAPSHOT))],
+    ids=str,
+)
+def test_what_is_to_stand_needs_settings_that_say_so(settings, stands):
     """Launch permission, key and snapshots stand in share mode alone, and snapshots only with ``share_snapshots``."""
-    asked = AskedSource(mode=mode)
-    assert [asked.answer(standing(resource)) for resource in (IMAGE, KEY, SNAPSHOT)] == {
-        "copy": ["waits"] * 3,
-        "share": ["may", "may", "waits"],
-    }[mode]
-    if mode == "share":
-        assert AskedSource(mode=mode, share_snapshots=True).answer(standing(SNAPSHOT)) == "may"
+    asked = AskedSource(**settings)
+    for resource in (IMAGE, KEY, SNAPSHOT):
+        assert asked.answer(standing(resource)) == ("may" if resource in stands else "waits")
 
 
 def test_a_service_role_is_let_in_only_where_the_settings_name_it():
