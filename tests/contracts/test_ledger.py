@@ -59,6 +59,14 @@ def test_holdings_are_written_together_or_the_first_alone(store, before, held):
         assert found.asked == len(found.holdings)
 
 
+def test_a_later_holder_moves_the_hard_end_back_and_never_forward(store):
+    """The last closing time never moves to an earlier time."""
+    for until in (100, 300, 200):
+        store.ledger.hold(RESOURCE, replace(SHARE, last_closing_at=NOW + until), copying(f"d{until}"))
+
+    assert store.ledger.shares(RESOURCE)[0].last_closing_at == NOW + 300
+
+
 def test_two_holders_and_the_last_one_leaves(store):
     """Two AMIs on one snapshot: the share keeps a holding until the last is released."""
     store.ledger.hold(RESOURCE, SHARE, copying("d1"))

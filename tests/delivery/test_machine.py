@@ -528,6 +528,23 @@ def slots(delivery: Delivery, count: int) -> Delivery:
     return delivery.with_slots(granted=count, until=NOW + schedule.LEASE)
 
 
+def test_an_intent_to_copy_is_looked_for_before_it_is_made_again():
+    """After a crash it is unknown whether CopySnapshot took effect: the delivery looks first, and starts nothing."""
+    delivery = slots(in_copying(C.INTENDED, C.WANTED), 5)
+
+    assert machine.outstanding(delivery, NOW) == (FindCopies(),)
+
+
+def test_an_intent_to_register_is_looked_for_before_it_is_made_again():
+    """RegisterImage has no client token, and a list may be stale for two minutes."""
+    delivery = a_delivery(DeliveryState.REGISTERING, request=ImageRequest(NOW))
+    waiting = machine.evolve(delivery, ImageNotFound(), NOW)
+    assert machine.outstanding(waiting, NOW + schedule.SILENCE - 1) == ()
+
+    looked = machine.evolve(waiting, ImageNotFound(), NOW + schedule.SILENCE)
+    assert machine.outstanding(looked, NOW + schedule.SILENCE) == (RegisterImage(),)
+
+
 @pytest.mark.parametrize(
     "looks",
     [

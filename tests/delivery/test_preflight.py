@@ -17,7 +17,7 @@ from chalicelib.delivery.preflight import (
 from chalicelib.images.keys import source_keys
 from chalicelib.images.members import MEMBERS
 from chalicelib.targets.applied_file import LaunchTest
-from tests.engine.fault_scenes import A_TARGET, GOLDEN, TAGS_49, golden, of_image, of_snapshot, of_target
+from tests.engine.fault_scenes import A_TARGET, GOLDEN, SCENES, TAGS_49, golden, of_image, of_snapshot, of_target
 from tests.images.examples import (
     HUB,
     KEY,
@@ -42,6 +42,13 @@ def codes(faults) -> list[str]:
 def test_fault_texts_are_as_they_were_last_read_by_a_person():
     """Each says what is wrong, where, and what to do; python -m tests.engine.fault_scenes writes them again."""
     assert golden() == GOLDEN.read_text("utf-8")
+
+
+def test_each_fault_says_where_it_is_and_how_to_cure_it():
+    """In whole sentences."""
+    for scene, faults in SCENES.items():
+        assert faults, scene
+        assert all(one.where and one.what.endswith(".") and one.cure.endswith((".", ")")) for one in faults), scene
 
 
 @given(promotable())

@@ -262,6 +262,27 @@ def test_a_tag_event_is_looked_at_while_additions_are_held_back(state, trouble):
     assert outstanding(with_tag_event(kept_back, 3), NOW) == (do.LookAtTag(),)
 
 
+@pytest.mark.parametrize(
+    "trouble", [ev.Paused(), ev.Examined((FAULT,), unfit=True, partial=True), ev.NotExecuted(FAULT, later=True)]
+)
+def test_a_withdrawal_is_compared_at_once_while_additions_are_held_back(trouble):
+    """What the operator has withdrawn ends, whatever delays what is missing."""
+    held = play(a_promotion(S.ADJUSTING), trouble)
+    assert outstanding(held, NOW) == ()
+    asked = replace(held, inbox={"withdraw": "1"})
+
+    assert (outstanding(asked, NOW), machine.due_at(asked) <= NOW) == ((do.Compare(),), True)
+
+
+def test_a_withdrawal_that_comes_after_a_comparison_asks_for_another():
+    """An operator withdraws A, then B, and B's entry arrives between the read and the write."""
+    before = a_promotion(S.RUNNING, inbox={"withdraw": "1"})
+    first = answered(before, compared(inputs="without A", surplus=True))
+    after = play(evolve(replace(before, inbox={"withdraw": "2"}), first, NOW), sliced())
+
+    assert outstanding(after, NOW) == (do.Compare(),)
+
+
 def test_a_file_that_names_fewer_is_compared_while_sns_refuses_the_notice_of_a_fault():
     """No removal waits for a notice, nor a notice for a comparison that is refused."""
     refuses = play(a_promotion(S.RUNNING), compared(running=True, faults=(OTHER,)))
@@ -365,6 +386,15 @@ def test_a_pending_image_is_waited_for_and_its_event_shortens_the_wait():
     assert outstanding(reported, NOW) == (do.LookAtTag(),)
 
 
+def test_a_source_that_shows_again_while_copies_run_is_promoted_on():
+    """What could not begin, or failed meanwhile, begins at once, and not after the copies that run."""
+    missed = ev.TagSeen(None, None)
+    gone = play(play(a_promotion(S.RUNNING), missed), missed, compared(inputs="gone", running=True), now=LATER)
+    back = play(gone, TAG, now=LATER + 600)
+
+    assert (back.state, back.is_gone, back.generation > back.passed_generation) == (S.COMPARING, False, True)
+
+
 def test_a_source_that_shows_again_after_the_end_is_promoted_on():
     """It was restored after the last look, which had missed it: its tag is news, and ends no withdrawal of before."""
     missed = ev.TagSeen(None, None)
@@ -423,6 +453,13 @@ def test_a_nudge_of_discovery_with_the_same_value_starts_nothing():
     after = play(over, TAG)
 
     assert (after.state, after.generation) == (S.OVER, over.generation)
+
+
+def test_the_baseline_has_nothing_to_withdraw():
+    """What was tagged before the service's first look was given to nobody."""
+    baseline = evolving.baseline("ami-0a", "111111111111", "us-east-1", "dev", NOW)
+
+    assert outstanding(replace(baseline, inbox={"withdraw": "1"}), NOW) == ()
 
 
 def test_of_an_ami_of_the_baseline_that_is_gone_status_says_so_and_discovery_rests():

@@ -32,12 +32,15 @@ RIGHT = seen("snap-0a", "completed"), seen("snap-0b", "completed")
 COPIED = HubCopySeen((("snap-0a", "snap-0ac"), ("snap-0b", "snap-0bc")), TARGET_KEY)
 
 
-def look(made: Delivery, shown: Sequence[SeenCopy], waiting: Delivery | None = None) -> DeliveryEvent:
-    """What a delivery that waits reads where this is the hub's own, and EC2 shows these snapshots of it."""
+def look(made: Delivery, shown: Sequence[SeenCopy] | None, waiting: Delivery | None = None) -> DeliveryEvent:
+    """What a delivery that waits reads where this is the hub's own, and EC2 shows these snapshots of it.
+
+    None: EC2 must not be asked.
+    """
     stores = in_memory()
     stores.records.create(DELIVERIES.encode(made), NOW)
     waiting = waiting or a_delivery(hub_copy=HubCopy(made.id), promotion_episode=made.promotion_episode)
-    there: Any = SimpleNamespace(find=lambda _: shown)
+    there: Any = None if shown is None else SimpleNamespace(find=lambda _: shown)
     return hub_copies.look(stores.records, there, waiting)
 
 
@@ -50,7 +53,7 @@ def test_it_is_copied_from_as_soon_as_nothing_can_take_it_away(state):
         entered=dict.fromkeys(DeliveryState, NOW),
         ending=state if state in ENDED - {DeliveryState.DELIVERED} else None,
     )
-    looked = look(made, ())
+    looked = look(made, None)
 
     failed = {DeliveryState.FAILED, DeliveryState.CANCELLED, DeliveryState.WITHDRAWN}
     if state in failed:

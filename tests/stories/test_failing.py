@@ -19,6 +19,7 @@ def test_a_role_that_is_not_there_fails_one_target_and_a_retry_serves_it(hub):
     (fault,) = hub.notice(TEST)["faults"]
     assert fault["code"] == "deadline-awaiting-role"
     assert "AccessDenied" in fault["what"]
+    assert "deploy/target.yaml" in fault["cure"]
     assert hub.notice(TEST)["at"] < began + 1.25 * HOUR
     assert hub.let_in() == set()
 
