@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from ami_promoter.reconcile.open_defaults import OPEN
 from demo import stage
 from tests.scenarios.failures import write
 from tests.scenarios.monitoring import MONITOR, monitored
@@ -54,8 +55,21 @@ def test_a_healthy_hub(scene):
     assert asked == {f"{account}/{REGION}" for account in (DEV, TEST, PROD)}
     last = {one["where"]: one["what"] for one in reported["findings"] if one["check"] == "forwarding"}
     assert {where for where, what in last.items() if "the last event arrived 2026" in what} == {f"{DEV}/{REGION}"}
+    warned = {one["what"].partition(":")[0] for one in reported["findings"] if one["check"] == "open-defaults"}
+    assert warned == set(OPEN)
     assert "All checks passed." in scene.cli("doctor", "--hub-only")[1]
     scene.assert_invariants()
+
+
+def test_the_hubs_key_of_what_is_under_way(scene):
+    """Disabled: named with the command that helps."""
+    scene.begin_copies(DEV, 7200)
+    scene.client("kms").disable_key(KeyId=scene.key)
+
+    status, bad, _ = doctor(scene, "--hub-only")
+
+    assert (status, bad.keys()) == (SICK, {("hub", "source-key")})
+    assert f"aws kms enable-key --region {REGION} --key-id {scene.key}" in bad["hub", "source-key"]["cure"]
 
 
 def test_it_warns_where_no_access_monitor_is_deployed_and_compares_its_parameters(scene):

@@ -1,7 +1,5 @@
 """A tag with a control character, which no XML parser accepts: the AMI is refused by name, and disturbs no other."""
 
-import pytest
-
 from tests.scenarios.scene import DEV, TEST
 from tests.scenarios.sharing import shared
 
@@ -40,7 +38,6 @@ def test_one_ami_is_refused_and_every_other_arrives(scene):
     scene.assert_invariants()
 
 
-@pytest.mark.thorough
 def test_it_withdraws_nothing_and_delays_no_removal(sharing):
     """What is shared stays while an AMI's tags are illegible, and ends with its own tag, of this AMI and another."""
     sharing.wait(6 * 60)

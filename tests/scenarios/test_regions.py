@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from awsim.services.ec2.snapshot_sharing import changed
-from tests.scenarios.monitoring import LATE, judged_events, monitored, verdicts
+from tests.scenarios.monitoring import LATE, findings, judged_events, monitored, verdicts
 from tests.scenarios.platform import ROOT
 from tests.scenarios.regions import FAR, between, everywhere, found, regions_of
 from tests.scenarios.scene import DEV, HOUR, HUB, REGION, STRANGER, TEST
@@ -85,6 +85,7 @@ def test_by_way_of_the_hub_nobody_reads_across_regions(by_way):
     stranger = {"Add": [{"UserId": STRANGER}]}
     by_way.world.client("ec2", HUB, FAR).modify_image_attribute(ImageId=own["ImageId"], LaunchPermission=stranger)
     assert verdicts(by_way.after(LATE)) == [("page", "foreign-stranger")]
+    assert findings(by_way)[0]["region"] == FAR
 
 
 @pytest.mark.thorough

@@ -155,6 +155,15 @@ def test_the_same_event_is_judged_once_and_another_of_that_hour_is_kept_and_not_
     assert [name for name, _ in setup.telemetry.reported] == ["judged", "finding", "judged", "judged", "judged"]
 
 
+def test_a_theft_of_several_snapshots_is_one_notice_an_hour(setup):
+    """A thief opens all of an AMI's: one page for the principal and the kind of act."""
+    for number in range(3):
+        asked = {"snapshotId": f"snap-0a{number}", "createVolumePermission": {"add": {"items": [{"userId": TEST}]}}}
+        setup.judge_event("a snapshot is shared", eventID=f"e-{number}", requestParameters=asked)
+
+    assert published(setup) == [("own-without-intent", [TEST])]
+
+
 def test_two_runs_that_judge_an_event_at_the_same_time_say_the_same(setup):
     """SQS has delivered it twice, and neither sees what the other has written. The two notices have one id."""
     name = "an AMI is made public, and an OU loses it"

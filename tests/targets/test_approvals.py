@@ -73,6 +73,16 @@ def test_only_the_tags_that_ec2_shows_arrive_where_the_ami_itself_is_shared():
     assert digest(replace(SOURCE, tags={"ec2:SharedTag/os": "linux"}), target=shared) != digest(target=shared)
 
 
+@pytest.mark.parametrize("others_at", [500, 1500])
+def test_one_approvers_word_is_enough_whatever_another_approved_before_or_after(others_at):
+    """Approvals come with the newest last."""
+    mine = approvals.Approval("p", "d", at=1000, until=2000, by="jane")
+    other = approvals.Approval("p", "x", at=others_at, until=2000, by="eve")
+    given = sorted((mine, other), key=lambda one: one.at)
+
+    assert approvals.allowing(given, "d", 1600) == mine
+
+
 @dataclass(frozen=True, slots=True)
 class Later(Target):
     """A target of a later version, with a setting that changes nothing of a delivery, and one that does."""

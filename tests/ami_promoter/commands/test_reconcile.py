@@ -107,6 +107,19 @@ def test_what_holds_for_many_targets_is_said_once(table, run):
     assert asked("--wide").count("not-seen: ") == 25
 
 
+def test_a_share_that_has_closed_since_is_no_lost_entry(table):
+    """Its opening is in the history for good, and its end in the archive alone: what shows afterwards is another's."""
+    ledger, resource = DynamoLedger(table), addresses.snapshot_resource("snap-0a").pk
+    ledger.hold(resource, Share(resource, PROD, PROD), sharing("0123"))
+    for number, state in enumerate((ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING, ShareState.CLOSED)):
+        (share,) = ledger.shares(resource)
+        ledger.save([replace(share, state=state)], "a step", NINE + number)
+    ledger.release(resource, PROD, sharing("0123"))
+    ledger.archive(ledger.shares(resource), NINE + 9)
+
+    assert not Looking(Connection("us-east-1"))._was_open(Resource.of("snap-0a"), PROD)
+
+
 def test_whom_units_have_cannot_be_read_and_those_that_the_file_lists_are_asked(table, client):
     """A person changed the members: the command reports it, calls no account a stranger, and asks listed ones."""
     listed = {"333333333333": (Target("333333333333", "us-east-1"),)}

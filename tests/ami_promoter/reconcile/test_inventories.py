@@ -146,6 +146,7 @@ def test_many_targets_of_which_some_are_silent(table, capsys):
 
     assert sum(not target.trouble for target in found.values()) == 36
     assert [place for place, target in found.items() if target.trouble] == places[::10]
+    assert all("has not answered" in one.trouble.what for one in found.values() if one.trouble)
     assert len(capsys.readouterr().err.splitlines()) <= 15
     assert time.now <= time.begun + 200 + 60 + 10
 
