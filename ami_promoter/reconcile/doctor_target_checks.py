@@ -113,9 +113,9 @@ def _template(target: Target, seen: TargetSeen) -> Iterator[Finding]:
 
 
 def parameter_denied(target: Target, patterns: Iterable[str]) -> tuple[Fault, ...]:
-    """Return the fault of a target whose copy role cannot write its parameter; none if it can, or there is none."""
+    """Return the fault of a target whose copy role cannot write its parameter; none if it can."""
     name = target.ssm_parameter
-    if not name or any(fnmatchcase(name, pattern) for pattern in patterns):
+    if any(fnmatchcase(name, pattern) for pattern in patterns):
         return ()
     what = (
         f"The role {target.role_name} there does not allow {', '.join(PARAMETER)} for the parameter {name}: AMIs are "
@@ -300,7 +300,7 @@ def _allowed_images(target: Target, seen: TargetSeen, hub: HubNames) -> Iterator
         return
     by_hub = [one for one in seen.allowed_by if not one.providers or hub.account in one.providers]
     if seen.allowed_images != "enabled":
-        yield good("allowed-amis", f"Allowed AMIs is {seen.allowed_images or 'not set'}: AMIs of the hub are shown.")
+        yield good("allowed-amis", f"Allowed AMIs is {seen.allowed_images}: AMIs of the hub are shown.")
     elif any(not one.narrower for one in by_hub):
         yield good("allowed-amis", "Allowed AMIs is enabled, and admits AMIs of the hub.")
     elif by_hub:

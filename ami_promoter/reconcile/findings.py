@@ -60,7 +60,7 @@ def _records(view: HubView) -> Iterator[Finding]:
         elif one.damage:
             what = f"It is damaged: {first_of(one.damage)}. Its worker will park it, or write it again."
             yield Finding("unreadable", pk, what, MakeDue(pk), "")
-        elif (pk in moving or _moves(one)) and not ("wake_at" in one.item and "due_shard" in one.item):
+        elif (pk in moving or _moves(one)) and "due_shard" not in one.item:
             what = f"It is {one.state} and in no index: no worker will look at it again."
             yield Finding("due-date-lost", pk, what, MakeDue(pk), "makes it due")
     for pk in sorted(moving):
