@@ -14,7 +14,7 @@ from ami_promoter.reconcile.sharing_trail import Change
 from chalicelib.engine import addresses
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Resource
-from chalicelib.inventory.machine import OwnImage, OwnSnapshot
+from chalicelib.inventory.machine import OwnImage, OwnInstance, OwnSnapshot
 from chalicelib.sharing.share import TRIES_BEFORE_ALARM, Share, ShareState
 from tests.fakes import copying, sharing
 
@@ -360,6 +360,27 @@ def test_a_copy_without_the_delivery_tag_is_notified_and_not_deleted():
     copy = OwnSnapshot(COPY, "completed", "", SNAPSHOT, 0, used=False)
 
     assert found(view(targets={(DEV, REGION): TargetFacts(snapshots=(copy,))})) == [("copy-orphaned", None)]
+
+
+BEGUN = {"launch": {"attempts": [{"nonce": "n-1", "source": "", "at": NOW}]}}
+
+
+@pytest.mark.parametrize(
+    ("items", "token", "stray"),
+    [
+        ([a_delivery("launching", **BEGUN)], "n-1", False),
+        ([a_delivery("launching", **BEGUN)], "", False),  # a volume
+        ([a_delivery("launching", **BEGUN)], "n-2", True),
+        ([a_delivery("failed", **BEGUN)], "n-1", True),
+        ([], "n-1", True),
+    ],
+)
+def test_an_instance_is_stray_unless_a_delivery_under_way_has_begun_it(items, token, stray):
+    """It costs money, and the hub does not end what it does not know."""
+    there = OwnInstance("i-0a", "running", ID, token)
+    seen = view(*items, targets={(DEV, REGION): TargetFacts(instances=(there,))})
+
+    assert found(seen) == ([("instance-stray", None)] if stray else [])
 
 
 @pytest.mark.parametrize(
