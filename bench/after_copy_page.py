@@ -12,7 +12,7 @@ from bench.table import dollars, duration, number, table
 
 
 def section(results: Results) -> str:
-    """Return the section."""
+    """Return the section on what may follow a copy, in Markdown."""
     last = results.of(matrix.AFTER_COPY[-1])
     seconds = last.instance_seconds / last.case.deliveries
     instance = cost.usd("instance_hour_t3.micro") * seconds / 3600

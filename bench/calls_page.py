@@ -32,7 +32,7 @@ def above_least(measured: MeasuredRun, *, apart: bool = False) -> float:
 
 
 def section(results: Results) -> str:
-    """Return the section."""
+    """Return the section on calls, in Markdown."""
     return "\n".join(
         [
             "## AWS calls\n",

@@ -1,4 +1,4 @@
-"""docs/reference/cost.md."""
+"""The page docs/reference/cost.md: dollars for a delivery and a month."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ The promotion is an AMI of two volumes, 8 and 100 GiB.
 
 
 def page(results: Results) -> str:
-    """Return the page."""
+    """Return the page, in Markdown."""
     file = cost.prices()
     own = results.of(Case(TARGETS))
     day = sum(cost.delivery(own).values()) * PROMOTIONS_A_DAY * TARGETS

@@ -14,7 +14,7 @@ from bench.table import number, table
 
 
 def section(results: Results) -> str:
-    """Return the section."""
+    """Return the section on functions, in Markdown."""
     return "\n".join(
         [
             "## Function time\n",

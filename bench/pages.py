@@ -45,7 +45,7 @@ def write(results: Results) -> Iterator[str]:
 
 
 def benchmarks(results: Results) -> str:
-    """Return the page."""
+    """Return the page of benchmarks, in Markdown."""
     sections: Sequence[str] = (
         HEAD,
         verdicts.section(results),

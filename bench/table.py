@@ -21,7 +21,7 @@ def _cell(value: Any) -> str:
 
 
 def number(value: float) -> str:
-    """Write a number with three digits that say something."""
+    """Write a number with three significant digits, or all before the point."""
     if value == 0:
         return "0"
     if abs(value) >= 100:
@@ -30,7 +30,7 @@ def number(value: float) -> str:
 
 
 def rough(value: float) -> str:
-    """Write a number with two digits: a simulator vouches for no more."""
+    """Write a number with two significant digits: a simulator vouches for no more."""
     if value == 0:
         return "0"
     places = 1 - math.floor(math.log10(abs(value)))
@@ -39,7 +39,7 @@ def rough(value: float) -> str:
 
 
 def rough_duration(seconds: float) -> str:
-    """Write seconds as a person reads them, with two digits."""
+    """Write seconds as a person reads them, with two significant digits."""
     amount, unit = _in_unit(seconds)
     return f"{rough(amount)} {unit}"
 
@@ -60,7 +60,7 @@ def _in_unit(seconds: float) -> tuple[float, str]:
 
 
 def dollars(value: float) -> str:
-    """Write dollars with three digits that say something."""
+    """Write dollars with three significant digits, from one dollar on with cents."""
     if value == 0:
         return "$0"
     if value >= 1:

@@ -21,7 +21,7 @@ def within(measured: MeasuredRun) -> bool:
 
 
 def section(results: Results) -> str:
-    """Return the section."""
+    """Return the section on time, in Markdown."""
     parts = [
         "## Beside what people do today\n",
         "Each other tool is a small model in `bench/rivals/`, written from its public description. Where the description leaves a choice, the model uses the one that favors the tool.",

@@ -21,7 +21,7 @@ MEMORY_MB, SECONDS = 256.0, 30.0
 
 
 def section(results: Results) -> str:
-    """Return the section."""
+    """Return the section on the goals, in Markdown."""
     rows = [(goal, "yes" if holds else "**no**", why) for goal, holds, why in _verdicts(results)]
     return "## Goals, and which hold\n\n" + table(
         ("goal", "holds", "measured, and what prevents the goal"), rows
@@ -65,7 +65,7 @@ def _times(results: Results) -> Iterator[tuple[str, bool, str]]:
 
 
 def thousand(results: Results) -> tuple[float, float]:
-    """Return the seconds until the last copy of 1,000 begins, as 100 and 200 let expect, and the bound."""
+    """Return the seconds until the last of 1,000 targets' copies begins, extrapolated from 100 and 200; and the bound."""
     name = "tag set → first CopySnapshot"
     some, more = (results.of(Case(count)).steps[name][1] for count in (100, 200))
     return more + (more - some) * 8, results.of(Case(200)).bound

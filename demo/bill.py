@@ -35,7 +35,7 @@ class Bill:
 
 
 def function(invocation: Invocation) -> str:
-    """Name a function shortly: act."""
+    """Return a function's short name, such as ``worker``."""
     return invocation.function.rsplit(f"{stage.REGION}-", 1)[-1]
 
 
@@ -51,7 +51,7 @@ def scheduled(invocation: Invocation) -> bool:
 
 
 def add_up(invocations: Iterable[Invocation], calls: Iterable[Call]) -> Bill:
-    """Add up what these invocations and calls come to."""
+    """Count these invocations, and those of ``calls`` that they made to ``COUNTED`` services."""
     bill = Bill()
     by_id = {one.id: one for one in invocations}
     for one in by_id.values():

@@ -164,7 +164,7 @@ class Observer:
 
     @property
     def calls(self) -> list[Call]:
-        """All AWS calls since the tag could be set that the service made, in the hub and in targets."""
+        """All AWS calls of the service, in the hub and in targets, from when the tag could be set."""
         return [call for call in self._world.calls if call.caller.function and call.at >= self.setting.began]
 
     def tell(self, who: str, text: str, tone: str = "news") -> None:

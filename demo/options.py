@@ -1,4 +1,4 @@
-"""What may be asked of the demo on its command line."""
+"""The options of the demo."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CRASH = "FUNCTION:OPERATION[:NTH[:before|after]]"
 
 @dataclass(frozen=True, slots=True)
 class CrashOption:
-    """One death to be had: the ``nth`` call of ``operation`` by ``function`` is its invocation's last."""
+    """One kill of ``function``: before or after its ``nth`` call of ``operation``."""
 
     function: str
     operation: str
@@ -48,7 +48,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         "The exit status is 0 only if it arrived everywhere and nothing is left open.",
     )
     parser.add_argument("--targets", type=int, default=3, metavar="N", help="target accounts (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="what chance does (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="decides all that is random (default: %(default)s)")
     parser.add_argument("--no-events", action="store_true", help="lose every event, and every wake but the sweep's own")
     parser.add_argument(
         "--crash",

@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--port", type=int, default=4599, help="port on 127.0.0.1 (default: %(default)s; 0: any free one)"
     )
     parser.add_argument("--factor", type=float, default=20, help="virtual seconds in a real one (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="what chance does (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="decides all that is random (default: %(default)s)")
     parser.add_argument("--quiet", action="store_true", help="do not print what happens")
     options = parser.parse_args(arguments)
     if options.factor <= 0:
@@ -136,16 +136,18 @@ In another terminal, in this directory (the profiles are hub, {", ".join(stage.T
   . {STATE}/env.sh
   ami-promoter targets apply {STATE}/targets.yaml
   ami-promoter doctor
-  ami-promoter plan {scene.image} "dev prod"
-  ami-promoter promote {scene.image} "dev prod"
+  ami-promoter plan {scene.image} dev
+  ami-promoter promote {scene.image} dev
   ami-promoter status {scene.image} --watch
   ami-promoter verify {scene.image}
   ami-promoter history {scene.image}
   ami-promoter report
 
-For a failure: disable a key, promote, ask doctor, enable the key, retry.
+For a failure: disable a key, promote to one target more, ask doctor, enable the key, retry.
 
   aws --profile prod kms disable-key --key-id alias/ami-promoter
+  ami-promoter promote {scene.image} "dev prod"
+  ami-promoter doctor
   aws --profile prod kms enable-key --key-id alias/ami-promoter
   ami-promoter retry {scene.image}
 

@@ -72,7 +72,7 @@ class Setting:
         return self.world.client(service, account, region)
 
     def holders(self, way: Way) -> set[str]:
-        """By which names a way's account is given something: its own, and its OU's."""
+        """Return whom a permission for a way's account can name: its id, and the ARN of its OU."""
         return {way.account, *([self.arn(way.group)] if way.group in self.units else [])}
 
     def arn(self, unit: str) -> str:
@@ -87,11 +87,11 @@ class Setting:
         return unit
 
     def open(self) -> list[str]:
-        """Every foreign permission there is, but for what was there before the service."""
+        """Return each permission for another account that is open now and was not before the service came."""
         return [share for share in self.world.shares_open() if share not in self.before]
 
     def open_for(self, way: Way, shares: Iterable[str] | None = None) -> list[str]:
-        """Of what is open (or of ``shares``), what is the account's."""
+        """Return those of the open permissions (or of ``shares``) that a way's account, or its OU, has."""
         holders = self.holders(way)
         return [share for share in (self.open() if shares is None else shares) if _is_for(share, holders)]
 

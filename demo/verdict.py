@@ -27,7 +27,7 @@ Shown = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One way: the state in which its delivery ended, what the account owns, and per promise what is wrong."""
+    """One way: the state in which its delivery ended, what the account owns, and for each check what is wrong."""
 
     way: Way
     ended: str
@@ -40,7 +40,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """All that was looked up. ``whole`` says what is wrong of that which belongs to no row."""
+    """What is wrong: of each way in its row, of all else, by check, in ``whole``."""
 
     rows: tuple[Row, ...]
     whole: Mapping[str, tuple[str, ...]]
@@ -52,7 +52,7 @@ class Verdict:
 
 
 def judge(observer: Observer, launches: Launches) -> Verdict:
-    """Look everything up."""
+    """Check each way, and what belongs to none; return what is wrong."""
     look = _Look(observer, launches)
     return Verdict(tuple(map(look.row, observer.setting.ways)), {what: tuple(found) for what, found in look.whole()})
 

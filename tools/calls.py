@@ -95,7 +95,7 @@ def _is_over(world: World) -> bool:
 
 
 def page() -> str:
-    """Return the page."""
+    """Return the text of docs/reference/calls.md."""
     one, together, apart = promote(1), promote(TOGETHER), promote(TOGETHER, together=False)
     looks = _looks(one, together)
     parts = [HEAD, *_totals(one, together, apart), *_steps(one), *_beside_the_least(one, together), *looks]

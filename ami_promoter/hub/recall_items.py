@@ -65,7 +65,7 @@ class OperatorsDecisions:
             self._set(_place(pointer), BODY, recalls.written(one))
 
     def unpin(self, pointer: Pointer) -> None:
-        """Let a pointer go on."""
+        """End a pin: the pointer names again what is current."""
         with self._connection.telling("lifting a rollback (run the command again)"):
             self._remove(_place(pointer), BODY)
 

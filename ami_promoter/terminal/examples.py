@@ -41,5 +41,5 @@ EXAMPLES: Mapping[str, tuple[str, str]] = {
 
 
 def examples(path: str) -> tuple[str, ...]:
-    """Return the calls of a verb, by the path of its command; none of one that has no examples."""
+    """Return example calls of a verb, named by the path of its command; () if it has none."""
     return tuple(f"{path} {after}".rstrip() for after in EXAMPLES.get(path.removeprefix(f"{PROGRAM} "), ()))

@@ -13,7 +13,7 @@ POLL, LOOKS = 60.0, 30
 
 
 def run(promotion: PlayedPromotion) -> RivalOutcome:
-    """Play it."""
+    """Play a promotion by the wait of a build tool; return what it took."""
     outcome = RivalOutcome("(c) build tool's wait", promotion.targets, left_open=True)
     bucket = TokenBucket()
     start = PlayedClock()

@@ -14,7 +14,7 @@ POLL = 10.0
 
 
 def run(promotion: PlayedPromotion) -> RivalOutcome:
-    """Play it."""
+    """Play a promotion by the one function; return what it took."""
     outcome = RivalOutcome("(a) one function", promotion.targets, invocations=1)
     clock = PlayedClock()
     clock.calls(outcome.hub_calls, "DescribeImages", "DescribeSnapshots")

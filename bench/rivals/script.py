@@ -12,7 +12,7 @@ AT_ONCE, WHILE_FULL, POLL = 5, 30.0, 20.0
 
 
 def run(promotion: PlayedPromotion) -> RivalOutcome:
-    """Play it."""
+    """Play a promotion by the shell script; return what it took."""
     outcome = RivalOutcome("(d) shell script", promotion.targets, delivered=promotion.targets, left_open=True)
     clock = PlayedClock()
     hub, target = outcome.hub_calls, outcome.target_calls

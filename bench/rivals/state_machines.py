@@ -21,7 +21,7 @@ OF_A_LOOK = 3
 
 
 def run(promotion: PlayedPromotion) -> RivalOutcome:
-    """Play it."""
+    """Play a promotion by the state machines; return what it took."""
     outcome = RivalOutcome("(b) Step Functions", promotion.targets, delivered=promotion.targets)
     bucket = TokenBucket()
     for copies in promotion.durations:

@@ -121,5 +121,5 @@ def in_doubt(limit: int, leases: Iterable[SlotLease], now: int) -> tuple[SlotLea
 
 
 def next_look(leases: Iterable[SlotLease], now: int) -> int | None:
-    """When the quota's worker must look again without a wake: in five minutes if a delivery lacks a slot."""
+    """Return when the quota's worker must look again without a wake: in five minutes if a delivery lacks a slot."""
     return now + 5 * schedule.MINUTE if any(lease.lacking for lease in leases) else None

@@ -99,7 +99,7 @@ def due_events(delivery: Delivery, now: int) -> tuple[DeliveryEvent, ...]:
 
 
 def deadline(delivery: Delivery) -> int | None:
-    """The deadline of the present state, in epoch seconds. None: it has none, or the delivery has ended.
+    """Return the deadline of the present state, in epoch seconds. None: it has none, or the delivery has ended.
 
     After a passed deadline, the time until which the service still tries to look at the target.
     """
@@ -108,7 +108,7 @@ def deadline(delivery: Delivery) -> int | None:
 
 
 def due_at(delivery: Delivery) -> int | None:
-    """When to look again if no wake arrives: at the first of its times at which anything is outstanding or due.
+    """Return when to look again if no wake arrives: at the first of its times at which anything is outstanding or due.
 
     None for a delivery in ``shared`` without an end date: a withdrawal writes into its inbox, which makes it due.
     """

@@ -115,12 +115,12 @@ def _own_key(delivery: Delivery) -> Iterator[NeededShare]:
 
 
 def receiver(delivery: Delivery, share: NeededShare) -> str:
-    """The receiver of a share: the account, or the organization or organizational unit that it names instead."""
+    """Return the receiver of a share: the account, or the organization or unit that it names instead."""
     return share.share_name if share.share_name in delivery.sharing.launched_by else delivery.target.account
 
 
 def grantee(delivery: Delivery, share: NeededShare, partition: str) -> str:
-    """The principal (ARN) that a key's grant or statement names; "" where the permission names no principal.
+    """Return the principal (ARN) that a key's grant or statement names; "" where the permission names no principal.
 
     While copies run it is the target's role, or as a fallback its account. A standing share is for the whole
     account, whose administrators delegate it, or for the role that makes grants for service-linked roles.

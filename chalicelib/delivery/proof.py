@@ -317,7 +317,7 @@ def carried(before: Delivery, now: int) -> tuple[Attempt, ...]:
 
 
 def doubled_fault(where: str, bearers: Collection[str]) -> Fault:
-    """The fault of several snapshots with one nonce."""
+    """Return the fault of several snapshots with one nonce."""
     ids = ", ".join(sorted(bearers))
     return Fault(
         "attempt-doubled",

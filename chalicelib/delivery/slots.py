@@ -71,7 +71,10 @@ def seen(event: SlotsSeen, delivery: Delivery, _now: int) -> Delivery:
 
 
 def wanted(delivery: Delivery) -> tuple[int, int]:
-    """How many copy slots it wants in all, and how many of those are finished. One slot is one try of one copy."""
+    """Return how many copy slots it wants in all, and how many of those are finished.
+
+    One slot is one try of one copy.
+    """
     tried = begun(delivery)
     live = sum(copy.state in (CopyState.INTENDED, CopyState.PENDING) for copy in delivery.copies)
     more = 0 if delivery.ending else sum(copy.state is CopyState.WANTED for copy in delivery.copies)
@@ -79,7 +82,7 @@ def wanted(delivery: Delivery) -> tuple[int, int]:
 
 
 def begun(delivery: Delivery) -> int:
-    """How many slots it has used in this episode: one for each try of each copy."""
+    """Return how many slots it has used in this episode: one for each try of each copy."""
     return sum(copy.tries for copy in delivery.copies)
 
 
@@ -118,15 +121,18 @@ def lacks(delivery: Delivery) -> bool:
 
 
 def unused(delivery: Delivery) -> int:
-    """How many slots it was granted and has not used; one slot is one try of one copy."""
+    """Return how many slots it was granted and has not used; one slot is one try of one copy."""
     return max(delivery.slots.granted - begun(delivery), 0)
 
 
 def free(delivery: Delivery, now: int) -> int:
-    """How many copies it can start now: none on a lease that ends soon, because others may get its slots then."""
+    """Return how many copies it can start now.
+
+    None on a lease that ends soon, because others may get its slots then.
+    """
     return unused(delivery) if now < renewal(delivery) else 0
 
 
 def renewal(delivery: Delivery) -> int:
-    """From when on a copy is started only on a new lease."""
+    """Return from when on a copy is started only on a new lease."""
     return delivery.slots.until - schedule.LEASE_MARGIN

@@ -8,7 +8,7 @@ from chalicelib.images.image import SourceImage, SourceSnapshot
 
 
 def service_tags(delivery: Delivery, nonce: str = "") -> dict[str, str]:
-    """Tags that name hub, promotion and delivery; the service finds its resources by them.
+    """Return the tags that name hub, promotion and delivery; the service finds its resources by them.
 
     ``nonce``: the attempt's; only the nonce proves that the service created a resource.
     """
@@ -21,7 +21,7 @@ def service_tags(delivery: Delivery, nonce: str = "") -> dict[str, str]:
 
 
 def image_tags(delivery: Delivery, image: SourceImage, trigger_tag: str, nonce: str = "") -> dict[str, str]:
-    """All tags of the new AMI.
+    """Return all tags of the new AMI.
 
     Without a nonce, those that it must have to be compared: an AMI that was begun before an upgrade has no family's.
     """
@@ -33,7 +33,7 @@ def image_tags(delivery: Delivery, image: SourceImage, trigger_tag: str, nonce: 
 
 
 def snapshot_tags(delivery: Delivery, snapshot: SourceSnapshot, trigger_tag: str, nonce: str = "") -> dict[str, str]:
-    """All tags of a copy."""
+    """Return all tags of a copy."""
     own = {**service_tags(delivery, nonce), "ami-promoter:source-snapshot": snapshot.id}
     target = delivery.target
     return register.result_tags(snapshot, own, target.tags, trigger_tag, target.source_tags)

@@ -1,4 +1,7 @@
-"""Record keys: where each record is in the tables, and the ids that follow from its content."""
+"""Record keys: where each record is in the tables, and the ids that follow from its content.
+
+Most functions return a record key; their docstrings say what is stored there.
+"""
 
 from __future__ import annotations
 

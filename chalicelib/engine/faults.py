@@ -44,7 +44,7 @@ class Fault:
         return f"{self.where}: {self.what} {self.cure}"
 
     def to_json(self) -> dict[str, Any]:
-        """For a record or a notice."""
+        """Return it as JSON data, for a record or a notice."""
         return asdict(self)
 
 

@@ -187,7 +187,7 @@ class Telemetry(Protocol):
     def moved(self, key: RecordKey, before: str, after: str, cause: str, about: Mapping[str, object]) -> None:
         """A record was written. ``cause`` is the wake that started the work.
 
-        ``about``: further fields, of a delivery its target, and for how many ``seconds`` it was in ``before``.
+        Of a delivery, the log line also has its target, and for how many ``seconds`` it was in ``before`` (``about``).
         """
 
     def in_state(self, key: RecordKey, seconds: int) -> None:

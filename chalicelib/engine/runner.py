@@ -90,7 +90,7 @@ class _Unwritten(Generic[R, E]):
     moves: list[tuple[R, R]] = field(default_factory=list)
     """The record before and after each step."""
     called: bool = False
-    """Whether a call has changed AWS: history tells of it even if it changes nothing on the record."""
+    """Whether a call has changed AWS: the history has it even if it changes nothing on the record."""
     urgent: bool = False
     """Whether to write before the next command: a command has changed something, or a deadline has passed."""
 

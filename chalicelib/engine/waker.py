@@ -37,7 +37,10 @@ class Waker:
         return call is not MadeDue.NONE
 
     def leave_to_sweep(self, key: RecordKey) -> None:
-        """Make a record due within two minutes, and send no wake: the sweep's begins a new chain of invocations."""
+        """Make a record due, and send no wake.
+
+        Within two minutes the sweep wakes it, which begins a new chain of invocations.
+        """
         self._records.make_due(key, self.clock())
 
     def wake_resources(self, resources: Iterable[str], cause: str) -> None:

@@ -61,7 +61,7 @@ NONCE_BYTES = 10
 
 
 def now() -> int:
-    """Epoch seconds."""
+    """Return the time in epoch seconds."""
     return int(time.time())
 
 
@@ -231,7 +231,7 @@ class Application:
 
     @cached_property
     def applied_versions(self) -> AppliedVersions:
-        """Tells of new versions of the applied file."""
+        """Notifies people of new versions of the applied file."""
         from chalicelib.targets.worker.applied_versions import AppliedVersions
 
         ports = self._targets, self._notified, self._notices

@@ -39,7 +39,10 @@ class Events:
     trigger_tag: str
 
     def tag_change(self, event: Mapping[str, Any]) -> None:
-        """``Tag Change on Resource`` for an image of the hub. Its version says which of several is the newest."""
+        """Wake the promotion of an image of the hub whose trigger tag has changed (``Tag Change on Resource``).
+
+        The event's version says which of several is the newest.
+        """
         detail = _mapping(event.get("detail"))
         tags = _mapping(detail.get("tags"))
         changed = detail.get("changed-tag-keys")
@@ -54,13 +57,16 @@ class Events:
         self._wake(addresses.promotion(ami), "untag" if value is None else "tag", str(entry), event)
 
     def image_state(self, event: Mapping[str, Any]) -> None:
-        """``EC2 AMI State Change`` in the hub: a promotion may be waiting for its AMI."""
+        """Wake the promotion of an image of the hub that has changed its state: it may be waiting for that."""
         ami = _last(event.get("resources"), AMI)
         if self._from_hub(event) and ami is not None:
             self._wake(addresses.promotion(ami), "image", _id(event), event)
 
     def target_event(self, event: Mapping[str, Any]) -> None:
-        """An event that a target forwards: a copy ended, or an AMI became available. Only for known deliveries."""
+        """Wake the deliveries that a target's event is about: a copy ended, or an AMI changed its state.
+
+        An event about no known delivery wakes nothing.
+        """
         account, region = event.get("account"), event.get("region")
         if not (isinstance(account, str) and ACCOUNT.match(account)):
             return

@@ -23,7 +23,7 @@ class KeyFacts:
 
     @classmethod
     def from_describe(cls, metadata: Mapping[str, Any]) -> KeyFacts:
-        """From DescribeKey's ``KeyMetadata``."""
+        """Read the facts from DescribeKey's ``KeyMetadata``."""
         return cls(
             arn=metadata["Arn"],
             account=metadata["AWSAccountId"],

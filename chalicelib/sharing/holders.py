@@ -21,7 +21,7 @@ def standing(share: Share) -> bool:
 
 
 def must_close_at(share: Share) -> int:
-    """When the share must close even if a delivery holds it; 0: only when its holders release it."""
+    """Return when the share must close even if a delivery holds it; 0: only when its holders release it."""
     stand = [holding.until for holding in share.holdings if holding.stands]
     if 0 in stand:
         return 0
@@ -85,7 +85,7 @@ def asked_since(share: Share) -> bool:
 
 
 def still_open(where: str, resources: Sequence[str]) -> Fault:
-    """The fault of a withdrawal whose shares AWS has not let go of for an hour."""
+    """Return the fault of a withdrawal whose shares AWS has not let go of for an hour."""
     named = ", ".join(one.removeprefix("resource#") for one in resources[:MOST_NAMED])
     what = f"The account may still have access: for an hour the service could not close {named}. It goes on trying."
     return Fault("share-still-open", where, what, 'See "Closing by hand" in docs/operations/runbook.md.')

@@ -56,7 +56,7 @@ class Targets(Protocol):
         """Read the file and the membership as they are in force now, consistently."""
 
     def applied_at(self) -> int:
-        """Since when (epoch seconds) this file is in force; 0: none is, or its time cannot be read."""
+        """Return since when (epoch seconds) this file is in force; 0: none is, or its time cannot be read."""
 
     def digests(self) -> str:
         """Return the digests in force (``AppliedFile.digests``), without reading the content."""

@@ -23,7 +23,7 @@ class _Quiet(WSGIRequestHandler):
     """Logs no requests, because a function's standard output is the process's while it runs."""
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - werkzeug named it
-        """Say nothing."""
+        """Log nothing."""
 
 
 class Served(Protocol):

@@ -103,7 +103,7 @@ class _Actions(nodes.Node):  # type: ignore[misc]
     """The actions of an update, for moto's executor."""
 
     def normalize(self) -> None:
-        """They are in order: moto sorts those that remove members of lists."""
+        """Change nothing: moto sorts here the actions that remove members of lists, and there are none of these."""
 
 
 Operand = tuple[str | None, str | None]

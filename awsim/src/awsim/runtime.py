@@ -215,7 +215,7 @@ class Log(io.TextIOBase):
         self.lines: list[str] | None = None
 
     def writable(self) -> bool:
-        """True."""
+        """Return True: lines can be written."""
         return True
 
     def write(self, text: str) -> int:

@@ -66,7 +66,7 @@ class Sessions:
         self._roles: OrderedDict[tuple[str, ...], tuple[float, dict[str, str], dict[Any, Any]]] = OrderedDict()
 
     def now(self) -> float:
-        """Epoch seconds."""
+        """Return the time in epoch seconds."""
         return self._clock()
 
     def take_calls(self) -> Sequence[MadeCall]:

@@ -29,14 +29,14 @@ ABSENT = "attribute_not_exists(pk)"
 
 
 def values(item: Mapping[str, Any]) -> dict[str, Any]:
-    """DynamoDB's wire shape to Python; whole numbers become int."""
+    """Turn DynamoDB's wire shape into Python values; whole numbers become int."""
     read = sdk.TypeDeserializer().deserialize
     plain = {name: read(value) for name, value in item.items()}
     return {name: int(value) if hasattr(value, "as_tuple") else value for name, value in plain.items()}
 
 
 def wire(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Python values to DynamoDB's wire shape."""
+    """Turn Python values into DynamoDB's wire shape."""
     write = sdk.TypeSerializer().serialize
     return {name: write(value) for name, value in attributes.items()}
 

@@ -154,7 +154,7 @@ class DeliveryPass:
     def _recall_or_restore(self, promotion: Promotion, one: TrackedDelivery, *, recalled: bool) -> None:
         """Begin the episode that recalls a delivered AMI, or restores it; the tracked delivery is written first.
 
-        A delivery that is parked or cannot be read stays as it is: an alarm tells of it.
+        A delivery that is parked or cannot be read stays as it is: an alarm reports it.
         """
         key = addresses.delivery(one.delivery)
         try:

@@ -26,7 +26,7 @@ CALLS = 6
 
 @dataclass(eq=False)
 class SeenVersions:
-    """Writes the versions that are read, and wakes the worker to tell of them."""
+    """Writes the versions that are read, and wakes the worker to notify people of them."""
 
     store: NotifiedStore
     wakes: WakeQueues

@@ -107,7 +107,7 @@ class _StackPlace:
         return f"{self.stack.name}-{self.logical}-{zlib.crc32(self.stack.region.encode()):08X}"
 
     def arn(self, service: str, rest: str) -> str:
-        """An ARN in this account and Region."""
+        """Return an ARN in this account and Region."""
         return f"arn:aws:{service}:{self.stack.region}:{self.stack.account}:{rest}"
 
     def client(self, service: str) -> Any:
