@@ -209,8 +209,7 @@ def delivery(
 ) -> dict[str, Any]:
     """Show a delivery; ``now`` is in epoch seconds."""
     one, state = record.it, record.state
-    ended = state in ENDED
-    left = [*one.cleanup.leftovers, *one.cleanup.unproven] if ended else []
+    left = [*one.cleanup.leftovers, *one.cleanup.unproven] if state in ENDED else []
     return {
         "id": one.id,
         "account": one.target.account,
@@ -230,7 +229,7 @@ def delivery(
         "recall": recalls.of_delivery(one, state),
         "launch_test": launches.of_delivery(one, consoles=consoles),
         "faults": [fault.to_json() for fault in (*one.faults, *record.faults)],
-        "waits_for": None if ended else _to_json(one.last_refusal or one.shares.wait_for),
+        "waits_for": _to_json(one.last_refusal or one.shares.wait_for),
         "protect": one.target.protect and not one.shared,
         "protected": one.image.protected,
         "unprotected": _to_json(one.image.unprotected),

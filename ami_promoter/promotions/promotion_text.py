@@ -143,7 +143,7 @@ def _table(deliveries: Sequence[Data], now: float, *, wide: bool) -> Table:
     for one in deliveries:
         running = _running(one)
         name: list[RenderableType] = [target_of(one), state(one["state"]), age(one["since"], now), _left(running)]
-        rows.append((*name, _result(one, wide=wide) if one["image"] or not running or each else _bar(running)))
+        rows.append((*name, _result(one, wide=wide) if not running or each else _bar(running)))
         for copy in running if each else ():
             label = cell(f"  {short(str(copy['source']), wide=wide)}", "dim")
             tries = f"try {copy['tries']}" if copy["tries"] > 1 else ""
@@ -170,12 +170,6 @@ def _table_by_state(deliveries: Sequence[Data], now: float) -> Table:
     return table(("TARGET", "STATE", "FOR", "LEFT", "PROGRESS"), rows, folds=("TARGET",))
 
 
-def _rests(delivery: Data) -> bool:
-    """Whether what a delivery waits for says nothing to a person: it has an AMI, or has ended without one."""
-    turns = delivery["recall"] is not None and delivery["state"] != "recalled"
-    return not turns and (bool(delivery["image"]) or delivery["state"] in BAD)
-
-
 def _running(delivery: Data) -> Sequence[Data]:
     """Return the copies of a delivery that has neither an AMI nor ended."""
     return [] if delivery["image"] or delivery["state"] in BAD else delivery["copies"]
@@ -187,7 +181,7 @@ def _by_state(delivery: Data) -> int:
 
 def _result(delivery: Data, *, wide: bool) -> RenderableType:
     if not delivery["image"]:
-        tries = 0 if delivery["state"] in (*BAD, *AWAITING) else delivery["tries"]
+        tries = 0 if delivery["state"] in AWAITING else delivery["tries"]
         return f"try {tries + 1}" if tries else ""
     key = f" {short(delivery['key'], wide=wide)}" if wide and delivery["key"] else ""
     return f"{delivery['image']}{key}"
@@ -300,7 +294,8 @@ def remarks(delivery: Data) -> Iterator[tuple[str, str]]:
     yield from ((said, "") for said in launches.remarks(delivery["launch_test"], delivery["state"]))
     for fault in delivery["faults"]:
         yield str(fault.get("what", "")), str(fault.get("cure", ""))
-    if (waits := delivery["waits_for"]) and not delivery["faults"] and not _rests(delivery):
+    # with its AMI there, only a recall waits for what concerns a person
+    if (waits := delivery["waits_for"]) and not delivery["faults"] and (recall or not delivery["image"]):
         yield f"is tried again: {waits.get('what', '')}", str(waits.get("cure", ""))
     for lacks in filter(None, (delivery["unprotected"], delivery["without_roles"])):
         yield str(lacks.get("what", "")), str(lacks.get("cure", ""))

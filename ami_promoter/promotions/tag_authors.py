@@ -62,7 +62,7 @@ def changes(entries: Iterable[Mapping[str, Any]]) -> list[tuple[float, Tagging]]
             again = bool(found) and found[-1][1]["event"] == event
             if (event and not again) or value != before:
                 at = int(said) if said.isdigit() and int(said) else _epoch(one["at"])
-                if found and event and value == before and not found[-1][1]["event"] and at <= found[-1][0]:
+                if found and value == before and not found[-1][1]["event"] and at <= found[-1][0]:
                     found.pop()
                 unknown = dict.fromkeys(("by", "cloudtrail_event", "request_id", "why_unknown"), "")
                 found.append((at, {"at": moment(int(at)), "value": value, "event": event, **unknown}))

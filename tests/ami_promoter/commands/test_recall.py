@@ -168,7 +168,8 @@ def test_status_says_who_recalled_it_and_what_is_done(table, operators, run, sta
     """For the AMI, and for each target; what a target refuses is shown while it is tried again."""
     refusal = Fault("aws-UnauthorizedOperation", "there", "EnableImageDeprecation was refused.", "Allow it.")
     stands(operators)
-    over(table, recalled(DEV, state, recall=delivery.Recalled(**recall), last_refusal=refusal))
+    last = None if state == "recalled" else refusal  # which ends with none
+    over(table, recalled(DEV, state, recall=delivery.Recalled(**recall), last_refusal=last))
 
     said = run("status", AMI).words
     shown = run("status", AMI, "--json").data["promotion"]

@@ -45,7 +45,9 @@ def scene(table):
         shares=delivery.HeldShares((delivery.NeededShare(SNAPSHOT, "333333333333"),)),
         copies=(delivery.Copy("snap-1", delivery.CopyState.COMPLETED, "snap-9"),),
     )
-    failed = a_delivery(DEV, "failed", faults=(FAULT,), cleanup=delivery.Cleanup(leftovers=("snap-8",)))
+    failed = a_delivery(
+        DEV, "failed", faults=(FAULT,), cleanup=delivery.Cleanup(leftovers=("snap-8",), unproven=("snap-0",))
+    )
     under_way = a_delivery(
         PROD,
         "copying",
@@ -99,7 +101,7 @@ def test_one_amis_deliveries(scene, run):
         "",
         "111111111111 us-east-1: The key alias/x is disabled.",
         "    Enable it.",
-        "111111111111 us-east-1: leftovers: snap-8",
+        "111111111111 us-east-1: leftovers: snap-8, snap-0",
         "222222222222 us-east-1: is tried again: The role AmiCopyRole cannot be assumed.",
         "    Deploy deploy/target.yaml.",
         f"After you have repaired that: `ami-promoter retry {AMI}`",
@@ -203,13 +205,14 @@ def test_what_is_being_removed_is_not_left_behind(table, run):
     assert "leftovers" not in run("status", AMI).out
 
 
-@pytest.mark.parametrize("state", ["cancelled", "withdrawn"])
-def test_why_a_delivery_was_cancelled_or_withdrawn(table, run, state):
-    """As its record says, whatever became of the promotion since."""
+@pytest.mark.parametrize(("state", "said"), [("cancelled", True), ("withdrawn", True), ("failed", False)])
+def test_why_a_delivery_was_cancelled_or_withdrawn(table, run, state, said):
+    """As its record says, whatever became of the promotion since; one that failed while it was ended has faults."""
     gone = a_delivery(DEV, state, because="arn:aws:iam::1:user/ann drained the hub.")
     promoted(table, gone, value=None, seen_value=None, in_force_since=NINE, generation=1)
 
-    assert f"{DEV} us-east-1: {state}: arn:aws:iam::1:user/ann drained the hub." in run("status", AMI).out
+    why = f"{DEV} us-east-1: {state}: arn:aws:iam::1:user/ann drained the hub."
+    assert (why in run("status", AMI).out) is said
 
 
 def test_a_name_cannot_move_the_cursor_or_forge_a_line(table, run):
@@ -370,6 +373,13 @@ def test_an_ended_promotion_shows_how_it_came_out(table, run, monkeypatch, state
         said = run("status", *words).out
         assert f"\x1b[{color}m{word}" in said
         assert "over" not in said
+
+
+def test_without_a_delivery_nothing_came_out(table, run):
+    """Though no account of the value can receive the AMI."""
+    write(table, a_promotion(state=promotion.PromotionState.OVER, faults=(FAULT,)))
+
+    assert run("status", AMI, "--json").data["promotion"]["outcome"] == ""
 
 
 def test_a_refusal_is_shown_in_the_list(table, run):

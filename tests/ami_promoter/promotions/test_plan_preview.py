@@ -11,7 +11,7 @@ from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Place
 from chalicelib.release.current import Release
 from chalicelib.release.pointer import Pointer
-from chalicelib.targets.applied_file import Resolution, Target
+from chalicelib.targets.applied_file import LaunchTest, Resolution, Target
 from chalicelib.targets.recalls import Pin
 from tests.ami_promoter.printing import as_printed
 from tests.engine.fault_scenes import A_TARGET, TAGS_49
@@ -162,6 +162,23 @@ def test_a_family_that_cannot_be_used_is_a_warning():
     said = shown(planned(family="no family!"))
 
     assert any(line.startswith("WARNING family-not-usable: account 200000000000, us-east-1: ") for line in said)
+
+
+@pytest.mark.parametrize("mode", ["copy", "share"])
+@pytest.mark.parametrize(
+    ("was", "does"),
+    [(None, "new"), ("failed", "tried again"), ("copying", "under way"), ("delivered", "there already")],
+)
+def test_what_is_made_and_paid_where_a_delivery_begins(mode, was, does):
+    """Of what is only shared nothing is copied; what has begun or is there is not paid again."""
+    target = replace(A_TARGET, mode=mode, copy_method="snapshots", launch_test=LaunchTest("t3.micro"))
+    (one,) = plan_preview.plan(facts([target], states={target.place: was} if was else {}))["targets"]
+    begins = does in ("new", "tried again")
+    copies = begins and mode == "copy"
+    calls = {"CopySnapshot", "RegisterImage", "RunInstances"} if copies else {"RunInstances"} if begins else set()
+    costs = {"storage", "transfer", "timed", "launch"} if copies else {"launch"} if begins else set()
+
+    assert (one["does"], one["gib"] > 0, set(one["calls"]), set(one["dollars"])) == (does, copies, calls, costs)
 
 
 def test_what_no_target_of_the_plan_gets_is_no_fault_of_it():

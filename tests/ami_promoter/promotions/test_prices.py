@@ -35,7 +35,7 @@ def test_a_plan_adds_up_its_targets():
     assert list(prices.lines([nothing])) == []
 
 
-@pytest.mark.parametrize(("usd", "written"), [(16.2, "$16.20"), (0.0015, "$0.0015"), (0.0, "$0.00")])
+@pytest.mark.parametrize(("usd", "written"), [(16.2, "$16.20"), (0.01, "$0.01"), (0.0015, "$0.0015"), (0.0, "$0.00")])
 def test_an_amount_below_a_cent_is_not_nothing(usd, written):
     """The calls of a small promotion cost less than a cent."""
     assert prices.dollars(usd) == written

@@ -98,6 +98,7 @@ def test_whether_value_or_source_is_refused(body, refused):
         ({"generation": 1, "value": "dev", "state": "over"}, {"lifted": "7"}, True),
         ({"generation": 1, "value": "dev", "state": "over"}, {"recall": "7:recalled"}, True),
         ({"state": "over"}, {"recall": "7:recalled"}, False),
+        ({"value": "dev", "seen_since": 60}, {}, True),
     ],
 )
 def test_whether_the_service_looks_again(body, inbox, again):
@@ -120,9 +121,12 @@ def test_a_damaged_record_is_shown_with_a_fault():
     assert "is damaged" in shown["why"]
 
 
-def shown(state, **members):
+TARGET = Target("1" * 12, "us-east-1")
+
+
+def shown(state, target=TARGET, **members):
     """What `status` shows of a delivery in this state."""
-    one = Delivery("d-1", "", "ami-1", Target("1" * 12, "us-east-1"), 1, BEGAN, "golden", (), state=state, **members)
+    one = Delivery("d-1", "", "ami-1", target, 1, BEGAN, "golden", (), state=state, **members)
     body = json.dumps(codec.encode(replace(one, entered={state: BEGAN})))
     return delivery(record_of({"pk": "delivery#d-1", "sk": "record", "state": str(state), "body": body}), BEGAN, {})
 
@@ -156,3 +160,9 @@ def test_nobody_is_advised_on_the_roles_of_what_is_withdrawn(state, ending, advi
 def test_an_ami_that_was_removed_is_not_shown_as_the_targets(state, left, image):
     """As after a launch test that failed; what stays there, because it may be in use, is shown."""
     assert shown(state, image=NewImage("ami-2"), cleanup=Cleanup(leftovers=left))["image"] == image
+
+
+@pytest.mark.parametrize("mode", ["copy", "share"])
+def test_protection_is_asked_for_only_where_there_is_a_copy(mode):
+    """The `defaults` of a file may ask for it, and concern accounts of both modes."""
+    assert shown(DeliveryState.COPYING, replace(TARGET, mode=mode, protect=True))["protect"] is (mode == "copy")

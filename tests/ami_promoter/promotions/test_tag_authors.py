@@ -39,11 +39,11 @@ def call(value="dev", key=KEY, ami=AMI, name="CreateTags"):
     return {**known, "userIdentity": identity, "requestParameters": asked}
 
 
-def seen(*looks):
+def seen(*looks, changed=NINE):
     """A promotion's history with these looks at the tag: (value, event)."""
     line = 'TagSeen {{"value": "{}", "image_state": "available", "event": "{}", "changed_at": "{}"}}'
     return [
-        {"at": "2026-01-05T09:00:04Z", "what": [line.format(value, event, NINE if event else 0)]}
+        {"at": "2026-01-05T09:00:04Z", "what": [line.format(value, event, changed if event else 0)]}
         for value, event in looks
     ]
 
@@ -58,11 +58,18 @@ def test_a_look_that_shows_nothing_new_is_no_change():
 
     A removal that discovery sees before its event arrives is one change, not two; so is one that two looks confirm.
     """
-    removed = ("None", "e3")
-    found = tag_authors.changes(seen(("dev", "e1"), ("dev", ""), ("prod", ""), ("prod", "e2"), removed, removed))
-    expected = [("dev", "e1"), ("prod", "e2"), (None, "e3")]
+    removed, other = ("None", "e3"), [("test", ""), ("late", "e4")]
+    looks = seen(("dev", "e1"), ("dev", ""), ("prod", ""), ("prod", "e2"), removed, removed, *other)
+    expected = [("dev", "e1"), ("prod", "e2"), (None, "e3"), *other]
 
-    assert [(one["value"], one["event"]) for _, one in found] == expected
+    assert [(one["value"], one["event"]) for _, one in tag_authors.changes(looks)] == expected
+
+
+def test_the_same_value_written_again_later_is_a_change():
+    """A look without an event has shown it before."""
+    found = tag_authors.changes([*seen(("dev", "")), *seen(("dev", "e1"), changed=NINE + 60)])
+
+    assert [one["event"] for _, one in found] == ["", "e1"]
 
 
 def test_it_is_looked_for_about_the_time_that_the_event_names():

@@ -43,6 +43,7 @@ def found(facts, check):
         ({"grant"}, ["kms:Describe*", "kms:*KeyPolicy"], "kms:CreateGrant, kms:ListGrants, kms:RevokeGrant", ""),
         ({"grant", "none"}, ["kms:Describe*"], "kms:CreateGrant, kms:ListGrants, kms:RevokeGrant", " --access grant"),
         ({"grant", "policy"}, ["kms:*Grant*"], "kms:DescribeKey, kms:Ge", " --access grant --access policy"),
+        ({"grant", "none"}, ["kms:*"], "", ""),
     ],
 )
 def test_the_hubs_key_is_judged_by_how_targets_get_to_it(access, allowed, lacks, ways):
@@ -54,6 +55,7 @@ def test_the_hubs_key_is_judged_by_how_targets_get_to_it(access, allowed, lacks,
     (one,) = found(hub(health=health, access={KEY: access}), "source-key")
 
     assert (one["passed"], lacks in one["what"]) == (not lacks, True)
+    assert ("its owner gives access to it, not the service" in one["what"]) is (access == {"none"})
     assert one["cure"].endswith(f"key-policy hub {KEY} --region {REGION}{ways}") is bool(lacks)
 
 
@@ -67,12 +69,25 @@ def test_a_hubs_key_that_is_disabled_is_named_with_the_command_that_helps():
     assert f"aws kms enable-key --region {REGION} --key-id {KEY}" in one["cure"]
 
 
+def test_what_is_late_by_more_than_half_an_hour_is_named_the_oldest_first():
+    """The sweep looks each minute; a record that is due now is no sign that it does not."""
+    facts = hub()
+    due = {record: int(facts.now) - late for record, late in (("a", 1800), ("b", 1801), ("c", 1860))}
+
+    (late,), (well,) = (found(hub(due=some), "overdue") for some in (due, {"a": due["a"]}))
+
+    assert "looked at c since 2027-01-15T07:29:00Z, b since 2027-01-15T07:29:59Z." in late["what"]
+    assert well["passed"]
+
+
 def test_what_waits_for_an_approval_is_not_said_to_wait_for_none():
-    """Each AMI that waits fails the check; the check passes only where none does."""
+    """Each AMI that waits fails the check; the check passes only where none does, and an approval is needed."""
+    assert found(hub(), "approvals") == []
     waits = doctor_checks.Unapproved("ami-1", "0123456789abcdef", 2, 1_700_000_000)
     for unapproved, passed in (([waits], [False]), ([], [True])):
-        checks = found(hub(approvers=Approvers(("role/Approver",)), unapproved=unapproved), "approvals")
-        assert [one["passed"] for one in checks] == passed
+        facts = hub(approvers=Approvers(("role/Approver",)), unapproved=unapproved)
+        assert [one["passed"] for one in found(facts, "approvals")] == passed
+        assert [one["what"] for one in found(facts, "approvers")] == ["role/Approver may approve."]
 
 
 def test_a_keys_ways_are_those_of_the_deliveries_that_need_it():
@@ -124,5 +139,8 @@ def test_the_access_monitor_needs_room_in_the_quota_too(monitor, free):
     (enough,), (too_few,) = (found(hub(health=Health(**least, free=one)), "concurrency") for one in (free, free - 1))
 
     assert (enough["passed"], too_few["passed"]) == (True, False)
+    halves, none = (found(hub(health=Health(**least, free=free - one)), "concurrency")[0]["cure"] for one in (2, 3))
+    assert halves.startswith("Deploy the hub with MaximumConcurrency=2 and ShareConcurrency=2, or ask AWS for more")
+    assert none.startswith("Ask AWS for more")
     (deployed,) = found(hub(health=Health(**least)), "access-monitor")
     assert ("is not deployed" in deployed["what"]) is not bool(monitor)

@@ -91,6 +91,7 @@ def test_a_key_that_may_not_be_described_is_a_fault_of_the_target():
 
     assert (one["key"]["passed"], DENIED.what in one["key"]["what"]) == (False, True)
     assert "key-policy" not in one
+    assert "key-policy" not in found(seen=replace(WELL, key=replace(KEY, manager="AWS")))
     assert "tag the AMI" not in one["key"]["cure"]
 
 
@@ -244,6 +245,7 @@ def test_allowed_amis(state, criteria, passed):
 def test_the_copy_quota_is_a_trouble_where_others_copy_there(quota, passed):
     """The service's own queue is no trouble."""
     assert found(quota=CopyQuota(DEV, "us-east-1", **quota))["copy-quota"]["passed"] is passed
+    assert "copy-quota" not in found(replace(TARGET, copy_method="image"))
 
 
 def test_a_target_that_did_not_answer():

@@ -14,7 +14,7 @@ from ami_promoter.reconcile.sharing_trail import Change
 from chalicelib.engine import addresses
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Resource
-from chalicelib.inventory.machine import OwnImage, OwnSnapshot
+from chalicelib.inventory.machine import OwnImage, OwnInstance, OwnSnapshot
 from chalicelib.sharing.share import TRIES_BEFORE_ALARM, Share, ShareState
 from tests.fakes import copying, sharing
 
@@ -144,6 +144,24 @@ def test_the_history_of_a_lost_entry_is_a_witness():
     assert found(seen) == [("open-unknown", known())]
 
 
+ELSEWHERE = {"account": "333333333333"}
+
+
+@pytest.mark.parametrize(
+    ("delivery", "wait", "does"),
+    [
+        (a_delivery(snapshots=[{"id": SNAPSHOT}]), 3600, "adds it to the ledger"),
+        (a_delivery(snapshots=[{"id": "snap-0b"}]), 0, "closes it"),
+        (a_delivery(snapshots=[{"id": SNAPSHOT}], target=ELSEWHERE), 0, "closes it"),
+    ],
+)
+def test_a_permission_waits_for_a_delivery_that_is_to_copy_that_snapshot_there(delivery, wait, does):
+    """Another delivery needs it not: it is closed at once."""
+    (one,) = findings(view(delivery, permissions=SHOWN, changes=last(SHARE_WORKER)))
+
+    assert (one.repair, one.does.startswith(does)) == (known(wait=wait), True)
+
+
 def test_a_public_snapshot_is_notified_and_never_taken_for_the_services():
     """The service never makes anything public, so another principal did."""
     seen = view(
@@ -175,6 +193,7 @@ def test_no_permission_is_shut_under_a_copy_that_runs_or_may_run(target):
     [
         ({}, None, "open-only-in-ledger", Reopen(RESOURCE, DEV, 4)),
         ({}, REMOVED, "open-only-in-ledger", Reopen(RESOURCE, DEV, 4)),
+        ({}, PERSON, "open-only-in-ledger", Reopen(RESOURCE, DEV, 4)),
         ({}, TAKEN, "taken-away", None),
         ({"preexisting": True}, None, "taken-away", None),
     ],
@@ -210,7 +229,13 @@ def test_what_somebody_took_away_says_whether_it_comes_again(state, holding, pre
 
 @pytest.mark.parametrize(
     ("delivery", "alive"),
-    [(a_delivery(), True), (a_delivery("failed"), False), (a_delivery(episode=2), False), ({}, False)],
+    [
+        (a_delivery(), True),
+        (a_delivery(episode=0), True),  # which cannot be read
+        (a_delivery("failed"), False),
+        (a_delivery(episode=2), False),
+        ({}, False),
+    ],
 )
 def test_a_holder_that_has_ended_or_does_not_exist_is_release_holding(delivery, alive):
     """Its share would stay open until the last closing time."""
@@ -337,6 +362,19 @@ def test_a_copy_without_the_delivery_tag_is_notified_and_not_deleted():
     assert found(view(targets={(DEV, REGION): TargetFacts(snapshots=(copy,))})) == [("copy-orphaned", None)]
 
 
+def test_an_instance_is_stray_unless_a_delivery_under_way_has_begun_it():
+    """It costs money, and the hub does not end what it does not know. A volume has no token."""
+    begun = {"launch": {"attempts": [{"nonce": "n-1", "source": "", "at": NOW}]}}
+
+    def codes(token, *items):
+        there = TargetFacts(instances=(OwnInstance("i-0a", "running", ID, token),))
+        return [one.code for one in findings(view(*items, targets={(DEV, REGION): there}))]
+
+    under_way = a_delivery("launching", **begun)
+    assert codes("n-1", under_way) == codes("", under_way) == []
+    assert codes("n-2", under_way) == codes("n-1", a_delivery("failed", **begun)) == codes("n-1") == ["instance-stray"]
+
+
 @pytest.mark.parametrize(
     ("items", "wrong"), [([], False), ([a_delivery("failed")], True), ([a_delivery("copying")], None)]
 )
@@ -354,8 +392,10 @@ def test_a_record_without_a_due_date_is_woken():
     promotion = item(f"promotion#{AMI}", "record", {"state": "running"}, state="running")
     resource = a_share("open", HELD) | item(RESOURCE, "record", {}, state="open")
     seen = view(lost, promotion, resource, permissions=SHOWN)
+    until = item(f"delivery#{ID}", "record", {"episode": 1, "target": {"account": DEV, "until": NOW}}, state="shared")
 
     assert found(seen) == [("due-date-lost", MakeDue(pk)) for pk in (f"delivery#{ID}", f"promotion#{AMI}", RESOURCE)]
+    assert found(view(until)) == [("due-date-lost", MakeDue(f"delivery#{ID}"))]
 
 
 def test_a_parked_or_damaged_record_is_notified():
@@ -392,6 +432,7 @@ def test_a_promotion_that_waits_in_vain_is_notified(delivery, state, code):
 
     expected = [] if code is None else [(code, EndTracked(AMI, ID))]
     assert found(view(promotion, entry, delivery)) == expected
+    assert found(view(entry, delivery)) == [], "of a promotion that is lost"
 
 
 # --- grants and key policies -----------------------------------------------------------------------------------------
@@ -454,9 +495,12 @@ def test_a_statement_that_somebody_took_out_or_changed_is_written_again_for_whoe
 def test_a_grant_that_shows_no_longer_is_made_again_for_whoever_needs_it(resource, name, read, opened_at, reported):
     """Also a service-linked role's. Not if the key's grants could not be read, or the grant may show late."""
     share = a_share("open", STANDING, resource=resource, name=name, grant_id="g" * 64, opened_at=opened_at)
-    seen = view(a_delivery("shared"), share, granted_keys=frozenset({KEY} if read else ()))
+    every = findings(view(a_delivery("shared"), share, granted_keys=frozenset({KEY} if read else ())))
 
-    assert found(seen) == ([("open-only-in-ledger", Reopen(resource, name, 4))] if reported else [])
+    assert [(one.code, one.repair) for one in every] == (
+        [("open-only-in-ledger", Reopen(resource, name, 4))] if reported else []
+    )
+    assert all("who called RevokeGrant." in one.what for one in every)
 
 
 def test_what_could_not_be_read_is_not_taken_for_gone():

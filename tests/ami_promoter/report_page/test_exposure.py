@@ -53,7 +53,9 @@ GONE = {"removed_at": 50, "closed_at": 200}
         ([archive(210, **OPENED, **GONE)], [("closed", 11, 50, True)]),
         ([archive(210, **OPENED, closed_at=60)], [("closed", 11, 60, True)]),
         ([archive(210)], []),
-        ([archive(210, **OPENED, closed_at=60, preexisting=True)], [("left open", 11, None, True)]),
+        ([share(ShareState.WANTED, intended_at=10)], []),
+        ([share(ShareState.CLOSED, closed_at=60)], []),
+        ([archive(210, opened_at=11, closed_at=60, preexisting=True)], [("left open", 11, None, True)]),
         ([record(PK, f"share#{ACCOUNT}", state="open", body="{")], [("unreadable", None, None, False)]),
         ([record(PK, f"share#{ACCOUNT}", state="ajar", body="[]")], [("unreadable", None, None, False)]),
     ],
@@ -85,6 +87,7 @@ def test_a_time_that_only_the_history_knows():
     expected = [("open", 301, None, True), ("closed", 11, 200, False)]
 
     assert found(again, *steps(*first, (300, "opening"), (301, "open"))) == expected
+    assert found(*steps((10, "opening"), (60, "refused"))) == []
 
 
 def test_an_answer_that_came_long_after_the_intent_may_not_be_the_first():
