@@ -113,9 +113,9 @@ def _template(target: Target, seen: TargetSeen) -> Iterator[Finding]:
 
 
 def parameter_denied(target: Target, patterns: Iterable[str]) -> tuple[Fault, ...]:
-    """Return the fault of a target whose copy role cannot write its parameter; none if it can."""
+    """Return the fault of a target whose copy role cannot write its parameter; none if it can, or there is none."""
     name = target.ssm_parameter
-    if any(fnmatchcase(name, pattern) for pattern in patterns):
+    if not name or any(fnmatchcase(name, pattern) for pattern in patterns):
         return ()
     what = (
         f"The role {target.role_name} there does not allow {', '.join(PARAMETER)} for the parameter {name}: AMIs are "
