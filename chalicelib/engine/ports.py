@@ -221,7 +221,7 @@ class Telemetry(Protocol):
         """A share was closed at its last closing time while a delivery held it: an alarm."""
 
     def open_shares(self, oldest_seconds: int) -> None:
-        """How long the oldest share of a resource has been open, without preexisting ones."""
+        """Report how long the oldest share of a resource has been open; a preexisting one does not count."""
 
     def not_done(self, what: str, why: str) -> None:
         """``sweep``, ``discover`` or ``drift-audit`` could not do something, and tries again with its next run.

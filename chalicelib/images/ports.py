@@ -22,6 +22,7 @@ class TagRead:
     owned: bool = True
     """The hub owns it. EC2 also shows another account's AMI that the hub has tagged."""
     snapshots: frozenset[str] = frozenset()
+    """Snapshots of its block devices."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,7 @@ class Compared:
     missing: bool = False
     """Whether a wanted target has no delivery, or one that begins again."""
     running: bool = False
+    """Whether a delivery has not ended."""
     standing: bool = False
     """Whether a delivery is in ``shared``."""
     failed: int = 0

@@ -76,6 +76,7 @@ class MembersReading:
 
     crawl: Crawl | None = None
     read_at: Mapping[str, int] = field(default_factory=dict)
+    """When each unit was last read completely."""
     missing: Mapping[str, Missing] = field(default_factory=dict)
     held: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Group -> accounts that are gone, are too many at once, and stay until a person accepts that."""
@@ -198,6 +199,7 @@ def remove(
 
 
 def _counts(one: Left, now: int) -> bool:
+    """Whether a departure counts against the limit of its group."""
     return one.at > now - schedule.DAY and not one.accepted
 
 
