@@ -44,24 +44,6 @@ def shard_of(key: RecordKey) -> str:
     return f"due#{zlib.crc32(key.pk.encode()) % SHARDS}"
 
 
-def _update(changes: Mapping[str, Any], keeping: Mapping[str, Any] = NOTHING) -> dict[str, Any]:
-    """Return the arguments of an update that assigns attributes, and removes those whose new value is None.
-
-    ``keeping``: attributes that are assigned unless they are there. In a condition ``#n0`` and ``:n0`` are the first
-    change, and so on.
-    """
-    places = {name: f"n{number}" for number, name in enumerate([*changes, *keeping])}
-    assigned = [f"#{places[name]} = :{places[name]}" for name, value in changes.items() if value is not None]
-    assigned += [f"#{places[name]} = if_not_exists(#{places[name]}, :{places[name]})" for name in keeping]
-    removed = [f"#{places[name]}" for name, value in changes.items() if value is None]
-    values = {**changes, **keeping}
-    return {
-        "expression": (f"REMOVE {', '.join(removed)} " if removed else "") + f"SET {', '.join(assigned)}",
-        "given": {f":{place}": values[name] for name, place in places.items() if values[name] is not None},
-        "names": {f"#{place}": name for name, place in places.items()},
-    }
-
-
 class DynamoRecords:
     """The port ``Records`` on one table. ``version``: the form in which bodies are written and read.
 
@@ -156,8 +138,9 @@ class DynamoRecords:
 
     def _write(self, before: Stored, after: Write, changes: Mapping[str, Any], beside: Extras, *, tells: bool) -> bool:
         """Write a record with the items beside it, if it is still as it was read. ``tells``: history gets an entry."""
-        update = _update(changes)
-        update["given"][":read"] = before.version
+        gone = [name for name, value in changes.items() if value is None]
+        fresh = {name: value for name, value in changes.items() if value is not None}
+        update = setting(fresh, {":read": before.version}, removing=gone)
         update["condition"] = "version = :read AND attribute_not_exists(parked)"  # a twin may have parked it
         if beside:
             puts = [{"Put": self._table.put_request(key, attributes)} for key, attributes in beside]
@@ -189,12 +172,13 @@ class DynamoRecords:
         return all(item.get(name) == changes[name] for name in ("version", "body", RECENT))
 
     def park(self, key: RecordKey, why: str, now: int) -> None:
-        parked = {"parked": why, "parked_at": now, "wake_at": None, "due_shard": None}
-        self._table.update(key, **_update(parked), condition="attribute_exists(pk)")
+        parked = setting({"parked": why, "parked_at": now}, removing=["wake_at", "due_shard"])
+        self._table.update(key, **parked, condition="attribute_exists(pk)")
 
     def unpark(self, key: RecordKey, now: int) -> bool:
-        freed = {"wake_at": now, "due_at": now, "due_shard": shard_of(key), "parked": None, "parked_at": None}
-        return self._table.update(key, **_update(freed), condition="attribute_exists(parked)") is not None
+        due = {"wake_at": now, "due_at": now, "due_shard": shard_of(key)}
+        freed = setting(due, removing=["parked", "parked_at"])
+        return self._table.update(key, **freed, condition="attribute_exists(parked)") is not None
 
     def make_due(
         self, key: RecordKey, now: int, inbox: Mapping[str, str] = NOTHING, fresh: Write | None = None
@@ -205,7 +189,7 @@ class DynamoRecords:
             if self._cannot_be_counted(key):
                 return MadeDue.SEND  # the wake causes the worker to park it
             if inbox:  # a parked record keeps the entries for when it goes on
-                entries = _update({INBOX + name: value for name, value in inbox.items()})
+                entries = setting({INBOX + name: value for name, value in inbox.items()})
                 self._table.update(key, **entries, condition="attribute_exists(parked)")
             return MadeDue.NONE
         lost, soon = now - schedule.WAKE_LOST, now + schedule.WAKE_LOST
@@ -247,9 +231,9 @@ class DynamoRecords:
         made = {} if fresh is None else self._item(fresh, due)
         made.pop("version", None)
         kept = {**made, "wake_at": due, "due_shard": shard_of(key), **marks}
-        update = _update({INBOX + name: value for name, value in inbox.items()}, kept)
+        counted = {":first": due, ":one": 1}  # a version of no earlier life, as in `replace`
+        update = setting({**{INBOX + name: value for name, value in inbox.items()}, **kept}, counted, keeping=kept)
         update["expression"] += ", version = if_not_exists(version, :first) + :one"
-        update["given"] |= {":first": due, ":one": 1}  # a version of no earlier life, as in `replace`
         there = "attribute_exists(version)" + (" OR attribute_not_exists(pk)" if fresh is not None else "")
         conditions = ["attribute_not_exists(parked)", f"({there})"]
         if newer:
