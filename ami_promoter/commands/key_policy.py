@@ -22,6 +22,7 @@ from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import ANYWHERE, InOrder, Matching, VerbCaller, verb
 from chalicelib.engine.faults import Fault
 from chalicelib.images.keys import KeyFacts
+from chalicelib.sharing.key_policy import allow
 from chalicelib.targets.applied_file import grant_role, launch_role
 
 PRINTS = js.some_of(
@@ -111,14 +112,8 @@ def statement(need: Need, account: Account) -> dict[str, Any]:
     that does not exist yet cannot be named.
     """
     arn = f"arn:{account.partition}:iam::{account.account}"
-    return {
-        "Sid": need.sid,
-        "Effect": "Allow",
-        "Principal": {"AWS": f"{arn}:root"},
-        "Action": list(need.actions),
-        "Resource": "*",
-        "Condition": {"ArnEquals": {"aws:PrincipalArn": f"{arn}:role/{need.role}"}, **need.condition},
-    }
+    only = {"ArnEquals": {"aws:PrincipalArn": f"{arn}:role/{need.role}"}}
+    return allow(need.sid, arn, list(need.actions), {**only, **need.condition})
 
 
 def _check(key: str, account: Account, needs: Sequence[Need], statements: Sequence[Mapping[str, Any]]) -> Report:
