@@ -27,7 +27,7 @@ from chalicelib.engine.errors import ParkRecord, Unreadable
 from chalicelib.engine.ports import NOTHING, Due, Extras, MadeDue, Stored, Write
 from chalicelib.engine.schema import VERSION, check
 from chalicelib.engine.store.table import ABSENT, EXPIRES, KEEP_HISTORY_DAYS, Table, setting
-from chalicelib.engine.stored import compact
+from chalicelib.engine.stored import compact, fitting
 
 _T = TypeVar("_T")
 
@@ -193,11 +193,11 @@ class DynamoRecords:
                 self._table.update(key, **entries, condition="attribute_exists(parked)")
             return MadeDue.NONE
         lost, soon = now - schedule.WAKE_LOST, now + schedule.WAKE_LOST
-        was_due, was_woken = _whole(old.get("wake_at"), now), old.get("woken_at")
+        was_due, was_woken = fitting(old, "wake_at", now), old.get("woken_at")
         in_time = lost <= was_due <= soon  # a record that has been due for longer is woken by long steps only
         if in_time and was_woken is None:
             return MadeDue.SEND
-        if in_time and _whole(was_woken) > lost:
+        if in_time and fitting(old, "woken_at", 0) > lost:
             return MadeDue.SENT
         # Mark it, unless another run does so meanwhile. The mark of a record that was due later says nothing: the run
         # that left it may have been killed before it made the record due.
@@ -290,9 +290,9 @@ class DynamoRecords:
         return [
             Due(
                 RecordKey.of(item),
-                _whole(item["wake_at"], until),
-                _whole(item.get("due_at"), until),
-                _whole(item.get("latest")),
+                fitting(item, "wake_at", until),
+                fitting(item, "due_at", until),
+                fitting(item, "latest", 0),
             )
             for item in found
         ]
@@ -318,7 +318,7 @@ def stored(key: RecordKey, item: Mapping[str, Any], version: int) -> Stored:
             body=_a(dict, json.loads(_a(str, item["body"]))),
             version=_a(int, item["version"]),
             inbox={n.removeprefix(INBOX): _a(str, value) for n, value in item.items() if n.startswith(INBOX)},
-            scheduled=_whole(item["wake_at"]) if "wake_at" in item else None,
+            scheduled=fitting(item, "wake_at", 0) if "wake_at" in item else None,
             woken="woken_at" in item,
             recent=history(item),
         )
@@ -348,7 +348,7 @@ def _entry(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return an entry with its members in their types; a damaged one is text, at no time."""
     what = [str(line) for line in given.get("what", ())]
     state = str(given.get("state", ""))
-    return {"version": _whole(given.get("version")), "at": _whole(given.get("at")), "state": state, "what": what}
+    return {"version": fitting(given, "version", 0), "at": fitting(given, "at", 0), "state": state, "what": what}
 
 
 def _entries(recent: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -365,7 +365,3 @@ def _a(kind: type[_T], value: Any) -> _T:
     if not isinstance(value, kind):
         raise ValueError(f"{value!r:.200} is no {kind.__name__}")  # noqa: TRY004 - what does not fit is reported as such
     return value
-
-
-def _whole(value: Any, default: int = 0) -> int:
-    return value if isinstance(value, int) else default
