@@ -20,7 +20,7 @@ from chalicelib.sharing.share import OPEN_STATES, Share, ShareState
 LEFT_OPEN = "left open"
 """State of a preexisting permission: the service no longer needs it and leaves it open."""
 UNREADABLE = "unreadable"
-"""State of a share whose item is damaged: it may be open."""
+"""State of a share whose item is damaged, or lost: it may be open."""
 CLOSED = "closed"
 DELIVERY_ID = 20
 """Characters of a delivery's id, with which the name of its own grant begins; the name goes on with the role."""
@@ -138,8 +138,9 @@ def _with_history(
             earlier = first.start is None or start < first.start
             yield replace(first, start=start) if earlier else first
             yield from (one for one in same if one is not first)
-        elif end is not None:
-            yield replace(_named(*place, records), start=start, end=end, sure=False)
+        else:
+            state, closes = (UNREADABLE, "not known: its record is lost") if end is None else (CLOSED, "")
+            yield replace(_named(*place, records), state=state, start=start, end=end, sure=False, closes=closes)
     yield from left
 
 

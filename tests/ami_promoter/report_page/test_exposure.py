@@ -90,6 +90,11 @@ def test_a_time_that_only_the_history_knows():
     assert found(*steps((10, "opening"), (60, "refused"))) == []
 
 
+def test_a_permission_whose_entry_was_lost_may_be_open():
+    """By its history it was opened, and nothing says that it was closed."""
+    assert found(*steps((10, "opening"), (11, "open"))) == [("unreadable", 11, None, False)]
+
+
 def test_an_answer_that_came_long_after_the_intent_may_not_be_the_first():
     """A run was killed around its call, and another repeated it an hour later: open since the intent, perhaps."""
     late = {"intended_at": 10, "opened_at": 3600}
