@@ -60,6 +60,18 @@ def test_how_far_a_copy_is(state, tries, progress, said):
 
 
 @pytest.mark.parametrize(
+    ("tries", "waits_for", "is_said"), [(1, None, True), (0, None, False), (1, {"what": "EC2 throttles."}, False)]
+)
+def test_of_a_copy_that_failed_once_it_is_said_what_shows_the_reason(tries, waits_for, is_said):
+    """Where the delivery does not say it itself."""
+    copy = {"source": "snap-1", "state": "wanted", "tries": tries, "progress": 0, "seconds_left": None}
+
+    lines = printed([numbered(1, "copying", copies=[copy], waits_for=waits_for)], None)
+
+    assert ("Why a copy is made again: `ami-promoter history ami-1`" in lines) is is_said
+
+
+@pytest.mark.parametrize(
     ("method", "why", "said"),
     [
         ("image", "", "by CopyImage: the targets file says so."),
