@@ -15,7 +15,7 @@ from ami_promoter.terminal.report import plainly
 from chalicelib.engine.addresses import SHARE
 from chalicelib.engine.places import IMAGE, KEY, POLICY, SNAPSHOT, Resource
 from chalicelib.sharing.key_policy import PolicyShare
-from chalicelib.sharing.share import OPEN_STATES, Share, ShareState
+from chalicelib.sharing.share import OPEN_STATES, Share
 
 LEFT_OPEN = "left open"
 """State of a preexisting permission: the service no longer needs it and leaves it open."""
@@ -73,11 +73,10 @@ def exposures(records: HubRecords) -> list[Exposure]:
 
 def _exposure(share: Share, records: HubRecords) -> Exposure | None:
     """Return the interval of a share's item or archive; None if it was never open."""
-    archived = share.state is ShareState.ARCHIVED
     pk, holder = share.resource, share.share_name
     opened, intended = share.opened_at, share.intended_at or None
     state, end = str(share.state), share.removed_at or share.closed_at
-    if not archived and share.state in OPEN_STATES:
+    if share.state in OPEN_STATES:
         end = None
         state = UNREADABLE if (pk, f"{SHARE}{holder}") in records.damaged else state
     elif end is None or not (opened or intended):

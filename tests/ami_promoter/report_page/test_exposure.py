@@ -14,7 +14,11 @@ PK, ACCOUNT = "resource#snapshot#snap-1", "222222222222"
 
 def found(*records):
     """The (state, start, end, sure) of the intervals computed from these records."""
-    return [(one.state, one.start, one.end, one.sure) for one in exposures(sorted_by_kind(records))]
+    return [(one.state, one.start, one.end, one.sure) for one in of(*records)]
+
+
+def of(*records):
+    return exposures(sorted_by_kind(records))
 
 
 def share(state, **members):
@@ -112,7 +116,31 @@ def test_a_key_policys_statement_is_of_its_account():
         step(policy, f"share#{ACCOUNT}-copies#{at:010d}#", at, at, state)
         for at, state in ((10, "opening"), (11, "open"), (50, "closing"), (60, "closed"))
     ]
-    assert [one.account for one in exposures(sorted_by_kind(happened))] == [ACCOUNT]
+    assert [one.account for one in of(*happened)] == [ACCOUNT]
+
+
+def test_a_unit_whose_permission_only_the_history_has_is_named_in_full():
+    """Its name is its ARN, in which dashes separate nothing."""
+    unit = "arn:aws:organizations::111111111111:ou/o-a1b2/ou-c3d4-e5f6"
+    happened = [step("resource#image#ami-1", f"share#{unit}#0000000011#", 1, 11, "open")]
+
+    assert [one.account for one in of(*happened)] == [unit]
+
+
+def test_an_open_permission_says_what_ends_it():
+    """Also where that is not known."""
+    left = archive(210, opened_at=11, closed_at=60, preexisting=True)
+    damaged = record(PK, f"share#{ACCOUNT}", state="open", body="{")
+    lost = step(PK, f"share#{ACCOUNT}#0000000011#", 1, 11, "open")
+    released, closing = share(ShareState.OPEN, **OPENED), share(ShareState.CLOSING, **OPENED)
+
+    assert [of(one)[0].closes for one in (left, damaged, lost, released, closing)] == [
+        "existed before the service, stays",
+        "not known: its record is damaged",
+        "not known: its record is lost",
+        "when no longer needed",
+        "when two reads show it closed",
+    ]
 
 
 def test_a_grant_that_closes_says_for_which_ami_it_was_open():
@@ -127,7 +155,7 @@ def test_a_grant_that_closes_says_for_which_ami_it_was_open():
         record(key, f"share#{name}", closing, state="closing", account=ACCOUNT),
     ]
 
-    assert [one.amis for one in exposures(sorted_by_kind(records))] == [("ami-1",)]
+    assert [one.amis for one in of(*records)] == [("ami-1",)]
 
 
 def test_a_grant_on_a_targets_own_key_exposes_nothing():
@@ -136,6 +164,7 @@ def test_a_grant_on_a_targets_own_key_exposes_nothing():
     made = Share(key, "role", ACCOUNT, state=ShareState.OPEN, opened_at=11)
 
     assert found(record(key, "share#role", made, state="open", account=ACCOUNT)) == []
+    assert found(step(key, "share#role#0000000011#", 1, 11, "open")) == []
 
 
 def test_how_many_were_open_at_once():
