@@ -160,5 +160,5 @@ def _times(steps: Iterable[Step]) -> Iterator[tuple[int, int | None]]:
             if opened:
                 yield start, at
             start, opened = None, False
-    if start is not None and opened:
+    if start is not None:
         yield start, None

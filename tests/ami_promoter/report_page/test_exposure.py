@@ -92,11 +92,14 @@ def test_a_time_that_only_the_history_knows():
 
     assert found(again, *steps(*first, (300, "opening"), (301, "open"))) == expected
     assert found(*steps((10, "opening"), (60, "refused"))) == []
+    later = steps((300, "opening"), (301, "open"), (400, "closed"))
+    assert found(archive(210, **OPENED, **GONE), *later) == [("closed", 301, 400, False), ("closed", 11, 50, True)]
 
 
 def test_a_permission_whose_entry_was_lost_may_be_open():
-    """By its history it was opened, and nothing says that it was closed."""
+    """By its history it was opened, or was to be, and nothing says that it was closed."""
     assert found(*steps((10, "opening"), (11, "open"))) == [("unreadable", 11, None, False)]
+    assert found(*steps((10, "opening"))) == [("unreadable", 10, None, False)]
 
 
 def test_an_answer_that_came_long_after_the_intent_may_not_be_the_first():
@@ -124,7 +127,7 @@ def test_a_unit_whose_permission_only_the_history_has_is_named_in_full():
     unit = "arn:aws:organizations::111111111111:ou/o-a1b2/ou-c3d4-e5f6"
     happened = [step("resource#image#ami-1", f"share#{unit}#0000000011#", 1, 11, "open")]
 
-    assert [one.account for one in of(*happened)] == [unit]
+    assert [(one.account, one.amis) for one in of(*happened)] == [(unit, ("ami-1",))]
 
 
 def test_an_open_permission_says_what_ends_it():
