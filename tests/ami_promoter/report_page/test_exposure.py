@@ -159,6 +159,7 @@ def test_a_grant_that_closes_says_for_which_ami_it_was_open():
     ]
 
     assert [one.amis for one in of(*records)] == [("ami-1",)]
+    assert [one.account for one in of(step(key, f"share#{name}#0000000011#", 1, 11, "open"))] == [ACCOUNT]
 
 
 def test_a_grant_on_a_targets_own_key_exposes_nothing():
