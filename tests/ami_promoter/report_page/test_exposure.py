@@ -76,6 +76,13 @@ def test_two_times_of_one_account():
     assert found(archive(210, **OPENED, **GONE), now) == [("open", 301, None, True), ("closed", 11, 50, True)]
 
 
+def test_the_history_of_a_share_is_no_second_time():
+    """The archive has the exact end; it was closed before the looks that agreed."""
+    happened = steps((10, "opening"), (11, "open"), (50, "closing"), (200, "closed"))
+
+    assert found(archive(210, **OPENED, **GONE), *happened) == [("closed", 11, 50, True)]
+
+
 def test_a_permission_that_was_added_again_has_been_open_since_the_first_time():
     """The item has the second opening only; it is unknown whether the permission was gone in between."""
     again = share(ShareState.OPEN, intended_at=90, opened_at=91)
