@@ -373,8 +373,6 @@ def _share(share: Data) -> tuple[object, ...]:
 
 
 def _end(share: Data, now: float) -> str:
-    if share["preexisting"]:
-        return "stays: existed before"
     if share["state"] == "closing":
         return "when two reads show it closed"
     latest = share["closes_at_the_latest"]
