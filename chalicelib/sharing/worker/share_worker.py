@@ -209,7 +209,7 @@ class ShareWorker:
         """
         if not fresh or not grant_names.nameless(these.resource):
             return frozenset()
-        seen = these.adapter.showing(these.resource, fresh)
+        seen = these.adapter.showing(fresh)
         came_back = {s.share_name for s in fresh if s.gone_with_resource}
         never_begun = {s.share_name for s in fresh if not s.intended_at}
         if seen & never_begun:
@@ -356,11 +356,11 @@ class ShareWorker:
 
     def _removed(self, these: ResourceShares, some: Sequence[Share]) -> list[Share]:
         """Remove permissions without a name; later looks say whether they are gone."""
-        removed = PermissionRemoved(these.adapter.close(these.resource, some))
+        removed = PermissionRemoved(these.adapter.close(some))
         return [share_events.evolve(s, removed, self.waker.clock()) for s in some]
 
     def _looked_at(self, these: ResourceShares, some: Sequence[Share]) -> list[Share]:
-        showing = these.adapter.showing(these.resource, some)
+        showing = these.adapter.showing(some)
         return [share_events.evolve(s, LookedAfter(showing=s.share_name in showing), self.waker.clock()) for s in some]
 
     def _revoked(self, these: ResourceShares, some: Sequence[Share], budget: Budget) -> list[Share]:
