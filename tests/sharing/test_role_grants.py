@@ -120,6 +120,24 @@ def test_the_target_grants_on_the_hubs_key_and_the_hub_revokes(scene):
     assert scene.grants(scene.hubs) == []
 
 
+def test_the_grant_of_a_role_that_was_deleted_and_made_again_shows_no_longer(scene):
+    """It is listed, and lets nobody in: by it the next AMI would count as shared, and Auto Scaling could not launch it.
+
+    Another grant opens beside it, and the dead one closes.
+    """
+    scene.let_in()
+    share = a_share(scene.hubs)
+    dead = replace(share, grant_id=scene.adapter.open([share])[share.share_name])
+    scene.world.iam.roles.drop(ROLE)
+    scene.world.iam.put_service_linked_role(DEV, SERVICE)
+
+    assert scene.adapter.showing([dead]) == frozenset()
+    again = replace(share, intended_at=share.intended_at + 1)
+    assert scene.adapter.open([again]) == {share.share_name: scene.grants(scene.hubs)[0]["GrantId"]}
+    scene.adapter.close([dead])
+    assert scene.adapter.showing([again]) == {share.share_name}
+
+
 def test_on_its_own_key_the_target_does_both_and_each_hub_has_a_grant_of_its_own(scene):
     """One hub's closing leaves the other hub's grant."""
     share, other = a_share(scene.own), scene.another("999999999999")

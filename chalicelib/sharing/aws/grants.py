@@ -55,7 +55,7 @@ class KeyGrants:
 
     def showing(self, shares: Sequence[Share]) -> frozenset[str]:
         with as_refusal("ListGrants", self._where):
-            return frozenset(share.share_name for share in shares if any(self._grants(share)))
+            return frozenset(share.share_name for share in shares if any(map(_serves, self._grants(share))))
 
     def open(self, shares: Sequence[Share]) -> Mapping[str, str]:
         """The same name and parameters return the same grant [aws-facts 3, VERIFIED]: safe to repeat."""
@@ -79,12 +79,12 @@ class KeyGrants:
         """A grant whose id the service never received is found by its name."""
         for share in shares:
             with as_refusal("ListGrants", self._where):
-                ids = [share.grant_id] if share.grant_id else list(self._grants(share))
+                ids = [share.grant_id] if share.grant_id else [grant["GrantId"] for grant in self._grants(share)]
             for grant_id in ids:
                 self._end(share, grant_id)
         return False
 
-    def _grants(self, share: Share) -> Iterator[str]:
+    def _grants(self, share: Share) -> Iterator[Mapping[str, Any]]:
         """Find the grant by its id if that is known, else by name among its grantee's grants, or all of the key's.
 
         KMS may not see a grantee that was deleted, or made moments ago, while a grant to it exists: then all are read.
@@ -99,12 +99,12 @@ class KeyGrants:
                     raise
                 yield from self._listed(share, {})
 
-    def _listed(self, share: Share, by: Mapping[str, str]) -> Iterator[str]:
+    def _listed(self, share: Share, by: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
         pages = self._owner(share).get_paginator("list_grants")
         for page in pages.paginate(KeyId=Resource.parse(share.resource).arn, Limit=GRANTS_IN_A_PAGE, **by):
             for grant in page["Grants"]:
                 if share.grant_id or self._is_named(share, grant.get("Name", "")):
-                    yield grant["GrantId"]
+                    yield grant
 
     def _end(self, share: Share, grant_id: str) -> None:
         with as_refusal("RevokeGrant", f"{self._where}, {Resource.parse(share.resource).arn}"), gone(*GRANT_GONE):
@@ -127,6 +127,11 @@ class KeyGrants:
 
     def _is_named(self, share: Share, name: str) -> bool:
         return is_named_for(share, name, self._region)
+
+
+def _serves(grant: Mapping[str, Any]) -> bool:
+    """Whether its grantee exists: of a role that was deleted, KMS shows the id [aws-facts 3, VERIFIED]."""
+    return not str(grant.get("GranteePrincipal", "")).startswith("AROA")
 
 
 class GrantListing:

@@ -188,7 +188,7 @@ class ShareWorker:
             self.telemetry.share(these.resource, s.account, what, preexisting=s.preexisting, grant=s.grant_id)
 
     def _look_again(self, these: ResourceShares, some: Sequence[Share], budget: Budget) -> None:
-        """Look whether AWS still shows what another delivery relies on, and intend to open what somebody has removed.
+        """Look whether AWS still shows what another delivery relies on, and intend to open what no longer shows.
 
         A share of which AWS refuses the look counts as open.
         """
@@ -196,7 +196,7 @@ class ShareWorker:
         there = [s for s in looked if s.state is ShareState.OPEN]
         these.save_some(there, "another delivery has come to hold it", budget)
         gone = [s for s in looked if s.state is ShareState.OPENING]
-        these.save_some(gone, "opening is intended, as somebody has removed the permission", budget)
+        these.save_some(gone, "opening is intended, as the permission no longer shows", budget)
 
     def _not_looked_at(self, s: Share, _refusal: Refusal) -> Share:
         return share_events.evolve(s, LookedAfter(showing=True), self.waker.clock())
