@@ -181,7 +181,7 @@ def _opened(event: ShareOpened, share: Share, now: int) -> Share:
 
 
 def _looked_while_open(event: LookedAfter, share: Share, now: int) -> Share:
-    """Open it again if somebody has removed the permission; a grant gets a new name by that.
+    """Open it again if the permission no longer shows; a grant gets a new name by that.
 
     One that `reconcile` has added no longer stays for a holder to come: the release of this one closes it at once.
     """

@@ -404,7 +404,7 @@ class DeliveryExecutor:
             mine = _holding(delivery, share)
             if (share.resource, share.share_name) not in kept:
                 wanted = self._wanted(delivery, share)
-                ledger.hold(share.resource, wanted, replace(mine, delivery=DELIVERED_AMIS, episode=1))
+                ledger.hold(wanted, replace(mine, delivery=DELIVERED_AMIS, episode=1))
             ledger.release(share.resource, share.share_name, mine)
 
     def _release(self, delivery: Delivery, budget: Budget, *, everything: bool) -> DeliveryEvent:
