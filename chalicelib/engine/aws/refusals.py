@@ -45,8 +45,11 @@ RATE_LIMITED = frozenset(
     }
 )
 """The call came too soon and was not carried out, whatever the HTTP status: EC2 sends 503 with it."""
+NOT_ACTIVE = frozenset({"OptInRequired", "PendingVerification", "SubscriptionRequiredException"})
+"""AWS has not activated an account yet that is new, or new in a Region: it may take hours [aws-facts 6, VERIFIED]."""
 THROTTLED = (
     STALE_CREDENTIALS
+    | NOT_ACTIVE
     | INTERNAL
     | RATE_LIMITED
     | frozenset(
@@ -129,6 +132,11 @@ NO_SESSION = (
     "(aws account get-region-opt-status)."
 )
 """The cure where AWS takes a role's session for none."""
+NOT_YET_ACTIVE = (
+    "AWS has not activated that account, or its Region, yet, which may take hours. The service tries again; if this "
+    "lasts, ask AWS Support."
+)
+PASSING_CURES = {**dict.fromkeys(STALE_CREDENTIALS, NO_SESSION), **dict.fromkeys(NOT_ACTIVE, NOT_YET_ACTIVE)}
 
 SERVER_ERROR = 500
 SESSION_TOO_LARGE = ("PackedPolicyTooLarge", "PackedPolicyTooLargeException", "MalformedPolicyDocument")
@@ -186,7 +194,7 @@ def refusal(error: sdk.ClientError, step: str, where: str, *, sts: bool = False)
     if any(words in message for words in NOT_YET_WORDS):
         return Refusal(RefusalKind.NOT_YET, Fault(f"aws-{code}", where, what, CURES[RefusalKind.NOT_YET]))
     if (code in THROTTLED and KEY_DENIED not in message) or status >= SERVER_ERROR:
-        cure = NO_SESSION if code in STALE_CREDENTIALS else CURES[RefusalKind.THROTTLED]
+        cure = PASSING_CURES.get(code, CURES[RefusalKind.THROTTLED])
         not_begun = code in RATE_LIMITED and not answer.get("RetryAttempts")  # the SDK's first try may have been begun
         unknown = code in INTERNAL or (status >= SERVER_ERROR and not not_begun)
         return Refusal(RefusalKind.THROTTLED, Fault("aws-throttled", where, what, cure), unknown=unknown)
