@@ -254,4 +254,9 @@ def _cure(code: str, message: str) -> str:
             "or permissions boundary that denies it, for KMS and STS also a resource control policy (RCP) of the "
             "account that owns the key or role; then tag the AMI again."
         )
+    if code == "TagPolicyViolation":
+        return (
+            "A tag policy of that account's organization does not admit a tag of the copy: leave it out of "
+            "`source_tags` in the targets file, or write it into `tags` as that policy wants it; then tag again."
+        )
     return "Repair what the message names; then tag the AMI again."
