@@ -117,8 +117,8 @@ CURES = {
     RefusalKind.THROTTLED: "The service tries again; if this lasts, look at the account's limits and AWS's status.",
     RefusalKind.LIMIT: "The service tries again when a copy there has ended; other copies into that account count too.",
     RefusalKind.NOT_YET: (
-        "The service tries again for ten minutes; then check whether a share or its source was removed, or its AMI "
-        "disabled."
+        "The service tries again for ten minutes; then check whether a share or its source was removed, its AMI "
+        "disabled, or hidden there by Allowed AMIs (`ami-promoter doctor` says so)."
     ),
     RefusalKind.NAME_TAKEN: "Deregister the AMI of that name, or set `ami_name` in the targets file; then tag again.",
 }
