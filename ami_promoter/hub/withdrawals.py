@@ -91,13 +91,12 @@ def withdrawn_for(connection: Connection, ami: str, value: str) -> Mapping[str, 
     return by_place(in_force(found, record.it if record else None, value))
 
 
-def in_force(found: Iterable[Withdrawal], known: Promotion | None, value: str | None) -> tuple[Withdrawal, ...]:
+def in_force(found: Iterable[Withdrawal], known: Promotion | None, value: str) -> tuple[Withdrawal, ...]:
     """Return those that count while the tag has this value, by an AMI's promotion.
 
     If the service has refused the value, those of the value in force count, too.
     """
-    refused = known is not None and value == known.refused_value
-    values = {value, known.value if known and refused else value} if value is not None else set()
+    values = {value, known.value if known and value == known.refused_value else value}
     return withdrawals.in_force(found, values, counts_from(known, value))
 
 
@@ -113,4 +112,4 @@ def counts_from(known: Promotion | None, value: str | None) -> int:
     """
     if known is None:
         return 0
-    return known.withdrawals_count_from(known.value if value in (None, known.refused_value) else value)
+    return known.withdrawals_count_from(known.value if value == known.refused_value else value)

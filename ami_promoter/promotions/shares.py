@@ -52,10 +52,12 @@ def end(share: Mapping[str, Any]) -> str:
     """Say when a share closes."""
     if share["preexisting"]:
         return "existed before the service, stays"
+    if share["state"] == "closing":
+        return "when two reads show it closed"
+    if share["closes_at_the_latest"] == moment(None):
+        return "stays until it is withdrawn" if share["stays"] else "when no longer needed"
     latest = f"closes by {share['closes_at_the_latest']} at the latest"
-    if not share["stays"]:
-        return latest
-    return "stays until it is withdrawn" if share["closes_at_the_latest"] == moment(None) else f"stays; {latest}"
+    return f"stays; {latest}" if share["stays"] else latest
 
 
 def named(resource: str, *, wide: bool = True) -> str:

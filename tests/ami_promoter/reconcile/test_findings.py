@@ -327,6 +327,16 @@ def test_a_grant_with_the_services_name_that_the_ledger_lacks_is_put_into_it(ite
     assert (repair.resource, repair.share_name, repair.grant_id, repair.wait) == expected
 
 
+@pytest.mark.parametrize(("items", "wait"), [([], 0), ([a_delivery()], 3600)])
+def test_a_standing_grant_that_the_ledger_lacks_waits_for_no_copy(items, wait):
+    """No copy uses it: it is closed at once, unless a delivery to the account is under way and may need it."""
+    standing = replace(A_GRANT, delivery="")
+
+    (repair,) = repairs(view(*items, grants=(standing,), targets={}), "open-unknown")
+
+    assert repair.wait == wait
+
+
 @pytest.mark.parametrize("grant_id", ["g" * 64, ""])
 def test_a_grant_that_the_ledger_knows_is_left_alone(grant_id):
     """By its id, or by the time of its intent if the id was not recorded."""
