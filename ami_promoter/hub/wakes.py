@@ -5,23 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any
 
 from ami_promoter.hub.aws import Connection, errors
+from ami_promoter.hub.source_checks import CallersSessions
 from chalicelib.engine.addresses import RecordKey
-from chalicelib.engine.aws.sqs import IN_A_BATCH, message
-from chalicelib.engine.budget import slices
-from chalicelib.engine.wakes import Wake
+from chalicelib.engine.aws.sqs import SqsWakes
+from chalicelib.engine.errors import Refusal
 
 
 def wake(connection: Connection, keys: Iterable[RecordKey]) -> None:
     """Send a wake to the worker of each record. A lost or refused wake is harmless: the sweep wakes within a minute."""
-    left, cause = list(keys), f"operator:{time.time_ns()}"
-    if not left:
+    wakes = [(key, f"operator:{time.time_ns()}") for key in keys]
+    if not wakes:
         return
-    with suppress(*errors()):
-        sqs: Any = connection.client("sqs")
-        queue = sqs.get_queue_url(QueueName=f"ami-promoter-{connection.region}-worker.fifo")["QueueUrl"]
-        for some in slices(left, IN_A_BATCH):
-            entries = [{"Id": str(number), **message(Wake(key, cause))} for number, key in enumerate(some)]
-            sqs.send_message_batch(QueueUrl=queue, Entries=entries)
+    with suppress(Refusal, *errors()):
+        name = f"ami-promoter-{connection.region}-worker.fifo"
+        queue = connection.client("sqs").get_queue_url(QueueName=name)["QueueUrl"]
+        SqsWakes(CallersSessions(connection), queue, "").wake_all(wakes)
