@@ -12,7 +12,6 @@ from ami_promoter.hub.records import UNSETTLED, Reader, record_of
 from ami_promoter.hub.wakes import wake
 from chalicelib.delivery.model import ACCEPTED, DeliveryState
 from chalicelib.engine import addresses
-from chalicelib.engine.ports import MadeDue
 from chalicelib.engine.store.records import INBOX
 from chalicelib.engine.store.table import setting
 from chalicelib.promotion.machine import RECALL, WITHDRAW
@@ -115,10 +114,10 @@ def recall(connection: Connection, ami: str, *, lifted: bool) -> None:
 
 
 def _look_now(connection: Connection, ami: str, asked: Mapping[str, str] = MappingProxyType({})) -> None:
-    """Make an AMI's promotion due, with these requests, and wake it, if there is one."""
+    """Make an AMI's promotion due, with these requests, and wake it. A wake for none does nothing."""
     key = addresses.promotion(ami)
-    if connection.records.make_due(key, int(connection.now()), asked) is not MadeDue.NONE:
-        wake(connection, [key])
+    connection.records.make_due(key, int(connection.now()), asked)
+    wake(connection, [key])
 
 
 def _mark(connection: Connection, ami: str, stamp: str) -> None:

@@ -80,10 +80,10 @@ class DynamoLedger:
 
     # --- holdings ----------------------------------------------------------------------------------------------------
 
-    def hold(self, resource: str, share: Share, holding: Holding) -> None:
+    def hold(self, share: Share, holding: Holding) -> None:
         """A holder that comes later usually has the latest end, so that is tried first."""
-        key = addresses.share(RecordKey(resource), share.share_name)
-        place = addresses.holding(resource, share.share_name, holding.delivery)
+        key = share.key
+        place = addresses.holding(share.resource, share.share_name, holding.delivery)
         put = self._held(share, holding)
         for _ in range(TRIES):
             asks = (self._wanted(key, share, latest=latest, asks=True) for latest in (True, False))
@@ -96,7 +96,7 @@ class DynamoLedger:
                     self._table.do("update_item", self._wanted(key, share, latest=latest))
                 return
             self._table.delete(place, "NOT episode > :episode", {":episode": holding.episode})
-        raise Refusal(RefusalKind.THROTTLED, _busy(resource, share))
+        raise Refusal(RefusalKind.THROTTLED, _busy(share))
 
     def hold_all(self, wanted: Sequence[tuple[Share, Holding]]) -> int:
         writes = list[Mapping[str, Any]]()
@@ -106,7 +106,7 @@ class DynamoLedger:
         if self._table.transact(writes):
             return len(wanted)
         share, holding = wanted[0]
-        self.hold(share.resource, share, holding)
+        self.hold(share, holding)
         return 1
 
     def _held(self, share: Share, holding: Holding) -> Mapping[str, Any]:
@@ -446,9 +446,9 @@ def holdings_in(items: Iterable[Mapping[str, Any]]) -> Mapping[tuple[str, str], 
     return {place: frozenset(some) for place, some in found.items()}
 
 
-def _busy(resource: str, share: Share) -> Fault:
+def _busy(share: Share) -> Fault:
     what = f"Others wrote this share at each of {TRIES} tries to hold it."
-    return Fault("share-busy", f"{resource}, {share.share_name}", what, "The service tries again.")
+    return Fault("share-busy", f"{share.resource}, {share.share_name}", what, "The service tries again.")
 
 
 def holds(item: Mapping[str, Any]) -> bool:

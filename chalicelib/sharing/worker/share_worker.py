@@ -188,7 +188,7 @@ class ShareWorker:
             self.telemetry.share(these.resource, s.account, what, preexisting=s.preexisting, grant=s.grant_id)
 
     def _look_again(self, these: ResourceShares, some: Sequence[Share], budget: Budget) -> None:
-        """Look whether AWS still shows what another delivery relies on, and intend to open what somebody has removed.
+        """Look whether AWS still shows what another delivery relies on, and intend to open what no longer shows.
 
         A share of which AWS refuses the look counts as open.
         """
@@ -196,7 +196,7 @@ class ShareWorker:
         there = [s for s in looked if s.state is ShareState.OPEN]
         these.save_some(there, "another delivery has come to hold it", budget)
         gone = [s for s in looked if s.state is ShareState.OPENING]
-        these.save_some(gone, "opening is intended, as somebody has removed the permission", budget)
+        these.save_some(gone, "opening is intended, as the permission no longer shows", budget)
 
     def _not_looked_at(self, s: Share, _refusal: Refusal) -> Share:
         return share_events.evolve(s, LookedAfter(showing=True), self.waker.clock())
@@ -209,7 +209,7 @@ class ShareWorker:
         """
         if not fresh or not grant_names.nameless(these.resource):
             return frozenset()
-        seen = these.adapter.showing(these.resource, fresh)
+        seen = these.adapter.showing(fresh)
         came_back = {s.share_name for s in fresh if s.gone_with_resource}
         never_begun = {s.share_name for s in fresh if not s.intended_at}
         if seen & never_begun:
@@ -356,11 +356,11 @@ class ShareWorker:
 
     def _removed(self, these: ResourceShares, some: Sequence[Share]) -> list[Share]:
         """Remove permissions without a name; later looks say whether they are gone."""
-        removed = PermissionRemoved(these.adapter.close(these.resource, some))
+        removed = PermissionRemoved(these.adapter.close(some))
         return [share_events.evolve(s, removed, self.waker.clock()) for s in some]
 
     def _looked_at(self, these: ResourceShares, some: Sequence[Share]) -> list[Share]:
-        showing = these.adapter.showing(these.resource, some)
+        showing = these.adapter.showing(some)
         return [share_events.evolve(s, LookedAfter(showing=s.share_name in showing), self.waker.clock()) for s in some]
 
     def _revoked(self, these: ResourceShares, some: Sequence[Share], budget: Budget) -> list[Share]:
