@@ -271,6 +271,7 @@ OWN_KEY = f"arn:aws:kms:{REGION}:{DEV}:key/own"
         (addresses.role_resource(OWN_KEY, DEV).pk, "delivered", True),
         (addresses.role_resource(OWN_KEY, DEV).pk, "failed", False),
         (addresses.role_resource(KEY, DEV).pk, "shared", True),
+        (addresses.role_resource(KEY, DEV).pk, "delivered", False),
         (addresses.role_resource(KEY, DEV).pk, "withdrawn", False),
         (addresses.policy_resource(KEY).pk, "shared", True),
         (addresses.policy_resource(KEY).pk, "withdrawn", False),
