@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from chalicelib.engine.aws import legible, sdk
-from chalicelib.engine.aws.refusals import STALE_CREDENTIALS, THROTTLED
+from chalicelib.engine.aws.refusals import NOT_ACTIVE, STALE_CREDENTIALS, THROTTLED
 from chalicelib.engine.errors import Misconfigured, Refusal
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Arn
@@ -252,5 +252,6 @@ _CURES: Mapping[Collection[str], str] = {
         *("ConnectTimeoutError", "ConnectionClosedError", "EndpointConnectionError", "ProxyConnectionError"),
         *("ReadTimeoutError", "ResponseParserError", "SSLError"),
     ): "Check the network, the Region, and AWS_ENDPOINT_URL if it is set.",
+    NOT_ACTIVE: "AWS has not activated this account, or its Region, yet: wait, or ask AWS Support.",
     THROTTLED: "AWS is throttling, or has a fault of its own: wait a minute and run the command again.",
 }

@@ -292,8 +292,11 @@ def _wrong(rule: ForwardingRule | None, name: str, target: Target, hub: HubNames
 
 
 def _allowed_images(target: Target, seen: TargetSeen, hub: HubNames) -> Iterator[Finding]:
-    """Check Allowed AMIs, which hides other accounts' AMIs that miss its criteria [aws-facts 4, VERIFIED]."""
-    if target.mode != "share":
+    """Check Allowed AMIs, which hides other accounts' AMIs that miss its criteria [aws-facts 4, VERIFIED].
+
+    Launches of what is shared and CopyImage need to see them; by the method auto only some AMIs need CopyImage.
+    """
+    if (target.mode == "copy" and target.copy_method == "snapshots") or target.account == hub.account:
         return
     if "GetAllowedImagesSettings" in seen.refused:
         yield _unseen("allowed-amis", seen.refused["GetAllowedImagesSettings"])
@@ -303,19 +306,31 @@ def _allowed_images(target: Target, seen: TargetSeen, hub: HubNames) -> Iterator
         yield good("allowed-amis", f"Allowed AMIs is {seen.allowed_images or 'not set'}: AMIs of the hub are shown.")
     elif any(not one.narrower for one in by_hub):
         yield good("allowed-amis", "Allowed AMIs is enabled, and admits AMIs of the hub.")
-    elif by_hub:
-        what = "Allowed AMIs is enabled, and admits only those AMIs of the hub that meet further criteria."
-        cure = f"Check that your AMIs meet them: aws ec2 get-allowed-images-settings --region {target.region}"
-        yield unseen("allowed-amis", what, cure)
     else:
         what = f"Allowed AMIs is enabled and does not name the hub {hub.account}: its AMIs are not shown there."
-        kept = [one for one in seen.allowed_by if not one.narrower]
-        wanted = json.dumps([{"ImageProviders": [*one.providers]} for one in (*kept, AllowedImages((hub.account,)))])
-        command = f"aws ec2 replace-image-criteria-in-allowed-images-settings --region {target.region}"
-        cure = f"With credentials of {target.account}: {command} --image-criteria '{wanted}'"
-        if any(one.narrower for one in seen.allowed_by):
-            cure += " ; it replaces all criteria, so add those of its present ones that are not in this"
-        yield bad("allowed-amis", what, cure)
+        cure, verdict = _admitting(target, seen, hub), bad
+        if by_hub:
+            what = "Allowed AMIs is enabled, and admits only those AMIs of the hub that meet further criteria."
+            cure = f"Check that your AMIs meet them: aws ec2 get-allowed-images-settings --region {target.region}"
+            verdict = unseen
+        if target.mode == "copy" and target.copy_method == "auto":
+            what, verdict = f"{what} Here it matters only to AMIs that need CopyImage.", good
+        yield verdict("allowed-amis", what, cure)
+
+
+def _admitting(target: Target, seen: TargetSeen, hub: HubNames) -> str:
+    """Return how Allowed AMIs is made to admit the hub's; the provider `none` admits no other criterion beside it."""
+    if seen.allowed_by_policy:
+        command = "aws organizations describe-effective-policy --policy-type DECLARATIVE_POLICY_EC2 --target-id"
+        asks = f"Ask the administrators of that organization to add {hub.account} to its image providers"
+        return f"A declarative policy of the organization sets it ({command} {target.account}). {asks}."
+    kept = [one for one in seen.allowed_by if not one.narrower and "none" not in one.providers]
+    wanted = json.dumps([{"ImageProviders": [*one.providers]} for one in (*kept, AllowedImages((hub.account,)))])
+    command = f"aws ec2 replace-image-criteria-in-allowed-images-settings --region {target.region}"
+    cure = f"With credentials of {target.account}: {command} --image-criteria '{wanted}'"
+    if any(one.narrower for one in seen.allowed_by):
+        cure += " ; it replaces all criteria, so add those of its present ones that are not in this"
+    return cure
 
 
 def _settings(seen: TargetSeen) -> Finding:

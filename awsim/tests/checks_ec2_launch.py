@@ -128,6 +128,8 @@ def ec2_allowed_images_hide_foreign(world: World) -> None:
     there.enable_allowed_images_settings(AllowedImagesSettingsState="enabled")
 
     refused("InvalidAMIID.NotFound", _run, world, shared)
+    copy = {"SourceImageId": shared, "SourceRegion": HERE, "Name": "copied"}
+    refused("InvalidAMIID.NotFound", there.copy_image, **copy)
     assert _run(world, own)["State"]["Name"] == "running"
     there.replace_image_criteria_in_allowed_images_settings(ImageCriteria=[{"ImageProviders": [HUB]}])
     assert _run(world, shared)["State"]["Name"] == "running"

@@ -176,6 +176,13 @@ def kms_key_policy_account_exists(world: World) -> None:
     refused("MalformedPolicyDocumentException", _put(world, key, naming), saying="invalid principals")
 
 
+def kms_key_policy_resource(world: World) -> None:
+    key = new_key(world)
+    own = document(allow("kms:*", Principal={"AWS": HUB}), allow("kms:Decrypt", key, Principal={"AWS": HUB}))
+
+    refused("MalformedPolicyDocumentException", _put(world, key, own), saying="Resource")
+
+
 def kms_key_policy_lockout_check(world: World) -> None:
     key = new_key(world)
     away = document(allow("kms:*", Principal={"AWS": DEV}))

@@ -73,7 +73,9 @@ class TargetSeen:
     images_public: str = ""
     """The same for AMIs."""
     allowed_images: str = ""
-    """State of Allowed AMIs; "" if it was not read, because it matters in share mode only."""
+    """State of Allowed AMIs; "" if it was not read, because it does not matter."""
     allowed_by: tuple[AllowedImages, ...] = ()
     """Its criteria, of which an AMI must meet one."""
+    allowed_by_policy: bool = False
+    """Whether a declarative policy of the organization sets them, so that the account cannot."""
     refused: Mapping[str, Fault] = field(default_factory=dict)

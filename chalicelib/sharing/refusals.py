@@ -11,7 +11,6 @@ ABOUT_THE_RESOURCE = frozenset(
         # EC2 [error codes of the EC2 API]
         "aws-AuthFailure",
         "aws-Blocked",
-        "aws-OptInRequired",
         "aws-UnauthorizedOperation",
         "aws-OperationNotPermitted",  # the default key, a product code, a disabled AMI [aws-facts 4]
         "aws-InvalidSnapshot.NotFound",

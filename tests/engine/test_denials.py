@@ -83,3 +83,12 @@ def test_a_refusal_ends_its_sentence_before_the_cure(said):
 
     words = f": {said.rstrip('.')}" if said else ""
     assert str(fault) == f"there: PutEvents was refused: Throttling{words}. {fault.cure}"
+
+
+def test_a_tag_that_the_targets_organization_refuses_is_cured_in_the_targets_file():
+    """Tags come from the source and the file: nothing else in the target can be repaired."""
+    said = "The tag policy does not allow the specified value for the following tag key: 'stage'."
+    error = ClientError({"Error": {"Code": "TagPolicyViolation", "Message": said}}, "CopySnapshot")
+    fault = refusal(error, "CopySnapshot", "here").fault
+    assert "'stage'" in fault.what
+    assert "`source_tags`" in fault.cure

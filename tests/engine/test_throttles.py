@@ -71,6 +71,15 @@ def test_a_throttled_call_was_not_carried_out(code, status):
     assert (refused.kind, refused.unknown) == (RefusalKind.THROTTLED, False)
 
 
+@pytest.mark.parametrize("code", ["OptInRequired", "PendingVerification", "SubscriptionRequiredException"])
+def test_an_account_that_aws_has_yet_to_activate_is_asked_again(code):
+    """It is new, or new in its Region; as a denial, its first AMI would fail and have to be tagged again."""
+    error = ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": 400}}, "RunInstances")
+    refused = refusal(error, "RunInstances", "ec2")
+    assert (refused.kind, refused.unknown) == (RefusalKind.THROTTLED, False)
+    assert "has not activated" in refused.fault.cure
+
+
 def test_a_throttle_of_the_sdks_second_try_does_not_say_what_became_of_the_first():
     """An instance that the first one has started would never be terminated."""
     answer = {"HTTPStatusCode": 503, "RetryAttempts": 1}

@@ -105,6 +105,19 @@ def test_allowed_amis_hide_what_is_shared(scene):
     assert doctor(scene) == {}
 
 
+def test_allowed_amis_hide_the_ami_from_copy_image(scene):
+    """Doctor and the fault name the setting; a copy of snapshots beside it does not need the AMI."""
+    scene.apply(targets_file(accounts={DEV: {"copy_method": "image"}}))
+    there = scene.client("ec2", DEV)
+    there.enable_allowed_images_settings(AllowedImagesSettingsState="enabled")
+
+    assert doctor(scene).keys() == {(DEV, "allowed-amis")}
+    fault = fails(scene)
+    assert fault["code"] == "aws-InvalidAMIID.NotFound"
+    assert "Allowed AMIs" in fault["cure"]
+    scene.assert_invariants()
+
+
 def test_the_keys_policy_lacks_an_action(scene):
     """CreateGrant is missing: no launch and no copy works. Doctor names it before the copy, the fault after."""
     key = own_key_policy(scene, lets(DEV, "kms:DescribeKey", *USE))

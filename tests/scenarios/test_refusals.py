@@ -85,6 +85,11 @@ def ec2_away(scene: Scene, account: str) -> None:
     refuse(scene, "ec2:*", account, "Unavailable", status=503, seconds=OUTAGE)
 
 
+def account_new(scene: Scene, account: str) -> None:
+    """AWS has not activated EC2 yet in an account that was made minutes ago."""
+    refuse(scene, "ec2:*", account, "OptInRequired", status=401, seconds=OUTAGE)
+
+
 BEFORE: Mapping[str, CallTrouble] = {
     "role missing": CallTrouble(no_role, "deadline-awaiting-role", "AssumeRole was refused", "deploy/target.yaml"),
     "external id wrong": CallTrouble(
@@ -109,6 +114,7 @@ BEFORE: Mapping[str, CallTrouble] = {
     "KMS away": CallTrouble(kms_away),
     "STS away": CallTrouble(sts_away),
     "EC2 away": CallTrouble(ec2_away),
+    "account new": CallTrouble(account_new),
 }
 """Troubles that exist from the beginning."""
 
@@ -178,7 +184,7 @@ MIDWAY: Mapping[str, CallTrouble] = {
 }
 """Troubles that begin while the copies run."""
 FEW_BEFORE = {
-    name: BEFORE[name] for name in ("role missing", "key disabled", "CopySnapshot denied", "name taken", "EC2 away")
+    name: BEFORE[name] for name in ("role missing", "key disabled", "CopySnapshot denied", "name taken", "account new")
 }
 FEW_MIDWAY = {name: MIDWAY[name] for name in ("key disabled midway", "KMS denied midway", "EC2 away midway")}
 """Those of each that the tests play; ``tests/scenarios/soak.py`` plays all."""

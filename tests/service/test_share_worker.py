@@ -21,7 +21,7 @@ from chalicelib.sharing.grant_names import grant_name
 from chalicelib.sharing.ports import Judgement
 from chalicelib.sharing.refusals import most_calls
 from chalicelib.sharing.share import Holding, Purpose, Share, ShareState
-from chalicelib.sharing.share_events import ClosingIntended, evolve
+from chalicelib.sharing.share_events import GONE_NO_SOONER_THAN, LOOKS_APART, ClosingIntended, evolve
 from chalicelib.targets.applied_file import Directory
 from tests.delivery.examples import a_delivery
 from tests.fakes import copying, sharing
@@ -439,17 +439,22 @@ def closed_snapshot() -> tuple[SlowResource, int]:
 
 
 def first_look(removed_at: int) -> int:
-    """The first whole minute that is a minute later: so one look serves all that were removed about then."""
-    return -(-(removed_at + 60) // 60) * 60
+    """The first whole minute that is almost a minute later: so one look serves all that were removed about then."""
+    return -(-(removed_at + LOOKS_APART) // 60) * 60
+
+
+def second_look(removed_at: int) -> int:
+    """When a look after the first one counts."""
+    return max(first_look(removed_at) + LOOKS_APART, removed_at + GONE_NO_SOONER_THAN)
 
 
 def test_a_permission_is_closed_when_two_looks_miss_it():
-    """A minute apart, the second two minutes after the removal or later; until then the share is closing."""
+    """The second comes two minutes after the removal or later; until then the share is closing."""
     snapshot, removed_at = closed_snapshot()
     looks = snapshot.permissions.calls["showing"]
     ends = []
-    for after in (-1, 0, 30, 59, 60):
-        snapshot.now = first_look(removed_at) + after
+    first, second = first_look(removed_at), second_look(removed_at)
+    for snapshot.now in (first - 1, first, first + 30, second - 1, second):
         snapshot.run()
         ends.append((snapshot.states()[ShareState.CLOSING], snapshot.permissions.calls["showing"] - looks))
     assert ends == [(1, 0), (1, 1), (1, 1), (1, 1), (0, 2)]
@@ -475,24 +480,25 @@ def test_one_look_serves_all_that_were_removed_within_a_minute():
     assert snapshot.permissions.calls["showing"] - began <= 3
 
 
-@pytest.mark.parametrize("after", [59, 119])
-def test_a_permission_that_shows_before_the_second_look_is_the_services_and_is_removed(after):
+@pytest.mark.parametrize("looks", [0, 1])
+def test_a_permission_that_shows_before_the_second_look_is_the_services_and_is_removed(looks):
     """A removal without effect, or a late opening: the worker removes it again, and the wait starts over."""
     snapshot, removed_at = closed_snapshot()
     snapshot.now = first_look(removed_at)
-    if after > 60:
+    if looks:
         snapshot.run()
-        snapshot.now += 60
+        snapshot.now = second_look(removed_at)
     snapshot.permissions.there.add(ACCOUNT)
 
     snapshot.run()
 
     assert snapshot.permissions.there == set()
     assert snapshot.states() == {ShareState.CLOSING: 1}
-    snapshot.now = first_look(snapshot.clock())
+    removed_again = snapshot.clock()
+    snapshot.now = first_look(removed_again)
     snapshot.run()
     assert snapshot.states() == {ShareState.CLOSING: 1}
-    snapshot.now += 60
+    snapshot.now = second_look(removed_again)
     snapshot.run()
     assert not snapshot.shares
 

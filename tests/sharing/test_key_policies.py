@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from awsim.services.kms.policies import RESOURCE
 from awsim.world import World
 from chalicelib.engine.addresses import policy_resource
 from chalicelib.engine.errors import Refusal, RefusalKind
@@ -337,6 +338,17 @@ def test_a_grant_to_an_aws_service_is_listed_with_the_resource_that_the_service_
 
     seen, _ = GrantListing(sessions, "the hub").page(f"arn:aws:kms:us-east-1:{HUB}:key/k", "")
     assert [(one.id, one.grantee) for one in seen] == [("g-1", theirs), ("g-2", "")]
+
+
+def test_an_old_statement_that_kms_accepts_no_more_is_named_as_a_cause(key: Key) -> None:
+    """It refuses every put, the service's too, though nobody has changed it."""
+    with key.world.rules.off(RESOURCE):
+        key.put(OWNER, {**OWNER, "Sid": "Old", "Action": "kms:Decrypt", "Resource": key.arn})
+
+    found = refused(lambda: key.adapter.open(key.resource, [key.share()]))
+
+    assert found.fault.code == "key-policy-malformed"
+    assert 'the Resource "*"' in found.fault.cure
 
 
 @pytest.mark.parametrize(

@@ -122,8 +122,8 @@ def _settings(look: _OneLook, ec2: Any, target: Target) -> TargetSeen:
     key = look("GetEbsDefaultKmsKeyId", ec2.get_ebs_default_kms_key_id)
     snapshots = look("GetSnapshotBlockPublicAccessState", ec2.get_snapshot_block_public_access_state)
     images = look("GetImageBlockPublicAccessState", ec2.get_image_block_public_access_state)
-    shares = target.mode == "share"
-    allowed = look("GetAllowedImagesSettings", ec2.get_allowed_images_settings) if shares else {}
+    sees_amis = target.mode == "share" or target.copy_method != "snapshots"
+    allowed = look("GetAllowedImagesSettings", ec2.get_allowed_images_settings) if sees_amis else {}
     return TargetSeen(
         encrypts_by_default=default.get("EbsEncryptionByDefault"),
         default_key=key.get("KmsKeyId", ""),
@@ -134,5 +134,6 @@ def _settings(look: _OneLook, ec2: Any, target: Target) -> TargetSeen:
             AllowedImages(tuple(one.get("ImageProviders", ())), narrower=bool(one.keys() - {"ImageProviders"}))
             for one in allowed.get("ImageCriteria", ())
         ),
+        allowed_by_policy=allowed.get("ManagedBy") == "declarative-policy",
         refused=look.refused,
     )

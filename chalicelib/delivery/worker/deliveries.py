@@ -164,7 +164,8 @@ class DeliveryExecutor:
                 snapshot = next(s for s in self._image(delivery).snapshots if s.id == source)
                 return attempts.CopyStarted(source, self.snapshots.copy(delivery, snapshot), delivery.nonce(source))
             case attempts.FindCopies():
-                return attempts.CopiesFound(self.snapshots.find(delivery), self.snapshots.role(delivery))
+                copies = self.snapshots.find(delivery)
+                return attempts.CopiesFound(copies, self.snapshots.role(delivery) if copying.starts(delivery) else "")
             case leftovers.DeleteSnapshots(useless):
                 return self._delete(delivery, useless, budget)
             case attempts.RegisterImage():

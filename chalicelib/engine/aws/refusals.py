@@ -45,8 +45,11 @@ RATE_LIMITED = frozenset(
     }
 )
 """The call came too soon and was not carried out, whatever the HTTP status: EC2 sends 503 with it."""
+NOT_ACTIVE = frozenset({"OptInRequired", "PendingVerification", "SubscriptionRequiredException"})
+"""AWS has not activated an account yet that is new, or new in a Region: it may take hours [aws-facts 6, VERIFIED]."""
 THROTTLED = (
     STALE_CREDENTIALS
+    | NOT_ACTIVE
     | INTERNAL
     | RATE_LIMITED
     | frozenset(
@@ -114,8 +117,8 @@ CURES = {
     RefusalKind.THROTTLED: "The service tries again; if this lasts, look at the account's limits and AWS's status.",
     RefusalKind.LIMIT: "The service tries again when a copy there has ended; other copies into that account count too.",
     RefusalKind.NOT_YET: (
-        "The service tries again for ten minutes; then check whether a share or its source was removed, or its AMI "
-        "disabled."
+        "The service tries again for ten minutes; then check whether a share or its source was removed, its AMI "
+        "disabled, or hidden there by Allowed AMIs (`ami-promoter doctor` says so)."
     ),
     RefusalKind.NAME_TAKEN: "Deregister the AMI of that name, or set `ami_name` in the targets file; then tag again.",
 }
@@ -129,6 +132,11 @@ NO_SESSION = (
     "(aws account get-region-opt-status)."
 )
 """The cure where AWS takes a role's session for none."""
+NOT_YET_ACTIVE = (
+    "AWS has not activated that account, or its Region, yet, which may take hours. The service tries again; if this "
+    "lasts, ask AWS Support."
+)
+PASSING_CURES = {**dict.fromkeys(STALE_CREDENTIALS, NO_SESSION), **dict.fromkeys(NOT_ACTIVE, NOT_YET_ACTIVE)}
 
 STS_OFF = "RegionDisabledException"
 STS_OFF_CURE = (
@@ -193,7 +201,7 @@ def refusal(error: sdk.ClientError, step: str, where: str, *, sts: bool = False)
     if any(words in message for words in NOT_YET_WORDS):
         return Refusal(RefusalKind.NOT_YET, Fault(f"aws-{code}", where, what, CURES[RefusalKind.NOT_YET]))
     if (code in THROTTLED and KEY_DENIED not in message) or status >= SERVER_ERROR:
-        cure = NO_SESSION if code in STALE_CREDENTIALS else CURES[RefusalKind.THROTTLED]
+        cure = PASSING_CURES.get(code, CURES[RefusalKind.THROTTLED])
         not_begun = code in RATE_LIMITED and not answer.get("RetryAttempts")  # the SDK's first try may have been begun
         unknown = code in INTERNAL or (status >= SERVER_ERROR and not not_begun)
         return Refusal(RefusalKind.THROTTLED, Fault("aws-throttled", where, what, cure), unknown=unknown)
@@ -248,5 +256,10 @@ def _cure(code: str, message: str) -> str:
             "Deploy this version's templates (the role's policy lacks it), or look for a service control policy (SCP) "
             "or permissions boundary that denies it, for KMS and STS also a resource control policy (RCP) of the "
             "account that owns the key or role; then tag the AMI again."
+        )
+    if code == "TagPolicyViolation":
+        return (
+            "A tag policy of that account's organization does not admit a tag of the copy: leave it out of "
+            "`source_tags` in the targets file, or write it into `tags` as that policy wants it; then tag again."
         )
     return "Repair what the message names; then tag the AMI again."

@@ -205,7 +205,10 @@ def _explained(aws: str, as_refusal: Fault, principals: Sequence[str]) -> Fault:
             )
             return Fault("key-policy-invalid-principal", where, what, cure)
         case "MalformedPolicyDocumentException":
-            cure = f"Look at the policy (aws kms get-key-policy) and repair it, {grant}"
+            cure = (
+                "Look at the policy (aws kms get-key-policy) and repair it (KMS no longer accepts a statement "
+                f'without an Action or the Resource "*"), {grant}'
+            )
             return Fault("key-policy-malformed", where, what, cure)
         case "DisabledException" | "KMSInvalidStateException":
             cure = "Look at the key's state (aws kms describe-key), enable it; then tag the AMI again."

@@ -199,6 +199,22 @@ def test_who_may_send_to_the_hubs_bus(senders, passed):
 
 
 @pytest.mark.parametrize(
+    ("change", "says", "cure"),
+    [
+        ({"state": "DISABLED"}, "is disabled", "aws events enable-rule"),
+        ({"buses": ()}, "but to no bus", "ForwardEvents=true"),
+        ({"buses": ("arn:other",)}, "but to arn:other", "ForwardEvents=true"),
+        ({"roles": ()}, "has no role", "ForwardEvents=true"),
+    ],
+)
+def test_a_rule_that_forwards_nothing_to_the_hub(change, says, cure):
+    """One of both is enough."""
+    one = found(seen=replace(WELL, rules=(replace(RULES[0], **change), RULES[1])))["forwarding"]
+
+    assert (one["passed"], says in one["what"], cure in one["cure"]) == (False, True, True)
+
+
+@pytest.mark.parametrize(
     ("known", "passed", "says"),
     [
         ({}, True, "no delivery has needed one yet"),
@@ -236,6 +252,34 @@ def test_allowed_amis(state, criteria, passed):
     assert one["passed"] is passed
     if passed is False and criteria and criteria[0].narrower:
         assert "replaces all criteria" in one["cure"]
+    assert found(replace(TARGET, copy_method="image"), seen)["allowed-amis"] == one
+    assert "allowed-amis" not in found(TARGET, seen), "which copies snapshots alone"
+    assert "allowed-amis" not in found(replace(SHARING, account=HUB), seen), "to which the AMIs belong"
+
+
+def test_allowed_amis_are_no_trouble_where_only_some_amis_need_copy_image():
+    """Method auto: a recommendation that fails no check."""
+    seen = replace(WELL, allowed_images="enabled", allowed_by=(AllowedImages(("amazon",)),))
+    one = found(replace(TARGET, copy_method="auto"), seen)["allowed-amis"]
+
+    assert one["passed"]
+    assert "CopyImage" in one["what"]
+    assert HUB in one["cure"]
+
+
+@pytest.mark.parametrize(
+    ("by_policy", "criteria", "cure"),
+    [
+        (True, ("amazon",), "describe-effective-policy --policy-type DECLARATIVE_POLICY_EC2"),
+        (False, ("none",), f"""--image-criteria '[{{"ImageProviders": ["{HUB}"]}}]'"""),
+    ],
+)
+def test_the_cure_of_allowed_amis_is_one_that_the_account_can_use(by_policy, criteria, cure):
+    """It cannot change what an organization's declarative policy sets, and `none` stands beside no other criterion."""
+    allowed = (AllowedImages(criteria),)
+    seen = replace(WELL, allowed_images="enabled", allowed_by=allowed, allowed_by_policy=by_policy)
+
+    assert cure in found(SHARING, seen)["allowed-amis"]["cure"]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from typing import Any
 
 from awsim.api import AwsError, Call
 from awsim.rules import rule
-from awsim.services.ec2 import copies, images, notices, tags
+from awsim.services.ec2 import copies, images, notices, settings, tags
 from awsim.services.ec2.access import may_see
 from awsim.services.ec2.errors import check_id, not_found, wrong_combination
 from awsim.services.ec2.operation import Operation
@@ -138,6 +138,8 @@ def _source(ec2: Ec2State, call: Call) -> Ec2Image:
     if found is None or found.region != call.params["SourceRegion"] or found.state == "deregistered":
         raise not_found(wanted)
     if not may_see(ec2, account, found) and ec2.on(LAUNCH_PERMISSION):
+        raise not_found(wanted)
+    if not settings.may_use(ec2, account, call.region, found):
         raise not_found(wanted)
     if found.state != "available":
         raise AwsError("InvalidAMIID.Unavailable", f"The image id '[{wanted}]' is not available")

@@ -237,7 +237,7 @@ def _image(ec2: Ec2State, call: Call, wanted: str) -> Ec2Image:
         raise not_found(wanted)
     if not may_see(ec2, call.caller.account, image) and ec2.on(PERMITTED):
         raise AwsError("AuthFailure", f"Not authorized for images: [{wanted}]")
-    if not settings.may_use(ec2, call.caller.account, image):
+    if not settings.may_use(ec2, call.caller.account, call.region, image):
         raise not_found(wanted)
     if image.state != "available" and ec2.on(AVAILABLE):
         raise AwsError("InvalidAMIID.Unavailable", f"The image ID '{wanted}' is not available")

@@ -15,14 +15,15 @@ from awsim.services.ec2.state import Ec2State
 
 ALLOWED = rule(
     "ec2-allowed-images-hide-foreign",
-    "Where Allowed AMIs is enabled, an AMI of an account that its criteria do not name cannot be launched: "
-    "InvalidAMIID.NotFound; an account's own AMIs are never restricted [aws-facts 4, VERIFIED]",
+    "Where Allowed AMIs is enabled, an AMI of an account that its criteria do not name cannot be launched or copied: "
+    "InvalidAMIID.NotFound; an account's own AMIs are never restricted "
+    "[aws-facts 4, VERIFIED; that for a copy the setting of its own Region counts UNVERIFIED]",
 )
 
 
-def may_use(ec2: Ec2State, account: str, image: Ec2Image) -> bool:
-    """Whether Allowed AMIs lets an account use an image."""
-    allowed = ec2.allowed_images.get((account, image.region))
+def may_use(ec2: Ec2State, account: str, region: str, image: Ec2Image) -> bool:
+    """Whether Allowed AMIs lets an account use an image in a Region."""
+    allowed = ec2.allowed_images.get((account, region))
     return allowed is None or image.owner in {account, *allowed} or not ec2.on(ALLOWED)
 
 
@@ -31,7 +32,7 @@ def is_usable(ec2: Ec2State, account: str, region: str, image_id: str) -> bool:
     image = ec2.images.get(image_id)
     if image is None or (image.region, image.state) != (region, "available"):
         return False
-    return may_see(ec2, account, image) and may_use(ec2, account, image)
+    return may_see(ec2, account, image) and may_use(ec2, account, region, image)
 
 
 def _place(call: Call) -> tuple[str, str]:

@@ -19,6 +19,11 @@ SIZE = rule(
     "kms-key-policy-32-kilobytes",
     "A key policy has at most 32,768 bytes: LimitExceededException. [aws-facts 3, VERIFIED]",
 )
+RESOURCE = rule(
+    "kms-key-policy-resource",
+    "Each statement of a key policy has the Resource `*`: MalformedPolicyDocumentException since August 2025; what was "
+    "put before stays, and refuses every later put. [aws-facts 3, VERIFIED; the message UNVERIFIED]",
+)
 PRINCIPALS = rule(
     "kms-key-policy-principals-exist",
     "A key policy that names a role which does not exist is refused: MalformedPolicyDocumentException. "
@@ -104,6 +109,8 @@ class KeyPolicies:
             document = policy.parse(text, resource_policy=True)
         except AwsError as refused:
             raise _malformed(refused.message) from None
+        if self._base.on(RESOURCE) and any(one.get("Resource") not in ("*", ["*"]) for one in _statements(document)):
+            raise _malformed("Each statement of a key policy needs the Resource *.")
         if any(self._is_nobody(name) for name in _names(document)):
             raise _malformed(INVALID)
         caller = call.caller
