@@ -24,7 +24,10 @@ from chalicelib.images.image import (
 )
 
 GP3_DEFAULTS = {"Iops": 3000, "Throughput": 125}
-CHANGEABLE = ("Description", "ImdsSupport", "DeprecationTime", "CreationDate", "Public")
+CHANGEABLE = (
+    *("Description", "ImdsSupport", "DeprecationTime", "InstanceTypeSpecification", "ImageWatermarks"),
+    *("CreationDate", "Public"),
+)
 """What DescribeImages shows of a copy that its account can change after it was made, and its age.
 
 Tags, launch permissions and protection can change, too; EC2 changes no other attribute [aws-facts 4, VERIFIED].
@@ -83,11 +86,17 @@ def differences(
 
 
 def changed(image: SourceImage, found: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return what an account has changed of its copy since; ``found``: ``CHANGEABLE`` of DescribeImages."""
+    """Return what an account has changed of its copy since; ``found``: ``CHANGEABLE`` of DescribeImages, as text.
+
+    A source has no instance types (``preflight``), and a watermark of the copy's own account changes nothing.
+    """
+    kept = tuple(mark for mark in image.watermarks if mark in found.get("ImageWatermarks", ""))
     compared = (
         ("Description", image.description or None, found.get("Description") or None),
         ("ImdsSupport", image.imds_support, found.get("ImdsSupport")),
         ("DeprecationTime", *_deprecation(image, found)),
+        ("InstanceTypeSpecification", None, found.get("InstanceTypeSpecification")),
+        ("ImageWatermarks", image.watermarks, kept),
         ("Public", False, bool(found.get("Public"))),
     )
     return tuple(

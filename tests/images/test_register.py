@@ -438,6 +438,18 @@ def test_what_an_account_changes_of_its_copy_later_is_found(member, value):
     assert found == "Public is True and should be False"
 
 
+def test_a_watermark_that_was_detached_and_other_instance_types_are_found():
+    """EC2 lets the owner of a copy change both; a watermark of its own takes nothing away."""
+    source, own = ({"WatermarkKey": f"{account}:approved"} for account in ("111111111111", "222222222222"))
+    made = CopiedImage(an_image(ImageWatermarks=[source]))
+    made.shown["ImageWatermarks"] = [source, own]
+    assert made.changed() == []
+
+    made.shown["ImageWatermarks"] = [own]
+    made.shown["InstanceTypeSpecification"] = {"SupportedInstanceTypes": [{"InstanceType": "t3.*"}]}
+    assert made.changed() == ["InstanceTypeSpecification", "ImageWatermarks"]
+
+
 # Tags
 
 
