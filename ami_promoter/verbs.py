@@ -239,6 +239,12 @@ SECTIONS: Mapping[str, Sequence[str]] = {
     "Operate": ("admin",),
 }
 """The order of the commands in help and reference; the help explains those of the first section only."""
+BEHIND = (
+    *("validate", "diff", "apply", "show", "members"),
+    *("pause", "resume", "drain", "reconcile", "clean-up"),
+    *("key-policy", "target", "hub"),
+)
+"""The order of the commands behind another's name."""
 RENAMED: Mapping[str, str] = {
     "resolve": "where AMI TARGET --ids",
     "members": "targets members",
@@ -249,11 +255,11 @@ RENAMED: Mapping[str, str] = {
 
 
 class InOrder(click.Group):
-    """Commands in the order in which they were added."""
+    """Commands in the order of ``BEHIND``."""
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
         """See Click."""
-        return list(self.commands)
+        return sorted(self.commands, key=BEHIND.index)
 
 
 class InSections(click.Group):

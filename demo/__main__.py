@@ -78,7 +78,7 @@ def _introduce(ready: Setting, options: Options, console: Console) -> None:
     ]
     if not options.events:
         lines.append((warned, "every event is lost, and every wake but the sweep's own"))
-    lines += [(warned, f"to be killed: {crash}") for crash in options.crashes]
+    lines += [(warned, f"to crash: {crash}") for crash in options.crashes]
     for line in lines:
         console.print(Text.assemble(*line))
     tags = f'Key=promote,Value="{ready.value()}"'

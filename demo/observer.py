@@ -35,7 +35,7 @@ TOGETHER = timedelta(seconds=20)
 LATE_ACCESS = "as on AWS: new key access works within 5 min; tried again"
 """Shown once, after the first copy or call that came too early."""
 GONE = {"DeleteSnapshot": "SnapshotId", "DeregisterImage": "ImageId"}
-"""Calls that remove something, and the parameter that names it; where it is not found, nothing is wrong."""
+"""Calls that remove something, and the parameter that names it; where it is not there, nothing is wrong."""
 BUSY = 20
 """So many of the latest invocations are asked whether they run still."""
 OURS = re.compile(r"AmiPromoter\d{12}[a-z0-9]+To(\d{12})")
@@ -189,7 +189,7 @@ class Observer:
                 self.tell("hub", f"notice to all: {body['event']}", tone)
 
     def _refused(self, call: Call) -> None:
-        if call.operation in GONE and call.error and call.error.endswith("NotFound"):
+        if call.operation in GONE and call.error and call.error.endswith(("NotFound", "Unavailable")):
             self._tell(call, f"{call.params[GONE[call.operation]]} is gone, as another look shows", "faint")
             return
         early = call.operation == "CreateGrant"
@@ -388,7 +388,7 @@ class Observer:
 
 def _died(invocation: Invocation) -> str:
     if invocation.outcome == "crashed":
-        return f"is killed: {invocation.error}"
+        return invocation.error  # crashed after CopySnapshot
     return f"fails: {invocation.error.splitlines()[0] if invocation.error else invocation.outcome}"
 
 

@@ -14,7 +14,7 @@ CRASH = "FUNCTION:OPERATION[:NTH[:before|after]]"
 
 @dataclass(frozen=True, slots=True)
 class CrashOption:
-    """One kill of ``function``: before or after its ``nth`` call of ``operation``."""
+    """One crash of ``function``: before or after its ``nth`` call of ``operation``."""
 
     function: str
     operation: str
@@ -55,7 +55,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         action="append",
         default=[],
         metavar=CRASH,
-        help="kill a function at an AWS call, such as worker:CopySnapshot or share-worker:RevokeGrant:1:before; "
+        help="crash a function at an AWS call, such as worker:CopySnapshot or share-worker:RevokeGrant:1:before; "
         "NTH is 1 and the moment `after` if not given; may be repeated",
     )
     parser.add_argument("--plain", action="store_true", help="a line for each thing that happens, as fast as it goes")

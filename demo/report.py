@@ -184,7 +184,7 @@ def _claims(observer: Observer, verdict: Verdict) -> Iterator[tuple[str, list[st
     yield "no message in a dead-letter queue", [*verdict.whole["dead letters"]]
     yield "the tag's value was understood", [*verdict.whole["refused"]]
     if observer.setting.crashes:
-        yield "every kill that was asked for has happened", [*verdict.whole["crashes"]]
+        yield "every crash that was asked for has happened", [*verdict.whole["crashes"]]
 
 
 def _summary(observer: Observer) -> Table:

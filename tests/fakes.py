@@ -365,7 +365,7 @@ class MemoryLedger:
     def hold_all(self, wanted: Sequence[tuple[Share, Holding]]) -> int:
         together = wanted if all(starmap(self._is_simple, wanted)) else wanted[:1]
         for share, holding in together:
-            self.hold(share.resource, share, holding)
+            self.hold(share, holding)
         return len(together)
 
     def _is_simple(self, share: Share, holding: Holding) -> bool:
@@ -374,12 +374,13 @@ class MemoryLedger:
         is_new = all(one.delivery != holding.delivery for one in known.holdings)
         return is_new and known.last_closing_at <= share.last_closing_at
 
-    def hold(self, resource: str, share: Share, holding: Holding) -> None:
-        known = self.items.get((resource, share.share_name), share)
+    def hold(self, share: Share, holding: Holding) -> None:
+        place = share.resource, share.share_name
+        known = self.items.get(place, share)
         before = next((one for one in known.holdings if one.delivery == holding.delivery), None)
         is_new = before is None or before.episode < holding.episode
-        self.idle.pop((resource, share.share_name, holding.delivery), None)
-        self.items[resource, share.share_name] = replace(
+        self.idle.pop((*place, holding.delivery), None)
+        self.items[place] = replace(
             known,
             asked=known.asked + is_new,
             holdings=(known.holdings - {before}) | {holding} if is_new else known.holdings,

@@ -13,7 +13,7 @@ from ami_promoter.hub.records import UNSETTLED, Reader, RecordSeen, is_named, pl
 from ami_promoter.hub.withdrawals import Withdrawn
 from ami_promoter.promotions import pointers, recalls
 from ami_promoter.promotions.promotion_data import BAD
-from ami_promoter.promotions.reading import unknown
+from ami_promoter.promotions.reading import no_delivery, unknown
 from ami_promoter.rights import LOOK_AGAIN, READ
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import groups, named
@@ -101,8 +101,7 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
 
 def _refuse_place(ami: str, place: str, wanted: Sequence[TrackedDelivery], accepted: str | None) -> None:
     if not wanted:
-        what = f"it has no delivery to {place}."
-        raise NotDone(Fault("no-delivery", ami, what, f"`ami-promoter status {ami}` lists them."))
+        raise no_delivery(ami, [place])
     if not accepted:
         return
     if len(wanted) > 1:  # the id of an AMI is one Region's

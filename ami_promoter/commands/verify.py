@@ -12,7 +12,7 @@ from rich.console import RenderableType
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import Reader, not_there, place_of
 from ami_promoter.promotions.outcome import deliveries
-from ami_promoter.promotions.reading import read_page, unknown
+from ami_promoter.promotions.reading import no_delivery, read_page, unknown
 from ami_promoter.reconcile import grouped_checks, verify_checks
 from ami_promoter.reconcile.facts import TargetFacts
 from ami_promoter.reconcile.hub_reading import Candidates, HubReading
@@ -23,7 +23,6 @@ from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import PLACE, VerbCaller, ami_argument, answers_within_option, verb
 from chalicelib.delivery.tracked import GOOD
-from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Place
 
 PRINTS = js.thing(
@@ -60,8 +59,7 @@ def verify(caller: VerbCaller, ami: str, targets: tuple[str, ...], timeout: int)
     named = deliveries(page, targets)
     missing = not_there(targets, [place_of(one) for one in named])
     if missing or not named:
-        what = f"it has no delivery to {', '.join(missing) or 'any account'}."
-        raise NotDone(Fault("no-delivery", ami, what, f"`ami-promoter status {ami}` lists them."))
+        raise no_delivery(ami, missing)
     good = [one for one in named if one["state"] in GOOD]
     inventories = Inventories(connection, timeout, caller.clock)
     asked = [Place(one["account"], one["region"]) for one in good if one["state"] == "delivered"]

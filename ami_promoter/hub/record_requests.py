@@ -12,7 +12,6 @@ from ami_promoter.hub.records import UNSETTLED, Reader, record_of
 from ami_promoter.hub.wakes import wake
 from chalicelib.delivery.model import ACCEPTED, DeliveryState
 from chalicelib.engine import addresses
-from chalicelib.engine.ports import MadeDue
 from chalicelib.engine.store.records import INBOX
 from chalicelib.engine.store.table import setting
 from chalicelib.promotion.machine import RECALL, WITHDRAW
@@ -83,10 +82,9 @@ def _ask(connection: Connection, reader: Reader, ami: str, name: str, places: Co
             _ask(connection, reader, ami, "lifted", ())
             return
         entry = str(Retry(str(time.time_ns()), every if len(every) <= MOST_PLACES else []))
-        same = "attribute_not_exists(#entry)" if before is None else "#entry = :before"
-        given = {":entry": entry, **({} if before is None else {":before": before})}
-        condition, names = f"attribute_exists(pk) AND {same}", {"#entry": attribute}
-        if table.update(record.key, "SET #entry = :entry", given, names=names, condition=condition) is not None:
+        same = "attribute_not_exists(#n0)" if before is None else "#n0 = :before"
+        update = setting({attribute: entry}, {} if before is None else {":before": before})
+        if table.update(record.key, **update, condition=f"attribute_exists(pk) AND {same}") is not None:
             return
     raise HubError("Others were writing the same request all the time.", ami, "Run the command again.", "lost-race")
 
@@ -115,10 +113,10 @@ def recall(connection: Connection, ami: str, *, lifted: bool) -> None:
 
 
 def _look_now(connection: Connection, ami: str, asked: Mapping[str, str] = MappingProxyType({})) -> None:
-    """Make an AMI's promotion due, with these requests, and wake it, if there is one."""
+    """Make an AMI's promotion due, with these requests, and wake it. A wake for none does nothing."""
     key = addresses.promotion(ami)
-    if connection.records.make_due(key, int(connection.now()), asked) is not MadeDue.NONE:
-        wake(connection, [key])
+    connection.records.make_due(key, int(connection.now()), asked)
+    wake(connection, [key])
 
 
 def _mark(connection: Connection, ami: str, stamp: str) -> None:

@@ -15,6 +15,7 @@ from ami_promoter.terminal import schema as js
 from chalicelib.engine import addresses
 from chalicelib.engine.budget import slices
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.store.table import setting
 from chalicelib.promotion.model import Promotion
 from chalicelib.targets import withdrawals
 from chalicelib.targets.store.targets_table import withdrawals_in
@@ -74,17 +75,13 @@ class Withdrawn:
         fresh = self._entries(places, value, after)
         with self._connection.telling("withdrawing (run the command again; it keeps what it has written)"):
             for some in slices(sorted(fresh), AT_ONCE):
-                names = {f"#n{number}": place for number, place in enumerate(some)}
-                given = {f":v{number}": fresh[place] for number, place in enumerate(some)}
-                assigned = ", ".join(f"#n{number} = :v{number}" for number in range(len(some)))
-                self._table.update(self._key, f"SET {assigned}", given, names=names)
+                self._table.update(self._key, **setting({place: fresh[place] for place in some}))
 
     def remove(self, places: Iterable[str]) -> None:
         """Remove these; ignore missing ones."""
         with self._connection.telling("lifting withdrawals (run the command again)"):
             for some in slices(sorted(places), AT_ONCE):
-                names = {f"#n{number}": place for number, place in enumerate(some)}
-                self._table.update(self._key, f"REMOVE {', '.join(names)}", {}, names=names)
+                self._table.update(self._key, **setting({}, removing=some))
 
 
 def withdrawn_for(connection: Connection, ami: str, value: str) -> Mapping[str, str]:
@@ -94,13 +91,12 @@ def withdrawn_for(connection: Connection, ami: str, value: str) -> Mapping[str, 
     return by_place(in_force(found, record.it if record else None, value))
 
 
-def in_force(found: Iterable[Withdrawal], known: Promotion | None, value: str | None) -> tuple[Withdrawal, ...]:
+def in_force(found: Iterable[Withdrawal], known: Promotion | None, value: str) -> tuple[Withdrawal, ...]:
     """Return those that count while the tag has this value, by an AMI's promotion.
 
     If the service has refused the value, those of the value in force count, too.
     """
-    refused = known is not None and value == known.refused_value
-    values = {value, known.value if known and refused else value} if value is not None else set()
+    values = {value, known.value if known and value == known.refused_value else value}
     return withdrawals.in_force(found, values, counts_from(known, value))
 
 
@@ -116,4 +112,4 @@ def counts_from(known: Promotion | None, value: str | None) -> int:
     """
     if known is None:
         return 0
-    return known.withdrawals_count_from(known.value if value in (None, known.refused_value) else value)
+    return known.withdrawals_count_from(known.value if value == known.refused_value else value)

@@ -23,7 +23,8 @@ STOPPED = ("cancelled", "withdrawn", "recalled")
 class Outcome:
     """``exit``: None while there is no outcome yet. ``why`` says in a sentence what decided it, or what is missing.
 
-    ``unseen``: the service has not looked yet, which takes minutes at most.
+    ``exit`` is FAULT if a target is named that the promotion does not have. ``unseen``: the service has not looked yet,
+    which takes minutes at most.
     """
 
     exit: Exit | None
@@ -74,7 +75,10 @@ def _missing(data: Mapping[str, Any], missing: Sequence[str]) -> Outcome:
     if None not in by.values():
         said = ", ".join(f"{one} was withdrawn by {who}" for one, who in by.items())
         return Outcome(Exit.CANCELLED, f"There is no delivery: {said}.")
-    return Outcome(Exit.FAILED, f"There is no delivery to {', '.join(missing)}.")
+    what = f"There is no delivery to {', '.join(missing)}."
+    if any(_concerns(one, missing) for one in data["faults"]):
+        return Outcome(Exit.FAILED, what)
+    return Outcome(Exit.FAULT, what) if data["value"] is not None else Outcome(Exit.CANCELLED, data["why"])
 
 
 def _ended(data: Mapping[str, Any], named: Sequence[Mapping[str, Any]], targets: Sequence[str]) -> Outcome:

@@ -120,7 +120,6 @@ PAGE = js.thing(
 def promotion(record: RecordSeen[Promotion], deliveries: Iterable[RecordSeen[Any]]) -> dict[str, Any]:
     """Show a promotion; of its ``deliveries`` only the states count."""
     one = record.it
-    said = bool(one.faults) or one.value is None
     comparing = one.state is PromotionState.COMPARING and one.seen_value != one.value
     return {
         "ami": one.ami,
@@ -130,7 +129,7 @@ def promotion(record: RecordSeen[Promotion], deliveries: Iterable[RecordSeen[Any
         "since": moment(one.since),
         "value": one.value,
         "candidate": one.seen_value if comparing else None,
-        "why": " ".join([one.why if said else "", *(fault.what for fault in record.faults)]).strip(),
+        "why": " ".join([one.why, *(fault.what for fault in record.faults)]).strip(),
         "parked": record.parked,
         "faults": [fault.to_json() for fault in (*one.faults, *record.faults)],
     }

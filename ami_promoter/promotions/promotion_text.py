@@ -147,8 +147,7 @@ def _table(deliveries: Sequence[Data], now: float, *, wide: bool) -> Table:
         for copy in running if each else ():
             label = cell(f"  {short(str(copy['source']), wide=wide)}", "dim")
             tries = f"try {copy['tries']}" if copy["tries"] > 1 else ""
-            again = copy["state"] == CopyState.WANTED and copy["tries"] > 0
-            progress = cell("will be made again", "dim") if again else _bar([copy])
+            progress = cell("will be made again", "dim") if _is_made_again(copy) else _bar([copy])
             rows.append((label, cell(copy["state"] or "-", "dim"), tries, _left([copy]), progress))
     return table(("TARGET", "STATE", "FOR", "LEFT", "AMI OR PROGRESS"), rows, folds=("TARGET",))
 
@@ -173,6 +172,10 @@ def _table_by_state(deliveries: Sequence[Data], now: float) -> Table:
 def _running(delivery: Data) -> Sequence[Data]:
     """Return the copies of a delivery that has neither an AMI nor ended."""
     return [] if delivery["image"] or delivery["state"] in BAD else delivery["copies"]
+
+
+def _is_made_again(copy: Data) -> bool:
+    return bool(copy["state"] == CopyState.WANTED and copy["tries"])
 
 
 def _by_state(delivery: Data) -> int:
@@ -274,7 +277,9 @@ def parked(records: Sequence[Data], *, wide: bool = False) -> Iterator[str]:
 
 
 def next_step(data: Data) -> Iterator[RenderableType]:
-    """Say how to try again what failed."""
+    """Say how to try again what failed, and what shows why a copy is made again: only the history has the reason."""
+    if any(_is_made_again(copy) for one in data["deliveries"] if not one["waits_for"] for copy in _running(one)):
+        yield f"Why a copy is made again: `ami-promoter history {data['ami']}`"
     if any(one["state"] == "failed" for one in data["deliveries"]):
         yield f"After you have repaired that: `ami-promoter retry {data['ami']}`"
 
@@ -368,8 +373,6 @@ def _share(share: Data) -> tuple[object, ...]:
 
 
 def _end(share: Data, now: float) -> str:
-    if share["preexisting"]:
-        return "stays: existed before"
     if share["state"] == "closing":
         return "when two reads show it closed"
     latest = share["closes_at_the_latest"]

@@ -13,6 +13,7 @@ from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.hub.records import Reader, RecordSeen
 from ami_promoter.hub.withdrawals import Withdrawn
 from ami_promoter.promotions import pointers, promotion_data, shares, waves
+from ami_promoter.terminal.report import NotDone
 from chalicelib.delivery import permissions
 from chalicelib.delivery.model import ENDED, Delivery, snapshots_of
 from chalicelib.delivery.tracked import TrackedDelivery
@@ -66,6 +67,12 @@ def unknown(ami: str, connection: Connection) -> Fault:
         "minutes, even if its event was lost."
     )
     return copy_of(connection, ami) or Fault("unknown-ami", ami, what, cure)
+
+
+def no_delivery(ami: str, places: Sequence[str]) -> NotDone:
+    """Return what to raise if an operator names targets to which an AMI has no delivery."""
+    what = f"it has no delivery to {', '.join(places) or 'any account'}."
+    return NotDone(Fault("no-delivery", ami, what, f"`ami-promoter status {ami}` lists them."))
 
 
 def placed(delivery: RecordSeen[Delivery], entry: TrackedDelivery) -> RecordSeen[Delivery]:

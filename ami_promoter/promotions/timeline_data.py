@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ami_promoter.hub.records import record_of, whole
+from ami_promoter.hub.records import record_of
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import moment
 from chalicelib.engine import calls
 from chalicelib.engine.addresses import ARCHIVED
 from chalicelib.engine.calls import MadeCall
+from chalicelib.engine.stored import fitting
 from chalicelib.sharing.share import OPEN_STATES, ShareStep
 
 STILL_THERE = 10**12
@@ -178,7 +179,7 @@ def shares_of(items: Iterable[Mapping[str, Any]], steps: Iterable[ShareStep]) ->
 
 
 def _put_away(item: Mapping[str, Any]) -> int:
-    return whole(item, "at") if str(item.get("sk", "")).startswith(ARCHIVED) else STILL_THERE
+    return fitting(item, "at", 0) if str(item.get("sk", "")).startswith(ARCHIVED) else STILL_THERE
 
 
 def ordered(entries: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -9,12 +9,12 @@ from typing import Any
 from rich.console import RenderableType
 
 from ami_promoter.hub import pause_switch
-from ami_promoter.hub.records import target_of
+from ami_promoter.hub.records import not_there, place_of, target_of
 from ami_promoter.hub.trigger_tag import Tag
 from ami_promoter.promotions import promotion_data, promotion_text
 from ami_promoter.promotions.following import follow, states
 from ami_promoter.promotions.outcome import Outcome, deliveries, outcome
-from ami_promoter.promotions.reading import read_page
+from ami_promoter.promotions.reading import no_delivery, read_page
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import console, tell
@@ -93,6 +93,8 @@ def wait(
         changes=lambda seen: states(seen[0], targets),
         limit=limit,
     )
+    if last is not None and found.exit is Exit.FAULT:
+        raise no_delivery(ami, not_there(targets, [place_of(one) for one in last["deliveries"]]))
     exit_ = Exit.UNFINISHED if found.exit is None else found.exit
     said = f"{ami}: {NAMES[exit_]}. {found.why}"
     shown = last is not None and watch and console().is_terminal

@@ -15,12 +15,12 @@ from ami_promoter.terminal.report import plainly
 from chalicelib.engine.addresses import SHARE
 from chalicelib.engine.places import IMAGE, KEY, POLICY, SNAPSHOT, Resource
 from chalicelib.sharing.key_policy import PolicyShare
-from chalicelib.sharing.share import OPEN_STATES, Share, ShareState
+from chalicelib.sharing.share import OPEN_STATES, Share
 
 LEFT_OPEN = "left open"
 """State of a preexisting permission: the service no longer needs it and leaves it open."""
 UNREADABLE = "unreadable"
-"""State of a share whose item is damaged: it may be open."""
+"""State of a share whose item is damaged, or lost: it may be open."""
 CLOSED = "closed"
 DELIVERY_ID = 20
 """Characters of a delivery's id, with which the name of its own grant begins; the name goes on with the role."""
@@ -73,11 +73,10 @@ def exposures(records: HubRecords) -> list[Exposure]:
 
 def _exposure(share: Share, records: HubRecords) -> Exposure | None:
     """Return the interval of a share's item or archive; None if it was never open."""
-    archived = share.state is ShareState.ARCHIVED
     pk, holder = share.resource, share.share_name
     opened, intended = share.opened_at, share.intended_at or None
     state, end = str(share.state), share.removed_at or share.closed_at
-    if not archived and share.state in OPEN_STATES:
+    if share.state in OPEN_STATES:
         end = None
         state = UNREADABLE if (pk, f"{SHARE}{holder}") in records.damaged else state
     elif end is None or not (opened or intended):
@@ -138,8 +137,9 @@ def _with_history(
             earlier = first.start is None or start < first.start
             yield replace(first, start=start) if earlier else first
             yield from (one for one in same if one is not first)
-        elif end is not None:
-            yield replace(_named(*place, records), start=start, end=end, sure=False)
+        else:
+            state, closes = (UNREADABLE, "not known: its record is lost") if end is None else (CLOSED, "")
+            yield replace(_named(*place, records), state=state, start=start, end=end, sure=False, closes=closes)
     yield from left
 
 
@@ -160,5 +160,5 @@ def _times(steps: Iterable[Step]) -> Iterator[tuple[int, int | None]]:
             if opened:
                 yield start, at
             start, opened = None, False
-    if start is not None and opened:
+    if start is not None:
         yield start, None

@@ -54,7 +54,10 @@ class CopyStarted(DeliveryEvent):
 
 @dataclass(frozen=True, slots=True)
 class CopiesFound(DeliveryEvent):
-    """The snapshots in the target with this delivery's tag were listed. ``role``: the copy role that listed them."""
+    """The snapshots in the target with this delivery's tag were listed.
+
+    ``role``: the name of the copy role now; "": it was not read, as no copy is to be started.
+    """
 
     copies: tuple[SeenCopy, ...]
     role: str = ""

@@ -344,7 +344,7 @@ def by_comparison(action: TrailAction, evidence: Evidence) -> bool:
     if not _is_own(action, evidence):
         return False
     if action.act is Act.REMOVED and action.on_key:
-        return not (evidence.grant_known or any(action.grant in share.grants for share in evidence.shares))
+        return not evidence.grant_known
     if action.act is not Act.POLICY:
         return False
     unchanged = replace(seen_policy(action), at=action.at - 1)

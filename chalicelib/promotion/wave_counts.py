@@ -9,7 +9,6 @@ from chalicelib.delivery.tracked import FAILED, RUNNING, SUCCEEDED, TrackedDeliv
 from chalicelib.delivery.wave_progress import WaveProgress
 from chalicelib.engine.addresses import digest
 from chalicelib.engine.faults import Fault
-from chalicelib.engine.places import Place
 from chalicelib.promotion.model import Promotion
 from chalicelib.promotion.wanted import WantedTargets
 from chalicelib.targets.applied_file import VALUE, Target
@@ -23,8 +22,8 @@ NOT_BEGUN = "wave-not-begun"
 class WaveCount:
     """How the deliveries of the group before a wave have ended.
 
-    ``pending``: accounts with deliveries that have not ended, or are yet to begin. ``ended_at``: the last end (epoch
-    seconds).
+    ``pending``: accounts with deliveries that have not ended, or are yet to begin; while there are any, the rest does
+    not count. ``ended_at``: the last end (epoch seconds).
     """
 
     wave: Wave
@@ -56,7 +55,7 @@ def counts(
     waves = {wave.rule: wave for wave in map(wanted.waves.of, accounts(wanted)) if isinstance(wave, Wave)}
     known = {one.place: one for one in tracked}
     new = [one for one in missing if joined(promotion, one, known.get(one.place)) != promotion.generation]
-    begin = {one.place for one in new}
+    begin = {one.account for one in new}
     return [_count(wave, wanted.waves, tracked, begin, promotion.generation) for _, wave in sorted(waves.items())]
 
 
@@ -87,13 +86,11 @@ def _count(
     """
     members = file.members(wave.after)
     mine = [one for one in tracked if one.account in members and one.joined != generation]
-    running = {one.place for one in mine if one.state == RUNNING}
-    left = running | {place for place in begin if Place.parse(place).account in members}
-    ended = [one for one in mine if one.state in (*SUCCEEDED, FAILED) and one.place not in left]
+    running = {one.account for one in mine if one.state == RUNNING}
+    ended = [one for one in mine if one.state in (*SUCCEEDED, FAILED)]
     failed = tuple(sorted((one for one in ended if one.state == FAILED), key=lambda one: one.place))
     last = max((one.ended_at for one in ended), default=0)
-    pending = frozenset(Place.parse(place).account for place in left)
-    return WaveCount(wave, pending, len(ended) - len(failed), failed, last)
+    return WaveCount(wave, frozenset(running | begin & members), len(ended) - len(failed), failed, last)
 
 
 def never_open(found: Iterable[WaveCount], wanted: WantedTargets) -> list[Wave]:

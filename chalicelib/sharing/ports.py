@@ -37,7 +37,7 @@ class Ledger(Protocol):
     A share that is neither held nor open is in the archive, which ``shares`` does not read.
     """
 
-    def hold(self, resource: str, share: Share, holding: Holding) -> None:
+    def hold(self, share: Share, holding: Holding) -> None:
         """Add a holding, and move the share's ``last_closing_at`` to this share's if that is later. May be repeated.
 
         A new holding increments ``asked`` in the same write. A delivery holds a share once: a new episode's holding
@@ -132,21 +132,21 @@ class Entitlements(Protocol):
 
 
 class PermissionAdapter(Protocol):
-    """Permissions on one kind of resource in the hub. Every method may raise Refusal."""
+    """Permissions on one kind of resource in the hub. Every method gets shares of one, and may raise Refusal."""
 
     batch: int
     """Most permissions that one call opens or closes."""
 
-    def showing(self, resource: str, shares: Sequence[Share]) -> frozenset[str]:
+    def showing(self, shares: Sequence[Share]) -> frozenset[str]:
         """Return the ``share_name`` of each share whose permission shows now."""
 
-    def open(self, resource: str, shares: Sequence[Share]) -> Mapping[str, str]:
+    def open(self, shares: Sequence[Share]) -> Mapping[str, str]:
         """Open shares; returns by ``share_name`` the ids of the grants that it made.
 
         Of a key's policy: the statements of shares among them that are closing are removed by the same put.
         """
 
-    def close(self, resource: str, shares: Sequence[Share]) -> bool:
+    def close(self, shares: Sequence[Share]) -> bool:
         """Remove the shares' permissions; a missing one is not an error.
 
         Returns whether the snapshot or AMI itself is gone, and took its permissions along: the Recycle Bin may bring

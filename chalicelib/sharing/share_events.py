@@ -23,8 +23,11 @@ FIRST_LOOK_COUNTS_FOR = 15 * schedule.MINUTE
 GIVEN_UP_AFTER = 16
 """Tries (about an hour) to close a grant on a target's own key; after that its administrators must end it."""
 
-LOOKS_APART = 1 * schedule.MINUTE
-"""Seconds between the two looks that must miss a nameless permission before it counts as gone."""
+LOOKS_APART = schedule.MINUTE - 10
+"""Seconds from a removal to the first of the two looks that must miss a nameless permission, and between them.
+
+The sweep wakes for each, every minute: a full minute would often end just after it.
+"""
 
 GONE_NO_SOONER_THAN = 2 * schedule.MINUTE
 """Seconds from the removal to the second of these looks, at least."""
@@ -78,7 +81,7 @@ class ClosingIntended:
 
 @dataclass(frozen=True, slots=True)
 class PermissionRemoved:
-    """A nameless permission was removed; the first look comes one to two minutes later.
+    """A nameless permission was removed; the first look comes within two minutes.
 
     ``with_resource``: there was nothing to remove, because its snapshot or AMI is gone.
     """
@@ -178,7 +181,7 @@ def _opened(event: ShareOpened, share: Share, now: int) -> Share:
 
 
 def _looked_while_open(event: LookedAfter, share: Share, now: int) -> Share:
-    """Open it again if somebody has removed the permission; a grant gets a new name by that.
+    """Open it again if the permission no longer shows; a grant gets a new name by that.
 
     One that `reconcile` has added no longer stays for a holder to come: the release of this one closes it at once.
     """
@@ -274,7 +277,7 @@ def _looked_for_nameless(share: Share, now: int, *, showing: bool) -> Share:
     last = max(gone_at + LOOKS_APART, share.removed_at + GONE_NO_SOONER_THAN)
     if now >= last:
         return _closed(share, now)
-    return replace(share, gone_at=gone_at, next_try=_together_at(last))
+    return replace(share, gone_at=gone_at, next_try=last)
 
 
 def believable_from(share: Share) -> int:

@@ -94,6 +94,16 @@ def verbs(group=root, words=()):
             yield from verbs(command, (*words, name))
 
 
+def test_the_help_of_a_group_lists_its_commands_as_a_person_meets_them(environment, run):
+    """A targets file is checked, compared and applied; the hub is paused before it is drained. No line is cut."""
+    of_file, of_admin = run("targets", "--help").out, run("admin", "--help").out
+    found = [line.split()[0] for line in of_file.partition("Commands:\n")[2].splitlines()]
+
+    assert found == ["validate", "diff", "apply", "show", "members"]
+    assert "admin (pause, resume, drain, reconcile, clean-up)" in run("--help").out
+    assert "..." not in of_file.replace("[ARGS]...", "") + of_admin.replace("[ARGS]...", "")
+
+
 def test_the_first_page_of_help_explains_the_ten_verbs_of_every_day_and_names_the_others(environment, run):
     """A new verb must be given its section; the page fits a terminal."""
     assert sorted(name for names in SECTIONS.values() for name in names) == sorted(root.commands)

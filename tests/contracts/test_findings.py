@@ -112,7 +112,7 @@ def test_a_grant_leads_to_its_accounts_and_the_canary_is_kept(found):
 def lived(stores: Stores, account: str, begin: int) -> None:
     """Hold, open, release, close and archive a share, one step a minute."""
     share, holding = Share(RESOURCE, account, account, last_closing_at=NOW + 10**6), copying("d1", account)
-    stores.ledger.hold(RESOURCE, share, holding)
+    stores.ledger.hold(share, holding)
     (read,) = [one for one in stores.ledger.shares(RESOURCE) if one.share_name == account]
     steps = (OpeningIntended(), ShareOpened(f"g-{begin}"), ClosingIntended(), ShareClosed())
     for minute, step in enumerate(steps):
@@ -132,7 +132,7 @@ def test_the_past_of_a_share_survives_its_archive_and_its_next_life(stores):
     lived(stores, ACCOUNT, NOW)
     lived(stores, ACCOUNT, NOW + 1000)
     lived(stores, OTHER, NOW + 500)
-    stores.ledger.hold(RESOURCE, Share(RESOURCE, ACCOUNT, ACCOUNT, last_closing_at=NOW + 10**6), copying("d2", ACCOUNT))
+    stores.ledger.hold(Share(RESOURCE, ACCOUNT, ACCOUNT, last_closing_at=NOW + 10**6), copying("d2", ACCOUNT))
 
     (known,) = past.of(RESOURCE, [ACCOUNT])
     states = [ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING, ShareState.CLOSED]
@@ -196,7 +196,7 @@ def test_what_a_key_event_is_judged_by_does_not_grow_with_the_years(stores, monk
         stores.table.put(RecordKey(key.pk, f"closed#{name}#{NOW - 10**6:010d}"), {"account": ACCOUNT, "body": "{}"})
         place = RecordKey(key.pk, f"history#share#{name}#{NOW - 10**6:010d}#00000001")
         stores.table.put(place, one_step(NOW - 10**6, "closed"))
-    stores.ledger.hold(key.pk, Share(key.pk, "d-now", ACCOUNT, last_closing_at=NOW + 10**6), copying("d-now", ACCOUNT))
+    stores.ledger.hold(Share(key.pk, "d-now", ACCOUNT, last_closing_at=NOW + 10**6), copying("d-now", ACCOUNT))
     stores.table.put(key, {"body": json.dumps({addresses.ARCHIVED_LATELY: {"d099": NOW - 60}})})
     read: list[object] = []
     ask = stores.table.query

@@ -28,7 +28,7 @@ AMI = "ami-0a"
 def test_holding_again_names_the_role_that_the_file_has_now(store):
     """Whether that is later, or for as long; the share worker then moves the statement."""
     for role, until in (("old", NOW + 100), ("new", NOW + 100), ("newer", NOW + 200)):
-        store.ledger.hold(RESOURCE, replace(SHARE, grantee=role, last_closing_at=until), copying("d1"))
+        store.ledger.hold(replace(SHARE, grantee=role, last_closing_at=until), copying("d1"))
         (found,) = store.ledger.shares(RESOURCE)
         assert (found.grantee, found.last_closing_at, found.asked) == (role, until, 1)
 
@@ -45,7 +45,7 @@ def test_holdings_are_written_together_or_the_first_alone(store, before, held):
     """Where a share needs more than one write, the rest is left to the next call, which has its own time."""
     if before is not None:
         share, delivery, until = before
-        store.ledger.hold(share.resource, replace(share, last_closing_at=until), copying(delivery))
+        store.ledger.hold(replace(share, last_closing_at=until), copying(delivery))
 
     wanted = [(share, copying("d1")) for share in (SHARE, SECOND)]
     assert store.ledger.hold_all(wanted) == held
@@ -62,15 +62,15 @@ def test_holdings_are_written_together_or_the_first_alone(store, before, held):
 def test_a_later_holder_moves_the_hard_end_back_and_never_forward(store):
     """The last closing time never moves to an earlier time."""
     for until in (100, 300, 200):
-        store.ledger.hold(RESOURCE, replace(SHARE, last_closing_at=NOW + until), copying(f"d{until}"))
+        store.ledger.hold(replace(SHARE, last_closing_at=NOW + until), copying(f"d{until}"))
 
     assert store.ledger.shares(RESOURCE)[0].last_closing_at == NOW + 300
 
 
 def test_two_holders_and_the_last_one_leaves(store):
     """Two AMIs on one snapshot: the share keeps a holding until the last is released."""
-    store.ledger.hold(RESOURCE, SHARE, copying("d1"))
-    store.ledger.hold(RESOURCE, replace(SHARE, last_closing_at=NOW + 50), copying("d2"))
+    store.ledger.hold(SHARE, copying("d1"))
+    store.ledger.hold(replace(SHARE, last_closing_at=NOW + 50), copying("d2"))
     store.ledger.release(RESOURCE, ACCOUNT, copying("d1"))
     (one,) = store.ledger.shares(RESOURCE)
     assert (one.holdings, one.last_closing_at) == (frozenset({copying("d2")}), NOW + 100)
@@ -85,10 +85,10 @@ def test_two_holders_and_the_last_one_leaves(store):
 @pytest.mark.parametrize("broken", [HOLD, "share#"])
 def test_nobody_sees_a_holding_without_its_ask(store, broken):
     """One of the two writes fails: neither is there."""
-    store.ledger.hold(RESOURCE, SHARE, copying("d1"))
+    store.ledger.hold(SHARE, copying("d1"))
     refuse_writes_of(store.table, broken)
     with pytest.raises(Refusal) as refused:
-        store.ledger.hold(RESOURCE, SHARE, copying("d2"))
+        store.ledger.hold(SHARE, copying("d2"))
     assert (refused.value.kind, refused.value.fault.code) == (RefusalKind.THROTTLED, "share-busy")
 
     (found,) = store.ledger.shares(RESOURCE)
@@ -115,7 +115,7 @@ def test_many_amis_hold_one_share_and_each_lets_go_of_its_own(store):
     """A grant that all AMIs of an account under one key hold: each holding is an item of its own."""
     held = [replace(sharing(f"{number:020x}"), ami=f"ami-{number:017x}") for number in range(40)]
     for one in held:
-        store.ledger.hold(RESOURCE, SHARE, one)
+        store.ledger.hold(SHARE, one)
     store.ledger.release(RESOURCE, ACCOUNT, held[7])
     (found,) = store.ledger.shares(RESOURCE)
     assert (found.holdings, found.asked) == ({*held[:7], *held[8:]}, 40)
@@ -124,9 +124,9 @@ def test_many_amis_hold_one_share_and_each_lets_go_of_its_own(store):
 
 def test_a_new_episode_holds_in_place_of_the_old_one_and_outlives_its_release(store):
     """A delivery was killed before its release, and started again; a late write of the old episode changes nothing."""
-    store.ledger.hold(RESOURCE, SHARE, copying("d1", episode=1))
-    store.ledger.hold(RESOURCE, SHARE, sharing("d1", episode=2))
-    store.ledger.hold(RESOURCE, SHARE, copying("d1", episode=1))
+    store.ledger.hold(SHARE, copying("d1", episode=1))
+    store.ledger.hold(SHARE, sharing("d1", episode=2))
+    store.ledger.hold(SHARE, copying("d1", episode=1))
     store.ledger.release(RESOURCE, ACCOUNT, copying("d1", episode=1))
 
     (found,) = store.ledger.shares(RESOURCE)
@@ -136,14 +136,14 @@ def test_a_new_episode_holds_in_place_of_the_old_one_and_outlives_its_release(st
 
 def test_what_is_released_and_still_listed_holds_nothing(store):
     """The pass over standing shares finds it until it has made the resource due; then it removes it."""
-    store.ledger.hold(RESOURCE, SHARE, sharing("d1"))
+    store.ledger.hold(SHARE, sharing("d1"))
     for _ in range(2):
         store.ledger.release(RESOURCE, ACCOUNT, sharing("d1"), listed=True)
     assert [s.holdings for s in store.ledger.shares(RESOURCE)] == [frozenset()]
     (listed,) = store.ledger.standing(AMI)
     assert listed == StandingHolding(RESOURCE, ACCOUNT, sharing("d1"))
 
-    store.ledger.hold(RESOURCE, SHARE, sharing("d1"))
+    store.ledger.hold(SHARE, sharing("d1"))
     (found,) = store.ledger.shares(RESOURCE)
     assert (found.holdings, found.asked) == (frozenset({sharing("d1")}), 2)
     store.ledger.release(RESOURCE, ACCOUNT, sharing("d1"), listed=True)
@@ -155,8 +155,8 @@ def test_a_delivery_reads_its_own_holdings_together(store):
     """By one call; those of others are left out, and a share that it does not hold has none."""
     other = "resource#snapshot#snap-0b"
     for name in ("d1", "d2"):
-        store.ledger.hold(RESOURCE, SHARE, copying(name))
-    store.ledger.hold(other, replace(SHARE, resource=other), copying("d2"))
+        store.ledger.hold(SHARE, copying(name))
+    store.ledger.hold(replace(SHARE, resource=other), copying("d2"))
 
     found = store.ledger.find_for([(RESOURCE, ACCOUNT, "d1"), (other, ACCOUNT, "d1"), (RESOURCE, "no share", "d1")])
     assert {s.resource: s.holdings for s in found} == {RESOURCE: {copying("d1")}, other: frozenset()}
@@ -166,7 +166,7 @@ def test_a_delivery_reads_its_own_holdings_together(store):
 
 def test_a_worker_that_was_not_alone_is_notified(store):
     """Its write is refused, so that it does not overwrite another's."""
-    store.ledger.hold(RESOURCE, SHARE, copying("d1"))
+    store.ledger.hold(SHARE, copying("d1"))
     (read,) = store.ledger.shares(RESOURCE)
     store.ledger.save([replace(read, state=ShareState.OPEN)], "opened", NOW)
 
@@ -181,14 +181,14 @@ def test_a_holder_who_comes_between_two_pages_of_a_read_is_seen_or_ends_what_was
     """Its holding is behind the place that the read has reached, or before it."""
     other = "333333333333"
     for delivery in ("d5", "d6"):
-        store.ledger.hold(RESOURCE, replace(SHARE, share_name=other), copying(delivery))
-    store.ledger.hold(RESOURCE, SHARE, copying("d0"))
+        store.ledger.hold(replace(SHARE, share_name=other), copying(delivery))
+    store.ledger.hold(SHARE, copying("d0"))
     store.ledger.release(RESOURCE, ACCOUNT, copying("d0"))
     pages, real = [], store.table._client.query
 
     def query(**request):
         if len(pages) == page:
-            store.ledger.hold(RESOURCE, SHARE, copying("d1"))
+            store.ledger.hold(SHARE, copying("d1"))
         pages.append(request)
         return real(**request, Limit=1)
 
@@ -207,7 +207,7 @@ def test_each_who_comes_is_counted_once_and_ends_what_was_read_before(store):
     A closing is not begun over it, and any other write of the worker leaves it.
     """
     for name in ("d1", "d1", "d2"):
-        store.ledger.hold(RESOURCE, SHARE, copying(name))
+        store.ledger.hold(SHARE, copying(name))
     (read,) = store.ledger.shares(RESOURCE)
     assert read.asked == 2
     store.ledger.release(RESOURCE, ACCOUNT, copying("d1"))
@@ -215,7 +215,7 @@ def test_each_who_comes_is_counted_once_and_ends_what_was_read_before(store):
     (read,) = store.ledger.shares(RESOURCE)
     assert (read.state, read.asked) == (ShareState.CLOSING, 2)
 
-    store.ledger.hold(RESOURCE, SHARE, copying("d3"))
+    store.ledger.hold(SHARE, copying("d3"))
     with pytest.raises(LostRace):
         store.ledger.save([replace(read, answered=2)], "its end", NOW, unheld=True)
     store.ledger.save([replace(read, answered=2)], "refused", NOW)
@@ -227,7 +227,7 @@ def test_shares_of_many_resources_are_found_at_once(store):
     """By resource and name; a missing one is left out, and 120 work like 20."""
     places = [(f"resource#snapshot#snap-{number}", ACCOUNT) for number in range(120)]
     for resource, _ in places[1:]:
-        store.ledger.hold(resource, replace(SHARE, resource=resource), copying("d1"))
+        store.ledger.hold(replace(SHARE, resource=resource), copying("d1"))
 
     found = store.ledger.find([*places, places[-1]])
 
@@ -239,7 +239,7 @@ def test_shares_of_many_resources_are_found_at_once(store):
 def test_a_hundred_and_twenty_shares_are_written_in_one_go(store):
     """That is more than one transaction takes."""
     for n in range(120):
-        store.ledger.hold(RESOURCE, replace(SHARE, share_name=f"{n:012d}", account=f"{n:012d}"), copying(f"d{n}"))
+        store.ledger.hold(replace(SHARE, share_name=f"{n:012d}", account=f"{n:012d}"), copying(f"d{n}"))
     store.ledger.save([replace(s, state=ShareState.OPEN) for s in store.ledger.shares(RESOURCE)], "opened", NOW)
 
     assert {s.state for s in store.ledger.shares(RESOURCE)} == {ShareState.OPEN}
@@ -248,7 +248,7 @@ def test_a_hundred_and_twenty_shares_are_written_in_one_go(store):
 
 def closed(store, name: str = ACCOUNT) -> Share:
     """A closed share without holdings."""
-    store.ledger.hold(RESOURCE, replace(SHARE, share_name=name), copying("d1"))
+    store.ledger.hold(replace(SHARE, share_name=name), copying("d1"))
     store.ledger.release(RESOURCE, name, copying("d1"))
     read = next(s for s in store.ledger.shares(RESOURCE) if s.share_name == name)
     store.ledger.save([replace(read, state=ShareState.CLOSED, closed_at=NOW)], "closed", NOW)
@@ -282,11 +282,11 @@ def test_the_latest_archive_says_whose_permission_went_with_its_resource(store):
 def test_who_comes_before_it_is_archived_keeps_it(store):
     """A holding that comes after the archiving starts a new share."""
     one, other = closed(store), closed(store, "333333333333")
-    store.ledger.hold(RESOURCE, SHARE, copying("d2"))
+    store.ledger.hold(SHARE, copying("d2"))
     with pytest.raises(LostRace):
         store.ledger.archive([one], NOW)
     store.ledger.archive([other], NOW)
-    store.ledger.hold(RESOURCE, replace(SHARE, share_name="333333333333"), copying("d2"))
+    store.ledger.hold(replace(SHARE, share_name="333333333333"), copying("d2"))
     expected = {ACCOUNT: (ShareState.CLOSED, 1), "333333333333": (ShareState.WANTED, 0)}
 
     assert {s.share_name: (s.state, s.version) for s in store.ledger.shares(RESOURCE)} == expected
@@ -302,8 +302,8 @@ def test_what_is_not_in_the_ledger_can_be_put_into_it_once(store):
 
 def test_a_standing_holding_is_found_by_its_ami_as_long_as_it_lasts(store):
     """With resource, share, delivery and end."""
-    store.ledger.hold(RESOURCE, SHARE, sharing("d1", until=NOW))
-    store.ledger.hold(RESOURCE, SHARE, copying("d2"))
+    store.ledger.hold(SHARE, sharing("d1", until=NOW))
+    store.ledger.hold(SHARE, copying("d2"))
 
     assert store.ledger.standing(AMI) == [StandingHolding(RESOURCE, ACCOUNT, sharing("d1", until=NOW))]
     assert store.ledger.standing("ami-0b") == []
@@ -316,7 +316,7 @@ def test_a_standing_holding_is_found_by_its_ami_as_long_as_it_lasts(store):
 @pytest.mark.parametrize("store", ["dynamo"], indirect=True)  # in memory it cannot be damaged
 def test_no_damage_takes_a_key_from_the_amis_that_were_delivered(store):
     """The grant on the target's own key has one holder for them all, which holds whatever its item says."""
-    store.ledger.hold(RESOURCE, SHARE, sharing(DELIVERED_AMIS))
+    store.ledger.hold(SHARE, sharing(DELIVERED_AMIS))
     place = holding_place(RESOURCE, ACCOUNT, DELIVERED_AMIS)
     store.table.update(place, "SET episode = :none REMOVE account, standing_of", {":none": "none"})
 
@@ -326,7 +326,7 @@ def test_no_damage_takes_a_key_from_the_amis_that_were_delivered(store):
 
 def test_a_holding_of_which_the_episode_is_unknown_is_released_whatever_it_is(store):
     """It was damaged when it was read."""
-    store.ledger.hold(RESOURCE, SHARE, sharing("d1"))
+    store.ledger.hold(SHARE, sharing("d1"))
     (read,) = store.ledger.shares(RESOURCE)
     store.ledger.release(RESOURCE, ACCOUNT, replace(sharing("d1"), episode=0))
 

@@ -110,7 +110,7 @@ def the_share(stores) -> Share:
 @pytest.mark.parametrize("of", [copying, sharing])
 def test_a_result_of_the_share_worker_that_was_ours_is_no_lost_race(stores, of):
     """Its holders would not be woken, and its calls would be kept twice."""
-    stores.ledger.hold(SHARE.resource, SHARE, of("d1"))
+    stores.ledger.hold(SHARE, of("d1"))
     repeat_the_next(stores)
     opened = replace(the_share(stores), state=ShareState.OPEN, intended_at=NOW, opened_at=NOW)
 
@@ -122,7 +122,7 @@ def test_a_result_of_the_share_worker_that_was_ours_is_no_lost_race(stores, of):
 
 def test_the_steps_of_two_runs_in_one_second_are_kept(stores):
     """Those of a standing share are put apart before the write that one of the two loses."""
-    stores.ledger.hold(SHARE.resource, SHARE, sharing("d1"))
+    stores.ledger.hold(SHARE, sharing("d1"))
     opened = replace(the_share(stores), state=ShareState.OPEN, intended_at=NOW, opened_at=NOW)
     for opened_at, call in ((NOW, "first"), (NOW - 1, "second")):
         with suppress(LostRace):
@@ -135,7 +135,7 @@ def test_the_steps_of_two_runs_in_one_second_are_kept(stores):
 
 def test_a_share_that_others_write_all_the_time_is_a_lost_race(stores):
     """The share worker begins again, as after a transaction that others came before; it does not fail."""
-    stores.ledger.hold(SHARE.resource, SHARE, copying("d1"))
+    stores.ledger.hold(SHARE, copying("d1"))
     read = the_share(stores)
 
     def busy(**_request):

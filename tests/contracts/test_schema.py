@@ -97,7 +97,7 @@ def test_a_head_of_another_form_hides_no_other(table):
 def test_a_share_of_a_newer_version_is_not_opened_and_closes_all_the_same(table, state, read, closes):
     """What closing needs is stored beside the body: an unreadable body must not keep a share open (invariant 1)."""
     newer = DynamoLedger(table, NEWER)
-    newer.hold(RESOURCE, a_share(), copying("0123"))
+    newer.hold(a_share(), copying("0123"))
     (share,) = newer.shares(RESOURCE)
     newer.save([Share(**{n: getattr(share, n) for n in share.__slots__} | {"state": state})], "x", NOW)
 
@@ -142,7 +142,7 @@ def test_everything_that_is_decoded_bears_its_form(table):
     for happened in ((), ["moved"]):
         assert records.save(records.read(DELIVERY), record, happened, NOW, [beside])
     records.put(addresses.source_image(AMI, "d1"), {"kind": "image", "body": "{}"})
-    DynamoLedger(table).hold(RESOURCE, a_share(), copying("0123"))
+    DynamoLedger(table).hold(a_share(), copying("0123"))
     DynamoTrackedDeliveries(table).add(AMI, TrackedDelivery("0123", "222222222222", "us-east-1", 1, "running"))
 
     keys = (
@@ -164,7 +164,7 @@ HOLDING = addresses.holding(RESOURCE, "222222222222", "0123")
 def test_what_is_over_expires_and_what_is_open_does_not(table):
     """DynamoDB's TTL deletes history and archive, and nothing else."""
     ledger = DynamoLedger(table, keep_days=7)
-    ledger.hold(RESOURCE, a_share(), sharing("0123"))
+    ledger.hold(a_share(), sharing("0123"))
     (share,) = ledger.shares(RESOURCE)
     ledger.save([replace(share, state=ShareState.OPEN)], "opening was tried", NOW)
     assert EXPIRES not in table.get(SHARE_KEY)
@@ -184,7 +184,7 @@ def test_what_is_over_expires_and_what_is_open_does_not(table):
 def test_the_history_of_a_share_is_whole_however_often_it_is_written(table):
     """Its item has the last steps; those before, and the calls of a write that lost a race, are items of their own."""
     ledger, numbers, name = DynamoLedger(table), range(2 * MOST_RECENT + 3), "222222222222"
-    ledger.hold(RESOURCE, a_share(), copying("0123"))
+    ledger.hold(a_share(), copying("0123"))
     (share,) = ledger.shares(RESOURCE)
     for number in numbers:
         (share,) = ledger.save([share], f"step {number}", NOW + number)
@@ -204,8 +204,8 @@ def test_the_history_of_a_share_is_whole_however_often_it_is_written(table):
 def test_a_holding_that_cannot_be_read_holds_nothing_and_can_be_released_or_held_again(table, damage):
     """Its key has resource, share and delivery, the index its AMI; the other holdings count."""
     ledger = DynamoLedger(table)
-    ledger.hold(RESOURCE, a_share(), sharing("0123", episode=3))
-    ledger.hold(RESOURCE, a_share(), sharing("4567"))
+    ledger.hold(a_share(), sharing("0123", episode=3))
+    ledger.hold(a_share(), sharing("4567"))
     for name, value in damage.items():
         table.update(HOLDING, "SET #name = :value", {":value": value}, names={"#name": name})
 
@@ -213,7 +213,7 @@ def test_a_holding_that_cannot_be_read_holds_nothing_and_can_be_released_or_held
     found = next(one for one in ledger.standing(AMI) if one.holding.delivery == "0123")
     assert (found.resource, found.share_name, found.holding.ami) == (RESOURCE, "222222222222", AMI)
     assert found.holding.episode == 0
-    ledger.hold(RESOURCE, a_share(), sharing("0123", episode=3))
+    ledger.hold(a_share(), sharing("0123", episode=3))
     assert [share.holdings for share in ledger.shares(RESOURCE)] == [{sharing("0123", episode=3), sharing("4567")}]
     ledger.release(found.resource, found.share_name, found.holding)
 
@@ -224,7 +224,7 @@ def test_a_holding_that_cannot_be_read_holds_nothing_and_can_be_released_or_held
 def test_a_standing_holding_whose_ami_was_taken_away_holds_nothing(table):
     """The pass could not find it: it must not keep a share open."""
     ledger = DynamoLedger(table)
-    ledger.hold(RESOURCE, a_share(), sharing("0123"))
+    ledger.hold(a_share(), sharing("0123"))
     table.update(HOLDING, "REMOVE standing_of", {})
 
     assert ledger.standing(AMI) == []
@@ -235,7 +235,7 @@ def test_a_share_that_comes_back_from_the_archive_keeps_its_history(table):
     """The share's versions start over; the history has both times."""
     ledger = DynamoLedger(table)
     for at in (NOW, NOW + 600):
-        ledger.hold(RESOURCE, a_share(), copying("0123"))
+        ledger.hold(a_share(), copying("0123"))
         ledger.release(RESOURCE, "222222222222", copying("0123"))
         (share,) = ledger.shares(RESOURCE)
         ledger.save([replace(share, state=ShareState.CLOSED)], f"closed at {at}", at)

@@ -104,26 +104,26 @@ def test_the_sweep_alone_is_enough(demo: Callable[..., tuple[int, str]]) -> None
 @pytest.mark.parametrize(
     ("crash", "died", "first"),
     [
-        ("worker:CopySnapshot", "worker is killed: crashed after CopySnapshot", "copies snap-"),
-        ("worker:RegisterImage", "worker is killed: crashed after RegisterImage", "registers ami-"),
+        ("worker:CopySnapshot", "worker crashed after CopySnapshot", "copies snap-"),
+        ("worker:RegisterImage", "worker crashed after RegisterImage", "registers ami-"),
         (
             "share-worker:ModifySnapshotAttribute:3:before",
-            "killed: crashed before ModifySnapshotAttribute",
+            "share-worker crashed before ModifySnapshotAttribute",
             "registers ami-",
         ),
-        ("share-worker:RevokeGrant:1:before", "share-worker is killed: crashed before RevokeGrant", "registers ami-"),
+        ("share-worker:RevokeGrant:1:before", "share-worker crashed before RevokeGrant", "registers ami-"),
     ],
 )
-def test_a_killed_function_changes_nothing_of_the_outcome(
+def test_a_crashed_function_changes_nothing_of_the_outcome(
     demo: Callable[..., tuple[int, str]], crash: str, died: str, first: str
 ) -> None:
-    """Killed after CopySnapshot, after RegisterImage, or before either revoke: status 0, one AMI, nothing left."""
+    """Crashed after CopySnapshot, after RegisterImage, or before either revoke: status 0, one AMI, nothing left."""
     events = ("--no-events",) if "CopySnapshot" in crash else ()
     status, said = demo("--crash", crash, "--targets", "1", *events)
 
     assert status == 0, said
     assert -1 < said.index(first) < said.index(died)
-    assert "✓ every kill that was asked for has happened" in said
+    assert "✓ every crash that was asked for has happened" in said
     words = " ".join(said.split())
     assert "Injected 1 crashed" in words
     assert "AWS calls" not in words  # these belong to the benchmark

@@ -40,6 +40,8 @@ def test_every_way_of_sharing_ends_as_promised(capsys: pytest.CaptureFixture[str
         **dict.fromkeys(("shop", "pilot", "partner"), shared),
     }
     assert "✗" not in said
+    assert re.search(r"trusted +ami-\w+ is gone, as another look shows\n", said)
+    assert "DeregisterImage is refused" not in said
     assert said.count("as on AWS: new key access works within 5 min; tried again") == 1
     assert "fleet    grants AWSServiceRoleForAutoScaling the use of its key\n" in said
     assert "shop     grants AWSServiceRoleForAutoScaling the use of the hub's key\n" in said

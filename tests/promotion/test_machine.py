@@ -623,6 +623,16 @@ def test_a_notice_of_a_refusal_waits_for_no_look_that_was_put_off():
     assert do.NotifyRefused() in outstanding(waits, NOW + 60)
 
 
+@pytest.mark.parametrize("look", [False, True])
+def test_what_is_refused_is_tried_less_and_less_often(look):
+    """An outage for all promotions is not made longer by their tries."""
+    waiting, waits = with_tag_event(a_promotion(S.COMPARING)), list[int]()
+    for _ in range(4):
+        waiting = play(waiting, ev.NotExecuted(FAULT, look=look))
+        waits.append((waiting.look_after if look else waiting.next_try) - NOW)
+    assert waits == [5, 10, 20, 40]
+
+
 @pytest.mark.parametrize("state", [S.REQUESTED, S.COMPARING, S.ADJUSTING])
 def test_a_check_that_is_refused_for_a_day_is_notified_once_and_goes_on(state):
     """The deadline also needs many refusals in a row: one after a day away proves nothing."""

@@ -55,6 +55,12 @@ def test_while_one_runs_or_is_to_begin_it_waits():
     assert progress() == WaveProgress()
 
 
+def test_what_is_to_begin_in_another_group_holds_up_no_wave():
+    """One that waits for the wave itself is retried while promotions are paused."""
+    before = one(A, "delivered", 100), one(B, "delivered", 100)
+    assert progress(*before, one(C, "failed", 50), missing=[C]) == WaveProgress(opens_at=700)
+
+
 def test_more_failures_than_may_be_stop_it_and_each_stop_has_a_name():
     """Another failure, or another try that failed, is another stop."""
     may = progress(one(A, "delivered", 100), one(B, "failed", 200))

@@ -75,7 +75,7 @@ class Forger:
         delivery = addresses.delivery_id(HUB, ami, account, REGION)
         holding = Holding(ami, account, REGION, delivery, 1, purpose)
         wanted = Share(resource.pk, forgery.to, forgery.to, forgery.grantee, last_closing_at=WITHOUT_END)
-        self.ledger.hold(resource.pk, wanted, holding)
+        self.ledger.hold(wanted, holding)
         now = int(self._scene.world.now.timestamp())
         self.records.replace(Write(resource, "open", {"resource": resource.pk}, now), now)
         body = wakes.encode(wakes.Wake(resource, "forged"))

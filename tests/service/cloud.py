@@ -1000,17 +1000,17 @@ class FakeSnapshotPermissions(OfCloud):
 
     batch = 500
 
-    def showing(self, resource, shares):
-        snapshot = resource.split("#")[2]
+    def showing(self, shares):
+        snapshot = shares[0].resource.split("#")[2]
         shown = self._cloud.look().permissions
         return frozenset(s.share_name for s in shares if (snapshot, s.account) in shown)
 
-    def open(self, resource, shares):
-        self._cloud.allow(resource.split("#")[2], {s.account for s in shares})
+    def open(self, shares):
+        self._cloud.allow(shares[0].resource.split("#")[2], {s.account for s in shares})
         return {}
 
-    def close(self, resource, shares):
-        self._cloud.forbid(resource.split("#")[2], {s.account for s in shares})
+    def close(self, shares):
+        self._cloud.forbid(shares[0].resource.split("#")[2], {s.account for s in shares})
         return False
 
 
@@ -1019,18 +1019,18 @@ class FakeLaunchPermissions(OfCloud):
 
     batch = 500
 
-    def showing(self, resource, shares):
+    def showing(self, shares):
         shown = self._cloud.look().launches
-        return frozenset(s.share_name for s in shares if (resource.split("#")[2], s.account) in shown)
+        return frozenset(s.share_name for s in shares if (shares[0].resource.split("#")[2], s.account) in shown)
 
-    def open(self, resource, shares):
-        if resource.split("#")[2] in self._cloud.gone:
+    def open(self, shares):
+        if shares[0].resource.split("#")[2] in self._cloud.gone:
             raise refusal(RefusalKind.DENIED, "InvalidAMIID.NotFound")
-        self._cloud.launch(resource.split("#")[2], {s.account for s in shares}, allowed=True)
+        self._cloud.launch(shares[0].resource.split("#")[2], {s.account for s in shares}, allowed=True)
         return {}
 
-    def close(self, resource, shares):
-        self._cloud.launch(resource.split("#")[2], {s.account for s in shares}, allowed=False)
+    def close(self, shares):
+        self._cloud.launch(shares[0].resource.split("#")[2], {s.account for s in shares}, allowed=False)
         return False
 
 
@@ -1039,25 +1039,25 @@ class FakeKeyGrants(OfCloud):
 
     batch = 1
 
-    def showing(self, resource, shares):
+    def showing(self, shares):
         shown = self._cloud.look().grants
-        return frozenset(share.share_name for share in shares if self._of(resource, share, shown))
+        return frozenset(share.share_name for share in shares if self._of(share, shown))
 
-    def open(self, resource, shares):
+    def open(self, shares):
         for share in shares:
-            self._cloud.grant(resource.split("#")[2], grant_name(share), share.grantee)
+            self._cloud.grant(share.resource.split("#")[2], grant_name(share), share.grantee)
         return {share.share_name: f"id-{grant_name(share)}" for share in shares}
 
-    def close(self, resource, shares):
+    def close(self, shares):
         for share in shares:
-            for place in self._of(resource, share, frozenset(self._cloud.grants)):
+            for place in self._of(share, frozenset(self._cloud.grants)):
                 self._cloud.revoke(*place)
         return False
 
-    def _of(self, resource, share, grants):
+    def _of(self, share, grants):
         """The grants that are a share's: by its id if that is known, else by its name."""
-        own = f"{share.account}/" if resource.startswith("resource#role#") else ""
-        on_key = [(key, name) for key, name in grants if key == resource.split("#")[2] and name.startswith(own)]
+        own = f"{share.account}/" if share.resource.startswith("resource#role#") else ""
+        on_key = [(key, name) for key, name in grants if key == share.resource.split("#")[2] and name.startswith(own)]
         if share.grant_id:
             return [place for place in on_key if f"id-{place[1]}" == share.grant_id]
         return [place for place in on_key if grant_names.is_named_for(share, place[1].removeprefix(own), REGION)]
@@ -1066,11 +1066,11 @@ class FakeKeyGrants(OfCloud):
 class FakeRoleGrants(FakeKeyGrants):
     """The port ``PermissionAdapter`` for service-linked roles. A hub key must admit the account before it grants."""
 
-    def open(self, resource, shares):
-        key, account = resource.split("#")[2:4]
-        if not Resource.parse(resource).at_home and not self._cloud.lets_grant(key, account):
+    def open(self, shares):
+        key, account = shares[0].resource.split("#")[2:4]
+        if not Resource.parse(shares[0].resource).at_home and not self._cloud.lets_grant(key, account):
             raise refusal(RefusalKind.NOT_YET, "AccessDeniedException")
-        return super().open(resource, shares)
+        return super().open(shares)
 
 
 class FakeKms:

@@ -108,7 +108,7 @@ class Invariants:
         if check := checks.get((port, method)):
             check()
         elif port in ADAPTERS and method == "open":
-            for share in args[1]:
+            for share in args[0]:
                 self._opening(share)
 
     def _hold(self, moment: object) -> None:
@@ -552,8 +552,8 @@ def moments(port: str, method: str, args: tuple[Any, ...]) -> list[object]:
             return [Launching(args[0].id, {one.nonce for one in args[0].launch.attempts})]
         case _ if port in ADAPTERS and method in ("open", "close"):
             if method == "open":
-                return [Opening(share.resource, share.share_name, share.intended_at) for share in args[1]]
-            return [Closing(share.resource, share.share_name, share.intended_at, share) for share in args[1]]
+                return [Opening(share.resource, share.share_name, share.intended_at) for share in args[0]]
+            return [Closing(share.resource, share.share_name, share.intended_at, share) for share in args[0]]
     return []
 
 

@@ -36,16 +36,16 @@ class Slow:
         self.calls: Counter[str] = Counter()
         self.refuses: Callable[[str, Sequence[Share]], Refusal | None] = lambda _what, _shares: None
 
-    def showing(self, _resource: str, shares: Sequence[Share]) -> frozenset[str]:
+    def showing(self, shares: Sequence[Share]) -> frozenset[str]:
         self._call("showing", shares)
         return frozenset(s.share_name for s in shares if s.share_name in self.there)
 
-    def open(self, _resource: str, shares: Sequence[Share]) -> dict[str, str]:
+    def open(self, shares: Sequence[Share]) -> dict[str, str]:
         self._call("open", shares)
         self.there |= {s.share_name for s in shares}
         return {s.share_name: f"grant-of-{s.share_name}" for s in shares} if self.batch == 1 else {}
 
-    def close(self, _resource: str, shares: Sequence[Share]) -> bool:
+    def close(self, shares: Sequence[Share]) -> bool:
         self._call("close", shares)
         self.there -= {s.share_name for s in shares}
         return False
@@ -141,7 +141,7 @@ class SlowResource:
         for name in names:
             grantee = ROLE if "#key#" in self.key.pk else ""
             wanted = Share(self.key.pk, name, account or name, grantee, last_closing_at=START + 10**7)
-            self.stores.ledger.hold(self.key.pk, wanted, copying(f"d-{name}", account or name))
+            self.stores.ledger.hold(wanted, copying(f"d-{name}", account or name))
         self._note()
 
     def release(self, names: Sequence[str], *, account: str = "") -> None:

@@ -36,7 +36,7 @@ class Holdings(SentWakes):
         ]
         for resource, name in self.places:
             share = Share(resource, name, TARGET, state=ShareState.OPEN, last_closing_at=NOW + 90_000)
-            self.stores.ledger.hold(resource, share, copying("d1"))
+            self.stores.ledger.hold(share, copying("d1"))
 
     def release(self, seconds=30):
         records = self.stores.records

@@ -934,7 +934,7 @@ def test_a_grant_that_the_last_of_its_many_amis_keeps_stays_open_past_its_date()
     asked = AskedSource(mode="share", key_access="grant")
     key = SlowResource(addresses.key_resource(source_key(0), A), batch=1)
     for one in asked.many(20, tagged=slice(-1, None)).holdings:
-        key.stores.ledger.hold(KEY, share(KEY), replace(one, until=key.clock() + 3600))
+        key.stores.ledger.hold(share(KEY), replace(one, until=key.clock() + 3600))
     key.stores.records.make_due(key.key, key.clock())
     key.run_on()
     key.worker.entitlements = entitled = asked.live()

@@ -75,7 +75,7 @@ class Audited(SentWakes):
         resource = resource or addresses.key_resource(KEY_ARN, account).pk
         share = Share(resource, delivery, account, last_closing_at=CLOSED_AT + 90_000)
         ledger, holding = self.stores.ledger, copying(delivery, account)
-        ledger.hold(resource, share, holding)
+        ledger.hold(share, holding)
         refused = Fault("refused", "the key", "KMS refuses it.", "") if state is ShareState.REFUSED else None
         if state is not ShareState.OPEN and refused is None:
             ledger.release(resource, delivery, holding)

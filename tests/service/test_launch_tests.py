@@ -576,12 +576,14 @@ def test_where_no_test_can_run_is_said_before_anything_is_opened(mode, what):
 
 
 def test_a_launch_role_that_is_not_there_is_waited_for_before_anything_is_opened():
-    """As the copy role; the notice says how the role is made."""
+    """As the copy role; the notice says how the role is made, and what helps against each of STS's reasons."""
     hub = a_hub()
     hub.gate.refuse("target.instances", "place", why=RefusalKind.ROLE)
     promoted(hub, HOUR)
     assert ended(hub) == ("awaiting-role", ["launch-role-not-assumable"])
-    assert "LaunchTest=true" in notice(hub)["faults"][0]["cure"]
+    cure = notice(hub)["faults"][0]["cure"]
+    assert "LaunchTest=true" in cure
+    assert cure.startswith("Mend it.")
     assert not is_open(hub)
     hub.gate.troubles.clear()
     assert hub.wait(2 * HOUR).outcomes()[AMI, DEV] == "delivered"

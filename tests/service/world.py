@@ -336,12 +336,12 @@ class ModelWorld(Hub):
     def _lacks_role(self, *args: Any) -> bool:
         return getattr(args[0], "target", args[0]).account in self.roleless
 
-    def _grants_without_role(self, _resource: str, shares: Any) -> bool:
+    def _grants_without_role(self, shares: Any) -> bool:
         return shares[0].account in self.roleless
 
-    def _at_home_without_role(self, resource: str, shares: Any) -> bool:
+    def _at_home_without_role(self, shares: Any) -> bool:
         """Whether a grant's owner lacks its role, and the key is its own: there only the role can look and revoke."""
-        return Resource.parse(resource).at_home and self._grants_without_role(resource, shares)
+        return Resource.parse(shares[0].resource).at_home and self._grants_without_role(shares)
 
     def _wake_fate(self, cause: str) -> tuple[int, ...]:
         if self.silent and not cause.startswith("sweep:"):

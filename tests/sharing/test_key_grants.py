@@ -21,10 +21,10 @@ def test_a_grant_that_the_ledger_knows_by_its_id_alone_shows_until_it_is_revoked
         resource, grants = addresses.key_resource(key, DEV).pk, KeyGrants(sessions, "the hub", REGION)
         share = share_events.unrecorded(resource, DEV, ROOT, ident, int(sessions.now()))
 
-        assert grants.showing(resource, [share]) == {share.share_name}
-        grants.close(resource, [share])
+        assert grants.showing([share]) == {share.share_name}
+        grants.close([share])
         world.kernel.run()
-        assert grants.showing(resource, [share]) == frozenset()
+        assert grants.showing([share]) == frozenset()
 
 
 def test_all_grants_of_a_key_are_read_with_as_few_calls_as_kms_allows():
@@ -38,5 +38,5 @@ def test_all_grants_of_a_key_are_read_with_as_few_calls_as_kms_allows():
         share = share_events.unrecorded(addresses.key_resource(key, DEV).pk, DEV, ROOT, "", int(sessions.now()))
         world.injections.refuse("ListGrants", NO_SUCH_ROLE)
 
-        assert not KeyGrants(sessions, "the hub", REGION).showing(share.resource, [share])
+        assert not KeyGrants(sessions, "the hub", REGION).showing([share])
         assert [call.error is None for call in world.calls if call.operation == "ListGrants"] == [False, True]

@@ -121,16 +121,16 @@ def test_it_opens_several_in_one_put_shows_them_and_closes_them(key: Key) -> Non
     text, puts = key.text, key.puts()
     shares = [key.share(DEV), key.share(TEST)]
 
-    assert key.adapter.showing(key.resource, shares) == frozenset()
-    assert key.adapter.open(key.resource, shares) == {}
-    key.adapter.open(key.resource, shares)
+    assert key.adapter.showing(shares) == frozenset()
+    assert key.adapter.open(shares) == {}
+    key.adapter.open(shares)
     assert key.sids == [OWNER["Sid"], *both(DEV), *both(TEST)]
     assert key.puts() == puts + 1
-    assert key.adapter.showing(key.resource, shares) == {DEV, TEST}
-    key.adapter.close(key.resource, shares[:1])
-    assert key.adapter.showing(key.resource, shares) == {TEST}
-    key.adapter.close(key.resource, shares)
-    key.adapter.close(key.resource, shares)
+    assert key.adapter.showing(shares) == {DEV, TEST}
+    key.adapter.close(shares[:1])
+    assert key.adapter.showing(shares) == {TEST}
+    key.adapter.close(shares)
+    key.adapter.close(shares)
     assert key.text == text
     assert key.puts() == puts + 3
 
@@ -140,7 +140,7 @@ def test_an_edit_between_the_two_reads_of_a_put_stays(key: Key) -> None:
     theirs = {**OWNER, "Sid": "Theirs", "Action": "kms:DescribeKey"}
     key.when("GetKeyPolicy", 1, lambda: key.put(OWNER, theirs))
 
-    key.adapter.open(key.resource, [key.share()])
+    key.adapter.open([key.share()])
 
     assert key.sids == [OWNER["Sid"], "Theirs", *both(DEV)]
 
@@ -151,12 +151,12 @@ def test_an_edit_that_removes_the_statement_stays_and_the_statement_is_added_to_
     key.when("PutKeyPolicy", 1, lambda: key.put(OWNER, theirs))
     share = key.share()
 
-    late = refused(lambda: key.adapter.open(key.resource, [share]))
+    late = refused(lambda: key.adapter.open([share]))
     assert late.kind is RefusalKind.THROTTLED
     assert late.fault.code == "key-policy-not-shown"
     assert key.sids == [OWNER["Sid"], "Theirs"]
     key.wait(61)
-    key.adapter.open(key.resource, [share])
+    key.adapter.open([share])
     assert key.sids == [OWNER["Sid"], "Theirs", *both(DEV)]
 
 
@@ -166,7 +166,7 @@ def test_somebody_who_edits_all_the_time_is_let_be(key: Key) -> None:
         theirs = {**OWNER, "Sid": f"Theirs{number}", "Action": "kms:DescribeKey"}
         key.when("GetKeyPolicy", number, lambda theirs=theirs: key.put(OWNER, theirs))
 
-    assert refused(lambda: key.adapter.open(key.resource, [key.share()])).kind is RefusalKind.THROTTLED
+    assert refused(lambda: key.adapter.open([key.share()])).kind is RefusalKind.THROTTLED
     assert key.sids[0] == OWNER["Sid"]
     assert key.sids[1].startswith("Theirs")
     assert len(key.sids) == 2
@@ -180,17 +180,17 @@ def test_a_late_read_loses_nobody_elses_statement(key: Key, warm: bool) -> None:
     This process remembers its own put; another process knows it from the ledger.
     """
     first = key.share(DEV)
-    key.adapter.open(key.resource, [first])
+    key.adapter.open([first])
     key.opened(first)
     key.wait(5)
     key.world.injections.stale_reads("GetKeyPolicy", 2, seconds=20)
     adapter = key.adapter if warm else key.another()
     second = key.share(TEST)
 
-    assert refused(lambda: adapter.open(key.resource, [second])).fault.code == "key-policy-not-shown"
+    assert refused(lambda: adapter.open([second])).fault.code == "key-policy-not-shown"
     assert key.sids == [OWNER["Sid"], *both(DEV)]
     key.world.injections.calm()
-    adapter.open(key.resource, [second])
+    adapter.open([second])
     assert key.sids == [OWNER["Sid"], *both(DEV), *both(TEST)]
 
 
@@ -198,47 +198,47 @@ def test_a_late_read_loses_nobody_elses_statement(key: Key, warm: bool) -> None:
 def test_a_late_read_brings_back_nobodys_statement(key: Key, warm: bool) -> None:
     """A statement was removed seconds ago and still shows: the adapter writes nothing onto that document."""
     first = key.share(DEV)
-    key.adapter.open(key.resource, [first])
+    key.adapter.open([first])
     key.wait(100)
-    key.adapter.close(key.resource, [key.opened(first)])
+    key.adapter.close([key.opened(first)])
     key.closed(first)
     key.wait(5)
     key.world.injections.stale_reads("GetKeyPolicy", 2, seconds=20)
     adapter = key.adapter if warm else key.another()
 
-    assert refused(lambda: adapter.open(key.resource, [key.share(TEST)])).kind is RefusalKind.THROTTLED
+    assert refused(lambda: adapter.open([key.share(TEST)])).kind is RefusalKind.THROTTLED
     assert key.sids == [OWNER["Sid"]]
 
 
 def test_a_late_read_does_not_make_an_opening_or_a_closing_look_done(key: Key) -> None:
     """Just closed, and it shows; just opened, and it does not: the adapter believes neither read."""
     share = key.share()
-    key.adapter.open(key.resource, [share])
+    key.adapter.open([share])
     share = key.opened(share)
     key.wait(5)
     key.world.injections.stale_reads("GetKeyPolicy", 1, seconds=20)
-    assert refused(lambda: key.another().close(key.resource, [share])).kind is RefusalKind.THROTTLED
+    assert refused(lambda: key.another().close([share])).kind is RefusalKind.THROTTLED
     key.world.injections.calm()
     key.wait(100)
-    key.adapter.close(key.resource, [share])
+    key.adapter.close([share])
     again = replace(key.closed(share), state=ShareState.OPENING)
     key.wait(5)
     key.world.injections.stale_reads("GetKeyPolicy", 1, seconds=20)
-    assert refused(lambda: key.another().open(key.resource, [again])).kind is RefusalKind.THROTTLED
+    assert refused(lambda: key.another().open([again])).kind is RefusalKind.THROTTLED
 
 
 @pytest.mark.parametrize("lost", [False, True], ids=["closed", "not in the ledger"])
 def test_a_statement_of_the_service_without_an_open_share_goes_with_the_next_put(key: Key, lost: bool) -> None:
     """A concurrent put restored that of a closed share, or the ledger lost it: its Sid says that it is this hub's."""
     share = key.share()
-    key.adapter.open(key.resource, [share])
+    key.adapter.open([share])
     if lost:
         del key.ledger.items[key.resource, share.share_name]
     else:
         key.closed(share)
     key.wait(100)
 
-    key.another().open(key.resource, [key.share(TEST)])
+    key.another().open([key.share(TEST)])
 
     assert key.sids == [OWNER["Sid"], *both(TEST)]
 
@@ -247,17 +247,17 @@ def test_two_hubs_of_one_account_let_the_same_target_in_each_by_itself(key: Key)
     """One manages the key at home, the other through its copies there: closing one's leaves the other's statement."""
     other = key.another("eu-west-1", MemoryLedger())
     share = key.share()
-    other.open(key.resource, [share])
+    other.open([share])
     key.wait(600)
-    key.adapter.open(key.resource, [share])
+    key.adapter.open([share])
     key.wait(600)
 
-    other.close(key.resource, [share])
+    other.close([share])
 
     assert key.sids == [OWNER["Sid"], *both(DEV)]
-    assert key.adapter.showing(key.resource, [share]) == {share.share_name}
+    assert key.adapter.showing([share]) == {share.share_name}
     key.wait(600)
-    key.adapter.close(key.resource, [share])
+    key.adapter.close([share])
     assert key.sids == [OWNER["Sid"]]
 
 
@@ -266,7 +266,7 @@ def test_a_closed_account_is_refused_alone_and_named(key: Key) -> None:
     key.world.accounts.closed.add(DEV)
     puts = key.puts()
 
-    found = refused(lambda: key.adapter.open(key.resource, [key.share()]))
+    found = refused(lambda: key.adapter.open([key.share()]))
 
     assert found.kind is RefusalKind.DENIED
     assert found.fault.code == "key-policy-invalid-principal"
@@ -277,7 +277,7 @@ def test_a_closed_account_is_refused_alone_and_named(key: Key) -> None:
 def test_a_dead_principal_is_refused_before_the_put(key: Key) -> None:
     """Also when the service's statement is to be removed: KMS would refuse the policy."""
     share = key.share()
-    key.adapter.open(key.resource, [share])
+    key.adapter.open([share])
     role = key.world.iam.put_role(HUB, "operators", {"Version": "2012-10-17", "Statement": []})
     ours = [s for s in json.loads(key.text)["Statement"] if s["Sid"] in both(DEV)]
     key.put(OWNER, {**OWNER, "Sid": "Operators", "Principal": {"AWS": role.arn}}, *ours)
@@ -286,7 +286,7 @@ def test_a_dead_principal_is_refused_before_the_put(key: Key) -> None:
 
     for call in (key.adapter.close, key.adapter.open):
         shares = [share] if call == key.adapter.close else [key.share(TEST)]
-        found = refused(lambda call=call, shares=shares: call(key.resource, shares))
+        found = refused(lambda call=call, shares=shares: call(shares))
         assert found.fault.code == "key-policy-dead-principal"
         assert "'Operators'" in found.fault.what
         assert role.id in found.fault.what
@@ -297,7 +297,7 @@ def test_a_key_of_another_account_is_not_even_read(key: Key) -> None:
     """The adapter refuses it by its ARN."""
     foreign = key.arn.replace(HUB, TEST)
     before = len(key.world.calls)
-    found = refused(lambda: key.adapter.open(policy_resource(foreign).pk, [key.share()]))
+    found = refused(lambda: key.adapter.open([replace(key.share(), resource=policy_resource(foreign).pk)]))
 
     assert found.fault.code == "key-policy-foreign"
     assert len(key.world.calls) == before
@@ -309,9 +309,9 @@ def test_a_key_that_is_gone_needs_no_closing(key: Key) -> None:
     key.kms.schedule_key_deletion(KeyId=key.arn, PendingWindowInDays=7)
     key.wait(8 * 24 * 3600)
 
-    key.adapter.close(key.resource, [share])
-    assert key.adapter.showing(key.resource, [share]) == frozenset()
-    assert refused(lambda: key.adapter.open(key.resource, [share])).fault.code == "key-policy-key-gone"
+    key.adapter.close([share])
+    assert key.adapter.showing([share]) == frozenset()
+    assert refused(lambda: key.adapter.open([share])).fault.code == "key-policy-key-gone"
 
 
 def test_the_list_of_grants_says_that_the_key_is_gone(key: Key) -> None:
@@ -366,7 +366,7 @@ def test_each_refusal_says_what_to_do(key: Key, aws: str, code: str, why: Refusa
     """It names account, key and call; the cure is for that code."""
     key.world.injections.refuse("PutKeyPolicy", aws, n=9)
 
-    found = refused(lambda: key.adapter.open(key.resource, [key.share()]))
+    found = refused(lambda: key.adapter.open([key.share()]))
 
     assert (found.fault.code, found.kind) == (code, why)
     assert key.arn in found.fault.where

@@ -97,7 +97,7 @@ def scene(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[RoleGrant
 def refused(scene: RoleGrantsSetup, share: Share) -> Refusal:
     """The refusal of opening it."""
     with pytest.raises(Refusal) as caught:
-        scene.adapter.open(share.resource, [share])
+        scene.adapter.open([share])
     return caught.value
 
 
@@ -106,59 +106,77 @@ def test_the_target_grants_on_the_hubs_key_and_the_hub_revokes(scene):
     scene.let_in()
     share = a_share(scene.hubs)
 
-    first = scene.adapter.open(share.resource, [share])
-    again = scene.another().open(share.resource, [share])
+    first = scene.adapter.open([share])
+    again = scene.another().open([share])
 
     assert first == again
     (grant,) = scene.grants(scene.hubs)
     assert grant["IssuingAccount"] == f"arn:aws:iam::{DEV}:root"
     assert sorted(grant["Operations"]) == sorted(key_policy.FOR_ROLES)
-    assert scene.adapter.showing(share.resource, [share]) == {share.share_name}
+    assert scene.adapter.showing([share]) == {share.share_name}
     scene.world.iam.roles.named(DEV, "AmiCopyRole").trust["Statement"].clear()  # the target refuses; it closes
-    scene.another().close(share.resource, [share])
-    assert scene.adapter.showing(share.resource, [share]) == frozenset()
+    scene.another().close([share])
+    assert scene.adapter.showing([share]) == frozenset()
     assert scene.grants(scene.hubs) == []
+
+
+def test_the_grant_of_a_role_that_was_deleted_and_made_again_shows_no_longer(scene):
+    """It is listed, and lets nobody in: by it the next AMI would count as shared, and Auto Scaling could not launch it.
+
+    Another grant opens beside it, and the dead one closes.
+    """
+    scene.let_in()
+    share = a_share(scene.hubs)
+    dead = replace(share, grant_id=scene.adapter.open([share])[share.share_name])
+    scene.world.iam.roles.drop(ROLE)
+    scene.world.iam.put_service_linked_role(DEV, SERVICE)
+
+    assert scene.adapter.showing([dead]) == frozenset()
+    again = replace(share, intended_at=share.intended_at + 1)
+    assert scene.adapter.open([again]) == {share.share_name: scene.grants(scene.hubs)[0]["GrantId"]}
+    scene.adapter.close([dead])
+    assert scene.adapter.showing([again]) == {share.share_name}
 
 
 def test_on_its_own_key_the_target_does_both_and_each_hub_has_a_grant_of_its_own(scene):
     """One hub's closing leaves the other hub's grant."""
     share, other = a_share(scene.own), scene.another("999999999999")
 
-    mine = scene.adapter.open(share.resource, [share])
-    theirs = other.open(share.resource, [share])
+    mine = scene.adapter.open([share])
+    theirs = other.open([share])
 
     assert mine != theirs
-    scene.adapter.close(share.resource, [share])
-    assert scene.adapter.showing(share.resource, [share]) == frozenset()
-    assert other.showing(share.resource, [share]) == {share.share_name}
+    scene.adapter.close([share])
+    assert scene.adapter.showing([share]) == frozenset()
+    assert other.showing([share]) == {share.share_name}
     assert [grant["GrantId"] for grant in scene.grants(scene.own)] == list(theirs.values())
 
 
 def test_a_grant_that_a_role_made_which_was_deleted_since_is_left_to_a_person(scene):
     """For KMS today's role of that name is another one, which cannot retire the grant. The fault says what to do."""
     share = a_share(scene.own)
-    ident = scene.adapter.open(share.resource, [share])[share.share_name]
+    ident = scene.adapter.open([share])[share.share_name]
     old = scene.world.iam.roles.named(DEV, "AmiCopyRole-grants")
     scene.world.iam.roles.drop(old.arn)
     scene.world.iam.roles.put(DEV, "AmiCopyRole-grants", old.trust, old.policies)
 
     with pytest.raises(Refusal) as stays:
-        scene.another().close(share.resource, [share])
+        scene.another().close([share])
 
     assert (stays.value.kind, stays.value.fault.code) == (RefusalKind.DENIED, "grant-not-retired")
     assert f"aws kms revoke-grant --key-id {scene.own} --grant-id {ident}" in stays.value.fault.cure
     scene.world.client("kms", DEV).revoke_grant(KeyId=scene.own, GrantId=ident)
-    scene.another().close(share.resource, [share])
+    scene.another().close([share])
     assert scene.grants(scene.own) == []
 
 
 def test_while_the_grant_role_cannot_be_assumed_its_grant_is_not_left_to_a_person(scene):
     """Once its trust fits again, the service retires the grant itself."""
     share = a_share(scene.own)
-    scene.adapter.open(share.resource, [share])
+    scene.adapter.open([share])
     scene.targets.role = ("AmiCopyRole", "another secret")
     with pytest.raises(Refusal) as waits:
-        scene.another().close(share.resource, [replace(share, grant_id="g-1")])
+        scene.another().close([replace(share, grant_id="g-1")])
 
     assert (waits.value.kind, waits.value.fault.code) == (RefusalKind.ROLE, "role-not-assumable")
 
@@ -191,16 +209,16 @@ def test_a_grant_whose_role_kms_does_not_see_is_found_among_all_of_the_key_and_c
     """The answer to its opening was lost, and KMS refuses to list by a role that was deleted, or made moments ago."""
     share = a_share(scene.hubs)
     scene.let_in()
-    scene.adapter.open(share.resource, [share])
+    scene.adapter.open([share])
 
     scene.world.injections.refuse("ListGrants", NO_SUCH_ROLE)
-    assert scene.adapter.showing(share.resource, [share]) == {share.share_name}
+    assert scene.adapter.showing([share]) == {share.share_name}
 
     scene.world.injections.refuse("ListGrants", NO_SUCH_ROLE)
-    scene.adapter.close(share.resource, [share])
+    scene.adapter.close([share])
     assert scene.grants(scene.hubs) == []
     scene.world.injections.refuse("ListGrants", NO_SUCH_ROLE)
-    assert scene.adapter.showing(share.resource, [share]) == frozenset()
+    assert scene.adapter.showing([share]) == frozenset()
 
 
 def test_a_role_that_cannot_be_assumed_or_is_not_known_is_waited_for(scene):

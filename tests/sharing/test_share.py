@@ -339,6 +339,16 @@ def test_every_state_has_a_row_and_only_what_is_archived_has_an_empty_one():
     assert [state for state, row in TRANSITIONS.items() if not row] == [ShareState.ARCHIVED]
 
 
+def test_two_runs_of_the_sweep_in_a_row_are_the_two_looks_at_a_removal():
+    """They are some seconds less than a minute apart, and are not the same look twice."""
+    first = evolve(a_share(ShareState.CLOSING, removed_at=NOW), LookedAfter(showing=False), NOW + 63)
+    at_once = evolve(first, LookedAfter(showing=False), NOW + 64)
+
+    assert outstanding.due_at([first], NOW + 63) <= NOW + 121
+    assert at_once.state is ShareState.CLOSING
+    assert evolve(at_once, LookedAfter(showing=False), NOW + 121).state is ShareState.CLOSED
+
+
 EVENTS = (
     PutOff(),
     PutOff(FAULT),

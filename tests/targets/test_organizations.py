@@ -3,13 +3,14 @@
 import pytest
 from botocore.exceptions import ClientError
 
+from chalicelib.engine.aws.refusals import as_refusal
 from chalicelib.engine.errors import Refusal, RefusalKind
-from chalicelib.engine.faults import Fault
 from chalicelib.targets.aws.organizations import AwsOrganization
 from chalicelib.targets.departures import Whereabouts
 from chalicelib.targets.organization import Organization
 
 ACCOUNT, UNIT, ROOT = "222222222222", "ou-ab12-11111111", "r-ab12"
+READ_ROLE = "arn:aws:iam::900000000000:role/AmiOrganizationRead"
 
 
 class Parents:
@@ -111,23 +112,34 @@ def test_an_account_that_has_left_is_nowhere():
     assert an_organization(HasLeft).whereabouts(ACCOUNT) == Whereabouts("")
 
 
-def test_a_read_role_that_cannot_be_assumed_says_which_stack_makes_it():
-    """The general cure for a role speaks of targets."""
-    role = "arn:aws:iam::900000000000:role/AmiOrganizationRead"
-    fault = Fault("role-refused", role, "AssumeRole was refused: AccessDenied.", "Deploy deploy/target.yaml there.")
+def of_read_role(code):
+    """What is said of a read role for which STS answers with this code."""
 
-    class RoleMissing:
+    class NoSessions:
         """Sessions that cannot assume the role."""
 
         def assumed(self, *_):
-            raise Refusal(RefusalKind.ROLE, fault)
+            with as_refusal("AssumeRole", READ_ROLE, sts=True):
+                raise ClientError({"Error": {"Code": code}}, "AssumeRole")
 
-    named = Organization(id="o-a1b2c3d4e5", read_role=role, external_id="secret")
+    named = Organization(id="o-a1b2c3d4e5", read_role=READ_ROLE, external_id="secret")
     with pytest.raises(Refusal) as refused:
-        AwsOrganization(RoleMissing(), named, "1" * 12, "us-east-1", "it").unit(UNIT)
+        AwsOrganization(NoSessions(), named, "1" * 12, "us-east-1", "it").unit(UNIT)
+    return refused.value.fault
 
-    said = refused.value.fault
-    assert (said.code, said.what) == ("organization-unreadable", fault.what)
-    assert said.where == f"organization o-a1b2c3d4e5, read by {role}"
+
+def test_a_read_role_that_cannot_be_assumed_says_which_stack_makes_it():
+    """The general cure for a role speaks of targets."""
+    said = of_read_role("AccessDenied")
+    assert said.code == "organization-unreadable"
+    assert said.what == "AssumeRole was refused: AccessDenied."
+    assert said.where == f"organization o-a1b2c3d4e5, read by {READ_ROLE}"
     assert "as the hub's parameter OrganizationReadRoleArn" in said.cure
     assert "admits `discover` alone" in said.cure
+
+
+def test_a_management_account_without_the_hubs_region_is_not_taken_for_one_without_the_role():
+    """The stack there may be right, and the hub asks STS in a Region that is off in that account."""
+    said = of_read_role("RegionDisabledException")
+    assert "enable the hub's Region in it" in said.cure
+    assert "organization.yaml" not in said.cure

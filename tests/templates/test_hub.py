@@ -266,6 +266,7 @@ GOOD_AND_BAD = [
         ["", "arn:aws:iam::900000000000:role/AmiOrganizationRead"],
         ["AmiOrganizationRead", "arn:aws:iam::*:role/R", "arn:aws:iam::900000000000:role/path/R"],
     ),
+    ("monitor", "LearningHours", ["0", "24", "719", "720"], ["", "-1", "0.5", "721", "1000"]),
     ("monitor", "SiblingRegions", ["", "eu-west-1", "eu-west-1,us-gov-east-1"], ["eu-west-1a", "*", "eu-west-1,"]),
     ("hub", "OrganizationId", ["", "o-a1b2c3d4e5"], ["o-1", "r-abcd", "*"]),
     (

@@ -64,7 +64,6 @@ def _asked(event: slots.SlotsAsked, delivery: Delivery, now: int) -> Delivery:
     if event.gone is not None:
         if event.gone == delivery.last_refusal:  # the previous look did not show it either
             return fail(asked, now, event.gone)
-        wait = min(wait, schedule.SECOND_LOOK_AFTER)
         asked = replace(asked, last_refusal=event.gone)
     elif delivery.last_refusal is not None and delivery.last_refusal.code == SOURCE_GONE:
         asked = replace(asked, last_refusal=None)  # this look shows it

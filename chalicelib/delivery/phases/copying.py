@@ -115,6 +115,11 @@ def _copies(delivery: Delivery, now: int) -> tuple[Command, ...]:
     return tuple(StartCopy(copy.source) for copy in ready)
 
 
+def starts(delivery: Delivery) -> bool:
+    """Whether it has copies to start, or to start again: then the name of the copy role counts."""
+    return any(copy.state in (CopyState.WANTED, CopyState.INTENDED) for copy in delivery.copies)
+
+
 def _polls(delivery: Delivery, now: int) -> bool:
     pending = (copy for copy in delivery.copies if copy.state is CopyState.PENDING)
     return now >= delivery.next_try and any(now >= copy.next_look for copy in pending)

@@ -164,7 +164,8 @@ class DeliveryExecutor:
                 snapshot = next(s for s in self._image(delivery).snapshots if s.id == source)
                 return attempts.CopyStarted(source, self.snapshots.copy(delivery, snapshot), delivery.nonce(source))
             case attempts.FindCopies():
-                return attempts.CopiesFound(self.snapshots.find(delivery), self.snapshots.role(delivery))
+                copies = self.snapshots.find(delivery)
+                return attempts.CopiesFound(copies, self.snapshots.role(delivery) if copying.starts(delivery) else "")
             case leftovers.DeleteSnapshots(useless):
                 return self._delete(delivery, useless, budget)
             case attempts.RegisterImage():
@@ -403,7 +404,7 @@ class DeliveryExecutor:
             mine = _holding(delivery, share)
             if (share.resource, share.share_name) not in kept:
                 wanted = self._wanted(delivery, share)
-                ledger.hold(share.resource, wanted, replace(mine, delivery=DELIVERED_AMIS, episode=1))
+                ledger.hold(wanted, replace(mine, delivery=DELIVERED_AMIS, episode=1))
             ledger.release(share.resource, share.share_name, mine)
 
     def _release(self, delivery: Delivery, budget: Budget, *, everything: bool) -> DeliveryEvent:

@@ -85,7 +85,7 @@ class LaunchCommands:
 def _no_role(delivery: Delivery, refusal: Fault) -> Fault:
     role = launch_role(delivery.target.role_name)
     cure = (
-        f"Deploy deploy/target.yaml there with LaunchTest=true, which makes {role}; or leave `launch_test` out of the "
-        "targets file. The service tries again until the queue deadline."
+        f"{refusal.cure} deploy/target.yaml makes {role} with LaunchTest=true; or leave `launch_test` out of the "
+        "targets file."
     )
     return Fault("launch-role-not-assumable", delivery.where, refusal.what, cure)

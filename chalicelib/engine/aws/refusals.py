@@ -138,6 +138,13 @@ NOT_YET_ACTIVE = (
 )
 PASSING_CURES = {**dict.fromkeys(STALE_CREDENTIALS, NO_SESSION), **dict.fromkeys(NOT_ACTIVE, NOT_YET_ACTIVE)}
 
+STS_OFF = "RegionDisabledException"
+STS_OFF_CURE = (
+    "The hub asks STS for sessions in its own Region, and STS is off there for that account: enable the hub's Region "
+    "in it (aws account enable-region) or, if it is enabled by default, activate STS for it (IAM console, account "
+    "settings)."
+)
+
 SERVER_ERROR = 500
 SESSION_TOO_LARGE = ("PackedPolicyTooLarge", "PackedPolicyTooLargeException", "MalformedPolicyDocument")
 """STS takes no session policy as long as this, or none so formed."""
@@ -217,12 +224,8 @@ def _request(error: sdk.ClientError) -> str:
 
 def _assume_cure(code: str, message: str) -> str:
     """Tell the causes apart as far as STS does: for a missing role, its trust and external id it has one answer."""
-    if code == "RegionDisabledException":
-        return (
-            "The hub asks STS for sessions in its own Region, and STS is off there for that account: enable the hub's "
-            "Region in it (aws account enable-region) or, if it is enabled by default, activate STS for it (IAM "
-            "console, account settings)."
-        )
+    if code == STS_OFF:
+        return STS_OFF_CURE
     kind, explicit = denials.kind_of(message)
     if kind in denials.ORGANIZATION:
         return f"{denials.by_organization(message)}."

@@ -36,8 +36,8 @@ class _Ec2Permissions:
         self._sessions = sessions
         self._where = where
 
-    def showing(self, resource: str, shares: Sequence[Share]) -> frozenset[str]:
-        open_to = self.receivers(Resource.parse(resource)) or ()
+    def showing(self, shares: Sequence[Share]) -> frozenset[str]:
+        open_to = self.receivers(Resource.parse(shares[0].resource)) or ()
         return frozenset(share.share_name for share in shares if share.account in open_to)
 
     def receivers(self, resource: Resource) -> frozenset[str] | None:
@@ -46,8 +46,8 @@ class _Ec2Permissions:
             return frozenset(value for entry in self._shown(resource) for value in entry.values())
         return None
 
-    def open(self, resource: str, shares: Sequence[Share]) -> Mapping[str, str]:
-        it = Resource.parse(resource)
+    def open(self, shares: Sequence[Share]) -> Mapping[str, str]:
+        it = Resource.parse(shares[0].resource)
         try:
             with as_refusal(f"Modify{self.shape}Attribute (add)", f"{self._where}, {it.name}"):
                 self._modify(it, "Add", sorted({share.account for share in shares}))
@@ -57,12 +57,12 @@ class _Ec2Permissions:
             raise Refusal(refusal.kind, replace(refusal.fault, cure=QUOTA)) from refusal.__cause__
         return {}
 
-    def close(self, resource: str, shares: Sequence[Share]) -> bool:
+    def close(self, shares: Sequence[Share]) -> bool:
         """What was deleted or deregistered has lost its permissions already, and a disabled AMI has, too.
 
         What is restored from the Recycle Bin has them again [aws-facts 4, VERIFIED].
         """
-        it, receivers = Resource.parse(resource), {share.account for share in shares}
+        it, receivers = Resource.parse(shares[0].resource), {share.account for share in shares}
         try:
             with as_refusal(f"Modify{self.shape}Attribute (remove)", f"{self._where}, {it.name}"), gone(*self.missing):
                 self._modify(it, "Remove", sorted(receivers))
@@ -113,12 +113,12 @@ class LaunchPermissions(_Ec2Permissions):
     shape = "Image"
     missing = NO_IMAGE
 
-    def close(self, resource: str, shares: Sequence[Share]) -> bool:
+    def close(self, shares: Sequence[Share]) -> bool:
         """EC2 says `InvalidAMIID.Unavailable` of a pending AMI, too, and perhaps of a disabled one [aws-facts 4].
 
         EnableImage restores no permission [aws-facts 4, VERIFIED]: one that shows later is somebody else's.
         """
-        return super().close(resource, shares) and not self._comes_back_without(Resource.parse(resource))
+        return super().close(shares) and not self._comes_back_without(Resource.parse(shares[0].resource))
 
     def _comes_back_without(self, it: Resource) -> bool:
         """Whether EC2 still has the AMI, disabled or pending. What it shows as available has only just gone."""

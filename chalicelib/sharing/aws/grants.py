@@ -53,21 +53,21 @@ class KeyGrants:
         self._region = region
         self._operations = list(operations)
 
-    def showing(self, resource: str, shares: Sequence[Share]) -> frozenset[str]:
+    def showing(self, shares: Sequence[Share]) -> frozenset[str]:
         with as_refusal("ListGrants", self._where):
-            return frozenset(share.share_name for share in shares if any(self._grants(resource, share)))
+            return frozenset(share.share_name for share in shares if any(map(_serves, self._grants(share))))
 
-    def open(self, resource: str, shares: Sequence[Share]) -> Mapping[str, str]:
+    def open(self, shares: Sequence[Share]) -> Mapping[str, str]:
         """The same name and parameters return the same grant [aws-facts 3, VERIFIED]: safe to repeat."""
         (share,) = shares
         try:
-            with as_refusal("CreateGrant", f"{self._where}, {Resource.parse(resource).arn}"):
-                answer = self._issuer(resource, share).create_grant(
-                    KeyId=Resource.parse(resource).arn,
+            with as_refusal("CreateGrant", f"{self._where}, {Resource.parse(share.resource).arn}"):
+                answer = self._issuer(share).create_grant(
+                    KeyId=Resource.parse(share.resource).arn,
                     GranteePrincipal=share.grantee,
                     Operations=list(LAUNCH_OPERATIONS) if standing(share) else self._operations,
-                    Name=self._name(resource, share),
-                    **self._retiring(resource, share),
+                    Name=self._name(share),
+                    **self._retiring(share),
                 )
         except Refusal as refusal:
             if code_of(refusal) != NO_SUCH_ROLE:
@@ -75,16 +75,16 @@ class KeyGrants:
             raise Refusal(RefusalKind.NOT_YET, refusal.fault) from refusal.__cause__
         return {share.share_name: answer["GrantId"]}
 
-    def close(self, resource: str, shares: Sequence[Share]) -> bool:
+    def close(self, shares: Sequence[Share]) -> bool:
         """A grant whose id the service never received is found by its name."""
         for share in shares:
             with as_refusal("ListGrants", self._where):
-                ids = [share.grant_id] if share.grant_id else list(self._grants(resource, share))
+                ids = [share.grant_id] if share.grant_id else [grant["GrantId"] for grant in self._grants(share)]
             for grant_id in ids:
-                self._end(resource, share, grant_id)
+                self._end(share, grant_id)
         return False
 
-    def _grants(self, resource: str, share: Share) -> Iterator[str]:
+    def _grants(self, share: Share) -> Iterator[Mapping[str, Any]]:
         """Find the grant by its id if that is known, else by name among its grantee's grants, or all of the key's.
 
         KMS may not see a grantee that was deleted, or made moments ago, while a grant to it exists: then all are read.
@@ -93,40 +93,45 @@ class KeyGrants:
         by = {"GrantId": share.grant_id} if share.grant_id else by
         with gone(*GRANT_GONE):
             try:
-                yield from self._listed(resource, share, by)
+                yield from self._listed(share, by)
             except sdk.ClientError as error:
                 if not share.grantee or error.response["Error"]["Code"] != NO_SUCH_ROLE:
                     raise
-                yield from self._listed(resource, share, {})
+                yield from self._listed(share, {})
 
-    def _listed(self, resource: str, share: Share, by: Mapping[str, str]) -> Iterator[str]:
-        pages = self._owner(resource, share).get_paginator("list_grants")
-        for page in pages.paginate(KeyId=Resource.parse(resource).arn, Limit=GRANTS_IN_A_PAGE, **by):
+    def _listed(self, share: Share, by: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
+        pages = self._owner(share).get_paginator("list_grants")
+        for page in pages.paginate(KeyId=Resource.parse(share.resource).arn, Limit=GRANTS_IN_A_PAGE, **by):
             for grant in page["Grants"]:
-                if share.grant_id or self._is_named(resource, share, grant.get("Name", "")):
-                    yield grant["GrantId"]
+                if share.grant_id or self._is_named(share, grant.get("Name", "")):
+                    yield grant
 
-    def _end(self, resource: str, share: Share, grant_id: str) -> None:
-        with as_refusal("RevokeGrant", f"{self._where}, {Resource.parse(resource).arn}"), gone(*GRANT_GONE):
-            self._owner(resource, share).revoke_grant(KeyId=Resource.parse(resource).arn, GrantId=grant_id)
+    def _end(self, share: Share, grant_id: str) -> None:
+        with as_refusal("RevokeGrant", f"{self._where}, {Resource.parse(share.resource).arn}"), gone(*GRANT_GONE):
+            self._owner(share).revoke_grant(KeyId=Resource.parse(share.resource).arn, GrantId=grant_id)
 
-    def _retiring(self, _resource: str, _share: Share) -> Mapping[str, str]:
+    def _retiring(self, _share: Share) -> Mapping[str, str]:
         """Return the parameters for who may retire a grant: none, as no principal may."""
         return {}
 
-    def _issuer(self, resource: str, share: Share) -> Any:
+    def _issuer(self, share: Share) -> Any:
         """Return the client that makes a grant."""
-        return self._owner(resource, share)
+        return self._owner(share)
 
-    def _owner(self, resource: str, _share: Share) -> Any:
+    def _owner(self, share: Share) -> Any:
         """Return the client that lists and revokes the grant, in the key owner's account."""
-        return self._sessions.own("kms", region=Arn.parse(Resource.parse(resource).arn).region)
+        return self._sessions.own("kms", region=Arn.parse(Resource.parse(share.resource).arn).region)
 
-    def _name(self, _resource: str, share: Share) -> str:
+    def _name(self, share: Share) -> str:
         return grant_name(share, self._region)
 
-    def _is_named(self, _resource: str, share: Share, name: str) -> bool:
+    def _is_named(self, share: Share, name: str) -> bool:
         return is_named_for(share, name, self._region)
+
+
+def _serves(grant: Mapping[str, Any]) -> bool:
+    """Whether its grantee exists: of a role that was deleted, KMS shows the id [aws-facts 3, VERIFIED]."""
+    return not str(grant.get("GranteePrincipal", "")).startswith("AROA")
 
 
 class GrantListing:

@@ -57,28 +57,28 @@ class PolicyStatements:
         self._hub_sid = key_policy.hub_sid(hub, region)
         self._where = f"account {hub} (hub), {region}"
 
-    def showing(self, resource: str, shares: Sequence[Share]) -> frozenset[str]:
-        document = self._unless_gone(Resource.parse(resource).arn)
+    def showing(self, shares: Sequence[Share]) -> frozenset[str]:
+        document = self._unless_gone(_key_of(shares))
         return frozenset(s.share_name for s in shares if document is not None and document.shows(self._access(s)))
 
-    def open(self, resource: str, shares: Sequence[Share]) -> Mapping[str, str]:
+    def open(self, shares: Sequence[Share]) -> Mapping[str, str]:
         """It does not put a statement that is there already: safe to repeat."""
         closing = [s for s in shares if s.state is ShareState.CLOSING]
         opening = [s for s in shares if s.state is not ShareState.CLOSING]
-        self._edit(resource, self._read(Resource.parse(resource).arn), opening, closing)
+        self._edit(self._read(_key_of(shares)), opening, closing)
         return {}
 
-    def close(self, resource: str, shares: Sequence[Share]) -> bool:
-        document = self._unless_gone(Resource.parse(resource).arn)
+    def close(self, shares: Sequence[Share]) -> bool:
+        document = self._unless_gone(_key_of(shares))
         if document is not None:
-            self._edit(resource, document, (), shares)
+            self._edit(document, (), shares)
         return False
 
-    def _edit(self, resource: str, document: Document, opening: Sequence[Share], closing: Sequence[Share]) -> None:
+    def _edit(self, document: Document, opening: Sequence[Share], closing: Sequence[Share]) -> None:
         """Put the edited policy until a read shows it, by the rules above. Raises Refusal if none does."""
         wanted, unwanted = [self._access(s) for s in opening], [self._access(s) for s in closing]
         for _ in range(ROUNDS):
-            others = self._others(resource, (*opening, *closing))
+            others = self._others((*opening, *closing))
             if self._is_late(document, opening, closing, others):
                 break
             if _is_done(document, wanted, unwanted):
@@ -102,10 +102,10 @@ class PolicyStatements:
         )
         raise Refusal(RefusalKind.THROTTLED, Fault("key-policy-not-shown", document.key, what, cure))
 
-    def _others(self, resource: str, mine: Sequence[Share]) -> list[Share]:
+    def _others(self, mine: Sequence[Share]) -> list[Share]:
         """Read the ledger: the shares of this key that are not in hand just now."""
         names = {s.share_name for s in mine}
-        return [s for s in self._ledger.shares(resource) if s.share_name not in names]
+        return [s for s in self._ledger.shares(mine[0].resource) if s.share_name not in names]
 
     def _is_late(
         self, document: Document, opening: Sequence[Share], closing: Sequence[Share], others: Sequence[Share]
@@ -152,6 +152,10 @@ class PolicyStatements:
 
     def _access(self, share: Share) -> Access:
         return Access(*PolicyShare.parse(share.share_name), share.grantee, self._hub_sid)
+
+
+def _key_of(shares: Sequence[Share]) -> str:
+    return Resource.parse(shares[0].resource).arn
 
 
 def policy_of(sessions: Sessions, key: str) -> str:

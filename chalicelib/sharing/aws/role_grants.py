@@ -35,73 +35,73 @@ class RoleGrants(KeyGrants):
         self._targets = targets
         self._hub = hub
 
-    def showing(self, resource: str, shares: Sequence[Share]) -> frozenset[str]:
-        with _placed(self._sessions, resource, shares[0]):
-            return super().showing(resource, shares)
+    def showing(self, shares: Sequence[Share]) -> frozenset[str]:
+        with _placed(self._sessions, shares[0]):
+            return super().showing(shares)
 
-    def open(self, resource: str, shares: Sequence[Share]) -> Mapping[str, str]:
-        with _placed(self._sessions, resource, shares[0], opening=True):
-            return super().open(resource, shares)
+    def open(self, shares: Sequence[Share]) -> Mapping[str, str]:
+        with _placed(self._sessions, shares[0], opening=True):
+            return super().open(shares)
 
-    def close(self, resource: str, shares: Sequence[Share]) -> bool:
-        with _placed(self._sessions, resource, shares[0]):
-            return super().close(resource, shares)
+    def close(self, shares: Sequence[Share]) -> bool:
+        with _placed(self._sessions, shares[0]):
+            return super().close(shares)
 
-    def _issuer(self, resource: str, share: Share) -> Any:
+    def _issuer(self, share: Share) -> Any:
         """Return a client of the target's grant role, in the key's Region."""
-        key = Resource.parse(resource).arn
-        role, external_id = self._role(resource, share)
+        key = Resource.parse(share.resource).arn
+        role, external_id = self._role(share)
         policy = policy_for_role(key, share.account, share.grantee)
         return self._sessions.assumed(
             "kms", Arn.parse(key).region, role, external_id, "ami-promoter-service-roles", policy
         )
 
-    def _role(self, resource: str, share: Share) -> tuple[str, str]:
+    def _role(self, share: Share) -> tuple[str, str]:
         """Return the grant role's ARN and its external id, as the applied file has them now."""
         live = self._targets.live(share.account)
         if live is None:
             raise Refusal(RefusalKind.ROLE, _left(share))
         copies_with, external_id = live
-        partition = Arn.parse(Resource.parse(resource).arn).partition
+        partition = Arn.parse(Resource.parse(share.resource).arn).partition
         return f"arn:{partition}:iam::{share.account}:role/{grant_role(copies_with)}", external_id
 
-    def _owner(self, resource: str, share: Share) -> Any:
+    def _owner(self, share: Share) -> Any:
         """Return the hub's own client for the hub's keys, the grant role's for the target's own."""
-        return self._issuer(resource, share) if Resource.parse(resource).at_home else super()._owner(resource, share)
+        return self._issuer(share) if Resource.parse(share.resource).at_home else super()._owner(share)
 
-    def _retiring(self, resource: str, share: Share) -> Mapping[str, str]:
+    def _retiring(self, share: Share) -> Mapping[str, str]:
         """On the target's own key: the role that makes the grant."""
-        return {"RetiringPrincipal": self._role(resource, share)[0]} if Resource.parse(resource).at_home else {}
+        return {"RetiringPrincipal": self._role(share)[0]} if Resource.parse(share.resource).at_home else {}
 
-    def _end(self, resource: str, share: Share, grant_id: str) -> None:
+    def _end(self, share: Share, grant_id: str) -> None:
         """Retire it on the target's own key. A role that was created again may not retire it [aws-facts 3]."""
-        if not Resource.parse(resource).at_home:
-            super()._end(resource, share, grant_id)
+        if not Resource.parse(share.resource).at_home:
+            super()._end(share, grant_id)
             return
-        key = Resource.parse(resource).arn
+        key = Resource.parse(share.resource).arn
         try:
             with as_refusal("RetireGrant", f"account {share.account}, {key}"), gone(*GRANT_GONE):
-                self._owner(resource, share).retire_grant(KeyId=key, GrantId=grant_id)
+                self._owner(share).retire_grant(KeyId=key, GrantId=grant_id)
         except Refusal as refusal:
             if code_of(refusal) not in DENIED or refusal.kind is RefusalKind.ROLE:
                 raise
             raise Refusal(RefusalKind.DENIED, _not_retired(share, key, grant_id, refusal.fault)) from refusal.__cause__
 
-    def _name(self, resource: str, share: Share) -> str:
+    def _name(self, share: Share) -> str:
         """Name the hub too on a target's own key, where several hubs may make the same grant: a name is one grant."""
-        name = super()._name(resource, share)
-        return f"{name}:{self._hub}" if Resource.parse(resource).at_home else name
+        name = super()._name(share)
+        return f"{name}:{self._hub}" if Resource.parse(share.resource).at_home else name
 
-    def _is_named(self, resource: str, share: Share, name: str) -> bool:
+    def _is_named(self, share: Share, name: str) -> bool:
         """See above; another hub's grant on a target's own key is not this one's."""
-        theirs = Resource.parse(resource).at_home and not name.endswith(f":{self._hub}")
-        return not theirs and super()._is_named(resource, share, name)
+        theirs = Resource.parse(share.resource).at_home and not name.endswith(f":{self._hub}")
+        return not theirs and super()._is_named(share, name)
 
 
 @contextmanager
-def _placed(sessions: Sessions, resource: str, share: Share, *, opening: bool = False) -> Iterator[None]:
+def _placed(sessions: Sessions, share: Share, *, opening: bool = False) -> Iterator[None]:
     """Say of a refusal inside which role in which account was to get which right on which key, and what to do."""
-    key = Resource.parse(resource)
+    key = Resource.parse(share.resource)
     where = f"account {share.account}, {Arn.parse(key.arn).region}"
     try:
         yield

@@ -34,14 +34,14 @@ def open_(these: ResourceShares, opening: Sequence[Share], budget: Budget, now: 
     its refusal is that share's fault. Raises Refusal, also if no single account is the reason, or time is short.
     """
     try:
-        return these.adapter.open(these.resource, opening)
+        return these.adapter.open(opening)
     except Refusal as refusal:
         if refusal.fault.code != INVALID or len(opening) > 1:
             raise
         staying = [s for s in these.shares if s.state is ShareState.OPEN and s.account != opening[0].account]
 
         def put(out: Sequence[Share]) -> None:
-            these.adapter.open(these.resource, [*opening, *(evolve(s, ClosingIntended(), now) for s in out)])
+            these.adapter.open([*opening, *(evolve(s, ClosingIntended(), now) for s in out)])
 
         if not _left_out(put, these, staying, budget, now):
             raise
@@ -58,7 +58,7 @@ def close(these: ResourceShares, closing: Sequence[Share], budget: Budget, now: 
     refused.
     """
     try:
-        these.adapter.close(these.resource, closing)
+        these.adapter.close(closing)
     except Refusal as refusal:
         if refusal.fault.code != INVALID:
             raise
@@ -66,7 +66,7 @@ def close(these: ResourceShares, closing: Sequence[Share], budget: Budget, now: 
         staying = [s for s in these.shares if s.state in OPEN_STATES and s.share_name not in names]
 
         def put(out: Sequence[Share]) -> None:
-            these.adapter.close(these.resource, [*closing, *out])
+            these.adapter.close([*closing, *out])
 
         if _left_out(put, these, staying, budget, now):
             return

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from chalicelib.engine.aws.refusals import as_refusal, code_of
+from chalicelib.engine.aws.refusals import STS_OFF, STS_OFF_CURE, as_refusal, code_of
 from chalicelib.engine.aws.sessions import Sessions, session_policy
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
@@ -159,7 +159,9 @@ class AwsOrganization:
         code, what = code_of(refusal), refusal.fault.what
         if refusal.kind is RefusalKind.THROTTLED:
             return refusal
-        if refusal.kind is RefusalKind.ROLE:
+        if code == STS_OFF:
+            cure = STS_OFF_CURE
+        elif refusal.kind is RefusalKind.ROLE:
             cure = (
                 "Deploy deploy/organization.yaml in the management account, with this hub's account and Region; write "
                 "its output RoleArn as `organization: read_role` and as the hub's parameter OrganizationReadRoleArn, "

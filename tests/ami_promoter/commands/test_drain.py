@@ -49,7 +49,7 @@ def a_share(table, account, state=share.ShareState.OPEN, **changes):
     opened = share.Share(
         SNAPSHOT, account, account, state=state, opened_at=NINE, last_closing_at=NINE + 90000, **changes
     )
-    DynamoLedger(table).hold(SNAPSHOT, opened, copying(account, account))
+    DynamoLedger(table).hold(opened, copying(account, account))
 
 
 def is_asked(table, record):
@@ -152,7 +152,7 @@ def test_what_is_the_targets_own_stays_and_is_named(table, run):
     role = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
     resource = addresses.role_resource("arn:aws:kms:us-east-1:333333333333:key/own", "333333333333").pk
     opened = share.Share(resource, role, "333333333333", state=share.ShareState.OPEN, opened_at=NINE)
-    DynamoLedger(table).hold(resource, opened, sharing(record.id, "333333333333"))
+    DynamoLedger(table).hold(opened, sharing(record.id, "333333333333"))
 
     named, _, row, last = run("admin", "drain", "--yes").out.splitlines()[-4:]
     assert named == "These grants on targets' own keys stay:"

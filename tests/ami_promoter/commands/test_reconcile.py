@@ -110,7 +110,7 @@ def test_what_holds_for_many_targets_is_said_once(table, run):
 def test_a_share_that_has_closed_since_is_no_lost_entry(table):
     """Its opening is in the history for good, and its end in the archive alone: what shows afterwards is another's."""
     ledger, resource = DynamoLedger(table), addresses.snapshot_resource("snap-0a").pk
-    ledger.hold(resource, Share(resource, PROD, PROD), sharing("0123"))
+    ledger.hold(Share(resource, PROD, PROD), sharing("0123"))
     for number, state in enumerate((ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING, ShareState.CLOSED)):
         (share,) = ledger.shares(resource)
         ledger.save([replace(share, state=state)], "a step", NINE + number)
@@ -142,9 +142,7 @@ def test_everything_it_says_fits_80_columns(table, run, monkeypatch):
     key = boto3.client("kms", region_name="us-east-1").create_key()["KeyMetadata"]["Arn"]
     resource = addresses.policy_resource(key).pk
     apply_accounts("333333333333")
-    DynamoLedger(table).hold(
-        resource, Share(resource, DEV, DEV, state=ShareState.OPEN), copying("0123456789abcdef0123")
-    )
+    DynamoLedger(table).hold(Share(resource, DEV, DEV, state=ShareState.OPEN), copying("0123456789abcdef0123"))
 
     lines = run("admin", "reconcile", "--hub-only", exits=4).lines
 
@@ -341,7 +339,7 @@ def test_a_value_that_is_examined_still_is_not_one_that_was_removed(table, run):
 def test_the_history_of_a_lost_entry_tells_whose_permission_it_was(table, state, preexisting, ours):
     """The item of a standing share is gone; its history says whether it was open, and opened by the service."""
     ledger, resource = DynamoLedger(table), addresses.snapshot_resource("snap-0a").pk
-    ledger.hold(resource, Share(resource, "222222222222", "222222222222"), sharing("0123"))
+    ledger.hold(Share(resource, "222222222222", "222222222222"), sharing("0123"))
     (held,) = ledger.shares(resource)
     ledger.save([replace(held, state=ShareState(state), preexisting=preexisting)], "opening was tried", NINE)
     key = addresses.share(addresses.RecordKey(resource), "222222222222")

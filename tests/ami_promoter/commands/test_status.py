@@ -80,9 +80,7 @@ def scene(table):
         (SNAPSHOT, PROD, PROD, share.ShareState.OPEN),
         (KEY, under_way.id, PROD, share.ShareState.CLOSING),
     ):
-        ledger.hold(
-            resource, share.Share(resource, holder, account, state=state, **opened), copying(under_way.id, account)
-        )
+        ledger.hold(share.Share(resource, holder, account, state=state, **opened), copying(under_way.id, account))
     return under_way.id
 
 
@@ -281,7 +279,7 @@ def test_what_a_service_role_waits_for_and_what_stays(table, run):
     record = a_delivery(PROD, "opening", shares=held)
     promoted(table, record)
     opened = share.Share(image, PROD, PROD, state=share.ShareState.OPEN, opened_at=NINE + 30)
-    DynamoLedger(table).hold(image, opened, sharing(record.id, PROD))
+    DynamoLedger(table).hold(opened, sharing(record.id, PROD))
 
     said = run("status", AMI).lines
     assert f"{PROD} us-east-1: is tried again: The role AmiCopyRole cannot be assumed." in said
@@ -320,7 +318,7 @@ def test_what_a_delivery_that_is_over_has_left_open_is_shown(table, run):
     promoted(table, over)
     write_source(DynamoRecords(table), replace(image, id=AMI))
     closing = share.Share(resource, PROD, PROD, state=share.ShareState.CLOSING, opened_at=NINE, last_closing_at=NINE)
-    DynamoLedger(table).hold(resource, closing, copying(over.id, PROD))
+    DynamoLedger(table).hold(closing, copying(over.id, PROD))
 
     assert run("status", AMI).out.splitlines()[-1] == f"Shares: 1 closing, to {PROD}."
 
@@ -333,7 +331,7 @@ def test_a_preexisting_share_is_marked(table, run):
     before = share.Share(
         SNAPSHOT, PROD, PROD, state=share.ShareState.OPEN, preexisting=True, opened_at=NINE, last_closing_at=NINE
     )
-    DynamoLedger(table).hold(SNAPSHOT, before, copying(done.id, PROD))
+    DynamoLedger(table).hold(before, copying(done.id, PROD))
 
     assert run("status", AMI).lines[-1] == f"Shares: 1 open, to {PROD}, which existed before and stays."
 

@@ -109,6 +109,13 @@ def test_whether_the_service_looks_again(body, inbox, again):
     assert page(seen, (), (), 0)["looks_again"] is again
 
 
+def test_an_ami_of_the_baseline_that_is_gone_says_so():
+    """It keeps the value for which it waits for a tag event."""
+    record = a_record(state="over", value="dev", seen_since=60, looked_at=120, in_force_since=60)
+
+    assert "does not own this AMI" in page(record, (), (), 0)["why"]
+
+
 def test_a_damaged_record_is_shown_with_a_fault():
     """What can be read of it is shown; members of another version are no damage."""
     body = {"hub": "", "region": "", "generation": "x", "value": "dev", "of_a_newer_version": 1, "since": 60}

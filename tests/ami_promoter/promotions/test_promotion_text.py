@@ -3,6 +3,7 @@
 import pytest
 
 from ami_promoter.promotions import promotion_text
+from ami_promoter.terminal.report import moment
 from tests.ami_promoter.printing import as_printed
 from tests.ami_promoter.shown import a_delivery, a_page
 
@@ -57,6 +58,18 @@ def test_how_far_a_copy_is(state, tries, progress, said):
 
     assert line.endswith(said)
     assert "soon" not in line
+
+
+@pytest.mark.parametrize(
+    ("tries", "waits_for", "is_said"), [(1, None, True), (0, None, False), (1, {"what": "EC2 throttles."}, False)]
+)
+def test_of_a_copy_that_failed_once_it_is_said_what_shows_the_reason(tries, waits_for, is_said):
+    """Where the delivery does not say it itself."""
+    copy = {"source": "snap-1", "state": "wanted", "tries": tries, "progress": 0, "seconds_left": None}
+
+    lines = printed([numbered(1, "copying", copies=[copy], waits_for=waits_for)], None)
+
+    assert ("Why a copy is made again: `ami-promoter history ami-1`" in lines) is is_said
 
 
 @pytest.mark.parametrize(
@@ -138,3 +151,34 @@ def test_parked_records_of_one_reason_are_one_line():
         "Parked: delivery#0, delivery#1, delivery#2 and 2 more: damaged",
         "Parked: promotion#ami-1: damaged",
     ]
+
+
+def an_open_share(number=1, **changes):
+    """Build a share that closes in two minutes, of a snapshot of a target's own number."""
+    made = {"resource": "snapshot#snap-1", "account": f"{200000000000 + number}", "state": "open", "stays": False}
+    made |= {"opened_at": moment(NOW - 60), "preexisting": False, "closes_at_the_latest": moment(NOW + 120)}
+    return made | changes
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "when copied, within 2m"),
+        ({"closes_at_the_latest": moment(NOW - 1)}, "now"),
+        ({"closes_at_the_latest": "-"}, "when no longer needed"),
+        ({"closes_at_the_latest": "-", "stays": True}, "when withdrawn"),
+        ({"state": "closing"}, "when two reads show it closed"),
+    ],
+)
+def test_when_a_share_closes(changes, said):
+    """In the list of what a drain waits for."""
+    (row,) = as_printed([promotion_text.shares_table([an_open_share(**changes)], NOW, wide=False)])[1:]
+
+    assert row.endswith(said)
+
+
+def test_equal_shares_of_many_targets_are_one_row():
+    """With --wide, and as long as they fit a screen, each has its own."""
+    for number, wide, rows in ((24, False, 24), (25, False, 1), (25, True, 25)):
+        found = [an_open_share(one) for one in range(number)]
+        assert promotion_text.shares_table(found, NOW, wide=wide).row_count == rows

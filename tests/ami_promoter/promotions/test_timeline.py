@@ -103,6 +103,28 @@ def test_a_line_has_the_calls_of_its_own_event():
     assert ("r-1" in asked, "r-2" in asked) == (False, True)
 
 
+def test_a_step_that_says_nothing_is_left_out():
+    """With --all it is a line, as what stands between workers is; what made a call is a line anyway."""
+    steps = entries([MADE], [], ["SlotsAsked {}"], ["SlotsAsked {}", "call SendMessage r-1"])
+
+    for everything, shown in ((False, 2), (True, 4)):
+        lines = list(timeline_text.show(steps, [], "ami-1", everything=everything, wide=False))
+        assert lines[2].row_count == shown
+
+
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        ('TagSeen {"value": "None"}', "no tag seen"),
+        ('TagSeen {"value": "dev"}', "tag seen: value dev"),
+        ('Compared {"value": "None"}', "compared with its deliveries"),
+    ],
+)
+def test_that_no_tag_was_seen_is_said_of_a_look_at_it(event, said):
+    """Not of what follows from it."""
+    assert timeline_text.words(event) == said
+
+
 def test_a_principal_is_named_in_full():
     """The short form of its ARN would not say whose role or session it was; other ids are shortened."""
     key = "arn:aws:kms:us-east-1:111111111111:key/5f238c1b-4cbd-417f-8510-4b24095f2731"

@@ -199,6 +199,22 @@ def test_who_may_send_to_the_hubs_bus(senders, passed):
 
 
 @pytest.mark.parametrize(
+    ("change", "says", "cure"),
+    [
+        ({"state": "DISABLED"}, "is disabled", "aws events enable-rule"),
+        ({"buses": ()}, "but to no bus", "ForwardEvents=true"),
+        ({"buses": ("arn:other",)}, "but to arn:other", "ForwardEvents=true"),
+        ({"roles": ()}, "has no role", "ForwardEvents=true"),
+    ],
+)
+def test_a_rule_that_forwards_nothing_to_the_hub(change, says, cure):
+    """One of both is enough."""
+    one = found(seen=replace(WELL, rules=(replace(RULES[0], **change), RULES[1])))["forwarding"]
+
+    assert (one["passed"], says in one["what"], cure in one["cure"]) == (False, True, True)
+
+
+@pytest.mark.parametrize(
     ("known", "passed", "says"),
     [
         ({}, True, "no delivery has needed one yet"),

@@ -58,7 +58,7 @@ HELD, STANDING = copying(ID), sharing(ID)
 
 def a_share(state, *holdings, resource=RESOURCE, name=DEV, **rest):
     """An entry of the ledger, and its resource's record."""
-    given = {"account": DEV, "intended_at": 1, "version": 4, **rest}
+    given = {"account": name if name.startswith("arn:") else DEV, "intended_at": 1, "version": 4, **rest}
     share = Share(resource, name, state=ShareState(state), holdings=frozenset(holdings), **given)
     return item(resource, "record", {}, state="open", wake_at=NOW, due_shard="due#0") | {(resource, name): share}
 
@@ -325,6 +325,16 @@ def test_a_grant_with_the_services_name_that_the_ledger_lacks_is_put_into_it(ite
     expected = (KEY_RESOURCE, share_name, "g" * 64, wait)
 
     assert (repair.resource, repair.share_name, repair.grant_id, repair.wait) == expected
+
+
+@pytest.mark.parametrize(("items", "wait"), [([], 0), ([a_delivery()], 3600)])
+def test_a_standing_grant_that_the_ledger_lacks_waits_for_no_copy(items, wait):
+    """No copy uses it: it is closed at once, unless a delivery to the account is under way and may need it."""
+    standing = replace(A_GRANT, delivery="")
+
+    (repair,) = repairs(view(*items, grants=(standing,), targets={}), "open-unknown")
+
+    assert repair.wait == wait
 
 
 @pytest.mark.parametrize("grant_id", ["g" * 64, ""])

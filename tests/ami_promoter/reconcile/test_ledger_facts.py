@@ -45,7 +45,7 @@ def test_a_share_is_read_as_the_ledger_writes_it(client):
     ledger = DynamoLedger(Table(client, TABLE))
     holding = sharing(ID, episode=3, until=99)
     made = Share(RESOURCE, DEV, DEV, state=ShareState.OPEN, intended_at=2, preexisting=True, grant_id="g", opened_at=5)
-    ledger.hold(RESOURCE, made, holding)
+    ledger.hold(made, holding)
 
     share = Reader(Connection(REGION)).shares([(RESOURCE, DEV)])[RESOURCE, DEV]
 

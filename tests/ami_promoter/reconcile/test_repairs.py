@@ -83,7 +83,7 @@ def test_one_under_a_copy_waits_for_its_delivery_and_closes_when_that_lets_go(re
     assert outstanding.due_at([known], now()) >= now() + 3590
 
     end = now() + 9000
-    ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, last_closing_at=end), HELD)
+    ledger.hold(Share(RESOURCE, DEV, DEV, last_closing_at=end), HELD)
     (held,) = ledger.shares(RESOURCE)
     assert (held.state, held.holdings, held.last_closing_at) == (ShareState.OPEN, {HELD}, end)
     ledger.release(RESOURCE, DEV, HELD)
@@ -93,7 +93,7 @@ def test_one_under_a_copy_waits_for_its_delivery_and_closes_when_that_lets_go(re
 
 def test_a_permission_wrongly_called_preexisting_is_the_services_again(repairs, ledger):
     """The entry says preexisting; there is evidence that the service opened it."""
-    ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=ShareState.OPEN, preexisting=True), HELD)
+    ledger.hold(Share(RESOURCE, DEV, DEV, state=ShareState.OPEN, preexisting=True), HELD)
 
     assert repairs.repair(RecordOpen(RESOURCE, DEV, DEV, 0)) == "done"
 
@@ -112,7 +112,7 @@ def test_a_grant_is_taken_up_with_its_id_and_grantee(repairs, ledger):
 
 def test_what_the_message_group_has_written_meanwhile_stands(repairs, ledger):
     """The view is older than the entry: the repair is skipped, and the next run looks again."""
-    ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV), HELD)
+    ledger.hold(Share(RESOURCE, DEV, DEV), HELD)
     ledger.save(ledger.shares(RESOURCE), "opening is intended", now())
 
     assert repairs.repair(RecordOpen(RESOURCE, DEV, DEV, 0, version=0)) == MOVED_ON
@@ -121,7 +121,7 @@ def test_what_the_message_group_has_written_meanwhile_stands(repairs, ledger):
 
 def test_a_share_that_shows_no_longer_is_opened_again_by_its_message_group(table, repairs, ledger):
     """Written as closed, with its holding: the worker opens it again. A repeat changes nothing."""
-    ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=ShareState.OPEN, last_closing_at=now() + 9000), HELD)
+    ledger.hold(Share(RESOURCE, DEV, DEV, state=ShareState.OPEN, last_closing_at=now() + 9000), HELD)
 
     assert repairs.repair(Reopen(RESOURCE, DEV, 0)) == "done"
 
@@ -136,7 +136,7 @@ def test_a_share_that_shows_no_longer_is_opened_again_by_its_message_group(table
 def test_a_holder_is_let_go_unless_it_is_alive_after_all(table, repairs, ledger, state, episode, goes):
     """The command reads the record again right before."""
     a_delivery(table, state, episode)
-    ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=ShareState.OPEN), HELD)
+    ledger.hold(Share(RESOURCE, DEV, DEV, state=ShareState.OPEN), HELD)
 
     assert repairs.repair(ReleaseHolding(RESOURCE, DEV, HELD)) == ("done" if goes else MOVED_ON)
 
@@ -153,7 +153,7 @@ def test_a_delivery_to_an_account_that_the_file_does_not_contain_is_cancelled(ta
     """Its cleanup releases its shares; the command does not close them under its copies."""
     apply_accounts("333333333333")
     a_delivery(table)
-    ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=ShareState.OPEN), HELD)
+    ledger.hold(Share(RESOURCE, DEV, DEV, state=ShareState.OPEN), HELD)
 
     assert repairs.repair(withdraw()) == "done"
 
@@ -172,7 +172,7 @@ def test_a_share_that_a_listed_or_ended_delivery_holds_for_a_stranger_is_release
     apply_accounts(DEV)
     if state is not None:
         a_delivery(table, state, account=account)
-    ledger.hold(image, Share(image, unit, unit, state=ShareState.OPEN), HELD)
+    ledger.hold(Share(image, unit, unit, state=ShareState.OPEN), HELD)
 
     assert repairs.repair(withdraw(unit, image)) == "done"
 
@@ -188,7 +188,7 @@ def test_nobody_is_withdrawn_whom_the_file_contains_by_now_or_while_it_is_not_kn
     if accounts:
         apply_accounts(*accounts)
     a_delivery(table)
-    ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=ShareState.OPEN), HELD)
+    ledger.hold(Share(RESOURCE, DEV, DEV, state=ShareState.OPEN), HELD)
 
     assert repairs.repair(withdraw()) == MOVED_ON
 

@@ -52,11 +52,11 @@ def test_what_is_over_is_not_kept(table):
         DynamoRecords(table).create(Write(addresses.promotion(ami), "over", {"ami": ami}, None), int(time.time()))
         track(table, TrackedDelivery(name(number), DEV, REGION, 1, "delivered"), ami)
         DynamoRecords(table).create(Write(addresses.RecordKey(resource), "open", {}, None), int(time.time()))
-        ledger.hold(resource, Share(resource, DEV, DEV, state=ShareState.CLOSED), copying(name(number)))
+        ledger.hold(Share(resource, DEV, DEV, state=ShareState.CLOSED), copying(name(number)))
         ledger.release(resource, DEV, copying(name(number)))
     a_delivery(table, 77, "copying")
     held = addresses.snapshot_resource("snap-held").pk
-    ledger.hold(held, Share(held, DEV, DEV, state=ShareState.OPEN), copying(name(3)))
+    ledger.hold(Share(held, DEV, DEV, state=ShareState.OPEN), copying(name(3)))
 
     view = look()
 

@@ -14,7 +14,11 @@ PK, ACCOUNT = "resource#snapshot#snap-1", "222222222222"
 
 def found(*records):
     """The (state, start, end, sure) of the intervals computed from these records."""
-    return [(one.state, one.start, one.end, one.sure) for one in exposures(sorted_by_kind(records))]
+    return [(one.state, one.start, one.end, one.sure) for one in of(*records)]
+
+
+def of(*records):
+    return exposures(sorted_by_kind(records))
 
 
 def share(state, **members):
@@ -72,6 +76,13 @@ def test_two_times_of_one_account():
     assert found(archive(210, **OPENED, **GONE), now) == [("open", 301, None, True), ("closed", 11, 50, True)]
 
 
+def test_the_history_of_a_share_is_no_second_time():
+    """The archive has the exact end; it was closed before the looks that agreed."""
+    happened = steps((10, "opening"), (11, "open"), (50, "closing"), (200, "closed"))
+
+    assert found(archive(210, **OPENED, **GONE), *happened) == [("closed", 11, 50, True)]
+
+
 def test_a_permission_that_was_added_again_has_been_open_since_the_first_time():
     """The item has the second opening only; it is unknown whether the permission was gone in between."""
     again = share(ShareState.OPEN, intended_at=90, opened_at=91)
@@ -88,6 +99,14 @@ def test_a_time_that_only_the_history_knows():
 
     assert found(again, *steps(*first, (300, "opening"), (301, "open"))) == expected
     assert found(*steps((10, "opening"), (60, "refused"))) == []
+    later = steps((300, "opening"), (301, "open"), (400, "closed"))
+    assert found(archive(210, **OPENED, **GONE), *later) == [("closed", 301, 400, False), ("closed", 11, 50, True)]
+
+
+def test_a_permission_whose_entry_was_lost_may_be_open():
+    """By its history it was opened, or was to be, and nothing says that it was closed."""
+    assert found(*steps((10, "opening"), (11, "open"))) == [("unreadable", 11, None, False)]
+    assert found(*steps((10, "opening"))) == [("unreadable", 10, None, False)]
 
 
 def test_an_answer_that_came_long_after_the_intent_may_not_be_the_first():
@@ -107,7 +126,31 @@ def test_a_key_policys_statement_is_of_its_account():
         step(policy, f"share#{ACCOUNT}-copies#{at:010d}#", at, at, state)
         for at, state in ((10, "opening"), (11, "open"), (50, "closing"), (60, "closed"))
     ]
-    assert [one.account for one in exposures(sorted_by_kind(happened))] == [ACCOUNT]
+    assert [one.account for one in of(*happened)] == [ACCOUNT]
+
+
+def test_a_unit_whose_permission_only_the_history_has_is_named_in_full():
+    """Its name is its ARN, in which dashes separate nothing."""
+    unit = "arn:aws:organizations::111111111111:ou/o-a1b2/ou-c3d4-e5f6"
+    happened = [step("resource#image#ami-1", f"share#{unit}#0000000011#", 1, 11, "open")]
+
+    assert [(one.account, one.amis) for one in of(*happened)] == [(unit, ("ami-1",))]
+
+
+def test_an_open_permission_says_what_ends_it():
+    """Also where that is not known."""
+    left = archive(210, opened_at=11, closed_at=60, preexisting=True)
+    damaged = record(PK, f"share#{ACCOUNT}", state="open", body="{")
+    lost = step(PK, f"share#{ACCOUNT}#0000000011#", 1, 11, "open")
+    released, closing = share(ShareState.OPEN, **OPENED), share(ShareState.CLOSING, **OPENED)
+
+    assert [of(one)[0].closes for one in (left, damaged, lost, released, closing)] == [
+        "existed before the service, stays",
+        "not known: its record is damaged",
+        "not known: its record is lost",
+        "when no longer needed",
+        "when two reads show it closed",
+    ]
 
 
 def test_a_grant_that_closes_says_for_which_ami_it_was_open():
@@ -122,7 +165,8 @@ def test_a_grant_that_closes_says_for_which_ami_it_was_open():
         record(key, f"share#{name}", closing, state="closing", account=ACCOUNT),
     ]
 
-    assert [one.amis for one in exposures(sorted_by_kind(records))] == [("ami-1",)]
+    assert [one.amis for one in of(*records)] == [("ami-1",)]
+    assert [one.account for one in of(step(key, f"share#{name}#0000000011#", 1, 11, "open"))] == [ACCOUNT]
 
 
 def test_a_grant_on_a_targets_own_key_exposes_nothing():
@@ -131,6 +175,7 @@ def test_a_grant_on_a_targets_own_key_exposes_nothing():
     made = Share(key, "role", ACCOUNT, state=ShareState.OPEN, opened_at=11)
 
     assert found(record(key, "share#role", made, state="open", account=ACCOUNT)) == []
+    assert found(step(key, "share#role#0000000011#", 1, 11, "open")) == []
 
 
 def test_how_many_were_open_at_once():
