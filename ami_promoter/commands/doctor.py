@@ -12,7 +12,7 @@ from ami_promoter.hub import approvers, health, organization, pause_switch
 from ami_promoter.hub.applied_targets import applied_file, named_targets
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.receivers import Receivers, receivers
-from ami_promoter.hub.records import Reader, whole
+from ami_promoter.hub.records import Reader
 from ami_promoter.reconcile import doctor_checks, grouped_checks
 from ami_promoter.reconcile.doctor_target_checks import HubNames, KnownAtHub
 from ami_promoter.reconcile.inventories import Inventories
@@ -26,6 +26,7 @@ from chalicelib.delivery.model import ENDED, Delivery, DeliveryState
 from chalicelib.engine import addresses
 from chalicelib.engine.faults import count
 from chalicelib.engine.places import Arn, Place
+from chalicelib.engine.stored import fitting
 from chalicelib.targets.applied_file import AppliedFile, Resolution, Target
 from chalicelib.targets.approvals import needs
 
@@ -106,7 +107,7 @@ def _known(connection: Connection, places: Sequence[Place]) -> dict[Place, Known
     known = {}
     for place, (quota, last, missed) in keys.items():
         copies = found[quota].it if quota in found else CopyQuota(*place)
-        times = (whole(found[key].item, "at") if key in found else 0 for key in (last, missed))
+        times = (fitting(found[key].item, "at", 0) if key in found else 0 for key in (last, missed))
         known[place] = KnownAtHub(copies, *times)
     return known
 

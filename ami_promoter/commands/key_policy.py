@@ -22,6 +22,8 @@ from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import ANYWHERE, InOrder, Matching, VerbCaller, verb
 from chalicelib.engine.faults import Fault
 from chalicelib.images.keys import KeyFacts
+from chalicelib.sharing import policy_text
+from chalicelib.sharing.key_policy import allow
 from chalicelib.targets.applied_file import grant_role, launch_role
 
 PRINTS = js.some_of(
@@ -111,14 +113,8 @@ def statement(need: Need, account: Account) -> dict[str, Any]:
     that does not exist yet cannot be named.
     """
     arn = f"arn:{account.partition}:iam::{account.account}"
-    return {
-        "Sid": need.sid,
-        "Effect": "Allow",
-        "Principal": {"AWS": f"{arn}:root"},
-        "Action": list(need.actions),
-        "Resource": "*",
-        "Condition": {"ArnEquals": {"aws:PrincipalArn": f"{arn}:role/{need.role}"}, **need.condition},
-    }
+    only = {"ArnEquals": {"aws:PrincipalArn": f"{arn}:role/{need.role}"}}
+    return allow(need.sid, arn, list(need.actions), {**only, **need.condition})
 
 
 def _check(key: str, account: Account, needs: Sequence[Need], statements: Sequence[Mapping[str, Any]]) -> Report:
@@ -162,8 +158,8 @@ def _unclear(answers: Iterable[KeyAnswer]) -> Iterator[str]:
 
 def _dead(document: Mapping[str, Any]) -> Iterator[str]:
     """Find deleted principals: they show as their bare id, and make the next change of the policy fail."""
-    for one in policies.statements(document):
-        for principal in policies.principals(one):
+    for one in policy_text.statements(document):
+        for principal in policy_text.aws_principals(one.get("Principal")):
             if principal.startswith(("AROA", "AIDA")):
                 sid = one.get("Sid", "a statement without Sid")
                 yield f"{sid} names {principal}, which exists no longer; take it out before you change the policy."

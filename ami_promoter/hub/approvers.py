@@ -15,6 +15,7 @@ from ami_promoter.hub.aws import Connection, errors
 from ami_promoter.hub.records import Reader
 from chalicelib.engine import addresses
 from chalicelib.engine.places import Arn
+from chalicelib.sharing import policy_text
 
 KINDS = ("User", "Role", "Group", "LocalManagedPolicy", "AWSManagedPolicy")
 AN_IMAGE = "ami-00000000000000000"
@@ -78,7 +79,7 @@ def _callers(
         inherited = [one for group in user.get("GroupList", ()) for one in groups.get(group, ())]
         yield f"user/{user['UserName']}", [*_documents(user, "UserPolicyList", managed), *inherited]
     for role in every["RoleDetailList"]:
-        if any(_people(one) for one in policies.statements(role["AssumeRolePolicyDocument"])):
+        if any(_people(one) for one in policy_text.statements(role["AssumeRolePolicyDocument"])):
             yield f"role/{role['RoleName']}", list(_documents(role, "RolePolicyList", managed))
 
 
@@ -100,7 +101,7 @@ def _verdict(documents: Iterable[Mapping[str, Any]], action: str, resource: str,
     statements = [
         {**statement, "Principal": "*"}
         for document in documents
-        for statement in policies.statements(document)
+        for statement in policy_text.statements(document)
         if policies.is_about(statement, resource)
     ]
     verdict, _ = policies.judge({"Statement": statements}, policies.Request(action, (), context))

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
-from ami_promoter.hub import policies
 from ami_promoter.hub.aws import Connection, errors
 from chalicelib.engine.aws import sdk
 from chalicelib.engine.places import Arn
 from chalicelib.images.keys import KeyFacts
+from chalicelib.sharing.policy_text import aws_principals, statements
 
 WORKERS = ("worker", "share-worker")
 UNLIMITED = 1000
@@ -130,10 +130,10 @@ def _key(connection: Connection, arn: str) -> GoldenKey:
 def _senders(connection: Connection, bus: str) -> Senders:
     shown = connection.client("events").describe_event_bus(Name=bus)
     accounts, organizations = set(), False
-    for one in policies.statements(json.loads(shown.get("Policy") or "{}")):
+    for one in statements(json.loads(shown.get("Policy") or "{}")):
         conditions = one.get("Condition", {}).get("StringEquals", {})
         organizations = organizations or "aws:PrincipalOrgID" in conditions
-        accounts |= {Arn.parse(name).account or name for name in policies.principals(one)}
+        accounts |= {Arn.parse(name).account or name for name in aws_principals(one.get("Principal"))}
     return Senders(frozenset(accounts), organizations)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from chalicelib.sharing.policy_text import aws_principals, listed, statements
+
 ALLOWED, MISSING, DENIED, UNCLEAR = "allowed", "missing", "denied", "unclear"
 
 
@@ -40,43 +42,32 @@ def held_back(document: Mapping[str, Any], request: Request) -> str:
         bare = {name: part for name, part in one.items() if name != "Condition"}
         if one["Effect"] == "Allow" and "Condition" in one and _holds(bare, request) and _holds(one, request) is False:
             asks = (
-                f"{key} {operator} {', '.join(map(str, _listed(wanted)))}"
+                f"{key} {operator} {', '.join(map(str, listed(wanted)))}"
                 for operator, keys in one["Condition"].items()
                 for key, wanted in keys.items()
-                if _test(operator, request.context.get(key), _listed(wanted)) is False
+                if _test(operator, request.context.get(key), listed(wanted)) is False
             )
             return f"{_sid(one)} allows it only where {' and '.join(asks)}"
     return ""
 
 
-def statements(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return a policy's statements, also if it is a single one without a list."""
-    return _listed(document.get("Statement", []))
-
-
 def is_about(statement: Mapping[str, Any], resource: str) -> bool:
     """Whether a statement of an identity policy names a resource."""
     if "NotResource" in statement:
-        return not any(_like(resource, it) for it in _listed(statement["NotResource"]))
-    return any(_like(resource, it) for it in _listed(statement.get("Resource", [])))
-
-
-def principals(statement: Mapping[str, Any]) -> list[str]:
-    """Return the principals of a statement: "*", ARNs and account ids; none for services."""
-    given = statement.get("Principal", [])
-    return _listed(given.get("AWS", []) if isinstance(given, Mapping) else given)
+        return not any(_like(resource, it) for it in listed(statement["NotResource"]))
+    return any(_like(resource, it) for it in listed(statement.get("Resource", [])))
 
 
 def _holds(statement: Mapping[str, Any], request: Request) -> bool | None:
     """Whether a statement applies; None if a condition cannot be evaluated."""
     if "NotPrincipal" in statement or "NotAction" in statement:
         return None
-    named = any(it in ("*", *request.principals) for it in principals(statement))
-    asked = any(_like(request.action.lower(), it.lower()) for it in _listed(statement["Action"]))
+    named = any(it in ("*", *request.principals) for it in aws_principals(statement.get("Principal")))
+    asked = any(_like(request.action.lower(), it.lower()) for it in listed(statement["Action"]))
     if not named or not asked:
         return False
     tests = [
-        _test(operator, request.context.get(key), _listed(wanted))
+        _test(operator, request.context.get(key), listed(wanted))
         for operator, keys in statement.get("Condition", {}).items()
         for key, wanted in keys.items()
     ]
@@ -111,10 +102,6 @@ _TESTS: Mapping[str, Callable[[str, Sequence[str]], bool]] = {
 def _like(value: str, pattern: str) -> bool:
     parts = (".*" if sign == "*" else "." if sign == "?" else re.escape(sign) for sign in pattern)
     return re.fullmatch("".join(parts), value, re.DOTALL) is not None
-
-
-def _listed(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, list | tuple) else [value]
 
 
 def _sid(statement: Mapping[str, Any]) -> str:

@@ -50,30 +50,24 @@ class OperatorsDecisions:
         """Recall an AMI; return the recall."""
         one = Recall(int(self._connection.now()), self._connection.caller, why)
         with self._connection.telling(f"recalling {UNCHANGED}"):
-            self._set(addresses.withdrawals(ami), recalls.ATTRIBUTE, recalls.written(one))
+            self._table.update(addresses.withdrawals(ami), **setting({recalls.ATTRIBUTE: recalls.written(one)}))
         return one
 
     def lift(self, ami: str) -> None:
         """End an AMI's recall."""
         with self._connection.telling(f"lifting the recall {UNCHANGED}"):
-            self._remove(addresses.withdrawals(ami), recalls.ATTRIBUTE)
+            self._table.update(addresses.withdrawals(ami), **setting({}, removing=[recalls.ATTRIBUTE]))
 
     def pin(self, pointer: Pointer, release: Release, why: str) -> None:
         """Hold a pointer at a release."""
         one = Pin(release.source, release.made_at, int(self._connection.now()), self._connection.caller, why)
         with self._connection.telling("rolling back (run the command again; it keeps what it has written)"):
-            self._set(_place(pointer), BODY, recalls.written(one))
+            self._table.update(_place(pointer), **setting({BODY: recalls.written(one)}))
 
     def unpin(self, pointer: Pointer) -> None:
         """End a pin: the pointer names again what is current."""
         with self._connection.telling("lifting a rollback (run the command again)"):
-            self._remove(_place(pointer), BODY)
-
-    def _set(self, key: RecordKey, name: str, value: str) -> None:
-        self._table.update(key, **setting({name: value}))
-
-    def _remove(self, key: RecordKey, name: str) -> None:
-        self._table.update(key, "REMOVE #name", {}, names={"#name": name})
+            self._table.update(_place(pointer), **setting({}, removing=[BODY]))
 
 
 def _place(pointer: Pointer) -> RecordKey:

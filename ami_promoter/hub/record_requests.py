@@ -82,10 +82,9 @@ def _ask(connection: Connection, reader: Reader, ami: str, name: str, places: Co
             _ask(connection, reader, ami, "lifted", ())
             return
         entry = str(Retry(str(time.time_ns()), every if len(every) <= MOST_PLACES else []))
-        same = "attribute_not_exists(#entry)" if before is None else "#entry = :before"
-        given = {":entry": entry, **({} if before is None else {":before": before})}
-        condition, names = f"attribute_exists(pk) AND {same}", {"#entry": attribute}
-        if table.update(record.key, "SET #entry = :entry", given, names=names, condition=condition) is not None:
+        same = "attribute_not_exists(#n0)" if before is None else "#n0 = :before"
+        update = setting({attribute: entry}, {} if before is None else {":before": before})
+        if table.update(record.key, **update, condition=f"attribute_exists(pk) AND {same}") is not None:
             return
     raise HubError("Others were writing the same request all the time.", ami, "Run the command again.", "lost-race")
 

@@ -27,6 +27,7 @@ from chalicelib.engine.places import Place
 from chalicelib.engine.store.records import INBOX
 from chalicelib.engine.store.records import history as entries_of
 from chalicelib.engine.store.table import Table, values, wire
+from chalicelib.engine.stored import fitting
 from chalicelib.images.image import SourceImage
 from chalicelib.inventory.machine import Inventory
 from chalicelib.promotion.model import Promotion, PromotionState
@@ -88,7 +89,7 @@ class RecordSeen(Generic[T_co]):
     @property
     def created_at(self) -> int:
         """When it was first written (epoch seconds); 0 if that cannot be read."""
-        return whole(self.item, "created_at")
+        return fitting(self.item, "created_at", 0)
 
     @property
     def parked(self) -> str:
@@ -293,12 +294,6 @@ def source_of(item: Mapping[str, Any]) -> SourceImage | None:
         return codec.decode(SourceImage, json.loads(item["body"]))
     except (KeyError, TypeError, ValueError):
         return None
-
-
-def whole(item: Mapping[str, Any], name: str) -> int:
-    """Return a whole number of an item; 0 if it has none of this name."""
-    value = item.get(name)
-    return value if isinstance(value, int) else 0
 
 
 def place_of(shown: Mapping[str, Any]) -> str:

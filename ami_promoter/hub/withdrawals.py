@@ -15,6 +15,7 @@ from ami_promoter.terminal import schema as js
 from chalicelib.engine import addresses
 from chalicelib.engine.budget import slices
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.store.table import setting
 from chalicelib.promotion.model import Promotion
 from chalicelib.targets import withdrawals
 from chalicelib.targets.store.targets_table import withdrawals_in
@@ -74,17 +75,13 @@ class Withdrawn:
         fresh = self._entries(places, value, after)
         with self._connection.telling("withdrawing (run the command again; it keeps what it has written)"):
             for some in slices(sorted(fresh), AT_ONCE):
-                names = {f"#n{number}": place for number, place in enumerate(some)}
-                given = {f":v{number}": fresh[place] for number, place in enumerate(some)}
-                assigned = ", ".join(f"#n{number} = :v{number}" for number in range(len(some)))
-                self._table.update(self._key, f"SET {assigned}", given, names=names)
+                self._table.update(self._key, **setting({place: fresh[place] for place in some}))
 
     def remove(self, places: Iterable[str]) -> None:
         """Remove these; ignore missing ones."""
         with self._connection.telling("lifting withdrawals (run the command again)"):
             for some in slices(sorted(places), AT_ONCE):
-                names = {f"#n{number}": place for number, place in enumerate(some)}
-                self._table.update(self._key, f"REMOVE {', '.join(names)}", {}, names=names)
+                self._table.update(self._key, **setting({}, removing=some))
 
 
 def withdrawn_for(connection: Connection, ami: str, value: str) -> Mapping[str, str]:

@@ -10,7 +10,7 @@ from ami_promoter.terminal.output import short
 from ami_promoter.terminal.report import moment
 from chalicelib.engine import codec
 from chalicelib.engine.places import Resource
-from chalicelib.sharing.holders import ENDED_LONG_AGO, must_close_at
+from chalicelib.sharing.holders import ENDED_LONG_AGO, must_close_at, standing
 from chalicelib.sharing.share import Share
 
 SCHEMA = js.thing(
@@ -37,19 +37,14 @@ def open_share(share: Share) -> dict[str, Any]:
         "opened_at": moment(share.opened_at),
         "preexisting": share.preexisting,
         "holdings": codec.encode(sorted(share.holdings, key=str)),
-        "stays": stays(share),
+        "stays": standing(share),
         "closes_at_the_latest": moment(_end(share)),
     }
 
 
-def stays(share: Share) -> bool:
-    """Whether it has a standing holding, so that it stays open on purpose."""
-    return any(holding.stands for holding in share.holdings)
-
-
 def _end(share: Share) -> int | None:
     """Return when it closes even if a delivery holds it (epoch seconds); None: only when its holders release it."""
-    end = must_close_at(share) if stays(share) else share.last_closing_at
+    end = must_close_at(share) if standing(share) else share.last_closing_at
     return end if end > ENDED_LONG_AGO else None
 
 

@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from ami_promoter.hub.aws import errors
 from ami_promoter.hub.cloudtrail import EventHistory, asked, caller
+from ami_promoter.promotions.timeline_data import tag_look
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import moment, plainly
 from chalicelib.engine.schedule import DAY
@@ -26,7 +26,6 @@ UNHEARD = 3600
 """The same before a look that no tag event caused."""
 MOST = 10
 """Most changes, the latest ones, that are looked up; each takes two requests."""
-SEEN = "TagSeen {"
 SHOWN = 200
 """Characters of a value that a history shows."""
 
@@ -53,11 +52,8 @@ def changes(entries: Iterable[Mapping[str, Any]]) -> list[tuple[float, Tagging]]
     found: list[tuple[float, Tagging]] = []
     before: str | None = None
     for one in entries:
-        for line in one["what"]:
-            seen = _seen(line)
-            if seen is None:
-                continue
-            value = None if seen.get("value") == "None" else str(seen.get("value"))
+        for seen in filter(None, map(tag_look, one["what"])):
+            value = None if seen["value"] == "None" else str(seen["value"])
             event, said = str(seen.get("event", "")), str(seen.get("changed_at", ""))
             again = bool(found) and found[-1][1]["event"] == event
             if (event and not again) or value != before:
@@ -125,16 +121,6 @@ def _is_about(record: Mapping[str, Any], ami: str, key: str, value: str | None) 
     if value is None:
         return named and bool(values or not tags)  # without tags all are removed
     return named and value in values
-
-
-def _seen(line: str) -> Mapping[str, Any] | None:
-    """Read a look at the tag from a line of history; None if the line is another one or unreadable."""
-    if not line.startswith(SEEN):
-        return None
-    try:
-        return dict(json.loads(line[len(SEEN) - 1 :]))
-    except (TypeError, ValueError):
-        return None
 
 
 def _epoch(at: str) -> float:

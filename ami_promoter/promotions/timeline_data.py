@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ami_promoter.hub.records import record_of, whole
+from ami_promoter.hub.records import record_of
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import moment
 from chalicelib.engine import calls
 from chalicelib.engine.addresses import ARCHIVED
 from chalicelib.engine.calls import MadeCall
+from chalicelib.engine.stored import fitting
 from chalicelib.sharing.share import OPEN_STATES, ShareStep
 
+EVENT = re.compile("([A-Z][A-Za-z]+) ({.*)", re.DOTALL)
+MEMBER = re.compile(r'"(\w+)": ("(?:[^"\\]|\\.)*")')
 STILL_THERE = 10**12
 """Stands for the time of archiving of a share that is not archived."""
 
@@ -81,6 +86,26 @@ def finding(item: Mapping[str, Any]) -> dict[str, Any]:
         **{name: str(item.get(name, "")) for name in texts},
         "receivers": [str(one) for one in receivers] if isinstance(receivers, list) else [],
     }
+
+
+def event(line: str) -> tuple[str, Mapping[str, Any]]:
+    """Return the name of an event in a history, and its members but those that have their default.
+
+    The service cuts a long line off: then they are the members before that. ("", {}): the line is a sentence.
+    """
+    found = EVENT.fullmatch(line)
+    if found is None:
+        return "", {}
+    try:
+        return found[1], dict(json.loads(found[2]))
+    except ValueError:
+        return found[1], {name: json.loads(text) for name, text in MEMBER.findall(found[2])}
+
+
+def tag_look(line: str) -> Mapping[str, Any]:
+    """Return the members of a look at the tag; {}: the line is another one."""
+    name, members = event(line)
+    return members if name == "TagSeen" and "value" in members else {}
 
 
 def _read(lines: Any) -> dict[str, Any]:
@@ -178,7 +203,7 @@ def shares_of(items: Iterable[Mapping[str, Any]], steps: Iterable[ShareStep]) ->
 
 
 def _put_away(item: Mapping[str, Any]) -> int:
-    return whole(item, "at") if str(item.get("sk", "")).startswith(ARCHIVED) else STILL_THERE
+    return fitting(item, "at", 0) if str(item.get("sk", "")).startswith(ARCHIVED) else STILL_THERE
 
 
 def ordered(entries: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -6,7 +6,6 @@ version wrote it.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -16,6 +15,7 @@ from rich.console import RenderableType
 
 from ami_promoter.hub.records import target_of
 from ami_promoter.promotions.shares import named
+from ami_promoter.promotions.timeline_data import event, tag_look
 from ami_promoter.terminal.output import short, state, table
 from ami_promoter.terminal.report import plainly, span
 from chalicelib.engine.places import IMAGE, SNAPSHOT, Resource
@@ -79,12 +79,8 @@ PLAIN = {
 """Events whose names say little to a person."""
 QUIET = ("SlotsAsked", "SlotsSeen", "OthersWait", "SharesHeld", "Examined")
 """Bookkeeping between workers; left out without --all."""
-TAG = re.compile(r'^TagSeen \{"value": ("(?:[^"\\]|\\.)*").*"event": "(\w?).*"changed_at": "(\d+)"')
-"""A look at the tag: the value, whether a tag event caused it, and when the tag was written."""
 REPEATED = ("SharesSeen", "Sliced")
 """Left out, too, if the state stays the same."""
-MEMBER = re.compile(r'"(\w+)": ("(?:[^"\\]|\\.)*")')
-"""A member of an event; a long event is cut off."""
 
 REQUEST = 8
 """Shown characters of a request's id."""
@@ -146,14 +142,16 @@ def _finding(one: Mapping[str, Any], *, wide: bool) -> Sequence[str]:
 
 def _looked(one: Mapping[str, Any]) -> tuple[str, int] | None:
     """Return the value of the tag that a step saw, and when; None: it did not look at the tag."""
-    seen = [found[1] for what in one["what"] if (found := TAG.search(what))]
+    seen = [str(look["value"]) for look in map(tag_look, one["what"]) if look]
     return (seen[-1], int(datetime.fromisoformat(one["at"]).timestamp())) if seen and one["at"] != "-" else None
 
 
 def _says_nothing(what: str, before: tuple[str, int]) -> bool:
     """Whether a look at the tag shows nothing new: no tag event caused it, or an earlier look has shown that value."""
-    found = TAG.search(what)
-    return found is not None and (not found[2] or (found[1] == before[0] and int(found[3]) <= before[1]))
+    look = tag_look(what)
+    changed_at = str(look.get("changed_at", 0))
+    same = str(look.get("value")) == before[0] and changed_at.isdecimal() and int(changed_at) <= before[1]
+    return bool(look) and (same or not look.get("event"))
 
 
 def _rows(one: Mapping[str, Any], quiet: tuple[str, ...], *, wide: bool) -> Iterator[Sequence[RenderableType]]:
@@ -179,21 +177,18 @@ def _request(call: Mapping[str, Any], *, wide: bool) -> str:
 
 def words(what: str, *, wide: bool = False) -> str:
     """Write an event in plain words: ``CopyStarted {"source": "snap-1"}`` as ``copy started: source snap-1``."""
-    event = re.fullmatch("([A-Z][A-Za-z]+) {(.*)", what, re.DOTALL)
-    if event is None:
+    name, members = event(what)
+    if not name:
         return AGAIN.sub("begun again by the promotion's episode", what)
-    name, rest = event.groups()
     plain = PLAIN.get(name) or re.sub("(?<=.)([A-Z])", r" \1", name).lower()
     if name == "Sliced":
-        plain = next((text for part, text in SLICED.items() if f'"after": "{part}:' in rest), plain)
-    if name == "TagSeen" and '"value": "None"' in rest:
+        after = str(members.get("after"))
+        plain = next((text for part, text in SLICED.items() if after.startswith(f"{part}:")), plain)
+    if name == "TagSeen" and members.get("value") == "None":
         plain = "no tag seen"
-    try:
-        members = dict(json.loads("{" + rest))
-    except (TypeError, ValueError):
-        members = {key: json.loads(text) for key, text in MEMBER.findall(rest)}
-        if not members:
-            return f"{plain}: {rest.rstrip('}')}"
+    rest = what.removeprefix(f"{name} {{").rstrip("}")
+    if rest and not members:
+        return f"{plain}: {rest}"
     reported = [_member(key, str(value)) for key, value in members.items() if str(value) not in EMPTY]
     reported = [one for one in reported if one and (wide or not _internal(one))]
     return ID.sub(lambda found: _short(found[0], wide=wide), f"{plain}: {', '.join(reported)}" if reported else plain)

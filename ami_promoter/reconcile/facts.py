@@ -41,11 +41,6 @@ def stands(share: Share) -> bool:
     return share.state is ShareState.OPEN and standing(share)
 
 
-def receiver_of(share: Share) -> str:
-    """Return the receiver: an account id or, for an AMI, possibly the ARN of an OU or organization."""
-    return share.share_name if Resource.parse(share.resource).kind == IMAGE else share.account
-
-
 def described(share: Share) -> str:
     """Say what is open, for a message."""
     it = Resource.parse(share.resource)

@@ -20,7 +20,6 @@ from ami_promoter.reconcile.facts import (
     explained,
     is_going,
     may_be_open,
-    receiver_of,
 )
 from ami_promoter.reconcile.repair_data import Finding, RecordOpen, ReleaseHolding, Reopen, Withdraw
 from ami_promoter.reconcile.shares_at_aws import Shown
@@ -91,8 +90,8 @@ def _not_listed(view: HubView) -> Iterator[Finding]:
     strangers: dict[str, list[Share]] = {}
     for _, share in sorted(view.ledger.items()):
         own = explained(share) and not is_going(share) and not Resource.parse(share.resource).at_home
-        if own and view.receivers.contain(receiver_of(share)) is False:
-            strangers.setdefault(receiver_of(share), []).append(share)
+        if own and view.receivers.contain(share.account) is False:
+            strangers.setdefault(share.account, []).append(share)
     for receiver, shares in strangers.items():
         held = [(s.resource, s.share_name, holding) for s in shares for holding in s.holdings]
         deliveries = sorted({holding.delivery for _, _, holding in held})
@@ -160,7 +159,7 @@ def _missing(view: HubView) -> Iterator[Finding]:
         if not needed or view.now < (share.opened_at or 0) + SHOWN_WITHIN:
             continue
         source = Resource.parse(share.resource)
-        change = view.changes.get((source, receiver_of(share))) or view.changes.get((source, ""))
+        change = view.changes.get((source, share.account)) or view.changes.get((source, ""))
         if share.preexisting or (change is not None and not change.added and not change.own):
             by = f": {change.by} removed it at {change.at}" if change else ""
             kept = standing(share) and not share.preexisting
@@ -256,7 +255,7 @@ def _said(share: Share | None) -> str:
 
 
 def _where(share: Share) -> str:
-    return f"{described(share)} to {_receiver(receiver_of(share))}"
+    return f"{described(share)} to {_receiver(share.account)}"
 
 
 def _receiver(receiver: str) -> str:

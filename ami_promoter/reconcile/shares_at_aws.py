@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ami_promoter.reconcile import ledger_facts
-from ami_promoter.reconcile.facts import Grant, HubView, explained, receiver_of
+from ami_promoter.reconcile.facts import Grant, HubView, explained
 from chalicelib.engine.places import Resource
 from chalicelib.sharing.grant_names import unrecorded_name
 from chalicelib.sharing.holders import is_statement
@@ -25,7 +25,7 @@ class Shown:
         it = Resource.parse(share.resource)
         if not it.arn:
             seen = self._view.permissions.get(it)
-            return None if seen is None else receiver_of(share) in seen
+            return None if seen is None else share.account in seen
         if is_statement(share):
             if it.arn not in self._view.policy_keys:
                 return None

@@ -31,7 +31,7 @@ from chalicelib.sharing.share import Share, ShareState
 
 SCAN = (
     f"(sk = :record AND NOT (begins_with(pk, :delivery) AND {IN_ENDED} AND attribute_not_exists(parked))) "
-    "OR sk = :image "
+    "OR begins_with(sk, :image) "
     "OR (begins_with(pk, :promotion) AND begins_with(sk, :delivery) AND NOT (running = :no)) "
     "OR (begins_with(pk, :resource) AND (begins_with(sk, :share) OR begins_with(sk, :hold)))"
 )
@@ -57,7 +57,7 @@ class _Read:
         key = one.key
         if key.kind == "promotion":
             self.candidates.images.add(key.name)
-        if key.sk == "image":
+        if key.sk.startswith(addresses.SOURCE):
             source = source_of(item)
             self.candidates.add_snapshots("", [] if source is None else [one.id for one in source.snapshots])
             return

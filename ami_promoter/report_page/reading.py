@@ -22,7 +22,7 @@ from chalicelib.release.pointer import Pointer
 from chalicelib.sharing.share import Share
 
 WHICH = (
-    "(begins_with(pk, :promotion) AND (sk = :record OR sk = :image OR begins_with(sk, :delivery)))"
+    "(begins_with(pk, :promotion) AND (sk = :record OR begins_with(sk, :image) OR begins_with(sk, :delivery)))"
     " OR (begins_with(pk, :delivery) AND sk = :record)"
     " OR (begins_with(pk, :pointer) AND sk = :record)"
     " OR (begins_with(pk, :resource) AND (begins_with(sk, :share) OR begins_with(sk, :hold)))"

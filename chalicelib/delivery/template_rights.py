@@ -12,6 +12,7 @@ from typing import Any
 
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Arn
+from chalicelib.sharing.policy_text import listed, statements
 from chalicelib.targets.applied_file import Target
 
 POLICY = "ami-promoter"
@@ -57,7 +58,7 @@ def allowed(document: Mapping[str, Any]) -> tuple[str, ...]:
 
     Resources, conditions and denials do not count: the question is which template the role is from.
     """
-    return tuple(sorted({action for one in _statements(document) for action in _listed(one.get("Action", "*"))}))
+    return tuple(sorted({action for one in _statements(document) for action in listed(one.get("Action", "*"))}))
 
 
 def parameters(document: Mapping[str, Any]) -> tuple[str, ...]:
@@ -69,13 +70,13 @@ def parameters(document: Mapping[str, Any]) -> tuple[str, ...]:
 def launch_types(document: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the instance types that a launch role's policy lets it run; empty: all, or it says nothing of them."""
     conditions = [one.get("Condition", {}).get("StringEquals", {}) for one in _statements(document)]
-    return tuple(sorted({kind for one in conditions for kind in _listed(one.get("ec2:InstanceType", []))}))
+    return tuple(sorted({kind for one in conditions for kind in listed(one.get("ec2:InstanceType", []))}))
 
 
 def closed_keys(document: Mapping[str, Any], keys: Iterable[str]) -> tuple[str, ...]:
     """Return the keys that a launch role's policy does not let EBS use: not allowed, or denied as no key of these."""
     allows = list(_resources(document, "kms:CreateGrant"))
-    only = [_listed(one["NotResource"]) for one in _statements(document, "Deny") if "NotResource" in one]
+    only = [listed(one["NotResource"]) for one in _statements(document, "Deny") if "NotResource" in one]
     return tuple(
         key
         for key in keys
@@ -107,16 +108,14 @@ def template_old(target: Target, actions: Iterable[str]) -> tuple[Fault, ...]:
 
 
 def _statements(document: Mapping[str, Any], effect: str = "Allow") -> Iterator[Mapping[str, Any]]:
-    statements = document.get("Statement", ())
-    every = [statements] if isinstance(statements, Mapping) else statements
-    return (one for one in every if one.get("Effect") == effect)
+    return (one for one in statements(document) if one.get("Effect") == effect)
 
 
 def _resources(document: Mapping[str, Any], action: str) -> Iterator[str]:
     """Yield the resources on which a policy allows an action."""
     for one in _statements(document):
-        if _covers(_listed(one.get("Action", "*")), action):
-            yield from _listed(one.get("Resource", "*"))
+        if _covers(listed(one.get("Action", "*")), action):
+            yield from listed(one.get("Resource", "*"))
 
 
 def _covers(patterns: Iterable[str], action: str) -> bool:
@@ -127,7 +126,3 @@ def _name(resource: str) -> str:
     """Return the part of a parameter's ARN that is its name; "" of another resource's."""
     arn = Arn.parse(resource)
     return "*" if resource == "*" else arn.resource.removeprefix("parameter") if arn.service == "ssm" else ""
-
-
-def _listed(value: str | list[str]) -> list[str]:
-    return [value] if isinstance(value, str) else value

@@ -89,6 +89,12 @@ def parsed(item: Mapping[str, Any] | None, what: str) -> Any:
         raise Unreadable(f"{what} cannot be read: {error!r:.200}") from None
 
 
+def fitting(item: Mapping[str, Any], name: str, default: T) -> T:
+    """Return one of an item's own attributes; the default if it is missing or has a wrong type."""
+    value = item.get(name, default)
+    return value if isinstance(value, type(default)) else default
+
+
 def compact(value: Any) -> str:
     """Return a JSON value as the text that items hold."""
     return json.dumps(value, separators=(",", ":"))

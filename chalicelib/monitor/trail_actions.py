@@ -17,7 +17,7 @@ from typing import Any
 
 from chalicelib.engine import addresses
 from chalicelib.sharing.key_policy import PolicyShare, share_named
-from chalicelib.sharing.policy_text import meaning, taken_apart
+from chalicelib.sharing.policy_text import aws_principals, listed, meaning, taken_apart
 
 PUBLIC = "all"
 """Everybody: EC2's group of that name, or ``*`` in a key's policy."""
@@ -318,10 +318,9 @@ NAMES = frozenset(_READERS)
 def statements_of(policy: str) -> list[Any]:
     """Return the statements of a key's policy; none if it cannot be read."""
     try:
-        stated = json.loads(policy)["Statement"]
+        return listed(json.loads(policy)["Statement"])
     except (ValueError, KeyError, TypeError, RecursionError):
         return []
-    return stated if isinstance(stated, list) else [stated]
 
 
 def admitted(statements: Iterable[Any]) -> tuple[str, ...]:
@@ -333,7 +332,7 @@ def admitted(statements: Iterable[Any]) -> tuple[str, ...]:
             continue
         if "NotPrincipal" in one:
             found.add(PUBLIC)
-        for name in _principals(one.get("Principal")):
+        for name in aws_principals(one.get("Principal")):
             found |= _everybody(_mapping(one.get("Condition"))) if name == "*" else {account_of(name)}
     return tuple(sorted(found - {""}))
 
@@ -366,11 +365,6 @@ def of_others(policy: str, account: str) -> frozenset[str] | None:
     )
 
 
-def _principals(principal: Any) -> Iterator[str]:
-    names = principal.get("AWS", []) if isinstance(principal, Mapping) else principal
-    yield from (name for name in (names if isinstance(names, list) else [names]) if isinstance(name, str))
-
-
 def _everybody(condition: Mapping[str, Any]) -> set[str]:
     """Return whom ``*`` means under a condition: the accounts or organizations that it names, nobody, or everybody."""
     accounts, organizations = set[str](), set[str]()
@@ -379,7 +373,7 @@ def _everybody(condition: Mapping[str, Any]) -> set[str]:
         operator = name.removeprefix("ForAnyValue:")  # without such a prefix no operator meets aws:PrincipalOrgPaths
         if operator.startswith(("StringEquals", "StringLike", "ArnEquals", "ArnLike")) and "IfExists" not in operator:
             for key, values in _mapping(tests).items():
-                named = [_text(value) for value in (values if isinstance(values, list) else [values])]
+                named = [_text(value) for value in listed(values)]
                 known = {account_of(value) for value in named}
                 if key.lower() in ELSEWHERE_ONLY and "" not in known:
                     accounts |= known

@@ -131,7 +131,7 @@ def statements(access: Access) -> tuple[dict[str, Any], ...]:
     only = {} if access.principal.endswith(":root") else {"ArnEquals": {"aws:PrincipalArn": access.principal}}
     if access.audience is Audience.ROLES:
         return (
-            _allow(
+            allow(
                 sid,
                 iam,
                 "kms:CreateGrant",
@@ -148,10 +148,11 @@ def statements(access: Access) -> tuple[dict[str, Any], ...]:
         "BoolIfExists": {"kms:GrantIsForAWSResource": "true"},
     }
     re_encrypt = "kms:ReEncryptFrom" if access.audience is Audience.COPIES else "kms:ReEncrypt*"
-    return (_allow(sid, iam, [*USE, re_encrypt], through_ec2), _allow(f"{sid}Look", iam, "kms:DescribeKey", only))
+    return (allow(sid, iam, [*USE, re_encrypt], through_ec2), allow(f"{sid}Look", iam, "kms:DescribeKey", only))
 
 
-def _allow(sid: str, iam: str, action: str | list[str], condition: Mapping[str, Any]) -> dict[str, Any]:
+def allow(sid: str, iam: str, action: str | list[str], condition: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a statement; ``iam``: its account, as the beginning of an ARN. The principal is the account."""
     said = {"Sid": sid, "Effect": "Allow", "Principal": {"AWS": f"{iam}:root"}, "Action": action, "Resource": "*"}
     return {**said, "Condition": dict(condition)} if condition else said
 

@@ -1,4 +1,4 @@
-"""Edits a policy document as text: removes and adds statements, and keeps every other byte.
+"""Reads policy documents, and edits them as text: removes and adds statements, and keeps every other byte.
 
 Parsing a policy and writing it again would lose its owner's layout, and if a member occurs twice, all but the last.
 """
@@ -31,12 +31,9 @@ class Part:
     @property
     def principals(self) -> frozenset[str]:
         """The AWS principals in ``Principal`` and ``NotPrincipal``."""
-        found: set[str] = set()
-        for element in ("Principal", "NotPrincipal"):
-            value = self.value.get(element, [])
-            names = value.get("AWS", []) if isinstance(value, dict) else value
-            found |= {name for name in (names if isinstance(names, list) else [names]) if isinstance(name, str)}
-        return frozenset(found)
+        return frozenset(
+            name for element in ("Principal", "NotPrincipal") for name in aws_principals(self.value.get(element))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +49,22 @@ class PolicyText:
     def rest(self) -> Mapping[str, Any]:
         """All members but ``Statement``."""
         return {name: value for name, value in json.loads(self.text).items() if name != "Statement"}
+
+
+def listed(value: Any) -> list[Any]:
+    """Return the values of a member, as a list also if it is one value alone."""
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def statements(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return a policy's statements, also if it is a single one without a list."""
+    return listed(document.get("Statement", []))
+
+
+def aws_principals(principal: Any) -> list[str]:
+    """Return a ``Principal`` or ``NotPrincipal`` as a list: "*", ARNs and account ids; services are left out."""
+    names = principal.get("AWS", []) if isinstance(principal, Mapping) else principal
+    return [name for name in listed(names) if isinstance(name, str)]
 
 
 def taken_apart(text: str) -> PolicyText | str:

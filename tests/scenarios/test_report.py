@@ -109,6 +109,7 @@ def test_closed_shares_have_their_time(scene):
     before, ours = scene.snapshots
     (row,) = page.tables["Open now"]
     assert before in row[1]
+    assert row[2] == "golden-2026-01"
     assert row[4].endswith("left open")
     assert row[5] == "existed before the service, stays"
     assert open_on_page(page) == open_at_aws(scene)

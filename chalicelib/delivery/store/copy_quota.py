@@ -9,6 +9,7 @@ from chalicelib.delivery.copy_quota import SlotLease
 from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.store.table import Table, setting
+from chalicelib.engine.stored import fitting
 
 NUMBERS = {
     **{name: name for name in ("episode", "created_at", "wanted", "done", "granted", "limited_at")},
@@ -79,5 +80,5 @@ class DynamoSlotLeases:
         So it is with an item of a newer form, after a rollback: its numbers are believed until its lease runs out, and
         what they do not tell EC2's refusal does.
         """
-        counts = {name: item[stored] if isinstance(item.get(stored), int) else 0 for name, stored in NUMBERS.items()}
+        counts = {name: fitting(item, stored, 0) for name, stored in NUMBERS.items()}
         return SlotLease(delivery=str(item["sk"]).removeprefix("slot#"), **counts)

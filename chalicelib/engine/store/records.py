@@ -27,7 +27,7 @@ from chalicelib.engine.errors import ParkRecord, Unreadable
 from chalicelib.engine.ports import NOTHING, Due, Extras, MadeDue, Stored, Write
 from chalicelib.engine.schema import VERSION, check
 from chalicelib.engine.store.table import ABSENT, EXPIRES, KEEP_HISTORY_DAYS, Table, setting
-from chalicelib.engine.stored import compact
+from chalicelib.engine.stored import compact, fitting
 
 _T = TypeVar("_T")
 
@@ -42,24 +42,6 @@ ROOM_FOR_RECENT = 1000
 def shard_of(key: RecordKey) -> str:
     """Return the partition of the index ``due`` for a record."""
     return f"due#{zlib.crc32(key.pk.encode()) % SHARDS}"
-
-
-def _update(changes: Mapping[str, Any], keeping: Mapping[str, Any] = NOTHING) -> dict[str, Any]:
-    """Return the arguments of an update that assigns attributes, and removes those whose new value is None.
-
-    ``keeping``: attributes that are assigned unless they are there. In a condition ``#n0`` and ``:n0`` are the first
-    change, and so on.
-    """
-    places = {name: f"n{number}" for number, name in enumerate([*changes, *keeping])}
-    assigned = [f"#{places[name]} = :{places[name]}" for name, value in changes.items() if value is not None]
-    assigned += [f"#{places[name]} = if_not_exists(#{places[name]}, :{places[name]})" for name in keeping]
-    removed = [f"#{places[name]}" for name, value in changes.items() if value is None]
-    values = {**changes, **keeping}
-    return {
-        "expression": (f"REMOVE {', '.join(removed)} " if removed else "") + f"SET {', '.join(assigned)}",
-        "given": {f":{place}": values[name] for name, place in places.items() if values[name] is not None},
-        "names": {f"#{place}": name for name, place in places.items()},
-    }
 
 
 class DynamoRecords:
@@ -156,8 +138,9 @@ class DynamoRecords:
 
     def _write(self, before: Stored, after: Write, changes: Mapping[str, Any], beside: Extras, *, tells: bool) -> bool:
         """Write a record with the items beside it, if it is still as it was read. ``tells``: history gets an entry."""
-        update = _update(changes)
-        update["given"][":read"] = before.version
+        gone = [name for name, value in changes.items() if value is None]
+        fresh = {name: value for name, value in changes.items() if value is not None}
+        update = setting(fresh, {":read": before.version}, removing=gone)
         update["condition"] = "version = :read AND attribute_not_exists(parked)"  # a twin may have parked it
         if beside:
             puts = [{"Put": self._table.put_request(key, attributes)} for key, attributes in beside]
@@ -189,12 +172,13 @@ class DynamoRecords:
         return all(item.get(name) == changes[name] for name in ("version", "body", RECENT))
 
     def park(self, key: RecordKey, why: str, now: int) -> None:
-        parked = {"parked": why, "parked_at": now, "wake_at": None, "due_shard": None}
-        self._table.update(key, **_update(parked), condition="attribute_exists(pk)")
+        parked = setting({"parked": why, "parked_at": now}, removing=["wake_at", "due_shard"])
+        self._table.update(key, **parked, condition="attribute_exists(pk)")
 
     def unpark(self, key: RecordKey, now: int) -> bool:
-        freed = {"wake_at": now, "due_at": now, "due_shard": shard_of(key), "parked": None, "parked_at": None}
-        return self._table.update(key, **_update(freed), condition="attribute_exists(parked)") is not None
+        due = {"wake_at": now, "due_at": now, "due_shard": shard_of(key)}
+        freed = setting(due, removing=["parked", "parked_at"])
+        return self._table.update(key, **freed, condition="attribute_exists(parked)") is not None
 
     def make_due(
         self, key: RecordKey, now: int, inbox: Mapping[str, str] = NOTHING, fresh: Write | None = None
@@ -205,15 +189,15 @@ class DynamoRecords:
             if self._cannot_be_counted(key):
                 return MadeDue.SEND  # the wake causes the worker to park it
             if inbox:  # a parked record keeps the entries for when it goes on
-                entries = _update({INBOX + name: value for name, value in inbox.items()})
+                entries = setting({INBOX + name: value for name, value in inbox.items()})
                 self._table.update(key, **entries, condition="attribute_exists(parked)")
             return MadeDue.NONE
         lost, soon = now - schedule.WAKE_LOST, now + schedule.WAKE_LOST
-        was_due, was_woken = _whole(old.get("wake_at"), now), old.get("woken_at")
+        was_due, was_woken = fitting(old, "wake_at", now), old.get("woken_at")
         in_time = lost <= was_due <= soon  # a record that has been due for longer is woken by long steps only
         if in_time and was_woken is None:
             return MadeDue.SEND
-        if in_time and _whole(was_woken) > lost:
+        if in_time and fitting(old, "woken_at", 0) > lost:
             return MadeDue.SENT
         # Mark it, unless another run does so meanwhile. The mark of a record that was due later says nothing: the run
         # that left it may have been killed before it made the record due.
@@ -247,9 +231,9 @@ class DynamoRecords:
         made = {} if fresh is None else self._item(fresh, due)
         made.pop("version", None)
         kept = {**made, "wake_at": due, "due_shard": shard_of(key), **marks}
-        update = _update({INBOX + name: value for name, value in inbox.items()}, kept)
+        counted = {":first": due, ":one": 1}  # a version of no earlier life, as in `replace`
+        update = setting({**{INBOX + name: value for name, value in inbox.items()}, **kept}, counted, keeping=kept)
         update["expression"] += ", version = if_not_exists(version, :first) + :one"
-        update["given"] |= {":first": due, ":one": 1}  # a version of no earlier life, as in `replace`
         there = "attribute_exists(version)" + (" OR attribute_not_exists(pk)" if fresh is not None else "")
         conditions = ["attribute_not_exists(parked)", f"({there})"]
         if newer:
@@ -306,9 +290,9 @@ class DynamoRecords:
         return [
             Due(
                 RecordKey.of(item),
-                _whole(item["wake_at"], until),
-                _whole(item.get("due_at"), until),
-                _whole(item.get("latest")),
+                fitting(item, "wake_at", until),
+                fitting(item, "due_at", until),
+                fitting(item, "latest", 0),
             )
             for item in found
         ]
@@ -334,7 +318,7 @@ def stored(key: RecordKey, item: Mapping[str, Any], version: int) -> Stored:
             body=_a(dict, json.loads(_a(str, item["body"]))),
             version=_a(int, item["version"]),
             inbox={n.removeprefix(INBOX): _a(str, value) for n, value in item.items() if n.startswith(INBOX)},
-            scheduled=_whole(item["wake_at"]) if "wake_at" in item else None,
+            scheduled=fitting(item, "wake_at", 0) if "wake_at" in item else None,
             woken="woken_at" in item,
             recent=history(item),
         )
@@ -364,7 +348,7 @@ def _entry(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return an entry with its members in their types; a damaged one is text, at no time."""
     what = [str(line) for line in given.get("what", ())]
     state = str(given.get("state", ""))
-    return {"version": _whole(given.get("version")), "at": _whole(given.get("at")), "state": state, "what": what}
+    return {"version": fitting(given, "version", 0), "at": fitting(given, "at", 0), "state": state, "what": what}
 
 
 def _entries(recent: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -381,7 +365,3 @@ def _a(kind: type[_T], value: Any) -> _T:
     if not isinstance(value, kind):
         raise ValueError(f"{value!r:.200} is no {kind.__name__}")  # noqa: TRY004 - what does not fit is reported as such
     return value
-
-
-def _whole(value: Any, default: int = 0) -> int:
-    return value if isinstance(value, int) else default

@@ -56,19 +56,26 @@ def _parts(condition: str | None, given: Mapping[str, Any], names: Mapping[str, 
 
 
 def setting(
-    attributes: Mapping[str, Any], given: Mapping[str, Any] = NOTHING, keeping: Collection[str] = ()
+    attributes: Mapping[str, Any],
+    given: Mapping[str, Any] = NOTHING,
+    keeping: Collection[str] = (),
+    removing: Collection[str] = (),
 ) -> dict[str, Any]:
     """Return the arguments of an update that sets these attributes; ``keeping``: those that stay if they are there.
 
-    For its condition ``:NAME`` is the new value of an attribute; ``given``: further values.
+    ``given``: further values for its condition, where ``#NAME`` is an attribute and ``:NAME`` its new value, or ``#n0``
+    and ``:n0`` of the first attribute if its name is no identifier, and so on.
     """
-    assigned = (
-        f"#{name} = if_not_exists(#{name}, :{name})" if name in keeping else f"#{name} = :{name}" for name in attributes
-    )
+    names = enumerate([*attributes, *removing])
+    places = {name: name if name.isidentifier() else f"n{number}" for number, name in names}
+    new = {places[name]: value for name, value in attributes.items()}
+    kept = {places[name] for name in keeping}
+    assigned = (f"#{n} = if_not_exists(#{n}, :{n})" if n in kept else f"#{n} = :{n}" for n in new)
+    clauses = {"REMOVE": ", ".join(f"#{places[name]}" for name in removing), "SET": ", ".join(assigned)}
     return {
-        "expression": f"SET {', '.join(assigned)}",
-        "given": {**{f":{name}": value for name, value in attributes.items()}, **given},
-        "names": {f"#{name}": name for name in attributes},
+        "expression": " ".join(f"{clause} {parts}" for clause, parts in clauses.items() if parts),
+        "given": {**{f":{place}": value for place, value in new.items()}, **given},
+        "names": {f"#{place}": name for name, place in places.items()},
     }
 
 

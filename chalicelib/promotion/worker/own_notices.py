@@ -11,6 +11,7 @@ from chalicelib.delivery import permissions
 from chalicelib.engine import schedule
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.ports import Notices, Records, Write
+from chalicelib.engine.stored import fitting
 from chalicelib.engine.waker import Clock
 from chalicelib.promotion import notices as promotion_notices
 from chalicelib.sharing.ports import Ledger
@@ -38,7 +39,7 @@ class OwnNotices:
             notice = promotion_notices.baseline(body["hub"], body["region"], body["images"], body["count"], now)
         else:
             left = self._still_open(body)
-            if left and now < _since(body) + schedule.TIDYING_DEADLINE:
+            if left and now < fitting(body, "since", 0) + schedule.TIDYING_DEADLINE:
                 self.records.save(stored, Write(key, "open", body, now + schedule.SILENCE), (), now)
                 return
             notice = delivery_notices.withdrawn_unsaid(body, left, now)
@@ -48,7 +49,3 @@ class OwnNotices:
     def _still_open(self, body: Mapping[str, Any]) -> Sequence[str]:
         places = [(str(resource), str(share_name)) for resource, share_name in body.get("shares", ())]
         return permissions.still_open(self.ledger.find(places)) if places else ()
-
-
-def _since(body: Mapping[str, Any]) -> int:
-    return found if isinstance(found := body.get("since"), int) else 0

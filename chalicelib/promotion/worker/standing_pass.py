@@ -25,7 +25,7 @@ from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Resource
 from chalicelib.engine.ports import Records, Telemetry, Write
 from chalicelib.engine.rotation import Rotation
-from chalicelib.engine.stored import peek
+from chalicelib.engine.stored import fitting, peek
 from chalicelib.engine.waker import Clock, Waker
 from chalicelib.images.ports import Source, Tagged
 from chalicelib.promotion.codec import PROMOTIONS
@@ -94,7 +94,7 @@ class StandingPass:
         """Close what nobody is entitled to, unless all is as at the last comparison. ``tag``: None entitles nobody."""
         now = self.clock()
         compared = f"{tag}|{head.value}|{applied.digests}|{mark.get(WITHDRAWN_AT, '')}"
-        if mark.get("compared") == compared and now < _time(mark, "again_at"):
+        if mark.get("compared") == compared and now < fitting(mark, "again_at", 0):
             return
         if "tag" not in mark or mark["tag"] != tag:  # None (no tag) differs from no entry
             self._write(ami, mark, {"tag": tag, "tag_since": now})
@@ -111,7 +111,7 @@ class StandingPass:
             entitled = while_unknown(*given)
         if isinstance(entitled, Fault):
             return
-        if now < _time(mark, "tag_since") + schedule.SECOND_LOOK_AFTER:
+        if now < fitting(mark, "tag_since", 0) + schedule.SECOND_LOOK_AFTER:
             return
         seen = _Seen(tag, applied.digests, head.withdrawals_from)
         if self._close_all(ami, mark, seen, entitled, budget) and not unknown:
@@ -270,8 +270,3 @@ def _all_done(ends: Sequence[E], act: Callable[[E], None], is_current: Callable[
         act(one)
         done += 1
     return done == len(ends)
-
-
-def _time(mark: Mapping[str, Any], name: str) -> int:
-    """Read a time of a mark; 0 if it is damaged, so that the AMI is compared."""
-    return found if isinstance(found := mark.get(name), int) else 0

@@ -29,7 +29,7 @@ from chalicelib.engine.schedule import DAY
 from chalicelib.engine.schema import VERSION, check
 from chalicelib.engine.store.records import RECENT, history, stored
 from chalicelib.engine.store.table import EXPIRES, KEEP_HISTORY_DAYS, Table, setting
-from chalicelib.engine.stored import compact
+from chalicelib.engine.stored import compact, fitting
 from chalicelib.sharing import holders, share_events
 from chalicelib.sharing.grant_names import unrecorded_name
 from chalicelib.sharing.key_policy import PolicyShare
@@ -337,10 +337,10 @@ class DynamoLedger:
             share,
             account=account_of(RecordKey.of(item)),
             holdings=holdings,
-            asked=_fitting(item, "asked", 0),
-            last_closing_at=_fitting(item, "last_closing_at", holders.ENDED_LONG_AGO),
-            grantee=_fitting(item, "grantee", ""),
-            version=_fitting(item, "version", UNKNOWN),
+            asked=fitting(item, "asked", 0),
+            last_closing_at=fitting(item, "last_closing_at", holders.ENDED_LONG_AGO),
+            grantee=fitting(item, "grantee", ""),
+            version=fitting(item, "version", UNKNOWN),
             recent=steps_in(item),
         )
 
@@ -401,11 +401,11 @@ def least(item: Mapping[str, Any], where: str, error: Exception, body: Share | N
     return replace(
         known,
         state=state,
-        intended_at=max(_fitting(item, "intended_at", 0), known.intended_at),
+        intended_at=max(fitting(item, "intended_at", 0), known.intended_at),
         grant_id=name.removeprefix(UNRECORDED) if name.startswith(UNRECORDED) else "",  # "": found by its name
-        preexisting=_fitting(item, "preexisting", known.preexisting),
+        preexisting=fitting(item, "preexisting", known.preexisting),
         fault=None if state in OPEN_STATES else known.fault,
-        answered=_fitting(item, "asked", 0) if body is None else known.answered,
+        answered=fitting(item, "asked", 0) if body is None else known.answered,
     )
 
 
@@ -425,12 +425,6 @@ def account_of(key: RecordKey) -> str:
     """
     it, name = Resource.parse(key.pk), key.share_name
     return it.account or (PolicyShare.parse(name).account if it.kind == POLICY else name)
-
-
-def _fitting(item: Mapping[str, Any], name: str, default: Any) -> Any:
-    """One of the item's own attributes, or the default if it is missing or has a wrong type."""
-    value = item.get(name, default)
-    return value if isinstance(value, type(default)) else default
 
 
 # --- holdings --------------------------------------------------------------------------------------------------------
@@ -470,11 +464,11 @@ def _holding(item: Mapping[str, Any]) -> tuple[str, Holding]:
     key = RecordKey.of(item)
     share_name, delivery = key.share_name, key.holder
     purpose = Purpose.STANDING if STANDING_OF in item else Purpose.COPY
-    ami = _fitting(item, STANDING_OF if purpose is Purpose.STANDING else "ami", "")
-    account, region = _fitting(item, "account", ""), _fitting(item, "region", "")
+    ami = fitting(item, STANDING_OF if purpose is Purpose.STANDING else "ami", "")
+    account, region = fitting(item, "account", ""), fitting(item, "region", "")
     if delivery == DELIVERED_AMIS:  # no damage takes a key from the AMIs that were delivered
         return share_name, Holding(ami, account, region, delivery, 1, Purpose.STANDING)
-    episode, until = _fitting(item, "episode", 0), _fitting(item, "until", UNKNOWN)
+    episode, until = fitting(item, "episode", 0), fitting(item, "until", UNKNOWN)
     whole = bool(ami and account and region and delivery and until != UNKNOWN)
     return share_name, Holding(
         ami, account, region, delivery, episode if whole else 0, purpose, until if whole else holders.ENDED_LONG_AGO

@@ -27,6 +27,7 @@ from chalicelib.engine.errors import Refusal
 from chalicelib.engine.places import Arn, Resource
 from chalicelib.engine.ports import Records, Stored, Telemetry, Write
 from chalicelib.engine.runner import parking
+from chalicelib.engine.stored import fitting
 from chalicelib.engine.waker import Clock, Waker
 from chalicelib.sharing import grant_names, holders, share, share_events
 from chalicelib.sharing.ports import Grants, Ledger, SeenGrant
@@ -81,8 +82,7 @@ class GrantAudit:
                 return
             now = self.clock()
             ready = int(stored.inbox.get(CLOSED, "0")) + AFTER
-            since = stored.body.get(SINCE)
-            since = since if isinstance(since, int) else now
+            since = fitting(stored.body, SINCE, now)
             if now < (at := min(ready, since + PUT_OFF_FOR)):
                 self.records.save(stored, Write(key, "open", {"resource": key.pk, SINCE: since}, at), (), now)
                 return

@@ -24,21 +24,10 @@ from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Arn, Resource
 from chalicelib.engine.ports import Records, Stored, Telemetry, Write
 from chalicelib.engine.waker import Waker, new_resource
-from chalicelib.sharing import account_access, grant_names, holders, outstanding, share, share_events
+from chalicelib.sharing import account_access, grant_names, holders, outstanding, share
+from chalicelib.sharing import share_events as ev
 from chalicelib.sharing.ports import MISSED, Entitlements, Judgement, Ledger, PermissionAdapter, ShareWaiters
 from chalicelib.sharing.share import OPEN_STATES, Share, ShareState
-from chalicelib.sharing.share_events import (
-    ClosingIntended,
-    GivenUp,
-    LookedAfter,
-    OpeningIntended,
-    PermissionRemoved,
-    PutOff,
-    SeenBefore,
-    ShareClosed,
-    ShareOpened,
-    ShareRefused,
-)
 from chalicelib.sharing.worker import grant_audit, refused_accounts
 from chalicelib.sharing.worker.resource_shares import WRITTEN_AT_ONCE, ResourceShares
 from chalicelib.sharing.worker.share_batches import CALLS_FOR_MANY, Act, in_batches
@@ -135,8 +124,8 @@ class ShareWorker:
         if closing := outstanding.to_close(these.shares, now):
             return lambda: self._close(these, closing[:size], budget)
         if ended := outstanding.to_end(these.shares, now):
-            why = ((s, ShareRefused(share_events.ended_unopened(s))) for s in ended[:WRITTEN_AT_ONCE])
-            over = [share_events.evolve(s, refused, now) for s, refused in why]
+            why = ((s, ev.ShareRefused(ev.ended_unopened(s))) for s in ended[:WRITTEN_AT_ONCE])
+            over = [ev.evolve(s, refused, now) for s, refused in why]
             return lambda: these.add_news(these.save(over, "its end came before it was opened"))
         if these.news:
             return lambda: self.waiters.wake(these.news, these.shares)
@@ -161,8 +150,8 @@ class ShareWorker:
             these.add_news(these.save_some((self._with_refusal(s, refusal) for s in opening), what, budget))
             return
         now = self.waker.clock()
-        doubtful = [s for s in fresh if s.share_name in seen and share_events.doubtful(s, now)]
-        doubts = {s.share_name: share_events.evolve(s, SeenBefore(), now) for s in doubtful}
+        doubtful = [s for s in fresh if s.share_name in seen and ev.doubtful(s, now)]
+        doubts = {s.share_name: ev.evolve(s, ev.SeenBefore(), now) for s in doubtful}
         happened = "the permission shows before it was asked for: to be looked at again"
         these.save_some(doubts.values(), happened, budget)
         sure = [s for s in opening if s.share_name not in doubts]
@@ -170,14 +159,14 @@ class ShareWorker:
         these.add_unanswered(begun)
         begun += these.save_some(
             (
-                share_events.evolve(s, OpeningIntended(seen=s.share_name in seen), now)
+                ev.evolve(s, ev.OpeningIntended(seen=s.share_name in seen), now)
                 for s in sure
                 if s.state is not ShareState.OPENING
             ),
             "opening is intended",
             budget.part(FOR_INTENTS),
         )
-        results = [share_events.evolve(s, ShareOpened(), now) for s in begun if s.preexisting]
+        results = [ev.evolve(s, ev.ShareOpened(), now) for s in begun if s.preexisting]
         to_ask = [s for s in begun if not s.preexisting]
         opened = self._with_calls(these, lambda some: self._opened(these, some, budget))
         results += in_batches(these.adapter, to_ask, opened, self._with_refusal, budget)
@@ -199,7 +188,7 @@ class ShareWorker:
         these.save_some(gone, "opening is intended, as the permission no longer shows", budget)
 
     def _not_looked_at(self, s: Share, _refusal: Refusal) -> Share:
-        return share_events.evolve(s, LookedAfter(showing=True), self.waker.clock())
+        return ev.evolve(s, ev.LookedAfter(showing=True), self.waker.clock())
 
     def _not_own(self, these: ResourceShares, fresh: Sequence[Share]) -> frozenset[str]:
         """Return the names of shares whose permissions show, though the service has not opened them.
@@ -223,9 +212,9 @@ class ShareWorker:
         refused, now = {**judged.refused, **elsewhere}, self.waker.clock()
         waits = {name: fault for name, fault in judged.waits.items() if name not in refused}
         out = [s for s in asked if s.share_name in refused]
-        over = [share_events.evolve(s, ShareRefused(refused[s.share_name]), now) for s in out]
+        over = [ev.evolve(s, ev.ShareRefused(refused[s.share_name]), now) for s in out]
         these.add_news(these.save_some(over, f"refused: {_codes(refused)}", budget))
-        waiting = [share_events.evolve(s, PutOff(waits[s.share_name]), now) for s in asked if s.share_name in waits]
+        waiting = [ev.evolve(s, ev.PutOff(waits[s.share_name]), now) for s in asked if s.share_name in waits]
         these.save_some(waiting, f"not yet: {_codes(waits)}", budget)
         return [s for s in asked if s.share_name not in refused.keys() | waits.keys()]
 
@@ -253,7 +242,7 @@ class ShareWorker:
 
     def _opened(self, these: ResourceShares, some: Sequence[Share], budget: Budget) -> list[Share]:
         grants = refused_accounts.open_(these, some, budget, self.waker.clock())
-        return [share_events.evolve(s, ShareOpened(grants.get(s.share_name, "")), self.waker.clock()) for s in some]
+        return [ev.evolve(s, ev.ShareOpened(grants.get(s.share_name, "")), self.waker.clock()) for s in some]
 
     def _with_calls(self, these: ResourceShares, act: Act) -> Act:
         """Return ``act``, which then adds the AWS calls that it makes to the history of the shares that it is given."""
@@ -271,12 +260,12 @@ class ShareWorker:
         now = self.waker.clock()
         if s.state is ShareState.CLOSING and not outstanding.to_open([s], now):
             self.telemetry.share(s.resource, s.account, "not closed", why=refusal.fault.what)
-            ends = refusal.kind is not RefusalKind.THROTTLED and share_events.gives_up(s)
-            return share_events.evolve(s, GivenUp(refusal.fault) if ends else PutOff(), now)
+            ends = refusal.kind is not RefusalKind.THROTTLED and ev.gives_up(s)
+            return ev.evolve(s, ev.GivenUp(refusal.fault) if ends else ev.PutOff(), now)
         since = self._accessible_since(s, now) if refusal.kind is RefusalKind.NOT_YET else 0
-        if not share_events.worth_waiting(s, refusal.kind, now, since):
-            return share_events.evolve(s, ShareRefused(refusal.fault), now)
-        return share_events.evolve(s, PutOff(None if refusal.kind is RefusalKind.THROTTLED else refusal.fault), now)
+        if not ev.worth_waiting(s, refusal.kind, now, since):
+            return ev.evolve(s, ev.ShareRefused(refusal.fault), now)
+        return ev.evolve(s, ev.PutOff(None if refusal.kind is RefusalKind.THROTTLED else refusal.fault), now)
 
     def _accessible_since(self, s: Share, now: int) -> int:
         """Return when the account itself got access to the key, for a grant to its service-linked role; otherwise 0."""
@@ -293,13 +282,13 @@ class ShareWorker:
         begun = [s for s in closing if s.state is ShareState.CLOSING]
         these.add_unanswered(begun)
         begun += these.save_some(
-            (share_events.evolve(s, ClosingIntended(), now) for s in closing if s.state is not ShareState.CLOSING),
+            (ev.evolve(s, ev.ClosingIntended(), now) for s in closing if s.state is not ShareState.CLOSING),
             "closing is intended",
             budget.part(FOR_INTENTS),
             unheld=True,
         )
         self._remind_audit(these, begun)
-        results = [share_events.evolve(s, ShareClosed(), now) for s in begun if s.preexisting]
+        results = [ev.evolve(s, ev.ShareClosed(), now) for s in begun if s.preexisting]
         own = [s for s in begun if not s.preexisting]
         if grant_names.nameless(these.resource):
             unlooked = [s for s in own if s.removed_at is not None]
@@ -356,12 +345,12 @@ class ShareWorker:
 
     def _removed(self, these: ResourceShares, some: Sequence[Share]) -> list[Share]:
         """Remove permissions without a name; later looks say whether they are gone."""
-        removed = PermissionRemoved(these.adapter.close(some))
-        return [share_events.evolve(s, removed, self.waker.clock()) for s in some]
+        removed = ev.PermissionRemoved(these.adapter.close(some))
+        return [ev.evolve(s, removed, self.waker.clock()) for s in some]
 
     def _looked_at(self, these: ResourceShares, some: Sequence[Share]) -> list[Share]:
         showing = these.adapter.showing(some)
-        return [share_events.evolve(s, LookedAfter(showing=s.share_name in showing), self.waker.clock()) for s in some]
+        return [ev.evolve(s, ev.LookedAfter(showing=s.share_name in showing), self.waker.clock()) for s in some]
 
     def _revoked(self, these: ResourceShares, some: Sequence[Share], budget: Budget) -> list[Share]:
         """Remove permissions that have the service's name, and look at once: what still shows is the service's."""

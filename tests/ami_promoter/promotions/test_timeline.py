@@ -1,5 +1,7 @@
 """What a history says about calls: those made, and those without a recorded answer."""
 
+import json
+
 import pytest
 
 from ami_promoter.promotions import timeline_data, timeline_text
@@ -55,8 +57,9 @@ def test_an_intent_whose_call_was_not_made_is_no_mystery():
 
 
 def seen(event, changed_at):
-    """A look at the tag; ``event`` "": no tag event caused it."""
-    return f'TagSeen {{"value": "dev", "image_state": "available", "event": "{event}", "changed_at": "{changed_at}"}}'
+    """A look at the tag, as the service writes it; ``event`` "": no tag event caused it."""
+    caused = {"event": event, "changed_at": str(changed_at)} if event else {}
+    return f"TagSeen {json.dumps({'value': 'dev', 'image_state': 'available', **caused})}"
 
 
 @pytest.mark.parametrize("second", [seen("", 0), seen("e1", AT - 5)], ids=["a look", "a late event"])

@@ -58,7 +58,7 @@ HELD, STANDING = copying(ID), sharing(ID)
 
 def a_share(state, *holdings, resource=RESOURCE, name=DEV, **rest):
     """An entry of the ledger, and its resource's record."""
-    given = {"account": DEV, "intended_at": 1, "version": 4, **rest}
+    given = {"account": name if name.startswith("arn:") else DEV, "intended_at": 1, "version": 4, **rest}
     share = Share(resource, name, state=ShareState(state), holdings=frozenset(holdings), **given)
     return item(resource, "record", {}, state="open", wake_at=NOW, due_shard="due#0") | {(resource, name): share}
 

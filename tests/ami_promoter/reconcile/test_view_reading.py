@@ -1,6 +1,7 @@
 """What one look keeps of a hub's records, and what it does not conclude from failed reads."""
 
 import time
+from dataclasses import replace
 
 import boto3
 
@@ -13,10 +14,12 @@ from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import addresses
 from chalicelib.engine.ports import Write
 from chalicelib.engine.store.records import DynamoRecords
+from chalicelib.images.source_images import write_source
 from chalicelib.sharing.share import Share, ShareState
 from chalicelib.sharing.store.ledger import DynamoLedger
 from tests.ami_promoter.a_hub import HUB, PROD, REGION, Forbidding, track
 from tests.fakes import copying
+from tests.images.examples import an_image
 
 DEV = PROD
 
@@ -69,6 +72,14 @@ def test_what_was_shared_once_is_looked_at_though_its_shares_are_over(table):
     """The ledger may have lost its share, so the snapshot's permissions are read all the same."""
     snapshot = a_snapshot()
     DynamoRecords(table).create(Write(addresses.snapshot_resource(snapshot), "open", {}, None), int(time.time()))
+
+    assert look().permissions == {Resource.of(snapshot): frozenset()}
+
+
+def test_the_snapshots_of_an_ami_that_is_gone_are_looked_at(table):
+    """Only the source as it was examined names them: the ledger may have lost what was shared."""
+    snapshot, image = a_snapshot(), an_image()
+    write_source(DynamoRecords(table), replace(image, snapshots=(replace(image.snapshots[0], id=snapshot),)))
 
     assert look().permissions == {Resource.of(snapshot): frozenset()}
 
