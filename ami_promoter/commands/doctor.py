@@ -44,7 +44,9 @@ PRINTS = js.thing(
     reads=True,
 )
 @click.option("--group", "groups", multiple=True, metavar="NAME", help="Only this group's targets; may be repeated.")
-@click.option("--account", "accounts", type=ACCOUNT, multiple=True, help="Only this account's targets.")
+@click.option(
+    "--account", "accounts", type=ACCOUNT, multiple=True, help="Only this account's targets; may be repeated."
+)
 @hub_only_option
 @answers_within_option
 def doctor(

@@ -43,7 +43,9 @@ PRINTS = js.thing(
     reads=True,
 )
 @ami_argument
-@click.option("--target", "targets", type=PLACE, multiple=True, help="Only this account, or ACCOUNT/REGION.")
+@click.option(
+    "--target", "targets", type=PLACE, multiple=True, help="Only this account, or ACCOUNT/REGION; may be repeated."
+)
 @answers_within_option
 def verify(caller: VerbCaller, ami: str, targets: tuple[str, ...], timeout: int) -> Report:
     """Check delivered AMIs, and that nothing is still shared.

@@ -28,6 +28,7 @@ def choosing(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--limit",
             type=click.IntRange(1),
+            metavar="N",
             help=f"Only so many, the newest. Default: {LISTED_AT_ONCE} for a person, without --wide.",
         ),
         click.option("--group", type=GROUP, help="Only AMIs whose value in force names this group."),

@@ -96,8 +96,9 @@ def of_delivery(delivery: RecordSeen[Delivery], found: Pointers) -> dict[str, An
         return None if unusable is None else _shown(None, None, "", unusable)
     record = found.get(key)
     if record is None:
-        image = Release("", "", known.shows) if known.shows else None
-        return _shown(known.parameter, image, "" if known.fault else "It does not exist yet.", known.fault)
+        lost = f"Its record is lost; it named {known.shows} when this AMI was delivered." if known.shows else ""
+        why = "" if known.fault else lost or "It does not exist yet."
+        return _shown(known.parameter, None, why, known.fault)
     pointer = record.it
     names = pointer.named or (Release("", "", pointer.image) if pointer.image else None)
     late = None if pointer.settled else known.fault

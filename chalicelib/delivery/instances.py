@@ -26,16 +26,8 @@ END_LOOKS = (schedule.SECOND_LOOK_AFTER, *schedule.POLLS)
 """Waits between looks whether an instance is terminated."""
 LEAST_LOOKS = 10
 """So many looks at least before the service gives up: an outage of its own does not count as the target's refusal."""
-NOT_BY_THE_AMI = (
-    "Client.UserInitiatedShutdown",
-    "Client.VolumeLimitExceeded",
-    "Server.InsufficientInstanceCapacity",
-    "Server.InternalError",
-    "Server.ScheduledStop",
-    "Server.SpotInstanceShutdown",
-    "Server.SpotInstanceTermination",
-)
-"""Codes of EC2's state reason that say nothing about the AMI [EC2 API reference, StateReason]."""
+NOT_BY_THE_AMI = ("Client.UserInitiatedShutdown", "Client.VolumeLimitExceeded", "Server.")
+"""Beginnings of EC2's state reasons that say nothing about the AMI [EC2 API reference, StateReason, error codes]."""
 
 
 class ConsoleEnd(str):
@@ -255,7 +247,7 @@ def _over(delivery: Delivery, seen: InstanceSeen) -> LaunchVerdict:
     why = f"its instance terminated by itself: {seen.code or 'no reason given'} {seen.reason}".rstrip()
     if _by_key(seen):
         why = f"{why.rstrip('.')}. EC2 says so where {launch_role(delivery.target.role_name)} may not use the key"
-    if seen.code in NOT_BY_THE_AMI or _by_key(seen):
+    if seen.code.startswith(NOT_BY_THE_AMI) or _by_key(seen):
         return LaunchVerdict("untested", untested(delivery, why))
     return LaunchVerdict("failed", _failed(delivery, why))
 

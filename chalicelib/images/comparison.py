@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,7 +24,10 @@ from chalicelib.images.image import (
 )
 
 GP3_DEFAULTS = {"Iops": 3000, "Throughput": 125}
-CHANGEABLE = ("Description", "ImdsSupport", "DeprecationTime", "CreationDate", "Public")
+CHANGEABLE = (
+    *("Description", "ImdsSupport", "DeprecationTime", "InstanceTypeSpecification", "ImageWatermarks"),
+    *("CreationDate", "Public"),
+)
 """What DescribeImages shows of a copy that its account can change after it was made, and its age.
 
 Tags, launch permissions and protection can change, too; EC2 changes no other attribute [aws-facts 4, VERIFIED].
@@ -83,11 +86,16 @@ def differences(
 
 
 def changed(image: SourceImage, found: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return what an account has changed of its copy since; ``found``: ``CHANGEABLE`` of DescribeImages."""
+    """Return what an account has changed of its copy since; ``found``: ``CHANGEABLE`` of DescribeImages, as text.
+
+    A source has no instance types (``preflight``).
+    """
     compared = (
         ("Description", image.description or None, found.get("Description") or None),
         ("ImdsSupport", image.imds_support, found.get("ImdsSupport")),
         ("DeprecationTime", *_deprecation(image, found)),
+        ("InstanceTypeSpecification", None, found.get("InstanceTypeSpecification")),
+        ("ImageWatermarks", *_watermarks(image, found.get("ImageWatermarks", ""))),
         ("Public", False, bool(found.get("Public"))),
     )
     return tuple(
@@ -114,7 +122,7 @@ def _image_members(image: SourceImage, result: SourceImage, name: str) -> _Compa
     yield "EnaSupport", image.ena_support, result.ena_support
     yield "UefiData", _decoded(image.uefi_data), _decoded(result.uefi_data)
     yield "ProductCodes", image.product_codes, result.product_codes
-    yield "ImageWatermarks", image.watermarks, result.watermarks
+    yield "ImageWatermarks", *_watermarks(image, result.watermarks)
     yield "InstanceTypeSpecification", image.instance_types, result.instance_types
 
 
@@ -132,6 +140,11 @@ def _device_members(image: SourceImage, result: SourceImage, copies: Mapping[str
         there = _normal(wanted[name], size) | _of_the_copy(wanted[name], found[name], copies)
         for member in sorted({*there, *here}):
             yield f"{where}.{member}", there.get(member), here.get(member)
+
+
+def _watermarks(image: SourceImage, found: Container[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the source's watermarks, and which of them the copy has; its own account may attach others."""
+    return image.watermarks, tuple(mark for mark in image.watermarks if mark in found)
 
 
 def _deprecation(image: SourceImage, shown: Mapping[str, Any]) -> tuple[datetime | None, datetime | None]:

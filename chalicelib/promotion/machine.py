@@ -125,8 +125,8 @@ def _ends(promotion: Promotion) -> bool:
 def withdraws(promotion: Promotion) -> bool:
     """Whether a withdrawal or a recall is still to be compared with its deliveries."""
     is_untagged = promotion.state is S.OVER and promotion.value is None
-    waits = promotion.state is S.REQUESTED or promotion.is_left_and_gone
-    if waits or (is_untagged and not promotion.file):  # nothing has ever begun
+    waits = promotion.state is S.REQUESTED or promotion.awaits_ami
+    if waits or promotion.is_left_and_gone or (is_untagged and not promotion.file):  # nothing has ever begun
         return False
     if promotion.unread(RECALL) is not None:
         return True

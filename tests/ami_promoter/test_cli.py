@@ -479,6 +479,15 @@ def test_no_item_gets_the_machines_time():
     assert calls == {"hub/aws.py"}
 
 
+def test_the_help_of_an_option_says_what_it_takes_and_whether_it_may_be_repeated():
+    """In words of a person, not of the parser."""
+    for words, command in verbs():
+        for one in command.params:
+            if isinstance(one, click.Option):
+                assert "RANGE" not in one.make_metavar(click.Context(command)), (words, one.name)
+                assert ("may be repeated" in one.help) is one.multiple, (words, one.name)
+
+
 def test_the_help_of_each_verb_ends_with_two_calls_that_it_takes(environment, run):
     """What is shown can be run."""
     every = {**dict(verbs()), ("completion",): root.commands["completion"]}

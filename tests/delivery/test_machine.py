@@ -770,10 +770,11 @@ def test_one_early_look_removes_no_image_that_was_pending_for_hours(late):
 def test_access_that_is_not_true_yet_is_tried_again_after_one_two_and_four_minutes(message):
     """A grant may need five minutes to take effect, and so may a share; the errored copy is deleted before that."""
     delivery = slots(in_copying(C.PENDING, C.COMPLETED, opened_at=NOW), 9)
+    begun = replace(delivery.copies[0], progress=46)
     late = CopiesFound((seen("snap-0a", "error", message=message),))
-    after = machine.evolve(delivery, late, NOW)
+    after = machine.evolve(replace(delivery, copies=(begun, *delivery.copies[1:])), late, NOW)
 
-    assert after.copies[0].next_look == NOW + 60
+    assert (after.copies[0].next_look, after.copies[0].progress) == (NOW + 60, 0)
     assert machine.outstanding(after, NOW + 60) == (DeleteSnapshots(("snap-0ac",)), StartCopy("snap-0a"))
     assert machine.outstanding(after, NOW + 61) == (DeleteSnapshots(("snap-0ac",)), FindCopies()), "the list is old"
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -236,7 +237,7 @@ MUTATIONS: dict[str, Callable[[CopiedImage], None]] = {
     "RamdiskId": lambda c: c.shown.update(RamdiskId="ari-1"),
     "Platform": lambda c: c.shown.update(Platform="windows"),
     "ProductCodes": lambda c: c.shown.update(ProductCodes=[{"ProductCodeId": "x", "ProductCodeType": "marketplace"}]),
-    "ImageWatermarks": lambda c: c.shown.update(ImageWatermarks=[{"WatermarkKey": "x"}]),
+    "ImageWatermarks": lambda c: vars(c).update(image=replace(c.image, watermarks=("x",))),
     "InstanceTypeSpecification": lambda c: c.shown.update(
         InstanceTypeSpecification={"UnsupportedInstanceTypes": [{"InstanceType": "m5.large"}]}
     ),
@@ -436,6 +437,18 @@ def test_what_an_account_changes_of_its_copy_later_is_found(member, value):
     assert found.startswith(f"{member} is {value[:10]}")
     (found,) = comparison.changed(made.image, {**as_made, "Public": "True"})
     assert found == "Public is True and should be False"
+
+
+def test_a_watermark_that_was_detached_and_other_instance_types_are_found():
+    """EC2 lets the owner of a copy change both; a watermark of its own takes nothing away."""
+    source, own = ({"WatermarkKey": f"{account}:approved"} for account in ("111111111111", "222222222222"))
+    made = CopiedImage(an_image(ImageWatermarks=[source]))
+    made.shown["ImageWatermarks"] = [source, own]
+    assert made.differences() == made.changed() == []
+
+    made.shown["ImageWatermarks"] = [own]
+    made.shown["InstanceTypeSpecification"] = {"SupportedInstanceTypes": [{"InstanceType": "t3.*"}]}
+    assert made.changed() == ["InstanceTypeSpecification", "ImageWatermarks"]
 
 
 # Tags

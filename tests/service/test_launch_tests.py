@@ -26,7 +26,7 @@ BROKEN = ("impaired", "hangs", "Client.InstanceInitiatedShutdown")
 UNTESTED = (
     "pending",
     "Server.InternalError",
-    "Server.InsufficientInstanceCapacity",
+    "Server.InsufficientVolumeCapacity",
     "Client.UserInitiatedShutdown",
     "Client.InternalError",
     "host",

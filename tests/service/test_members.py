@@ -31,7 +31,7 @@ def test_who_joins_gets_what_is_in_force_and_nothing_else_is_touched():
     it = OrganizationHub(A, B)
     it.look()
     of_b = {"only": lambda delivery: delivery.target.account == B}
-    it.hub.gate.refuse("target.keys", "describe", why=RefusalKind.DENIED, times=1, **of_b)
+    it.hub.gate.refuse("target.keys", "describe", why=RefusalKind.DENIED, **of_b)
     it.tag()
     assert it.outcomes == {A: "delivered", B: "failed"}
     it.organization.accounts[C] = "ACTIVE"
@@ -47,6 +47,7 @@ def test_who_joins_gets_what_is_in_force_and_nothing_else_is_touched():
 
     it.look(3)
     assert (record(it).episode, it.reported("promotion.over")) == (2, 2)
+    it.hub.gate.troubles.clear()
     it.tag(None)
     it.tag()
     assert it.outcomes == {A: "delivered", B: "delivered", C: "delivered"}

@@ -10,6 +10,7 @@ from chalicelib.engine.errors import RefusalKind
 from tests.service.cloud import INACCESSIBLE, START, CloudBehavior, refusal
 from tests.service.gate import LostAnswer, PortTrouble
 from tests.service.hub import Hub
+from tests.service.organization import of_an_ou
 from tests.service.scenes import ACCOUNTS, HubSetup, all_delivered
 
 AMI, OTHER = "ami-0a", "ami-0b"
@@ -129,6 +130,17 @@ def test_a_role_that_comes_before_the_rest_of_its_stack_fails_no_delivery(rest):
     """CloudFormation makes role and key at once, and the look that assumes the role may come in between."""
     role = of("target.keys", "describe", RefusalKind.ROLE, code="AccessDenied", times=4)
     hub = played(role, replace(rest), accounts=1)
+
+    assert hub.outcomes() == {(AMI, BAD): "delivered"}
+
+
+@pytest.mark.parametrize("rest", STACK_COMES.values(), ids=STACK_COMES)
+def test_a_new_account_of_an_ou_whose_stack_is_just_being_deployed_fails_no_delivery(rest):
+    """The StackSet deploys as discovery finds the account: the very first look may come between role and key."""
+    hub = HubSetup(accounts=1, amis=((0, 1),)).hub(troubles=[replace(rest)])
+    hub.cloud.directory = of_an_ou(BAD)
+    hub.cloud.tag(AMI, "default")
+    hub.run()
 
     assert hub.outcomes() == {(AMI, BAD): "delivered"}
 

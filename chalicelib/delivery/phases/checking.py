@@ -197,15 +197,18 @@ def _kept_missed(event: KeptImageMissed, delivery: Delivery, now: int) -> Delive
 
 
 def _unfit(event: TargetUnfit, delivery: Delivery, now: int) -> Delivery:
-    return fail(delivery, now, *event.faults)
+    """Fail; look again for ten minutes where the target's stack may just be being deployed.
+
+    CloudFormation makes the key beside the role, which may come first [aws-facts].
+    """
+    comes = _stack_comes(delivery) and delivery.last_look.failure is None
+    waits = looks_again(delivery, now, schedule.NOT_YET_FOR, schedule.NOT_YET[1]) if comes else None
+    return replace(waits, last_refusal=event.faults[0]) if waits else fail(delivery, now, *event.faults)
 
 
-def _unfit_yet(event: TargetUnfit, delivery: Delivery, now: int) -> Delivery:
-    """Look again for ten minutes: CloudFormation makes the key beside the role, which may come first [aws-facts]."""
-    if delivery.last_look.failure is not None:
-        return _unfit(event, delivery, now)
-    waits = looks_again(delivery, now, schedule.NOT_YET_FOR, schedule.NOT_YET[1])
-    return replace(waits, last_refusal=event.faults[0]) if waits else _unfit(event, delivery, now)
+def _stack_comes(delivery: Delivery) -> bool:
+    """Whether the stack may be younger than the delivery: its role was waited for, or an OU brings the account."""
+    return delivery.state is AWAIT_ROLE.state or bool(delivery.target.unit)
 
 
 def _notified(_event: AwaitingRoleNotified, delivery: Delivery, now: int) -> Delivery:
@@ -222,8 +225,8 @@ def _refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
         return fail(delivery, now, delivery.last_look.failure)
     if no_role and event.fault.code == SOURCE_GONE and event.fault == delivery.last_refusal:  # two looks agree
         return fail(delivery, now, event.fault)
-    if event.kind is RefusalKind.DENIED and delivery.state is AWAIT_ROLE.state:
-        return _unfit_yet(TargetUnfit((event.fault,)), delivery, now)
+    if event.kind is RefusalKind.DENIED and _stack_comes(delivery):
+        return _unfit(TargetUnfit((event.fault,)), delivery, now)
     return trouble.refused(event, replace(delivery, clear_since=None) if no_role else delivery, now)
 
 
@@ -231,7 +234,7 @@ def _row(state: StateEntry, cure: str) -> Row[Delivery]:
     """Return the part of a row that is the same in both states."""
     return {
         TargetReady: leads(_ready, AWAIT_SLOT, OPEN, REGISTER, VERIFY),
-        TargetUnfit: leads(_unfit, *ENDS),
+        TargetUnfit: leads(_unfit, state, *ENDS),
         KeptImageMissed: leads(_kept_missed, state),
         Refused: leads(_refused, state, AWAIT_ROLE, *ENDS),
         **CANCELS,
@@ -247,11 +250,7 @@ PHASES = {
         looks=_looks,
     ),
     DeliveryState.AWAITING_ROLE: Phase(
-        on={
-            AwaitingRoleNotified: leads(_notified, AWAIT_ROLE),
-            **_row(AWAIT_ROLE, _ROLE_CURE),
-            TargetUnfit: leads(_unfit_yet, AWAIT_ROLE, *ENDS),
-        },
+        on={AwaitingRoleNotified: leads(_notified, AWAIT_ROLE), **_row(AWAIT_ROLE, _ROLE_CURE)},
         outstanding=_awaiting_role,
         deadline=queue_deadline,
     ),

@@ -267,7 +267,7 @@ def _errored(copy: Copy, found: proof.SeenCopy, now: int, faults: list[Fault], d
     late = any(words in found.message for words in LATE)
     if late and early and copy.tries < MAX_TRIES:
         wait = schedule.step(schedule.NOT_YET, copy.tries - 1)
-        return replace(copy, state=CopyState.WANTED, copy=None, next_look=now + wait)
+        return replace(copy, state=CopyState.WANTED, copy=None, progress=0, next_look=now + wait)
     what = f"The copy {found.copy} of {copy.source} ended in error: {found.message or 'no reason given'}."
     faults.append(Fault("copy-failed", delivery.where, what, copy_cure(found.message, delivery.target.account)))
     return replace(copy, state=CopyState.ERROR)

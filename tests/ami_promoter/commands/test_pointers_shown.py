@@ -82,6 +82,51 @@ def test_what_a_pointer_names_and_why(table, run, pointer, says):
     assert (NOT_OURS.cure in said) is (says == NOT_OURS.what)
 
 
+@pytest.mark.parametrize(
+    ("state", "naming"),
+    [
+        ("copying", {"parameter": "/golden/base/current"}),
+        ("failed", {"parameter": "/golden/base/current"}),
+        ("failed", {"fault": NOT_OURS}),
+    ],
+)
+def test_a_delivery_whose_ami_does_not_stand_there_has_no_pointer(table, run, state, naming):
+    """Whatever its family's parameter names."""
+    promoted(table, a_delivery(DEV, state, naming=delivery.Naming("base", **naming)))
+    write(table, a_pointer())
+
+    assert run("status", AMI, "--json").data["promotion"]["deliveries"][0]["pointer"] is None
+
+
+OLDER = Release("ami-0c", "2025-12-01T00:00:00.000Z", "ami-0ccccccccccccccccc", "x86_64", "d0", 1)
+
+
+@pytest.mark.parametrize(
+    ("naming", "pointer", "says"),
+    [
+        ({"shows": OLDER.image}, None, f"Its record is lost; it named {OLDER.image} when this AMI was delivered."),
+        (
+            {"offered": True},
+            a_pointer(image=OLDER.image, releases=(*a_pointer().releases, OLDER)),
+            f"It names {OLDER.image}: the target does not show this AMI available.",
+        ),
+        (
+            {},
+            a_pointer(image=OLDER.image, releases=(OLDER,)),
+            f"It names {OLDER.image}, until the service has looked at this AMI.",
+        ),
+    ],
+)
+def test_a_parameter_that_names_an_older_ami_says_why(table, run, naming, pointer, says):
+    """Nothing newer is there."""
+    one = named(DEV)
+    promoted(table, replace(one, naming=delivery.Naming("base", parameter="/golden/base/current", **naming)))
+    if pointer is not None:
+        write(table, pointer)
+
+    assert f"parameter /golden/base/current: {says}" in run("status", AMI).words
+
+
 def test_a_pointers_fault_stays_visible_until_it_is_cured(table, run):
     """In the AMI's deliveries, in the list of all promotions and among what is in trouble; afterwards nowhere."""
     promoted(table, named(DEV, fault=NOT_OURS))

@@ -121,10 +121,16 @@ def test_a_step_that_says_nothing_is_left_out():
         ('TagSeen {"value": "None"}', "no tag seen"),
         ('TagSeen {"value": "dev"}', "tag seen: value dev"),
         ('Compared {"value": "None"}', "compared with its deliveries"),
+        ('Compared {"value": "dev", "missing": "True"}', "compared with its deliveries: value dev, some must begin"),
+        ('Sliced {"after": "begin:d1", "inputs": "9c1f"}', "deliveries begun"),
+        ('CancelAsked {"why": "Withdrawn by jane.", "basis": "1"}', "asked to end: Withdrawn by jane."),
+        ("Refused {\"fault\": \"Fault(code='no-role', where='x')\"}", "refused: fault no-role"),
+        ("CopiesFound {\"copies\": \"{'snap-1': 'pending'}\"}", "looked in the target: copies snap-1: pending"),
+        ('SnapshotsDeleted {"left": "(\'snap-1\',)"}', "snapshots deleted: still there snap-1"),
     ],
 )
-def test_that_no_tag_was_seen_is_said_of_a_look_at_it(event, said):
-    """Not of what follows from it."""
+def test_an_event_is_shown_in_plain_words(event, said):
+    """Without what says nothing to a person."""
     assert timeline_text.words(event) == said
 
 

@@ -137,6 +137,23 @@ def test_an_open_permission_is_the_services_only_where_there_is_a_witness(share,
     assert (one.code, one.wrong) == (("open-unknown", True) if expected else ("open-not-own", False))
 
 
+@pytest.mark.parametrize(
+    ("share", "change", "says"),
+    [
+        (a_share("open", preexisting=True), PERSON, "It existed before the service needed it. It stays."),
+        ({}, None, "No record says that the service opened it. It stays."),
+        ({}, PERSON, "The ledger says nothing, and no record says that the service opened it since. a person added"),
+        (a_share("closed"), None, "The ledger says closed, and no record says that the service opened it since. It"),
+        (a_share("closed"), REMOVED, "The ledger says closed, and no record says that the service opened it since. It"),
+    ],
+)
+def test_a_permission_of_somebody_else_says_whose_it_may_be(share, change, says):
+    """Who added it, if CloudTrail shows that."""
+    (one,) = findings(view(share, permissions=SHOWN, changes=last(change)))
+
+    assert one.what.startswith(says)
+
+
 def test_the_history_of_a_lost_entry_is_a_witness():
     """The share is gone from the ledger, and its history says that the service opened it."""
     seen = view(permissions=SHOWN, once_open=frozenset({(Resource.of(SNAPSHOT), DEV)}))
@@ -254,6 +271,7 @@ OWN_KEY = f"arn:aws:kms:{REGION}:{DEV}:key/own"
         (addresses.role_resource(OWN_KEY, DEV).pk, "delivered", True),
         (addresses.role_resource(OWN_KEY, DEV).pk, "failed", False),
         (addresses.role_resource(KEY, DEV).pk, "shared", True),
+        (addresses.role_resource(KEY, DEV).pk, "delivered", False),
         (addresses.role_resource(KEY, DEV).pk, "withdrawn", False),
         (addresses.policy_resource(KEY).pk, "shared", True),
         (addresses.policy_resource(KEY).pk, "withdrawn", False),
