@@ -345,7 +345,7 @@ def test_an_old_statement_that_kms_accepts_no_more_is_named_as_a_cause(key: Key)
     with key.world.rules.off(RESOURCE):
         key.put(OWNER, {**OWNER, "Sid": "Old", "Action": "kms:Decrypt", "Resource": key.arn})
 
-    found = refused(lambda: key.adapter.open(key.resource, [key.share()]))
+    found = refused(lambda: key.adapter.open([key.share()]))
 
     assert found.fault.code == "key-policy-malformed"
     assert 'the Resource "*"' in found.fault.cure
