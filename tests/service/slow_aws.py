@@ -33,6 +33,8 @@ class Slow:
     def __init__(self, resource: SlowResource, batch: int) -> None:
         self.resource, self.batch = resource, batch
         self.there: set[str] = set()
+        self.listed: set[str] = set()
+        """Ids of grants; one whose role was deleted is listed, but does not show."""
         self.calls: Counter[str] = Counter()
         self.refuses: Callable[[str, Sequence[Share]], Refusal | None] = lambda _what, _shares: None
 
@@ -43,11 +45,14 @@ class Slow:
     def open(self, shares: Sequence[Share]) -> dict[str, str]:
         self._call("open", shares)
         self.there |= {s.share_name for s in shares}
-        return {s.share_name: f"grant-of-{s.share_name}" for s in shares} if self.batch == 1 else {}
+        grants = {s.share_name: f"grant-of-{s.share_name}-{s.intended_at}" for s in shares} if self.batch == 1 else {}
+        self.listed |= set(grants.values())
+        return grants
 
     def close(self, shares: Sequence[Share]) -> bool:
         self._call("close", shares)
         self.there -= {s.share_name for s in shares}
+        self.listed -= {s.grant_id for s in shares}
         return False
 
     def _call(self, what: str, shares: Sequence[Share]) -> None:

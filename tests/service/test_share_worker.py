@@ -645,6 +645,14 @@ def test_what_somebody_has_removed_is_opened_again_for_who_comes_next(key):
     assert grant_name(after, "us-east-1") != grant_name(before, "us-east-1")
 
 
+def test_a_grant_that_lets_nobody_in_any_longer_is_revoked_when_another_takes_its_place():
+    """Its role was deleted and made again: KMS lists it, and nobody else would ever end it."""
+    key = open_for_an_hour(KEY)
+    key.permissions.there.clear()
+    comes_to_hold(key, "d2")
+    assert key.permissions.listed == {share.grant_id for share in key.shares}
+
+
 @pytest.mark.parametrize("key", STANDING)
 def test_each_one_who_comes_costs_one_look_and_who_goes_none(key):
     """Neither is AWS asked again for who has come before."""
