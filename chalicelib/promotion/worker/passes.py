@@ -162,7 +162,7 @@ class DeliveryPass:
             record = None if stored is None or stored.parked else DELIVERIES.decode(stored)
         except ParkRecord:
             return
-        if stored is None or record is None or record.state != (DELIVERED if recalled else RECALLED):
+        if stored is None or record is None or record.state != one.state:
             return
         fresh = recall_begun(record, self.clock(), recalled=recalled, lift=promotion.inbox.get("lifted", ""))
         # The look that reads the lift comes after this pass, and raises the generation if there is a tag: to this one.
