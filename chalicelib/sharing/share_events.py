@@ -23,11 +23,8 @@ FIRST_LOOK_COUNTS_FOR = 15 * schedule.MINUTE
 GIVEN_UP_AFTER = 16
 """Tries (about an hour) to close a grant on a target's own key; after that its administrators must end it."""
 
-LOOKS_APART = schedule.MINUTE - 10
-"""Seconds from a removal to the first of the two looks that must miss a nameless permission, and between them.
-
-The sweep wakes for each, every minute: a full minute would often end just after it.
-"""
+LOOKS_APART = schedule.MINUTE
+"""Seconds between the two looks that must miss a nameless permission before it counts as gone (invariant 2)."""
 
 GONE_NO_SOONER_THAN = 2 * schedule.MINUTE
 """Seconds from the removal to the second of these looks, at least."""
@@ -81,7 +78,7 @@ class ClosingIntended:
 
 @dataclass(frozen=True, slots=True)
 class PermissionRemoved:
-    """A nameless permission was removed; the first look comes within two minutes.
+    """A nameless permission was removed; the first look comes one to two minutes later.
 
     ``with_resource``: there was nothing to remove, because its snapshot or AMI is gone.
     """
@@ -181,12 +178,13 @@ def _opened(event: ShareOpened, share: Share, now: int) -> Share:
 
 
 def _looked_while_open(event: LookedAfter, share: Share, now: int) -> Share:
-    """Open it again if the permission no longer shows; a grant gets a new name by that.
+    """Open it again if the permission no longer shows; a grant ends first, as KMS still lists that of a deleted role.
 
-    One that `reconcile` has added no longer stays for a holder to come: the release of this one closes it at once.
+    Another grant has another name. What `reconcile` has added and showed now closes as soon as its holder releases it.
     """
     if not event.showing:
-        return _intend_opening(OpeningIntended(), share, now)
+        again = _intend_closing(ClosingIntended(), share, now) if share.grant_id else None
+        return again or _intend_opening(OpeningIntended(), share, now)
     return replace(share, answered=share.asked, next_try=min(share.next_try, now))
 
 
@@ -364,7 +362,7 @@ TRANSITIONS: Mapping[ShareState, Row[Share]] = {
     ShareState.OPEN: {
         PutOff: leads(_put_off, OPEN),
         **_BEGUN,
-        LookedAfter: leads(_looked_while_open, OPEN, OPENING),
+        LookedAfter: leads(_looked_while_open, OPEN, OPENING, CLOSE),
         FoundClosed: leads(lambda _event, share, now: OPENING(share, now, tries=share.tries), OPENING),
     },
     ShareState.CLOSING: {
