@@ -206,12 +206,12 @@ def ended_unopened(share: Share) -> Fault:
 
 
 def worth_waiting(share: Share, why: RefusalKind, now: int, accessible_since: int) -> bool:
-    """Whether the share worker tries a refused opening again: after a throttle or an outage, and in three cases more.
+    """Whether the share worker tries a refused opening again.
 
-    A statement that is open to the role's former name stays open meanwhile. A grant for a service-linked role is made
-    by the grant role in the target, and role and key may become accessible late [aws-facts 3]. ``accessible_since``:
-    when the account itself got access to the key (``account_access.open_since``). A snapshot or AMI that has just been
-    made or enabled may show late, too.
+    It does after a throttle or an outage; if the statement is open to the role's former name, which stays meanwhile; if
+    the grant role in the target cannot be assumed; and for ten minutes if something may only become true late
+    [aws-facts 3]: access to the key, a role, or a snapshot or AMI that has just been made or enabled.
+    ``accessible_since``: when the account itself got access to the key (``account_access.open_since``).
     """
     if why is RefusalKind.THROTTLED or share.state is ShareState.OPEN:
         return True
