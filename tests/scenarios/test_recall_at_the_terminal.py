@@ -1,5 +1,7 @@
 """What people see of a recall and of a rollback: before, while and after the service carries it out."""
 
+import pytest
+
 from tests.scenarios.pointers import FAMILY, NAME, shows, successor, with_pointers
 from tests.scenarios.scene import DEV, HOUR, REGION
 
@@ -75,3 +77,28 @@ def test_a_rollback_moves_the_parameter_and_its_lift_moves_it_back(scene):
     assert scene.prints("rollback", FAMILY, "--account", DEV, "--lift", "--yes")[0] == 0
     scene.wait(600)
     assert shows(scene) == copy_of(scene, newer)
+
+
+@pytest.mark.thorough
+def test_a_retry_completes_a_recall_that_an_account_refused_for_a_day(scene):
+    """The recall stands all the time, and the tag was removed: only another try there is needed."""
+    with_pointers(scene)
+    scene.promote("dev")
+    newer = successor(scene)
+    scene.promote("dev", newer)
+    bad, good = copy_of(scene, newer), copy_of(scene, scene.image)
+    scene.world.injections.refuse("EnableImageDeprecation", "UnauthorizedOperation", n=1000, account=DEV)
+    scene.ask("recall", newer, "--why", WHY, "--yes")
+    scene.client("ec2").delete_tags(Resources=[newer], Tags=[{"Key": "promote"}])
+    scene.wait(26 * HOUR)
+    assert f"`ami-promoter retry {newer} --account {DEV}/{REGION}`" in scene.prints("status", newer)[1]
+
+    scene.world.injections.calm()
+    assert "refused the recall; it is tried again." in scene.prints("retry", newer)[1]
+    scene.wait(HOUR)
+    (image,) = scene.client("ec2", DEV).describe_images(ImageIds=[bad])["Images"]
+    assert image["DeprecationTime"]
+    assert shows(scene) == good
+    said = [one["faults"] for one in scene.notices("delivery.recalled") if one["account"] == DEV]
+    assert [len(faults) for faults in said] == [2, 0]
+    scene.assert_invariants()
