@@ -263,6 +263,26 @@ def test_a_pin_that_stands_is_not_written_again():
     assert len(chosen([pointer], OLD, {pointer.key: ""}, ())[0]) == 1
 
 
+def test_a_repeated_rollback_goes_back_no_further(table, operators, run):
+    """The service has moved the parameter since the first one: who wants another AMI names it."""
+    words = ("rollback", "base", "--account", DEV, "--yes")
+    write(table, a_pointer(image=OLD_COPY))
+    held = recalls.written(Pin(OLD, "2026-01-02T00:00:00.000Z", NINE, BY))
+    operators.update(addresses.pin(DEV, REGION, NAME), "SET body = :value", {":value": held})
+
+    said = run(*words).words
+    assert f"Nothing to do: each parameter of `base` is held at {OLD} already; `--to AMI` chooses another." in said
+    assert [one["to"] for one in run(*words, "--to", OLDER, "--json").data["pointers"]] == [OLDER]
+
+
+def test_the_only_ami_of_a_family_is_none_to_roll_back_to():
+    """The parameter names it: nothing would move."""
+    pointer = a_pointer(releases=(Release(AMI, "2026-01-03T00:00:00.000Z", COPY),))
+
+    _, (fault,) = chosen([pointer], None, {}, ())
+    assert fault.cure.endswith("Known: none.")
+
+
 def test_a_pin_can_be_lifted_before_its_worker_has_looked_and_if_it_is_damaged(table, operators, run):
     """The operators' table says what is held, not the pointer's record."""
     write(table, a_pointer())
