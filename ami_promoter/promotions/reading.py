@@ -71,8 +71,10 @@ def unknown(ami: str, connection: Connection) -> Fault:
 
 def no_delivery(ami: str, places: Sequence[str]) -> NotDone:
     """Return what to raise if an operator names targets to which an AMI has no delivery."""
-    what = f"it has no delivery to {', '.join(places) or 'any account'}."
-    return NotDone(Fault("no-delivery", ami, what, f"`ami-promoter status {ami}` lists them."))
+    place = ", ".join(places) or "any account"
+    return NotDone(
+        Fault("no-delivery", ami, f"it has no delivery to {place}.", f"`ami-promoter status {ami}` lists them.")
+    )
 
 
 def placed(delivery: RecordSeen[Delivery], entry: TrackedDelivery) -> RecordSeen[Delivery]:
