@@ -94,7 +94,7 @@ class CopyRestored(DeliveryEvent):
 
 
 def begun(delivery: Delivery, now: int, *, recalled: bool, lift: str = "") -> Delivery:
-    """Return an ended delivery's next episode: it recalls what was delivered, or restores what was recalled.
+    """Return an ended delivery's next episode: it recalls what was delivered or kept, or restores what was recalled.
 
     What a given up recall has seen counts when it is tried again: it may have changed the AMI.
 
@@ -102,6 +102,8 @@ def begun(delivery: Delivery, now: int, *, recalled: bool, lift: str = "") -> De
     """
     fresh = replace(delivery, entered={}, faults=(), last_look=LastLook())
     next_one = replace(fresh, episode=delivery.episode + 1, ending=None)
+    if recalled and delivery.launch.kept:
+        next_one = next_one.with_image(id=delivery.launch.kept).with_cleanup(leftovers=())
     if recalled:
         return _again(next_one, now) if delivery.recall.seen else recall(next_one, now)
     if not (delivery.recall.seen or delivery.recall.lift):
@@ -209,7 +211,7 @@ def _publish_again(delivery: Delivery, now: int) -> Delivery:
     known = delivery.naming
     naming = Naming(known.family, known.parameter) if known.parameter else known  # its fault says why it has none
     restored = replace(delivery, recall=Recalled(), naming=naming, last_look=LastLook())
-    if delivery.launch.result == "stopped":
+    if delivery.launch.result == "stopped" or delivery.launch.kept:
         return complete(restored.with_launch(result="", left=False), now)
     return PUBLISH(restored, now)
 
