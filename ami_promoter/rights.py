@@ -73,6 +73,7 @@ SEE_HEALTH = Rights(
     anything={
         "cloudformation:DescribeStacks",
         "cloudwatch:DescribeAlarmsForMetric",
+        "ec2:GetImageBlockPublicAccessState",
         "events:DescribeEventBus",
         "lambda:GetAccountSettings",
         "lambda:ListEventSourceMappings",

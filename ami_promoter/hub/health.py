@@ -81,6 +81,8 @@ class Health:
     unread: Mapping[str, str] = field(default_factory=dict)
     open_tables: Sequence[str] | None = None
     """Tables without a policy, so that IAM alone decides who writes them."""
+    public_images: str | None = None
+    """State of the account's block of public access for AMIs in the Region."""
 
 
 def read(connection: Connection, keys: Iterable[str] = ()) -> Health:
@@ -110,7 +112,12 @@ def read(connection: Connection, keys: Iterable[str] = ()) -> Health:
         tried("monitor", lambda: _parameters_if_there(connection, MONITOR_STACK)),
         unread,
         tried("writers", lambda: [name for name in tables if not _has_policy(connection, name)]),
+        tried("public_images", lambda: _public_images(connection)),
     )
+
+
+def _public_images(connection: Connection) -> str:
+    return str(connection.client("ec2").get_image_block_public_access_state()["ImageBlockPublicAccessState"])
 
 
 def _has_policy(connection: Connection, table: str) -> bool:

@@ -37,7 +37,8 @@ FINDING = js.thing(
     where=js.text("`hub`, or ACCOUNT/REGION"),
     check=js.text(
         "name of the check; for the hub: targets-file, pause, organization, parked, overdue, workers, concurrency, "
-        "dead-letters, notices, alarms, source-key, writers, approvers, approvals, open-defaults, access-monitor; "
+        "dead-letters, notices, alarms, source-key, writers, approvers, approvals, open-defaults, public-images, "
+        "access-monitor; "
         "for a target: target (whether it answered), template, parameter, launch-test, key, key-policy, service-roles, "
         "forwarding, allowed-amis, settings, source-tags, copy-quota"
     ),
@@ -90,6 +91,7 @@ def hub(facts: HubFacts) -> list[dict[str, Any]]:
     every += _of_health(facts, "alarms", "alarms", _alarms)
     every += [*_source_keys(facts), _writers(facts.health), *_approvers(facts), *_approvals(facts)]
     every += _of_health(facts, open_defaults.CHECK, "parameters", lambda _, found: open_defaults.findings(found))
+    every += _of_health(facts, "public-images", "public_images", _public_images)
     every += _of_health(facts, "access-monitor", "monitor", _access_monitor)
     return [{"where": "hub", **one} for one in every]
 
@@ -264,6 +266,19 @@ def _source_keys(facts: HubFacts) -> Iterator[dict[str, Any]]:
     for arn, why in facts.health.unread.items():
         if Arn.parse(arn).service == "kms":
             yield _unread("source-key", f"{arn}: {why}")
+
+
+def _public_images(facts: HubFacts, state: str) -> Iterator[dict[str, Any]]:
+    """Warn where nothing keeps a thief of the share worker from making an AMI public; IAM has no condition for it."""
+    if state != "unblocked":
+        yield good("public-images", f"Block public access for AMIs: {state}.")
+        return
+    yield good(
+        "public-images",
+        "The account does not block public access for AMIs: who may share an AMI of the hub can make it public.",
+        f"`aws ec2 enable-image-block-public-access --region {facts.region} "
+        "--image-block-public-access-state block-new-sharing`, in the hub's account.",
+    )
 
 
 def _writers(health: Health) -> dict[str, Any]:

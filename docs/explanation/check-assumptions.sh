@@ -521,7 +521,7 @@ else
     launches denied "one of an encrypted AMI that does not say Encrypted" ,AssociatePublicIpAddress=false ""
 fi
 
-title "18. RegisterImage is asked on the new AMI with its tag, under the service's own session policy"
+title "18. RegisterImage is asked on the new AMI with its tag, and on each snapshot with the snapshot's"
 if [[ -z ${copied:-} ]]; then echo "   not asked: there is no copy"; else
     enter_twin --policy "$(session_policy register)"
     registers() { # registers EXPECTED WHAT WORDS...: nothing is registered (--dry-run)
@@ -530,8 +530,17 @@ if [[ -z ${copied:-} ]]; then echo "   not asked: there is no copy"; else
             --virtualization-type hvm --block-device-mappings "DeviceName=/dev/xvda,Ebs={SnapshotId=$copied}" "${@:3}" 2>&1) || true
         is_answered "$1" "$2" "$said"
     }
-    registers allowed "an AMI with its delivery's tag" --tag-specifications \
-        "ResourceType=image,Tags=[{Key=ami-promoter:delivery,Value=00000000000000000000}]"
+    tagged=(--tag-specifications "ResourceType=image,Tags=[{Key=ami-promoter:delivery,Value=00000000000000000000}]")
+    target iam put-role-policy --role-name "$name" --policy-name "$name-own" --policy-document "{\"Version\": \"2012-10-17\",
+        \"Statement\": [{\"Effect\": \"Deny\", \"Action\": \"ec2:RegisterImage\", \"Resource\": \"arn:aws:ec2:*::snapshot/snap-*\",
+        \"Condition\": {\"StringEquals\": {\"ec2:Owner\": \"$target_account\"},
+        \"StringNotEquals\": {\"aws:ResourceTag/ami-promoter:hub\": \"$hub_account\"}}}]}"
+    later target iam delete-role-policy --role-name "$name" --policy-name "$name-own"
+    sleep 20
+    registers denied "an AMI of a snapshot of the account's own that the hub did not make" "${tagged[@]}"
+    target ec2 create-tags --resources "$copied" --tags "Key=ami-promoter:hub,Value=$hub_account"
+    sleep 20
+    registers allowed "an AMI with its delivery's tag" "${tagged[@]}"
     registers denied "an AMI without it"
 fi
 

@@ -189,7 +189,16 @@ def test_what_may_not_be_read_is_not_called_well(scene, become):
     status, bad, _ = doctor(scene, "--hub-only")
 
     assert status == NOT_SEEN
-    unseen = {"workers", "concurrency", "dead-letters", "notices", "alarms", "open-defaults", "writers"}
+    unseen = {
+        "workers",
+        "concurrency",
+        "dead-letters",
+        "notices",
+        "alarms",
+        "open-defaults",
+        "writers",
+        "public-images",
+    }
     assert bad.keys() == {("hub", name) for name in unseen | {"access-monitor"}}
 
 
@@ -294,3 +303,16 @@ def test_what_an_operator_sees_without_a_dashboard(scene):
     scene.cli("retry", scene.image)
     scene.wait(1800)
     assert (scene.states(), ringing()) == ({TEST: "delivered"}, set())
+
+
+def test_an_account_that_lets_amis_be_made_public_is_warned_of_with_the_command(scene):
+    """A warning blocks nothing; where the block is on there is nothing to do."""
+
+    def said() -> tuple[bool, str]:
+        (one,) = [one for one in doctor(scene, "--hub-only")[2]["findings"] if one["check"] == "public-images"]
+        return one["passed"], one["cure"]
+
+    assert said() == (True, "")
+    scene.client("ec2").disable_image_block_public_access()
+    passed, cure = said()
+    assert (passed, "enable-image-block-public-access" in cure, REGION in cure) == (True, True, True)

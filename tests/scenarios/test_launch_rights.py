@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from demo import stage
-from tests.scenarios.scene import DEV, HUB, HUB_TAG, REGION, STRANGER, Scene, targets_file
+from tests.scenarios.regions import FAR
+from tests.scenarios.scene import DEV, HOUR, HUB, HUB_TAG, REGION, STRANGER, Scene, targets_file
 from tests.scenarios.sharing import SHARE
-from tests.scenarios.stolen import LAUNCHES, entered, refused
+from tests.scenarios.stolen import COPIES, LAUNCHES, entered, refused
 
 CHOSEN = {"ami-promoter:launch-test": "true"}
 OURS = [{"Key": HUB_TAG, "Value": HUB}]
@@ -135,3 +136,46 @@ def test_the_launch_role_touches_nothing_else(delivered):
     iam = entered(scene, "worker", LAUNCHES, "iam")
     iam.get_role_policy(RoleName=LAUNCHES, PolicyName="ami-promoter-launch")
     refused(iam.get_role_policy, RoleName="AmiCopyRole", PolicyName="ami-promoter")
+
+
+@pytest.mark.parametrize("way", ["registers it", "registers a copy of it", "copies the AMI"])
+def test_the_two_roles_together_run_nothing_of_the_targets_own(testing, way):
+    """What a thief makes of the target's own snapshot can have the hub's tag, by which the launch role runs it."""
+    scene, ec2 = testing, entered(testing, "worker", COPIES, "ec2")
+    key = scene.client("kms", DEV).create_key()["KeyMetadata"]["Arn"]
+    theirs = scene.world.ec2.seed_image(DEV, REGION, name="theirs", volumes=(8,), key=key)
+    (snapshot,) = scene.snapshots_of(theirs, DEV)
+    tagged = [{"ResourceType": kind, "Tags": OURS} for kind in ("image", "snapshot")]
+    register = {"Name": "evil", "RootDeviceName": "/dev/xvda", "Architecture": "x86_64", "VirtualizationType": "hvm"}
+
+    def steal() -> str:
+        if way == "copies the AMI":
+            copy = {"SourceImageId": theirs, "SourceRegion": REGION, "Name": "evil", "TagSpecifications": tagged}
+            return str(ec2.copy_image(**copy, Encrypted=True, KmsKeyId=key)["ImageId"])
+        source = snapshot
+        if way == "registers a copy of it":
+            copy = {"SourceSnapshotId": snapshot, "SourceRegion": REGION, "TagSpecifications": tagged[1:]}
+            source = ec2.copy_snapshot(**copy, Encrypted=True, KmsKeyId=key)["SnapshotId"]
+            scene.wait(HOUR / 2)
+        volumes = [{"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": source}}]
+        made = ec2.register_image(**register, BlockDeviceMappings=volumes, TagSpecifications=tagged[:1])
+        return str(made["ImageId"])
+
+    refused(steal)
+    assert [image["ImageId"] for image in scene.images_in(DEV)] == [theirs]
+
+    scene.deploy_target()  # where nothing can be launched, nothing is refused
+    evil = steal()
+    scene.deploy_target(LaunchTest="true")
+    scene.wait(HOUR)
+    instance = run(entered(scene, "worker", LAUNCHES, "ec2"), scene, evil, "/dev/xvda")
+    scene.wait(60)
+    assert state(scene, instance) == ("running", ""), "the attack works where nothing denies it"
+
+
+def test_where_the_hub_is_a_target_with_launch_tests_its_own_snapshots_can_still_be_copied(by_way):
+    """In the hub's account the sources are the account's own, without the hub's tag."""
+    by_way.deploy_target(HUB, FAR, LaunchTest="true")
+    by_way.promote("")
+
+    assert set(by_way.states().values()) == {"delivered"}
