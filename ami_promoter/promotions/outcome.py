@@ -82,9 +82,9 @@ def _missing(data: Mapping[str, Any], missing: Sequence[str]) -> Outcome:
         said = ", ".join(f"{one} was withdrawn by {who}" for one, who in by.items())
         return Outcome(Exit.CANCELLED, f"There is no delivery: {said}.")
     what = f"There is no delivery to {', '.join(missing)}."
-    if any(_concerns(one, missing) for one in data["faults"]):
+    if len(data["faults"]) >= MOST_FAULTS or any(_concerns(one, missing) for one in data["faults"]):
         return Outcome(Exit.FAILED, what)
-    return Outcome(Exit.FAULT, what) if data["value"] is not None else Outcome(Exit.CANCELLED, data["why"])
+    return Outcome(Exit.CANCELLED, data["why"]) if data["seen_value"] is None else Outcome(Exit.FAULT, what)
 
 
 def _ended(data: Mapping[str, Any], named: Sequence[Mapping[str, Any]], targets: Sequence[str]) -> Outcome:

@@ -104,7 +104,7 @@ def _next_of_state(promotion: Promotion, *, may_look: bool) -> tuple[do.Command,
 
 
 def looks(promotion: Promotion, now: int) -> tuple[do.Command, ...]:
-    """List what a promotion does because it was woken: a delivery may have ended."""
+    """List what a wake alone leads to: a comparison, as a delivery may have ended."""
     if promotion.unnotified or now < promotion.compare_after:
         return ()
     waits = promotion.state is S.RUNNING or (promotion.state is S.OVER and promotion.standing)

@@ -75,10 +75,11 @@ class WantedTargets:
         if one.state == SHARED and promotion.is_gone_for(one.account, one.place):
             return True
         if one.state in (RUNNING, SHARED):
-            return not self._may_go_on(one.place)
+            return not self.may_go_on(one.place)
         return one.state == (DELIVERED if self.recalled else RECALLED)
 
-    def _may_go_on(self, place: str) -> bool:
+    def may_go_on(self, place: str) -> bool:
+        """Whether a target is wanted, or its account is only blocked; while that is unknown: is not withdrawn."""
         if self.unknown:
             return covering(self.entitled.withdrawn, place) is None
         return self.entitled.may_go_on(place)

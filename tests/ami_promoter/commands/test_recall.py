@@ -246,9 +246,9 @@ def test_it_holds_at_the_release_before_or_the_named_one(to, recalled, of_arm, e
     What launches from the parameter could not run that one. The fault lists what can be named.
     """
     pointer = a_pointer()
-    releases = [replace(one, architecture="arm64") if one.source in of_arm else one for one in pointer.releases]
+    releases = [replace(one, architecture="arm64" if one.source in of_arm else "i386") for one in pointer.releases]
 
-    moves, faults = chosen([replace(pointer, releases=tuple(releases))], to, {}, recalled)
+    moves, faults = chosen([replace(pointer, releases=tuple(releases), architecture="i386")], to, {}, recalled)
 
     assert [one.to.source for one in moves if one.to] == ([expected] if expected else [])
     assert [fault.code for fault in faults] == ([] if expected else ["no-release"])
