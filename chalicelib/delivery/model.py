@@ -293,7 +293,7 @@ class Naming:
     fault: Fault | None = None
     """Why the parameter does not name what is current; the AMI is delivered anyway."""
     pinned: str = ""
-    """To which release an operator has pinned the pointer, and who; "": it is not pinned."""
+    """At which release an operator holds the pointer, who and why; "": nobody does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -617,7 +617,7 @@ def reduced_launch(over: Launch) -> Launch:
     """Reduce an ended launch test to its result, to what the service left there, and to where a stopped one goes on."""
     kept = "" if over.result == "failed" else over.kept  # an AMI that has failed is removed
     result = Launch(attempts=over.attempts, result=over.result, console=over.console, kept=kept, left=over.left)
-    return replace(result, subnet=over.subnet, group=over.group) if over.result == "stopped" else result
+    return replace(result, subnet=over.subnet, group=over.group) if over.result == "stopped" or kept else result
 
 
 def reduced(over: Delivery) -> Delivery:

@@ -10,6 +10,8 @@ from chalicelib.engine import addresses
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.store.records import DynamoRecords
 from chalicelib.promotion import model as promotion
+from chalicelib.promotion.codec import PROMOTIONS
+from chalicelib.promotion.model import Retry
 from chalicelib.release.current import Release
 from chalicelib.release.pointer import Pointer
 from chalicelib.targets import recalls
@@ -135,14 +137,12 @@ def test_a_parameter_that_the_file_no_longer_sets_is_not_said_to_move(table, run
     assert (shown["parameter"], shown["kept"], shown["moves_to"]) == (NAME, False, None)
 
 
-def test_an_ami_that_could_not_be_tested_is_said_to_stay_available(table, run):
-    """The delivery has failed, so the recall does not change it; one whose launch test failed was removed."""
-    untested = recalled(DEV, "failed", launch=delivery.Launch(result="untested", kept=COPY))
-    removed = recalled(PROD, "failed", launch=delivery.Launch(result="failed", kept=COPY))
-    over(table, untested, removed)
+def test_an_ami_that_could_not_be_tested_is_said_to_be_deprecated(table, run):
+    """Its delivery has failed, but the copy is there; one whose launch test failed was removed."""
+    over(table, recalled(DEV, "failed"), recalled(PROD, "failed", image=delivery.NewImage()))
 
     said = run("recall", AMI, "--why", "Bad", exits=1).words
-    assert f"{DEV} us-east-1: failed; its untested AMI {COPY} stays available: deregister it there." in said
+    assert f"{DEV} us-east-1: failed; its AMI is deprecated, and disabled where the account's template" in said
     assert f"{PROD} us-east-1: failed; stays so." in said
 
 
@@ -193,6 +193,30 @@ def test_the_overview_lists_what_is_recalled(table, operators, run):
     failed = run("status", "--failed").words
     assert "It could not be deprecated within a day." in failed
     assert "Its AMI is deprecated" not in failed
+
+
+def asked_again(table):
+    """The targets whose recall the service is asked to try again."""
+    record = PROMOTIONS.decode(DynamoRecords(table).read(addresses.promotion(AMI)))
+    return Retry.parse(record.inbox["recall"]).places
+
+
+@pytest.mark.parametrize("value", ["dev", None])
+def test_a_retry_asks_for_another_recall_only_where_it_was_refused(table, operators, run, value):
+    """Also after the tag was removed; without a recall there is nothing to try. A second request keeps the first's."""
+    fault = Fault("recall-not-done", "there", "It could not be deprecated within a day.", "Repair it.")
+    refused, other = (recalled(account, "recalled", faults=(fault,)) for account in (DEV, BLOCKED))
+    promoted(table, refused, recalled(PROD, "recalled"), other, value=value)
+    run("retry", AMI, exits=0 if value else 1)
+    assert "recall" not in table.get(addresses.promotion(AMI))
+
+    stands(operators)
+    assert run("retry", AMI, "--account", PROD, "--json", exits=0 if value else 1).data is not None
+    assert run("retry", AMI, "--account", DEV, "--json").data["again"] == [refused.id]
+    assert asked_again(table) == [f"{DEV}/{REGION}"]
+    said = run("retry", AMI, "--account", BLOCKED).words
+    assert f"{BLOCKED} us-east-1: refused the recall; it is tried again." in said
+    assert asked_again(table) == sorted((f"{DEV}/{REGION}", f"{BLOCKED}/{REGION}"))
 
 
 def test_a_recall_is_no_withdrawal_of_an_account(table, operators, run):
