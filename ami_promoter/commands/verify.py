@@ -23,6 +23,7 @@ from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import PLACE, VerbCaller, ami_argument, answers_within_option, verb
 from chalicelib.delivery.tracked import GOOD
+from chalicelib.engine.faults import count
 from chalicelib.engine.places import Place
 
 PRINTS = js.thing(
@@ -92,4 +93,6 @@ def _lines(checks: Sequence[Mapping[str, Any]], skipped: Mapping[str, int], *, w
     yield from grouped_checks.lines(placed, wide=wide)
     for state, number in sorted(skipped.items()):
         yield f"Not checked, because it is not delivered: {number:,} {state}."
-    yield grouped_checks.verdict(placed) if checks else "Nothing was checked."
+    verdict = grouped_checks.verdict(placed) if checks else "Nothing was checked."
+    left = sum(skipped.values())
+    yield f"{verdict} Not checked: {count(left, 'delivery', 'deliveries')}." if left and checks else verdict

@@ -22,7 +22,7 @@ from ami_promoter.terminal.report import span
 from chalicelib.delivery.model import CopyState
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.faults import AGAIN, count
-from chalicelib.promotion.model import MOST_FAULTS
+from chalicelib.promotion.model import MOST_FAULTS, PromotionState
 from chalicelib.targets import approvals
 
 BARS = 24
@@ -89,6 +89,8 @@ def head(data: Data, place: str, now: float, *, wide: bool) -> Iterator[Renderab
     )
     if data["candidate"] is not None:
         yield f"being checked: {quoted(data['candidate'])}"
+    if data["state"] == PromotionState.REQUESTED and data["seen_value"] is not None:
+        yield f"It waits until the AMI is available; tagged {quoted(data['seen_value'])}."
     if data["why"] and not data["faults"]:
         yield data["why"]
     if data["parked"]:

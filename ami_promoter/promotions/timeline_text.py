@@ -26,7 +26,7 @@ PRINCIPAL = re.compile("arn:[a-z-]+:(?:iam|sts):")
 ID = re.compile(r"snap-[0-9a-f]{17}|arn:[\w:/+=,@-]+|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32,64}")
 CODE = re.compile(r"Fault\(code='([^']*)'")
 QUOTE = "'"
-HIDDEN = ("changed_at", "answers", "basis", "faulty", "inputs", "learnt")
+HIDDEN = ("changed_at", "answers", "basis", "faulty", "inputs", "learnt", "waves")
 """Members that a person reads elsewhere, or that say nothing to one."""
 NAMES = {
     "key_arn": "key",
@@ -79,6 +79,8 @@ PLAIN = {
 """Events whose names say little to a person."""
 QUIET = ("SlotsAsked", "SlotsSeen", "OthersWait", "SharesHeld", "Examined")
 """Bookkeeping between workers; left out without --all."""
+FAULTY = 'Examined {"faults"'
+"""Shown all the same: it says why a source or an account is refused."""
 REPEATED = ("SharesSeen", "Sliced")
 """Left out, too, if the state stays the same."""
 
@@ -159,7 +161,7 @@ def _rows(one: Mapping[str, Any], quiet: tuple[str, ...], *, wide: bool) -> Iter
     when = plainly(one["at"])
     for number, what in enumerate(one["what"] or [""]):
         made = [call for call in one["calls"] if call["of"] == number]
-        if quiet and not made and (not what or what.startswith(quiet)):
+        if quiet and not made and (not what or what.startswith(quiet)) and not what.startswith(FAULTY):
             continue
         calls_made = ", ".join(f"{_called(call)} {_request(call, wide=wide)}" for call in made if call["call"])
         said = f"{words(what, wide=wide)} ({calls_made})" if calls_made else words(what, wide=wide)

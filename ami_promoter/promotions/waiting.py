@@ -113,7 +113,7 @@ def _lines(
     ]
     bad = [one for one in named if one["state"] in (*promotion_data.BAD, "recalled")]
     lines += promotion_text.notes(bad, wide=wide)
-    lines += promotion_text.next_step(data) if data else []
+    lines += promotion_text.next_step({**data, "deliveries": named}) if data else []
     if exit_ is not Exit.OK:
         lines.append(f"`ami-promoter status {ami}` shows more.")
     return lines

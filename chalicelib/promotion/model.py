@@ -319,7 +319,8 @@ class Promotion:
         given_up = self.awaits_ami or (self.state is PromotionState.OVER and self.value is None)
         if self.faults and (self.is_refused or given_up):
             value = self.seen_value if self.judged is None else self.judged
-            return f"The value {value!r} was refused: {count(len(self.faults), 'fault')}."
+            what = "source" if self.unfit and self.refused_value is None else f"value {value!r}"
+            return f"The {what} was refused: {count(len(self.faults), 'fault')}."
         gone = self.is_left_and_gone
         if (self.value is not None and not gone) or self.seen_value is not None or not self.in_force_since:
             return ""

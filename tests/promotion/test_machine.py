@@ -584,6 +584,13 @@ def test_a_refused_source_begins_nothing_until_something_changes(state):
     assert outstanding(play(unfit, compared(inputs="others", missing=True)), NOW) == (do.Examine(),)
 
 
+def test_a_refused_source_is_no_refused_value():
+    """Nothing is wrong with the value, so nobody should look for a fault there."""
+    unfit = a_promotion(S.OVER, unfit_since=NOW, value="dev", inputs="inputs", faults=(OTHER,))
+    assert unfit.why == "The source was refused: 1 fault."
+    assert replace(unfit, refused_value="dve").why == "The value 'dve' was refused: 1 fault."
+
+
 def test_what_was_withdrawn_when_it_was_over_is_compared():
     """A file or membership change withdrew a shared AMI: if the value still names the account, it is shared again."""
     over = a_promotion(S.OVER, standing=True)

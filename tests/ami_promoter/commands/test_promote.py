@@ -80,6 +80,14 @@ def test_waiting_for_some_targets_says_nothing_of_the_others(table, ami, run):
 
     assert "delivered. Its target has the AMI." in said
     assert PROD not in said
+    assert "retry" not in said
+
+
+def test_what_was_not_verified_is_counted_in_the_last_line(table, ami, run):
+    """Checks of what was delivered say nothing of the whole promotion."""
+    delivered(table, *(replace(a_delivery(*one), ami=ami) for one in ((DEV, "shared"), (PROD, "failed"))))
+
+    assert run("verify", ami, exits=5).lines[-1].endswith(" Not checked: 1 delivery.")
 
 
 def test_an_ami_that_is_gone_has_come_out_as_its_promotion_did(table, ami, ec2, run):

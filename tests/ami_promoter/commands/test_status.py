@@ -440,6 +440,13 @@ def test_refused_and_parked_promotions_say_why(table, run):
     ]
 
 
+def test_a_promotion_of_a_pending_ami_says_that_it_waits_for_it(table, run):
+    """Its value is not in force yet, and nobody should look for a mistake in the tag."""
+    write(table, a_promotion(value=None, seen_value="dev prod", state=promotion.PromotionState.REQUESTED))
+
+    assert "It waits until the AMI is available; tagged `dev prod`." in run("status", AMI).words
+
+
 @pytest.mark.parametrize("faults", [promotion.MOST_FAULTS - 1, promotion.MOST_FAULTS])
 def test_a_record_with_all_the_faults_that_it_can_keep_names_the_command_that_lists_the_rest(table, run, faults):
     """The command has the value that was refused, as a shell takes it."""

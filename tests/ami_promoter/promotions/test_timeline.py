@@ -117,6 +117,17 @@ def test_a_step_that_says_nothing_is_left_out():
         assert lines[2].row_count == shown
 
 
+def test_a_history_says_why_a_source_was_refused():
+    """By the code of its fault; an examination without faults is left out."""
+    refused = 'Examined {"faults": "(Fault(code=\'source-paravirtual\', where=\'x\'),)", "unfit": "True"}'
+    steps = entries(["RefusedNotified {}"], [refused], ['Examined {"source": "golden"}'])
+
+    table = list(timeline_text.show(steps, [], "ami-1", everything=False, wide=False))[2]
+
+    said = "source examined: faults source-paravirtual, it cannot be promoted"
+    assert [str(one) for one in table.columns[2].cells] == ["notice of the faults sent", said]
+
+
 @pytest.mark.parametrize(
     ("event", "said"),
     [
@@ -126,6 +137,7 @@ def test_a_step_that_says_nothing_is_left_out():
         ('Refused {"step": "Look", "fault": "a\\q", "x', "refused: step Look"),
         ('Compared {"value": "None"}', "compared with its deliveries"),
         ('Compared {"value": "dev", "missing": "True"}', "compared with its deliveries: value dev, some must begin"),
+        ('Compared {"waves": "{\'dev/600/0/5c51\': WaveProgress(opens_at=0)}"}', "compared with its deliveries"),
         ('Sliced {"after": "begin:d1", "inputs": "9c1f"}', "deliveries begun"),
         ('CancelAsked {"why": "Withdrawn by jane.", "basis": "1"}', "asked to end: Withdrawn by jane."),
         ("Refused {\"fault\": \"Fault(code='no-role', where='x')\"}", "refused: fault no-role"),
