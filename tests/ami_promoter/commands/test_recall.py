@@ -288,6 +288,23 @@ def test_an_account_without_the_parameter_is_a_fault_beside_one_that_has_it(tabl
     assert f"base: it has no parameter in {PROD}." in said
 
 
+def test_an_account_without_an_earlier_ami_does_not_keep_the_others_where_they_are(table, run):
+    """It is named before the question. Where nothing moves, nothing is done.
+
+    A repeated command does not take what is held already for a move.
+    """
+    young = a_pointer(PROD)
+    both = ("rollback", "base", "--account", DEV, "--account", PROD)
+    write(table, a_pointer())
+    write(table, replace(young, releases=young.releases[-1:]))
+
+    assert "Not moved: account 222222222222" in run(*both, exits=1).words
+    shown = run(*both, "--yes", "--json", exits=4).data
+    assert [(one["account"], one["to"]) for one in shown["pointers"]] == [(DEV, OLD)]
+    assert [one["code"] for one in shown["not_moved"]] == ["no-release"]
+    assert [one["code"] for one in run(*both, "--yes", "--json", exits=1).data["faults"]] == ["no-release"]
+
+
 @pytest.mark.parametrize("words", [(), ("--lift",)])
 def test_one_that_was_killed_before_it_asked_the_service_asks_when_it_is_repeated(table, operators, run, words):
     """Also where nothing is left to write: else the parameter would move with its daily look."""
