@@ -90,7 +90,8 @@ def rollback(
     found = _pointers(connection, family, group, places)
     decisions = OperatorsDecisions(connection)
     pins = decisions.pins(found)
-    moves, faults = [_Move(one, None) for one in found if one.key in pins], []
+    moves = [_Move(one, None) for one in found if one.key in pins]
+    faults: list[Fault] = []
     if not lift:
         moves, faults = chosen(found, to, pins, decisions.recalls())
     if not moves:
