@@ -108,6 +108,7 @@ def test_before_a_lift_each_target_is_shown(table, operators, run, monkeypatch, 
     assert all(len(line) <= width for line in seen.lines)
     assert f"{DEV} us-east-1: recalled; its AMI is as before" in said
     assert f"{PROD} us-east-1: running; what the recall began ends first" in said
+    assert said.count("but for launch permissions that disabling it has removed") == 2
     for number, state in ((3, "failed"), (4, "cancelled"), (5, "withdrawn")):
         assert f"{str(number) * 12} us-east-1: {state}; it begins again if the tag names its target" in said
     assert "stays so" not in said
