@@ -189,7 +189,7 @@ class Observer:
                 self.tell("hub", f"notice to all: {body['event']}", tone)
 
     def _refused(self, call: Call) -> None:
-        if call.operation in GONE and call.error and call.error.endswith(("NotFound", "Unavailable")):
+        if call.operation in GONE and call.error and call.error.endswith((".NotFound", ".Unavailable")):
             self._tell(call, f"{call.params[GONE[call.operation]]} is gone, as another look shows", "faint")
             return
         early = call.operation == "CreateGrant"

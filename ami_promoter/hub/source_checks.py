@@ -20,7 +20,7 @@ class CallersSessions(Sessions):
         self._connection = connection
 
     def own(self, service: str, *, once: bool = False, region: str = "") -> Any:
-        """See Sessions; ``once`` does not matter, because the command changes nothing."""
+        """See Sessions; ``once`` does not matter, because what a command does by this may be done twice."""
         del once
         return self._connection.client(service, region or None)
 

@@ -176,16 +176,24 @@ def planned(image: SourceImage, target: Target, found: Pointers) -> dict[str, An
         return None
     record = found.get(key)
     names = None if record is None else record.it.named
-    fault = None if record is None else record.it.fault
-    pin = None if record is None else record.it.pin
-    order = image.creation_date or "", image.id
-    why = f"It has a fault: {fault.what}" if fault else ""
-    if pin is not None and order > pin.order:
-        why = f"A {held(pin.why, f'at {pin.source}')}"
-    elif names is not None and names.order > order:
-        why = f"It names {names.image} from {names.source}, which is newer."
+    why = "" if record is None else _why_not(image, record.it)
     parameter = naming.begun(image, target).parameter
     return {"parameter": parameter, "image": names.image if names else None, "why": why}
+
+
+def _why_not(image: SourceImage, pointer: Pointer) -> str:
+    """Return in a sentence why a pointer would not name an AMI that is promoted now; "": it would."""
+    names, order = pointer.named, (image.creation_date or "", image.id)
+    if pointer.pin is not None and order > pointer.pin.order:
+        return f"A {held(pointer.pin.why, f'at {pointer.pin.source}')}"
+    if names is not None and names.order > order:
+        return f"It names {names.image} from {names.source}, which is newer."
+    if pointer.fault is not None:
+        return f"It has a fault: {pointer.fault.what}"
+    if not pointer.launchable or pointer.architecture in ("", image.architecture):
+        return ""
+    named = f"names {names.image}, which" if names else "last named an AMI that"
+    return f"It {named} is {pointer.architecture}."
 
 
 def remark(family: str, pointer: Mapping[str, Any]) -> tuple[str, str]:

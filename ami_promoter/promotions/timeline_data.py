@@ -17,7 +17,7 @@ from chalicelib.engine.stored import fitting
 from chalicelib.sharing.share import OPEN_STATES, ShareStep
 
 EVENT = re.compile("([A-Z][A-Za-z]+) ({.*)", re.DOTALL)
-MEMBER = re.compile(r'"(\w+)": ("(?:[^"\\]|\\.)*")')
+MEMBER = re.compile(r'"(\w+)": ("(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*")')
 STILL_THERE = 10**12
 """Stands for the time of archiving of a share that is not archived."""
 

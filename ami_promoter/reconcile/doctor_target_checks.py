@@ -298,8 +298,10 @@ def _allowed_images(target: Target, seen: TargetSeen, hub: HubNames) -> Iterator
     """
     if (target.mode == "copy" and target.copy_method == "snapshots") or target.account == hub.account:
         return
+    by_few = target.mode == "copy" and target.copy_method == "auto"
     if "GetAllowedImagesSettings" in seen.refused:
-        yield _unseen("allowed-amis", seen.refused["GetAllowedImagesSettings"])
+        if not by_few:
+            yield _unseen("allowed-amis", seen.refused["GetAllowedImagesSettings"])
         return
     by_hub = [one for one in seen.allowed_by if not one.providers or hub.account in one.providers]
     if seen.allowed_images != "enabled":
@@ -313,7 +315,7 @@ def _allowed_images(target: Target, seen: TargetSeen, hub: HubNames) -> Iterator
             what = "Allowed AMIs is enabled, and admits only those AMIs of the hub that meet further criteria."
             cure = f"Check that your AMIs meet them: aws ec2 get-allowed-images-settings --region {target.region}"
             verdict = unseen
-        if target.mode == "copy" and target.copy_method == "auto":
+        if by_few:
             what, verdict = f"{what} Here it matters only to AMIs that need CopyImage.", good
         yield verdict("allowed-amis", what, cure)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Container, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,6 +24,7 @@ from chalicelib.images.image import (
     read_image,
 )
 
+MARKS = re.compile("'WatermarkKey': '([^']*)'")
 GP3_DEFAULTS = {"Iops": 3000, "Throughput": 125}
 CHANGEABLE = (
     *("Description", "ImdsSupport", "DeprecationTime", "InstanceTypeSpecification", "ImageWatermarks"),
@@ -95,7 +97,7 @@ def changed(image: SourceImage, found: Mapping[str, Any]) -> tuple[str, ...]:
         ("ImdsSupport", image.imds_support, found.get("ImdsSupport")),
         ("DeprecationTime", *_deprecation(image, found)),
         ("InstanceTypeSpecification", None, found.get("InstanceTypeSpecification")),
-        ("ImageWatermarks", *_watermarks(image, found.get("ImageWatermarks", ""))),
+        ("ImageWatermarks", *_watermarks(image, MARKS.findall(found.get("ImageWatermarks", "")))),
         ("Public", False, bool(found.get("Public"))),
     )
     return tuple(

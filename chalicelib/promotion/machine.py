@@ -26,7 +26,10 @@ begins again, and what is missing begins. ``lifted``, in the same form: what had
 """
 
 WITHDRAW, RECALL = "withdraw", "recall"
-"""Inbox entries: withdrawals or a recall of this AMI have changed; the operators' table has them."""
+"""Inbox entries: withdrawals or a recall of this AMI have changed; the operators' table has them.
+
+``recall`` may name targets (``Retry``, by AWS's clock in seconds) whose recall was given up: it is tried again there.
+"""
 
 S = PromotionState
 
@@ -104,7 +107,7 @@ def _next_of_state(promotion: Promotion, *, may_look: bool) -> tuple[do.Command,
 
 
 def looks(promotion: Promotion, now: int) -> tuple[do.Command, ...]:
-    """List what a promotion does because it was woken: a delivery may have ended."""
+    """List what a wake alone leads to: a comparison, as a delivery may have ended."""
     if promotion.unnotified or now < promotion.compare_after:
         return ()
     waits = promotion.state is S.RUNNING or (promotion.state is S.OVER and promotion.standing)

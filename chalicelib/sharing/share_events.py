@@ -23,11 +23,8 @@ FIRST_LOOK_COUNTS_FOR = 15 * schedule.MINUTE
 GIVEN_UP_AFTER = 16
 """Tries (about an hour) to close a grant on a target's own key; after that its administrators must end it."""
 
-LOOKS_APART = schedule.MINUTE - 10
-"""Seconds from a removal to the first of the two looks that must miss a nameless permission, and between them.
-
-The sweep wakes for each, every minute: a full minute would often end just after it.
-"""
+LOOKS_APART = schedule.MINUTE
+"""Seconds between the two looks that must miss a nameless permission before it counts as gone (invariant 2)."""
 
 GONE_NO_SOONER_THAN = 2 * schedule.MINUTE
 """Seconds from the removal to the second of these looks, at least."""
@@ -81,7 +78,7 @@ class ClosingIntended:
 
 @dataclass(frozen=True, slots=True)
 class PermissionRemoved:
-    """A nameless permission was removed; the first look comes within two minutes.
+    """A nameless permission was removed; the first look comes one to two minutes later.
 
     ``with_resource``: there was nothing to remove, because its snapshot or AMI is gone.
     """
@@ -181,12 +178,13 @@ def _opened(event: ShareOpened, share: Share, now: int) -> Share:
 
 
 def _looked_while_open(event: LookedAfter, share: Share, now: int) -> Share:
-    """Open it again if the permission no longer shows; a grant gets a new name by that.
+    """Open it again if the permission no longer shows; a grant ends first, as KMS still lists that of a deleted role.
 
-    One that `reconcile` has added no longer stays for a holder to come: the release of this one closes it at once.
+    Another grant has another name. What `reconcile` has added and showed now closes as soon as its holder releases it.
     """
     if not event.showing:
-        return _intend_opening(OpeningIntended(), share, now)
+        again = _intend_closing(ClosingIntended(), share, now) if share.grant_id else None
+        return again or _intend_opening(OpeningIntended(), share, now)
     return replace(share, answered=share.asked, next_try=min(share.next_try, now))
 
 
@@ -208,12 +206,12 @@ def ended_unopened(share: Share) -> Fault:
 
 
 def worth_waiting(share: Share, why: RefusalKind, now: int, accessible_since: int) -> bool:
-    """Whether the share worker tries a refused opening again: after a throttle or an outage, and in three cases more.
+    """Whether the share worker tries a refused opening again.
 
-    A statement that is open to the role's former name stays open meanwhile. A grant for a service-linked role is made
-    by the grant role in the target, and role and key may become accessible late [aws-facts 3]. ``accessible_since``:
-    when the account itself got access to the key (``account_access.open_since``). A snapshot or AMI that has just been
-    made or enabled may show late, too.
+    It does after a throttle or an outage; if the statement is open to the role's former name, which stays meanwhile; if
+    the grant role in the target cannot be assumed; and for ten minutes if something may only become true late
+    [aws-facts 3]: access to the key, a role, or a snapshot or AMI that has just been made or enabled.
+    ``accessible_since``: when the account itself got access to the key (``account_access.open_since``).
     """
     if why is RefusalKind.THROTTLED or share.state is ShareState.OPEN:
         return True
@@ -364,7 +362,7 @@ TRANSITIONS: Mapping[ShareState, Row[Share]] = {
     ShareState.OPEN: {
         PutOff: leads(_put_off, OPEN),
         **_BEGUN,
-        LookedAfter: leads(_looked_while_open, OPEN, OPENING),
+        LookedAfter: leads(_looked_while_open, OPEN, OPENING, CLOSE),
         FoundClosed: leads(lambda _event, share, now: OPENING(share, now, tries=share.tries), OPENING),
     },
     ShareState.CLOSING: {

@@ -35,7 +35,7 @@ from chalicelib.delivery.model import (
     WishToEnd,
 )
 from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, DeliveryEvent, Refused
-from chalicelib.delivery.phases.checking import TargetReady
+from chalicelib.delivery.phases.checking import BY_STACK, TargetReady, TargetUnfit
 from chalicelib.delivery.phases.copying import AskWhoWaits, OthersWait, StartCopy
 from chalicelib.delivery.phases.ending import ClosingSeen, LeftoversSeen, NotifyOutcome, OutcomeNotified
 from chalicelib.delivery.phases.imaging import FindImage, FinishImage, ImageNotFound, ImageSeen
@@ -764,6 +764,16 @@ def test_one_early_look_removes_no_image_that_was_pending_for_hours(late):
 
 
 # --- trouble ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", [*BY_STACK, "target-ami-name-taken"])
+def test_only_what_a_stack_brings_is_waited_for_in_an_account_of_an_ou(code):
+    """Anything else that is wrong there fails its deliveries, and stops its wave, at once."""
+    delivery = a_delivery()
+    delivery = replace(delivery, target=replace(delivery.target, unit="ou-1"))
+    after = machine.evolve(delivery, TargetUnfit((replace(FAULT, code=code),)), NOW)
+
+    assert (after.state is DeliveryState.REQUESTED) == (code in BY_STACK)
 
 
 @pytest.mark.parametrize("message", ["Given key ID is not accessible", "Source snapshot is not found"])

@@ -446,7 +446,7 @@ def test_a_watermark_that_was_detached_and_other_instance_types_are_found():
     made.shown["ImageWatermarks"] = [source, own]
     assert made.differences() == made.changed() == []
 
-    made.shown["ImageWatermarks"] = [own]
+    made.shown["ImageWatermarks"] = [own, {"WatermarkKey": f"{source['WatermarkKey']}-v2"}]
     made.shown["InstanceTypeSpecification"] = {"SupportedInstanceTypes": [{"InstanceType": "t3.*"}]}
     assert made.changed() == ["InstanceTypeSpecification", "ImageWatermarks"]
 

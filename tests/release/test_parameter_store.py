@@ -17,6 +17,7 @@ from chalicelib.targets.applied_file import Target
 from tests.engine.hub_worker import DEV, REGION, works
 
 NAME = "/golden/base/current"
+TAGS = {"ami-promoter:hub", "ami-promoter:source-image"}
 
 
 class ParameterSetup:
@@ -89,17 +90,19 @@ def test_a_parameter_that_was_made_since_the_read_is_kept_and_read_back(scene):
     assert scene.shown() == ShownParameter(scene.old, IMAGE_TYPE)
 
 
-def test_tags_that_were_not_written_come_with_the_repetition(scene):
-    """A new value cannot have tags in the same call, so there is a moment between the two."""
+@pytest.mark.parametrize("operation", ["AddTagsToResource", "PutParameter"])
+def test_a_process_killed_between_tags_and_value_leaves_none_that_is_not_the_hubs(scene, operation):
+    """Tags and a new value cannot be given in one call, so there is a moment between the two; a repetition ends it."""
     scene.put(scene.old)
-    scene.before("AddTagsToResource", kill)
+    scene.before(operation, kill)
     with pytest.raises(KilledHere):
         scene.parameters.change(scene.target, scene.pointer(scene.new, over=scene.old))
     scene.passes()
-    assert (scene.shown(), scene.tags()) == (ShownParameter(scene.new, IMAGE_TYPE), set())
+    assert scene.shown() == ShownParameter(scene.old, IMAGE_TYPE)
 
     assert scene.parameters.change(scene.target, scene.pointer(scene.new, over=scene.old))
-    assert scene.tags() == {"ami-promoter:hub", "ami-promoter:source-image"}
+    scene.passes()
+    assert (scene.shown(), scene.tags()) == (ShownParameter(scene.new, IMAGE_TYPE), TAGS)
     assert scene.ssm.get_parameter(Name=NAME)["Parameter"]["Version"] == 2
 
 
@@ -110,16 +113,16 @@ def test_a_write_that_is_refused_is_a_refusal_and_not_one_that_shows_late(scene)
         scene.parameters.change(scene.target, scene.pointer(scene.new, over=""))
 
 
-def test_a_refusal_of_the_tags_says_that_the_value_may_be_written(scene):
-    """Else it would pass for a person's once the AMI is taken back, and stay."""
+def test_a_refusal_of_the_tags_leaves_the_value_that_they_belong_to(scene):
+    """Else the tags would name another source than the value does, and nobody would write them again."""
     scene.put(scene.old)
     scene.world.injections.refuse("AddTagsToResource", "AccessDeniedException")
     with pytest.raises(Refusal) as refused:
         scene.parameters.change(scene.target, scene.pointer(scene.new, over=scene.old))
     scene.passes()
 
-    assert scene.shown() == ShownParameter(scene.new, IMAGE_TYPE)
-    assert refused.value.unknown
+    assert scene.shown() == ShownParameter(scene.old, IMAGE_TYPE)
+    assert not refused.value.unknown
 
 
 def test_deleting_a_parameter_twice_is_deleting_it(scene):

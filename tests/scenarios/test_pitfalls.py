@@ -101,6 +101,8 @@ def test_allowed_amis_hide_what_is_shared(scene):
 
     assert bad.keys() == {(DEV, "allowed-amis")}
     assert f'[{{"ImageProviders": ["amazon"]}}, {{"ImageProviders": ["{HUB}"]}}]' in bad[DEV, "allowed-amis"]["cure"]
+    scene.world.ec2.state.allowed_by_policy.add(DEV)
+    assert "declarative policy of the organization" in doctor(scene)[DEV, "allowed-amis"]["cure"]
     there.replace_image_criteria_in_allowed_images_settings(ImageCriteria=[{"ImageProviders": ["amazon", HUB]}])
     assert doctor(scene) == {}
 

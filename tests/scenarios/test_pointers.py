@@ -86,6 +86,18 @@ def test_without_the_right_the_ami_is_delivered_and_doctor_and_notice_say_which_
     assert shows(scene) == current(scene)
 
 
+def test_tags_that_parameter_store_throttles_name_the_source_of_the_value_all_the_same(scene):
+    """They say whose the parameter is, and from which AMI; once it has the right value, nobody writes them again."""
+    with_pointers(scene)
+    scene.promote("")
+    newer = successor(scene)
+    scene.world.injections.throttle("AddTagsToResource", 2)
+    assert scene.promoted("", newer) == {DEV: "delivered"}
+
+    assert notice(scene, newer)["pointer"]["fault"] is None
+    assert (shows(scene), parameter_tags(scene)[SOURCE_TAG]) == (current(scene, newer), newer)
+
+
 @pytest.mark.thorough
 def test_a_denial_by_anothers_policy_names_that_policy(scene):
     """A stack with the parameter would not help there."""

@@ -21,7 +21,7 @@ from chalicelib.sharing.grant_names import grant_name
 from chalicelib.sharing.ports import Judgement
 from chalicelib.sharing.refusals import most_calls
 from chalicelib.sharing.share import Holding, Purpose, Share, ShareState
-from chalicelib.sharing.share_events import GONE_NO_SOONER_THAN, LOOKS_APART, ClosingIntended, evolve
+from chalicelib.sharing.share_events import ClosingIntended, evolve
 from chalicelib.targets.applied_file import Directory
 from tests.delivery.examples import a_delivery
 from tests.fakes import copying, sharing
@@ -439,13 +439,13 @@ def closed_snapshot() -> tuple[SlowResource, int]:
 
 
 def first_look(removed_at: int) -> int:
-    """The first whole minute that is almost a minute later: so one look serves all that were removed about then."""
-    return -(-(removed_at + LOOKS_APART) // 60) * 60
+    """The first whole minute that is a minute later: so one look serves all that were removed about then."""
+    return -(-(removed_at + 60) // 60) * 60
 
 
 def second_look(removed_at: int) -> int:
     """When a look after the first one counts."""
-    return max(first_look(removed_at) + LOOKS_APART, removed_at + GONE_NO_SOONER_THAN)
+    return max(first_look(removed_at) + 60, removed_at + 120)
 
 
 def test_a_permission_is_closed_when_two_looks_miss_it():

@@ -339,14 +339,23 @@ def test_every_state_has_a_row_and_only_what_is_archived_has_an_empty_one():
     assert [state for state, row in TRANSITIONS.items() if not row] == [ShareState.ARCHIVED]
 
 
-def test_two_runs_of_the_sweep_in_a_row_are_the_two_looks_at_a_removal():
-    """They are some seconds less than a minute apart, and are not the same look twice."""
+def test_two_looks_a_minute_apart_and_two_minutes_after_the_removal_close_it():
+    """The run of the sweep that is a minute after the first look has the second, and not the run after it."""
     first = evolve(a_share(ShareState.CLOSING, removed_at=NOW), LookedAfter(showing=False), NOW + 63)
-    at_once = evolve(first, LookedAfter(showing=False), NOW + 64)
+    late = evolve(a_share(ShareState.CLOSING, removed_at=NOW), LookedAfter(showing=False), NOW + 150)
 
-    assert outstanding.due_at([first], NOW + 63) <= NOW + 121
-    assert at_once.state is ShareState.CLOSING
-    assert evolve(at_once, LookedAfter(showing=False), NOW + 121).state is ShareState.CLOSED
+    assert outstanding.due_at([first], NOW + 63) == NOW + 123
+    assert evolve(first, LookedAfter(showing=False), NOW + 122).state is ShareState.CLOSING
+    assert evolve(first, LookedAfter(showing=False), NOW + 123).state is ShareState.CLOSED
+    assert evolve(late, LookedAfter(showing=False), NOW + 209).state is ShareState.CLOSING
+
+
+def test_the_second_look_is_no_sooner_than_two_minutes_after_the_removal():
+    """A first look that an event brings early makes the second no earlier."""
+    first = evolve(a_share(ShareState.CLOSING, removed_at=NOW), LookedAfter(showing=False), NOW + 30)
+
+    assert evolve(first, LookedAfter(showing=False), NOW + 119).state is ShareState.CLOSING
+    assert evolve(first, LookedAfter(showing=False), NOW + 120).state is ShareState.CLOSED
 
 
 EVENTS = (

@@ -33,6 +33,8 @@ _REQUESTED_CURE = (
     "If AWS has refused something, see to that: the Region must be enabled in that account. Otherwise look at the "
     "function `worker`: its dead letters and errors. Then tag the AMI again."
 )
+BY_STACK = ("target-key-missing", "target-template-old")
+"""Codes of faults that the deployment of the target's stack may be about to cure."""
 _ROLE_CURE = "Deploy deploy/target.yaml there, with the targets file's external id; then tag again."
 
 
@@ -197,13 +199,18 @@ def _kept_missed(event: KeptImageMissed, delivery: Delivery, now: int) -> Delive
 
 
 def _unfit(event: TargetUnfit, delivery: Delivery, now: int) -> Delivery:
-    """Fail; look again for ten minutes where the target's stack may just be being deployed.
+    """Fail, unless the target's stack may just be bringing what is missing."""
+    by_stack = delivery.state is AWAIT_ROLE.state or any(fault.code in BY_STACK for fault in event.faults)
+    if by_stack and _stack_comes(delivery):
+        return _unfit_yet(delivery, now, *event.faults)
+    return fail(delivery, now, *event.faults)
 
-    CloudFormation makes the key beside the role, which may come first [aws-facts].
-    """
-    comes = _stack_comes(delivery) and delivery.last_look.failure is None
-    waits = looks_again(delivery, now, schedule.NOT_YET_FOR, schedule.NOT_YET[1]) if comes else None
-    return replace(waits, last_refusal=event.faults[0]) if waits else fail(delivery, now, *event.faults)
+
+def _unfit_yet(delivery: Delivery, now: int, *faults: Fault) -> Delivery:
+    """Look again for ten minutes: CloudFormation makes the key beside the role, which may come first [aws-facts]."""
+    late = delivery.last_look.failure is not None
+    waits = None if late else looks_again(delivery, now, schedule.NOT_YET_FOR, schedule.NOT_YET[1])
+    return replace(waits, last_refusal=faults[0]) if waits else fail(delivery, now, *faults)
 
 
 def _stack_comes(delivery: Delivery) -> bool:
@@ -226,7 +233,7 @@ def _refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
     if no_role and event.fault.code == SOURCE_GONE and event.fault == delivery.last_refusal:  # two looks agree
         return fail(delivery, now, event.fault)
     if event.kind is RefusalKind.DENIED and _stack_comes(delivery):
-        return _unfit(TargetUnfit((event.fault,)), delivery, now)
+        return _unfit_yet(delivery, now, event.fault)
     return trouble.refused(event, replace(delivery, clear_since=None) if no_role else delivery, now)
 
 

@@ -116,8 +116,8 @@ def _copies(delivery: Delivery, now: int) -> tuple[Command, ...]:
 
 
 def starts(delivery: Delivery) -> bool:
-    """Whether it has copies to start, or to start again: then the name of the copy role counts."""
-    return any(copy.state in (CopyState.WANTED, CopyState.INTENDED) for copy in delivery.copies)
+    """Whether it has copies to start: then the name of the copy role counts."""
+    return any(copy.state is CopyState.WANTED for copy in delivery.copies)
 
 
 def _polls(delivery: Delivery, now: int) -> bool:

@@ -115,7 +115,7 @@ def withdraw(delivery: Delivery, now: int, *, expired: bool, why: str = "") -> D
 def recall(delivery: Delivery, now: int) -> Delivery:
     """Turn towards ``recalled``: its AMI stays, and is deprecated.
 
-    What a lift has just restored is known: a look may still show the recall before it.
+    If a lift has just restored the AMI, a look may still show it as recalled: then the record says what was restored.
     """
     known = delivery.recall if now < delivery.recall.restored_at + SHOWS_WITHIN else Recalled()
     return RECALL(replace(delivery, ending=RECALLED.state, recall=known, faults=()), now)

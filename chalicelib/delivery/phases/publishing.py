@@ -85,7 +85,10 @@ def _to_protect(delivery: Delivery) -> bool:
 
 
 def _may_cancel(delivery: Delivery) -> bool:
-    """Whether it may: what is shared always, to close its shares; a copy if recalled, when no other step is left."""
+    """Whether it may: what is shared always, to close its shares; a copy if recalled, with nothing left to remove.
+
+    Such a copy may be unprotected, and no parameter need name it yet.
+    """
     if delivery.shared:
         return True
     return delivery.recall_asked and not (delivery.shares.holds_copy or delivery.cleanup.to_delete)

@@ -85,7 +85,7 @@ class LaunchCommands:
 def _no_role(delivery: Delivery, refusal: Fault) -> Fault:
     role = launch_role(delivery.target.role_name)
     cure = (
-        f"{refusal.cure} deploy/target.yaml makes {role} with LaunchTest=true; or leave `launch_test` out of the "
-        "targets file."
+        f"If there is no {role}, deploy deploy/target.yaml with LaunchTest=true, or leave `launch_test` out of the "
+        f"targets file. {refusal.cure}"
     )
     return Fault("launch-role-not-assumable", delivery.where, refusal.what, cure)

@@ -24,7 +24,7 @@ from chalicelib.delivery.model import (
 )
 from chalicelib.delivery.phases.recalling import begun as recall_begun
 from chalicelib.delivery.ports import TrackedDeliveries
-from chalicelib.delivery.tracked import CANCELLED, DELIVERED, FAILED, RECALLED, RUNNING, TrackedDelivery
+from chalicelib.delivery.tracked import CANCELLED, DELIVERED, FAILED, RECALLED, RUNNING, SHARED, TrackedDelivery
 from chalicelib.delivery.worker.deliveries import notified_as
 from chalicelib.engine import addresses, schedule
 from chalicelib.engine.addresses import RecordKey
@@ -109,7 +109,7 @@ class DeliveryPass:
             there = self._read(some)
             for one in budget.each(some, CALLS_TO_END):
                 upto = one.delivery
-                if one.state in (DELIVERED, RECALLED):
+                if one.state not in (RUNNING, SHARED):
                     self._recall_or_restore(promotion, one, recalled=wanted.recalled)
                 elif not self._put_right(promotion, one, there.get(upto)):
                     self._ask_to_end(promotion, wanted, one, there.get(upto), budget)
@@ -162,7 +162,7 @@ class DeliveryPass:
             record = None if stored is None or stored.parked else DELIVERIES.decode(stored)
         except ParkRecord:
             return
-        if stored is None or record is None or record.state != (DELIVERED if recalled else RECALLED):
+        if stored is None or record is None or record.state != one.state:
             return
         fresh = recall_begun(record, self.clock(), recalled=recalled, lift=promotion.inbox.get("lifted", ""))
         # The look that reads the lift comes after this pass, and raises the generation if there is a tag: to this one.

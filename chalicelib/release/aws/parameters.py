@@ -9,7 +9,6 @@ from botocore.exceptions import ClientError
 
 from chalicelib.engine.aws.refusals import gone
 from chalicelib.engine.aws.sessions import Sessions
-from chalicelib.engine.errors import Refusal
 from chalicelib.images import register
 from chalicelib.images.aws.shapes import tag_list
 from chalicelib.release.aws.session_policy import policy, retirement_policy
@@ -44,7 +43,7 @@ class AwsParameters:
         return SeenParameter(shown, frozenset(raw["ImageId"] for raw in found), dates)
 
     def change(self, target: Target, pointer: Pointer) -> bool:
-        """Write, and then tag: tags cannot be given with a new value, only with a new parameter."""
+        """Tag, then write, as one call cannot do both: if tags are refused, they and the value stay as they were."""
         intent = pointer.intent
         if intent is None:
             return False
@@ -54,28 +53,26 @@ class AwsParameters:
         value = "" if shown is None else shown.value
         if value not in (intent.over, intent.image):
             return False
+        if value == intent.image:
+            return True  # by a call whose answer was lost
         if not intent.image:
             with self._sessions.as_refusal("DeleteParameter", pointer.where), gone(NOT_THERE):
                 ssm.delete_parameter(Name=pointer.parameter)
             return True
         named = {"Name": pointer.parameter, "Value": intent.image, "Type": "String", "DataType": IMAGE_TYPE}
         tags = tag_list({register.HUB_TAG: pointer.hub, register.SOURCE_IMAGE_TAG: intent.source})
+        if shown is not None:
+            with self._sessions.as_refusal("AddTagsToResource", pointer.where):
+                ssm.add_tags_to_resource(ResourceType="Parameter", ResourceId=pointer.parameter, Tags=tags)
         with self._sessions.as_refusal("PutParameter", pointer.where):
             try:
                 if shown is None:
                     ssm.put_parameter(**named, Tags=tags)
-                elif value != intent.image:
+                else:
                     ssm.put_parameter(**named, Overwrite=True)
             except ClientError as error:
                 if error.response["Error"]["Code"] != EXISTS:
-                    raise
-                return True  # it shows late, or somebody has made it since: reading it back tells which
-        if shown is not None:
-            try:
-                with self._sessions.as_refusal("AddTagsToResource", pointer.where):
-                    ssm.add_tags_to_resource(ResourceType="Parameter", ResourceId=pointer.parameter, Tags=tags)
-            except Refusal as refusal:  # the value is written
-                raise Refusal(refusal.kind, refusal.fault, unknown=True) from refusal
+                    raise  # otherwise it shows late, or somebody has made it since: reading it back tells which
         return True
 
     def deprecate(self, target: Target, pointer: Pointer, image: str, at: str) -> None:

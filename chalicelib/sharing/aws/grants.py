@@ -12,7 +12,7 @@ from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.places import Arn, Resource
 from chalicelib.sharing.grant_names import grant_name, is_named_for
 from chalicelib.sharing.holders import standing
-from chalicelib.sharing.key_policy import FOR_ROLES
+from chalicelib.sharing.key_policy import DEAD, FOR_ROLES
 from chalicelib.sharing.ports import SeenGrant
 from chalicelib.sharing.share import Share
 
@@ -130,8 +130,8 @@ class KeyGrants:
 
 
 def _serves(grant: Mapping[str, Any]) -> bool:
-    """Whether its grantee exists: of a role that was deleted, KMS shows the id [aws-facts 3, VERIFIED]."""
-    return not str(grant.get("GranteePrincipal", "")).startswith("AROA")
+    """Whether its grantee exists. Of a role that was deleted, or made moments ago, KMS shows the id [aws-facts]."""
+    return not DEAD.fullmatch(str(grant.get("GranteePrincipal", "")))
 
 
 class GrantListing:

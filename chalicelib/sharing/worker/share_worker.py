@@ -177,23 +177,15 @@ class ShareWorker:
             self.telemetry.share(these.resource, s.account, what, preexisting=s.preexisting, grant=s.grant_id)
 
     def _look_again(self, these: ResourceShares, some: Sequence[Share], budget: Budget) -> None:
-        """Look whether AWS still shows what another delivery relies on, and intend to open what no longer shows.
+        """Look whether AWS still shows what another delivery relies on, and begin again with what no longer shows.
 
         A share of which AWS refuses the look counts as open.
         """
-        look = self._with_calls(these, partial(self._looked_at_open, these))
-        looked = in_batches(these.adapter, some, look, self._not_looked_at, budget)
+        looked = in_batches(these.adapter, some, partial(self._looked_at, these), self._not_looked_at, budget)
         there = [s for s in looked if s.state is ShareState.OPEN]
         these.save_some(there, "another delivery has come to hold it", budget)
-        gone = [s for s in looked if s.state is ShareState.OPENING]
-        these.save_some(gone, "opening is intended, as the permission no longer shows", budget)
-
-    def _looked_at_open(self, these: ResourceShares, some: Sequence[Share]) -> list[Share]:
-        """Look, and revoke a grant whose role was deleted: another takes its place, and nobody would end this one."""
-        looked = self._looked_at(these, some)
-        if dead := [s for s, after in zip(some, looked, strict=True) if s.grant_id and after.state is not s.state]:
-            these.adapter.close(dead)
-        return looked
+        gone = [s for s in looked if s.state is not ShareState.OPEN]
+        these.save_some(gone, "the permission no longer shows: it is to be opened again", budget)
 
     def _not_looked_at(self, s: Share, _refusal: Refusal) -> Share:
         return ev.evolve(s, ev.LookedAfter(showing=True), self.waker.clock())

@@ -93,6 +93,7 @@ def test_damaged_items_are_shown_as_far_as_they_can_be_read():
     assert entries("no list", ["call", "call  x y z w"])[1]["calls"] == []
     (one,) = timeline_data.shares_of([{"pk": "resource#snapshot#x", "sk": "closed#d#", "body": "no json"}], [])
     assert (one["resource"], one["opened_at"], one["seconds"], one["steps"]) == ("snapshot#x", "-", None, [])
+    assert timeline_data.tag_look('TagSeen {"val') == {}
 
 
 def test_a_line_has_the_calls_of_its_own_event():
@@ -108,9 +109,10 @@ def test_a_line_has_the_calls_of_its_own_event():
 
 def test_a_step_that_says_nothing_is_left_out():
     """With --all it is a line, as what stands between workers is; what made a call is a line anyway."""
-    steps = entries([MADE], [], ["SlotsAsked {}"], ["SlotsAsked {}", "call SendMessage r-1"])
+    compared = ['Compared {"value": "dev"}']
+    steps = entries([MADE], [], compared, ["SlotsAsked {}"], ["SlotsAsked {}", "call SendMessage r-1"])
 
-    for everything, shown in ((False, 2), (True, 4)):
+    for everything, shown in ((False, 3), (True, 5)):
         lines = list(timeline_text.show(steps, [], "ami-1", everything=everything, wide=False))
         assert lines[2].row_count == shown
 
@@ -120,6 +122,8 @@ def test_a_step_that_says_nothing_is_left_out():
     [
         ('TagSeen {"value": "None"}', "no tag seen"),
         ('TagSeen {"value": "dev"}', "tag seen: value dev"),
+        ('TagSeen {"value": "dev", "image_na', "tag seen: value dev"),
+        ('Refused {"step": "Look", "fault": "a\\q", "x', "refused: step Look"),
         ('Compared {"value": "None"}', "compared with its deliveries"),
         ('Compared {"value": "dev", "missing": "True"}', "compared with its deliveries: value dev, some must begin"),
         ('Sliced {"after": "begin:d1", "inputs": "9c1f"}', "deliveries begun"),

@@ -265,6 +265,8 @@ def test_allowed_amis_are_no_trouble_where_only_some_amis_need_copy_image():
     assert one["passed"]
     assert "CopyImage" in one["what"]
     assert HUB in one["cure"]
+    refused = replace(seen, refused={"GetAllowedImagesSettings": DENIED})
+    assert "allowed-amis" not in found(replace(TARGET, copy_method="auto"), refused)
 
 
 @pytest.mark.parametrize(

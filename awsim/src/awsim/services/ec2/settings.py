@@ -77,10 +77,9 @@ def _unblock_images(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
 
 def _allowed(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     allowed = ec2.allowed_images.get(_place(call))
-    if allowed is None:
-        return {"State": "disabled", "ImageCriteria": [], "ManagedBy": "account"}
+    by = "declarative-policy" if call.caller.account in ec2.allowed_by_policy else "account"
     criteria = [{"ImageProviders": sorted(allowed)}] if allowed else []
-    return {"State": "enabled", "ImageCriteria": criteria, "ManagedBy": "account"}
+    return {"State": "disabled" if allowed is None else "enabled", "ImageCriteria": criteria, "ManagedBy": by}
 
 
 def _enable_allowed(ec2: Ec2State, call: Call) -> Mapping[str, Any]:

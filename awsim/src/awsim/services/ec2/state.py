@@ -178,6 +178,8 @@ class Ec2State:
         """(account, Region) -> the default EBS key, if EBS encryption by default is on."""
         self.allowed_images: dict[tuple[str, str], frozenset[str]] = {}
         """(account, Region) -> whose AMIs it may use besides its own, if Allowed AMIs is enabled."""
+        self.allowed_by_policy: set[str] = set()
+        """Accounts in which a declarative policy of their organization sets Allowed AMIs."""
         self.on_key_use: list[Callable[[Caller, str, str, str], None]] = []
         """Called with each use of a key by EBS for a caller: caller, KMS's operation, key, and what it encrypts."""
         self.public_images: set[tuple[str, str]] = set()
