@@ -34,10 +34,11 @@ DOES: Mapping[str, str] = {
     "recalled": "it is recalled already",
 }
 """What a recall does to a delivery, by its state; nothing to the others."""
+RESTORED = "its AMI is as before, but for launch permissions that disabling it has removed"
 AGAIN = "it begins again if the tag names its target, and no operator has withdrawn that"
 LIFTS: Mapping[str, str] = {
-    RUNNING: f"what the recall began ends first; then its AMI is as before, or {AGAIN}",
-    "recalled": "its AMI is as before, but for launch permissions that disabling it has removed",
+    RUNNING: f"what the recall began ends first; then {RESTORED}, or {AGAIN}",
+    "recalled": RESTORED,
 } | dict.fromkeys(("failed", "cancelled", "withdrawn"), AGAIN)
 """What the lift of a recall does to a delivery."""
 PRINTS = js.thing(

@@ -17,6 +17,7 @@ from ami_promoter.hub.records import Reader, is_named, not_there
 from ami_promoter.rights import LOOK_AGAIN, READ_ALL, SWITCH
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import first_of, groups, named
+from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import Folded
 from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import AMI, FAMILY, GROUP, PLACE, WHY, VerbCaller, verb, yes_option
@@ -38,6 +39,7 @@ PRINTS = js.thing(
             to=js.perhaps(js.text("id of the source AMI at which it is held; null: it is not held any more")),
         ),
     ),
+    not_moved=js.described("parameters without a release to which they can move back", js.FAULTS),
 )
 
 
@@ -49,7 +51,12 @@ class _Move:
     to: Release | None
 
 
-@verb("rollback", needs=READ_ALL | LOOK_AGAIN | SWITCH, prints=PRINTS)
+@verb(
+    "rollback",
+    needs=READ_ALL | LOOK_AGAIN | SWITCH,
+    prints=PRINTS,
+    exits={Exit.UNFINISHED: "one of the parameters has no release to move back to; the others move"},
+)
 @click.argument("family", type=FAMILY)
 @click.option("--group", "group", type=GROUP, multiple=True, help="In the accounts of this group; may be repeated.")
 @click.option(
@@ -89,17 +96,18 @@ def rollback(
     decisions = OperatorsDecisions(connection)
     pins = decisions.pins(found)
     moves = [_Move(one, None) for one in found if one.key in pins]
+    faults: list[Fault] = []
     if not lift:
         moves, faults = chosen(found, to, pins, decisions.recalls())
-        if faults:
-            raise NotDone(*faults)
     if not moves:
         record_requests.look_at(connection, [one.key for one in found])  # a request that was lost is made again
+        if faults:
+            raise NotDone(*faults)
         held = first_of(sorted({*pins.values()}))
         says = f"each parameter of `{family}` is held at {held} already; `--to AMI` chooses another."
         says = f"no parameter of `{family}` is held there." if lift else says
-        return Report((f"Nothing to do: {says}",), _data(family, (), lift=lift))
-    lines = tuple(_lines(moves, wide=caller.wide))
+        return Report((f"Nothing to do: {says}",), _data(family, (), (), lift=lift))
+    lines = (*_lines(moves, wide=caller.wide), *(Folded(f"Not moved: {one}", 2) for one in faults))
     does = f"This {'lets go of' if lift else 'holds'} {count(len(moves), 'parameter')} of `{family}`"
     shown = caller.confirm("rollback", does, lines, yes=yes)
     for move in moves:
@@ -109,7 +117,8 @@ def rollback(
             decisions.pin(move.pointer, move.to, why or "")
     record_requests.look_at(connection, [one.key for one in found])
     done = f"`ami-promoter where --family {family}` shows what they name."
-    return Report((*shown, done), _data(family, moves, lift=lift))
+    exit_ = Exit.UNFINISHED if faults else Exit.OK
+    return Report((*shown, done), _data(family, moves, faults, lift=lift), exit=exit_)
 
 
 def _pointers(connection: Connection, family: str, groups_named: Sequence[str], places: Sequence[str]) -> list[Pointer]:
@@ -177,7 +186,7 @@ def _lines(moves: Sequence[_Move], *, wide: bool) -> Iterator[RenderableType]:
         yield Folded(f"{where}: the parameter {first.pointer.parameter} {now}, and {then}.", 2)
 
 
-def _data(family: str, moves: Sequence[_Move], *, lift: bool) -> dict[str, Any]:
+def _data(family: str, moves: Sequence[_Move], faults: Sequence[Fault], *, lift: bool) -> dict[str, Any]:
     shown = [
         {
             "account": one.pointer.account,
@@ -188,4 +197,4 @@ def _data(family: str, moves: Sequence[_Move], *, lift: bool) -> dict[str, Any]:
         }
         for one in moves
     ]
-    return {"family": family, "lifted": lift, "pointers": shown}
+    return {"family": family, "lifted": lift, "pointers": shown, "not_moved": [one.to_json() for one in faults]}

@@ -15,6 +15,7 @@ from tests.scenarios.stolen import refused
 
 MANAGEMENT = "900000000000"
 FAMILY = "family"
+"""As the targets file and the template have it by default."""
 EVERYTHING = document({"Effect": "Allow", "Action": "ec2:*", "Resource": "*"})
 
 
@@ -28,7 +29,6 @@ def guarded(scene: Scene) -> Scene:
     given = {
         "HubAccountId": HUB,
         "Taggers": f"arn:aws:iam::{HUB}:role/image-builder,arn:aws:iam::{HUB}:role/release-*",
-        "FamilyTagKey": FAMILY,
         "GoldenTaggers": f"arn:aws:iam::{HUB}:role/image-builder",
         "ReserveIn": ours.root,
         "Exempt": "arn:aws:iam::*:role/backup",

@@ -110,6 +110,7 @@ def test_before_a_lift_each_target_is_shown(table, operators, run, monkeypatch, 
     assert all(len(line) <= width for line in seen.lines)
     assert f"{DEV} us-east-1: recalled; its AMI is as before" in said
     assert f"{PROD} us-east-1: running; what the recall began ends first" in said
+    assert said.count("but for launch permissions that disabling it has removed") == 2
     for number, state in ((3, "failed"), (4, "cancelled"), (5, "withdrawn")):
         assert f"{str(number) * 12} us-east-1: {state}; it begins again if the tag names its target" in said
     assert "stays so" not in said
@@ -330,6 +331,23 @@ def test_an_account_without_the_parameter_is_a_fault_beside_one_that_has_it(tabl
     said = run("rollback", "base", "--account", DEV, "--account", PROD, "--yes", exits=1).errors
 
     assert f"base: it has no parameter in {PROD}." in said
+
+
+def test_an_account_without_an_earlier_ami_does_not_keep_the_others_where_they_are(table, run):
+    """It is named before the question. Where nothing moves, nothing is done.
+
+    A repeated command does not take what is held already for a move.
+    """
+    young = a_pointer(PROD)
+    both = ("rollback", "base", "--account", DEV, "--account", PROD)
+    write(table, a_pointer())
+    write(table, replace(young, releases=young.releases[-1:]))
+
+    assert "Not moved: account 222222222222" in run(*both, exits=1).words
+    shown = run(*both, "--yes", "--json", exits=4).data
+    assert [(one["account"], one["to"]) for one in shown["pointers"]] == [(DEV, OLD)]
+    assert [one["code"] for one in shown["not_moved"]] == ["no-release"]
+    assert [one["code"] for one in run(*both, "--yes", "--json", exits=1).data["faults"]] == ["no-release"]
 
 
 @pytest.mark.parametrize("words", [(), ("--lift",)])
