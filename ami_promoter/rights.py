@@ -119,4 +119,4 @@ CLEAN_UP = Rights(
 )
 """Of a target's administrator; none of the policies in deploy/ has it, as they are for the hub.
 
-DescribeImageReferences asks for the others itself [aws-facts 8, VERIFIED]."""
+DescribeImageReferences asks for most of the others itself [aws-facts 8, VERIFIED]."""

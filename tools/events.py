@@ -110,7 +110,7 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     "family": ("text or null", "The source's family, as its tag names it; null: it has none."),
     "pointer": (
         "object or null",
-        "The `parameter` of the family in the target, the AMI that it names (`image`), the release at which a rollback holds it (`pinned`) and its `fault`, each or null; null if there is no parameter, or the AMI does not stand there. If `image` is not this AMI, another one is current.",
+        "The `parameter` of the family in the target, the AMI that it names (`image`), the source at which a rollback holds it, by whom and why (`pinned`) and its `fault`, each or null; null if there is no parameter, or the AMI does not stand there. If `image` is not this AMI, another one is current.",
     ),
     "recall": (
         "object or null",

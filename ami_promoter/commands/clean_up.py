@@ -77,7 +77,7 @@ def clean_up(caller: VerbCaller, family: str | None, *, dry_run: bool, yes: bool
     of a family, and its snapshots, if the AMI is deprecated, is not the newest of the family, and if no instance,
     launch template, parameter or image recipe of the account names it. It looks at one Region, lists what it will
     remove, and asks; without a terminal, --yes is needed. It does not see other accounts with which you share these
-    AMIs.
+    AMIs, nor the values of secret parameters.
     """
     account = caller.account()
     there = OwnCopies(account)

@@ -97,6 +97,8 @@ def report(caller: VerbCaller, output: Path | None, address: str | None, days: i
     lines = [f"{one}." for one in shown.headlines[:FIRST]] or [NOTHING]
     lines.append(f"Written to {' and '.join(places)} ({len(page):,} bytes).")
     lines.append(f"Promotions that need attention: {len(shown.troubled)}. Open permissions: {open_now}.")
+    if held := sum(bool(one.pointer.get("pinned")) for family in shown.families for one in family.current):
+        lines.append(f"Parameters that a rollback holds: {held}.")
     lines += [f"Could not be read completely: {record}: {why}" for record, why in shown.damaged.items()]
     data = {
         **connection.named,

@@ -19,10 +19,12 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import groups, named
 from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import AMI_ID, PLACE, VerbCaller, ami_argument, verb
-from chalicelib.delivery.tracked import GOOD, TrackedDelivery
+from chalicelib.delivery.phases.recalling import NOT_DONE
+from chalicelib.delivery.tracked import GOOD, RECALLED, TrackedDelivery
 from chalicelib.engine import addresses
 from chalicelib.engine.faults import Fault
-from chalicelib.promotion.model import Promotion
+from chalicelib.promotion.machine import RECALL
+from chalicelib.promotion.model import Promotion, Retry
 from chalicelib.promotion.wanted import withdrawn_by
 from chalicelib.targets.withdrawals import covering
 
@@ -57,9 +59,10 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     Cancelled and withdrawn deliveries start again, too, except those that an operator has withdrawn: `withdraw --lift`
     starts them. An account that the targets file got since the tag event does not begin: `promote` with the same value
     begins it. With a delivery that starts again the service also checks a source again that it had refused, and begins
-    what waited for that, in other accounts, too. Nothing of a recalled AMI starts again before `recall --lift`. Where
-    the AMI is delivered or shared, and the parameter of its family has a fault, the service looks at that parameter
-    again, and writes it if it can; with --account it looks even if the hub knows of no fault.
+    what waited for that, in other accounts, too. Nothing of a recalled AMI starts again before `recall --lift`, but its
+    recall is tried again where it was refused. Where the AMI is delivered or shared, and the parameter of its family
+    has a fault, the service looks at that parameter again, and writes it if it can; with --account it looks even if the
+    hub knows of no fault.
     """
     if accepted and not place:
         raise click.UsageError(f"--accept needs an account. Write `--account ID --accept {accepted}`.")
@@ -68,21 +71,27 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     promotion = reader.promotion(ami)
     if promotion is None:
         raise NotDone(unknown(ami, connection))
-    wanted = [one.it for one in reader.tracked(ami) if place is None or is_named(one.it.place, [place])]
+    every = [one.it for one in reader.tracked(ami)]
+    wanted = [entry for entry in every if place is None or is_named(entry.place, [place])]
     if place:
         _refuse_place(ami, place, wanted, accepted)
     at_fault = _at_fault(reader, wanted, named=place is not None)
+    recall = recalls.to_json(OperatorsDecisions(connection).recall(ami))
+    not_recalled = _not_recalled(reader, wanted) if recall else []
     ended = promotion.it.value is None and not promotion.parked
-    if ended and not at_fault:
+    if ended and not (at_fault or not_recalled):
         raise NotDone(_no_value(promotion, ami))
     deliveries = [addresses.delivery(entry.delivery) for entry in wanted]
     freed = record_requests.unpark(connection, [addresses.promotion(ami), *deliveries, *at_fault])
     record_requests.look_at(connection, list(at_fault))
     withdrawn = withdrawn_by(promotion.it, Withdrawn(connection, ami).read(), promotion.it.value)
     failed = [(entry, covering(withdrawn, entry.place)) for entry in wanted if entry.state in BAD]
-    recall = recalls.to_json(OperatorsDecisions(connection).recall(ami))
     kept_out = [(entry, by) for entry, by in failed if by is not None and recall is None]
     again = [] if ended or recall else [entry for entry, by in failed if by is None]
+    if not_recalled:
+        asked_before = Retry.parse(promotion.it.inbox.get(RECALL, "")).places
+        others = _not_recalled(reader, [entry for entry in every if entry.place in asked_before])
+        record_requests.recall_again(connection, ami, {entry.place for entry in (*not_recalled, *others)})
     if accepted:
         record_requests.accept(connection, [entry.delivery for entry in wanted], accepted)
     if again:
@@ -90,9 +99,11 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     looked_at = sorted(at_fault.values(), key=place_of)
     data: dict[str, Any] = {"accepted": accepted} if accepted else {}
     data["pointers"] = looked_at
-    data |= {"ami": ami, "unparked": [str(key) for key in freed], "again": [entry.delivery for entry in again]}
+    tried = [entry.delivery for entry in (*again, *not_recalled)]
+    data |= {"ami": ami, "unparked": [str(key) for key in freed], "again": tried}
     lines = [f"{key} was parked, and continues." for key in freed]
     lines += [f"{place}: {accepted} is accepted as the delivered AMI."] if accepted else []
+    lines += [f"{_named(not_recalled)}: refused the recall; it is tried again."] if not_recalled else []
     lines += [*_again(again, wide=caller.wide), *_kept_out(ami, kept_out, wide=caller.wide)]
     lines += [*_looked_at(looked_at, wide=caller.wide), *recalls.lines(ami, recall)]
     nothing = f"no delivery of {ami} has failed, no pointer of it has a fault, and nothing is parked."
@@ -130,6 +141,13 @@ def _looked_at(pointers_looked_at: Sequence[Mapping[str, str]], *, wide: bool) -
     for same in groups(pointers_looked_at, lambda one: one["parameter"], each=wide):
         places = named([place_of(one) for one in same])
         yield f"{places}: the service looks at the parameter {same[0]['parameter']} again."
+
+
+def _not_recalled(reader: Reader, wanted: Sequence[TrackedDelivery]) -> list[TrackedDelivery]:
+    """Find the deliveries whose recall the target has refused."""
+    found = reader.deliveries(entry.delivery for entry in wanted if entry.state == RECALLED)
+    undone = {ident for ident, one in found.items() if any(fault.code == NOT_DONE for fault in one.it.faults)}
+    return [entry for entry in wanted if entry.delivery in undone]
 
 
 def _at_fault(

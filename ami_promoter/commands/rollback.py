@@ -16,7 +16,7 @@ from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.hub.records import Reader, is_named, not_there
 from ami_promoter.rights import LOOK_AGAIN, READ_ALL, SWITCH
 from ami_promoter.terminal import schema as js
-from ami_promoter.terminal.alike import groups, named
+from ami_promoter.terminal.alike import first_of, groups, named
 from ami_promoter.terminal.output import Folded
 from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import AMI, FAMILY, GROUP, PLACE, WHY, VerbCaller, verb, yes_option
@@ -55,7 +55,12 @@ class _Move:
 @click.option(
     "--account", "places", type=PLACE, multiple=True, help="In this account, or ACCOUNT/REGION; may be repeated."
 )
-@click.option("--to", "to", type=AMI, help="Hold them at this source AMI; default: the one before what they name.")
+@click.option(
+    "--to",
+    "to",
+    type=AMI,
+    help="Hold them at this source AMI; default: the one before what they name; one that is held stays.",
+)
 @click.option("--why", type=WHY, help="The reason; it is kept with the rollback.")
 @click.option("--lift", is_flag=True, help="End the rollback: the parameters move to what is current.")
 @yes_option
@@ -90,8 +95,10 @@ def rollback(
             raise NotDone(*faults)
     if not moves:
         record_requests.look_at(connection, [one.key for one in found])  # a request that was lost is made again
-        held = "no parameter" if lift else "each parameter"
-        return Report((f"Nothing to do: {held} of `{family}` is held there.",), _data(family, (), lift=lift))
+        held = first_of(sorted({*pins.values()}))
+        says = f"each parameter of `{family}` is held at {held} already; `--to AMI` chooses another."
+        says = f"no parameter of `{family}` is held there." if lift else says
+        return Report((f"Nothing to do: {says}",), _data(family, (), lift=lift))
     lines = tuple(_lines(moves, wide=caller.wide))
     does = f"This {'lets go of' if lift else 'holds'} {count(len(moves), 'parameter')} of `{family}`"
     shown = caller.confirm("rollback", does, lines, yes=yes)
@@ -126,8 +133,8 @@ def chosen(
 ) -> tuple[list[_Move], list[Fault]]:
     """Choose for each pointer the release at which it is held; one that is held there already is left out.
 
-    ``to``: at this source AMI; None: at the last one before what it names. ``pins``: source AMIs of the pins that
-    stand, "" if one is damaged.
+    ``to``: at this source AMI; None: at the last one before what it names, unless a pin stands. ``pins``: source AMIs
+    of the pins that stand, "" if one is damaged.
     """
     moves: list[_Move] = []
     faults: list[Fault] = []
@@ -136,9 +143,12 @@ def chosen(
         fit = [one for one in pointer.launchable if one.source not in recalled]
         before = [one for one in fit if now is not None and one.order < now.order]
         choice = [one for one in fit if one.source == to] if to else before[-1:]
+        pin = pins.get(pointer.key)
+        if pin and not to:
+            continue
         if not choice:
             faults.append(_nothing_chosen(pointer, to, recalled))
-        elif pins.get(pointer.key) != choice[0].source:
+        elif pin != choice[0].source:
             moves.append(_Move(pointer, choice[0]))
     return moves, faults
 
@@ -149,7 +159,8 @@ def _nothing_chosen(pointer: Pointer, to: str | None, recalled: Collection[str])
         what = f"{to} is recalled." if to in recalled else f"{to} was not delivered there as `{pointer.family}`."
         if to not in recalled and any(one.source == to for one in pointer.releases):
             what = f"{to} is of another architecture than {pointer.source}, which it names."
-    known = ", ".join(one.source for one in pointer.launchable if one.source not in recalled) or "none"
+    others = [one.source for one in pointer.launchable if one.source not in (*recalled, pointer.source)]
+    known = ", ".join(others) or "none"
     return Fault("no-release", pointer.where, what, f"Name one that is known there: `--to AMI`. Known: {known}.")
 
 

@@ -210,7 +210,8 @@ def _pointers(family: str, found: Sequence[Mapping[str, Any]]) -> Iterator[Rende
 def _remark(pointer: Mapping[str, Any]) -> str:
     if not pointer["kept"]:
         return "The targets file no longer sets it, so nobody keeps it up to date."
-    return f"A rollback holds it at {pointer['pinned']}." if pointer["pinned"] else ""
+    at = f"at {pointer['pinned']}"
+    return f"A {pointers.held(pointer['pinned_why'], at)}" if pointer["pinned"] else ""
 
 
 def _find(connection: Connection, ami: str) -> dict[str, Any]:

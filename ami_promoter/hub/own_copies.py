@@ -6,7 +6,7 @@ a tag before its AMI is deregistered, so that it is found again when no AMI name
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,9 @@ from chalicelib.images.image import tags_of
 CLEAN_UP_TAG = "ami-promoter-clean-up"
 """On a snapshot: the AMI with which it goes. deploy/guardrails.yaml reserves keys that begin with `ami-promoter:`."""
 AT_ONCE = 10
-"""AMIs in one DescribeImageReferences [aws-facts 8, VERIFIED]."""
+"""AMIs in one DescribeImageReferences [aws-facts 8, VERIFIED]; names in one GetParameters [botocore 1.44 ssm model]."""
+UNREADABLE = "SecureString"
+"""Type of a parameter whose value only its key shows."""
 LAUNCHABLE = ("available", "disabled")
 """States of an AMI that can be used, now or when it is enabled again."""
 DEREGISTERED = "deregistered"
@@ -90,6 +92,8 @@ class OwnCopies:
     def __init__(self, account: Account) -> None:
         self._account = account
         self._ec2 = account.client("ec2")
+        self._ssm = account.client("ssm")
+        self._values: dict[tuple[object, ...], Mapping[str, str]] = {}
 
     def copies(self, family: str | None = None) -> tuple[StandingCopy, ...]:
         """List the copies there, or those of a family, by family and age."""
@@ -101,19 +105,37 @@ class OwnCopies:
         return tuple(sorted(filter(None, found), key=lambda one: (one.family, one.order)))
 
     def named_by(self, images: Sequence[str]) -> dict[str, tuple[str, ...]]:
-        """Return the ARNs of what names each of these AMIs there: instances, launch templates, parameters, recipes."""
+        """Return the ARNs of what names each of these AMIs there: instances, launch templates, parameters, recipes.
+
+        It is not certain that DescribeImageReferences sees every parameter [aws-facts 8], so they are read besides.
+        """
         found: dict[str, set[str]] = {image: set() for image in images}
         for some in slices(images, AT_ONCE):
             asked = {"ImageIds": some, "IncludeAllResourceTypes": True}
-            for page in self._pages("describe_image_references", ResourceTypes=NAMES, **asked):
+            for page in self._pages(self._ec2, "describe_image_references", ResourceTypes=NAMES, **asked):
                 for one in page.get("ImageReferences", ()):
                     found[one["ImageId"]].add(one["Arn"])
+        for parameter in self._parameters() if images else ():
+            for image in images:
+                if image in parameter["Value"]:
+                    found[image].add(parameter["ARN"])
         return {image: tuple(sorted(arns)) for image, arns in found.items()}
+
+    def _parameters(self) -> Iterable[Mapping[str, str]]:
+        """Return the parameters there but secret ones; a value is read again only if it was written since."""
+        pages = self._pages(self._ssm, "describe_parameters")
+        every = [one for page in pages for one in page["Parameters"] if one["Type"] != UNREADABLE]
+        written = {one["Name"]: (one["Name"], one["Version"], one["LastModifiedDate"]) for one in every}
+        for some in slices((name for name, at in written.items() if at not in self._values), AT_ONCE):
+            with self._account.telling("asking Parameter Store (get_parameters)"):
+                for one in self._ssm.get_parameters(Names=some)["Parameters"]:
+                    self._values[written[one["Name"]]] = one
+        return [self._values[at] for at in written.values() if at in self._values]
 
     def snapshots(self) -> OwnSnapshots:
         """List the snapshots there that have a hub's tag."""
         tagged = [{"Name": "tag-key", "Values": [register.HUB_TAG]}]
-        pages = self._pages("describe_snapshots", OwnerIds=["self"], Filters=tagged)
+        pages = self._pages(self._ec2, "describe_snapshots", OwnerIds=["self"], Filters=tagged)
         found = [raw for page in pages for raw in page["Snapshots"]]
         gib = {raw["SnapshotId"]: int(raw["VolumeSize"]) for raw in found}
         used_by = self.used_by(sorted(gib))
@@ -170,12 +192,12 @@ class OwnCopies:
 
     def _images(self, filters: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
         asked = {"Owners": ["self"], "Filters": filters, "IncludeDisabled": True, "IncludeDeprecated": True}
-        for page in self._pages("describe_images", **asked):
+        for page in self._pages(self._ec2, "describe_images", **asked):
             yield from (raw for raw in page["Images"] if raw["State"] != DEREGISTERED)
 
-    def _pages(self, call: str, **asked: Any) -> Iterator[Mapping[str, Any]]:
-        with self._account.telling(f"asking EC2 ({call})"):
-            yield from self._ec2.get_paginator(call).paginate(**asked)
+    def _pages(self, client: Any, call: str, **asked: Any) -> Iterator[Mapping[str, Any]]:
+        with self._account.telling(f"asking for what is there ({call})"):
+            yield from client.get_paginator(call).paginate(**asked)
 
 
 def _copy(raw: Mapping[str, Any]) -> StandingCopy | None:

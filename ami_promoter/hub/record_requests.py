@@ -112,6 +112,13 @@ def recall(connection: Connection, ami: str, *, lifted: bool) -> None:
         _look_now(connection, ami, {RECALL: stamp, **({"lifted": stamp} if lifted else {})})
 
 
+def recall_again(connection: Connection, ami: str, places: Collection[str]) -> None:
+    """Make an AMI's promotion try its recall again at these targets ("ACCOUNT/REGION"), ``MOST_PLACES`` at once."""
+    with connection.telling("asking the service to recall again (run the command again)"):
+        entry = Retry(str(int(connection.now())), sorted(places)[:MOST_PLACES])
+        _look_now(connection, ami, {RECALL: str(entry)})
+
+
 def _look_now(connection: Connection, ami: str, asked: Mapping[str, str] = MappingProxyType({})) -> None:
     """Make an AMI's promotion due, with these requests, and wake it. A wake for none does nothing."""
     key = addresses.promotion(ami)

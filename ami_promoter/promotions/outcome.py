@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ami_promoter.hub.records import UNSETTLED, is_named, not_there, place_of
-from ami_promoter.promotions import recalls
+from ami_promoter.promotions import recalls, waves
 from ami_promoter.terminal.exits import Exit
 from chalicelib.delivery.tracked import GOOD
 from chalicelib.engine.faults import count
@@ -55,9 +55,11 @@ def outcome(data: Mapping[str, Any] | None, tag: str | None, targets: Sequence[s
     missing = not_there(targets, [place_of(one) for one in named])
     if missing and over:
         return _missing(data, missing)
-    moving = [one for one in named if one["state"] not in (*GOOD, "failed", *STOPPED) and not one["parked"]]
+    moving = list(filter(_moves, named))
     if moving or missing:
-        return Outcome(None, _unended(moving, missing, named))
+        all_wait = not missing and all(one["state"] == waves.WAITS for one in data["deliveries"] if _moves(one))
+        stopped = waves.stopped(data["waves"]) if all_wait else ""
+        return Outcome(Exit.FAILED if stopped else None, stopped or _unended(moving, missing, named))
     if not (over or targets or any(one["parked"] for one in named)):  # it waits for one that is parked
         return Outcome(None, "The promotion has not ended yet.")
     return _ended(data, named, targets)
@@ -66,6 +68,10 @@ def outcome(data: Mapping[str, Any] | None, tag: str | None, targets: Sequence[s
 def deliveries(data: Mapping[str, Any], targets: Sequence[str]) -> list[Mapping[str, Any]]:
     """Return the deliveries of a page to these targets ("ACCOUNT" or "ACCOUNT/REGION"); to all if there are none."""
     return [one for one in data["deliveries"] if not targets or is_named(place_of(one), targets)]
+
+
+def _moves(delivery: Mapping[str, Any]) -> bool:
+    return delivery["state"] not in (*GOOD, "failed", *STOPPED) and not delivery["parked"]
 
 
 def _missing(data: Mapping[str, Any], missing: Sequence[str]) -> Outcome:

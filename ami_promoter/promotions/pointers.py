@@ -29,6 +29,7 @@ _IMAGE = js.perhaps(
     js.text("id of the AMI that it named when the service last looked; null: none that this hub delivered there")
 )
 _PINNED = js.perhaps(js.text("id of the source AMI at which a rollback holds it; null: no rollback does"))
+_PINNED_WHY = js.text("the reason of that rollback; empty: nobody gave one")
 _SOURCE = js.perhaps(js.text("id of the source of that AMI; null: not known"))
 SCHEMA = js.thing(
     "the parameter of the AMI's family in the target",
@@ -37,6 +38,7 @@ SCHEMA = js.thing(
     source=_SOURCE,
     made_at=js.perhaps(js.text("creation date of that source, as EC2 writes it: the newest is current")),
     pinned=_PINNED,
+    pinned_why=_PINNED_WHY,
     retired=js.flag("whether this delivery's AMI is superseded and deprecated, so that its account can remove it"),
     why=js.text("why it does not name this delivery's AMI; empty: it does, or the fault says why"),
     fault=js.perhaps(js.described("why it does not name what is current; null: no fault", js.FAULT)),
@@ -48,6 +50,7 @@ LISTED = {
     "image": _IMAGE,
     "source": _SOURCE,
     "pinned": _PINNED,
+    "pinned_why": _PINNED_WHY,
 }
 AT_FAULT = js.thing("a pointer with a fault", **LISTED, fault=js.FAULT)
 RETIRED = {
@@ -105,7 +108,7 @@ def of_delivery(delivery: RecordSeen[Delivery], found: Pointers) -> dict[str, An
     fault = _parked(record, delivery.it) or next(iter(record.faults), None) or pointer.fault or late
     shown = _shown(known.parameter, names, "" if fault else _why(delivery.it, pointer, names), fault)
     retired = delivery.it.image.id in pointer.retired
-    return {**shown, "pinned": pointer.pin.source if pointer.pin else None, "retired": retired}
+    return {**shown, **_pin(pointer), "retired": retired}
 
 
 def _shown(parameter: str | None, names: Release | None, why: str, fault: Fault | None) -> dict[str, Any]:
@@ -115,10 +118,21 @@ def _shown(parameter: str | None, names: Release | None, why: str, fault: Fault 
         "source": (names.source or None) if names else None,
         "made_at": (names.made_at or None) if names else None,
         "pinned": None,
+        "pinned_why": "",
         "retired": False,
         "why": why,
         "fault": None if fault is None else fault.to_json(),
     }
+
+
+def _pin(pointer: Pointer) -> dict[str, str | None]:
+    pin = pointer.pin
+    return {"pinned": pin.source if pin else None, "pinned_why": pin.why if pin else ""}
+
+
+def held(why: str, at: str = "there") -> str:
+    """Return the end of a sentence, after an article: that a rollback holds a parameter, and why."""
+    return f"rollback holds it {at}{f': {why}' if why else ''}".rstrip(".") + "."
 
 
 def _parked(record: RecordSeen[Pointer], delivery: Delivery) -> Fault | None:
@@ -141,7 +155,7 @@ def _why(delivery: Delivery, pointer: Pointer, names: Release | None) -> str:
         return "It names no AMI: the target shows none of the family available."
     mine = next((one for one in pointer.releases if one.source == delivery.ami), None)
     if mine is not None and pointer.pin is not None and mine.order > pointer.pin.order:
-        return f"It names {names.image}: a rollback holds it at {pointer.pin.source}."
+        return f"It names {names.image}: a {held(pointer.pin.why, f'at {pointer.pin.source}')}"
     if mine is not None and mine.order > names.order:
         return f"It names {names.image}: the target does not show this AMI available."
     if mine is None and not delivery.naming.offered:
@@ -162,24 +176,32 @@ def planned(image: SourceImage, target: Target, found: Pointers) -> dict[str, An
         return None
     record = found.get(key)
     names = None if record is None else record.it.named
-    fault = None if record is None else record.it.fault
-    pin = None if record is None else record.it.pin
-    order = image.creation_date or "", image.id
-    why = f"It has a fault: {fault.what}" if fault else ""
-    if pin is not None and order > pin.order:
-        why = f"A rollback holds it at {pin.source}."
-    elif names is not None and names.order > order:
-        why = f"It names {names.image} from {names.source}, which is newer."
+    why = "" if record is None else _why_not(image, record.it)
     parameter = naming.begun(image, target).parameter
     return {"parameter": parameter, "image": names.image if names else None, "why": why}
+
+
+def _why_not(image: SourceImage, pointer: Pointer) -> str:
+    """Return in a sentence why a pointer would not name an AMI that is promoted now; "": it would."""
+    names, order = pointer.named, (image.creation_date or "", image.id)
+    if pointer.pin is not None and order > pointer.pin.order:
+        return f"A {held(pointer.pin.why, f'at {pointer.pin.source}')}"
+    if names is not None and names.order > order:
+        return f"It names {names.image} from {names.source}, which is newer."
+    if pointer.fault is not None:
+        return f"It has a fault: {pointer.fault.what}"
+    if not pointer.launchable or pointer.architecture in ("", image.architecture):
+        return ""
+    named = f"names {names.image}, which" if names else "last named an AMI that"
+    return f"It {named} is {pointer.architecture}."
 
 
 def remark(family: str, pointer: Mapping[str, Any]) -> tuple[str, str]:
     """Write a delivery's pointer for a terminal, as (what, cure); cure "": nothing to do."""
     fault = pointer["fault"] or {}
     of = f"family {family}, parameter {pointer['parameter']}: " if pointer["parameter"] else ""
-    held = ", and a rollback holds it there" if pointer["pinned"] else ""
-    says = str(fault.get("what") or pointer["why"] or f"It names this AMI{held}.")
+    own = f"It names this AMI, and a {held(pointer['pinned_why'])}" if pointer["pinned"] else "It names this AMI."
+    says = str(fault.get("what") or pointer["why"] or own)
     says += " This AMI is superseded and deprecated: its account can remove it." if pointer["retired"] else ""
     return f"{of}{says}", str(fault.get("cure", ""))
 
@@ -226,7 +248,7 @@ def listed(record: RecordSeen[Pointer]) -> dict[str, Any]:
         "family": pointer.family,
         "image": pointer.image or None,
         "source": pointer.source or None,
-        "pinned": pointer.pin.source if pointer.pin else None,
+        **_pin(pointer),
         "fault": pointer.fault.to_json() if pointer.fault else None,
     }
 

@@ -20,7 +20,8 @@ from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Resource
 from chalicelib.images.image import SourceImage
-from chalicelib.promotion.wanted import withdrawn_by
+from chalicelib.promotion.wanted import wanted_targets, withdrawn_by
+from chalicelib.promotion.wave_counts import counted
 from chalicelib.sharing.share import OPEN_STATES
 from chalicelib.targets.applied_file import Target
 
@@ -41,12 +42,14 @@ def read_page(connection: Connection, ami: str, *, consoles: bool = False) -> di
     found = reader.shares(place for one in deliveries for place in _places(one, source))
     named = reader.many(filter(None, map(pointers.key_of, deliveries)))
     still = [shares.open_share(share) for _, share in sorted(found.items()) if share.state in OPEN_STATES]
+    withdrawals = Withdrawn(connection, ami).read()
     now, in_waves = connection.now(), list[dict[str, Any]]()
     if record.it.waves:
-        states, file = {one.it.id: one.state for one in deliveries}, applied_file(connection).waves
-        in_waves = waves.of_promotion(record.it, file, list(tracked.values()), states, now)
+        states, file = {one.it.id: one.state for one in deliveries}, applied_file(connection)
+        wanted = wanted_targets(record.it, record.it.value, file, withdrawals)
+        in_waves = waves.of_promotion(record.it, file.waves, counted(wanted, tracked.values()), states, now)
     recall = OperatorsDecisions(connection).recall(ami)
-    withdrawn = withdrawn_by(record.it, Withdrawn(connection, ami).read(), record.it.value)
+    withdrawn = withdrawn_by(record.it, withdrawals, record.it.value)
     page = promotion_data.page(record, deliveries, still, now, named, recall, consoles=consoles)
     return {**page, "withdrawn": withdrawn, "waves": in_waves}
 

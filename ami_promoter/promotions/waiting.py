@@ -28,7 +28,7 @@ LATEST = 10 * 60
 EXITS = {
     Exit.OK: "every target has the AMI, delivered or shared",
     Exit.UNFINISHED: "timed out; the promotion continues",
-    Exit.FAILED: "a delivery failed, or the value, the source or an account is refused",
+    Exit.FAILED: "a delivery failed, a wave is stopped, or the value, the source or an account is refused",
     Exit.CANCELLED: "nothing failed, but a delivery was cancelled or withdrawn, or the AMI recalled",
 }
 NAMES = {Exit.OK: "delivered", Exit.UNFINISHED: "timed-out", Exit.FAILED: "failed", Exit.CANCELLED: "cancelled"}

@@ -86,6 +86,15 @@ def lines(shown: Iterable[Mapping[str, Any]], ami: str) -> Iterator[str]:
             yield f"  failed: {failed}. After you have repaired that: `ami-promoter retry {ami}`"
 
 
+def stopped(shown: Iterable[Mapping[str, Any]]) -> str:
+    """Say which wave is stopped, if no other one can open before somebody acts; "": none is, or another one can."""
+    waiting = [one for one in shown if one["waiting"]]
+    if any(one["state"] != "stopped" and not (one["state"] == "waits" and one["pending"]) for one in waiting):
+        return ""
+    ends = (one for one in waiting if one["state"] == "stopped")
+    return " ".join(f"The wave {one['after']} -> {', '.join(one['groups'])} is {_progress(one)}." for one in ends)
+
+
 def planned_lines(shown: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """Write a line for each wave of a plan."""
     for one in shown:

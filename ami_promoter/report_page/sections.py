@@ -186,7 +186,8 @@ def _parameter(one: Placed) -> Content:
         return "-"
     name, fault = one.pointer["parameter"], one.pointer["fault"] or {}
     why = str(fault.get("what") or one.pointer["why"])
-    return [code(name) if name else None, el("small", why) if why else " names it"]
+    held = f" names it, and a {pointers.held(one.pointer['pinned_why'])}" if one.pointer["pinned"] else " names it"
+    return [code(name) if name else None, el("small", why) if why else held]
 
 
 # --- exposure --------------------------------------------------------------------------------------------------------

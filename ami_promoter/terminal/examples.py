@@ -24,7 +24,7 @@ EXAMPLES: Mapping[str, tuple[str, str]] = {
     "cancel": (AMI, "golden-2026-01"),
     "withdraw": (f"{AMI} --account 222222222222", f"{AMI} --account 222222222222 --lift"),
     "recall": (f"{AMI} --why 'It does not boot.'", f"{AMI} --lift"),
-    "rollback": ("al2023-base", "al2023-base --group prod --why 'It does not boot.'"),
+    "rollback": ("al2023-base --group prod --why 'It does not boot.'", "al2023-base --group prod --lift"),
     "verify": (AMI, "golden-2026-01 --json"),
     "report": ("-o page.html", "--publish s3://bucket/page.html --days 90"),
     "doctor": ("", "--hub-only"),

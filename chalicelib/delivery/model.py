@@ -293,7 +293,7 @@ class Naming:
     fault: Fault | None = None
     """Why the parameter does not name what is current; the AMI is delivered anyway."""
     pinned: str = ""
-    """To which release an operator has pinned the pointer, and who; "": it is not pinned."""
+    """At which release an operator holds the pointer, who and why; "": nobody does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-_AFTERWARDS = re.compile(
-    r"\s*;\s*then tag (it|the AMI|the image) again|\s*The service tries again until the queue deadline\."
-)
+_TAG_AGAIN = r"(?:[,;.]? [Tt]hen|,? and) tag (?:(?:it|this one|the AMI|the image) )?again"
+_AFTERWARDS = re.compile(rf"{_TAG_AGAIN}(?=\.)|\s*The service tries again until the queue deadline\.")
 
 
 def count(number: int, one: str, several: str = "") -> str:
@@ -48,7 +47,7 @@ class Fault:
         return asdict(self)
 
 
-AGAIN = re.compile(r"[;.]? [Tt]hen tag (?:(?:it|the AMI|the image) )?again\.$")
+AGAIN = re.compile(rf"{_TAG_AGAIN}\.$")
 """The end of a cure of what can be tried again; of a failed delivery the command `retry` does it, and no new tag."""
 
 

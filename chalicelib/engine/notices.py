@@ -91,7 +91,7 @@ def with_plain(notice: Mapping[str, Any], names: Mapping[str, str] = MappingProx
     ``names``: by account, as the targets file has them.
     """
     notice = _named(notice, names)
-    first: Mapping[str, Any] = next(iter(notice.get("faults") or ()), _pointer_fault(notice) or _recall(notice))
+    first: Mapping[str, Any] = next(iter(notice.get("faults") or ()), _pointer(notice) or _recall(notice))
     said = {
         "name": notice.get("source_name") or notice.get("source_image", ""),
         "what": first.get("what") or notice.get("why") or "",
@@ -125,6 +125,19 @@ def _pointer_fault(notice: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the fault of the parameter of the AMI's family, with which an AMI is delivered; empty: none."""
     pointer: Mapping[str, Any] = notice.get("pointer") or {}
     return pointer.get("fault") or {}
+
+
+def _pointer(notice: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return that fault, or else that a rollback holds the parameter; empty: neither."""
+    pointer: Mapping[str, Any] = notice.get("pointer") or {}
+    if pointer.get("fault") or not pointer.get("pinned"):
+        return _pointer_fault(notice)
+    what = (
+        f"The parameter {pointer['parameter']} stays at {pointer['image']}: a rollback holds it at {pointer['pinned']}"
+    )
+    where = f"{notice['account']}/{notice['region']}"
+    cure = f"`ami-promoter rollback {notice['family']} --account {where} --lift` ends that."
+    return {"what": what, "cure": cure}
 
 
 def _recall(notice: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -26,7 +26,10 @@ begins again, and what is missing begins. ``lifted``, in the same form: what had
 """
 
 WITHDRAW, RECALL = "withdraw", "recall"
-"""Inbox entries: withdrawals or a recall of this AMI have changed; the operators' table has them."""
+"""Inbox entries: withdrawals or a recall of this AMI have changed; the operators' table has them.
+
+``recall`` may name targets (``Retry``, by AWS's clock in seconds) whose recall was given up: it is tried again there.
+"""
 
 S = PromotionState
 

@@ -10,7 +10,8 @@ from chalicelib.delivery.tracked import EXPIRED, FAILED, RECALLED, RUNNING, SHAR
 from chalicelib.engine.addresses import digest
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Place
-from chalicelib.promotion.model import BACK_AGAIN, NO_TAG, Promotion
+from chalicelib.promotion.machine import RECALL
+from chalicelib.promotion.model import BACK_AGAIN, NO_TAG, Promotion, Retry
 from chalicelib.sharing import entitlement
 from chalicelib.sharing.entitlement import Entitlement, launched_by
 from chalicelib.targets.applied_file import VALUE, AppliedFile, Resolution, Target
@@ -58,7 +59,7 @@ class WantedTargets:
         """Return a digest of all that decides: the same inputs need no second pass."""
         generations = (promotion.generation, sorted(promotion.retried.items()), promotion.is_gone)
         withdrawn = sorted(self.entitled.withdrawn.items())
-        how = self.refused, self.unknown, self.unbelieved
+        how = self.refused, self.unknown, self.unbelieved, promotion.inbox.get(RECALL) if self.recalled else None
         return digest(repr((self.value, how, generations, self.file, withdrawn)))
 
     @property
@@ -67,7 +68,10 @@ class WantedTargets:
         return recalled(self.entitled.withdrawn)
 
     def surplus(self, tracked: Iterable[TrackedDelivery], promotion: Promotion) -> list[TrackedDelivery]:
-        """Return the deliveries that are to end, and the delivered ones to recall or to restore; sorted by id."""
+        """Return the deliveries that are to end, and the delivered ones to recall or to restore; sorted by id.
+
+        A recall that a target has refused is surplus again where an operator has asked for another try since.
+        """
         found = [one for one in tracked if self._is_surplus(one, promotion)]
         return sorted(found, key=lambda one: one.delivery)
 
@@ -75,10 +79,14 @@ class WantedTargets:
         if one.state == SHARED and promotion.is_gone_for(one.account, one.place):
             return True
         if one.state in (RUNNING, SHARED):
-            return not self._may_go_on(one.place)
+            return not self.may_go_on(one.place)
+        if one.state == RECALLED and self.recalled:
+            again = Retry.parse(promotion.inbox.get(RECALL, ""))
+            return one.place in again.places and again.when.isdecimal() and one.ended_at < int(again.when)
         return one.has_copy if self.recalled else one.state == RECALLED
 
-    def _may_go_on(self, place: str) -> bool:
+    def may_go_on(self, place: str) -> bool:
+        """Whether a target is wanted, or its account is only blocked; while that is unknown: is not withdrawn."""
         if self.unknown:
             return covering(self.entitled.withdrawn, place) is None
         return self.entitled.may_go_on(place)

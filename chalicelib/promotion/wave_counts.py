@@ -56,7 +56,13 @@ def counts(
     known = {one.place: one for one in tracked}
     new = [one for one in missing if joined(promotion, one, known.get(one.place)) != promotion.generation]
     begin = {one.account for one in new}
-    return [_count(wave, wanted.waves, tracked, begin, promotion.generation) for _, wave in sorted(waves.items())]
+    some = counted(wanted, tracked)
+    return [_count(wave, wanted.waves, some, begin, promotion.generation) for _, wave in sorted(waves.items())]
+
+
+def counted(wanted: WantedTargets, tracked: Iterable[TrackedDelivery]) -> list[TrackedDelivery]:
+    """Return the tracked deliveries without what failed at targets that are wanted no longer: these stop no wave."""
+    return [one for one in tracked if one.state != FAILED or wanted.may_go_on(one.place)]
 
 
 def accounts(wanted: WantedTargets) -> list[str]:

@@ -80,6 +80,8 @@ class Pointer:
     releases: tuple[Release, ...] = ()
     image: str = ""
     """The hub's AMI, or a copy of it, that the parameter named at the last look; "" if it named none."""
+    architecture: str = ""
+    """The architecture of the release that it names, or named last; "": it never named one."""
     intent: Intent | None = None
     settled: bool = False
     """Whether the last look led to the end: nothing is left to write or to try again now."""
@@ -130,9 +132,8 @@ class Pointer:
 
     @property
     def launchable(self) -> tuple[Release, ...]:
-        """The releases of the architecture of what it names, which its users can run; all if it names none."""
-        named = self.named
-        return tuple(one for one in self.releases if named is None or one.architecture == named.architecture)
+        """The releases of its architecture, which its users can run; all if it never named one."""
+        return tuple(one for one in self.releases if self.architecture in ("", one.architecture))
 
     @property
     def source(self) -> str:
@@ -365,13 +366,14 @@ def _with_superseded(pointer: Pointer, event: Looked, now: int) -> Pointer:
     usable = {one.image for one in event.releases if one.source not in event.recalled} & event.seen.available
     own = _own_dates(pointer, event, usable)
     pointer = _back_again(replace(pointer, own_dates=own), event, now)
-    # Without a rule, nothing more is deprecated; nor if the pointer has a fault, as nobody has said whether one of two
-    # architectures supersedes the other. What was deprecated stays so, unless it has become current.
+    # Without a rule, nothing more is deprecated; nor if the pointer has a fault, nor for another architecture's AMI, as
+    # nobody has said whether one of two supersedes the other. What was deprecated stays so, unless it is current again.
     if event.rule is None or pointer.fault is not None:
         stay = {*pointer.retired} & {*event.seen.deprecated} - {pointer.image}
         return replace(pointer, retired=tuple(sorted(stay)), not_retired=None)
     pinned = {one.image for one in event.releases if event.pin is not None and one.source == event.pin.source}
-    wanted = to_deprecate(event.releases, usable, {pointer.image, *pinned}, event.rule, now)
+    alike = usable & {one.image for one in pointer.launchable}
+    wanted = to_deprecate(event.releases, alike, {pointer.image, *pinned}, event.rule, now)
     left = {image: at for image, at in wanted.items() if not is_deprecated(event.seen.deprecated, image, at)}
     done = tuple(image for image, at in wanted.items() if image not in left and at <= now)
     dated = dict(own)
@@ -414,16 +416,18 @@ def _compared(event: Looked, pointer: Pointer, now: int) -> Pointer:
         return _rest(replace(pointer, image=""), now, fault)
     value = "" if shown is None else shown.value
     pointer = replace(pointer, image=value, pin=event.pin)
+    pointer = replace(pointer, architecture=pointer.named.architecture if pointer.named else pointer.architecture)
     intent = pointer.intent
     if intent is not None and value != intent.image and now < intent.at + VALID_WITHIN:
         return _again(pointer, now, READ_BACK)
-    of_any, now_current = (  # of any architecture, and of the one of what it names
+    of_any, now_current = (  # of any architecture, and of its own
         current(some, event.seen.available, event.recalled, event.pin) for some in (event.releases, pointer.launchable)
     )
     if of_any is None:
         return _nothing_current(pointer, event, now)
-    if now_current is None:
+    if now_current is None and pointer.named:
         return _rest(pointer, now, _dangling(pointer))
+    now_current = now_current or of_any
     if value == now_current.image:
         return _rest(pointer, now, _other_architecture(pointer, of_any))
     if intent is not None and intent.image == now_current.image:

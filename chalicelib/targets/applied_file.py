@@ -309,7 +309,7 @@ class Directory:
 
     def targets_of(self, account: str, chosen: Iterable[str]) -> tuple[Target, ...] | Fault:
         """Return the account's targets, on which all of its groups must agree, whether the value names them or not."""
-        found = self._found(account)
+        found = _retiring_alike(self._found(account))
         first = next(iter(found.values()))
         others = [name for name, targets in found.items() if targets != first]
         if others:
@@ -493,6 +493,13 @@ def _judged(
         by_place |= {target.place: target for target in targets}
     ordered = sorted(by_place.values(), key=lambda target: (target.account, target.region))
     return tuple(ordered), dict(sorted(blocked.items()))
+
+
+def _retiring_alike(found: Mapping[str, tuple[Target, ...]]) -> Mapping[str, tuple[Target, ...]]:
+    """Return an account's targets by its groups; where these differ in ``retire`` alone, they retire nothing there."""
+    if len({tuple(target.retire for target in targets) for targets in found.values()}) == 1:
+        return found
+    return {name: tuple(replace(target, retire=None) for target in targets) for name, targets in found.items()}
 
 
 def _differing(one: tuple[Target, ...], other: tuple[Target, ...]) -> list[str]:

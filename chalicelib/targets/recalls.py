@@ -48,6 +48,10 @@ class Pin:
         """As of a release: by date, then id."""
         return self.made_at, self.source
 
+    def __str__(self) -> str:
+        """Say for a notice where it holds the pointer, who wants that and why."""
+        return f"{self.source} by {self.by}{f': {self.why}' if self.why else ''}"
+
 
 def read(text: object) -> Recall:
     """Read a stored recall. A damaged one stays in force, so that no damage brings an AMI back."""

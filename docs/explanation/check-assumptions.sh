@@ -534,3 +534,15 @@ if [[ -z ${copied:-} ]]; then echo "   not asked: there is no copy"; else
         "ResourceType=image,Tags=[{Key=ami-promoter:delivery,Value=00000000000000000000}]"
     registers denied "an AMI without it"
 fi
+
+title "19. DescribeImageReferences refuses a caller without the right to list what it looks at"
+alone='{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "ec2:DescribeImageReferences", "Resource": "*"}]}'
+target iam put-role-policy --role-name "$name" --policy-name "$name-references" --policy-document "$alone"
+later target iam delete-role-policy --role-name "$name" --policy-name "$name-references"
+sleep 20
+enter_twin --policy "$alone"
+if said=$(twin ec2 describe-image-references --image-ids "$image" --include-all-resource-types 2>&1); then
+    fails "it is answered: $said"
+else
+    holds "it is refused: $said"
+fi

@@ -50,6 +50,18 @@ def test_the_mail_of_an_arrival_says_which_ami_is_there():
     assert "32 min" in text
 
 
+def test_the_mail_of_an_arrival_that_moves_no_parameter_says_why():
+    """A rollback holds it at another AMI: by whom, why, and what ends that."""
+    notice = examples()["delivery.delivered"]
+    pointer = {**notice["pointer"], "image": "ami-0fff", "pinned": "ami-0eee by jane: The agent is slow."}
+    text = " ".join(mails.text(notices.with_plain({**notice, "pointer": pointer}, NAMES)).split())
+
+    assert (
+        "/golden/golden/current stays at ami-0fff: a rollback holds it at ami-0eee by jane: The agent is slow." in text
+    )
+    assert f"ami-promoter rollback golden --account {TARGET}/us-east-1 --lift" in text
+
+
 def test_the_mail_of_a_summary_counts_and_names_who_failed():
     """Those that failed come first, by name."""
     notice = notices.with_plain(examples()["promotion.over"], {**NAMES, "333333333333": "prod"})

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.delivery.wave_progress import WaveProgress
+from chalicelib.engine.faults import Fault
 from chalicelib.promotion import evolving, wave_counts
 from chalicelib.promotion.wanted import WantedTargets
 from chalicelib.sharing.entitlement import Entitlement
@@ -20,6 +21,7 @@ REGION = "eu-central-1"
 WAVE = Wave("dev", 600, 1)
 PROMOTION = replace(evolving.started("ami-0a", "999999999999", REGION, 0), generation=3, passed_generation=3)
 SUCCEEDED = ("delivered", "shared", "expired")
+FAULT = Fault("organization-conflict", f"account {B}", "Its groups differ.", "Make them agree.")
 ENDED = (*SUCCEEDED, "failed")
 NEITHER = ("cancelled", "withdrawn", "recalled")
 
@@ -29,11 +31,14 @@ def one(account, state, ended_at=0, **more):
     return TrackedDelivery(account, account, REGION, 1, state, "", 3, ended_at=ended_at, **more)
 
 
-def progress(*tracked, missing=(), wave=WAVE, promotion=PROMOTION) -> WaveProgress:
-    """How far prod's wave is after these deliveries to dev. ``missing``: accounts whose deliveries are to begin."""
-    targets = {f"{account}/{REGION}": Target(account, REGION) for account in (A, B, C)}
+def progress(*tracked, missing=(), without=(), wave=WAVE, promotion=PROMOTION, **named) -> WaveProgress:
+    """How far prod's wave is after these deliveries to dev. ``missing``: accounts whose deliveries are to begin.
+
+    ``without``: accounts that are not wanted.
+    """
+    targets = {f"{account}/{REGION}": Target(account, REGION) for account in (A, B, C) if account not in without}
     file = FileWaves({"prod": wave}, {"dev": (A, B), "prod": (C,)})
-    wanted = WantedTargets("dev prod", Entitlement(targets), waves=file)
+    wanted = WantedTargets("dev prod", Entitlement(targets, **named), waves=file)
     begin = [targets[f"{account}/{REGION}"] for account in missing]
     (found,) = wave_counts.counts(wanted, tracked, begin, promotion)
     return found.progress
@@ -72,6 +77,13 @@ def test_more_failures_than_may_be_stop_it_and_each_stop_has_a_name():
     again = progress(one(A, "delivered", 100), replace(one(B, "failed", 900), episode=2), wave=strict)
     assert again.stopped not in ("", stopped.stopped)
     assert progress(one(A, "failed", 100), wave=WAVE).stopped, "none succeeded, though one may fail"
+
+
+def test_a_failure_at_a_target_that_is_wanted_no_longer_counts_for_neither_side():
+    """One at an account whose settings conflict counts as before: nobody has decided to do without it."""
+    strict, some = replace(WAVE, most_failed=0), (one(A, "delivered", 100), one(B, "failed", 500))
+    assert progress(*some, wave=strict, without=[B]) == WaveProgress(opens_at=700)
+    assert progress(*some, wave=strict, without=[B], blocked={B: FAULT}).stopped
 
 
 @pytest.mark.parametrize("state", NEITHER)

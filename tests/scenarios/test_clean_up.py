@@ -17,7 +17,7 @@ from tests.scenarios.pointers import FAMILY, NAME, shows, successor, with_pointe
 from tests.scenarios.scene import DEV, HOUR, REGION, Scene
 from tools.cli_policies import policy
 
-OK, FAULT, UNFINISHED = 0, 1, 4
+OK, FAULT, AWS, UNFINISHED = 0, 1, 3, 4
 
 
 @pytest.fixture
@@ -311,6 +311,37 @@ def test_what_the_hub_retires_its_administrator_can_remove(scene, as_admin):
     as_admin()
     assert clean_up(scene, "--yes")[1]["removed"] == [copies[scene.image]]
     assert images(scene) == {copies[second], copies[third]}
+
+
+@pytest.mark.thorough
+def test_a_copy_that_a_parameter_of_any_data_type_names_stays(scene, three, as_admin, monkeypatch):
+    """EC2 may list references from parameters of the data type `aws:ec2:image` only; one of `text` is used as well.
+
+    One that is written while the person thinks counts, and nothing goes if a parameter may not be read.
+    """
+    first, second, newest = three
+    put = partial(scene.client("ssm", DEV).put_parameter, Name="/app/ami", Type="String", Overwrite=True)
+    for number in range(11):
+        put(Name=f"/other/{number}", Value="ami-0aaaaaaaaaaaaaaaa")
+    put(Value=f"web={first}")
+    as_admin()
+
+    status, found = clean_up(scene, "--dry-run")
+    assert (status, [one["image"] for one in found["removable"]]) == (OK, [second])
+    assert {one["image"]: one["named_by"] for one in found["kept"]}[first] == [
+        f"arn:aws:ssm:{REGION}:{DEV}:parameter/app/ami"
+    ]
+    as_admin("ssm:GetParameters", resource="arn:aws:ssm:*:*:parameter/app/*")
+    assert scene.cli("admin", "clean-up", "--yes")[0] == AWS
+    assert images(scene) == set(three)
+
+    as_admin()
+    monkeypatch.setattr(sys, "stdin", ActingTerminal(partial(put, Value=f"web={second}")))
+    status, out, _ = scene.cli("admin", "clean-up")
+    assert (status, "something names it" in out) == (UNFINISHED, True)
+    assert images(scene) == set(three)
+    assert clean_up(scene, "--yes")[1]["removed"] == [first]
+    assert images(scene) == {second, newest}
 
 
 @pytest.mark.thorough

@@ -30,6 +30,12 @@ def a_hub(mode="copy", **behavior) -> Hub:
     return a_family(target={"mode": mode}, **behavior)
 
 
+def fault(hub: Hub) -> str:
+    """The code of the fault of the pointer; "": it has none."""
+    pointer = peek(hub.stores.records, hub.pointer_key(DEV, NAME), POINTERS)
+    return pointer.fault.code if pointer and pointer.fault else ""
+
+
 def notice(hub: Hub, ami: str) -> dict:
     """The last notice of the delivery of an AMI."""
     return next(one for one in reversed(hub.cloud.notices) if "delivery" in one and one["source_image"] == ami)
@@ -93,6 +99,51 @@ def test_an_ami_of_another_architecture_keeps_the_parameter_on_no_recalled_ami()
 
     hub.recall(NEW)
     assert shown(hub.wait(HOUR)) == OLD
+
+
+def test_a_parameter_that_somebody_deleted_is_made_again_for_its_architecture():
+    """The newest AMI of the family is another architecture's, which is the fault as before."""
+    hub = a_hub()
+    promoted(hub, NEW)
+    promoted(hub, another_architecture(hub))
+    del hub.cloud.parameters[DEV, NAME]
+
+    assert shown(hub.wait(25 * HOUR)) == NEW
+    assert fault(hub) == "pointer-other-architecture"
+
+
+def test_a_parameter_that_somebody_deleted_names_another_architecture_if_its_own_has_nothing_left():
+    """Nothing can be launched by its name meanwhile, so nobody loses anything."""
+    hub = a_hub()
+    promoted(hub, NEW)
+    other = another_architecture(hub)
+    promoted(hub, other)
+    hub.cloud.deregistered.add(hub.cloud.parameters.pop((DEV, NAME)).value)
+
+    assert shown(hub.wait(25 * HOUR)) == other
+    assert fault(hub) == ""
+
+
+def test_when_a_share_ends_the_parameter_moves_to_the_next_one_of_its_architecture():
+    """Not to the newest, which is another architecture's."""
+    hub = a_hub("share")
+    promoted(hub, OLD)
+    promoted(hub, NEW)
+    promoted(hub, another_architecture(hub))
+    hub.withdraw(NEW, DEV)
+
+    assert shown(hub.wait(25 * HOUR)) == OLD
+    assert fault(hub) == "pointer-other-architecture"
+
+
+def test_an_older_ami_of_another_architecture_changes_nothing():
+    """It would not be current in any case: it is delivered, and the parameter has no fault."""
+    hub = a_hub()
+    promoted(hub, another_architecture(hub))
+    promoted(hub, NEW)
+
+    assert shown(hub) == "ami-0d"
+    assert fault(hub) == ""
 
 
 def test_a_value_that_parameter_store_never_takes_is_a_fault_after_a_quarter_of_an_hour_at_most():

@@ -12,6 +12,7 @@ from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.notices import attributes
 from chalicelib.engine.stored import peek
 from chalicelib.promotion.codec import PROMOTIONS
+from chalicelib.promotion.machine import RECALL
 from chalicelib.release.codec import POINTERS
 from tests.service.cloud import REGION, refusal
 from tests.service.family import DAY, DEV, HOUR, NAME, NEW, OLD, a_family, pinned, promoted, shown
@@ -19,6 +20,7 @@ from tests.service.gate import LostAnswer, PortCrash, PortTrouble, ProcessKilled
 from tests.service.hub import Hub
 
 PROD = "200000000002"
+LATER = "2027-06-01T00:00:00.000Z"
 DENIED = {"why": RefusalKind.DENIED, "code": "UnauthorizedOperation"}
 
 
@@ -205,6 +207,113 @@ def test_one_target_that_refuses_delays_no_other_and_is_named(why, days):
     )
     assert notice["event"] == "delivery.recalled"
     assert [fault["code"] for fault in notice["faults"]] == ["recall-not-done", "aws-UnauthorizedOperation"]
+
+
+def refused_by_dev(method: str = "recall", *, accounts=(DEV, PROD), may_disable: bool = False, **how) -> Hub:
+    """DEV has refused the recall of the newest AMI for three days, and is repaired; PROD has not."""
+    hub = promoted(a_hub(accounts=accounts), OLD, NEW)
+    raw(hub, NEW)["DeprecationTime"] = LATER
+    hub.cloud.may_disable = may_disable
+    hub.gate.refuse("target.images", method, only=lambda one, *_, **__: one.target.account == DEV, **DENIED, **how)
+    hub.recall(NEW)
+    hub.wait(3 * DAY)
+    hub.gate.troubles = []
+    assert hub.outcomes()[NEW, DEV] == "recalled"
+    return hub
+
+
+def retry_at_dev(hub: Hub) -> None:
+    """Ask for another try of the recall there, as the command line does: it writes an entry and sends no wake."""
+    now = hub.cloud.now
+    hub.stores.records.make_due(addresses.promotion(NEW), now, {RECALL: f"{now}:{DEV}/{REGION}"})
+
+
+@pytest.mark.parametrize("method", ["recall", "shown"])
+@pytest.mark.parametrize("tag", ["stays", "removed", "removed and gone"])
+def test_a_retry_completes_the_recall_in_the_one_account_that_refused_it(tag, method):
+    """No other target is touched, and no parameter names the AMI meanwhile; the lift restores the copy's own date."""
+    hub = refused_by_dev(method)
+    assert newest(hub) == ("recalled", "available", LATER)
+    if tag != "stays":
+        hub.cloud.tag(NEW, None)
+    if tag == "removed and gone":
+        source = hub.cloud.hub_images.pop(NEW)
+    hub.wait(HOUR)
+    retry_at_dev(hub)
+    retry_at_dev(hub)
+    hub.wait(HOUR)
+    if tag == "removed and gone":
+        hub.cloud.hub_images[NEW] = source
+
+    assert newest(hub) == RECALLED
+    assert (shown(hub), shown(hub, PROD)) == (OLD, OLD)
+    assert [one["account"] for one in hub.notified("delivery.recalled")] == [PROD, DEV, DEV]
+    assert hub.notified("delivery.recalled", DEV)[-1]["faults"] == []
+    hub.wait(3 * DAY)
+    assert len(hub.notified("delivery.recalled")) == 3, "it is tried once"
+
+    lift_it(hub)
+    assert newest(hub) == ("delivered", "available", LATER)
+
+
+def test_a_retry_of_a_recall_that_the_target_carried_out_without_an_answer_keeps_the_former_date():
+    """The copy is deprecated and disabled already: what the first look has shown comes back with the lift."""
+    hub = refused_by_dev(may_disable=True, after=True)
+    assert newest(hub) == DISABLED
+    retry_at_dev(hub)
+    hub.wait(HOUR)
+    assert newest(hub) == DISABLED
+    assert hub.notified("delivery.recalled", DEV)[-1]["faults"] == []
+
+    lift_it(hub)
+    assert newest(hub) == ("delivered", "available", LATER)
+
+
+@pytest.mark.parametrize("seconds", [0, 5, 61, HOUR])
+def test_a_recall_that_is_lifted_right_after_its_retry_is_lifted(seconds):
+    """Whatever the retry was doing."""
+    hub = refused_by_dev()
+    retry_at_dev(hub)
+    hub.wait(seconds)
+    lift_it(hub)
+
+    assert newest(hub) == ("delivered", "available", LATER)
+    assert (shown(hub), shown(hub, PROD)) == (NEW, NEW)
+
+
+def test_a_retried_recall_that_is_refused_again_says_so_and_can_be_retried():
+    """Its own service was off for a day in between."""
+    hub = refused_by_dev()
+    hub.gate.refuse("target.images", "recall", **DENIED)
+    retry_at_dev(hub)
+    hub.wait(HOUR)
+    hub.cloud.now += 30 * HOUR
+    hub.wait(2 * HOUR)
+    assert [len(one["faults"]) for one in hub.notified("delivery.recalled", DEV)] == [2, 2]
+
+    hub.gate.troubles = []
+    retry_at_dev(hub)
+    hub.wait(HOUR)
+    assert newest(hub) == RECALLED
+
+
+@pytest.mark.thorough
+def test_a_process_killed_at_any_call_of_a_retried_recall_changes_nothing():
+    """Before or after every third call, in turn; the parameter does not name the AMI."""
+
+    def begun() -> Hub:
+        hub = refused_by_dev(accounts=(DEV,))
+        hub.gate.calls = 0
+        retry_at_dev(hub)
+        return hub
+
+    calls = begun().wait(HOUR).gate.calls
+    assert calls > 10
+    for number in range(0, calls, 3):
+        hub = begun()
+        hub.gate.crashes = [PortCrash(number, number % 2 == 0)]
+        hub.wait(2 * HOUR)
+        assert (newest(hub), shown(hub)) == (RECALLED, OLD), number
 
 
 def test_a_pause_delays_no_recall():

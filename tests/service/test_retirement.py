@@ -160,6 +160,15 @@ def test_a_retired_copy_that_a_recall_makes_current_is_deprecated_no_longer_besi
     assert deprecated(hub) == {FIRST, THIRD}
 
 
+def test_an_older_copy_of_another_architecture_is_not_superseded():
+    """Nobody has said that the newer ones replace it."""
+    hub = a_hub()
+    promoted(hub, another_architecture(hub))
+    promoted(hub, FIRST, SECOND)
+
+    assert deprecated(hub) == set()
+
+
 def test_a_copy_that_is_recalled_just_when_its_deprecation_ends_is_deprecated_all_the_same():
     """EC2 still shows the date that the pointer has removed a moment ago, when the next AMI turns out bad, too."""
     hub = promoted(a_hub(), *MADE)

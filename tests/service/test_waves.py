@@ -18,7 +18,7 @@ from chalicelib.targets.organization import Unit
 from chalicelib.targets.waves import FileWaves, Wave
 from tests.delivery.examples import a_delivery
 from tests.fakes import SentWakes
-from tests.service.arrivals import NOTHING_COMES
+from tests.service.arrivals import ALL_ON_TIME, NOTHING_COMES
 from tests.service.cloud import HUB, REGION, START, UNREADABLE, CloudBehavior
 from tests.service.gate import PortCrash, PortTrouble, ProcessKilled
 from tests.service.hub import Hub
@@ -221,6 +221,23 @@ def test_what_the_file_loses_counts_no_longer():
     apply(hub, PLAIN, {**GROUPS, "dev": (DEV2,)})
     pass_time(hub, HOUR)
     assert states(hub) == ["failed", *DONE[1:]]
+
+
+@pytest.mark.parametrize("arrivals", [ALL_ON_TIME, NOTHING_COMES], ids=["events", "sweep"])
+@pytest.mark.parametrize(
+    "act",
+    [lambda hub: hub.withdraw(AMI, DEV), lambda hub: hub.cloud.tag(AMI, f"{DEV2} qa prod")],
+    ids=["withdrawal", "value"],
+)
+def test_a_failure_at_a_target_that_is_wanted_no_longer_stops_no_wave(act, arrivals):
+    """An operator withdraws the failed account, or the value names it no longer: the wave goes on without it."""
+    hub = promoted(broken=(DEV,), arrivals=arrivals)
+    assert states(hub, after=2 * HOUR) == ["failed", "delivered", WAITS, WAITS]
+    assert len(stops(hub)) == 1
+
+    act(hub)
+    assert states(hub, after=DAY) == ["failed", *DONE[1:]]
+    assert len(stops(hub)) == 1
 
 
 def test_people_are_notified_that_a_wave_waits_for_accounts_that_wait_for_a_tag_event():

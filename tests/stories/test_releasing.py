@@ -140,7 +140,7 @@ def test_a_rollback_holds_the_parameter_of_one_target_at_an_earlier_ami(hub):
     newest = hub.build(family=FAMILY)
     promote(hub, newest)
     assert (hub.current(DEV), hub.current(TEST)) == (old, newest)
-    assert hub.notice(DEV, newest)["pointer"]["pinned"].startswith(f"pinned to {old} by arn:")
+    assert hub.notice(DEV, newest)["pointer"]["pinned"].startswith(f"{old} by arn:")
 
     hub.lift_rollback(DEV)
     hub.wait(600)

@@ -6,7 +6,7 @@ import pytest
 
 from chalicelib.engine.faults import Fault
 from chalicelib.targets import applied_items
-from chalicelib.targets.applied_file import Directory, Target, resolve
+from chalicelib.targets.applied_file import Directory, Retirement, Target, resolve
 from chalicelib.targets.organization import Membership, Organization, Unit, allowance, is_unit, ways
 
 REGION = "us-east-1"
@@ -104,6 +104,18 @@ def test_two_groups_of_an_account_that_differ_block_it_and_no_other_in_any_order
     assert (fault.code, fault.where) == ("organization-conflict", f"account {B}")
     assert f"account {B} belongs to `dev` and `prod`, through the organization" in fault.what
     assert fault.what.endswith("they differ in `linger`.")
+
+
+@pytest.mark.parametrize("value", ["dev", "prod", "dev prod"])
+@pytest.mark.parametrize("other", [None, Retirement(9)])
+def test_two_groups_that_differ_in_when_copies_are_retired_block_nobody_and_retire_nothing(value, other):
+    """It is no setting of a delivery. In the account that is of one group alone, that one's counts."""
+    settings = {"dev": {"retire": Retirement()}, "prod": {"retire": other}}
+    found = resolve(value, directory({"dev": (OUTER,), "prod": (INNER,)}, settings=settings))
+    rules = {target.account: target.retire for target in found.targets}
+
+    assert found.blocked == {}
+    assert rules == ({B: None} if value == "prod" else {A: Retirement(), B: None})
 
 
 def test_two_groups_that_agree_or_are_decided_by_the_account_are_none():

@@ -123,6 +123,21 @@ def test_a_fault_of_a_familys_parameter_comes_beside_the_arrival():
     assert "delivered in dev (222222222222), its parameter has a fault (" in notices.subject(at_fault)
 
 
+def test_a_parameter_that_a_rollback_holds_comes_beside_the_arrival():
+    """A launch from it takes an earlier AMI; a fault outweighs that."""
+    notice = examples()["delivery.delivered"]
+    pointer = {**notice["pointer"], "image": "ami-0fff", "pinned": "ami-0eee by jane: slow"}
+    held = notices.with_plain({**notice, "pointer": pointer})
+
+    (own,) = [one for one in messages(held) if one not in messages(notice)]
+
+    assert "a rollback holds its parameter" in own["content"]["title"]
+    assert own["content"]["description"] == f"`{held['plain']['what']}`"
+    fault = {"code": "pointer-not-ours", "where": "", "what": "It names 'ami-0fff'.", "cure": "Delete <it>."}
+    at_fault = notices.with_plain({**notice, "pointer": {**pointer, "fault": fault}})
+    assert not [one for one in messages(at_fault) if "rollback" in one["content"]["title"]]
+
+
 def test_a_mails_subject_begins_with_what_the_service_knows():
     """A name that looks like another outcome comes after the AMI, the outcome and the account."""
     bad = "golden) delivered in 333333333333 (\r\nBcc: all"

@@ -85,7 +85,7 @@ def _to_protect(delivery: Delivery) -> bool:
 
 
 def _may_cancel(delivery: Delivery) -> bool:
-    """Whether it may: what is shared always, to close its shares; a copy if recalled, once nothing more is to be removed.
+    """Whether it may: what is shared always, to close its shares; a copy if recalled, with nothing left to remove.
 
     Such a copy may be unprotected, and no parameter need name it yet.
     """

@@ -31,6 +31,8 @@ from chalicelib.engine.transitions import leads
 from chalicelib.images.deprecation import has_come
 
 RESTORE = StateEntry(DeliveryState.RESTORING)
+NOT_DONE = "recall-not-done"
+"""Fault code of a recall, or its lift, that the account has refused for a day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,8 @@ class CopyRestored(DeliveryEvent):
 def begun(delivery: Delivery, now: int, *, recalled: bool, lift: str = "") -> Delivery:
     """Return an ended delivery's next episode: it recalls what was delivered or kept, or restores what was recalled.
 
+    What a given up recall has seen counts when it is tried again: it may have changed the AMI.
+
     ``lift``: the operator's request to lift the recall, so that people are notified again of what refuses a new one.
     """
     fresh = replace(delivery, entered={}, faults=(), last_look=LastLook())
@@ -101,7 +105,7 @@ def begun(delivery: Delivery, now: int, *, recalled: bool, lift: str = "") -> De
     if recalled and delivery.launch.kept:
         next_one = next_one.with_image(id=delivery.launch.kept).with_cleanup(leftovers=())
     if recalled:
-        return recall(next_one, now)
+        return _again(next_one, now) if delivery.recall.seen else recall(next_one, now)
     if not (delivery.recall.seen or delivery.recall.lift):
         return _publish_again(next_one, now)
     refused = delivery.recall.refused if lift == delivery.recall.lift else ""
@@ -192,7 +196,12 @@ def _restored(_event: CopyRestored, delivery: Delivery, now: int) -> Delivery:
 
 
 def _recalled_again(_event: CancelAsked, delivery: Delivery, now: int) -> Delivery:
-    """Recall it again at once: the lift may have enabled the AMI, or may do so yet. The first look's dates count."""
+    """Recall it again at once: the lift may have enabled the AMI, or may do so yet."""
+    return _again(delivery, now)
+
+
+def _again(delivery: Delivery, now: int) -> Delivery:
+    """Recall it again. The first look's dates count."""
     known = delivery.with_recall(done=False, seen=False, repeated=False, restored_at=now)
     return RECALL(replace(known, ending=RECALLED.state), now)
 
@@ -210,10 +219,10 @@ def _publish_again(delivery: Delivery, now: int) -> Delivery:
 def _not_done(delivery: Delivery) -> Fault:
     done, then = "restored", "the service tries again by itself"
     if delivery.state is RECALL.state:
-        done, then = "deprecated", "lift the recall and recall it again"
+        done, then = "deprecated", f"then `ami-promoter retry {delivery.ami} --account {delivery.target.place}`"
     what = f"{delivery.image.id} could not be {done} within a day: the account refuses it."
     cure = f"Repair what refuses it there; {then}."
-    return Fault("recall-not-done", delivery.where, what, cure)
+    return Fault(NOT_DONE, delivery.where, what, cure)
 
 
 def _deadline(delivery: Delivery) -> int:

@@ -60,8 +60,7 @@ class ReleaseCommands:
         done = pointer.considers(delivery.id, delivery.episode)
         if not done and pointer.full:
             done = pointer.passes_over(naming.release(delivery, self.source(delivery)))
-        pinned = "" if pointer.pin is None else f"pinned to {pointer.pin.source} by {pointer.pin.by}"
-        return naming.PointerSeen(done, pointer.image, pointer.fault, pinned)
+        return naming.PointerSeen(done, pointer.image, pointer.fault, str(pointer.pin or ""))
 
     def _look_at_copy(self, delivery: Delivery) -> recalling.CopySeen:
         recall, shown = self.targets.recall(delivery.ami), self.images.shown(delivery)

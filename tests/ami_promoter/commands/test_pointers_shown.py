@@ -56,6 +56,16 @@ NOT_OURS = Fault(
             a_pointer(image="ami-0ccccccccccccccccc", pin=Pin("ami-0c", "2025-12-01T00:00:00.000Z", NINE, "jane")),
             "It names ami-0ccccccccccccccccc: a rollback holds it at ami-0c.",
         ),
+        (
+            a_pointer(
+                image="ami-0ccccccccccccccccc", pin=Pin("ami-0c", "2025-12-01T00:00:00.000Z", NINE, "jane", "Slow.")
+            ),
+            "It names ami-0ccccccccccccccccc: a rollback holds it at ami-0c: Slow.",
+        ),
+        (
+            a_pointer(pin=Pin(AMI, "2026-01-01T00:00:00.000Z", NINE, "jane", "Slow.")),
+            "It names this AMI, and a rollback holds it there: Slow.",
+        ),
         (a_pointer(image="", fault=NOT_OURS), NOT_OURS.what),
         (a_pointer(image="", settled=False), "It is being brought up to date."),
         (a_pointer(image=""), "It names no AMI: the target shows none of the family available."),
@@ -206,7 +216,7 @@ def test_retry_lets_a_parked_pointer_continue(table, run):
 def test_where_a_familys_current_amis_are(table, run, monkeypatch):
     """A line for each target: for a person with source and parameter, for a script with the AMI alone, and as data."""
     monkeypatch.setenv("COLUMNS", "80")
-    write(table, a_pointer(pin=Pin(AMI, "2026-01-01T00:00:00.000Z", NINE, "jane")))
+    write(table, a_pointer(pin=Pin(AMI, "2026-01-01T00:00:00.000Z", NINE, "jane", "Slow.")))
     write(table, a_pointer(PROD, image="ami-0bbbbbbbbbbbbbbbb"))
     write(table, a_pointer("3" * 12, image="", fault=NOT_OURS))
     write(table, a_pointer("4" * 12, unwanted=True))
@@ -224,7 +234,7 @@ def test_where_a_familys_current_amis_are(table, run, monkeypatch):
         "333333333333 us-east-1  -                      -",
     ]
     assert said[6:8] == [
-        f"  111111111111 us-east-1: A rollback holds it at {AMI}.",
+        f"  111111111111 us-east-1: A rollback holds it at {AMI}: Slow.",
         "  444444444444 us-east-1: The targets file no longer sets it, so nobody keeps it",
     ]
     assert ids.out.splitlines() == [
@@ -238,6 +248,17 @@ def test_where_a_familys_current_amis_are(table, run, monkeypatch):
         ("3", None, True),
         ("4", "ami-0aaaaaaaaaaaaaaaa", False),
     ]
+
+
+def test_the_report_counts_the_parameters_that_a_rollback_holds(table, file, run):
+    """Its printed lines say nothing of rollbacks if there is none."""
+    file("")
+    promoted(table, named(DEV), named(PROD))
+    write(table, a_pointer(PROD))
+    assert "rollback" not in run("report").out
+    write(table, a_pointer(pin=Pin(AMI, "2026-01-01T00:00:00.000Z", NINE, "jane")))
+
+    assert "Parameters that a rollback holds: 1." in run("report").lines
 
 
 def test_a_family_that_no_parameter_names(client, run):

@@ -10,6 +10,8 @@ from chalicelib.engine import addresses
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.store.records import DynamoRecords
 from chalicelib.promotion import model as promotion
+from chalicelib.promotion.codec import PROMOTIONS
+from chalicelib.promotion.model import Retry
 from chalicelib.release.current import Release
 from chalicelib.release.pointer import Pointer
 from chalicelib.targets import recalls
@@ -193,6 +195,30 @@ def test_the_overview_lists_what_is_recalled(table, operators, run):
     assert "Its AMI is deprecated" not in failed
 
 
+def asked_again(table):
+    """The targets whose recall the service is asked to try again."""
+    record = PROMOTIONS.decode(DynamoRecords(table).read(addresses.promotion(AMI)))
+    return Retry.parse(record.inbox["recall"]).places
+
+
+@pytest.mark.parametrize("value", ["dev", None])
+def test_a_retry_asks_for_another_recall_only_where_it_was_refused(table, operators, run, value):
+    """Also after the tag was removed; without a recall there is nothing to try. A second request keeps the first's."""
+    fault = Fault("recall-not-done", "there", "It could not be deprecated within a day.", "Repair it.")
+    refused, other = (recalled(account, "recalled", faults=(fault,)) for account in (DEV, BLOCKED))
+    promoted(table, refused, recalled(PROD, "recalled"), other, value=value)
+    run("retry", AMI, exits=0 if value else 1)
+    assert "recall" not in table.get(addresses.promotion(AMI))
+
+    stands(operators)
+    assert run("retry", AMI, "--account", PROD, "--json", exits=0 if value else 1).data is not None
+    assert run("retry", AMI, "--account", DEV, "--json").data["again"] == [refused.id]
+    assert asked_again(table) == [f"{DEV}/{REGION}"]
+    said = run("retry", AMI, "--account", BLOCKED).words
+    assert f"{BLOCKED} us-east-1: refused the recall; it is tried again." in said
+    assert asked_again(table) == sorted((f"{DEV}/{REGION}", f"{BLOCKED}/{REGION}"))
+
+
 def test_a_recall_is_no_withdrawal_of_an_account(table, operators, run):
     """`*` is no account that anybody could lift."""
     stands(operators)
@@ -244,9 +270,9 @@ def test_it_holds_at_the_release_before_or_the_named_one(to, recalled, of_arm, e
     What launches from the parameter could not run that one. The fault lists what can be named.
     """
     pointer = a_pointer()
-    releases = [replace(one, architecture="arm64") if one.source in of_arm else one for one in pointer.releases]
+    releases = [replace(one, architecture="arm64" if one.source in of_arm else "i386") for one in pointer.releases]
 
-    moves, faults = chosen([replace(pointer, releases=tuple(releases))], to, {}, recalled)
+    moves, faults = chosen([replace(pointer, releases=tuple(releases), architecture="i386")], to, {}, recalled)
 
     assert [one.to.source for one in moves if one.to] == ([expected] if expected else [])
     assert [fault.code for fault in faults] == ([] if expected else ["no-release"])
@@ -259,6 +285,26 @@ def test_a_pin_that_stands_is_not_written_again():
 
     assert chosen([pointer], OLD, {pointer.key: OLD}, ()) == ([], [])
     assert len(chosen([pointer], OLD, {pointer.key: ""}, ())[0]) == 1
+
+
+def test_a_repeated_rollback_goes_back_no_further(table, operators, run):
+    """The service has moved the parameter since the first one: who wants another AMI names it."""
+    words = ("rollback", "base", "--account", DEV, "--yes")
+    write(table, a_pointer(image=OLD_COPY))
+    held = recalls.written(Pin(OLD, "2026-01-02T00:00:00.000Z", NINE, BY))
+    operators.update(addresses.pin(DEV, REGION, NAME), "SET body = :value", {":value": held})
+
+    said = run(*words).words
+    assert f"Nothing to do: each parameter of `base` is held at {OLD} already; `--to AMI` chooses another." in said
+    assert [one["to"] for one in run(*words, "--to", OLDER, "--json").data["pointers"]] == [OLDER]
+
+
+def test_the_only_ami_of_a_family_is_none_to_roll_back_to():
+    """The parameter names it: nothing would move."""
+    pointer = a_pointer(releases=(Release(AMI, "2026-01-03T00:00:00.000Z", COPY),))
+
+    _, (fault,) = chosen([pointer], None, {}, ())
+    assert fault.cure.endswith("Known: none.")
 
 
 def test_a_pin_can_be_lifted_before_its_worker_has_looked_and_if_it_is_damaged(table, operators, run):

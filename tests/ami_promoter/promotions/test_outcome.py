@@ -72,6 +72,37 @@ def test_how_it_came_out(page, tag, targets, expected, says):
     assert says in found.why
 
 
+def a_wave(after, group, state, **changes):
+    """Build a wave of one target that waits for one failed delivery."""
+    wave = {"after": after, "groups": [group], "state": state, "most_failed": 0, "pending": 0, "succeeded": 1}
+    return {**wave, "failed": [f"{DEV}/us-east-1"], "waiting": 1, "opens_at": "09:00", **changes}
+
+
+@pytest.mark.parametrize("targets", [(), (PROD,)])
+def test_a_stopped_wave_is_a_failure(targets):
+    """Nothing goes on before somebody repairs what failed, so the command does not wait; nor for what comes after."""
+    stopped = a_wave("dev", "qa", "stopped")
+    later = a_wave("qa", "prod", "waits", pending=1)
+    page = ended("failed", "awaiting-wave", state="running", waves=[stopped, later])
+
+    found = outcome(page, "dev", targets)
+    assert found.exit is Exit.FAILED
+    assert found.why == "The wave dev -> qa is stopped: 1 of `dev` failed, 0 may."
+
+
+@pytest.mark.parametrize(
+    ("other", "waves"),
+    [
+        ("delivered", [a_wave("dev", "qa", "stopped"), a_wave("canary", "eu", "soaks")]),
+        ("delivered", [a_wave("dev", "qa", "stopped", waiting=0), a_wave("canary", "eu", "waits", pending=0)]),
+        ("copying", [a_wave("dev", "qa", "stopped")]),
+    ],
+)
+def test_beside_a_stopped_wave_what_can_go_on_is_awaited(other, waves):
+    """Another wave can still open, or another delivery end: the outcome is not known."""
+    assert outcome(ended(other, "awaiting-wave", state="running", waves=waves), "dev").exit is None
+
+
 def test_a_parked_delivery_is_a_failure():
     """It continues only when a person unparks it, so the command does not wait."""
     page = ended("copying", "delivered", state="running")

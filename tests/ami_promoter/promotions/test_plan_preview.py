@@ -126,7 +126,7 @@ def planned(*, family="base", made=MADE, pointer=None, states=MappingProxyType({
 
 def a_pointer(made, **changes):
     """Build the pointer of the family `base` that names an AMI whose source was made then."""
-    names = Release("ami-0d", made, "ami-0e")
+    names = Release("ami-0d", made, "ami-0e", changes.get("architecture", ""))
     known = {"releases": (names,), "image": "ami-0e", "settled": True}
     return Pointer(ACCOUNT, "us-east-1", "/golden/base/current", "base", "1" * 12, **(known | changes))
 
@@ -139,6 +139,10 @@ def a_pointer(made, **changes):
         (a_pointer("2026-03-01T00:00:00.000Z"), "It names ami-0e from ami-0d, which is newer."),
         (a_pointer("", pin=Pin("ami-0d", "2026-01-01", 0, "jane")), "A rollback holds it at ami-0d."),
         (a_pointer("", pin=Pin(an_image().id, MADE, 0, "jane")), "It will name this AMI."),
+        (a_pointer("2026-01-01T00:00:00.000Z", architecture="i386"), "It names ami-0e, which is i386."),
+        (a_pointer("2026-03-01T00:00:00.000Z", architecture="i386"), "It names ami-0e from ami-0d, which is newer."),
+        (a_pointer("", image="", architecture="i386"), "It last named an AMI that is i386."),
+        (a_pointer("", image="", architecture="i386", releases=()), "It will name this AMI."),
         (a_pointer("", image="", fault=IN_THE_WAY), "It has a fault: It names 'ami-0fff'."),
     ],
 )

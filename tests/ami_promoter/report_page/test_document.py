@@ -15,6 +15,7 @@ from chalicelib.promotion.model import Promotion
 from chalicelib.release.current import Release
 from chalicelib.release.pointer import Pointer
 from chalicelib.targets.applied_file import Target
+from chalicelib.targets.recalls import Pin
 from tests.ami_promoter.report_page.many import HUB, NOW, REGION, hub, record, shown
 from tests.ami_promoter.report_page.pages import WrittenPage
 
@@ -133,7 +134,7 @@ def test_equal_failures_are_shown_once():
     assert all(f"{200000000000 + number} us-east-1" in attention for number in range(99, 1000, 100))
 
 
-def pointers(what):
+def pointers(what, pin=None):
     """Two targets to which one AMI of the family `base` was delivered: a parameter names it, and one has a fault."""
     ami = "ami-0aaaaaaaaaaaaaaaa"
     yield record(f"promotion#{ami}", "record", Promotion(ami, HUB, REGION, image_name="golden"), state="over")
@@ -153,7 +154,17 @@ def pointers(what):
         named = (Release(ami, "2026-01-01T00:00:00.000Z", "ami-0bbbbbbbbbbbbbbbb"),)
         pointer = Pointer(account, REGION, name, "base", HUB, named, "" if fault else named[0].image, settled=True)
         retired = () if fault else (named[0].image,)
-        yield record(pointer.key.pk, "record", replace(pointer, fault=fault, retired=retired), state="resting")
+        shows = replace(pointer, fault=fault, retired=retired, pin=pin)
+        yield record(pointer.key.pk, "record", shows, state="resting")
+
+
+def test_a_parameter_that_a_rollback_holds_is_shown_so():
+    """With the reason: the image is no accident."""
+    pin = Pin("ami-0aaaaaaaaaaaaaaaa", "2026-01-01T00:00:00.000Z", NOW, "jane", "The agent is slow.")
+
+    rows = WrittenPage(render(shown(pointers("", pin)))).tables["base: current image by target"]
+
+    assert rows[0][-1] == "/golden/base/current names it, and a rollback holds it there: The agent is slow."
 
 
 def test_a_command_in_a_sentence_is_code():
