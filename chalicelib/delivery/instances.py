@@ -135,6 +135,8 @@ class LaunchSite:
     """Whether the instance type starts only AMIs with ENA."""
     most_volumes: int = 0
     """How many volumes the instance type takes, network interfaces perhaps included; 0: that is not known."""
+    key_refusal: str = ""
+    """What KMS says where it may not describe the target's key, in copy mode."""
 
 
 class SeenInstance(NamedTuple):

@@ -155,6 +155,13 @@ def launch_site_faults(target: Target, place: LaunchSite) -> Iterator[Fault]:
         what = f"The launch role there may not use {key}, under which the AMI is encrypted."
         cure = "Add the key to SourceKeyArns of deploy/target.yaml there; then tag the AMI again."
         yield Fault("launch-key", where, what, cure)
+    if place.key_refusal:
+        what = f"The launch role there may not use {target.key}, the target's key. KMS says: {place.key_refusal}"
+        command = f"ami-promoter doctor key-policy target {target.key} --region {target.region} --launch-test"
+        cure = (
+            f"Add to its key policy what `{command}` prints with credentials of that account; then tag the AMI again."
+        )
+        yield Fault("launch-key", where, what, cure)
     if not place.architectures:
         yield Fault("launch-type", where, f"The Region does not offer {kind}.", ANOTHER_TYPE)
 

@@ -104,6 +104,23 @@ def test_a_copy_whose_key_the_launch_role_may_not_use_stays_and_is_tested_again_
     assert testing.calls("CopySnapshot") == copies
 
 
+def test_a_key_whose_policy_admits_the_copy_role_alone_is_said_before_anything_is_opened(testing):
+    """Hours of copying would end in an AMI that nobody can test; the cure names what to add to the key's policy."""
+    kms, key = testing.client("kms", DEV), testing.stage.targets[DEV].outputs["KeyArn"]
+    policy = json.loads(kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"])
+    role = f"arn:aws:iam::{DEV}:role/AmiCopyRole-launch"
+    denied = {"Effect": "Deny", "Principal": {"AWS": role}, "Action": "kms:*", "Resource": "*"}
+    policy["Statement"].append(denied)
+    kms.put_key_policy(KeyId=key, PolicyName="default", Policy=json.dumps(policy))
+    testing.wait(10 * 60)
+    assert testing.promoted("") == {DEV: "failed"}
+
+    assert codes(testing) == ["launch-key"]
+    (fault,) = notice(testing)["faults"]
+    assert "doctor key-policy target" in fault["cure"]
+    assert testing.calls("CopySnapshot") == []
+
+
 @pytest.mark.parametrize("mode", ["copy", "share"])
 @pytest.mark.thorough_but("share")
 def test_only_what_is_shared_needs_a_launch_role_that_may_use_the_hubs_key(testing, mode):

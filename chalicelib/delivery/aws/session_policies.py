@@ -128,7 +128,14 @@ def _launched(delivery: Delivery, partition: str) -> list[dict[str, Any]]:
     own = f"arn:{partition}:ec2:{delivery.target.region}:{delivery.target.account}:instance/*"
     return [
         _allow(
-            ["ec2:DescribeInstance*", "ec2:DescribeSubnets", "ec2:DescribeSecurityGroups", "ec2:DescribeVolumes"], "*"
+            [
+                "ec2:DescribeInstance*",
+                "ec2:DescribeSubnets",
+                "ec2:DescribeSecurityGroups",
+                "ec2:DescribeVolumes",
+                "kms:DescribeKey",
+            ],
+            "*",
         ),
         _allow(["ec2:TerminateInstances", "ec2:GetConsoleOutput"], own, _tagged(delivery)),
         _see_itself(delivery, partition),

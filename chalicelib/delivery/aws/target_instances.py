@@ -10,8 +10,8 @@ from chalicelib.delivery.aws.target_sessions import TargetSessions
 from chalicelib.delivery.instances import LAUNCH_TAG, InstanceSeen, LaunchSite, SeenInstance
 from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.tags import service_tags
-from chalicelib.engine.aws.refusals import code_of, gone
-from chalicelib.engine.errors import Refusal
+from chalicelib.engine.aws.refusals import KEY_GONE, code_of, gone
+from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.images import register
 from chalicelib.images.aws.shapes import tag_list
 from chalicelib.images.image import SourceImage
@@ -52,7 +52,19 @@ class AwsTargetInstances:
             template_rights.closed_keys(policy, delivery.source_keys) if delivery.shared and policy else (),
             kind.get("NetworkInfo", {}).get("EnaSupport") == "required",
             kind.get("EbsInfo", {}).get("MaximumEbsAttachments", 0),
+            key_refusal="" if delivery.shared else self._key_refusal(delivery),
         )
+
+    def _key_refusal(self, delivery: Delivery) -> str:
+        """EC2 asks for this right, too, when it makes encrypted volumes."""
+        try:
+            with self._sessions.as_refusal("DescribeKey", delivery.where), gone(KEY_GONE):
+                self._sessions.client("kms", "launched", delivery).describe_key(KeyId=delivery.target.key)
+        except Refusal as refusal:
+            if refusal.kind is not RefusalKind.DENIED:
+                raise
+            return refusal.fault.what
+        return ""
 
     def _type(self, ec2: Any, delivery: Delivery) -> Mapping[str, Any]:
         """Return an instance type's description; an empty one where the Region does not have it."""
