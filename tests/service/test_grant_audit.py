@@ -125,15 +125,6 @@ class Audited(SentWakes):
         return [(args[1], list(args[2])) for what, args in self.reported.reported if what == "derived_grants"]
 
 
-def test_a_grant_whose_role_was_deleted_is_closed_if_no_share_accounts_for_it():
-    """KMS names its grantee by an id, which says of no account."""
-    dead = replace(ours("d1"), grantee="AROA8EDC75487B4452125")
-    audited = Audited(dead)
-    audited.run_later()
-
-    assert audited.unrecorded(addresses.key_resource(KEY_ARN, "111111111111").pk) == [dead.id]
-
-
 def test_it_looks_only_when_the_last_closing_is_long_enough_ago():
     """KMS may show a grant for minutes after its revocation; each closed share postpones the audit."""
     audited = Audited(child(1))

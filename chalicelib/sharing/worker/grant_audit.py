@@ -132,11 +132,13 @@ class GrantAudit:
         """Look at the grants of one account. Returns whether one was unrecorded, and whether there was time for all."""
         of_key, of_roles = addresses.key_resource(key_arn, account).pk, addresses.role_resource(key_arn, account).pk
         shares = {resource: self.ledger.shares(resource) for resource in (of_key, of_roles)}
-        both = [*shares[of_key], *shares[of_roles]]
         unrecorded = [
-            (of_roles if grant_names.service_role(grant.grantee) else of_key, grant)
+            (resource, grant)
             for grant in grants
-            if self._is_own(grant) and not self._accounts_for(both, grant)
+            if self._is_own(grant)
+            if not self._accounts_for(
+                shares[resource := of_roles if grant_names.service_role(grant.grantee) else of_key], grant
+            )
         ]
         # the run that wrote one may have been killed before it woke the share worker
         begun = {resource for resource, theirs in shares.items() if any(map(_is_unrecorded, theirs))}
@@ -156,8 +158,7 @@ class GrantAudit:
         """Return for each account the service's grants to it and the grants that it made."""
         found: dict[str, list[SeenGrant]] = defaultdict(list)
         for grant in grants:
-            named = Arn.parse(grant.grantee).account if self._is_own(grant) else ""
-            account = named or Arn.parse(grant.issuer).account  # the grantee is an id if that role was deleted
+            account = Arn.parse(grant.grantee if self._is_own(grant) else grant.issuer).account
             if account:
                 found[account].append(grant)
         return found
