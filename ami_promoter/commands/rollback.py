@@ -107,7 +107,8 @@ def rollback(
         says = f"each parameter of `{family}` is held at {held} already; `--to AMI` chooses another."
         says = f"no parameter of `{family}` is held there." if lift else says
         return Report((f"Nothing to do: {says}",), _data(family, (), (), lift=lift))
-    lines = (*_lines(moves, wide=caller.wide), *(Folded(f"Not moved: {one}", 2) for one in faults))
+    stay = [] if lift else _stay(found, moves, pins, wide=caller.wide)
+    lines = (*_lines(moves, wide=caller.wide), *stay, *(Folded(f"Not moved: {one}", 2) for one in faults))
     does = f"This {'lets go of' if lift else 'holds'} {count(len(moves), 'parameter')} of `{family}`"
     shown = caller.confirm("rollback", does, lines, yes=yes)
     for move in moves:
@@ -184,6 +185,16 @@ def _lines(moves: Sequence[_Move], *, wide: bool) -> Iterator[RenderableType]:
         now = f"names {first.pointer.source or 'none of the family'} now"
         then = f"is held at {first.to.source} from now on" if first.to else "is let go"
         yield Folded(f"{where}: the parameter {first.pointer.parameter} {now}, and {then}.", 2)
+
+
+def _stay(
+    found: Sequence[Pointer], moves: Sequence[_Move], pins: Mapping[RecordKey, str], *, wide: bool
+) -> Iterator[RenderableType]:
+    moved = {move.pointer.key for move in moves}
+    held = [(one, pins[one.key]) for one in found if one.key not in moved and pins.get(one.key)]
+    for group in groups(held, lambda pair: (pair[0].parameter, pair[1]), each=wide):
+        where = named([str(Place(one.account, one.region)) for one, _ in group])
+        yield Folded(f"{where}: the parameter {group[0][0].parameter} is held at {group[0][1]} already.", 2)
 
 
 def _data(family: str, moves: Sequence[_Move], faults: Sequence[Fault], *, lift: bool) -> dict[str, Any]:

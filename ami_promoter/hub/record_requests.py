@@ -109,7 +109,9 @@ def recall(connection: Connection, ami: str, *, lifted: bool) -> None:
     stamp = str(time.time_ns())
     with connection.telling("asking the service to look at the recall (run the command again)"):
         _mark(connection, ami, stamp)
-        _look_now(connection, ami, {RECALL: stamp, **({"lifted": stamp} if lifted else {})})
+        record = None if lifted else Reader(connection).promotion(ami)
+        waiting = None if record is None else record.it.unread(RECALL)  # it may name targets, see `recall_again`
+        _look_now(connection, ami, {RECALL: waiting or stamp, **({"lifted": stamp} if lifted else {})})
 
 
 def recall_again(connection: Connection, ami: str, places: Collection[str]) -> None:

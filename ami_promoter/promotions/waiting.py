@@ -11,7 +11,7 @@ from rich.console import RenderableType
 from ami_promoter.hub import pause_switch
 from ami_promoter.hub.records import not_there, place_of, target_of
 from ami_promoter.hub.trigger_tag import Tag
-from ami_promoter.promotions import promotion_data, promotion_text
+from ami_promoter.promotions import promotion_data, promotion_text, waves
 from ami_promoter.promotions.following import follow, states
 from ami_promoter.promotions.outcome import Outcome, deliveries, outcome
 from ami_promoter.promotions.reading import no_delivery, read_page
@@ -113,7 +113,8 @@ def _lines(
     ]
     bad = [one for one in named if one["state"] in (*promotion_data.BAD, "recalled")]
     lines += promotion_text.notes(bad, wide=wide)
-    lines += promotion_text.next_step({**data, "deliveries": named}) if data else []
+    waits = any(one["state"] == waves.WAITS for one in named)  # then what failed elsewhere concerns it
+    lines += promotion_text.next_step(data if waits else {**data, "deliveries": named}) if data else []
     if exit_ is not Exit.OK:
         lines.append(f"`ami-promoter status {ami}` shows more.")
     return lines

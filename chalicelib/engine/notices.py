@@ -132,9 +132,8 @@ def _pointer(notice: Mapping[str, Any]) -> Mapping[str, Any]:
     pointer: Mapping[str, Any] = notice.get("pointer") or {}
     if pointer.get("fault") or not pointer.get("pinned"):
         return _pointer_fault(notice)
-    what = (
-        f"The parameter {pointer['parameter']} stays at {pointer['image']}: a rollback holds it at {pointer['pinned']}"
-    )
+    is_now = f"stays at {pointer['image']}" if pointer["image"] else "names no AMI"
+    what = f"The parameter {pointer['parameter']} {is_now}: a rollback holds it at {pointer['pinned']}"
     where = f"{notice['account']}/{notice['region']}"
     cure = f"`ami-promoter rollback {notice['family']} --account {where} --lift` ends that."
     return {"what": what, "cure": cure}

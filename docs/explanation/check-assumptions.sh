@@ -538,10 +538,13 @@ if [[ -z ${copied:-} ]]; then echo "   not asked: there is no copy"; else
     later target iam delete-role-policy --role-name "$name" --policy-name "$name-own"
     sleep 20
     registers denied "an AMI of a snapshot of the account's own that the hub did not make" "${tagged[@]}"
-    target ec2 create-tags --resources "$copied" --tags "Key=ami-promoter:hub,Value=$hub_account"
-    sleep 20
-    registers allowed "an AMI with its delivery's tag" "${tagged[@]}"
-    registers denied "an AMI without it"
+    if ! said=$(target ec2 create-tags --resources "$copied" --tags "Key=ami-promoter:hub,Value=$hub_account" 2>&1); then
+        echo "   not asked: $said"
+    else
+        sleep 20
+        registers allowed "an AMI with its delivery's tag" "${tagged[@]}"
+        registers denied "an AMI without it"
+    fi
 fi
 
 title "19. DescribeImageReferences refuses a caller without the right to list what it looks at"
@@ -550,8 +553,7 @@ target iam put-role-policy --role-name "$name" --policy-name "$name-references" 
 later target iam delete-role-policy --role-name "$name" --policy-name "$name-references"
 sleep 20
 enter_twin --policy "$alone"
-if said=$(twin ec2 describe-image-references --image-ids "$image" --include-all-resource-types 2>&1); then
-    fails "it is answered: $said"
-else
-    holds "it is refused: $said"
-fi
+seen=$(target ec2 describe-images --owners amazon --filters Name=state,Values=available --max-items 1 --query 'Images[0].ImageId' |
+    head -n 1)
+said=$(twin ec2 describe-image-references --image-ids "$seen" --include-all-resource-types 2>&1) && said=allowed
+is_answered denied "a caller without the right to list" "$said"

@@ -15,7 +15,6 @@ from tests.scenarios.stolen import refused
 
 MANAGEMENT = "900000000000"
 FAMILY = "family"
-"""As the targets file and the template have it by default."""
 EVERYTHING = document({"Effect": "Allow", "Action": "ec2:*", "Resource": "*"})
 
 
@@ -29,6 +28,7 @@ def guarded(scene: Scene) -> Scene:
     given = {
         "HubAccountId": HUB,
         "Taggers": f"arn:aws:iam::{HUB}:role/image-builder,arn:aws:iam::{HUB}:role/release-*",
+        "FamilyTagKey": FAMILY,
         "GoldenTaggers": f"arn:aws:iam::{HUB}:role/image-builder",
         "ReserveIn": ours.root,
         "Exempt": "arn:aws:iam::*:role/backup",
@@ -262,3 +262,19 @@ def test_an_administrator_takes_no_tables_policy_away(guarded: Scene) -> None:
         refused(client.put_resource_policy, ResourceArn=arn, Policy=policy)
         refused(client.delete_table, TableName=f"ami-promoter-{REGION}-config")
     deployment.put_resource_policy(ResourceArn=arn, Policy=policy)
+
+
+def test_the_family_reaches_the_hubs_own_copies_in_other_regions(by_way):
+    """The copy role of the hub's account writes the family's tag there; guarded as it is."""
+    scene = by_way
+    ours = scene.world.organizations.create(MANAGEMENT)
+    for account in (HUB, DEV):
+        scene.world.organizations.add_account(ours, account)
+    builder = f"arn:aws:iam::{HUB}:role/image-builder"
+    given = {"HubAccountId": HUB, "Taggers": builder, "FamilyTagKey": FAMILY}
+    scene.world.deploy(ROOT / "deploy" / "guardrails.yaml", MANAGEMENT, REGION, "ami-promoter-guardrails", given)
+    bears = [{"Key": FAMILY, "Value": "base"}, {"Key": TRIGGER, "Value": ""}]
+    scene.person("image-builder", "ec2").create_tags(Resources=[scene.image], Tags=bears)
+
+    scene.run_until_over()
+    assert set(scene.states().values()) == {"delivered"}, scene.states()

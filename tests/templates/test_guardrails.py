@@ -34,6 +34,8 @@ def test_each_policy_is_short_enough_with_twenty_principals_in_each_list(guardra
         ((name, value), *_) = node.items() or (("", ""),)
         if name == "Fn::If":
             return filled(value[1])
+        if name == "Ref" and value.endswith("TagKey"):
+            return "k" * 128
         if name in ("Ref", "Fn::Split"):
             return twenty
         return filled(value) if name == "Fn::Sub" else {key: filled(one) for key, one in node.items()}
