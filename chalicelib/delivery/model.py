@@ -617,7 +617,7 @@ def reduced_launch(over: Launch) -> Launch:
     """Reduce an ended launch test to its result, to what the service left there, and to where a stopped one goes on."""
     kept = "" if over.result == "failed" else over.kept  # an AMI that has failed is removed
     result = Launch(attempts=over.attempts, result=over.result, console=over.console, kept=kept, left=over.left)
-    return replace(result, subnet=over.subnet, group=over.group) if over.result == "stopped" or kept else result
+    return replace(result, subnet=over.subnet, group=over.group) if over.result == "stopped" else result
 
 
 def reduced(over: Delivery) -> Delivery:

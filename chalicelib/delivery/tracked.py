@@ -34,11 +34,6 @@ class TrackedDelivery:
     ended_at: int = 0
 
     @property
-    def has_copy(self) -> bool:
-        """Whether its target has a copy that is not recalled; a failed one has it if it could not be tested."""
-        return self.state == DELIVERED or (self.state == FAILED and self.image != "")
-
-    @property
     def place(self) -> str:
         """Names its target in a set: "account/region"."""
         return f"{self.account}/{self.region}"

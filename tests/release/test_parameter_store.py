@@ -113,10 +113,11 @@ def test_a_write_that_is_refused_is_a_refusal_and_not_one_that_shows_late(scene)
         scene.parameters.change(scene.target, scene.pointer(scene.new, over=""))
 
 
-def test_a_refusal_of_the_tags_leaves_the_value_that_they_belong_to(scene):
+@pytest.mark.parametrize("code", ["AccessDeniedException", "ServiceException"])
+def test_a_refusal_of_the_tags_leaves_the_value_that_they_belong_to(scene, code):
     """Else the tags would name another source than the value does, and nobody would write them again."""
     scene.put(scene.old)
-    scene.world.injections.refuse("AddTagsToResource", "AccessDeniedException")
+    scene.world.injections.refuse("AddTagsToResource", code)
     with pytest.raises(Refusal) as refused:
         scene.parameters.change(scene.target, scene.pointer(scene.new, over=scene.old))
     scene.passes()

@@ -141,7 +141,6 @@ def test_an_ami_that_could_not_be_tested_stays_unpublished_and_is_tested_again_w
     copies, (image,) = set(hub.cloud.copies), hub.cloud.images
     assert ended(hub) == ("failed", ["launch-not-tested"])
     assert (notice(hub)["image"], notice(hub)["leftovers"]) == (None, [image])
-    assert [one["image"] for one in hub.notified("promotion.over")[-1]["deliveries"]] == [None]
     assert hub.cloud.parameters == {}
     assert "DeregistrationProtection" not in hub.cloud.images[image].raw
 
@@ -439,26 +438,6 @@ def test_a_copy_that_was_recalled_while_it_was_tested_is_tested_when_the_recall_
     assert len(hub.notified(f"delivery.{outcome}")) == 1
     assert len(hub.cloud.images) == (boots != "impaired")
     assert bool(hub.cloud.parameters) == (boots == "ok")
-
-
-@pytest.mark.parametrize("retried_in_vain", [False, True])
-def test_a_kept_ami_is_deprecated_by_a_recall_and_tested_again_when_that_is_lifted(retried_in_vain):
-    """It is a copy like every other: recalled it must not be launched for new machines. Nobody gets it untested."""
-    hub = promoted(a_hub(boots=("pending", "ok")))
-    if retried_in_vain:
-        hub.cloud.place = LaunchSite(("subnet-0a",), (), ("arm64",))
-        assert ended(retried(hub)) == ("failed", ["launch-type"])
-    hub.recall(AMI)
-    assert hub.wait(2 * HOUR).outcomes()[AMI, DEV] == "recalled"
-    (image,) = hub.cloud.images.values()
-    assert image.raw["DeprecationTime"]
-    assert notice(hub)["leftovers"] == []
-
-    hub.lift_recall(AMI)
-    hub.wait(2 * HOUR)
-    assert "DeprecationTime" not in image.raw
-    assert states(hub) == ["terminated"] * 2
-    assert ended(hub) == ("delivered", [])
 
 
 def test_a_tag_that_is_written_after_the_lift_tests_again_what_failed_then():

@@ -228,6 +228,18 @@ def retry_at_dev(hub: Hub) -> None:
     hub.stores.records.make_due(addresses.promotion(NEW), now, {RECALL: f"{now}:{DEV}/{REGION}"})
 
 
+def test_a_lift_restores_what_a_recall_has_changed_though_a_later_try_could_not_look():
+    """The first try disabled the AMI, and its answers were lost; of the second one even the look is refused."""
+    hub = refused_by_dev(may_disable=True, after=True)
+    hub.gate.refuse("target.images", "shown", only=lambda one, *_, **__: one.target.account == DEV, **DENIED)
+    retry_at_dev(hub)
+    hub.wait(3 * DAY)
+    hub.gate.troubles = []
+
+    lift_it(hub)
+    assert newest(hub) == ("delivered", "available", LATER)
+
+
 @pytest.mark.parametrize("method", ["recall", "shown"])
 @pytest.mark.parametrize("tag", ["stays", "removed", "removed and gone"])
 def test_a_retry_completes_the_recall_in_the_one_account_that_refused_it(tag, method):

@@ -33,7 +33,7 @@ _REQUESTED_CURE = (
     "If AWS has refused something, see to that: the Region must be enabled in that account. Otherwise look at the "
     "function `worker`: its dead letters and errors. Then tag the AMI again."
 )
-BY_STACK = ("target-key-missing", "target-template-old")
+BY_STACK = ("grant-role-missing", "target-key-missing", "target-template-old")
 """Codes of faults that the deployment of the target's stack may be about to cure."""
 _ROLE_CURE = "Deploy deploy/target.yaml there, with the targets file's external id; then tag again."
 

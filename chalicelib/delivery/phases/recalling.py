@@ -94,19 +94,16 @@ class CopyRestored(DeliveryEvent):
 
 
 def begun(delivery: Delivery, now: int, *, recalled: bool, lift: str = "") -> Delivery:
-    """Return an ended delivery's next episode: it recalls what was delivered or kept, or restores what was recalled.
+    """Return an ended delivery's next episode: it recalls what was delivered, or restores what was recalled.
 
-    What a given up recall has seen counts when it is tried again: it may have changed the AMI.
-
-    ``lift``: the operator's request to lift the recall, so that people are notified again of what refuses a new one.
+    What a given up recall has seen counts when it is tried again: it may have changed the AMI. ``lift``: the operator's
+    request to lift the recall, so that people are notified again of what refuses a new one.
     """
     fresh = replace(delivery, entered={}, faults=(), last_look=LastLook())
     next_one = replace(fresh, episode=delivery.episode + 1, ending=None)
-    if recalled and delivery.launch.kept:
-        next_one = next_one.with_image(id=delivery.launch.kept).with_cleanup(leftovers=())
     if recalled:
         return _again(next_one, now) if delivery.recall.seen else recall(next_one, now)
-    if not (delivery.recall.seen or delivery.recall.lift):
+    if not (delivery.recall.seen or delivery.recall.lift or delivery.recall.restored_at):  # nothing was changed
         return _publish_again(next_one, now)
     refused = delivery.recall.refused if lift == delivery.recall.lift else ""
     restored = RESTORE(next_one.with_recall(lift=lift, refused=refused), now)
@@ -211,7 +208,7 @@ def _publish_again(delivery: Delivery, now: int) -> Delivery:
     known = delivery.naming
     naming = Naming(known.family, known.parameter) if known.parameter else known  # its fault says why it has none
     restored = replace(delivery, recall=Recalled(), naming=naming, last_look=LastLook())
-    if delivery.launch.result == "stopped" or delivery.launch.kept:
+    if delivery.launch.result == "stopped":
         return complete(restored.with_launch(result="", left=False), now)
     return PUBLISH(restored, now)
 

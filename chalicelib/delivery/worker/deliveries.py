@@ -21,7 +21,7 @@ from chalicelib.delivery import (
 )
 from chalicelib.delivery.codecs import quota_to_store
 from chalicelib.delivery.copy_quota import CopyQuota, SlotLease
-from chalicelib.delivery.model import Delivery, DeliveryState, NeededShare, reduced_launch
+from chalicelib.delivery.model import Delivery, DeliveryState, NeededShare
 from chalicelib.delivery.phase import Command, DeliveryEvent, Refused
 from chalicelib.delivery.phases import checking, copying, ending, imaging, publishing, waiting
 from chalicelib.delivery.ports import (
@@ -551,9 +551,8 @@ class DeliveryExecutor:
 
 def _stays(delivery: Delivery) -> str:
     """Return the AMI that the target has of an ended delivery; "" if none."""
-    if not delivery.keeps_image:
-        return reduced_launch(delivery.launch).kept
-    return delivery.image.id or (delivery.ami if delivery.shared else "")
+    made = delivery.image.id or (delivery.ami if delivery.shared else "")
+    return made if delivery.keeps_image else ""
 
 
 def _refused(call: Callable[[], None]) -> Fault | None:

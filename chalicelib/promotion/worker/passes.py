@@ -24,7 +24,7 @@ from chalicelib.delivery.model import (
 )
 from chalicelib.delivery.phases.recalling import begun as recall_begun
 from chalicelib.delivery.ports import TrackedDeliveries
-from chalicelib.delivery.tracked import CANCELLED, DELIVERED, FAILED, RECALLED, RUNNING, SHARED, TrackedDelivery
+from chalicelib.delivery.tracked import CANCELLED, DELIVERED, FAILED, RECALLED, RUNNING, TrackedDelivery
 from chalicelib.delivery.worker.deliveries import notified_as
 from chalicelib.engine import addresses, schedule
 from chalicelib.engine.addresses import RecordKey
@@ -109,7 +109,7 @@ class DeliveryPass:
             there = self._read(some)
             for one in budget.each(some, CALLS_TO_END):
                 upto = one.delivery
-                if one.state not in (RUNNING, SHARED):
+                if one.state in (DELIVERED, RECALLED):
                     self._recall_or_restore(promotion, one, recalled=wanted.recalled)
                 elif not self._put_right(promotion, one, there.get(upto)):
                     self._ask_to_end(promotion, wanted, one, there.get(upto), budget)

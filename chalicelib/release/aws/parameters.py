@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 
 from chalicelib.engine.aws.refusals import gone
 from chalicelib.engine.aws.sessions import Sessions
+from chalicelib.engine.errors import Refusal
 from chalicelib.images import register
 from chalicelib.images.aws.shapes import tag_list
 from chalicelib.release.aws.session_policy import policy, retirement_policy
@@ -62,8 +63,11 @@ class AwsParameters:
         named = {"Name": pointer.parameter, "Value": intent.image, "Type": "String", "DataType": IMAGE_TYPE}
         tags = tag_list({register.HUB_TAG: pointer.hub, register.SOURCE_IMAGE_TAG: intent.source})
         if shown is not None:
-            with self._sessions.as_refusal("AddTagsToResource", pointer.where):
-                ssm.add_tags_to_resource(ResourceType="Parameter", ResourceId=pointer.parameter, Tags=tags)
+            try:
+                with self._sessions.as_refusal("AddTagsToResource", pointer.where):
+                    ssm.add_tags_to_resource(ResourceType="Parameter", ResourceId=pointer.parameter, Tags=tags)
+            except Refusal as refusal:  # whatever became of the tags, the value was not asked for
+                raise Refusal(refusal.kind, refusal.fault) from refusal
         with self._sessions.as_refusal("PutParameter", pointer.where):
             try:
                 if shown is None:
