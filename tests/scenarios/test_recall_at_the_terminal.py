@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.scenarios.pointers import FAMILY, NAME, shows, successor, with_pointers
-from tests.scenarios.scene import DEV, HOUR, REGION
+from tests.scenarios.pointers import FAMILY, NAME, deploy, shows, successor, with_pointers
+from tests.scenarios.scene import DEV, HOUR, PROD, REGION
 
-CANCELLED = 6
+UNFINISHED, CANCELLED = 4, 6
 WHY = "It does not boot."
 
 
@@ -63,13 +63,15 @@ def test_a_bad_ami_is_taken_back_and_everybody_can_see_it(scene):
 
 
 def test_a_rollback_moves_the_parameter_and_its_lift_moves_it_back(scene):
-    """Without a reason; the group's or the account's parameters only."""
-    with_pointers(scene)
+    """Without a reason; the group's or the account's parameters only. One without an earlier release keeps no other."""
+    with_pointers(scene, accounts=(DEV, PROD))
+    deploy(scene, account=PROD)
     scene.promote("dev")
     newer = successor(scene)
-    scene.promote("dev", newer)
+    scene.promote(f"dev {PROD}", newer)
 
-    assert scene.prints("rollback", FAMILY, "--account", f"{DEV}/{REGION}", "--yes")[0] == 0
+    both = ("--account", f"{DEV}/{REGION}", "--account", PROD)
+    assert scene.prints("rollback", FAMILY, *both, "--yes")[0] == UNFINISHED
     scene.wait(600)
     assert shows(scene) == copy_of(scene, scene.image)
     assert f"A rollback holds it at {scene.image}." in scene.prints("where", "--family", FAMILY)[1]
