@@ -308,7 +308,7 @@ class Directory:
         return sorted(units - self.membership.units.keys())
 
     def targets_of(self, account: str, chosen: Iterable[str]) -> tuple[Target, ...] | Fault:
-        """Return the account's targets, whether the value names them or not; its groups must agree, but for ``retire``."""
+        """Return the account's targets, whether the value names them or not. Its groups agree, but for ``retire``."""
         found = _retiring_alike(self._found(account))
         first = next(iter(found.values()))
         others = [name for name, targets in found.items() if targets != first]
