@@ -110,8 +110,9 @@ def recall(connection: Connection, ami: str, *, lifted: bool) -> None:
     with connection.telling("asking the service to look at the recall (run the command again)"):
         _mark(connection, ami, stamp)
         record = None if lifted else Reader(connection).promotion(ami)
-        waiting = None if record is None else record.it.unread(RECALL)  # it may name targets, see `recall_again`
-        _look_now(connection, ami, {RECALL: waiting or stamp, **({"lifted": stamp} if lifted else {})})
+        places = Retry.parse((record and record.it.unread(RECALL)) or "").places  # `recall_again` waits to be read
+        entry = str(Retry(str(int(connection.now())), places)) if places else stamp
+        _look_now(connection, ami, {RECALL: entry, **({"lifted": stamp} if lifted else {})})
 
 
 def recall_again(connection: Connection, ami: str, places: Collection[str]) -> None:

@@ -15,13 +15,18 @@ def copy_of(scene, source):
     return next((one["image"] for one in found if one["account"] == DEV), None)
 
 
-def test_a_bad_ami_is_taken_back_and_everybody_can_see_it(scene):
-    """Asked for, carried out, refused to all who would promote it, and shown with who and why."""
+def two_releases(scene):
+    """Promote the AMI and a newer one to DEV; return the newer one, its copy there, and the copy of the first."""
     with_pointers(scene)
     scene.promote("dev")
     newer = successor(scene)
     scene.promote("dev", newer)
-    bad, good = copy_of(scene, newer), copy_of(scene, scene.image)
+    return newer, copy_of(scene, newer), copy_of(scene, scene.image)
+
+
+def test_a_bad_ami_is_taken_back_and_everybody_can_see_it(scene):
+    """Asked for, carried out, refused to all who would promote it, and shown with who and why."""
+    newer, bad, good = two_releases(scene)
     assert shows(scene) == bad
 
     status, out = scene.prints("recall", newer, "--why", WHY)
@@ -84,11 +89,7 @@ def test_a_rollback_moves_the_parameter_and_its_lift_moves_it_back(scene):
 @pytest.mark.thorough
 def test_a_retry_completes_a_recall_that_an_account_refused_for_a_day(scene):
     """The recall stands all the time, and the tag was removed: only another try there is needed."""
-    with_pointers(scene)
-    scene.promote("dev")
-    newer = successor(scene)
-    scene.promote("dev", newer)
-    bad, good = copy_of(scene, newer), copy_of(scene, scene.image)
+    newer, bad, good = two_releases(scene)
     scene.world.injections.refuse("EnableImageDeprecation", "UnauthorizedOperation", n=1000, account=DEV)
     scene.ask("recall", newer, "--why", WHY, "--yes")
     scene.client("ec2").delete_tags(Resources=[newer], Tags=[{"Key": "promote"}])

@@ -206,7 +206,7 @@ def asked_again(table):
 
 @pytest.mark.parametrize("value", ["dev", None])
 def test_a_retry_asks_for_another_recall_only_where_it_was_refused(table, operators, run, value):
-    """Also after the tag was removed; without a recall there is nothing to try. A second request keeps the first's."""
+    """Also after the tag was removed; without a recall there is nothing to try. Later requests keep the first's."""
     fault = Fault("recall-not-done", "there", "It could not be deprecated within a day.", "Repair it.")
     refused, other = (recalled(account, "recalled", faults=(fault,)) for account in (DEV, BLOCKED))
     promoted(table, refused, recalled(PROD, "recalled"), other, value=value)
@@ -219,6 +219,7 @@ def test_a_retry_asks_for_another_recall_only_where_it_was_refused(table, operat
     assert asked_again(table) == [f"{DEV}/{REGION}"]
     said = run("retry", AMI, "--account", BLOCKED).words
     assert f"{BLOCKED} us-east-1: refused the recall; it is tried again." in said
+    run("recall", AMI, "--why", "It does not boot.", "--yes")
     assert asked_again(table) == sorted((f"{DEV}/{REGION}", f"{BLOCKED}/{REGION}"))
 
 
@@ -299,6 +300,8 @@ def test_a_repeated_rollback_goes_back_no_further(table, operators, run):
 
     said = run(*words).words
     assert f"Nothing to do: each parameter of `base` is held at {OLD} already; `--to AMI` chooses another." in said
+    write(table, a_pointer(PROD))
+    assert f"{DEV} us-east-1: the parameter {NAME} is held at {OLD} already." in run(*words, "--account", PROD).words
     assert [one["to"] for one in run(*words, "--to", OLDER, "--json").data["pointers"]] == [OLDER]
 
 
