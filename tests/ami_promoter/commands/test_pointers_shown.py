@@ -71,7 +71,7 @@ NOT_OURS = Fault(
         (a_pointer(image=""), "It names no AMI: the target shows none of the family available."),
         (
             a_pointer(unwanted=True, image="ami-0bbbbbbbbbbbbbbbb"),
-            "The targets file no longer sets it for this target, so it stays as it is.",
+            "The targets file no longer sets it for this target, so only a recall moves it.",
         ),
         (None, "It does not exist yet."),
     ],

@@ -127,15 +127,15 @@ def test_what_is_recalled_beside_it_is_no_ami_to_move_to(table, operators, run):
     assert shown["deliveries"][0]["moves_to"] == OLDER_COPY
 
 
-def test_a_parameter_that_the_file_no_longer_sets_is_not_said_to_move(table, run):
-    """The service leaves it as it is: a person must change it."""
+def test_a_parameter_that_the_file_no_longer_sets_is_said_to_move_where_the_file_has_its_target(table, run):
+    """Elsewhere the service knows no role with which to move it."""
     over(table, recalled(DEV))
     write(table, a_pointer(unwanted=True))
 
     said = run("recall", AMI, "--why", "Bad", exits=1).words
-    assert f"The parameter {NAME} stays as it is: the targets file no longer sets it." in said
+    assert f"The parameter {NAME} moves to {OLD_COPY} if the file still has the target" in said
     (shown,) = run("recall", AMI, "--why", "Bad", "--yes", "--json").data["deliveries"]
-    assert (shown["parameter"], shown["kept"], shown["moves_to"]) == (NAME, False, None)
+    assert (shown["parameter"], shown["kept"], shown["moves_to"]) == (NAME, False, OLD_COPY)
 
 
 def test_an_ami_that_could_not_be_tested_is_said_to_stay_available(table, run):
