@@ -72,7 +72,6 @@ WRONG = {
     "completion tcsh": "'bash', 'zsh', 'fish'",
     f"history {AMI} --image golden": "--image, --group and --limit choose AMIs: leave out the AMI.",
     "history": "Name an AMI, or --account ID; or choose AMIs by --since, --image, --group or --limit.",
-    f"recall {AMI} --lift --use": "--use has no effect with --lift.",
 }
 RENAMED = {
     f"resolve {AMI} dev": "`resolve` is `ami-promoter where AMI TARGET --ids` now.",
