@@ -432,7 +432,7 @@ def _compared(event: Looked, pointer: Pointer, now: int) -> Pointer:
     if of_any is None:
         return _nothing_current(pointer, event, now)
     if now_current is None and pointer.named:
-        return _rest(pointer, now, _dangling(pointer))
+        return _rest(pointer, now, _dangling(pointer, event))
     now_current = now_current or of_any
     if value == now_current.image:
         return _rest(pointer, now, _other_architecture(pointer, of_any))
@@ -458,7 +458,7 @@ def _nothing_current(pointer: Pointer, event: Looked, now: int) -> Pointer:
         return _intend(pointer, Intent("", pointer.image, "", now), now)
     if named is None and _is_early(pointer, now):  # it was taken back, and EC2 may show it yet
         return _again(pointer, now, schedule.POLLS)
-    return _rest(pointer, now, _dangling(pointer))
+    return _rest(pointer, now, _dangling(pointer, event))
 
 
 def _intend(pointer: Pointer, intent: Intent, now: int) -> Pointer:
@@ -620,14 +620,22 @@ def prefix_cure(parameter: str) -> str:
     )
 
 
-def _dangling(pointer: Pointer) -> Fault:
+def _dangling(pointer: Pointer, event: Looked) -> Fault:
     if pointer.unwanted:
         return _names_recalled(pointer, pointer.source or pointer.image)
-    what = (
-        f"It names {pointer.image}. No AMI of the family `{pointer.family}` can be current there: each is recalled, "
-        "not available, newer than a rollback allows, or of another architecture."
+    reasons = {
+        "recalled": any(one.source in event.recalled for one in event.releases),
+        "not available": any(one.image not in event.seen.available for one in event.releases),
+        "newer than a rollback allows": any(event.pin and one.order > event.pin.order for one in event.releases),
+        "of another architecture": any(one not in pointer.launchable for one in event.releases),
+    }
+    why = " or ".join(reason for reason, holds in reasons.items() if holds)
+    why = f"each is {why}" if why else "none is delivered or shared"
+    what = f"It names {pointer.image}. No AMI of the family `{pointer.family}` can be current there: {why}."
+    cure = (
+        "Promote another AMI of the family, or end a rollback that is in the way; or delete the parameter there. "
+        f"{_retry(pointer)}"
     )
-    cure = f"Promote another AMI of the family, or end the rollback; or delete the parameter there. {_retry(pointer)}"
     return Fault("pointer-nothing-current", pointer.where, what, cure)
 
 
