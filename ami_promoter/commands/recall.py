@@ -155,9 +155,8 @@ def _one(
 ) -> dict[str, Any]:
     does = (LIFTS if lift else DOES).get(entry.state, "")
     names = pointer is not None and pointer.it.source == ami
-    kept = pointer is not None and names and not pointer.it.unwanted
     after = None
-    if pointer is not None and kept and not lift:
+    if pointer is not None and names and not lift:
         releases = pointer.it.launchable
         after = current(releases, [one.image for one in releases], recalled, pointer.it.pin)
     return {
@@ -167,7 +166,7 @@ def _one(
         "does": does,
         "image": image_of(entry, ami),
         "parameter": pointer.it.parameter if pointer is not None and names else None,
-        "kept": kept,
+        "kept": pointer is not None and names and not pointer.it.unwanted,
         "moves_to": after.image if after else None,
     }
 
@@ -186,8 +185,7 @@ def _lines(deliveries: Sequence[Mapping[str, Any]], *, lift: bool, wide: bool) -
         if first["parameter"] and not lift:
             alone = "is deleted" if first["state"] == "shared" else "stays as it is"
             stays = f"{alone}: no other AMI of the family is known there"
-            if not first["kept"]:
-                stays = "stays as it is: the targets file no longer sets it. Change or delete it there"
-            moves = f"moves to {first['moves_to']}" if first["moves_to"] else stays
+            lost = "" if first["kept"] else " if the file still has the target: it no longer sets the parameter"
+            moves = f"moves to {first['moves_to']}{lost}" if first["moves_to"] else stays
             of = f"Of {place(place_of(first))}: " if len({one["moves_to"] for one in group}) > 1 else ""
             yield Folded(f"{of}The parameter {first['parameter']} {moves}.", 4)

@@ -218,6 +218,25 @@ def test_an_answer_that_is_not_awss_is_said_in_words(region, environment, refusi
     assert said.endswith("Check the network, the Region, and AWS_ENDPOINT_URL if it is set.")
 
 
+@pytest.mark.parametrize(
+    ("code", "cure"),
+    [
+        ("OptInRequired", "AWS has not activated this account, or its Region, yet: wait, or ask AWS Support."),
+        ("ExpiredToken", "The credentials have expired or are no longer valid: sign in again."),
+        ("AnotherCode", "If it lasts, look up the code above."),
+    ],
+)
+def test_a_refusal_says_what_helps_against_it(region, environment, refusing, run, code, cure):
+    """Some that pass by themselves need more than a minute, and a person."""
+    page = f"<ErrorResponse><Error><Code>{code}</Code><Message>No.</Message></Error></ErrorResponse>"
+    environment.setenv("AWS_ENDPOINT_URL", refusing(page.encode()))
+
+    said = run("status", exits=Exit.AWS).errors
+
+    assert f"({code})" in said
+    assert said.endswith(cure)
+
+
 def test_a_session_of_a_sign_in_that_is_over_says_to_sign_in(environment, tmp_path, run):
     """The profile is one of IAM Identity Center, and nobody has signed in."""
     config = tmp_path / "config"
