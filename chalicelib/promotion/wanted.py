@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from chalicelib.delivery.tracked import DELIVERED, EXPIRED, FAILED, RECALLED, RUNNING, SHARED, TrackedDelivery
+from chalicelib.delivery.tracked import EXPIRED, FAILED, RECALLED, RUNNING, SHARED, TrackedDelivery
 from chalicelib.engine.addresses import digest
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Place
@@ -83,7 +83,7 @@ class WantedTargets:
         if one.state == RECALLED and self.recalled:
             again = Retry.parse(promotion.inbox.get(RECALL, ""))
             return one.place in again.places and again.when.isdecimal() and one.ended_at < int(again.when)
-        return one.state == (DELIVERED if self.recalled else RECALLED)
+        return one.has_copy if self.recalled else one.state == RECALLED
 
     def may_go_on(self, place: str) -> bool:
         """Whether a target is wanted, or its account is only blocked; while that is unknown: is not withdrawn."""
