@@ -70,6 +70,11 @@ class VerbCaller:
         """
         return ami if AMI_ID.matches(ami) else ami_named(self.connect(), ami, reads=reads)
 
+    @property
+    def alone(self) -> bool:
+        """Whether nobody can be asked: without a terminal, or with --json."""
+        return self.as_json or not (sys.stdin and sys.stdin.isatty())  # None: the shell has closed it
+
     def account(self) -> aws.Account:
         """Connect to the caller's account, hub or not; may raise HubError."""
         return aws.Account(self.region, self.profile)
@@ -83,7 +88,7 @@ class VerbCaller:
         """
         if yes:
             return lines
-        if self.as_json or not (sys.stdin and sys.stdin.isatty()):  # None: the shell has closed it
+        if self.alone:
             what = f"{does}. Without a terminal, or with --json, nobody can be asked."
             raise NotDone(Fault("not-confirmed", verb, what, "To confirm, add --yes."), lines=lines)
         show(lines, console(sys.stderr))

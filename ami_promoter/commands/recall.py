@@ -61,31 +61,28 @@ PRINTS = js.thing(
             ),
         ),
     ),
-    uses=uses.SCHEMA,
 )
-PATIENCE = 60
-"""Seconds for which it waits for an answer of a target: a recall is urgent."""
+PATIENCE = 10
+"""Seconds for which it waits before it asks, until the targets say who uses the AMI: a recall is urgent."""
 
 
-@verb("recall", needs=READ | FIND_DELIVERIES | LOOK_AGAIN | SWITCH | ASK_TARGETS, prints=js.some_of(PRINTS, "uses"))
+@verb("recall", needs=READ | FIND_DELIVERIES | LOOK_AGAIN | SWITCH | ASK_TARGETS, prints=PRINTS)
 @ami_argument
 @click.option("--why", type=WHY, help="The reason, for the notices; needed without --lift.")
 @click.option("--lift", is_flag=True, help="End the recall.")
-@click.option("--use", is_flag=True, help="Show first what names the AMI in each target whose stack allows that.")
 @yes_option
-def recall(caller: VerbCaller, ami: str, why: str | None, *, lift: bool, use: bool, yes: bool) -> Report:
+def recall(caller: VerbCaller, ami: str, why: str | None, *, lift: bool, yes: bool) -> Report:
     """Take an AMI back in all targets, until --lift ends that.
 
     Nothing promotes it any more, whatever its tag says. Running deliveries end, standing shares close, parameters that
     name it move to what is then current, and each copy is deprecated as of now. Nothing is deregistered. A pause delays
-    none of this. The command asks first; without a terminal it needs --yes. `status` shows the progress.
+    none of this. The command asks first, and shows what names the AMI in each target that answers within seconds;
+    without a terminal it needs --yes. `status` shows the progress.
     """
     if not lift and why is None:
         raise click.UsageError("Say why: `--why TEXT` goes into the notices.")
     if lift and why is not None:
         raise click.UsageError("--why has no effect with --lift.")
-    if lift and use:
-        raise click.UsageError("--use has no effect with --lift.")
     connection = caller.connect()
     decisions = OperatorsDecisions(connection)
     every = decisions.recalls()
@@ -96,13 +93,15 @@ def recall(caller: VerbCaller, ami: str, why: str | None, *, lift: bool, use: bo
     if stands is None:
         _refuse_copy(connection, ami)
     deliveries = _deliveries(connection, ami, every.keys() - {ami} if lift else {*every, ami}, lift=lift)
-    used = {"uses": uses.ask(connection, caller.clock, deliveries, PATIENCE)} if use else {}
-    lines = (*_lines(deliveries, lift=lift, wide=caller.wide), *uses.lines(used.get("uses", ())))
+    lines = tuple(_lines(deliveries, lift=lift, wide=caller.wide))
     if stands is not None and not lift:
         said = recalls.said(recalls.to_json(stands) or {})
         record_requests.recall(connection, ami, lifted=False)
-        return Report((f"Nothing to do: {ami} was {said}", *lines), _data(ami, stands, deliveries) | used)
+        return Report((f"Nothing to do: {ami} was {said}", *lines), _data(ami, stands, deliveries))
     does = f"This lifts the recall of {ami}" if lift else f"This recalls {ami} in all targets"
+    if not (lift or yes or caller.alone):
+        used = uses.ask(connection, caller.clock, deliveries, PATIENCE, in_all=True)
+        lines += tuple(uses.lines(used, ami))
     shown = caller.confirm("recall", does, lines, yes=yes)
     if lift:
         decisions.lift(ami)
@@ -112,7 +111,7 @@ def recall(caller: VerbCaller, ami: str, why: str | None, *, lift: bool, use: bo
     recall = decisions.recall_it(ami, why or "")
     record_requests.recall(connection, ami, lifted=False)
     done = f"{ami} is recalled. `ami-promoter status {ami} --watch` shows each target."
-    return Report((*shown, done), _data(ami, recall, deliveries, changed=True) | used)
+    return Report((*shown, done), _data(ami, recall, deliveries, changed=True))
 
 
 def _refuse_copy(connection: Connection, ami: str) -> None:
@@ -146,9 +145,8 @@ def _one(
 ) -> dict[str, Any]:
     does = LIFTS.get(entry.state, "") if lift else DOES.get("delivered" if entry.has_copy else entry.state, "")
     names = pointer is not None and pointer.it.source == ami
-    kept = pointer is not None and names and not pointer.it.unwanted
     after = None
-    if pointer is not None and kept and not lift:
+    if pointer is not None and names and not lift:
         releases = pointer.it.launchable
         after = current(releases, [one.image for one in releases], recalled, pointer.it.pin)
     return {
@@ -158,7 +156,7 @@ def _one(
         "does": does,
         "image": image_of(entry, ami),
         "parameter": pointer.it.parameter if pointer is not None and names else None,
-        "kept": kept,
+        "kept": pointer is not None and names and not pointer.it.unwanted,
         "moves_to": after.image if after else None,
     }
 
@@ -177,8 +175,7 @@ def _lines(deliveries: Sequence[Mapping[str, Any]], *, lift: bool, wide: bool) -
         if first["parameter"] and not lift:
             alone = "is deleted" if first["state"] == "shared" else "stays as it is"
             stays = f"{alone}: no other AMI of the family is known there"
-            if not first["kept"]:
-                stays = "stays as it is: the targets file no longer sets it. Change or delete it there"
-            moves = f"moves to {first['moves_to']}" if first["moves_to"] else stays
+            lost = "" if first["kept"] else " if the file still has the target: it no longer sets the parameter"
+            moves = f"moves to {first['moves_to']}{lost}" if first["moves_to"] else stays
             of = f"Of {place(place_of(first))}: " if len({one["moves_to"] for one in group}) > 1 else ""
             yield Folded(f"{of}The parameter {first['parameter']} {moves}.", 4)

@@ -107,7 +107,7 @@ def rollback(
         says = f"each parameter of `{family}` is held at {held} already; `--to AMI` chooses another."
         says = f"no parameter of `{family}` is held there." if lift else says
         return Report((f"Nothing to do: {says}",), _data(family, (), (), lift=lift))
-    stay = [] if lift else _stay(found, moves, pins, wide=caller.wide)
+    stay = _stay(found, moves, pins, wide=caller.wide)
     lines = (*_lines(moves, wide=caller.wide), *stay, *(Folded(f"Not moved: {one}", 2) for one in faults))
     does = f"This {'lets go of' if lift else 'holds'} {count(len(moves), 'parameter')} of `{family}`"
     shown = caller.confirm("rollback", does, lines, yes=yes)

@@ -29,6 +29,8 @@ from chalicelib.targets.waves import FileWaves
 from chalicelib.targets.withdrawals import covering
 
 THERE = {"delivered": "there already", "shared": "there already", "recalled": "restored"}
+NOTHING: Mapping[str, Any] = {"gib": 0, "dollars": {}, "calls": {}}
+"""What a target costs where nothing begins, or where that is not known yet."""
 
 TARGET = js.thing(
     "one target",
@@ -111,20 +113,22 @@ class PlanFacts:
 def plan(facts: PlanFacts) -> dict[str, Any]:
     """Return what the value would do."""
     image, resolution, wanted = facts.image, facts.resolution, facts.resolution.targets
-    faults = (
-        *filter(None, (facts.recalled,)),
-        *preflight.source_faults(image, facts.hub.account, facts.keys, wanted, trigger_tag=facts.tag_key),
-        *preflight.method_faults(image, wanted),
-    )
+    pending = image.state == "pending"
+    waits = resolution.waits or (_pending(image) if pending else None)
+    faults = tuple(filter(None, (facts.recalled,)))
+    if not pending:
+        faults += preflight.source_faults(image, facts.hub.account, facts.keys, wanted, trigger_tag=facts.tag_key)
+        faults += preflight.method_faults(image, wanted)
     foreign = {one.place: fault for one in wanted if (fault := _foreign(one, image, facts.hub.account)) is not None}
     without_grant = [fault for place, fault in foreign.items() if resolution.by_place[place].roles_by_default]
     no_family = [fault for one in wanted if (fault := naming.begun(image, one).fault)]
     targets = [_target(one, facts, foreign.get(one.place)) for one in wanted]
     targets += [_gone(place, was) for place, was in facts.states.items() if place not in resolution.by_place]
-    every = [_held_back(one, facts) for one in sorted(targets, key=place_of)]
+    unknown = {**NOTHING, "method": "", "method_why": ""} if pending else {}
+    every = [{**_held_back(one, facts), **unknown} for one in sorted(targets, key=place_of)]
     accounts = {target.account for target in wanted}
     blocked = (*resolution.blocked.values(), *facts.waves.faults(accounts, VALUE))
-    bad = bool(faults or blocked or resolution.waits or any(one["faults"] for one in every))
+    bad = bool(faults or blocked or waits or any(one["faults"] for one in every))
     return {
         "ami": facts.ami,
         "name": image.name or "",
@@ -134,10 +138,15 @@ def plan(facts: PlanFacts) -> dict[str, Any]:
         "doubts": [fault.to_json() for fault in (*provenance.doubts(image), *without_grant, *no_family)],
         "blocked": [fault.to_json() for fault in blocked],
         "waves": waves.planned(facts.waves, accounts, resolution.by_place),
-        "waits_for": resolution.waits.to_json() if resolution.waits else None,
+        "waits_for": waits.to_json() if waits else None,
         "checks": len(image.snapshots) + len(facts.keys) + 1,
         "ready": not bad,
     }
+
+
+def _pending(image: SourceImage) -> Fault:
+    what = "The AMI is pending; the service waits until it is available. What it then copies is not known yet."
+    return Fault("source-pending", image.id, what, "Run the command again when the AMI is available.")
 
 
 def _held_back(one: Mapping[str, Any], facts: PlanFacts) -> dict[str, Any]:
@@ -147,8 +156,7 @@ def _held_back(one: Mapping[str, Any], facts: PlanFacts) -> dict[str, Any]:
     does = one["does"] if by is None or stays else "withdrawn"
     if facts.recalled is not None and does != "cancelled":
         does = "recalled"
-    nothing = {} if does == one["does"] else {"gib": 0, "dollars": {}, "calls": {}}
-    return {**one, **nothing, "does": does, "withdrawn_by": by or ""}
+    return {**one, **({} if does == one["does"] else NOTHING), "does": does, "withdrawn_by": by or ""}
 
 
 def _foreign(target: Target, image: SourceImage, hub: str) -> Fault | None:
@@ -206,9 +214,8 @@ def _gone(place: str, was: str) -> dict[str, Any]:
     account, region = Place.parse(place)
     does = "withdrawn" if was == "shared" else "stays" if was in ENDED else "cancelled"
     empty = dict.fromkeys(("approval", "mode", "method", "method_why", "key", "key_access", "ami_name", "family"), "")
-    nothing: dict[str, Any] = {"gib": 0, "dollars": {}, "calls": {}, "groups": [], "faults": []}
-    nothing |= {"service_linked_roles": [], "roles_named": False, "pointer": None}
-    return {"account": account, "region": region, "does": does, **empty, **nothing}
+    none: dict[str, Any] = {"groups": [], "faults": [], "service_linked_roles": [], "roles_named": False}
+    return {"account": account, "region": region, "does": does, **empty, **NOTHING, **none, "pointer": None}
 
 
 def show(data: Mapping[str, Any], place: str, *, wide: bool) -> Iterator[RenderableType]:
@@ -232,15 +239,16 @@ def show(data: Mapping[str, Any], place: str, *, wide: bool) -> Iterator[Rendera
         yield f"{places}: {said_of[0][1]}"
     yield from waves.planned_lines(data["waves"])
     yield ""
-    total = sum(one["gib"] for one in data["targets"])
-    calls = _calls(data["targets"])
-    yield f"Copies: {total:,} GiB at most (EBS may copy increments){f', {calls}' if calls else ''}."
-    yield from prices.lines(data["targets"])
-    faults = (*data["faults"], *data["blocked"], *filter(None, (data["waits_for"],)))
-    for equal in groups(data["doubts"], _fault, each=wide):
-        yield f"WARNING {equal[0]['code']}: {first_of([one['where'] for one in equal])}: {said(equal[0])}"
-    for equal in groups(faults, _fault, each=wide):
-        yield f"FAILED {equal[0]['code']}: {first_of([one['where'] for one in equal])}: {said(equal[0])}"
+    waits = list(filter(None, (data["waits_for"],)))
+    if not waits:
+        total = sum(one["gib"] for one in data["targets"])
+        calls = _calls(data["targets"])
+        yield f"Copies: {total:,} GiB at most (EBS may copy increments){f', {calls}' if calls else ''}."
+        yield from prices.lines(data["targets"])
+    faults = (*data["faults"], *data["blocked"])
+    for called, some in (("WARNING", data["doubts"]), ("FAILED", faults), ("WAITS", waits)):
+        for equal in groups(some, _fault, each=wide):
+            yield f"{called} {equal[0]['code']}: {first_of([one['where'] for one in equal])}: {said(equal[0])}"
     if data["ready"]:
         passed = count(data["checks"], "check")
         yield f"Passed: {passed} of the source. Each target is checked when its delivery begins."

@@ -8,6 +8,7 @@ answer to that, because it is newer.
 from __future__ import annotations
 
 import json
+import math
 import uuid
 from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from ami_promoter.terminal.progress import Progress
 from ami_promoter.verbs import TerminalClock
 from chalicelib.delivery.target_seen import TargetSeen
 from chalicelib.engine import addresses, codec
+from chalicelib.engine.budget import slices
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Place
 from chalicelib.engine.ports import Write
@@ -46,6 +48,8 @@ class Inventories:
     """Ask for the targets' settings instead of what the service created there."""
     images: Mapping[Place, str] = field(default_factory=dict)
     """Ask what names the AMI of each target."""
+    in_all: bool = False
+    """``patience`` is for asking and for all answers together."""
 
     @property
     def _reader(self) -> Reader:
@@ -53,32 +57,40 @@ class Inventories:
 
     def ask(self, places: Sequence[Place], verb: str) -> dict[Place, TargetFacts]:
         """Ask `worker` to look at these targets, and wait for the answers. ``verb``: who asks, for the request's id."""
-        run = f"{verb}-{uuid.uuid4().hex[:12]}"
-        progress = Progress("Asking the targets", self.clock.now)
-        known = self._reader.many(map(self._key, places))
-        with self.connection.telling("asking the targets"):
-            for number, place in enumerate(places):
-                progress.at(number, len(places))
-                self._ask(place, run, known=self._key(place) in known)
-                if number % AT_ONCE == AT_ONCE - 1 or number == len(places) - 1:
-                    asked = places[number // AT_ONCE * AT_ONCE : number + 1]
-                    wake(self.connection, [self._key(one) for one in asked])
-        found: dict[Place, TargetFacts] = {}
         until = self.clock.now() + self.patience
+        asked = self._ask_all(places, f"{verb}-{uuid.uuid4().hex[:12]}", until if self.in_all else math.inf)
+        found: dict[Place, TargetFacts] = {}
+        until = until if self.in_all else self.clock.now() + self.patience
         reported, reported_at = -1, self.clock.now()
-        while left := [place for place in places if place not in found]:
+        while left := [place for place in asked if place not in found]:
             if answers := self._answers(left):
                 found |= answers
-                until = self.clock.now() + self.patience
-            if len(found) == len(places) or self.clock.now() > until:
+                until = until if self.in_all else self.clock.now() + self.patience
+            if len(found) == len(asked) or self.clock.now() >= until:
                 if reported >= 0:
                     tell(_answered(found, places))
-                return found | {place: TargetFacts(fault=_silent(place)) for place in left if place not in found}
+                break
             if len(found) >= reported + max(1, len(places) // STEPS) or self.clock.now() > reported_at + SILENT:
                 tell(_answered(found, places))
                 reported, reported_at = len(found), self.clock.now()
             self.clock.sleep(POLL)
-        return found
+        return found | {place: TargetFacts(fault=_silent(place)) for place in places if place not in found}
+
+    def _ask_all(self, places: Sequence[Place], run: str, until: float) -> Sequence[Place]:
+        """Write the requests, and wake; return the targets that were asked before ``until``, in slices."""
+        progress = Progress("Asking the targets", self.clock.now)
+        known = self._reader.many(map(self._key, places))
+        asked = 0
+        with self.connection.telling("asking the targets"):
+            for some in slices(places, AT_ONCE):
+                for number, place in enumerate(some, asked):
+                    progress.at(number, len(places))
+                    self._ask(place, run, known=self._key(place) in known)
+                wake(self.connection, map(self._key, some))
+                asked += len(some)
+                if self.clock.now() >= until:
+                    break
+        return places[:asked]
 
     def _key(self, place: Place) -> addresses.RecordKey:
         return self._asked(place).key

@@ -37,14 +37,19 @@ KINDS = {"ec2:Instance": "instance", "ec2:LaunchTemplate": "launch template", "s
 
 
 def ask(
-    connection: Connection, clock: TerminalClock, shown: Iterable[Mapping[str, Any]], patience: int
+    connection: Connection,
+    clock: TerminalClock,
+    shown: Iterable[Mapping[str, Any]],
+    patience: int,
+    *,
+    in_all: bool = False,
 ) -> list[dict[str, Any]]:
     """Ask each target that is shown what names its AMI, if it has one.
 
-    ``patience``: seconds without an answer after which it stops waiting.
+    ``patience``: seconds without an answer after which it stops waiting; with ``in_all`` those for all answers.
     """
     wanted = {Place(one["account"], one["region"]): str(one["image"]) for one in shown if one["image"]}
-    asking = Inventories(connection, patience, clock, images=wanted)
+    asking = Inventories(connection, patience, clock, images=wanted, in_all=in_all)
     found = asking.ask(tuple(wanted), "use")
     return [
         {
@@ -58,8 +63,11 @@ def ask(
     ]
 
 
-def lines(uses: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
-    """Write what names the AMI in each target; targets that could not be asked come last, with the cure."""
+def lines(uses: Sequence[Mapping[str, Any]], ami: str = "") -> Iterator[RenderableType]:
+    """Write what names the AMI in each target; targets that could not be asked come last, with the cure.
+
+    ``ami``: before a question the cures are left out; they are shown by `where` with this AMI.
+    """
     if not uses:
         return
     yield "Who uses it:"
@@ -72,6 +80,10 @@ def lines(uses: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
     if unused := [place_of(one) for one in known if not one["named_by"]]:
         yield Folded(f"{named(unused)}: nothing names it.", 2)
     unknown = [one for one in uses if one["fault"] is not None]
+    if unknown and ami:
+        silent = named([place_of(one) for one in unknown])
+        yield Folded(f"{silent}: not known; `ami-promoter where {ami} --use` shows it.", 2)
+        return
     for same in groups(unknown, lambda one: (one["fault"]["code"], one["fault"]["cure"])):
         of = f"Of {target_of(same[0])}: " if len(same) > 1 else ""
         yield Folded(f"{named([place_of(one) for one in same])}: not known. {of}{same[0]['fault']['what']}", 2)

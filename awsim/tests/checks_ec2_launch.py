@@ -3,7 +3,7 @@
 from typing import Any
 
 from awsim.world import World
-from ec2_words import DEV, HERE, HUB, an_image, ec2, new_key
+from ec2_words import DEV, HERE, HUB, WEST, an_image, ec2, new_key, share, snapshot_of
 from iam_words import allow, put_role
 from platform_words import refused, wait
 
@@ -131,6 +131,9 @@ def ec2_allowed_images_hide_foreign(world: World) -> None:
     copy = {"SourceImageId": shared, "SourceRegion": HERE, "Name": "copied"}
     refused("InvalidAMIID.NotFound", there.copy_image, **copy)
     assert _run(world, own)["State"]["Name"] == "running"
+    share(world, snapshot_of(world, shared))
+    assert ec2(world, DEV, WEST).copy_image(**copy)["ImageId"]
+    assert ec2(world, DEV, WEST).get_allowed_images_settings()["State"] == "disabled"
     there.replace_image_criteria_in_allowed_images_settings(ImageCriteria=[{"ImageProviders": [HUB]}])
     assert _run(world, shared)["State"]["Name"] == "running"
     assert there.get_allowed_images_settings()["ImageCriteria"] == [{"ImageProviders": [HUB]}]

@@ -38,6 +38,8 @@ RETIRED_AT_ONCE = 10
 AFTER_TROUBLE = 15 * schedule.MINUTE
 """From look to look once what passes by itself has lasted longer than ``VALID_WITHIN``: it must not cost a day."""
 
+PASSING = (RefusalKind.THROTTLED, RefusalKind.NOT_YET)
+"""What a refusal is that passes by itself."""
 DENIALS = ("aws-AccessDenied", "aws-AccessDeniedException")
 
 
@@ -107,7 +109,7 @@ class Pointer:
     next_try: int | None = 0
     """When to look, or to try, again; None: not by itself, as it has no release, and may name no AMI of the hub."""
     unwanted: bool = False
-    """Whether the targets file did not name the parameter there at the last look: what it shows stays."""
+    """Whether the targets file did not set the parameter there at the last look: it only moves off a recalled AMI."""
     inbox: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -225,15 +227,19 @@ class Looked:
     pin: Pin | None = None
     rule: Retirement | None = None
     """When superseded copies are to be deprecated, by the applied file; None: never."""
+    unwanted: bool = False
+    """Whether the targets file no longer sets this parameter for the target, and it may name a recalled AMI."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unwanted:
-    """The targets file no longer names this parameter for the target: what it shows stays."""
+    """The targets file no longer sets this parameter for the target: what it shows stays."""
 
     releases: tuple[Release, ...]
     recalled: frozenset[str] = frozenset()
     """Of what it may name: ``may_name``."""
+    refusal: Fault | None = None
+    """Why it could not be moved off these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,7 +355,7 @@ def evolve(pointer: Pointer, event: Event, now: int) -> Pointer:
 
 def _looked(event: Looked, pointer: Pointer, now: int) -> Pointer:
     """Compare. An AMI that was just offered, and that EC2 does not show as available yet, has ten minutes to show."""
-    after = _compared(event, replace(pointer, unwanted=False), now)
+    after = _compared(event, replace(pointer, unwanted=event.unwanted), now)
     late = any(
         one.delivery in after.waiting and one.image not in event.seen.available and one.source not in event.recalled
         for one in event.releases
@@ -413,7 +419,7 @@ def _compared(event: Looked, pointer: Pointer, now: int) -> Pointer:
     before, shown = pointer, event.seen.shown
     pointer = replace(_with_releases(pointer, event.releases), retiring={}, back="")
     if shown is not None and (fault := _not_ours(before, event.releases, shown)):
-        return _rest(replace(pointer, image=""), now, fault)
+        return _rest(replace(pointer, image=""), now, None if pointer.unwanted else fault)
     value = "" if shown is None else shown.value
     pointer = replace(pointer, image=value, pin=event.pin)
     pointer = replace(pointer, architecture=pointer.named.architecture if pointer.named else pointer.architecture)
@@ -480,7 +486,7 @@ def _is_early(pointer: Pointer, now: int) -> bool:
 
 def _unwanted(event: Unwanted, pointer: Pointer, now: int) -> Pointer:
     known = _with_releases(pointer, event.releases)
-    fault = _names_recalled(pointer, min(event.recalled)) if event.recalled else None
+    fault = _names_recalled(pointer, min(event.recalled), event.refusal) if event.recalled else None
     rested = _rest(known, now, fault, intent=_may_have_written(pointer.intent, now))
     return replace(rested, unwanted=True, retiring={}, retired=(), back="", not_retired=None)
 
@@ -528,7 +534,7 @@ def _refused(event: PointerRefused, pointer: Pointer, now: int) -> Pointer:
     """Try again what passes by itself, for ten minutes; then look every quarter of an hour, and deliveries go on."""
     pointer = _with_releases(pointer, event.releases)
     intent = _may_have_written(pointer.intent, now, unknown=event.unknown)
-    passing = event.kind in (RefusalKind.THROTTLED, RefusalKind.NOT_YET)
+    passing = event.kind in PASSING
     if passing and _is_early(pointer, now):
         return _again(replace(pointer, intent=intent), now, schedule.RETRIES)
     wait = AFTER_TROUBLE if passing else LOOK_EVERY
@@ -615,6 +621,8 @@ def prefix_cure(parameter: str) -> str:
 
 
 def _dangling(pointer: Pointer) -> Fault:
+    if pointer.unwanted:
+        return _names_recalled(pointer, pointer.source or pointer.image)
     what = (
         f"It names {pointer.image}. No AMI of the family `{pointer.family}` can be current there: each is recalled, "
         "not available, newer than a rollback allows, or of another architecture."
@@ -623,9 +631,13 @@ def _dangling(pointer: Pointer) -> Fault:
     return Fault("pointer-nothing-current", pointer.where, what, cure)
 
 
-def _names_recalled(pointer: Pointer, source: str) -> Fault:
+def _names_recalled(pointer: Pointer, source: str, refusal: Fault | None = None) -> Fault:
     what = f"It may name {source}, or its copy, which is recalled. The targets file no longer sets it for this target."
-    cure = "Change or delete it there. The fault stays until the file sets it again, or the recall is lifted."
+    what += f" {refusal.what}" if refusal else ""
+    cure = (
+        "Change or delete it there. Where the service cannot look, the fault stays until the file sets it again, or "
+        "the recall is lifted."
+    )
     return Fault("pointer-names-recalled", pointer.where, what, cure)
 
 

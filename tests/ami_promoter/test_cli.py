@@ -72,7 +72,6 @@ WRONG = {
     "completion tcsh": "'bash', 'zsh', 'fish'",
     f"history {AMI} --image golden": "--image, --group and --limit choose AMIs: leave out the AMI.",
     "history": "Name an AMI, or --account ID; or choose AMIs by --since, --image, --group or --limit.",
-    f"recall {AMI} --lift --use": "--use has no effect with --lift.",
 }
 RENAMED = {
     f"resolve {AMI} dev": "`resolve` is `ami-promoter where AMI TARGET --ids` now.",
@@ -217,6 +216,25 @@ def test_an_answer_that_is_not_awss_is_said_in_words(region, environment, refusi
 
     assert "us-east-1: asking STS who is calling failed: Unable to parse response" in said
     assert said.endswith("Check the network, the Region, and AWS_ENDPOINT_URL if it is set.")
+
+
+@pytest.mark.parametrize(
+    ("code", "cure"),
+    [
+        ("OptInRequired", "AWS has not activated this account, or its Region, yet: wait, or ask AWS Support."),
+        ("ExpiredToken", "The credentials have expired or are no longer valid: sign in again."),
+        ("AnotherCode", "If it lasts, look up the code above."),
+    ],
+)
+def test_a_refusal_says_what_helps_against_it(region, environment, refusing, run, code, cure):
+    """Some that pass by themselves need more than a minute, and a person."""
+    page = f"<ErrorResponse><Error><Code>{code}</Code><Message>No.</Message></Error></ErrorResponse>"
+    environment.setenv("AWS_ENDPOINT_URL", refusing(page.encode()))
+
+    said = run("status", exits=Exit.AWS).errors
+
+    assert f"({code})" in said
+    assert said.endswith(cure)
 
 
 def test_a_session_of_a_sign_in_that_is_over_says_to_sign_in(environment, tmp_path, run):

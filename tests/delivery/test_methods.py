@@ -208,11 +208,13 @@ def test_a_copy_that_somebody_deregistered_is_missed_after_two_looks_two_minutes
 @pytest.mark.parametrize("method", ["snapshots", "image"])
 @pytest.mark.parametrize("adopted", [False, True])
 def test_an_ami_that_ec2_shows_as_deregistered_is_gone(adopted, method):
-    """Its owner need not deregister it again, as the cure of an AMI that failed would say."""
+    """Its owner need not deregister it again, as a list of leftovers, or the cure of an AMI that failed, would say."""
     verifying = an_image_copy(method=method, image=NewImage("ami-0b", adopted=adopted))
-    (fault,) = after_events(verifying, (ImageSeen("deregistered"), 60)).faults
+    after = after_events(verifying, (ImageSeen("deregistered"), 60))
+    (fault,) = after.faults
 
     assert (fault.code, "look for DeregisterImage" in fault.cure) == ("copy-vanished", True)
+    assert "ami-0b" not in after.cleanup.leftovers
 
 
 # --- ends that leave nothing -----------------------------------------------------------------------------------------

@@ -1,9 +1,11 @@
-"""Who still uses an AMI: `where --use` and `recall --use` ask each target whose stack allows that."""
+"""Who still uses an AMI: `where --use`, and `recall` before its question, ask each target whose stack allows that."""
+
+import sys
 
 import pytest
 
 from tests.scenarios.pointers import NAME, deploy, with_pointers
-from tests.scenarios.scene import DEV, REGION, TEST, Scene
+from tests.scenarios.scene import DEV, REGION, TEST, Answering, Scene
 from tests.scenarios.sharing import sharing_file
 
 LISTS = "DescribeImageReferences"
@@ -46,22 +48,24 @@ def test_what_names_each_copy_is_listed(used):
     assert "uses" not in scene.ask("where", scene.image)
 
 
-def test_a_recall_shows_who_uses_the_ami_before_it_asks(used):
-    """Nothing is recalled by that; without the option no target is asked.
+def test_a_recall_shows_who_uses_the_ami_before_it_asks(used, monkeypatch):
+    """At a terminal; where nobody is asked, no target is, either, and a recall does not wait for one.
 
-    A target whose stack does not allow it is named with the cure, and the other one is listed all the same.
+    A target whose stack does not allow it delays nothing; `where --use` names the cure.
     """
     scene = used
-    status, out, _ = scene.cli("recall", scene.image, "--why", "bad", "--use")
-    assert (status, f"{DEV} {REGION}: parameter {NAME}" in out) == (1, True)
-    assert not scene.ask("status", scene.image)["promotion"]["recall"]
-
-    before = len([call for call in scene.world.calls if call.operation == LISTS])
-    assert before == 2
-    assert scene.cli("recall", scene.image, "--why", "bad")[0] == 1
-    assert len([call for call in scene.world.calls if call.operation == LISTS]) == before
-
     deploy(scene, account=TEST)
+    words = ("recall", scene.image, "--why", "bad")
+    assert scene.cli(*words)[0] == 1
+    assert not [call for call in scene.world.calls if call.operation == LISTS]
+
+    monkeypatch.setattr(sys, "stdin", Answering("n\n"))
+    begun = scene.world.now
+    status, said = scene.prints(*words)
+    assert (status, f"Who uses it: {DEV} {REGION}: parameter {NAME}" in said) == (1, True)
+    assert f"{TEST} {REGION}: not known; `ami-promoter where {scene.image} --use` shows it." in said
+    assert (scene.world.now - begun).total_seconds() <= 10
+
     found = scene.ask("where", scene.image, "--use")
     (dark,) = (one for one in found["uses"] if one["account"] == TEST)
     assert dark["named_by"] == []

@@ -14,6 +14,7 @@ from chalicelib.engine.stored import peek
 from chalicelib.promotion.codec import PROMOTIONS
 from chalicelib.promotion.machine import RECALL
 from chalicelib.release.codec import POINTERS
+from chalicelib.release.pointer import ShownParameter
 from tests.service.cloud import REGION, refusal
 from tests.service.family import DAY, DEV, HOUR, NAME, NEW, OLD, a_family, pinned, promoted, shown
 from tests.service.gate import LostAnswer, PortCrash, PortTrouble, ProcessKilled
@@ -370,10 +371,28 @@ def test_what_is_lifted_while_the_ami_is_pending_begins_nothing_before_it_is_ava
 
 
 @pytest.mark.parametrize("mode", ["copy", "share"])
-def test_a_parameter_that_the_file_no_longer_sets_stays_and_says_that_its_ami_is_recalled(mode):
-    """The service leaves it to a person; the fault ends with the recall."""
+def test_a_parameter_that_the_file_no_longer_sets_moves_off_a_recalled_ami_and_stays_there(mode):
+    """Who still launches by its name gets no recalled AMI; the service does nothing else with it."""
     hub = promoted(a_hub(mode), OLD, NEW)
     hub.cloud.change_targets(ssm_parameter="")
+    hub.wait(2 * DAY)
+    recall_it(hub)
+    assert (shown(hub), fault_of_pointer(hub)) == (OLD, "")
+
+    hub.lift_recall(NEW)
+    hub.wait(25 * HOUR)
+    assert (shown(hub), fault_of_pointer(hub)) == (OLD, "")
+
+
+@pytest.mark.parametrize("why", ["no other AMI", "no right", "the account has left the file"])
+def test_a_parameter_that_the_file_no_longer_sets_and_that_cannot_move_says_that_its_ami_is_recalled(why):
+    """A person must change it; the fault ends with the recall."""
+    hub = promoted(a_hub(), *([] if why == "no other AMI" else [OLD]), NEW)
+    hub.cloud.change_targets(ssm_parameter="")
+    if why == "no right":
+        hub.gate.refuse("target.parameters", "look", **DENIED)
+    if why == "the account has left the file":
+        hub.cloud.drop_targets(DEV)
     hub.wait(2 * DAY)
     assert fault_of_pointer(hub) == ""
     recall_it(hub)
@@ -382,6 +401,19 @@ def test_a_parameter_that_the_file_no_longer_sets_stays_and_says_that_its_ami_is
     hub.lift_recall(NEW)
     hub.wait(25 * HOUR)
     assert fault_of_pointer(hub) == ""
+
+
+@pytest.mark.parametrize("theirs", [None, ShownParameter("ami-0fff")])
+def test_a_parameter_that_the_file_no_longer_sets_stays_as_a_person_has_left_it(theirs):
+    """It is deleted, or names an AMI of theirs, although it named one that is recalled: that is no fault."""
+    hub = promoted(a_hub(), OLD, NEW)
+    hub.cloud.change_targets(ssm_parameter="")
+    del hub.cloud.parameters[DEV, NAME]
+    if theirs:
+        hub.cloud.parameters[DEV, NAME] = theirs
+    recall_it(hub)
+
+    assert (hub.cloud.parameters.get((DEV, NAME)), fault_of_pointer(hub)) == (theirs, "")
 
 
 def test_a_recall_that_is_lifted_at_once_or_repeated_ends_as_the_last_one_said():

@@ -41,6 +41,21 @@ def test_each_function_has_a_role_of_its_own(both):
             assert function["Role"] == {"Fn::GetAtt": [f"{name}Role", "Arn"]}
 
 
+def test_launch_tests_pointers_waves_and_recalls_need_no_resource_in_the_hub(hub):
+    """What holds and wakes their records is what deliveries have already."""
+    counted = {
+        "AWS::Lambda::Function": 7,
+        "AWS::IAM::Role": 7,
+        "AWS::Events::Rule": 5,
+        "AWS::DynamoDB::Table": 3,
+        "AWS::SQS::Queue": 5,
+        "AWS::SNS::Topic": 1,
+        "AWS::Events::EventBus": 2,
+        "AWS::KMS::Key": 1,
+    }
+    assert {type_: len(resources(hub, type_)) for type_ in counted} == counted
+
+
 def test_every_function_is_woken_and_only_by_whom_it_should_be(hub):
     """Two queues, two schedules, and three rules: the targets' events arrive on their own bus."""
     mapped = {it["FunctionName"]["Ref"] for it in resources(hub, "AWS::Lambda::EventSourceMapping").values()}

@@ -207,7 +207,7 @@ def _seen(event: ImageSeen, delivery: Delivery, now: int) -> Delivery:
     if event.state == "missing":
         return _missing(delivery, now)
     if event.state == "deregistered":  # EC2 shows it for a while; no look can miss it by mistake
-        return fail(delivery, now, _gone(delivery))
+        return _gone(delivery, now)
     if event.state == "pending":
         return again(delivery, now, schedule.step(polls, delivery.tries), clear_since=None)
     if event.state != "available":
@@ -236,16 +236,19 @@ def _missing(delivery: Delivery, now: int) -> Delivery:
     """Handle an AMI that a look misses: it may show late. CopyImage's is gone if looks miss it for two minutes."""
     if not delivery.copies_image:
         return again(delivery, now, schedule.step(schedule.POLLS, delivery.tries), clear_since=None)
-    return looks_again(delivery, now, schedule.SILENCE, schedule.POLLS[0]) or fail(delivery, now, _gone(delivery))
+    return looks_again(delivery, now, schedule.SILENCE, schedule.POLLS[0]) or _gone(delivery, now)
 
 
-def _gone(delivery: Delivery) -> Fault:
+def _gone(delivery: Delivery, now: int) -> Delivery:
+    """Fail; what is gone is no leftover that somebody could remove."""
     what = f"The AMI {delivery.image.id}, a copy of {delivery.ami}, is gone."
     cure = (
         "Somebody probably deregistered it: look for DeregisterImage in that account's CloudTrail, then tag the AMI "
         "again."
     )
-    return Fault("copy-vanished", delivery.where, what, cure)
+    after = fail(delivery, now, Fault("copy-vanished", delivery.where, what, cure))
+    left = tuple(one for one in after.cleanup.leftovers if one != delivery.image.id)
+    return after.with_cleanup(leftovers=left)
 
 
 def _image_failed(seen: ImageSeen, delivery: Delivery, now: int) -> Delivery:

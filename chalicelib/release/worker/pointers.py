@@ -54,18 +54,23 @@ class PointerExecutor:
             return self._retire(record, command)
         looks = isinstance(command, machine.Look)
         releases = self._releases(record) if looks else record.releases
+        left = frozenset[str]()  # recalled AMIs that it may name although the file no longer sets it
         try:
             target = self._target(record)
-            if target is None:
-                return machine.Unwanted(releases, self.targets.recalled(record.may_name))
+            wanted = target is not None and _sets(target, record)
+            left = left if wanted else self.targets.recalled(record.may_name)
+            if target is None or not (wanted or left):
+                return machine.Unwanted(releases, left)
             if not looks:
                 return machine.Changed() if self.parameters.change(target, record) else machine.Overtaken()
             recalled = self.targets.recalled([one.source for one in releases])
             pin = self.targets.pin(record.account, record.region, record.parameter)
             seen = self.parameters.look(target, record, [one.image for one in releases])
         except Refusal as refusal:
+            if left and refusal.kind not in machine.PASSING:
+                return machine.Unwanted(releases, left, refusal.fault)
             return machine.PointerRefused(refusal.kind, refusal.fault, releases, refusal.unknown)
-        return machine.Looked(releases, seen, recalled, pin, target.retire)
+        return machine.Looked(releases, seen, recalled, pin, target.retire if wanted else None, unwanted=not wanted)
 
     def _retire(self, record: Pointer, command: machine.RetireCopy | machine.EndRetirement) -> machine.Event:
         """Deprecate one copy, if the file still wants that, and no operator has made another one current since.
@@ -75,7 +80,7 @@ class PointerExecutor:
         retires = isinstance(command, machine.RetireCopy)
         try:
             target = self._target(record)
-            if target is None or (retires and target.retire is None):
+            if target is None or (retires and not (target.retire and _sets(target, record))):
                 return machine.CopyNotRetired()
             pin = self.targets.pin(record.account, record.region, record.parameter)
             if pin != record.pin or self.targets.recalled(record.may_name):
@@ -86,18 +91,15 @@ class PointerExecutor:
             at = deprecation.as_of(command.at, self.clock())
             self.parameters.deprecate(target, record, command.image, at)
         except Refusal as refusal:
-            passing = refusal.kind in (RefusalKind.THROTTLED, RefusalKind.NOT_YET)
-            return machine.CopyNotRetired(refusal.fault, passing)
+            return machine.CopyNotRetired(refusal.fault, passing=refusal.kind in machine.PASSING)
         return machine.CopyRetired(command.image)
 
     def _target(self, record: Pointer) -> Target | None:
-        """Return the target as the applied file has it; None if the file no longer wants this parameter there."""
+        """Return the target as the applied file has it; None if the file no longer has it."""
         found = self.targets.read().target(record.account, record.region)
         if isinstance(found, Fault) and found.code != UNKNOWN_ACCOUNT:
             raise Refusal(RefusalKind.THROTTLED if found.code == NOT_READ_YET else RefusalKind.DENIED, found)
-        if isinstance(found, Target) and parameter_of(found.ssm_parameter, record.family) == record.parameter:
-            return found
-        return None
+        return found if isinstance(found, Target) else None
 
     def _releases(self, record: Pointer) -> tuple[Release, ...]:
         """List the releases there, and forget all but the newest. A damaged one is left out."""
@@ -110,6 +112,11 @@ class PointerExecutor:
             if one not in kept:
                 self.records.forget(addresses.release(record.key, one.source), {"kind": "release"})
         return tuple(kept)
+
+
+def _sets(target: Target, record: Pointer) -> bool:
+    """Whether the file sets this parameter there."""
+    return parameter_of(target.ssm_parameter, record.family) == record.parameter
 
 
 @dataclass(eq=False)

@@ -71,7 +71,7 @@ NOT_OURS = Fault(
         (a_pointer(image=""), "It names no AMI: the target shows none of the family available."),
         (
             a_pointer(unwanted=True, image="ami-0bbbbbbbbbbbbbbbb"),
-            "The targets file no longer sets it for this target, so it stays as it is.",
+            "The targets file no longer sets it for this target, so only a recall moves it.",
         ),
         (None, "It does not exist yet."),
     ],
@@ -147,6 +147,8 @@ def test_a_pointers_fault_stays_visible_until_it_is_cured(table, run):
         assert f"{NOT_OURS.what} {NOT_OURS.cure}" in said, given
 
     DynamoRecords(table).forget(addresses.pointer(DEV, REGION, "/golden/base/current"), {})
+    (lost,) = run("status", AMI, "--json").data["promotion"]["deliveries"]
+    assert (lost["pointer"]["why"], lost["pointer"]["fault"]["code"]) == ("", NOT_OURS.code)
     write(table, a_pointer())
     for given in ([AMI], [AMI, "--failed"], [], ["--failed"]):
         assert NOT_OURS.what not in run("status", *given).words, given

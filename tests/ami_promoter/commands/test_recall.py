@@ -1,8 +1,11 @@
 """``recall`` and ``rollback`` at the terminal: what they refuse and write, and how other verbs show a recall."""
 
+import json
 from dataclasses import replace
 
+import boto3
 import pytest
+import time_machine
 
 from ami_promoter.commands.rollback import chosen
 from chalicelib.delivery import model as delivery
@@ -127,15 +130,15 @@ def test_what_is_recalled_beside_it_is_no_ami_to_move_to(table, operators, run):
     assert shown["deliveries"][0]["moves_to"] == OLDER_COPY
 
 
-def test_a_parameter_that_the_file_no_longer_sets_is_not_said_to_move(table, run):
-    """The service leaves it as it is: a person must change it."""
+def test_a_parameter_that_the_file_no_longer_sets_is_said_to_move_where_the_file_has_its_target(table, run):
+    """Elsewhere the service knows no role with which to move it."""
     over(table, recalled(DEV))
     write(table, a_pointer(unwanted=True))
 
     said = run("recall", AMI, "--why", "Bad", exits=1).words
-    assert f"The parameter {NAME} stays as it is: the targets file no longer sets it." in said
+    assert f"The parameter {NAME} moves to {OLD_COPY} if the file still has the target" in said
     (shown,) = run("recall", AMI, "--why", "Bad", "--yes", "--json").data["deliveries"]
-    assert (shown["parameter"], shown["kept"], shown["moves_to"]) == (NAME, False, None)
+    assert (shown["parameter"], shown["kept"], shown["moves_to"]) == (NAME, False, OLD_COPY)
 
 
 def test_an_ami_that_could_not_be_tested_is_said_to_be_deprecated(table, run):
@@ -300,6 +303,7 @@ def test_a_repeated_rollback_goes_back_no_further(table, operators, run):
     assert f"Nothing to do: each parameter of `base` is held at {OLD} already; `--to AMI` chooses another." in said
     write(table, a_pointer(PROD))
     assert f"{DEV} us-east-1: the parameter {NAME} is held at {OLD} already." in run(*words, "--account", PROD).words
+    assert "already" not in run(*words[:-1], "--to", OLDER, exits=1).words
     assert [one["to"] for one in run(*words, "--to", OLDER, "--json").data["pointers"]] == [OLDER]
 
 
@@ -351,6 +355,24 @@ def test_an_account_without_an_earlier_ami_does_not_keep_the_others_where_they_a
     assert [(one["account"], one["to"]) for one in shown["pointers"]] == [(DEV, OLD)]
     assert [one["code"] for one in shown["not_moved"]] == ["no-release"]
     assert [one["code"] for one in run(*both, "--yes", "--json", exits=1).data["faults"]] == ["no-release"]
+
+
+def test_the_worker_gets_a_wake_at_once_and_another_one_from_a_repeated_command(table, run):
+    """SQS drops a message that repeats another one of the last five minutes."""
+    sqs = boto3.client("sqs", region_name=REGION)
+    queue = sqs.create_queue(QueueName=f"ami-promoter-{REGION}-worker.fifo", Attributes={"FifoQueue": "true"})[
+        "QueueUrl"
+    ]
+    write(table, a_pointer())
+
+    for second in range(2):
+        with time_machine.travel(NINE + 600 + second, tick=False):
+            run("rollback", "base", "--account", DEV, "--yes")
+
+    waiting = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["ApproximateNumberOfMessages"])["Attributes"]
+    assert waiting == {"ApproximateNumberOfMessages": "2"}
+    (one, *_) = sqs.receive_message(QueueUrl=queue)["Messages"]
+    assert json.loads(one["Body"])["key"] == a_pointer().key.pk
 
 
 @pytest.mark.parametrize("words", [(), ("--lift",)])

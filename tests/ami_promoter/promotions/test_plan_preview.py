@@ -15,7 +15,7 @@ from chalicelib.targets.applied_file import LaunchTest, Resolution, Target
 from chalicelib.targets.recalls import Pin
 from tests.ami_promoter.printing import as_printed
 from tests.engine.fault_scenes import A_TARGET, TAGS_49
-from tests.images.examples import HUB, KEY, a_key, an_image, describe_snapshot
+from tests.images.examples import HUB, KEY, a_key, an_image, describe_image, describe_snapshot
 
 
 def a_target(number, **changes):
@@ -225,3 +225,18 @@ def test_a_role_that_gets_no_grant_on_a_third_accounts_key_is_foreseen(by_defaul
     }
     assert [one["where"] for one in plan["doubts"] if one["code"] == code] == ([where] if by_default else [])
     assert {one["mode"]: len(one["service_linked_roles"]) for one in plan["targets"]} == {"share": 0, "copy": 1}
+
+
+@pytest.mark.parametrize("devices", [[], describe_image()["BlockDeviceMappings"]])
+def test_of_a_pending_ami_it_is_said_that_the_service_waits(devices):
+    """EC2 does not show yet what would be copied: nothing of that is guessed, and nothing is a fault."""
+    pending = an_image([], State="pending", BlockDeviceMappings=devices)
+
+    plan = plan_preview.plan(facts([Target(ACCOUNT, "us-east-1")], pending))
+    said = " ".join(shown(plan))
+
+    assert "WAITS source-pending: ami-0aaaaaaaaaaaaaaaa: The AMI is pending; the service waits until it is" in said
+    assert "FAILED" not in said
+    assert "Copies: 0 GiB" not in said
+    assert (plan["ready"], plan["faults"], plan["waits_for"]["code"]) == (False, [], "source-pending")
+    assert [(one["does"], one["method"], one["calls"]) for one in plan["targets"]] == [("new", "", {})]

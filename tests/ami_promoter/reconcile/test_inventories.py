@@ -158,3 +158,15 @@ def test_it_waits_as_long_as_answers_come(table):
     found = ask(table, places, {place: 50 * n for n, place in enumerate(places, 1)})
 
     assert [target.trouble for target in found.values()] == [None] * 7
+
+
+def test_a_verb_that_must_not_wait_long_takes_what_has_answered(table):
+    """Neither later answers nor the asking of many targets prolong the time."""
+    places = [(f"{n:012d}", REGION) for n in range(1, 8)]
+    time = InventoryTime(table, {place: 4 * n for n, place in enumerate(places, 1)})
+
+    found = Inventories(Connection(REGION), 10, TerminalClock(time.sleep, time), in_all=True).ask(places, RUN)
+
+    assert [place for place, target in found.items() if not target.trouble] == places[:2]
+    assert set(found) == set(places)
+    assert time.now <= time.begun + 10

@@ -1,4 +1,4 @@
-"""What ``where --use`` and ``recall --use`` say of targets that could not be asked."""
+"""What ``where --use`` says of targets that could not be asked."""
 
 from ami_promoter.reconcile.uses import lines
 from tests.ami_promoter.printing import as_printed
