@@ -20,7 +20,6 @@ from ami_promoter.terminal.alike import groups, named, place
 from ami_promoter.terminal.output import Folded
 from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import WHY, VerbCaller, ami_argument, verb, yes_option
-from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.faults import Fault
@@ -138,22 +137,13 @@ def _deliveries(connection: Connection, ami: str, recalled: Collection[str], *, 
     keys = {ident: key for ident, one in found.items() if (key := pointers.key_of(one))}
     shown: Mapping[RecordKey, RecordSeen[Pointer]] = reader.many(keys.values())
     at = {delivery: shown[key] for delivery, key in keys.items() if key in shown}
-    every = [_one(entry, recalled, at.get(entry.delivery), ami, lift=lift) for entry in tracked]
-    for entry, one in zip(tracked, every, strict=True):
-        if not lift and entry.state == "failed" and (untested := _untested(found.get(entry.delivery))):
-            one["does"] = f"its untested AMI {untested} stays available: deregister it there"
-    return sorted(every, key=place_of)
-
-
-def _untested(delivery: RecordSeen[Delivery] | None) -> str:
-    """Return the AMI there that could not be tested, which a recall does not change; "": there is none."""
-    return "" if delivery is None or delivery.it.launch.result == "failed" else delivery.it.launch.kept
+    return sorted((_one(entry, recalled, at.get(entry.delivery), ami, lift=lift) for entry in tracked), key=place_of)
 
 
 def _one(
     entry: TrackedDelivery, recalled: Collection[str], pointer: RecordSeen[Pointer] | None, ami: str, *, lift: bool
 ) -> dict[str, Any]:
-    does = (LIFTS if lift else DOES).get(entry.state, "")
+    does = LIFTS.get(entry.state, "") if lift else DOES.get("delivered" if entry.has_copy else entry.state, "")
     names = pointer is not None and pointer.it.source == ami
     after = None
     if pointer is not None and names and not lift:

@@ -318,7 +318,7 @@ class Launch:
     console: str = ""
     """The end of the instance's console output, escaped: for `status` alone, as it may hold secrets."""
     kept: str = ""
-    """The AMI of an earlier episode that could not be tested: nobody was notified of it, so it may be removed."""
+    """The AMI that could not be tested, or not before a recall: nobody was notified of it, so it may be removed."""
     unseen: Mapping[str, int] = field(default_factory=dict)
     """Nonces of attempts whose instance the last look did not show, and since when (epoch seconds)."""
     ends_since: int = 0
@@ -554,6 +554,12 @@ class Delivery:
         return self.ending in (None, DeliveryState.RECALLED)
 
     @property
+    def untested(self) -> str:
+        """The AMI that stays there for another launch test however it ends; "": there is none, or it was removed."""
+        removed = DeliveryState.STOPPING in self.entered and self.launch.kept not in self.cleanup.leftovers
+        return "" if removed else self.launch.kept
+
+    @property
     def awaits_wave(self) -> bool:
         """Whether it waits for its wave."""
         return self.state is DeliveryState.AWAITING_WAVE
@@ -613,13 +619,6 @@ class Delivery:
         return self.wish is not None and self.wish.cause.startswith(BY_RECALL)
 
 
-def reduced_launch(over: Launch) -> Launch:
-    """Reduce an ended launch test to its result, to what the service left there, and to where a stopped one goes on."""
-    kept = "" if over.result == "failed" else over.kept  # an AMI that has failed is removed
-    result = Launch(attempts=over.attempts, result=over.result, console=over.console, kept=kept, left=over.left)
-    return replace(result, subnet=over.subnet, group=over.group) if over.result == "stopped" else result
-
-
 def reduced(over: Delivery) -> Delivery:
     """Reduce an ended delivery to its target, its result, its nonces (invariant 4), and what a recall's notice says.
 
@@ -627,6 +626,7 @@ def reduced(over: Delivery) -> Delivery:
     reconcile`. From source and copy method, `status` computes which shares it had.
     """
     made = over.copies if over.keeps_image else ()
+    test, kept = over.launch, over.untested
     standing = tuple(share for share in over.shares.needed if share.standing)
     return replace(
         over,
@@ -636,7 +636,7 @@ def reduced(over: Delivery) -> Delivery:
         shares=replace(over.shares, needed=standing, last_closing_at=None),
         slots=SlotRequest(),
         request=ImageRequest(),
-        launch=reduced_launch(over.launch),
+        launch=Launch(attempts=test.attempts, result=test.result, console=test.console, kept=kept, left=test.left),
         cleanup=replace(over.cleanup, deleted=()),
         last_refusal=None,
     )

@@ -24,7 +24,8 @@ WITHDRAWN = NoticeKind("delivery.withdrawn", {"withdrawn": "was withdrawn from"}
 RECALLED = NoticeKind("delivery.recalled", {"recalled": "was recalled in"}, chat="Recalled")
 """An operator has taken the AMI back everywhere; ``recall`` says who and why. In the target it is deprecated, and where
 the account allows it disabled; it was not deregistered, and instances go on running. ``faults`` says what the account
-refused for a day. If the recall is lifted, a notice ``delivery.delivered`` follows.
+refused for a day. If the recall is lifted, a notice ``delivery.delivered`` follows; of an untested AMI
+``delivery.cancelled``, and it is tested again.
 """
 WAITING = NoticeKind("delivery.waiting-for-role", {"waiting": "is waiting for the role in"}, chat="Failed")
 """The role in the target cannot be assumed yet. Sent once; the service tries until the queue deadline."""

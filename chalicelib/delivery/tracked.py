@@ -36,6 +36,11 @@ class TrackedDelivery:
     ssm_parameter: str = ""
 
     @property
+    def has_copy(self) -> bool:
+        """Whether its target has an AMI that is not recalled: one that was delivered, or that could not be tested."""
+        return self.state == DELIVERED or (self.state in (FAILED, CANCELLED) and self.image != "")
+
+    @property
     def place(self) -> str:
         """Names its target in a set: "account/region"."""
         return f"{self.account}/{self.region}"

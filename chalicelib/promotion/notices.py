@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from chalicelib.delivery.tracked import GOOD, TrackedDelivery
+from chalicelib.delivery.tracked import GOOD, RECALLED, TrackedDelivery
 from chalicelib.engine.faults import count
 from chalicelib.engine.notices import MAX_LISTED, NoticeKind, said_faults
 from chalicelib.engine.places import Place
@@ -89,11 +89,16 @@ def summary(promotion: Promotion, tracked: Iterable[TrackedDelivery], now: int) 
         "value": promotion.value,
         "counts": counts,
         "deliveries": [
-            {"account": one.account, "region": one.region, "outcome": one.state, "image": one.image or None}
+            {"account": one.account, "region": one.region, "outcome": one.state, "image": _image(one)}
             for one in all_of_them[:MAX_LISTED]
         ],
         "unlisted": max(len(all_of_them) - MAX_LISTED, 0),
     }
+
+
+def _image(one: TrackedDelivery) -> str | None:
+    """Return the AMI that its own notice names; None: none, or it stays there untested."""
+    return (one.image or None) if one.state in (*GOOD, RECALLED) else None
 
 
 def baseline(hub: str, region: str, images: Iterable[str], count: int, now: int) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from chalicelib.delivery.tracked import DELIVERED, EXPIRED, FAILED, GOOD, RECALLED, RUNNING, SHARED, TrackedDelivery
+from chalicelib.delivery.tracked import EXPIRED, FAILED, GOOD, RECALLED, RUNNING, SHARED, TrackedDelivery
 from chalicelib.engine.addresses import digest
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Place
@@ -85,7 +85,7 @@ class WantedTargets:
         if one.state == RECALLED and self.recalled:
             again = Retry.parse(promotion.inbox.get(RECALL, ""))
             return one.place in again.places and again.when.isdecimal() and one.ended_at < int(again.when)
-        return one.state == (DELIVERED if self.recalled else RECALLED)
+        return one.has_copy if self.recalled else one.state == RECALLED
 
     def renames(self, one: TrackedDelivery, promotion: Promotion) -> bool:
         """Whether the file has another parameter for what a target has, and somebody has asked for the target since."""

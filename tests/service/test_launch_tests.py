@@ -1,6 +1,7 @@
 """One instance from each new AMI starts in the target before the AMI is published, and never outlives its delivery."""
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,12 +10,13 @@ from ami_promoter.promotions.timeline_text import words
 from chalicelib.delivery.codecs import DELIVERIES
 from chalicelib.delivery.instances import InstanceSeen
 from chalicelib.delivery.model import Delivery
-from chalicelib.engine import codec
+from chalicelib.engine import addresses, codec
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.stored import peek
+from chalicelib.promotion.machine import RECALL
 from chalicelib.targets.applied_file import LaunchTest
-from tests.service.cloud import PLACE, START, UNREADABLE, CloudBehavior, Image, LaunchSite
-from tests.service.gate import LostAnswer, PortCrash
+from tests.service.cloud import PLACE, REGION, START, UNREADABLE, CloudBehavior, Image, LaunchSite
+from tests.service.gate import LostAnswer, PortCrash, PortTrouble, ProcessKilled
 from tests.service.hub import Hub
 from tests.service.slow import SlowGate, SlowHub
 
@@ -62,6 +64,15 @@ def until_instance(hub: Hub) -> Hub:
     for _ in range(HOUR):
         if hub.cloud.instances:
             return hub
+        hub.wait(1)
+    raise TimeoutError
+
+
+def until_launching(hub: Hub) -> None:
+    """Let time pass until the next launch test begins."""
+    for _ in range(HOUR):
+        if hub.outcomes()[AMI, DEV] == "launching":
+            return
         hub.wait(1)
     raise TimeoutError
 
@@ -141,6 +152,7 @@ def test_an_ami_that_could_not_be_tested_stays_unpublished_and_is_tested_again_w
     copies, (image,) = set(hub.cloud.copies), hub.cloud.images
     assert ended(hub) == ("failed", ["launch-not-tested"])
     assert (notice(hub)["image"], notice(hub)["leftovers"]) == (None, [image])
+    assert [one["image"] for one in hub.notified("promotion.over")[-1]["deliveries"]] == [None]
     assert hub.cloud.parameters == {}
     assert "DeregistrationProtection" not in hub.cloud.images[image].raw
 
@@ -440,18 +452,253 @@ def test_a_copy_that_was_recalled_while_it_was_tested_is_tested_when_the_recall_
     assert bool(hub.cloud.parameters) == (boots == "ok")
 
 
-def test_a_tag_that_is_written_after_the_lift_tests_again_what_failed_then():
-    """The tag was removed beside the recall, so the lift itself begins nothing, and the new tag begins what failed."""
-    hub = until_instance(promoted(a_hub(boots=("ok", "impaired", "ok")), 0))
+def kept_untested(*boots: str, **target: Any) -> tuple[Hub, Image]:
+    """A hub whose AMI could not be tested in DEV, and that AMI; ``boots``: what becomes of later instances."""
+    hub = promoted(a_hub(boots=("pending", *boots), target=target))
+    (image,) = hub.cloud.images.values()
+    assert ended(hub) == ("failed", ["launch-not-tested"])
+    return hub, image
+
+
+def recalled(hub: Hub) -> Hub:
+    hub.recall(AMI)
+    return hub.wait(2 * HOUR)
+
+
+def lifted(hub: Hub) -> Hub:
+    hub.lift_recall(AMI)
+    return hub.wait(2 * HOUR)
+
+
+def fails_its_checks(hub: Hub) -> None:
+    """The Region no longer offers the type for that architecture, and a retry says so."""
+    hub.cloud.place = LaunchSite(("subnet-0a",), (), ("arm64",))
+    assert ended(retried(hub)) == ("failed", ["launch-type"])
+    hub.cloud.place = PLACE
+
+
+def loses_its_tag(hub: Hub) -> None:
+    """While a retry waits for the target; it is tagged again afterwards."""
+    hub.gate.refuse("target.keys", "describe", why=RefusalKind.THROTTLED)
+    hub.retry(AMI)
+    hub.wait(2 * MINUTE)
+    hub.cloud.tag(AMI, None)
+    assert hub.wait(HOUR).outcomes()[AMI, DEV] == "cancelled"
+    hub.gate.troubles.clear()
+
+
+IN_VAIN: dict[str, Callable[[Hub], object]] = {
+    "no retry": lambda _hub: None,
+    "its checks fail": fails_its_checks,
+    "its tag is removed": loses_its_tag,
+}
+
+
+@pytest.mark.parametrize("retry", IN_VAIN)
+def test_a_kept_ami_is_deprecated_by_a_recall_and_tested_again_when_that_is_lifted(retry):
+    """It is a copy like every other one: what is recalled must not be launched. Nobody gets it untested."""
+    hub, image = kept_untested("ok", ssm_parameter="/golden/{family}/current")
+    IN_VAIN[retry](hub)
+    assert recalled(hub).outcomes()[AMI, DEV] == "recalled"
+    assert image.raw["DeprecationTime"]
+    assert (notice(hub)["image"], notice(hub)["leftovers"]) == (image.id, [])
+
+    hub.cloud.tag(AMI, "default")
+    assert retried(hub).outcomes()[AMI, DEV] == "recalled", "a retry begins nothing"
+    lifted(hub)
+    assert "DeprecationTime" not in image.raw
+    assert states(hub) == ["terminated"] * 2
+    assert ended(hub) == ("delivered", [])
+    assert list(hub.cloud.images) == [image.id]
+    assert [one.value for one in hub.cloud.parameters.values()] == [image.id]
+    assert hub.wait(DAY).outcomes()[AMI, DEV] == "delivered"
+
+
+@pytest.mark.parametrize("tested", [False, True])
+def test_an_untested_ami_whose_tag_was_removed_beside_its_recall_is_left_untested_by_the_lift(tested):
+    """It could not be tested, or was being tested. It is as it was before, and unpublished; the next tag tests it."""
+    named = {"ssm_parameter": "/golden/{family}/current"}
+    hub = promoted(a_hub(boots=("pending", "impaired", "ok"), target=named), 0)
+    hub = until_instance(hub) if tested else hub.wait(2 * HOUR)
+    (image,) = hub.cloud.images.values()
     hub.recall(AMI)
     hub.cloud.tag(AMI, None)
-    hub.wait(HOUR)
-    hub.lift_recall(AMI)
-    hub.wait(HOUR)
-    assert hub.outcomes()[AMI, DEV] == "failed"
+    assert hub.wait(2 * HOUR).outcomes()[AMI, DEV] == "recalled"
+    assert image.raw["DeprecationTime"]
+    lifted(hub)
+    assert (hub.outcomes()[AMI, DEV], notice(hub)["leftovers"]) == ("cancelled", [image.id])
+    assert "DeprecationTime" not in image.raw
+    assert (states(hub), hub.cloud.parameters) == (["terminated"], {})
 
+    assert ended(promoted(hub)) == ("failed", ["launch-test-failed"])
+    assert hub.cloud.images == {}
     hub.cloud.tag(AMI, DEV)
-    assert hub.ended()[AMI, DEV] == "delivered"
+    assert hub.wait(2 * HOUR).outcomes()[AMI, DEV] == "delivered"
+
+
+def test_a_kept_ami_that_differed_at_its_retry_was_removed_and_is_not_recalled():
+    """No notice names what is not there, and the lift begins a new one."""
+    hub, image = kept_untested("ok")
+    image.raw["EnaSupport"] = not image.raw.get("EnaSupport")
+    retried(hub)
+    assert hub.cloud.images == {}
+    recalled(hub)
+    assert (hub.outcomes()[AMI, DEV], hub.notified("delivery.recalled")) == ("failed", [])
+    assert lifted(hub).outcomes()[AMI, DEV] == "delivered"
+
+
+def test_a_kept_ami_that_its_owner_has_deregistered_is_made_again_after_the_recall():
+    """Its recall has nothing left to do there."""
+    hub, image = kept_untested("ok")
+    hub.cloud.deregister(image.id)
+    assert recalled(hub).outcomes()[AMI, DEV] == "recalled"
+    assert notice(hub)["faults"] == []
+    assert lifted(hub).outcomes()[AMI, DEV] == "delivered"
+    assert image.id not in hub.cloud.images
+
+
+SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
+    "no launch test": ({"launch_test": None}, "delivered"),
+    "share mode": ({"mode": "share"}, "shared"),
+}
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_the_settings_of_today_count_for_a_kept_ami_when_its_recall_is_lifted(settings):
+    """As for every other try."""
+    changes, outcome = SETTINGS[settings]
+    hub, image = kept_untested("ok")
+    hub.cloud.change_targets(**changes)
+    recalled(hub)
+    assert image.raw["DeprecationTime"]
+    assert not is_open(hub)
+    assert lifted(hub).outcomes()[AMI, DEV] == outcome
+    assert "DeprecationTime" not in image.raw
+    assert set(states(hub)) == {"terminated"}
+
+
+def test_an_ami_that_was_published_without_its_test_is_one_that_was_tested():
+    """Its targets file has no launch test any more; the lift of its recall waits for none, and for no tag."""
+    hub, image = kept_untested()
+    hub.cloud.change_targets(launch_test=None)
+    assert retried(hub).outcomes()[AMI, DEV] == "delivered"
+    hub.cloud.tag(AMI, None)
+    assert lifted(recalled(hub)).outcomes()[AMI, DEV] == "delivered"
+    assert "DeprecationTime" not in image.raw
+
+
+def test_a_recall_opens_nothing_for_an_ami_that_could_not_be_tested():
+    """The grant on the target's own key closed when its delivery failed; the lift opens it for what is delivered."""
+    hub, _ = kept_untested("ok", service_linked_roles=("autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling",))
+    assert not is_open(hub)
+    assert recalled(hub).outcomes()[AMI, DEV] == "recalled"
+    assert not is_open(hub)
+    held = [one for resource in hub.resources() for one in hub.stores.ledger.shares(resource) if one.holdings]
+    assert held == [], "another delivery to that account would open it"
+    assert lifted(hub).outcomes()[AMI, DEV] == "delivered"
+    assert is_open(hub)
+
+
+@pytest.mark.parametrize("seconds", [0, 5, 61, 5 * MINUTE, 20 * MINUTE])
+@pytest.mark.parametrize("twice", [False, True])
+def test_a_recall_of_a_kept_ami_that_is_lifted_at_any_time_leaves_it_as_it_was(seconds, twice):
+    """It may be recalled again right after the lift."""
+    hub, image = kept_untested("ok", "ok", "ok")
+    image.raw["DeprecationTime"] = "2028-06-01T00:00:00.000Z"
+    for _ in range(1 + twice):
+        hub.recall(AMI)
+        hub.wait(seconds)
+        hub.lift_recall(AMI)
+        hub.wait(seconds)
+    hub.wait(4 * HOUR)
+    assert image.raw["DeprecationTime"] == "2028-06-01T00:00:00.000Z"
+    assert hub.outcomes()[AMI, DEV] == "delivered"
+
+
+def test_a_late_look_right_after_the_lift_costs_a_kept_ami_no_date_of_its_own():
+    """The second recall's look shows the first recall's date still, and another try has begun in between."""
+    hub, image = kept_untested("ok", "ok")
+    image.raw["DeprecationTime"] = "2028-06-01T00:00:00.000Z"
+    late = {**recalled(hub).cloud.images[image.id].raw}
+    hub.lift_recall(AMI)
+    until_launching(hub)
+    hub.gate.troubles.append(LostAnswer("target.images", "shown", after=False, says=late))
+    recalled(hub)
+    assert hub.gate.troubles[0].times == 0
+    assert image.raw["DeprecationTime"] < "2028"
+    assert lifted(hub).outcomes()[AMI, DEV] == "delivered"
+    assert image.raw["DeprecationTime"] == "2028-06-01T00:00:00.000Z"
+
+
+@pytest.mark.parametrize("where", [("tracked", "add"), ("target.keys", "describe")])
+def test_a_retry_that_was_killed_keeps_no_untested_ami_from_its_recall(where):
+    """Before it has written that it begins, or right after that."""
+    hub, image = kept_untested("ok")
+    hub.gate.troubles.append(PortTrouble(*where, ProcessKilled(), after=True))
+    hub.retry(AMI)
+    hub.wait(0)
+    assert hub.gate.troubles[0].times == 0
+    assert recalled(hub).outcomes()[AMI, DEV] == "recalled"
+    assert image.raw["DeprecationTime"]
+    assert len(hub.cloud.instances) == 1
+
+
+@pytest.mark.parametrize("seconds", [0, 5, 61, 5 * MINUTE, 20 * MINUTE])
+def test_a_kept_ami_is_recalled_whatever_a_retry_is_doing(seconds):
+    """Its instance ends; nobody is notified that it was delivered."""
+    hub, image = kept_untested("pending", "ok")
+    hub.retry(AMI)
+    hub.wait(seconds)
+    assert recalled(hub).outcomes()[AMI, DEV] == "recalled"
+    assert image.raw["DeprecationTime"]
+    assert set(states(hub)) == {"terminated"}
+
+
+def test_a_target_that_refuses_the_recall_of_a_kept_ami_is_named_and_retried():
+    """As one that refuses the recall of a delivered one, and its lift."""
+    hub, image = kept_untested("ok")
+    hub.gate.refuse("target.images", "recall", why=RefusalKind.DENIED)
+    recalled(hub).wait(2 * DAY)
+    assert codes(hub) == ["recall-not-done", "aws-Refused"]
+    hub.gate.troubles.clear()
+    now = hub.cloud.now
+    hub.stores.records.make_due(addresses.promotion(AMI), now, {RECALL: f"{now}:{DEV}/{REGION}"})
+    hub.wait(HOUR)
+    assert (hub.outcomes()[AMI, DEV], codes(hub)) == ("recalled", [])
+    assert image.raw["DeprecationTime"]
+
+    hub.gate.refuse("target.images", "restore", why=RefusalKind.DENIED)
+    lifted(hub).wait(2 * DAY)
+    hub.gate.troubles.clear()
+    assert hub.wait(2 * DAY).outcomes()[AMI, DEV] == "delivered"
+    assert "DeprecationTime" not in image.raw
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("late", [3, 200])
+@pytest.mark.parametrize("begins", ["recall", "retry"])
+def test_a_process_killed_at_any_call_keeps_no_untested_ami_from_its_recall_and_lift(begins, late):
+    """Of the recall, or of a retry right before it."""
+
+    def begun() -> tuple[Hub, Image]:
+        hub, image = kept_untested("pending", "ok")
+        hub.gate.calls = 0
+        (hub.recall if begins == "recall" else hub.retry)(AMI)
+        return hub, image
+
+    calls = begun()[0].wait(late).gate.calls
+    assert calls > 10
+    for number in range(calls):
+        hub, image = begun()
+        hub.gate.crashes = [PortCrash(number, number % 2 == 0)]
+        hub.wait(late)
+        if begins == "retry":
+            hub.recall(AMI)
+        hub.wait(2 * HOUR)
+        assert (hub.outcomes()[AMI, DEV], bool(image.raw.get("DeprecationTime"))) == ("recalled", True), number
+        lifted(hub)
+        assert "DeprecationTime" not in image.raw, number
+        assert set(states(hub)) == {"terminated"}, number
 
 
 @pytest.mark.parametrize("mode", MODES)

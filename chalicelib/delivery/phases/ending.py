@@ -136,9 +136,13 @@ def give_up(delivery: Delivery, now: int, failure: Fault) -> Delivery:
 
 
 def keep(delivery: Delivery, now: int, *faults: Fault) -> Delivery:
-    """Fail, but leave the AMI there: nothing shows that it is wrong, and another episode can continue with it."""
-    stays = delivery.with_cleanup(done=True, leftovers=(delivery.image.id or "",))
-    return _tidy(stays, now, ending=DeliveryState.FAILED, faults=(*delivery.faults, *faults))
+    """Fail, but leave the AMI there: nothing shows that it is wrong, and another episode can continue with it.
+
+    Without a fault it is cancelled: it begins again as soon as it is wanted.
+    """
+    stays = delivery.with_cleanup(done=True, leftovers=(*delivery.cleanup.leftovers, delivery.image.id or ""))
+    ending = DeliveryState.FAILED if faults else DeliveryState.CANCELLED
+    return _tidy(stays, now, ending=ending, faults=(*delivery.faults, *faults))
 
 
 def leaves_image(delivery: Delivery) -> bool:

@@ -38,8 +38,9 @@ def complete(delivery: Delivery, now: int) -> Delivery:
     """Test the AMI, where the target wants that, and then publish it."""
     if delivery.target.launch_test is not None:
         return LAUNCH(delivery, now)
+    untested = delivery.with_launch(kept="")  # nothing waits for a test any more
     left = delivery.launch.ends  # by an earlier episode, whose settings had a launch test
-    return LAUNCH(delivery.with_launch(result="stopped", next_look=now), now) if left else PUBLISH(delivery, now)
+    return LAUNCH(untested.with_launch(result="stopped", next_look=now), now) if left else PUBLISH(untested, now)
 
 
 def _outstanding(delivery: Delivery, now: int) -> tuple[Command, ...]:
@@ -177,7 +178,7 @@ def _end_seen(event: EndSeen, delivery: Delivery, now: int) -> Delivery:
 def _cancelled(event: CancelAsked, delivery: Delivery, now: int) -> Delivery:
     stopped = delivery.with_launch(result="stopped")
     if not delivery.shared:
-        return _published(stopped, now)
+        return _published(stopped.with_launch(kept=delivery.image.id or ""), now)
     return withdraw(stopped, now, expired=True) if event.expired else cancelled(event, stopped, now)
 
 

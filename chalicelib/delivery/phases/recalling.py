@@ -15,14 +15,15 @@ from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, Deli
 from chalicelib.delivery.phases.ending import (
     RECALL,
     RECALLED,
+    TIDY,
     NotifyOutcome,
     OutcomeNotified,
+    keep,
     last_refused,
     notify,
     over,
     recall,
 )
-from chalicelib.delivery.phases.launching import NEXT, complete
 from chalicelib.delivery.phases.publishing import PUBLISH
 from chalicelib.engine import schedule
 from chalicelib.engine.errors import RefusalKind
@@ -94,13 +95,16 @@ class CopyRestored(DeliveryEvent):
 
 
 def begun(delivery: Delivery, now: int, *, recalled: bool, lift: str = "") -> Delivery:
-    """Return an ended delivery's next episode: it recalls what was delivered, or restores what was recalled.
+    """Return an ended delivery's next episode: it recalls what was delivered or kept, or restores what was recalled.
 
     What a given up recall has seen counts when it is tried again: it may have changed the AMI. ``lift``: the operator's
     request to lift the recall, so that people are notified again of what refuses a new one.
     """
     fresh = replace(delivery, entered={}, faults=(), last_look=LastLook())
     next_one = replace(fresh, episode=delivery.episode + 1, ending=None)
+    if not delivery.keeps_image:
+        left = tuple(one for one in delivery.cleanup.leftovers if one != delivery.launch.kept)
+        next_one = next_one.with_image(id=delivery.launch.kept).with_cleanup(leftovers=left).with_shares(needed=())
     if recalled:
         return _again(next_one, now) if delivery.recall.seen else recall(next_one, now)
     if not (delivery.recall.seen or delivery.recall.lift or delivery.recall.restored_at):  # nothing was changed
@@ -204,13 +208,11 @@ def _again(delivery: Delivery, now: int) -> Delivery:
 
 
 def _publish_again(delivery: Delivery, now: int) -> Delivery:
-    """Publish it; one that was recalled before its launch test had a result is tested first."""
+    """Publish it; but one that was recalled untested stays unpublished, and begins again if it is wanted."""
     known = delivery.naming
     naming = Naming(known.family, known.parameter) if known.parameter else known  # its fault says why it has none
     restored = replace(delivery, recall=Recalled(), naming=naming, last_look=LastLook())
-    if delivery.launch.result == "stopped":
-        return complete(restored.with_launch(result="", left=False), now)
-    return PUBLISH(restored, now)
+    return keep(restored, now) if delivery.launch.kept else PUBLISH(restored, now)
 
 
 def _not_done(delivery: Delivery) -> Fault:
@@ -241,7 +243,7 @@ PHASES = {
     ),
     RESTORE.state: Phase(
         on={
-            CopyRestored: leads(_restored, *NEXT),
+            CopyRestored: leads(_restored, PUBLISH, TIDY),
             Refused: leads(_refused, RESTORE, RECALL),
             CancelAsked: leads(_recalled_again, RECALL),
             DeadlinePassed: leads(_too_long, RESTORE),

@@ -523,7 +523,7 @@ class DeliveryExecutor:
             region=delivery.target.region,
             episode=delivery.episode,
             state=notified_as(delivery),
-            image=_stays(delivery),
+            image=stays(delivery),
             ended_at=delivery.entered.get(DeliveryState.SHARED, self.clock()),
         )
         if self.tracked.end(delivery.ami, tracked):
@@ -549,10 +549,11 @@ class DeliveryExecutor:
         return self._sources[which]
 
 
-def _stays(delivery: Delivery) -> str:
+def stays(delivery: Delivery) -> str:
     """Return the AMI that the target has of an ended delivery; "" if none."""
-    made = delivery.image.id or (delivery.ami if delivery.shared else "")
-    return made if delivery.keeps_image else ""
+    if not delivery.keeps_image:
+        return delivery.untested
+    return delivery.image.id or (delivery.ami if delivery.shared else "")
 
 
 def _refused(call: Callable[[], None]) -> Fault | None:

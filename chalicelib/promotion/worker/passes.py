@@ -17,6 +17,7 @@ from chalicelib.delivery.model import (
     Delivery,
     HubCopy,
     Launch,
+    Recalled,
     Sharing,
     SlotRequest,
     WishToEnd,
@@ -24,8 +25,8 @@ from chalicelib.delivery.model import (
 )
 from chalicelib.delivery.phases.recalling import begun as recall_begun
 from chalicelib.delivery.ports import TrackedDeliveries
-from chalicelib.delivery.tracked import CANCELLED, DELIVERED, FAILED, RECALLED, RUNNING, TrackedDelivery
-from chalicelib.delivery.worker.deliveries import notified_as
+from chalicelib.delivery.tracked import CANCELLED, DELIVERED, FAILED, RECALLED, RUNNING, SHARED, TrackedDelivery
+from chalicelib.delivery.worker.deliveries import notified_as, stays
 from chalicelib.engine import addresses, schedule
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.budget import Budget, slices
@@ -115,7 +116,7 @@ class DeliveryPass:
                 upto = one.delivery
                 if wanted.renames(one, promotion):
                     self._rename(promotion, one, wanted.targets[one.place].ssm_parameter)
-                elif one.state in (DELIVERED, RECALLED):
+                elif one.state not in (RUNNING, SHARED):
                     self._recall_or_restore(promotion, one, recalled=wanted.recalled)
                 elif not self._put_right(promotion, one, there.get(upto)):
                     self._ask_to_end(promotion, wanted, one, there.get(upto), budget)
@@ -149,7 +150,8 @@ class DeliveryPass:
             return False
         if record is not None and record.ended and record.episode < one.episode:
             ended_at = record.entered.get(record.state, 0)
-            was = replace(one, episode=record.episode, state=notified_as(record), generation=0, ended_at=ended_at)
+            state, image = notified_as(record), stays(record)
+            was = replace(one, episode=record.episode, state=state, image=image, generation=0, ended_at=ended_at)
         elif record is None and is_missing(self.records, addresses.delivery(one.delivery)):
             was = replace(one, episode=0, state=CANCELLED)
         else:
@@ -166,10 +168,7 @@ class DeliveryPass:
             return
         stored, record = found
         fresh = recall_begun(record, self.clock(), recalled=recalled, lift=promotion.inbox.get("lifted", ""))
-        # The look that reads the lift comes after this pass, and raises the generation if there is a tag: to this one.
-        tagged = promotion.value is not None and not promotion.is_gone
-        raises = tagged and not recalled and promotion.unread("lifted") is not None
-        generation = promotion.newest + 1 if raises else promotion.generation_of(one.account, one.place)
+        generation = promotion.generation_of(one.account, one.place)
         self.tracked.add(promotion.ami, replace(one, episode=fresh.episode, state=RUNNING, generation=generation))
         happened = ["Recalled by an operator" if recalled else "The recall was lifted"]
         if self.records.save(stored, DELIVERIES.encode(fresh), happened, self.clock()) is None:
@@ -363,6 +362,7 @@ class DeliveryPass:
             method=method,
             method_why=why,
             launch=Launch() if before is None else instances.carried(before),
+            recall=Recalled() if before is None else before.recall,
             naming=naming.begun(image, target),
         )
         return delivery_started(fresh, self.clock(), waits=what.waits)

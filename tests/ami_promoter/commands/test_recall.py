@@ -141,14 +141,12 @@ def test_a_parameter_that_the_file_no_longer_sets_is_said_to_move_where_the_file
     assert (shown["parameter"], shown["kept"], shown["moves_to"]) == (NAME, False, OLD_COPY)
 
 
-def test_an_ami_that_could_not_be_tested_is_said_to_stay_available(table, run):
-    """The delivery has failed, so the recall does not change it; one whose launch test failed was removed."""
-    untested = recalled(DEV, "failed", launch=delivery.Launch(result="untested", kept=COPY))
-    removed = recalled(PROD, "failed", launch=delivery.Launch(result="failed", kept=COPY))
-    over(table, untested, removed)
+def test_an_ami_that_could_not_be_tested_is_said_to_be_deprecated(table, run):
+    """Its delivery has failed, but the copy is there; one whose launch test failed was removed."""
+    over(table, recalled(DEV, "failed"), recalled(PROD, "failed", image=delivery.NewImage()))
 
     said = run("recall", AMI, "--why", "Bad", exits=1).words
-    assert f"{DEV} us-east-1: failed; its untested AMI {COPY} stays available: deregister it there." in said
+    assert f"{DEV} us-east-1: failed; its AMI is deprecated, and disabled where the account's template" in said
     assert f"{PROD} us-east-1: failed; stays so." in said
 
 
