@@ -116,7 +116,7 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     lines += [f"{_named(not_recalled)}: refused the recall; it is tried again."] if not_recalled else []
     lines += [*_again(again, wide=caller.wide), *_kept_out(ami, kept_out, wide=caller.wide)]
     lines += [*_looked_at([*at_fault.values()], wide=caller.wide), *recalls.lines(ami, recall)]
-    lines += _joins([*renamed.values()], len(every_renamed) - len(renamed), wide=caller.wide)
+    lines += _counts_for([*renamed.values()], len(every_renamed) - len(renamed), wide=caller.wide)
     nothing = f"no delivery of {ami} has failed, no pointer of it has a fault, and nothing is parked."
     return Report(tuple(lines or [f"Nothing to do: {nothing}"]), data)
 
@@ -154,7 +154,7 @@ def _looked_at(pointers_looked_at: Sequence[Mapping[str, str]], *, wide: bool) -
         yield f"{places}: the service looks at the parameter {same[0]['parameter']} again."
 
 
-def _joins(renamed: Sequence[Mapping[str, str]], more: int, *, wide: bool) -> Iterator[str]:
+def _counts_for(renamed: Sequence[Mapping[str, str]], more: int, *, wide: bool) -> Iterator[str]:
     for same in groups(sorted(renamed, key=place_of), lambda one: one["parameter"], each=wide):
         yield f"{named([place_of(one) for one in same])}: from now on the AMI counts for {same[0]['parameter']}."
     if more:

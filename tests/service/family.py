@@ -31,9 +31,9 @@ def promoted(hub: Hub, *amis: str, seconds: int = 2 * HOUR) -> Hub:
     return hub.wait(seconds)
 
 
-def shown(hub: Hub, account: str = DEV) -> str:
+def shown(hub: Hub, account: str = DEV, name: str = NAME) -> str:
     """The AMI that the parameter names, by its source; "" if there is none."""
-    found = hub.cloud.parameters.get((account, NAME))
+    found = hub.cloud.parameters.get((account, name))
     if found is None:
         return ""
     image = hub.cloud.images.get(found.value)
