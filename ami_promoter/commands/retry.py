@@ -89,8 +89,8 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     kept_out = [(entry, by) for entry, by in failed if by is not None and recall is None]
     again = [] if ended or recall else [entry for entry, by in failed if by is None]
     if not_recalled:
-        asked_before = Retry.parse(promotion.it.inbox.get(RECALL, "")).places
-        others = _not_recalled(reader, [entry for entry in every if entry.place in asked_before])
+        asked_before = Retry.parse(promotion.it.inbox.get(RECALL, ""))
+        others = _not_recalled(reader, list(filter(asked_before.recalls_again, every)))
         record_requests.recall_again(connection, ami, {entry.place for entry in (*not_recalled, *others)})
     if accepted:
         record_requests.accept(connection, [entry.delivery for entry in wanted], accepted)
