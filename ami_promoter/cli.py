@@ -107,5 +107,6 @@ def _usage(wrong: click.ClickException) -> Fault:
     context = wrong.ctx if isinstance(wrong, click.UsageError) else None
     command = context.command_path if context else PROGRAM
     what = re.sub(r"\s*[\n\t]\s*", " ", wrong.format_message())
+    what = re.sub(r"^Invalid value for '\[(\w+)\]", r"Invalid value for '\1", what)  # one that may be left out
     sentence = what if what.endswith((".", "?")) else f"{what}."
     return Fault("usage", command, sentence, f"`{command} --help` shows the usage.")

@@ -16,13 +16,12 @@ from demo import screen, stage
 from demo.setting import STANDING
 from demo.terminal import ROOT, Terminal
 
-FAMILY, PREFIX = "base", "/golden/"
-PARAMETER = f"{PREFIX}{FAMILY}/current"
+FAMILY, PARAMETER = stage.FAMILY, stage.PARAMETER
 ACCOUNTS = {"dev": "222222222222", "qa": "333333333333", "prod": "444444444444"}
 FILE = f"""\
 defaults:
   external_id: {stage.EXTERNAL_ID}
-  ssm_parameter: {PREFIX}{{family}}/current
+  ssm_parameter: {stage.PREFIX}{{family}}/current
   launch_test: {{instance_type: t3.micro, within: 15m}}
   retire: {{keep: 1, after: 1d}}
 groups:
@@ -71,11 +70,7 @@ class Story:
         self._staged = stage.set_up(world, ROOT, ACCOUNTS)
         stage.leave_out_vain_sweeps(world)
         self._marks = screen.glyphs(console)
-        given = {"HubAccountId": stage.HUB, "HubRegion": stage.REGION, "ExternalId": stage.EXTERNAL_ID}
-        for account in ACCOUNTS.values():
-            more = {**given, "ParameterPrefix": PREFIX, "LaunchTest": "true", "AllowUseReport": "true"}
-            world.ec2.seed_subnet(account, stage.REGION, tags={"ami-promoter:launch-test": "true"})
-            world.deploy(ROOT / stage.TARGET_TEMPLATE, account, stage.REGION, "ami-promoter-target", more)
+        stage.allow_releases(world, ROOT, ACCOUNTS.values())
         world.kernel.run(limit=STANDING)
 
     def play(self) -> int:

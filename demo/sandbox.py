@@ -34,6 +34,8 @@ AWS_1 = """\
 # Version 1 of the aws command line sends some services, such as sqs, to AWS whatever AWS_ENDPOINT_URL says.
 aws() { command aws ${AWS_ENDPOINT_URL:+--endpoint-url "$AWS_ENDPOINT_URL"} "$@"; }
 """
+SETTING = "defaults:\n"
+TARGETS_FILE = stage.TARGETS_FILE.replace(SETTING, f"{SETTING}  ssm_parameter: {stage.PREFIX}{{family}}/current\n")
 NOTICES = "my-notices"
 """The queue that receives them."""
 TICK = 0.1
@@ -75,6 +77,9 @@ def _up(port: int, factor: float, seed: int, *, quiet: bool) -> None:
         signal.signal(number, end)
     with World(seed, datetime.now(UTC).replace(microsecond=0)) as world:
         scene = stage.set_up(world)
+        stage.allow_releases(world, Path(), stage.TARGETS.values())
+        family = [{"Key": "family", "Value": stage.FAMILY}]
+        world.client("ec2", stage.HUB, stage.REGION).create_tags(Resources=[scene.image], Tags=family)
         queue = _subscribe(world, scene)
         with Front(world, port) as front:
             accounts = {"hub": stage.HUB, **stage.TARGETS}
@@ -119,7 +124,7 @@ def _leave(variables: dict[str, str], scene: stage.Stage, url: str, accounts: di
     lines = (f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
     found = ":".join(shlex.quote(str(place)) for place in COMMANDS if place.is_dir())
     (STATE / "env.sh").write_text(f"{''.join(lines)}PATH={found}:$PATH\n{AWS_1}", encoding="utf-8")
-    (STATE / "targets.yaml").write_text(stage.TARGETS_FILE, encoding="utf-8")
+    (STATE / "targets.yaml").write_text(TARGETS_FILE, encoding="utf-8")
     reported = {"endpoint": url, "pid": os.getpid(), "region": stage.REGION, "accounts": accounts, "image": scene.image}
     (STATE / "world.json").write_text(json.dumps(reported, indent=2) + "\n", encoding="utf-8")
 
@@ -150,6 +155,16 @@ For a failure: disable a key, promote to one target more, ask doctor, enable the
   ami-promoter doctor
   aws --profile prod kms enable-key --key-id alias/ami-promoter
   ami-promoter retry {scene.image}
+
+For a release: a parameter names the current AMI of the family; a newer one replaces it, and is recalled.
+
+  aws --profile dev ssm get-parameter --name {stage.PARAMETER}
+  aws ec2 copy-image --name golden-2026-02 --source-image-id {scene.image} \\
+    --source-region {stage.REGION} --encrypted --kms-key-id {scene.key.rpartition("/")[2]} \\
+    --tag-specifications 'ResourceType=image,Tags=[{{Key=family,Value={stage.FAMILY}}}]'
+  ami-promoter promote golden-2026-02 dev --wait
+  ami-promoter where --family {stage.FAMILY}
+  ami-promoter recall golden-2026-02 --why 'It does not boot.'
 
 As an operator, without a dashboard: alarms, a metric, a function's log.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,9 @@ READ_ROLE = f"arn:aws:iam::{MANAGEMENT}:role/AmiOrganizationRead"
 MOST_LISTED = 170
 """Accounts that the hub's parameter TargetAccounts takes."""
 EXTERNAL_ID = "only-the-hub-knows"
+FAMILY, PREFIX = "base", "/golden/"
+PARAMETER = f"{PREFIX}{FAMILY}/current"
+"""Names the current AMI of the family in each target, where a stack and the targets file ask for it."""
 HUB_TEMPLATE = Path("build/hub/template.yaml")
 MONITOR_TEMPLATE = Path("build/hub/monitor.yaml")
 TARGET_TEMPLATE = Path("deploy/target.yaml")
@@ -105,6 +108,15 @@ def set_up(world: World, root: Path = Path(), targets: Mapping[str, str] = TARGE
     (shown,) = world.client("ec2", HUB, REGION).describe_images(ImageIds=[image])["Images"]
     snapshots = tuple(device["Ebs"]["SnapshotId"] for device in shown["BlockDeviceMappings"])
     return Stage(hub, stacks, key, image, snapshots)
+
+
+def allow_releases(world: World, root: Path, accounts: Iterable[str]) -> None:
+    """Update the targets' stacks, which then allow what follows a copy: a parameter, launch tests, who uses an AMI."""
+    given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": EXTERNAL_ID, "ParameterPrefix": PREFIX}
+    given |= {"LaunchTest": "true", "AllowUseReport": "true"}
+    for account in accounts:
+        world.ec2.seed_subnet(account, REGION, tags={"ami-promoter:launch-test": "true"})
+        world.deploy(root / TARGET_TEMPLATE, account, REGION, "ami-promoter-target", given)
 
 
 def leave_out_vain_sweeps(world: World) -> None:

@@ -82,7 +82,9 @@ def history(
     whose = [ami] if ami else [] if account else [count(len(chosen.listed), "AMI")]
     whose += [f"account {account}"] if account else []
     of = f" {' and '.join(whose)} in {connection.place}{f' since {since}' if since else ''}"
-    nothing = f"Nothing is known of{of}." if ami or account or chosen.listed else chosen.none(connection.place)
+    nothing = f"Nothing {'new ' if since else ''}is known of{of}."
+    if not (ami or account or chosen.listed):
+        nothing = chosen.none(connection.place)
     head = f"History of{of}:" if entries or shares else nothing
     lines = (
         head,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import click
 
 from ami_promoter.hub import record_requests
+from ami_promoter.hub.applied_targets import applied_file
+from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.hub.records import UNSETTLED, Reader, RecordSeen, is_named, place_of
 from ami_promoter.hub.withdrawals import Withdrawn
@@ -19,14 +23,16 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import groups, named
 from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import AMI_ID, PLACE, VerbCaller, ami_argument, verb
+from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.phases.recalling import NOT_DONE
 from chalicelib.delivery.tracked import GOOD, RECALLED, TrackedDelivery
 from chalicelib.engine import addresses
-from chalicelib.engine.faults import Fault
+from chalicelib.engine.faults import Fault, count
+from chalicelib.images.family import parameter_of
 from chalicelib.promotion.machine import RECALL
 from chalicelib.promotion.model import Promotion, Retry
-from chalicelib.promotion.wanted import withdrawn_by
-from chalicelib.targets.withdrawals import covering
+from chalicelib.promotion.wanted import wanted_targets, withdrawn_by
+from chalicelib.targets.withdrawals import Withdrawal, covering
 
 PRINTS = js.some_of(
     js.thing(
@@ -34,7 +40,7 @@ PRINTS = js.some_of(
         unparked=js.several("parked records that continue", js.text("key of a record")),
         again=js.several("deliveries that the service tries again", js.text("id of a delivery")),
         pointers=js.several(
-            "parameters of the AMI's family at which the service looks again",
+            "parameters of the AMI's family at which the service looks again, or that the file has set since",
             js.thing(**js.PLACE, parameter=js.text("name of the parameter")),
         ),
         accepted=js.text("with --accept: id of the AMI in the target that the delivery now uses"),
@@ -62,7 +68,7 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     what waited for that, in other accounts, too. Nothing of a recalled AMI starts again before `recall --lift`, but its
     recall is tried again where it was refused. Where the AMI is delivered or shared, and the parameter of its family
     has a fault, the service looks at that parameter again, and writes it if it can; with --account it looks even if the
-    hub knows of no fault.
+    hub knows of no fault. If the targets file has another parameter by now, the AMI counts for that one.
     """
     if accepted and not place:
         raise click.UsageError(f"--accept needs an account. Write `--account ID --accept {accepted}`.")
@@ -75,7 +81,8 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     wanted = [entry for entry in every if place is None or is_named(entry.place, [place])]
     if place:
         _refuse_place(ami, place, wanted, accepted)
-    at_fault = _at_fault(reader, wanted, named=place is not None)
+    good = reader.deliveries(entry.delivery for entry in wanted if entry.state in GOOD)
+    at_fault = _at_fault(reader, good, named=place is not None)
     recall = recalls.to_json(OperatorsDecisions(connection).recall(ami))
     not_recalled = _not_recalled(reader, wanted) if recall else []
     ended = promotion.it.value is None and not promotion.parked
@@ -84,19 +91,22 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     deliveries = [addresses.delivery(entry.delivery) for entry in wanted]
     freed = record_requests.unpark(connection, [addresses.promotion(ami), *deliveries, *at_fault])
     record_requests.look_at(connection, list(at_fault))
-    withdrawn = withdrawn_by(promotion.it, Withdrawn(connection, ami).read(), promotion.it.value)
+    withdrawals = Withdrawn(connection, ami).read()
+    withdrawn = withdrawn_by(promotion.it, withdrawals, promotion.it.value)
     failed = [(entry, covering(withdrawn, entry.place)) for entry in wanted if entry.state in BAD]
     kept_out = [(entry, by) for entry, by in failed if by is not None and recall is None]
     again = [] if ended or recall else [entry for entry, by in failed if by is None]
+    every_renamed = {} if ended or recall or not good else _renamed(connection, promotion.it, withdrawals, wanted, good)
+    renamed = dict(islice(every_renamed.items(), max(record_requests.MOST_PLACES - len(again), 0)))
     if not_recalled:
         asked_before = Retry.parse(promotion.it.inbox.get(RECALL, ""))
         others = _not_recalled(reader, list(filter(asked_before.recalls_again, every)))
         record_requests.recall_again(connection, ami, {entry.place for entry in (*not_recalled, *others)})
     if accepted:
         record_requests.accept(connection, [entry.delivery for entry in wanted], accepted)
-    if again:
-        record_requests.look_again(connection, ami, [place] if place else [entry.place for entry in again])
-    looked_at = sorted(at_fault.values(), key=place_of)
+    if again or renamed:
+        record_requests.look_again(connection, ami, [place] if place else [*(entry.place for entry in again), *renamed])
+    looked_at = sorted([*at_fault.values(), *renamed.values()], key=place_of)
     data: dict[str, Any] = {"accepted": accepted} if accepted else {}
     data["pointers"] = looked_at
     tried = [entry.delivery for entry in (*again, *not_recalled)]
@@ -105,7 +115,8 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     lines += [f"{place}: {accepted} is accepted as the delivered AMI."] if accepted else []
     lines += [f"{_named(not_recalled)}: refused the recall; it is tried again."] if not_recalled else []
     lines += [*_again(again, wide=caller.wide), *_kept_out(ami, kept_out, wide=caller.wide)]
-    lines += [*_looked_at(looked_at, wide=caller.wide), *recalls.lines(ami, recall)]
+    lines += [*_looked_at([*at_fault.values()], wide=caller.wide), *recalls.lines(ami, recall)]
+    lines += _joins([*renamed.values()], len(every_renamed) - len(renamed), wide=caller.wide)
     nothing = f"no delivery of {ami} has failed, no pointer of it has a fault, and nothing is parked."
     return Report(tuple(lines or [f"Nothing to do: {nothing}"]), data)
 
@@ -143,6 +154,31 @@ def _looked_at(pointers_looked_at: Sequence[Mapping[str, str]], *, wide: bool) -
         yield f"{places}: the service looks at the parameter {same[0]['parameter']} again."
 
 
+def _joins(renamed: Sequence[Mapping[str, str]], more: int, *, wide: bool) -> Iterator[str]:
+    for same in groups(sorted(renamed, key=place_of), lambda one: one["parameter"], each=wide):
+        yield f"{named([place_of(one) for one in same])}: from now on the AMI counts for {same[0]['parameter']}."
+    if more:
+        yield f"{count(more, 'target')} more: run the command again."
+
+
+def _renamed(
+    connection: Connection,
+    promotion: Promotion,
+    withdrawals: Collection[Withdrawal],
+    wanted: Sequence[TrackedDelivery],
+    good: Mapping[str, RecordSeen[Delivery]],
+) -> dict[str, dict[str, str]]:
+    """Find the targets whose parameter the file has set or renamed since, with its name."""
+    found: dict[str, dict[str, str]] = {}
+    now = wanted_targets(promotion, promotion.value, applied_file(connection), withdrawals)
+    for entry in wanted:
+        delivery = good[entry.delivery].it if entry.delivery in good else None
+        target = delivery and now.renamed(replace(entry, ssm_parameter=delivery.target.ssm_parameter))
+        if delivery and target and (parameter := parameter_of(target.ssm_parameter, delivery.naming.family)):
+            found[entry.place] = {"account": entry.account, "region": entry.region, "parameter": parameter}
+    return found
+
+
 def _not_recalled(reader: Reader, wanted: Sequence[TrackedDelivery]) -> list[TrackedDelivery]:
     """Find the deliveries whose recall the target has refused."""
     found = reader.deliveries(entry.delivery for entry in wanted if entry.state == RECALLED)
@@ -151,14 +187,13 @@ def _not_recalled(reader: Reader, wanted: Sequence[TrackedDelivery]) -> list[Tra
 
 
 def _at_fault(
-    reader: Reader, wanted: Sequence[TrackedDelivery], *, named: bool
+    reader: Reader, good: Mapping[str, RecordSeen[Delivery]], *, named: bool
 ) -> dict[addresses.RecordKey, dict[str, str]]:
     """Find the pointers that name these AMIs, or should, and that another look can help.
 
     ``named``: the operator named the account; what somebody changed there since the last look is not known here.
     """
-    deliveries = reader.deliveries(entry.delivery for entry in wanted if entry.state in GOOD)
-    keys = {key: one.it for one in deliveries.values() if (key := pointers.key_of(one)) is not None}
+    keys = {key: one.it for one in good.values() if (key := pointers.key_of(one)) is not None}
     found = reader.many(keys)
     return {
         key: {"account": one.target.account, "region": one.target.region, "parameter": one.naming.parameter}

@@ -22,13 +22,13 @@ from ami_promoter.terminal.alike import first_of, groups, named
 from ami_promoter.terminal.output import Folded, Whole, state, table
 from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import AMI, FAMILY, FileWord, VerbCaller, answers_within_option, verb
-from chalicelib.delivery.tracked import GOOD, TrackedDelivery
+from chalicelib.delivery.tracked import GOOD, RUNNING, TrackedDelivery
 from chalicelib.engine.faults import Fault
 
 COPY = js.thing(
     "the AMI of one target",
     **js.PLACE,
-    state=js.text("state of the delivery: delivered, shared, running, failed, cancelled, withdrawn or recalled"),
+    state=js.text("state of the delivery, as `status` says it; in `listed` it is running until the delivery ends"),
     image=js.perhaps(js.text("id of the AMI that the target can launch; null: none, or no longer")),
     own=js.flag("whether the target owns the AMI; false: the hub owns it and shares it"),
     current=js.perhaps(js.flag("whether the parameter of its family names it there; null: there is no parameter")),
@@ -227,10 +227,14 @@ def _find(connection: Connection, ami: str) -> dict[str, Any]:
         promotion = reader.promotion(source)
         asked |= {"account": made[0].it.account, "region": made[0].it.region}
     tracked = reader.tracked(source)
-    deliveries = reader.deliveries(one.it.delivery for one in tracked if one.it.state in GOOD)
+    deliveries = reader.deliveries(one.it.delivery for one in tracked if one.it.state in (*GOOD, RUNNING))
     named = reader.many(filter(None, map(pointers.key_of, deliveries.values())))
     shown = {ident: pointers.of_delivery(one, named) for ident, one in deliveries.items()}
-    copies = (_copy(one.it, source, shown.get(one.it.delivery)) for one in tracked)
+    states = {ident: str(one.state) for ident, one in deliveries.items()}
+    copies = (
+        {**_copy(one.it, source, shown.get(one.it.delivery)), "state": states.get(one.it.delivery, one.it.state)}
+        for one in tracked
+    )
     return {
         "source": source,
         "name": promotion.it.image_name if promotion else "",
@@ -250,7 +254,7 @@ def _copy(entry: TrackedDelivery, source: str, pointer: Mapping[str, Any] | None
         "state": entry.state,
         "image": image,
         "own": entry.state != "shared",
-        "current": None if pointer is None or not pointer["parameter"] else pointer["image"] == image,
+        "current": None if not (image and pointer and pointer["parameter"]) else pointer["image"] == image,
     }
 
 

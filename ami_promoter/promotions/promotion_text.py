@@ -66,6 +66,8 @@ def show(
         yield "With `--wide` each target has a row of its own."
     elif deliveries:
         yield _table(deliveries, now, wide=wide)
+    if seen := [copy["progress_at"] for one in deliveries for copy in _running(one) if copy["progress_at"] != "-"]:
+        yield f"EC2 reported this progress at most {age(min(seen), now)} ago."
     if rest:
         yield f"and {count(len(rest), 'more target')}: {summary(rest)}"
         return

@@ -172,8 +172,11 @@ class TrackedDeliveries(Protocol):
         """Write that a delivery has ended or is shared; True if it may be the last one running.
 
         A shared delivery is written again when it is withdrawn, a delivered one when it is recalled; and over an older
-        episode, if ``take_back`` came in between. What ``add`` wrote of its generation stays.
+        episode, if ``take_back`` came in between. What ``add`` wrote of its generation and its parameter stays.
         """
+
+    def rename(self, ami: str, delivery: str, ssm_parameter: str) -> None:
+        """Write by which setting its AMI is named from now on."""
 
     def take_back(self, ami: str, tracked: TrackedDelivery, before: TrackedDelivery) -> None:
         """Write ``before``, of an older episode, if ``tracked`` has not changed: ``add`` announced it in vain."""

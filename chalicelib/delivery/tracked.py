@@ -21,6 +21,7 @@ class TrackedDelivery:
     ``state``: running, delivered, recalled, failed or cancelled; in share mode shared, withdrawn, or ``EXPIRED``.
     ``generation``: that of its target when it began. ``joined``: the generation in which its account joined after all
     others had begun; 0: it did not. ``ended_at``: when it ended, or was first shared (epoch seconds).
+    ``ssm_parameter``: the setting by which its AMI is named.
     """
 
     delivery: str
@@ -32,6 +33,7 @@ class TrackedDelivery:
     generation: int = 0
     joined: int = 0
     ended_at: int = 0
+    ssm_parameter: str = ""
 
     @property
     def has_copy(self) -> bool:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from chalicelib.delivery.tracked import EXPIRED, FAILED, RECALLED, RUNNING, SHARED, TrackedDelivery
+from chalicelib.delivery.tracked import EXPIRED, FAILED, GOOD, RECALLED, RUNNING, SHARED, TrackedDelivery
 from chalicelib.engine.addresses import digest
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Place
@@ -68,7 +68,7 @@ class WantedTargets:
         return recalled(self.entitled.withdrawn)
 
     def surplus(self, tracked: Iterable[TrackedDelivery], promotion: Promotion) -> list[TrackedDelivery]:
-        """Return the deliveries that are to end, and the delivered ones to recall or to restore; sorted by id.
+        """Return the deliveries that are to end, and those that are over to recall, restore or rename; sorted by id.
 
         A recall that a target has refused is surplus again where an operator has asked for another try since.
         """
@@ -76,6 +76,8 @@ class WantedTargets:
         return sorted(found, key=lambda one: one.delivery)
 
     def _is_surplus(self, one: TrackedDelivery, promotion: Promotion) -> bool:
+        if self.renames(one, promotion):
+            return True
         if one.state == SHARED and promotion.is_gone_for(one.account, one.place):
             return True
         if one.state in (RUNNING, SHARED):
@@ -83,6 +85,21 @@ class WantedTargets:
         if one.state == RECALLED and self.recalled:
             return Retry.parse(promotion.inbox.get(RECALL, "")).recalls_again(one)
         return one.has_copy if self.recalled else one.state == RECALLED
+
+    def renames(self, one: TrackedDelivery, promotion: Promotion) -> bool:
+        """Whether the file has another parameter for what a target has, and somebody has asked for the target since."""
+        target = self.renamed(one)
+        if target is None or self.unbelieved or promotion.is_gone_for(one.account, one.place):
+            return False
+        return _is_asked_for(target, promotion)
+
+    def renamed(self, one: TrackedDelivery) -> Target | None:
+        """Return the target of a delivered or shared AMI if the file now has another parameter for it; else None.
+
+        One that the file no longer sets stays as it is.
+        """
+        target = None if self.recalled or one.state not in GOOD else self.targets.get(one.place)
+        return target if target and target.ssm_parameter not in ("", one.ssm_parameter) else None
 
     def may_go_on(self, place: str) -> bool:
         """Whether a target is wanted, or its account is only blocked; while that is unknown: is not withdrawn."""

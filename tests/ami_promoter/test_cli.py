@@ -36,7 +36,7 @@ WRONG = {
         "'us-est-1' is not a Region that the AWS SDK knows. Did you mean us-west-1 or us-east-1? `ami-promoter status"
     ),
     "status --region US": "'US' is not a Region that the AWS SDK knows. Write a Region's name, like us-east-1.",
-    "status i-123": "'i-123' is not an AMI's id, like ami-0123456789abcdef0, or its name.",
+    "status i-123": "Invalid value for 'AMI': 'i-123' is not an AMI's id, like ami-0123456789abcdef0, or its name.",
     "status ami-123": "'ami-123' is not an AMI's id, like ami-0123456789abcdef0, or its name.",
     "status --table a": "'a' is not a table's name: 3 to 247 letters",
     "admin drain now": "ami-promoter admin drain: Got unexpected extra argument",

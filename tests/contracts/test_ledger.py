@@ -460,6 +460,18 @@ def test_a_delivery_keeps_that_its_account_joined_and_says_when_it_ended(trackin
     assert ended == replace(tracked("d1", "failed", generation=3), joined=3, ended_at=NOW)
 
 
+def test_a_delivery_keeps_the_parameter_that_it_got_when_it_had_ended(tracking):
+    """Its worker, which may end it again, writes that not; what was never tracked gets none."""
+    assert tracking.add(AMI, replace(tracked("d1"), ssm_parameter="/a/{family}"))
+    for name in ("d1", "d2"):
+        tracking.end(AMI, tracked("d1", "shared"))
+        tracking.rename(AMI, name, "/b/{family}")
+    assert tracking.all(AMI) == [replace(tracked("d1", "shared"), ssm_parameter="/b/{family}")]
+
+    tracking.end(AMI, tracked("d1", "withdrawn"))
+    assert tracking.all(AMI) == [replace(tracked("d1", "withdrawn"), ssm_parameter="/b/{family}")]
+
+
 @pytest.mark.parametrize(
     "before", [tracked("d1", "cancelled", 0), tracked("d1", "failed", 1, generation=2)], ids=["new", "reopened"]
 )

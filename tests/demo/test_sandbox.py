@@ -76,6 +76,7 @@ def test_the_sandbox_stays_up_until_it_is_reported(tmp_path: Path) -> None:
             lines.append(line)
             if "  notice to all: promotion.over" in line:
                 break
+        named = terminal(tmp_path, re.findall(r"aws --profile dev ssm get-parameter .*", "".join(lines))[0])
         received = terminal(tmp_path, re.findall(r"aws sqs receive-message.*?my-notices", "".join(lines), re.DOTALL)[0])
     finally:
         process.terminate()
@@ -88,6 +89,7 @@ def test_the_sandbox_stays_up_until_it_is_reported(tmp_path: Path) -> None:
     assert "delivery.delivered" in received.stdout or "promotion.over" in received.stdout, received.stderr
     applied = json.loads((tmp_path / "shown.json").read_text())["applied_at"]
     assert datetime.fromisoformat(applied) > datetime.now(UTC), "the file was applied by the machine's clock"
+    assert json.loads(named.stdout)["Parameter"]["Value"].startswith("ami-"), named.stderr
     assert "create-tags" in "".join(lines)
     assert "  delivered: ami-" in "".join(lines)
     assert "is down" in rest

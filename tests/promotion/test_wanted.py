@@ -105,6 +105,19 @@ def test_the_baseline_begins_nothing():
     assert differs(baseline, the_file(A)) == differs(baseline, an_ou(A)) == ([], [])
 
 
+def test_another_parameter_in_the_file_waits_for_a_tag_event():
+    """Or for a retry that names the target. What the file no longer sets begins nothing, nor does a recalled AMI."""
+    renamed, asked = the_file(A, B, ssm_parameter="/b/{family}"), a_promotion(generation=2)
+    there = [replace(tracked(one, "delivered"), ssm_parameter="/a/{family}") for one in (A, B)]
+    assert differs(a_promotion(), renamed, *there) == ([], [])
+
+    assert differs(asked, renamed, *there) == ([A, B], [])
+    assert differs(a_promotion(retries={B: 2}), renamed, *there) == ([B], [])
+    assert differs(asked, the_file(A, B), *there) == ([], [])
+    assert differs(asked, the_file(A, B, ssm_parameter="/a/{family}"), *there) == ([], [])
+    assert not wanted(asked, renamed, withdrawn(EVERYWHERE)).renames(there[0], asked)
+
+
 def test_an_account_that_is_added_to_the_file_waits_for_a_tag_event():
     """Or for a retry that names it."""
     wider = the_file(A, B)

@@ -56,6 +56,24 @@ def test_retry_in_a_named_account_makes_a_deleted_parameter_again(scene):
     assert shows(scene) == pointer(scene)["image"]
 
 
+def test_a_retry_names_what_was_delivered_before_the_file_set_the_parameter(scene):
+    """Applying the file starts nothing. Nothing is copied again, and a second retry finds nothing to do."""
+    scene.tag(FAMILY, key="family")
+    assert scene.promoted("dev") == {DEV: "delivered", TEST: "delivered"}
+    calls = len([call for call in scene.world.calls if call.operation == "CopySnapshot"])
+    with_pointers(scene)
+    scene.wait(HOUR)
+    assert shows(scene) == ""
+
+    said = scene.said("retry")[1]
+    assert f"{DEV} {REGION}: from now on the AMI counts for {NAME}." in said
+    scene.wait(120)
+
+    assert shows(scene) == pointer(scene)["image"] != ""
+    assert "Nothing to do" in scene.said("retry")[1]
+    assert len([call for call in scene.world.calls if call.operation == "CopySnapshot"]) == calls
+
+
 def test_an_approver_sees_the_family(scene):
     """Though no tag of the source arrives there: the parameter would name the AMI all the same."""
     with_pointers(scene, approval="required")

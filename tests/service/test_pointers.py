@@ -336,3 +336,113 @@ def test_a_pointer_of_an_account_that_the_file_blocks_has_that_as_its_fault():
 
     pointer = peek(hub.stores.records, hub.pointer_key(DEV, NAME), POINTERS)
     assert (pointer.fault.code, pointer.unwanted, shown(hub)) == ("no-hub-copy", False, OLD)
+
+
+# --- the file sets another parameter ----------------------------------------------------------------------------------
+
+RENAMED = "/golden/{family}/now"
+TAGGED_AGAIN = "true"
+"""A value that means the same as ``default``: to write the same one again is no event."""
+HOW = {
+    "a tag event": lambda hub: hub.cloud.tag(NEW, TAGGED_AGAIN),
+    "a retry": lambda hub: hub.retry(NEW),
+    "a retry of the account": lambda hub: hub.retry(NEW, DEV),
+}
+
+
+def named(hub: Hub, parameter: str = "/golden/base/now", account: str = DEV) -> str:
+    """The source of the AMI that the other parameter names; "" if there is none."""
+    found = hub.cloud.parameters.get((account, parameter))
+    return "" if found is None else getattr(hub.cloud.images.get(found.value), "source", found.value)
+
+
+def renamed(mode: str = "copy", accounts: tuple[str, ...] = (DEV,), before: str = "") -> Hub:
+    """A hub whose file sets the parameter, or another one than before, when both AMIs are there."""
+    hub = promoted(a_family(accounts, {"mode": mode, "ssm_parameter": before}), OLD, NEW)
+    hub.cloud.change_targets(ssm_parameter=RENAMED)
+    return hub
+
+
+@pytest.mark.parametrize("before", ["", "/golden/{family}/current"])
+@pytest.mark.parametrize("mode", ["copy", "share"])
+@pytest.mark.parametrize("how", sorted(HOW))
+def test_what_is_there_already_joins_a_parameter_that_the_file_sets_later_when_somebody_asks(how, mode, before):
+    """Applying the file starts nothing; nor does the service copy or notify anything again."""
+    hub = renamed(mode, before=before)
+    assert named(hub.wait(2 * DAY)) == ""
+    had = {**hub.cloud.images}, [one for one in hub.cloud.notices if "delivery" in one], hub.outcomes()
+    HOW[how](hub)
+
+    assert named(hub.wait(HOUR)) == NEW
+    assert ({**hub.cloud.images}, [one for one in hub.cloud.notices if "delivery" in one], hub.outcomes()) == had
+    assert shown(hub) == (NEW if before else "")
+
+
+def test_an_older_ami_that_joins_later_leaves_the_newer_one_current():
+    """As when both are delivered in that order."""
+    hub = renamed()
+    for ami in (NEW, OLD):
+        hub.cloud.tag(ami, TAGGED_AGAIN)
+        assert named(hub.wait(HOUR)) == NEW
+
+    hub.recall(NEW)
+    assert named(hub.wait(HOUR)) == OLD
+
+
+def test_where_the_file_sets_the_same_parameter_a_tag_event_costs_no_call():
+    """However many accounts have the AMI."""
+
+    def calls(*accounts: str) -> int:
+        hub = promoted(a_family((DEV, *accounts)), NEW)
+        before = hub.gate.calls
+        hub.cloud.tag(NEW, TAGGED_AGAIN)
+        return hub.wait(HOUR).gate.calls - before
+
+    assert calls() == calls("200000000002", "200000000003")
+
+
+@pytest.mark.parametrize("how", sorted(REMOVALS))
+def test_a_share_that_ends_takes_its_ami_from_the_parameter_that_it_joined_later(how):
+    """The parameter goes with the last one."""
+    hub = renamed("share")
+    hub.cloud.tag(NEW, TAGGED_AGAIN)
+    hub.wait(HOUR)
+    REMOVALS[how](hub)
+
+    assert named(hub.wait(HOUR)) == ""
+
+
+def test_an_ami_without_family_or_account_without_ask_joins_nothing():
+    """A retry in one account names the parameter there alone; the file that loses it again leaves it."""
+    other = "200000000002"
+    hub = renamed(accounts=(DEV, other))
+    hub.cloud.make_image("ami-0e", {"snap-9": True})
+    promoted(hub, "ami-0e")
+    hub.retry(NEW, DEV)
+    hub.wait(DAY)
+    assert (named(hub), named(hub, account=other)) == (NEW, "")
+    hub.cloud.tag("ami-0e", TAGGED_AGAIN)
+    hub.cloud.change_targets(ssm_parameter="")
+    hub.cloud.tag(NEW, TAGGED_AGAIN)
+    hub.wait(DAY)
+
+    assert (named(hub), named(hub, account=other)) == (NEW, "")
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("mode", ["copy", "share"])
+def test_a_process_that_is_killed_at_any_call_of_joining_a_parameter_changes_nothing(mode):
+    """Before or after the call, in turn; an AMI whose record was written, and whose mark was not, joins once."""
+
+    def asked() -> Hub:
+        hub = renamed(mode, accounts=(DEV, "200000000002"))
+        hub.gate.calls = 0
+        hub.cloud.tag(NEW, TAGGED_AGAIN)
+        return hub
+
+    calls = asked().wait(HOUR).gate.calls
+    assert calls > 20
+    for number in range(calls):
+        hub = asked()
+        hub.gate.crashes = [PortCrash(number, number % 2 == 0)]
+        assert named(hub.wait(2 * HOUR)) == named(hub, account="200000000002") == NEW, number

@@ -20,7 +20,7 @@ BY_ACCOUNT, BY_IMAGE = "account", "image"
 
 RUNS = "episode = :was AND running = :yes"
 """The condition that it has not ended, or begun again, since it was read."""
-BESIDE = ("generation", "joined")
+BESIDE = ("generation", "joined", "ssm_parameter")
 """Attributes beside the body, which its delivery writes again when it ends."""
 
 
@@ -38,6 +38,7 @@ class DynamoTrackedDeliveries:
             "episode": tracked.episode,
             "generation": tracked.generation,
             "joined": tracked.joined,
+            "ssm_parameter": tracked.ssm_parameter,
             "running": True,
             "delivered_to": tracked.account,
         }
@@ -79,6 +80,10 @@ class DynamoTrackedDeliveries:
         if taken_back is not None:
             self.count(ami, -1)
 
+    def rename(self, ami: str, delivery: str, ssm_parameter: str) -> None:
+        written = setting({"ssm_parameter": ssm_parameter})
+        self._table.update(addresses.tracked_delivery(ami, delivery), **written, condition="attribute_exists(pk)")
+
     def all(self, ami: str) -> Sequence[TrackedDelivery]:
         return [self._tracked(item) for item in self._table.query(addresses.promotion(ami).pk, "delivery#")]
 
@@ -90,7 +95,7 @@ class DynamoTrackedDeliveries:
         where = f"{item['pk']} {item['sk']}"
         try:
             check(where, item.get("schema"), self._version)
-            beside = {name: item.get(name, 0) for name in BESIDE}
+            beside = {name: item[name] for name in BESIDE if name in item}
             return codec.decode(TrackedDelivery, {**json.loads(item["body"]), **beside}, where)
         except (KeyError, TypeError, ValueError) as error:
             raise Unreadable(f"{where} cannot be read: {error!r}.") from error

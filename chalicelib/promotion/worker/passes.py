@@ -43,6 +43,7 @@ from chalicelib.promotion import wave_counts
 from chalicelib.promotion.model import EXAMINE, NO_PASS, Cursor, Promotion
 from chalicelib.promotion.wanted import WantedTargets
 from chalicelib.promotion.worker import copy_holdings
+from chalicelib.release.worker.pointers import RecordedPointers
 from chalicelib.sharing.entitlement import launched_by
 from chalicelib.sharing.ports import Ledger
 from chalicelib.targets.applied_file import Target
@@ -55,8 +56,8 @@ AT_ONCE = 20
 READ_AT_ONCE = 100
 """Deliveries that are read together: one call."""
 
-CALLS_TO_END = CALLS_OF_STEP + 2
-"""Calls for one delivery that is to end, or whose AMI is recalled or restored."""
+CALLS_TO_END = CALLS_OF_STEP + 3
+"""Calls for one delivery that is to end, or whose AMI is recalled, restored or renamed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,9 @@ class DeliveryPass:
     waker: Waker
     clock: Clock
 
+    def __post_init__(self) -> None:
+        self._pointers = RecordedPointers(self.records, self.waker, self.clock)
+
     # --- what ends ---------------------------------------------------------------------------------------------------
 
     def end(
@@ -110,7 +114,9 @@ class DeliveryPass:
             there = self._read(some)
             for one in budget.each(some, CALLS_TO_END):
                 upto = one.delivery
-                if one.state not in (RUNNING, SHARED):
+                if wanted.renames(one, promotion):
+                    self._rename(promotion, one, wanted.targets[one.place].ssm_parameter)
+                elif one.state not in (RUNNING, SHARED):
                     self._recall_or_restore(promotion, one, recalled=wanted.recalled)
                 elif not self._put_right(promotion, one, there.get(upto)):
                     self._ask_to_end(promotion, wanted, one, there.get(upto), budget)
@@ -158,21 +164,47 @@ class DeliveryPass:
 
         A delivery that is parked or cannot be read stays as it is: an alarm reports it.
         """
-        key = addresses.delivery(one.delivery)
-        try:
-            stored = self.records.read(key)
-            record = None if stored is None or stored.parked else DELIVERIES.decode(stored)
-        except ParkRecord:
+        if (found := self._over(one)) is None:
             return
-        if stored is None or record is None or record.state != one.state:
-            return
+        stored, record = found
         fresh = recall_begun(record, self.clock(), recalled=recalled, lift=promotion.inbox.get("lifted", ""))
         generation = promotion.generation_of(one.account, one.place)
         self.tracked.add(promotion.ami, replace(one, episode=fresh.episode, state=RUNNING, generation=generation))
         happened = ["Recalled by an operator" if recalled else "The recall was lifted"]
         if self.records.save(stored, DELIVERIES.encode(fresh), happened, self.clock()) is None:
-            raise LostRace(str(key))
-        self.waker.send(key, f"recall:{promotion.ami}:{fresh.episode}")
+            raise LostRace(str(record.key))
+        self.waker.send(record.key, f"recall:{promotion.ami}:{fresh.episode}")
+
+    def _over(self, one: TrackedDelivery) -> tuple[Stored, Delivery] | None:
+        """Read a delivery that is over or shared; None: its record says something else, or is parked or damaged."""
+        try:
+            stored = self.records.read(addresses.delivery(one.delivery))
+            record = None if stored is None or stored.parked else DELIVERIES.decode(stored)
+        except ParkRecord:
+            return None
+        return (stored, record) if stored and record and record.state == one.state else None
+
+    def _rename(self, promotion: Promotion, one: TrackedDelivery, ssm_parameter: str) -> None:
+        """Let what a target has count for the parameter that the file sets now. Repeating is safe.
+
+        The pointer does the rest. A parameter of before stays as it is.
+        """
+        if (found := self._over(one)) is None:
+            return
+        stored, record = found
+        try:
+            image = source_image(self.records, promotion.ami, record.source, record.key)
+        except ParkRecord:
+            return
+        target = replace(record.target, ssm_parameter=ssm_parameter)
+        renamed = replace(record, target=target, naming=naming.begun(image, target))
+        if renamed.naming.parameter:
+            renamed = renamed.with_naming(offered_at=self.clock(), offered=True, done=True)
+            self._pointers.offer(naming.pointer(renamed), naming.release(renamed, image))
+        happened = [f"Named by {renamed.naming.parameter or 'no parameter'}"]
+        if self.records.save(stored, DELIVERIES.encode(renamed), happened, self.clock()) is None:
+            raise LostRace(str(record.key))
+        self.tracked.rename(promotion.ami, one.delivery, ssm_parameter)
 
     def _ask_to_end(
         self,
@@ -391,6 +423,7 @@ def _tracked(promotion: Promotion, target: Target, episode: int, before: Tracked
         state=RUNNING,
         generation=promotion.generation_of(target.account, target.place),
         joined=wave_counts.joined(promotion, target, before),
+        ssm_parameter=target.ssm_parameter,
     )
 
 

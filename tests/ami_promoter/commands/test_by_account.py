@@ -100,7 +100,7 @@ def test_what_happened_earlier_is_not_said_to_be_unknown(table, run):
     """With --since, the sentence names the time from which nothing is known."""
     said = run("history", AMI, "--since", "1m").lines[0]
 
-    assert re.fullmatch(rf"Nothing is known of {AMI} in account 123456789012, us-east-1 since 20\S+Z\.", said)
+    assert re.fullmatch(rf"Nothing new is known of {AMI} in account 123456789012, us-east-1 since 20\S+Z\.", said)
 
 
 @pytest.mark.parametrize("words", ["doctor --group nope", "where AMI nope", "rollback base --group nope"])

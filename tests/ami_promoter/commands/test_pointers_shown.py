@@ -281,6 +281,16 @@ def test_where_says_which_copies_are_current(table, run):
     assert ids == [f"{account} us-east-1 ami-0aaaaaaaaaaaaaaaa" for account in (DEV, PROD, "3" * 12)]
 
 
+def test_where_says_of_a_delivery_that_has_not_ended_what_status_says(table, run):
+    """Who waits for an AMI reads what it waits for."""
+    promoted(table, named(DEV), a_delivery(PROD, "awaiting-approval"))
+
+    there, waits = run("where", AMI, "--json").data["copies"]
+    assert (there["state"], waits["state"]) == ("delivered", "awaiting-approval")
+    assert (waits["image"], waits["current"]) == (None, None)
+    assert f"{PROD} us-east-1  awaiting-approval  -" in run("where", AMI).out
+
+
 @pytest.mark.parametrize(
     ("group", "status", "found"),
     [

@@ -96,6 +96,7 @@ def test_one_amis_deliveries(scene, run):
         f"  snap-1                completed             {'━' * 30} 100%",
         f"  snap-2                pending         ~4m   {'━' * 12}{'╌' * 18}  40%",
         "333333333333 us-east-1  delivered  9m         ami-0aaaaaaaaaaaaaaaa",
+        "EC2 reported this progress at most 2m ago.",
         "",
         "111111111111 us-east-1: The key alias/x is disabled.",
         "    Enable it.",

@@ -8,6 +8,7 @@ from tests.ami_promoter.printing import as_printed
 from tests.ami_promoter.shown import a_delivery, a_page
 
 NOW = 1767603600
+COPY = {"source": "snap-1", "state": "pending", "tries": 1, "progress": 0, "progress_at": "-", "seconds_left": None}
 
 
 def numbered(number, state, **changes):
@@ -52,7 +53,7 @@ def test_how_far_a_copy_is(state, tries, progress, said):
 
     Without an estimate nothing is said of the time that is left.
     """
-    copy = {"source": "snap-1", "state": state, "tries": tries, "progress": progress, "seconds_left": None}
+    copy = COPY | {"state": state, "tries": tries, "progress": progress}
 
     (line,) = (one for one in printed([numbered(1, "copying", copies=[copy])], None) if "snap-1" in one)
 
@@ -60,12 +61,22 @@ def test_how_far_a_copy_is(state, tries, progress, said):
     assert "soon" not in line
 
 
+@pytest.mark.parametrize("number", [1, 30])
+def test_how_old_the_progress_is_is_said(number):
+    """The service looks every 15 minutes: who compares with EC2 must not take 30% for a copy that hangs."""
+    every = [COPY | {"progress": 30, "progress_at": at} for at in ("-", "2026-01-05T08:48:00Z", "2026-01-05T08:59:00Z")]
+
+    said = "EC2 reported this progress at most 12m ago."
+    assert said in printed([numbered(n, "copying", copies=every) for n in range(number)], None)
+    assert said not in printed([numbered(n, "copying", copies=every[:1]) for n in range(number)], None)
+
+
 @pytest.mark.parametrize(
     ("tries", "waits_for", "is_said"), [(1, None, True), (0, None, False), (1, {"what": "EC2 throttles."}, False)]
 )
 def test_of_a_copy_that_failed_once_it_is_said_what_shows_the_reason(tries, waits_for, is_said):
     """Where the delivery does not say it itself."""
-    copy = {"source": "snap-1", "state": "wanted", "tries": tries, "progress": 0, "seconds_left": None}
+    copy = COPY | {"state": "wanted", "tries": tries}
 
     lines = printed([numbered(1, "copying", copies=[copy], waits_for=waits_for)], None)
 
