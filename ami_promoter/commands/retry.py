@@ -99,8 +99,8 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     every_renamed = {} if ended or recall or not good else _renamed(connection, promotion.it, withdrawals, wanted, good)
     renamed = dict(islice(every_renamed.items(), max(record_requests.MOST_PLACES - len(again), 0)))
     if not_recalled:
-        asked_before = Retry.parse(promotion.it.inbox.get(RECALL, "")).places
-        others = _not_recalled(reader, [entry for entry in every if entry.place in asked_before])
+        asked_before = Retry.parse(promotion.it.inbox.get(RECALL, ""))
+        others = _not_recalled(reader, list(filter(asked_before.recalls_again, every)))
         record_requests.recall_again(connection, ami, {entry.place for entry in (*not_recalled, *others)})
     if accepted:
         record_requests.accept(connection, [entry.delivery for entry in wanted], accepted)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NamedTuple
 
-from chalicelib.delivery.tracked import CANCELLED, WITHDRAWN
+from chalicelib.delivery.tracked import CANCELLED, WITHDRAWN, TrackedDelivery
 from chalicelib.delivery.wave_progress import WaveProgress
 from chalicelib.engine import addresses, schedule
 from chalicelib.engine.faults import Fault, count
@@ -96,6 +96,10 @@ class Retry(NamedTuple):
         """Read an entry, "when:place,place"."""
         when, _, places = text.partition(":")
         return cls(when, places.split(",") if places else [])
+
+    def recalls_again(self, one: TrackedDelivery) -> bool:
+        """Whether, as the entry ``recall``, it asks for another try of a recall that has not been tried since."""
+        return one.place in self.places and self.when.isdecimal() and one.ended_at < int(self.when)
 
     def __str__(self) -> str:
         return f"{self.when}:{','.join(self.places)}"

@@ -83,8 +83,7 @@ class WantedTargets:
         if one.state in (RUNNING, SHARED):
             return not self.may_go_on(one.place)
         if one.state == RECALLED and self.recalled:
-            again = Retry.parse(promotion.inbox.get(RECALL, ""))
-            return one.place in again.places and again.when.isdecimal() and one.ended_at < int(again.when)
+            return Retry.parse(promotion.inbox.get(RECALL, "")).recalls_again(one)
         return one.has_copy if self.recalled else one.state == RECALLED
 
     def renames(self, one: TrackedDelivery, promotion: Promotion) -> bool:

@@ -643,6 +643,18 @@ def test_a_retry_that_was_killed_keeps_no_untested_ami_from_its_recall(where):
     assert len(hub.cloud.instances) == 1
 
 
+def test_a_kept_ami_is_recalled_although_its_record_was_parked_when_it_was_to_begin_again():
+    """Each such try counts as failed; once the record is free, recall and lift find the AMI."""
+    hub, image = kept_untested("ok")
+    hub.park(hub.delivery_key(AMI, DEV))
+    retried(retried(hub))
+    hub.unpark(hub.delivery_key(AMI, DEV))
+    assert recalled(hub).outcomes()[AMI, DEV] == "recalled"
+    assert image.raw["DeprecationTime"]
+    assert lifted(hub).outcomes()[AMI, DEV] == "delivered"
+    assert "DeprecationTime" not in image.raw
+
+
 @pytest.mark.parametrize("seconds", [0, 5, 61, 5 * MINUTE, 20 * MINUTE])
 def test_a_kept_ami_is_recalled_whatever_a_retry_is_doing(seconds):
     """Its instance ends; nobody is notified that it was delivered."""

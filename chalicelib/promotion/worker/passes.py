@@ -167,6 +167,7 @@ class DeliveryPass:
         if (found := self._over(one)) is None:
             return
         stored, record = found
+        record = replace(record, episode=max(record.episode, one.episode))  # later ones could not begin: see `_give_up`
         fresh = recall_begun(record, self.clock(), recalled=recalled, lift=promotion.inbox.get("lifted", ""))
         generation = promotion.generation_of(one.account, one.place)
         self.tracked.add(promotion.ami, replace(one, episode=fresh.episode, state=RUNNING, generation=generation))
@@ -324,6 +325,7 @@ class DeliveryPass:
         ident = _id(promotion, target)
         known = next((one for one in self.tracked.all(promotion.ami) if one.delivery == ident), None)
         failed = _tracked(promotion, target, 1 if known is None else known.episode + 1, known)
+        failed = replace(failed, image="" if known is None else known.image)
         self.tracked.add(promotion.ami, failed)
         self.tracked.end(promotion.ami, replace(failed, state=FAILED, ended_at=self.clock()))
 

@@ -9,6 +9,7 @@ import time_machine
 
 from ami_promoter.commands.rollback import chosen
 from chalicelib.delivery import model as delivery
+from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import addresses
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.store.records import DynamoRecords
@@ -20,7 +21,7 @@ from chalicelib.release.pointer import Pointer
 from chalicelib.targets import recalls
 from chalicelib.targets.applied_file import Directory, Target
 from chalicelib.targets.recalls import Pin, Recall
-from tests.ami_promoter.a_hub import AMI, DEV, HUB, NINE, PROD, REGION, a_delivery, apply, promoted, write
+from tests.ami_promoter.a_hub import AMI, DEV, HUB, NINE, PROD, REGION, a_delivery, apply, promoted, track, write
 
 pytestmark = pytest.mark.usefixtures("ten_past_nine")
 
@@ -222,6 +223,19 @@ def test_a_retry_asks_for_another_recall_only_where_it_was_refused(table, operat
     assert f"{BLOCKED} us-east-1: refused the recall; it is tried again." in said
     run("recall", AMI, "--why", "It does not boot.", "--yes")
     assert asked_again(table) == sorted((f"{DEV}/{REGION}", f"{BLOCKED}/{REGION}"))
+
+
+def test_a_retry_in_one_account_tries_no_recall_again_that_another_has_refused_twice(table, operators, run):
+    """That account's retry is over: nobody has asked for a third try there."""
+    fault = Fault("recall-not-done", "there", "It could not be deprecated within a day.", "Repair it.")
+    refused, other = (recalled(account, "recalled", faults=(fault,)) for account in (DEV, BLOCKED))
+    promoted(table, refused, other)
+    stands(operators)
+    run("retry", AMI, "--account", DEV)
+    track(table, TrackedDelivery(refused.id, DEV, REGION, 2, "recalled", COPY, ended_at=NINE + 86400))
+
+    run("retry", AMI, "--account", BLOCKED)
+    assert asked_again(table) == [f"{BLOCKED}/{REGION}"]
 
 
 def test_a_recall_is_no_withdrawal_of_an_account(table, operators, run):
