@@ -20,9 +20,9 @@ from chalicelib.engine.schedule import DAY
 from chalicelib.engine.store.records import ROOM_FOR_RECENT, shard_of
 from chalicelib.engine.store.table import EXPIRES, KEEP_HISTORY_DAYS
 from chalicelib.engine.wakes import Wake
+from chalicelib.sharing.machine import Archived, evolve
 from chalicelib.sharing.ports import NO_LINES, Lines, StandingHolding
 from chalicelib.sharing.share import DELIVERED_AMIS, Holding, Purpose, Share
-from chalicelib.sharing.share_events import Archived, evolve
 from chalicelib.sharing.store import ledger
 
 KEPT = KEEP_HISTORY_DAYS * DAY

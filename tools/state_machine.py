@@ -15,7 +15,8 @@ from chalicelib.inventory import machine as inventory
 from chalicelib.promotion import machine as promotion_machine
 from chalicelib.promotion import model as promotion_model
 from chalicelib.release import pointer
-from chalicelib.sharing import share, share_events
+from chalicelib.sharing import machine as share_machine
+from chalicelib.sharing import share
 
 Transitions = Mapping[Any, Row[Any]]
 Table = Mapping[str, Mapping[str, frozenset[str]]]
@@ -59,7 +60,7 @@ SHARE = """
 ## Share
 
 One permission at the source for one account: an item of the ledger.
-`chalicelib/sharing/share_events.py` has its events and its table; `chalicelib/sharing/worker/share_worker.py` makes the calls.
+`chalicelib/sharing/machine.py` has its events and its table; `chalicelib/sharing/worker/share_worker.py` makes the calls.
 """
 
 POINTER = """
@@ -90,7 +91,7 @@ def page() -> str:
         PROMOTION,
         _section(promotion_machine.TRANSITIONS, member_docs(promotion_model, "PromotionState")),
         SHARE,
-        _section(share_events.TRANSITIONS, shares, "what that means"),
+        _section(share_machine.TRANSITIONS, shares, "what that means"),
         POINTER,
         _section(pointer.TRANSITIONS, member_docs(pointer, "PointerState")),
         INVENTORY,

@@ -15,7 +15,7 @@ def head(promotion: Promotion) -> Head:
     """Return the head of a promotion."""
     busy = promotion.state in (PromotionState.COMPARING, PromotionState.ADJUSTING)
     values = (promotion.value, promotion.refused_value, promotion.seen_value if busy else None)
-    known = () if promotion.awaits_ami or promotion.is_left_and_gone else values
+    known = () if promotion.awaits_ami or promotion.is_of_baseline_and_gone else values
     passes = any(fault.code.startswith("organization-") or fault.code == DAMAGED for fault in promotion.faults)
     return Head(
         value=promotion.value if promotion.file else None,
@@ -26,7 +26,7 @@ def head(promotion: Promotion) -> Head:
         moving=promotion.state is not PromotionState.OVER,
         standing=promotion.standing,
         failed=promotion.failed,
-        waits=promotion.is_left and not promotion.is_left_and_gone,
+        waits=promotion.is_of_baseline and not promotion.is_of_baseline_and_gone,
         refusal_passes=promotion.refused_value is not None and passes,
     )
 

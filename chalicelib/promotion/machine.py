@@ -129,7 +129,7 @@ def withdraws(promotion: Promotion) -> bool:
     """Whether a withdrawal or a recall is still to be compared with its deliveries."""
     is_untagged = promotion.state is S.OVER and promotion.value is None
     waits = promotion.state is S.REQUESTED or promotion.awaits_ami
-    if waits or promotion.is_left_and_gone or (is_untagged and not promotion.file):  # nothing has ever begun
+    if waits or promotion.is_of_baseline_and_gone or (is_untagged and not promotion.file):  # nothing has ever begun
         return False
     if promotion.unread(RECALL) is not None:
         return True

@@ -285,14 +285,14 @@ class Promotion:
         return 0 < self.generation_of(account, place) <= self.gone_generation
 
     @property
-    def is_left(self) -> bool:
+    def is_of_baseline(self) -> bool:
         """Whether it is of the baseline, and waits for a tag event."""
         return self.state is PromotionState.OVER and self.value is not None and not self.newest
 
     @property
-    def is_left_and_gone(self) -> bool:
+    def is_of_baseline_and_gone(self) -> bool:
         """Whether its AMI is gone, too: if that is restored, it waits for a tag event as before."""
-        return self.is_left and self.seen_value is None and self.is_believed
+        return self.is_of_baseline and self.seen_value is None and self.is_believed
 
     @property
     def awaits_restored(self) -> bool:
@@ -325,7 +325,7 @@ class Promotion:
             value = self.seen_value if self.judged is None else self.judged
             what = "source" if self.unfit and self.refused_value is None else f"value {value!r}"
             return f"The {what} was refused: {count(len(self.faults), 'fault')}."
-        gone = self.is_left_and_gone
+        gone = self.is_of_baseline_and_gone
         if (self.value is not None and not gone) or self.seen_value is not None or not self.in_force_since:
             return ""
         if gone or self.is_gone or not self.image_name:  # no look has shown it

@@ -4,7 +4,7 @@ A share is open as long as a delivery holds it (invariant 1). A permission that 
 intent is on the record before the call (invariant 3). After its last closing time the share worker closes it even if a
 delivery holds it.
 
-``share_events`` has their events and the table, and ``outstanding`` says what is left to do.
+``machine`` has their events and the table, and ``outstanding`` says what is left to do.
 """
 
 from __future__ import annotations

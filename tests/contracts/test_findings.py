@@ -15,8 +15,8 @@ from chalicelib.monitor.ports import Canary
 from chalicelib.monitor.store.drift import PASS, DynamoDrift
 from chalicelib.monitor.store.findings import DynamoFindings
 from chalicelib.monitor.store.ledger_past import DynamoLedgerPast
+from chalicelib.sharing.machine import ClosingIntended, OpeningIntended, ShareClosed, ShareOpened, evolve
 from chalicelib.sharing.share import Share, ShareState
-from chalicelib.sharing.share_events import ClosingIntended, OpeningIntended, ShareClosed, ShareOpened, evolve
 from tests.fakes import copying
 from tests.stores import Stores, on_dynamodb
 

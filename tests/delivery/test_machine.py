@@ -878,9 +878,9 @@ def test_stopping_ends_at_the_hard_close_with_its_leftovers_listed():
     [
         (LeftoversSeen(("snap-0ac",), ("snap-0ac",)), 1),
         (LeftoversSeen(("snap-0ac",), ("snap-0ac",), FAULT), 2),
-        (Refused("FindLeftovers", RefusalKind.ROLE, FAULT), 2),
-        (Refused("FindLeftovers", RefusalKind.DENIED, FAULT), 2),
-        (Refused("FindLeftovers", RefusalKind.THROTTLED, FAULT), None),
+        (Refused("RemoveLeftovers", RefusalKind.ROLE, FAULT), 2),
+        (Refused("RemoveLeftovers", RefusalKind.DENIED, FAULT), 2),
+        (Refused("RemoveLeftovers", RefusalKind.THROTTLED, FAULT), None),
     ],
 )
 def test_a_delivery_that_stops_holds_no_share_after_its_deletions(seen_or_refused, closes_after):
@@ -1066,7 +1066,7 @@ def test_an_ami_whose_id_comes_while_the_rest_is_removed_is_listed_if_nobody_can
     known = machine.evolve(tidying, ImageRegistered("ami-0c"), NOW)
     last = machine.deadline(known)
     passed = machine.evolve(known, DeadlinePassed(), last)
-    after = machine.evolve(passed, Refused("FindLeftovers", RefusalKind.ROLE, FAULT), last)
+    after = machine.evolve(passed, Refused("RemoveLeftovers", RefusalKind.ROLE, FAULT), last)
 
     assert (after.cleanup.done, after.cleanup.leftovers) == (True, ("ami-0c",))
 

@@ -12,7 +12,7 @@ from chalicelib.delivery.model import Delivery, DeliveryState, ImageRequest, New
 from chalicelib.delivery.phase import CancelAsked, DeliveryEvent, Refused
 from chalicelib.delivery.phases import imaging
 from chalicelib.delivery.phases.checking import TargetReady
-from chalicelib.delivery.phases.ending import FindLeftovers, LeftoversSeen
+from chalicelib.delivery.phases.ending import LeftoversSeen, RemoveLeftovers
 from chalicelib.delivery.phases.imaging import (
     DiscardImage,
     FinishImage,
@@ -168,7 +168,7 @@ def test_the_cure_of_an_ami_that_failed_says_whether_it_is_still_there(adopted, 
     acts = {"failed": "deregister-image --image-id ami-0b", "disabled": "enable-image --image-id ami-0b"}[state]
 
     assert ("It is removed." in after.faults[0].cure, acts in after.faults[0].cure) == (not adopted, adopted)
-    assert (FindLeftovers() in machine.outstanding(after, NOW + 700)) is not adopted
+    assert (RemoveLeftovers() in machine.outstanding(after, NOW + 700)) is not adopted
 
 
 @pytest.mark.parametrize("step", ["VerifyImage", "FinishImage"])
@@ -180,7 +180,7 @@ def test_an_ami_that_was_kept_stays_where_a_look_at_it_is_denied(step):
     new = after_events(an_image_copy(), (denied, 60))
 
     assert (kept.state, kept.ending, kept.faults) == (DeliveryState.TIDYING, DeliveryState.FAILED, (FAULT,))
-    assert (FindLeftovers() in machine.outstanding(kept, NOW + 60), kept.cleanup.leftovers) == (False, ("ami-0b",))
+    assert (RemoveLeftovers() in machine.outstanding(kept, NOW + 60), kept.cleanup.leftovers) == (False, ("ami-0b",))
     assert (kept.launch.kept, new.state) == ("ami-0b", DeliveryState.STOPPING)
 
 
@@ -247,7 +247,7 @@ def test_what_a_refused_copy_image_made_all_the_same_is_looked_for():
     refused = machine.evolve(asked, Refused("RegisterImage", RefusalKind.DENIED, FAULT, nonce="n"), NOW)
 
     assert (refused.state, refused.request.intended_at) == (DeliveryState.STOPPING, None)
-    assert machine.outstanding(refused, NOW) == (FindLeftovers(),)
+    assert machine.outstanding(refused, NOW) == (RemoveLeftovers(),)
 
 
 def test_a_copy_that_nobody_remembers_gets_its_shares_and_goes_on():

@@ -356,7 +356,7 @@ def test_nonces_go_a_day_after_the_last_intent_of_their_episode_if_two_looks_fou
     assert [one.nonce for one in proof.carried(cleared, NOW + after)] == kept
 
 
-REFUSED = Refused("FindLeftovers", RefusalKind.ROLE, FAULT)
+REFUSED = Refused("RemoveLeftovers", RefusalKind.ROLE, FAULT)
 NOT_FOUND_CLEAR = {
     "no look": looked(stopped()),
     "one look": looked(stopped(), NOTHING),

@@ -19,7 +19,7 @@ from chalicelib.engine.ports import Write
 from chalicelib.entry.events import Events
 from chalicelib.promotion.evolving import started
 from chalicelib.promotion.machine import TRANSITIONS as PROMOTION
-from chalicelib.sharing.share_events import TRANSITIONS as SHARE
+from chalicelib.sharing.machine import TRANSITIONS as SHARE
 from tests.fakes import MemoryRecords, SentWakes
 from tools import docs, events, state_machine
 

@@ -22,7 +22,7 @@ from chalicelib.delivery.phase import DeadlinePassed
 from chalicelib.delivery.phases import ending, trouble
 from chalicelib.delivery.phases.checking import AwaitingRoleNotified
 from chalicelib.delivery.phases.copying import StartCopy
-from chalicelib.delivery.phases.ending import FindLeftovers, LeftoversSeen, NotifyOutcome, fail
+from chalicelib.delivery.phases.ending import LeftoversSeen, NotifyOutcome, RemoveLeftovers, fail
 from chalicelib.delivery.phases.imaging import VerifyImage
 from chalicelib.delivery.phases.recalling import RestoreCopy
 from chalicelib.delivery.phases.waiting import ApprovalSeen, WaveSeen
@@ -52,7 +52,8 @@ from chalicelib.promotion.worker.tag_pass import TagPass
 from chalicelib.release import pointer
 from chalicelib.release.current import current
 from chalicelib.release.retirement import OwnDate, to_deprecate
-from chalicelib.sharing import entitlement, grant_names, share_events
+from chalicelib.sharing import entitlement, grant_names
+from chalicelib.sharing import machine as share_machine
 from chalicelib.sharing.aws import grants
 from chalicelib.sharing.aws.key_policies import PolicyStatements
 from chalicelib.sharing.aws.role_grants import RoleGrants
@@ -353,7 +354,7 @@ def but_for_images(opened, self, these, some, budget):
     """Take a launch permission for open without asking for it."""
     if not these.resource.startswith("resource#image#"):
         return opened(self, these, some, budget)
-    return [share_events.evolve(one, share_events.ShareOpened(), self.waker.clock()) for one in some]
+    return [share_machine.evolve(one, share_machine.ShareOpened(), self.waker.clock()) for one in some]
 
 
 def as_read_first(read, self, key):
@@ -371,19 +372,19 @@ def by_any_approval(not_approved, self, share, holding, entitled, approved):
 def closed_at_once(evolve, one, event, now):
     """Take the intent of a closing for its result."""
     after = evolve(one, event, now)
-    return replace(after, state=ShareState.CLOSED) if isinstance(event, share_events.ClosingIntended) else after
+    return replace(after, state=ShareState.CLOSED) if isinstance(event, share_machine.ClosingIntended) else after
 
 
 def but_for_policies(evolve, one, event, now):
     """Record no intent for key policies."""
-    intends = isinstance(event, share_events.OpeningIntended) and one.resource.startswith("resource#policy#")
+    intends = isinstance(event, share_machine.OpeningIntended) and one.resource.startswith("resource#policy#")
     return one if intends else evolve(one, event, now)
 
 
 def gone_at_once(evolve, one, event, now):
     """Take a permission for gone after the first look that misses it."""
-    missed = isinstance(event, share_events.LookedAfter) and not event.showing
-    removed = {"removed_at": now - share_events.GONE_NO_SOONER_THAN, "gone_at": 0}
+    missed = isinstance(event, share_machine.LookedAfter) and not event.showing
+    removed = {"removed_at": now - share_machine.GONE_NO_SOONER_THAN, "gone_at": 0}
     return evolve(replace(one, **removed) if missed else one, event, now)
 
 
@@ -458,7 +459,7 @@ CHANGES = {
     "waits for the running": (wrapped(machine, "evolve", waits_for_the_running),),
     "opens before its turn": (instead(AskSlots, opens_before_its_turn),),
     "registers unwritten": (unwritten(RegisterImage),),
-    "removes nothing": (instead(FindLeftovers, lambda *_: LeftoversSeen((), ())),),
+    "removes nothing": (instead(RemoveLeftovers, lambda *_: LeftoversSeen((), ())),),
     "throws away": (instead(FindCopies, throws_away),),
     "tidies too soon": (instead(VerifyImage, tidies_too_soon),),
     "is never due": (wrapped(DeliveryCodec, "encode", never_due),),
@@ -576,8 +577,8 @@ CHANGES = {
     "forgets intents": (wrapped(ShareWorker, "_open", without_intents),),
     "opens half": (wrapped(ShareWorker, "_opened", but_for_images),),
     "puts the old again": (wrapped(PolicyStatements, "_read", as_read_first),),
-    "an intended closing counts as done": (wrapped(share_events, "evolve", closed_at_once),),
-    "a statement is put without an intent": (wrapped(share_events, "evolve", but_for_policies),),
+    "an intended closing counts as done": (wrapped(share_machine, "evolve", closed_at_once),),
+    "a statement is put without an intent": (wrapped(share_machine, "evolve", but_for_policies),),
     "each CreateGrant has a new name": (
         MemberChange(grants, "grant_name", new_name),
         MemberChange(grant_names, "grant_name", new_name),
@@ -589,7 +590,7 @@ CHANGES = {
     "a share whose state is lost counts as closed": (
         MemberChange(ledger, "_was_intended", lambda item, _known: item.get("state") == "open"),
     ),
-    "one look at a removal is believed": (wrapped(share_events, "evolve", gone_at_once),),
+    "one look at a removal is believed": (wrapped(share_machine, "evolve", gone_at_once),),
     "a refusal about the resource is halved": (MemberChange(share_batches, "ABOUT_THE_RESOURCE", frozenset()),),
     # records
     "the last writer of a record wins": (wrapped(DynamoRecords, "save", over_what_others_wrote),),

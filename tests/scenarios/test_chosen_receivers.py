@@ -3,8 +3,8 @@
 import pytest
 
 from awsim.services.organizations import PATHS
+from chalicelib.sharing.machine import OpeningIntended, evolve
 from chalicelib.sharing.share import Purpose
-from chalicelib.sharing.share_events import OpeningIntended, evolve
 from tests.scenarios.forgeries import Forger, Forgery, and_the_stranger, role_of, write_members
 from tests.scenarios.monitoring import audited, monitored, verdicts
 from tests.scenarios.organization import READ_ROLE, ROLE, SECRET, OrganizationScene

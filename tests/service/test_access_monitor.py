@@ -21,8 +21,8 @@ from chalicelib.monitor.store.findings import DynamoFindings
 from chalicelib.monitor.store.ledger_past import DynamoLedgerPast
 from chalicelib.monitor.trail_actions import of_others
 from chalicelib.monitor.worker.access_monitor import FRESH, KNOWN_FOR, SHOWS_WITHIN, TRIES, AccessMonitor
+from chalicelib.sharing.machine import ClosingIntended, OpeningIntended, ShareOpened, evolve
 from chalicelib.sharing.share import Share
-from chalicelib.sharing.share_events import ClosingIntended, OpeningIntended, ShareOpened, evolve
 from chalicelib.targets.applied_file import AppliedFile, Directory, Target, nothing_applied
 from chalicelib.targets.worker.live_members import LiveMembers
 from tests.fakes import copying

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.engine import addresses
-from chalicelib.sharing import share_events
+from chalicelib.sharing import machine
 from chalicelib.sharing.share import Share, ShareState
 from tests.service.slow_aws import ACCOUNT, SlowResource
 
@@ -69,18 +69,18 @@ def test_what_a_late_call_closed_is_opened_again():
 def test_a_preexisting_permission_stays_in_every_race(tried, state):
     """Invariant 2 holds in every race."""
     found = Share(RESOURCE.pk, ACCOUNT, ACCOUNT, state=state, preexisting=True)
-    assert share_events.raced(Share(RESOURCE.pk, ACCOUNT, ACCOUNT, state=tried), found, NOW) is None
+    assert machine.raced(Share(RESOURCE.pk, ACCOUNT, ACCOUNT, state=tried), found, NOW) is None
 
 
 def test_two_runs_that_have_opened_a_share_agree():
     """It is not opened once more."""
     opened = Share(RESOURCE.pk, ACCOUNT, ACCOUNT, state=ShareState.OPEN)
-    assert share_events.raced(opened, replace(opened, version=opened.version + 1), NOW) is None
+    assert machine.raced(opened, replace(opened, version=opened.version + 1), NOW) is None
 
 
 @pytest.mark.parametrize("state", [ShareState.CLOSED, ShareState.REFUSED])
 def test_what_a_late_call_opened_is_closed_again_before_its_share_leaves_the_ledger(state):
     """By the grant that the late call made, which nobody else knows."""
     opened = Share(RESOURCE.pk, ACCOUNT, ACCOUNT, state=ShareState.OPEN, grant_id="late")
-    corrected = share_events.raced(opened, replace(opened, state=state, grant_id="", version=5), NOW)
+    corrected = machine.raced(opened, replace(opened, state=state, grant_id="", version=5), NOW)
     assert (corrected.state, corrected.grant_id, corrected.version) == (ShareState.CLOSING, "late", 5)

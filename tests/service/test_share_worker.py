@@ -18,10 +18,10 @@ from chalicelib.engine.faults import Fault
 from chalicelib.sharing import holders
 from chalicelib.sharing.aws.key_policies import PolicyStatements
 from chalicelib.sharing.grant_names import grant_name
+from chalicelib.sharing.machine import ClosingIntended, evolve
 from chalicelib.sharing.ports import Judgement
 from chalicelib.sharing.refusals import most_calls
 from chalicelib.sharing.share import Holding, Purpose, Share, ShareState
-from chalicelib.sharing.share_events import ClosingIntended, evolve
 from chalicelib.targets.applied_file import Directory
 from tests.delivery.examples import a_delivery
 from tests.fakes import copying, sharing

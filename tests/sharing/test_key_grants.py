@@ -4,7 +4,7 @@ from typing import Any
 
 from awsim.world import World
 from chalicelib.engine import addresses
-from chalicelib.sharing import share_events
+from chalicelib.sharing import machine
 from chalicelib.sharing.aws.grants import NO_SUCH_ROLE, KeyGrants
 from tests.engine.hub_worker import DEV, REGION, RootSessions
 
@@ -19,7 +19,7 @@ def test_a_grant_that_the_ledger_knows_by_its_id_alone_shows_until_it_is_revoked
         key = kms.create_key()["KeyMetadata"]["Arn"]
         ident = kms.create_grant(KeyId=key, GranteePrincipal=ROOT, Operations=["Decrypt"], Name="another")["GrantId"]
         resource, grants = addresses.key_resource(key, DEV).pk, KeyGrants(sessions, "the hub", REGION)
-        share = share_events.unrecorded(resource, DEV, ROOT, ident, int(sessions.now()))
+        share = machine.unrecorded(resource, DEV, ROOT, ident, int(sessions.now()))
 
         assert grants.showing([share]) == {share.share_name}
         grants.close([share])
@@ -35,7 +35,7 @@ def test_all_grants_of_a_key_are_read_with_as_few_calls_as_kms_allows():
         key = kms.create_key()["KeyMetadata"]["Arn"]
         for number in range(100):
             kms.create_grant(KeyId=key, GranteePrincipal=ROOT, Operations=["Decrypt"], Name=f"theirs-{number}")
-        share = share_events.unrecorded(addresses.key_resource(key, DEV).pk, DEV, ROOT, "", int(sessions.now()))
+        share = machine.unrecorded(addresses.key_resource(key, DEV).pk, DEV, ROOT, "", int(sessions.now()))
         world.injections.refuse("ListGrants", NO_SUCH_ROLE)
 
         assert not KeyGrants(sessions, "the hub", REGION).showing([share])

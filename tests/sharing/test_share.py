@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 from chalicelib.engine import addresses, schedule
 from chalicelib.engine.errors import IllegalEvent, RefusalKind
 from chalicelib.engine.faults import Fault
-from chalicelib.sharing import grant_names, holders, outstanding, share_events
+from chalicelib.sharing import grant_names, holders, machine, outstanding
 from chalicelib.sharing.entitlement import SOURCE_GONE
 from chalicelib.sharing.grant_names import grant_name
-from chalicelib.sharing.share import Holding, Purpose, Share, ShareState
-from chalicelib.sharing.share_events import (
+from chalicelib.sharing.machine import (
     GONE_NO_SOONER_THAN,
     LOOKS_APART,
     TRANSITIONS,
@@ -33,6 +32,7 @@ from chalicelib.sharing.share_events import (
     ShareRefused,
     evolve,
 )
+from chalicelib.sharing.share import Holding, Purpose, Share, ShareState
 from chalicelib.sharing.store.ledger import least
 from tests.fakes import copying, sharing
 
@@ -226,19 +226,19 @@ def test_a_refusal_after_the_intent_is_closed_like_an_open_share():
 
 def test_a_permission_that_one_look_shows_is_looked_at_again():
     """One stale answer must not make a share preexisting, which never closes."""
-    assert share_events.doubtful(a_share(), NOW)
+    assert machine.doubtful(a_share(), NOW)
     first = evolve(a_share(), SeenBefore(), NOW)
     assert not outstanding.to_open([first], NOW + 29)
-    assert not share_events.doubtful(first, NOW + 30)
-    assert share_events.doubtful(first, NOW + 86_400)
+    assert not machine.doubtful(first, NOW + 30)
+    assert machine.doubtful(first, NOW + 86_400)
 
 
 def test_a_grant_whose_id_was_never_received_is_not_believed_gone_for_five_minutes():
     """The grant is found by its name, and may show late."""
     unheard = replace(a_share(ShareState.CLOSING, intended_at=NOW), resource="resource#key#arn#1", grant_id="")
 
-    assert share_events.believable_from(unheard) == NOW + 300
-    assert share_events.believable_from(replace(unheard, grant_id="g")) == NOW + 30
+    assert machine.believable_from(unheard) == NOW + 300
+    assert machine.believable_from(replace(unheard, grant_id="g")) == NOW + 30
 
 
 def test_what_is_open_and_put_off_closes_at_once_when_nobody_holds_it():
@@ -303,18 +303,18 @@ def test_an_opening_waits_for_what_may_become_true_late(resource, state, why, af
     """A missing role is waited for as long as the delivery waits; a snapshot, and access of a role, ten minutes."""
     one = replace(a_share(state, intended_at=NOW), resource=resource)
 
-    assert share_events.worth_waiting(one, why, NOW + after, NOW + accessible) is waits
+    assert machine.worth_waiting(one, why, NOW + after, NOW + accessible) is waits
 
 
 @pytest.mark.parametrize(
     ("resource", "tries", "gone"),
-    [(OWN, share_events.GIVEN_UP_AFTER, True), (OWN, share_events.GIVEN_UP_AFTER - 1, False), (HUBS, 10_000, False)],
+    [(OWN, machine.GIVEN_UP_AFTER, True), (OWN, machine.GIVEN_UP_AFTER - 1, False), (HUBS, 10_000, False)],
 )
 def test_closing_is_given_up_on_a_targets_own_key_alone(resource, tries, gone):
     """A permission at the source is retried until it is closed."""
     closing = replace(a_share(ShareState.CLOSING, held=False, tries=tries), resource=resource)
 
-    assert share_events.gives_up(closing) is gone
+    assert machine.gives_up(closing) is gone
     found = evolve(closing, GivenUp(FAULT), NOW)
     assert outstanding.to_archive([found], NOW) == [found]
 

@@ -41,7 +41,7 @@ MOST_REFUSALS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class FindLeftovers(Command):
+class RemoveLeftovers(Command):
     """List everything in the target that has this delivery's tag, and remove it."""
 
 
@@ -209,7 +209,7 @@ def _late_image(event: ImageRegistered, delivery: Delivery, now: int) -> Deliver
 
 
 def _stopping(delivery: Delivery, now: int) -> tuple[Command, ...]:
-    looks = (FindLeftovers(),) if now >= delivery.next_try or _has_news(delivery) else ()
+    looks = (RemoveLeftovers(),) if now >= delivery.next_try or _has_news(delivery) else ()
     released = shares.releases(delivery, now) if delivery.cleanup.deletes_accepted else ()
     return (*instances.ends(delivery, now), *slots.reports(delivery), *released, *looks)
 
@@ -223,7 +223,7 @@ def _tidying(delivery: Delivery, now: int) -> tuple[Command, ...]:
 def _last_steps(delivery: Delivery, now: int) -> tuple[Command, ...]:
     due = now >= delivery.next_try
     if not delivery.cleanup.done:
-        return (FindLeftovers(),) if due or _has_news(delivery) else ()
+        return (RemoveLeftovers(),) if due or _has_news(delivery) else ()
     if not (due and _is_tidy(delivery)):
         return ()
     if delivery.ending is DeliveryState.WITHDRAWN and not delivery.shares.gone:
@@ -366,7 +366,7 @@ def try_later(event: Refused, delivery: Delivery, now: int) -> Delivery:
 def _stopping_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
     if event.step == instances.EndInstances.__name__:
         return instances.ends_later(delivery, now, event.fault)
-    if event.step == FindLeftovers.__name__:
+    if event.step == RemoveLeftovers.__name__:
         delivery = answered(delivery, copies_news(delivery))
         if event.kind is not RefusalKind.THROTTLED:
             delivery = _delete_refused(delivery)
@@ -376,7 +376,7 @@ def _stopping_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
 def _tidying_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
     if event.step == instances.EndInstances.__name__:
         return _go_on(instances.ends_later(delivery, now, event.fault), now)
-    if event.step == FindLeftovers.__name__:
+    if event.step == RemoveLeftovers.__name__:
         delivery = answered(delivery, copies_news(delivery))
         if delivery.last_look.since:
             return _left_behind(replace(delivery, last_refusal=event.fault), now)

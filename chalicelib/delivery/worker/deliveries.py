@@ -186,7 +186,7 @@ class DeliveryExecutor:
             case publishing.ProtectImage():
                 self.images.protect(delivery)
                 return publishing.ImageProtected()
-            case ending.FindLeftovers():
+            case ending.RemoveLeftovers():
                 plan = proof.removal(delivery, self.images.of_delivery(delivery), self.snapshots.find(delivery))
                 return self._remove(delivery, plan, budget)
             case publishing.LookAtEnd():

@@ -30,7 +30,7 @@ from chalicelib.engine.schema import VERSION, check
 from chalicelib.engine.store.records import RECENT, history, stored
 from chalicelib.engine.store.table import EXPIRES, KEEP_HISTORY_DAYS, Table, setting
 from chalicelib.engine.stored import compact, fitting
-from chalicelib.sharing import holders, share_events
+from chalicelib.sharing import holders, machine
 from chalicelib.sharing.grant_names import unrecorded_name
 from chalicelib.sharing.key_policy import PolicyShare
 from chalicelib.sharing.ports import NO_LINES, Lines, StandingHolding
@@ -272,7 +272,7 @@ class DynamoLedger:
                     "grantee": share.grantee,
                     "preexisting": share.preexisting,
                     **({GONE_WITH_RESOURCE: True} if share.gone_with_resource else {}),
-                    "body": _body(share_events.evolve(share, share_events.Archived(), now)),
+                    "body": _body(machine.evolve(share, machine.Archived(), now)),
                     RECENT: _text(steps),
                     "schema": self._version,
                     EXPIRES: now + self._keep,

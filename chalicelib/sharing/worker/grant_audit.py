@@ -29,7 +29,7 @@ from chalicelib.engine.ports import Records, Stored, Telemetry, Write
 from chalicelib.engine.runner import parking
 from chalicelib.engine.stored import fitting
 from chalicelib.engine.waker import Clock, Waker
-from chalicelib.sharing import grant_names, holders, share, share_events
+from chalicelib.sharing import grant_names, holders, machine, share
 from chalicelib.sharing.ports import Grants, Ledger, SeenGrant
 from chalicelib.sharing.share import Share
 
@@ -169,7 +169,7 @@ class GrantAudit:
 
     def _close(self, resource: str, account: str, grant: SeenGrant) -> str:
         """Write a grant of the service that has no share into the ledger as closing; return its resource."""
-        found = share_events.unrecorded(resource, account, grant.grantee, grant.id, self.clock())
+        found = machine.unrecorded(resource, account, grant.grantee, grant.id, self.clock())
         if self.ledger.put_right(found, "its grant shows, though it is not open", self.clock()):
             self.telemetry.share(resource, account, "open though closed", grant=grant.id)
         return resource

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from chalicelib.engine.budget import Budget
 from chalicelib.engine.errors import Refusal, RefusalKind
+from chalicelib.sharing.machine import ClosingIntended, FoundClosed, evolve
 from chalicelib.sharing.share import OPEN_STATES, Share, ShareState
-from chalicelib.sharing.share_events import ClosingIntended, FoundClosed, evolve
 from chalicelib.sharing.worker.resource_shares import ResourceShares
 from chalicelib.sharing.worker.share_batches import CALLS_FOR_MANY
 

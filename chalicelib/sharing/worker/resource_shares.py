@@ -8,7 +8,7 @@ from chalicelib.engine.budget import Budget, slices
 from chalicelib.engine.calls import LEFT
 from chalicelib.engine.errors import LostRace
 from chalicelib.engine.waker import Clock
-from chalicelib.sharing import holders, outstanding, share_events
+from chalicelib.sharing import holders, machine, outstanding
 from chalicelib.sharing.ports import Ledger, Lines, PermissionAdapter
 from chalicelib.sharing.share import Share, ShareState
 
@@ -113,7 +113,7 @@ class ResourceShares:
     def _put_right(self, tried: Mapping[str, Share]) -> None:
         for _ in range(RACES):
             found = {s.share_name: s for s in self._ledger.shares(self.resource)}
-            wrong = [w for key, s in tried.items() if (w := share_events.raced(s, found.get(key), self._clock()))]
+            wrong = [w for key, s in tried.items() if (w := machine.raced(s, found.get(key), self._clock()))]
             happened = "another run's call came between"
             try:
                 self.save([s for s in wrong if s.share_name in found], happened)

@@ -25,7 +25,7 @@ from chalicelib.engine.places import Arn, Resource
 from chalicelib.engine.ports import Records, Stored, Telemetry, Write
 from chalicelib.engine.waker import Waker, new_resource
 from chalicelib.sharing import account_access, grant_names, holders, outstanding, share
-from chalicelib.sharing import share_events as ev
+from chalicelib.sharing import machine as ev
 from chalicelib.sharing.ports import MISSED, Entitlements, Judgement, Ledger, PermissionAdapter, ShareWaiters
 from chalicelib.sharing.share import OPEN_STATES, Share, ShareState
 from chalicelib.sharing.worker import grant_audit, refused_accounts

@@ -41,6 +41,18 @@ def test_an_amount_below_a_cent_is_not_nothing(usd, written):
     assert prices.dollars(usd) == written
 
 
+@pytest.mark.parametrize(
+    "kind",
+    ["t2.micro", "m6g.medium", "m7g.medium", "c7g.medium"]
+    + [f"{one}.{size}" for one in ("t3", "t3a", "t4g") for size in ("nano", "micro", "small", "medium", "large")],
+)
+def test_the_price_of_a_small_instance_is_known(kind):
+    """People launch one of these for a test, and want to read what that costs before they ask for it."""
+    cost = prices.of_launch(Target(TARGET, HOME, launch_test=LaunchTest(kind, 3300)))
+
+    assert 0.004 < cost["launch"] < 0.1
+
+
 def test_a_launch_test_costs_its_instance_for_as_long_as_it_may_take():
     """Only where the price of the type is known; the plan says so where it is not."""
     known, unknown = (Target(TARGET, HOME, launch_test=LaunchTest(kind, 3300)) for kind in ("t3.micro", "m7i.large"))
