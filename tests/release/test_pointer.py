@@ -92,6 +92,7 @@ def test_a_refused_write_leaves_no_claim_on_a_value():
     """What Parameter Store has refused was not written: such a value is a person's."""
     pointer = begun(machine.evolve(FRESH, looked("", OLD, NEW), NOW))
     pointer = machine.evolve(pointer, PointerRefused(RefusalKind.DENIED, GONE, (OLD,)), NOW)
+    assert pointer.fault.cure.startswith(GONE.cure)
     pointer = machine.evolve(pointer, looked(NEW.image, OLD), NOW + DAY)
 
     assert pointer.fault is not None
@@ -205,9 +206,10 @@ def test_the_name_of_the_only_copy_stays_although_the_account_does_not_show_it_a
     assert shared or ": each is not available." in pointer.fault.what
 
 
-def test_the_name_of_a_shared_ami_that_was_taken_back_goes_as_soon_as_the_account_shows_it_no_longer():
+@pytest.mark.parametrize("left", [(), (replace(NEW, image="ami-1b"),)], ids=["nothing else", "a copy that is disabled"])
+def test_the_name_of_a_shared_ami_that_was_taken_back_goes_as_soon_as_the_account_shows_it_no_longer(left):
     """EC2 may show it there for some minutes more, and the daily look comes a day later. After ten it is a fault."""
-    shows = Looked((), SeenParameter(ShownParameter(OLD.image), frozenset({OLD.image})))
+    shows = Looked(left, SeenParameter(ShownParameter(OLD.image), frozenset({OLD.image})))
     pointer = machine.evolve(replace(FRESH, image=OLD.image, releases=(OLD,)), shows, NOW)
     assert NOW < pointer.next_try <= NOW + 60
     after = machine.evolve(pointer, replace(shows, seen=replace(shows.seen, available=frozenset())), NOW + 60)

@@ -54,6 +54,13 @@ def test_the_hubs_own_ami_is_never_deprecated():
     assert to_deprecate(releases, {one.image for one in releases}, (), Retirement(1, DAY), NOW) == {}
 
 
+def test_a_copy_whose_source_has_no_date_is_never_deprecated():
+    """EC2 may show none; the others are judged all the same."""
+    releases = [Release("ami-src", "", "ami-copy"), release(30), release(20)]
+
+    assert to_deprecate(releases, {one.image for one in releases}, (), Retirement(1, DAY), NOW) == {"ami-30": NOW}
+
+
 def test_what_is_forgotten_next_gets_its_date_ahead():
     """More releases within the time than are remembered: the oldest becomes superseded when it is old enough."""
     releases = [release(age) for age in range(MOST, 0, -1)]

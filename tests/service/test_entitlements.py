@@ -16,7 +16,7 @@ from chalicelib.images.ports import HubSnapshot
 from chalicelib.monitor.trail_actions import PUBLIC
 from chalicelib.monitor.verdicts import strangers
 from chalicelib.sharing.bounds import Bounds
-from chalicelib.sharing.entitlement import USELESS, launched_by, of
+from chalicelib.sharing.entitlement import HUB_COPY_CURE, USELESS, launched_by, of
 from chalicelib.sharing.head import Head
 from chalicelib.sharing.share import Holding, Purpose, Share, ShareState
 from chalicelib.sharing.worker.entitlements import FRESH, LOOKS, NOT_SHOWN, LiveEntitlements
@@ -264,8 +264,9 @@ def test_a_read_that_lacks_a_snapshot_for_a_moment_refuses_nothing(resource):
     live = asked.live()
     keys, asked.source.keys = asked.source.keys, lambda _snapshots: frozenset()
     assert live.judge([share(resource)]).waits[A].code == NOT_SHOWN
-    late = replace(share(resource), tries=LOOKS)  # put off for other reasons: this is the first look that lacks it
-    assert live.judge([late]).waits[A].code == NOT_SHOWN
+    for before in (None, Fault("not-entitled-now", "there", "The tag did not name it.", "Wait.")):
+        late = replace(share(resource), tries=LOOKS, waits_for=before)  # this is the first look that lacks it
+        assert live.judge([late]).waits[A].code == NOT_SHOWN
     asked.source.keys = keys
     judged = live.judge([share(resource)])
     assert not {**judged.waits, **judged.refused}
@@ -666,6 +667,32 @@ def test_when_there_is_no_time_left_the_rest_is_asked_about_later():
     assert (judged.later, asked.whereabouts.asked) == ({B}, [A])
 
 
+def test_what_one_environment_opens_in_turn_is_read_from_ec2_once():
+    """The AMI's tag and the keys of its snapshots; the tag again when some seconds have passed."""
+    asked, questions = AskedSource(), []
+    for name in ("tag", "keys"):
+        real = getattr(asked.source, name)
+        setattr(asked.source, name, lambda *given, real=real, name=name: (questions.append(name), real(*given))[1])
+    live = asked.live()
+
+    for resource in (SNAPSHOT, KEY, POLICY):
+        live.judge([share(resource)])
+    assert questions == ["tag", "keys"]
+    asked.cloud.now += FRESH
+    live.judge([share(KEY)])
+    assert questions == ["tag", "keys", "tag"]
+
+
+def test_an_ami_that_is_gone_refuses_nothing_for_good_that_another_ami_may_get_yet():
+    """Two looks show the first one gone; the tag of the second may name the account later."""
+    asked = AskedSource()
+    asked.cloud.gone.add(AMI)
+    both = share(KEY, A, held(), held(ami=OTHER))
+
+    (first,) = asked.live().judge([both]).waits.values()
+    assert A in asked.live().judge([replace(both, waits_for=first)]).waits
+
+
 # --- other Regions ---------------------------------------------------------------------------------------------------
 
 
@@ -684,6 +711,8 @@ def test_the_hubs_copies_in_another_region_are_of_the_ami_that_they_were_made_of
         addresses.key_resource(f"{KEY_ABROAD}-other", A).pk,
     )
     assert [asked.answer(looked_for(share(one, A, abroad))) for one in others] == ["refused"] * 3
+    (refused,) = asked.live().judge([looked_for(share(others[0], A, abroad))]).refused.values()
+    assert refused.cure == HUB_COPY_CURE
     asked.source.abroad = {OTHER: asked.source.abroad[AMI]}
     assert [asked.answer(share(one, A, abroad)) for one in ours] == ["waits"] * 2, "a read may lack it"
     assert [asked.answer(looked_for(share(one, A, abroad))) for one in ours] == ["refused"] * 2

@@ -9,6 +9,7 @@ from chalicelib.engine import addresses
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.waker import Waker
+from chalicelib.sharing.key_policy import Audience, PolicyShare
 from chalicelib.sharing.ports import SeenGrant
 from chalicelib.sharing.share import Share, ShareState
 from chalicelib.sharing.worker.grant_audit import AFTER, KEY_GONE, GrantAudit, remind
@@ -127,7 +128,8 @@ class Audited(SentWakes):
 
 def test_it_looks_only_when_the_last_closing_is_long_enough_ago():
     """KMS may show a grant for minutes after its revocation; each closed share postpones the audit."""
-    audited = Audited(child(1))
+    audited = Audited(child(1), ours("d2", account=OTHER))
+    theirs = addresses.key_resource(KEY_ARN, OTHER).pk
     audited.dealt_with("d1", ShareState.CLOSED)
     audited.remind()
     assert audited.woken == []
@@ -137,11 +139,26 @@ def test_it_looks_only_when_the_last_closing_is_long_enough_ago():
     audited.remind()
     audited.now = CLOSED_AT + AFTER
     audited.run()
-    assert (audited.derived, audited.due) == ([], CLOSED_AT + 300 + AFTER)
+    assert (audited.derived, audited.unrecorded(theirs), audited.due) == ([], [], CLOSED_AT + 300 + AFTER)
 
     audited.now = CLOSED_AT + 300 + AFTER
     audited.run()
-    assert (audited.derived, audited.due) == ([(ACCOUNT, ["child-1"])], None)
+    assert (audited.derived, audited.unrecorded(theirs)) == ([(ACCOUNT, ["child-1"])], [ours("d2", account=OTHER).id])
+
+    audited.now += 86_400
+    audited.remind()
+    audited.run()
+    assert audited.due == audited.now + AFTER
+
+
+def test_a_parked_audit_looks_at_nothing_until_it_continues():
+    """Each look raises there, whatever closes meanwhile."""
+    audited = Audited(ours("d1"))
+    audited.remind()
+    audited.stores.records.park(GROUP, "IllegalEvent: …", audited.now)
+    audited.run_later()
+
+    assert audited.unrecorded() == []
 
 
 def test_a_key_on_which_shares_close_all_day_is_looked_at_every_hour():
@@ -227,12 +244,20 @@ def test_what_is_open_or_nobodys_is_left_alone():
 
 
 def test_each_account_that_left_grants_is_reported_with_them():
-    """One list of grants serves all. Where a share was only refused, no later closing asks for another audit."""
-    audited = Audited(child(1), child(2), child(3, OTHER))
+    """By one list of grants; not one that holds a share by the policy. A refused share asks for no other audit."""
+    by_policy, holds = "444444444444", "555555555555"
+    audited = Audited(child(1), child(2), child(3, OTHER), child(4, by_policy), child(5, holds))
     audited.dealt_with("d1", ShareState.CLOSED)
     audited.dealt_with("d2", ShareState.REFUSED, OTHER)
+    for account, audience, state in (
+        (by_policy, Audience.COPIES, ShareState.CLOSED),
+        (holds, Audience.COPIES, ShareState.CLOSED),
+        (holds, Audience.ACCOUNT, ShareState.OPEN),
+    ):
+        statement = str(PolicyShare(account, audience))
+        audited.dealt_with(statement, state, account, addresses.policy_resource(KEY_ARN).pk)
     audited.run_later()
-    assert audited.derived == [(ACCOUNT, ["child-1", "child-2"]), (OTHER, ["child-3"])]
+    assert audited.derived == [(ACCOUNT, ["child-1", "child-2"]), (OTHER, ["child-3"]), (by_policy, ["child-4"])]
 
 
 def test_where_time_runs_out_it_goes_on_where_it_stopped():
@@ -265,6 +290,7 @@ def test_many_unrecorded_grants_of_one_account_are_closed_over_several_runs():
         if len(audited.unrecorded()) == 30:
             break
         assert audited.due == audited.now
+        assert audited.woken[-1] == GROUP.pk
     assert len(audited.unrecorded()) == 30
 
 
@@ -284,7 +310,7 @@ def test_a_refused_list_is_asked_for_again():
     audited.run_later()
     assert audited.derived == []
     assert audited.woken == []
-    assert audited.due is not None
+    assert audited.due == audited.now + 15 * 60
     audited.now = audited.due
     audited.run()
     assert audited.derived == [(ACCOUNT, ["child-1"])]

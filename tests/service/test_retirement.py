@@ -81,9 +81,9 @@ def test_a_copy_that_a_rollback_holds_is_current_and_stays():
     assert deprecated(hub) == {SECOND}
 
 
-@pytest.mark.parametrize("act", ["recall", "rollback"])
-def test_a_copy_that_is_current_again_before_it_was_deprecated_stays(act):
-    """The process was killed right before the call; meanwhile an operator takes the newer AMI back."""
+@pytest.mark.parametrize("act", ["recall", "rollback", "no retire", "no target"])
+def test_a_copy_that_is_to_stay_before_it_was_deprecated_stays(act):
+    """The process was killed right before the call; an operator takes the newer AMI back, or changes the file."""
     hub = a_hub()
     killed = PortTrouble("target.parameters", "deprecate", ProcessKilled())
     hub.gate.troubles = [killed]
@@ -92,11 +92,15 @@ def test_a_copy_that_is_current_again_before_it_was_deprecated_stays(act):
     hub.until(lambda: not killed.times)
     if act == "recall":
         hub.recall(THIRD)
-        hub.wait(25 * HOUR)
-    else:
+    elif act == "rollback":
         pinned(hub, SECOND)
+    elif act == "no retire":
+        hub.cloud.change_targets(retire=None)
+    else:
+        hub.cloud.drop_targets(DEV)
+    hub.wait(25 * HOUR)
 
-    assert pointer(hub).source == SECOND
+    assert pointer(hub).source == (SECOND if act in ("recall", "rollback") else THIRD)
     assert deprecated(hub) == ({THIRD} if act == "recall" else set())
     assert hub.gate.made["target.parameters", "deprecate"] == 1, "nor was it for a while"
 
@@ -114,14 +118,18 @@ def test_where_the_parameter_is_gone_the_superseded_copies_are_deprecated_all_th
     assert not pointer(hub).retiring
 
 
-def test_a_copy_that_somebody_disabled_supersedes_nothing():
+@pytest.mark.parametrize("how", ["disabled", "recalled"])
+def test_a_copy_that_somebody_disabled_or_recalled_supersedes_nothing(how):
     """The rule keeps two that can be launched, so the oldest is needed."""
     hub = promoted(a_hub(rule=None), *MADE)
-    raw(hub)["State"] = "disabled"
+    if how == "disabled":
+        raw(hub)["State"] = "disabled"
+    else:
+        hub.recall(SECOND)
     hub.cloud.change_targets(retire=Retirement(2, 30 * DAY))
     hub.wait(25 * HOUR)
 
-    assert deprecated(hub) == set()
+    assert deprecated(hub) - {SECOND} == set()
 
 
 def rolled_back(hub: Hub) -> Hub:
@@ -260,7 +268,7 @@ def test_a_refusal_is_said_and_fails_nothing(kind, hours):
     promoted(hub, *MADE)
     found = pointer(hub)
     assert (found.source, found.fault, found.settled) == (THIRD, None, True)
-    assert found.not_retired.code == "aws-AccessDenied"
+    assert (found.not_retired.code, found.retired) == ("aws-AccessDenied", ())
     assert [one["outcome"] for one in hub.cloud.notices if "outcome" in one and "delivery" in one] == ["delivered"] * 3
 
     hub.gate.troubles = []
