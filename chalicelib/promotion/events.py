@@ -1,7 +1,7 @@
 """The events of a promotion.
 
-Each result says what it started from (``basis``, ``inputs``, ``after``). If the record has moved on since, the state
-machine drops the result, and the next step asks again.
+Each result says what it started from (``basis``, ``turn``, ``inputs``, ``after``). If the record has moved on since,
+the state machine drops the result, and the next step asks again.
 """
 
 from __future__ import annotations
@@ -69,6 +69,7 @@ class Compared:
     """Whether a wave waits for deliveries that are under way."""
     answers: Mapping[str, str] = field(default_factory=dict)
     basis: str = ""
+    turn: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +119,14 @@ class NotExecuted:
     fault: Fault
     look: bool = False
     later: bool = False
+    turn: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Paused:
     """An operator has paused new promotions: additions wait until ``resume``."""
+
+    turn: str = ""
 
 
 Event = TagSeen | Compared | Examined | Sliced | RefusedNotified | NotExecuted | Paused

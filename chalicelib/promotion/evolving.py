@@ -253,7 +253,7 @@ def on_compared(event: ev.Compared, promotion: Promotion, now: int) -> Promotion
     A value that names fewer targets counts after two looks. A pass that is complete is not repeated for the same
     inputs, except for what was cancelled meanwhile, and for what has not ended after several polls.
     """
-    if event.basis != promotion.basis:
+    if (event.basis, event.turn) != (promotion.basis, promotion.turn):
         return promotion
     if event.unbelieved:
         return _not_believed(promotion, event, now)
@@ -403,6 +403,8 @@ def on_refused_notified(event: ev.RefusedNotified, promotion: Promotion, now: in
 
 def on_not_executed(event: ev.NotExecuted, promotion: Promotion, now: int) -> Promotion:
     """Try again later, without end: an outage ends. After a day people are notified, once."""
+    if event.turn not in ("", promotion.turn):
+        return promotion
     waited = now >= promotion.since + PENDING_DEADLINE and promotion.tries >= TRIES_BEFORE_DEADLINE
     if waited and promotion.state in (S.REQUESTED, S.COMPARING, S.ADJUSTING):
         # it takes the place of the faults of an unfit source, so that one is to be examined again
@@ -414,8 +416,10 @@ def on_not_executed(event: ev.NotExecuted, promotion: Promotion, now: int) -> Pr
     return replace(promotion, tries=promotion.tries + 1, next_try=until, compare_after=compare_after)
 
 
-def on_paused(_event: ev.Paused, promotion: Promotion, now: int) -> Promotion:
+def on_paused(event: ev.Paused, promotion: Promotion, now: int) -> Promotion:
     """Ask again every quarter of an hour; that time counts for no deadline."""
+    if event.turn != promotion.turn:
+        return promotion
     return replace(promotion, tries=max(promotion.tries, 1), next_try=now + schedule.POLLS[-1], since=now)
 
 

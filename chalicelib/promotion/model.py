@@ -242,6 +242,11 @@ class Promotion:
         return addresses.digest(*map(str, (*seen, *generations)))
 
     @property
+    def turn(self) -> str:
+        """Says which pass it is at, and how far: once this has changed, a result puts nothing off."""
+        return f"{self.inputs}:{self.cursor}"
+
+    @property
     def retried(self) -> Mapping[str, int]:
         """The retries since the last tag event."""
         return {place: generation for place, generation in self.retries.items() if generation > self.generation}

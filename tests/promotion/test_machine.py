@@ -73,7 +73,9 @@ def answered(promotion: Promotion, event: ev.Event) -> ev.Event:
             return replace(event, answers=answers, basis=promotion.basis)
         case ev.Compared():
             answers = {name: inbox[name] for name in [machine.WITHDRAW] if name in inbox}
-            return replace(event, answers=answers, basis=promotion.basis)
+            return replace(event, answers=answers, basis=promotion.basis, turn=promotion.turn)
+        case ev.Paused() | ev.NotExecuted(look=False):
+            return replace(event, turn=promotion.turn)
         case ev.Examined():
             return replace(event, inputs=promotion.inputs, generation=promotion.generation)
         case ev.Sliced():
@@ -213,10 +215,23 @@ def test_a_look_or_a_comparison_of_before_another_result_changes_nothing(event, 
     assert evolve(after, answered(before, event), LATER) == after
 
 
-@pytest.mark.parametrize("event", [ev.Examined(source="s"), ev.Examined((FAULT,), unfit=True), sliced()])
+@pytest.mark.parametrize(
+    "event",
+    [
+        ev.Examined(source="s"),
+        ev.Examined((FAULT,), unfit=True),
+        sliced(),
+        ev.Paused(),
+        ev.NotExecuted(FAULT),
+        ev.NotExecuted(FAULT, later=True),
+        compared(missing=True),
+        compared(running=True),
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize("moved", [{"inputs": "others"}, {"cursor": END}, {"cursor": NO_PASS}], ids=str)
-def test_an_examination_or_a_slice_for_other_inputs_or_of_another_cursor_changes_nothing(event, moved):
-    """The record was compared again meanwhile, for another value."""
+def test_a_result_for_other_inputs_or_of_another_cursor_changes_nothing(event, moved):
+    """The record was compared again meanwhile, for another value, or as an operator withdrew an account."""
     before = a_promotion(S.ADJUSTING)
     after = replace(before, **moved)
 

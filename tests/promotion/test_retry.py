@@ -101,7 +101,7 @@ def test_people_are_notified_again_of_what_still_prevents_it():
     fault = Fault("code", "where", "what", "cure")
     refused = over(refused_value="dve", seen_value="dve", faults=(fault,), inbox={"retry": "1:"})
     again = looked(replace(refused, notified=refused.faulty), "dve")
-    found = Compared("dev", refused="dve", faults=(fault,), inputs="i", basis=again.basis)
+    found = Compared("dev", refused="dve", faults=(fault,), inputs="i", basis=again.basis, turn=again.turn)
 
     assert evolve(again, found, NOW).unnotified
 

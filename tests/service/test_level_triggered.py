@@ -16,13 +16,15 @@ from chalicelib.promotion.model import MOST_FAULTS
 from chalicelib.targets.applied_file import Directory, Target
 from tests.service.arrivals import Arrivals
 from tests.service.cloud import REGION, CloudBehavior, target_key
+from tests.service.gate import ProcessKilled
 from tests.service.hub import Hub
-from tests.service.organization import A, B
+from tests.service.organization import A, B, C
 from tests.service.shared_ami import (
     AMI,
     HOUR,
     conflicting,
     pass_time,
+    pause,
     record,
     send_tag_change,
     shared,
@@ -60,6 +62,29 @@ def test_whatever_the_promotion_just_did_a_withdrawal_ends_its_delivery(look):
     assert hub.outcomes().get((AMI, B), "cancelled") == "cancelled"
     assert hub.outcomes()[AMI, A] == "copying"
     assert {account for _, account in hub.cloud.permissions} == {A}
+
+
+def test_a_pause_that_a_slow_run_has_read_puts_off_no_withdrawal():
+    """Meanwhile an operator withdraws B, and the run that has compared this is killed before it asks B to end."""
+    hub = tagged(f"{A} {B}", (A, B, C), behavior=SLOW).unwatched().wait(1800)
+
+    the_pass = hub.promotions.executor._pass
+
+    def withdraw() -> None:
+        hub.withdraw(AMI, B)
+        the_pass.end, real = killed, the_pass.end
+        with pytest.raises(ProcessKilled):
+            hub.promotions.run(addresses.promotion(AMI), "withdraw", time_left=lambda: 30)
+        the_pass.end = real
+
+    def killed(*_given: object) -> None:
+        raise ProcessKilled
+
+    pause(hub)
+    when(hub, do.Examine, withdraw)
+    hub.cloud.tag(AMI, f"{A} {B} {C}")
+
+    assert {account for _, account in hub.wait(180).cloud.permissions} == {A}
 
 
 @pytest.mark.parametrize(

@@ -71,8 +71,9 @@ class PromotionExecutor:
         except LostRace as race:
             what = f"{race} was written by another function at the same time."
             fault = Fault("lost-race", record.where, what, "The service tries again.")
-        look = isinstance(command, do.LookAtTag)
-        return ev.NotExecuted(fault, look, later=not (look or isinstance(command, do.Compare)))
+        if isinstance(command, do.LookAtTag):
+            return ev.NotExecuted(fault, look=True)
+        return ev.NotExecuted(fault, later=not isinstance(command, do.Compare), turn=record.turn)
 
     def _execute_one(self, promotion: Promotion, command: do.Command, budget: Budget) -> ev.Event:
         match command:
@@ -163,6 +164,7 @@ class PromotionExecutor:
             awaited=wave_counts.under_way(found, wanted.waves, progress, self.clock()),
             answers=_answers(promotion, machine.WITHDRAW, machine.RECALL),
             basis=record.basis,
+            turn=record.turn,
         )
         left = (
             running
@@ -291,7 +293,7 @@ class PromotionExecutor:
                 return self._pass.end(promotion, wanted, tracked, budget)
             case PartOfPass.WAKE:
                 return self._pass.wake(promotion, wanted.waves, tracked, budget)
-        return ev.Paused() if self.targets.paused() else self._pass.begin(promotion, wanted, tracked, budget)
+        return ev.Paused(record.turn) if self.targets.paused() else self._pass.begin(promotion, wanted, tracked, budget)
 
     # --- the source --------------------------------------------------------------------------------------------------
 
@@ -302,7 +304,7 @@ class PromotionExecutor:
         account that joins.
         """
         if self.targets.paused():
-            return ev.Paused()
+            return ev.Paused(record.turn)
         wanted = self._wanted_by(record, record.value_by_looks, self.targets.withdrawals(record.ami))
         promotion = record.of_value(refused=wanted.refused is not None)
         inputs = wanted.inputs(promotion)
