@@ -731,6 +731,9 @@ def test_a_pause_may_last_for_a_year_without_a_deadline():
         assert outstanding(looked, now + 900) == (do.LookAtTag(),), "the event of its removal can be lost"
         looked = play(looked, TAG, now=now + 900)
         assert outstanding(looked, now + 900) == (do.Examine(),)
+    for _ in range(12):  # an outage right after it is a short one
+        looked = play(looked, ev.NotExecuted(FAULT, later=True), now=now + 900)
+    assert not looked.unnotified
 
 
 def test_the_last_delivery_ends_just_as_the_tag_is_gone():

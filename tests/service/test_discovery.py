@@ -22,7 +22,7 @@ from chalicelib.sharing.head import Head
 from chalicelib.targets.applied_file import AppliedFile, Directory, Target
 from chalicelib.targets.applied_items import to_items
 from tests.fakes import MemoryRecords, SentWakes
-from tests.service.cloud import Cloud, CloudBehavior, FakeSource, Quiet
+from tests.service.cloud import UNREADABLE, Cloud, CloudBehavior, FakeSource, Quiet
 from tests.service.hub import NoVersions
 
 HUB, REGION, NOW = "111111111111", "us-east-1", 1_800_000_000
@@ -191,6 +191,7 @@ STANDING = replace(SAME, standing=True, digests=SHARED.digests, places=places_di
         ("dev", "available", STANDING, AppliedFile(Directory(), "none"), Move.RESOLVE),
         ("dev", "available", replace(SAME, moving=True), NARROW, Move.RESOLVE),
         ("dev", "available", SAME, NARROW, None),
+        ("dev", "available", STANDING, UNREADABLE, None),
         ("dev", "available", replace(SAME, failed=1), NARROW, Move.RESOLVE),
         ("dev", "available", replace(STANDING, digests=""), NARROW, None),
     ],

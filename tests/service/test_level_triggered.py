@@ -87,6 +87,17 @@ def test_a_pause_that_a_slow_run_has_read_puts_off_no_withdrawal():
     assert {account for _, account in hub.wait(180).cloud.permissions} == {A}
 
 
+def test_an_account_that_the_file_loses_while_others_begin_is_asked_to_end_at_once():
+    """The source was just examined for the tag's new value, and deliveries begin by the file of before."""
+    hub = tagged(f"{A} {B}", (A, B, C), behavior=SLOW).unwatched().wait(1800)
+    accounts = hub.cloud.directory.accounts
+    file = Directory({}, {A: accounts[A], C: accounts[C]})
+    when(hub, do.Examine, lambda: setattr(hub.cloud, "directory", file))
+    hub.cloud.tag(AMI, f"{A} {B} {C}")
+
+    assert hub.wait(30).outcomes()[AMI, B] != "copying"
+
+
 @pytest.mark.parametrize(
     "act",
     [
