@@ -205,6 +205,9 @@ class Telemetry(Protocol):
         The record is that of a copy quota, or of a snapshot, AMI or key that is shared.
         """
 
+    def unreadable(self, key: RecordKey, why: str) -> None:
+        """The body of a tracked delivery is damaged, or of a newer form: what stands beside it counts."""
+
     def share(self, resource: str, account: str, what: str, **fields: object) -> None:
         """The share worker opened or closed a share, or could not; more fields by kind, such as ``open_seconds``."""
 
@@ -226,7 +229,8 @@ class Telemetry(Protocol):
     def not_done(self, what: str, why: str) -> None:
         """``sweep``, ``discover`` or ``drift-audit`` could not do something, and tries again with its next run.
 
-        With ``work`` = ``standing`` it cannot know who is entitled to an AMI, so it withdraws none of its shares.
+        With ``work`` = ``standing`` it cannot know who is entitled to an AMI, so it withdraws none of its shares; or
+        which deliveries a parked promotion has, so it ends none that copies.
         """
 
     def organization(self, joined: int, left: int, held: int, troubles: Mapping[str, str]) -> None:

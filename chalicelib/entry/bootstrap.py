@@ -26,6 +26,7 @@ from chalicelib.entry.telemetry import PowertoolsTelemetry
 if TYPE_CHECKING:
     from chalicelib.delivery.aws.sns_notices import SnsNotices
     from chalicelib.delivery.aws.target_sessions import TargetSessions
+    from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
     from chalicelib.delivery.wave_progress import PromotionWaves
     from chalicelib.delivery.worker.copy_quotas import CopyQuotas
     from chalicelib.delivery.worker.live_approvals import LiveApprovals
@@ -113,14 +114,13 @@ class Application:
 
     def discover(self) -> Discover:
         """Return the passes: lost tag events, standing shares that nobody is entitled to, the OUs' members."""
-        from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
         from chalicelib.promotion.worker.discover import Discover
         from chalicelib.promotion.worker.standing_pass import StandingPass
         from chalicelib.promotion.worker.tag_pass import TagPass
         from chalicelib.targets.worker.applied_versions import VersionWatch
 
         tags = TagPass(self._records, self._targets, self._waker, now, *self._settings.hub)
-        ports = self._ledger, self._source, self._targets, DynamoTrackedDeliveries(self._table)
+        ports = self._ledger, self._source, self._targets, self._tracked
         standing = StandingPass(self._records, *ports, self._waker, now, self._telemetry, self._settings.hub_account)
         passes = (tags, standing, self._members)
         versions = VersionWatch(self._targets, self._notified, self._wakes, now)
@@ -212,6 +212,12 @@ class Application:
         return Waker(self._records, self._wakes, now)
 
     @cached_property
+    def _tracked(self) -> DynamoTrackedDeliveries:
+        from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
+
+        return DynamoTrackedDeliveries(self._table, telemetry=self._telemetry)
+
+    @cached_property
     def _telemetry(self) -> PowertoolsTelemetry:
         return PowertoolsTelemetry()
 
@@ -289,7 +295,6 @@ class Application:
         from chalicelib.delivery.aws.target_snapshots import AwsTargetSnapshots
         from chalicelib.delivery.codecs import DELIVERIES
         from chalicelib.delivery.store.copy_quota import DynamoSlotLeases
-        from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
         from chalicelib.delivery.worker.deliveries import DeliveryExecutor, delivery_machine
         from chalicelib.release.worker.pointers import RecordedPointers
 
@@ -302,7 +307,7 @@ class Application:
             now,
             leases=DynamoSlotLeases(self._table),
             ledger=self._ledger,
-            tracked=DynamoTrackedDeliveries(self._table),
+            tracked=self._tracked,
             targets=self._targets,
             snapshots=AwsTargetSnapshots(sessions, tag, region),
             images=AwsTargetImages(sessions, tag, region),
@@ -331,12 +336,10 @@ class Application:
     @cached_property
     def promotions(self) -> Runner[Any, Any, Any]:
         """Runs promotions; it reads the tag, the source and the applied file."""
-        from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
         from chalicelib.promotion.codec import PROMOTIONS
         from chalicelib.promotion.worker.promotions import PROMOTION_MACHINE, PromotionExecutor
 
-        tracked = DynamoTrackedDeliveries(self._table)
-        ports = self._source, self._targets, tracked, self._ledger, self._notices, self._approvals
+        ports = self._source, self._targets, self._tracked, self._ledger, self._notices, self._approvals
         executor = PromotionExecutor(self._records, self._waker, now, *ports, self._settings.trigger_tag)
         return self._runner(PROMOTION_MACHINE, executor, PROMOTIONS)
 

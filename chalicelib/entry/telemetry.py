@@ -74,6 +74,9 @@ class PowertoolsTelemetry:
     def repaired(self, key: RecordKey, what: str) -> None:
         _logger.warning("repaired", record=key.pk, what=what)
 
+    def unreadable(self, key: RecordKey, why: str) -> None:
+        _logger.warning("unreadable", record=f"{key.pk} {key.sk}", why=why)
+
     def share(self, resource: str, account: str, what: str, **fields: object) -> None:
         extra: Any = fields
         _logger.info("share", resource=resource, target_account=account, what=what, **extra)

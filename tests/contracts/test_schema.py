@@ -22,6 +22,7 @@ from chalicelib.sharing.outstanding import to_close, to_open
 from chalicelib.sharing.share import Share, ShareState
 from chalicelib.sharing.store.ledger import MOST_RECENT, DynamoLedger, steps_in
 from tests.fakes import copying, sharing
+from tests.service.cloud import Quiet
 from tests.stores import on_dynamodb
 
 NOW = 1_800_000_000
@@ -126,11 +127,31 @@ def test_a_damaged_slot_stops_nobody_and_is_mended_or_dropped(table, name):
     assert slots.leases(QUOTA) == []
 
 
-def test_a_promotion_parks_on_a_newer_note_of_a_delivery(table):
-    """A tracked delivery's body is decoded like a record's."""
-    DynamoTrackedDeliveries(table, NEWER).add(AMI, TrackedDelivery("0123", "222222222222", "us-east-1", 1, "running"))
+@pytest.mark.parametrize("state", ["running", "delivered"])
+@pytest.mark.parametrize(("attribute", "value"), [("schema", NEWER), ("body", "{"), ("body", '{"colour": "red"}')])
+def test_a_tracked_delivery_whose_body_cannot_be_read_is_what_stands_beside_it(table, attribute, value, state):
+    """It does not hold up the others of its promotion, and each look at it is in the log."""
+    telemetry = Quiet()
+    tracked = DynamoTrackedDeliveries(table, telemetry=telemetry)
+    begun = TrackedDelivery("0123", "222222222222", "us-east-1", 2, "running", generation=7, ssm_parameter="/golden")
+    tracked.add(AMI, begun)
+    if state == "delivered":
+        begun = replace(begun, state=state, image="ami-0b")
+        tracked.end(AMI, begun)
+    key = addresses.tracked_delivery(AMI, "0123")
+    table.update(key, "SET #it = :value", {":value": value}, names={"#it": attribute})
 
-    with pytest.raises(NewerSchema):
+    assert tracked.all(AMI) == [begun]
+    assert [(what, args[0]) for what, args in telemetry.reported] == [("unreadable", key)]
+
+
+def test_a_promotion_parks_on_a_tracked_delivery_of_which_nothing_can_be_read(table):
+    """Not even what stands beside its body: then a person must look."""
+    DynamoTrackedDeliveries(table).add(AMI, TrackedDelivery("0123", "222222222222", "us-east-1", 1, "running"))
+    key = addresses.tracked_delivery(AMI, "0123")
+    table.update(key, "SET body = :value, episode = :value", {":value": "{"})
+
+    with pytest.raises(Unreadable):
         DynamoTrackedDeliveries(table).all(AMI)
 
 

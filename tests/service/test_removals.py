@@ -6,7 +6,8 @@ import pytest
 
 from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RecordKey
-from chalicelib.engine.errors import NewerSchema
+from chalicelib.engine.errors import NewerSchema, Unreadable
+from chalicelib.engine.schema import VERSION
 from chalicelib.entry.queue_consumer import SHARE_WORKER_KINDS, WORKER_KINDS
 from chalicelib.promotion import commands as do
 from chalicelib.promotion.events import RefusedNotified
@@ -50,6 +51,7 @@ from tests.service.shared_ami import (
     untagged,
     when,
 )
+from tests.stores import on_dynamodb
 
 SLOW = CloudBehavior(copying=(4 * HOUR,))
 OFF = {"nothing": (), "worker": WORKER_KINDS, "share-worker": SHARE_WORKER_KINDS}
@@ -588,6 +590,49 @@ def copying_for_a_parked_promotion():
     park_promotion(hub)
     hub.gate.calls = 0
     return hub
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "of", "parked"), [("body", "{", A, False), ("schema", VERSION + 1, B, True)]
+)
+def test_a_tracked_delivery_that_cannot_be_read_holds_up_no_removal(attribute, value, of, parked):
+    """An operator withdraws A while A and B copy: A's access ends within minutes, and B gets the AMI.
+
+    The item of one of them is damaged, or of a newer form; and where the promotion is parked, the pass reads it.
+    """
+    with on_dynamodb() as stores:
+        hub = tagged(f"{A} {B}", stores=stores, behavior=CloudBehavior(copying=(HOUR,))).wait(600)
+        item = addresses.tracked_delivery(AMI, hub.delivery_key(AMI, of).name)
+        stores.table.update(item, "SET #it = :value", {":value": value}, names={"#it": attribute})
+        if parked:
+            park_promotion(hub)
+        hub.withdraw(AMI, A)
+
+        pass_time(hub, 600)
+        assert {account for _, account in hub.cloud.permissions} == {B}
+        hub.wait(2 * HOUR)
+        assert {image.account for image in hub.cloud.images.values()} == {B}
+        assert {one.account: one.state for one in stores.tracked.all(AMI)} == {A: "cancelled", B: "delivered"}
+
+
+def test_a_tracked_delivery_of_which_nothing_could_be_read_is_ended_once_it_is_repaired():
+    """Until then the promotion is parked, and each pass tries again, and says so in the log."""
+    hub = copying_for_a_parked_promotion()
+    hub.unwatched()
+    real = hub.stores.tracked.all
+
+    def unreadable(_ami):
+        raise Unreadable("an item cannot be read")
+
+    hub.stores.tracked.all = unreadable
+    hub.withdraw(AMI, A)
+    pass_time(hub, 900)
+    assert {account for _, account in hub.cloud.permissions} == {A, B}
+    assert "not_done" in {what for what, _ in hub.telemetry.reported}
+
+    hub.stores.tracked.all = real
+    pass_time(hub, 600)
+    assert {account for _, account in hub.cloud.permissions} == {B}
 
 
 @pytest.mark.thorough

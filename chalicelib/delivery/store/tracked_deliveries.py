@@ -8,7 +8,9 @@ from typing import Any
 
 from chalicelib.delivery.tracked import EXPIRED, RECALLED, WITHDRAWN, TrackedDelivery
 from chalicelib.engine import addresses, codec
-from chalicelib.engine.errors import Unreadable
+from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.errors import NewerSchema, Unreadable
+from chalicelib.engine.ports import Telemetry
 from chalicelib.engine.schema import VERSION, check
 from chalicelib.engine.store.table import Table, setting
 from chalicelib.engine.stored import compact
@@ -27,9 +29,10 @@ BESIDE = ("generation", "joined", "ssm_parameter")
 class DynamoTrackedDeliveries:
     """The port ``TrackedDeliveries`` on one table. ``version``: the form in which bodies are written and read."""
 
-    def __init__(self, table: Table, version: int = VERSION) -> None:
+    def __init__(self, table: Table, version: int = VERSION, telemetry: Telemetry | None = None) -> None:
         self._table = table
         self._version = version
+        self._telemetry = telemetry
 
     def add(self, ami: str, tracked: TrackedDelivery, *, count: bool = True) -> bool:
         attributes = {
@@ -88,14 +91,27 @@ class DynamoTrackedDeliveries:
         return [self._tracked(item) for item in self._table.query(addresses.promotion(ami).pk, "delivery#")]
 
     def _stored(self, tracked: TrackedDelivery) -> dict[str, Any]:
-        return {"schema": self._version, "body": compact(codec.encode(tracked))}
+        beside = {"region": tracked.region, "state": tracked.state}
+        return {"schema": self._version, "body": compact(codec.encode(tracked)), **beside}
 
     def _tracked(self, item: dict[str, Any]) -> TrackedDelivery:
-        """Read a tracked delivery; if it cannot be read, raise an error that parks the promotion."""
+        """Read a tracked delivery. Damage, or a newer form, must hold up no removal: then what stands beside counts."""
         where = f"{item['pk']} {item['sk']}"
+        beside = {name: item[name] for name in BESIDE if name in item}
         try:
             check(where, item.get("schema"), self._version)
-            beside = {name: item[name] for name in BESIDE if name in item}
             return codec.decode(TrackedDelivery, {**json.loads(item["body"]), **beside}, where)
-        except (KeyError, TypeError, ValueError) as error:
-            raise Unreadable(f"{where} cannot be read: {error!r}.") from error
+        except (KeyError, TypeError, ValueError, NewerSchema, Unreadable) as error:
+            if self._telemetry is not None:
+                self._telemetry.unreadable(RecordKey.of(item), f"{error!r:.200}")
+            return _least(item, beside, where)
+
+
+def _least(item: dict[str, Any], beside: dict[str, Any], where: str) -> TrackedDelivery:
+    """Return a tracked delivery without its body; if nothing says whose it is, raise an error that parks."""
+    known = {name: item.get(name) for name in ("region", "episode", "state")}
+    known |= {"account": item.get("delivered_to"), "image": item.get("delivered_as", "")}
+    try:
+        return codec.decode(TrackedDelivery, {"delivery": item["sk"].removeprefix("delivery#"), **known, **beside}, where)
+    except ValueError as error:
+        raise Unreadable(f"{where} cannot be read: {error}.") from error

@@ -161,8 +161,9 @@ class StandingPass:
             return True
         try:
             tracked = self.tracked.all(ami)
-        except ParkRecord:
-            return True
+        except ParkRecord as error:
+            self.telemetry.not_done("standing", str(error))
+            return False
         ends = [one for one in tracked if one.state == RUNNING and not entitled.may_go_on(one.place)]
         cause, unfinished = f"not-entitled:{self.clock() // schedule.MINUTE}", list[TrackedDelivery]()
 
