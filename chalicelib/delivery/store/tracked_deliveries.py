@@ -110,9 +110,8 @@ class DynamoTrackedDeliveries:
 def _least(item: dict[str, Any], beside: dict[str, Any], where: str) -> TrackedDelivery:
     """Return a tracked delivery without its body; if nothing says whose it is, raise an error that parks."""
     known = {name: item.get(name) for name in ("region", "episode", "state")}
-    known |= {"account": item.get("delivered_to"), "image": item.get("delivered_as", "")}
-    known["delivery"] = item["sk"].removeprefix("delivery#")
+    known |= {"delivery": item["sk"].removeprefix("delivery#"), "account": item.get("delivered_to")}
     try:
-        return codec.decode(TrackedDelivery, known | beside, where)
+        return codec.decode(TrackedDelivery, {"image": item.get("delivered_as", ""), **known, **beside}, where)
     except ValueError as error:
         raise Unreadable(f"{where} cannot be read: {error}.") from error
