@@ -17,7 +17,7 @@ from ami_promoter.terminal.alike import first_of
 from ami_promoter.terminal.progress import Progress
 from chalicelib.delivery.copy_quota import CopyQuota
 from chalicelib.delivery.model import ENDED, Delivery
-from chalicelib.delivery.store.tracked_deliveries import BY_ACCOUNT, BY_IMAGE
+from chalicelib.delivery.store.tracked_deliveries import BESIDE, BY_ACCOUNT, BY_IMAGE
 from chalicelib.delivery.tracked import GOOD, TrackedDelivery
 from chalicelib.engine import addresses, codec
 from chalicelib.engine.addresses import ARCHIVED, HOLD, RECORD, SHARE, SHARE_STEP, RecordKey
@@ -126,8 +126,8 @@ def record_of(item: Mapping[str, Any]) -> RecordSeen[Any]:
         case "promotion" if key.sk == RECORD:
             return _record(Promotion, item, {"ami": key.name, "inbox": inbox})
         case "promotion" if key.sk.startswith(TRACKED):
-            own = {"delivery": key.sk.removeprefix(TRACKED), "generation": item.get("generation", 0)}
-            return _record(TrackedDelivery, item, own)
+            beside = {name: item[name] for name in BESIDE if name in item}
+            return _record(TrackedDelivery, item, {"delivery": key.sk.removeprefix(TRACKED), **beside})
         case "delivery" if key.sk == RECORD:
             return _record(Delivery, item, {"id": key.name, "inbox": inbox})
         case "pointer" if key.sk == RECORD:

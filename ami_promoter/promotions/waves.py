@@ -54,11 +54,15 @@ def planned(file: FileWaves, accounts: Collection[str], places: Collection[str])
 def of_promotion(
     promotion: Promotion, file: FileWaves, tracked: Sequence[TrackedDelivery], states: Mapping[str, str], now: float
 ) -> list[dict[str, Any]]:
-    """Return how far the waves of a promotion are. ``states``: delivery -> its state; ``now``: epoch seconds."""
+    """Return how far the waves of a promotion are. ``states``: delivery -> its state; ``now``: epoch seconds.
+
+    A target that joined in the present generation counts for no wave.
+    """
     found = []
     for wave, mine in _ordered(file, {one.account for one in tracked}):
         progress = promotion.waves.get(file.name(wave), WaveProgress())
-        before = [one for one in tracked if one.account in file.members(wave.after)]
+        members = file.members(wave.after)
+        before = [one for one in tracked if one.account in members and one.joined != promotion.generation]
         waiting = [one for one in tracked if one.account in mine and states.get(one.delivery) == WAITS]
         failed = sorted(one.place for one in before if one.state == "failed")
         known = "open" if 0 < progress.opens_at <= now else "soaks" if progress.opens_at else "waits"

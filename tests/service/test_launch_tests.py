@@ -145,6 +145,12 @@ def test_an_ami_that_does_not_start_fails_and_nothing_of_it_stays(mode, boots):
     assert notice(hub)["leftovers"] == []
 
 
+def test_checks_without_a_result_yet_fail_no_ami_before_the_time_is_over():
+    """EC2 says `initializing` for minutes; only a check that two looks find impaired ends the test at once."""
+    hub = until_instance(promoted(a_hub(boots=("hangs",)), 0))
+    assert hub.wait(10 * MINUTE).outcomes()[AMI, DEV] == "launching"
+
+
 @pytest.mark.parametrize("boots", UNTESTED)
 def test_an_ami_that_could_not_be_tested_stays_unpublished_and_is_tested_again_without_another_copy(boots):
     """Hours of copying are kept; the notice says why, and names the AMI that stays."""
@@ -152,6 +158,8 @@ def test_an_ami_that_could_not_be_tested_stays_unpublished_and_is_tested_again_w
     copies, (image,) = set(hub.cloud.copies), hub.cloud.images
     assert ended(hub) == ("failed", ["launch-not-tested"])
     assert (notice(hub)["image"], notice(hub)["leftovers"]) == (None, [image])
+    by_key = "AmiCopyRole-launch may not use the key" in str(notice(hub)["faults"])
+    assert by_key is (boots == "Client.InternalError")
     assert [one["image"] for one in hub.notified("promotion.over")[-1]["deliveries"]] == [None]
     assert hub.cloud.parameters == {}
     assert "DeregistrationProtection" not in hub.cloud.images[image].raw

@@ -21,7 +21,7 @@ def tracked(account, state, delivery="d"):
 
 def drawn(progress, *deliveries, states=None):
     """The lines about a promotion whose waves are so far."""
-    promotion = replace(started("ami-0a", "999999999999", "eu-central-1", NOW), waves=progress)
+    promotion = replace(started("ami-0a", "999999999999", "eu-central-1", NOW), waves=progress, generation=NOW)
     return list(waves.lines(waves.of_promotion(promotion, FILE, deliveries, states or {}, NOW), "ami-0a"))
 
 
@@ -46,11 +46,19 @@ def test_a_wave_is_open_or_soaks():
     ]
 
 
+def test_who_joined_late_is_not_listed_among_those_that_stop_the_wave():
+    """The service does not count it, either, whether it runs or has failed."""
+    some = (tracked(A, "failed"), replace(tracked(B, "failed"), joined=NOW), tracked(C, "running"))
+    _, failed, *_ = drawn({FILE.name(QA): WaveProgress(stopped="x")}, *some, states={f"d{C}": "awaiting-wave"})
+    assert failed.startswith(f"  failed: {A} eu-central-1. ")
+
+
 def test_where_nothing_succeeded_it_says_so():
     """More may fail, but nobody has tried the AMI."""
     file = FileWaves({"prod": Wave("dev", 0, 5)}, {"dev": (A,), "prod": (B,)})
     promotion = started("ami-0a", "999999999999", "eu-central-1", NOW)
-    promotion = replace(promotion, waves={file.name(Wave("dev", 0, 5)): WaveProgress(stopped="x")})
+    progress = {file.name(Wave("dev", 0, 5)): WaveProgress(stopped="x")}
+    promotion = replace(promotion, waves=progress, generation=NOW)
     some = (tracked(A, "failed"), tracked(B, "running"))
     first, *_ = waves.lines(waves.of_promotion(promotion, file, some, {}, NOW), "ami-0a")
     assert first == "wave dev -> prod: stopped: 1 of `dev` failed, none succeeded"

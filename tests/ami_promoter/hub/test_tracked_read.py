@@ -1,0 +1,20 @@
+"""The command line reads a tracked delivery as the service does."""
+
+from dataclasses import replace
+
+from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.records import Reader
+from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
+from chalicelib.delivery.tracked import TrackedDelivery
+from tests.ami_promoter.a_hub import AMI, DEV, REGION
+
+
+def test_what_stands_beside_the_body_of_an_ended_delivery_counts(table):
+    """The delivery writes the body when it ends, and does not know when its target joined, or by what it is named."""
+    tracked = DynamoTrackedDeliveries(table)
+    begun = TrackedDelivery("d-1", DEV, REGION, 1, "running", generation=7, joined=7, ssm_parameter="/{family}")
+    tracked.add(AMI, begun)
+    tracked.end(AMI, TrackedDelivery("d-1", DEV, REGION, 1, "failed"))
+
+    (read,) = Reader(Connection(REGION)).tracked(AMI)
+    assert [read.it] == tracked.all(AMI) == [replace(begun, state="failed")]
