@@ -112,18 +112,19 @@ def test_the_check_for_surroundings_can_fail(source):
     assert asks_its_surroundings(source)
 
 
-def test_a_state_of_a_delivery_is_named_by_its_phase_alone():
+def test_a_state_of_a_delivery_is_named_by_its_phase_and_one_worker_at_most():
     """What happens in a state is read in one file, beside the model, the notices of its end, and its stored form."""
     room = ROOT / "chalicelib" / "delivery"
     where = defaultdict(set)
-    for path in (*room.glob("*.py"), *room.glob("phases/*.py")):
+    for path in room.rglob("*.py"):
         for state in re.findall(r"DeliveryState\.([A-Z_]+)", path.read_text("utf-8")):
             where[state].add(path.relative_to(room).as_posix())
 
     assert set(where) == set(DeliveryState.__members__)
-    assert {
-        state: len(files - {"model.py", "notices.py", "codecs.py"}) for state, files in where.items()
-    } == dict.fromkeys(where, 1)
+    named = {state: files - {"model.py", "notices.py", "codecs.py"} for state, files in where.items()}
+    workers = {state: {one for one in files if one.startswith("worker/")} for state, files in named.items()}
+    assert {state: len(files - workers[state]) for state, files in named.items()} == dict.fromkeys(where, 1)
+    assert max(map(len, workers.values())) == 1
 
 
 def test_no_test_file_imports_another():

@@ -73,6 +73,9 @@ def misfits(
             f"`retire` has no effect for {account}, which has no `ssm_parameter`: what is current is not known there."
         )
         yield _fault(read, settings["retire"][1], what, "Write `ssm_parameter`, too, or leave `retire` out.")
+    if said.get("key_access") == "none" and "grantee" in said and settings["grantee"][1][0] != "defaults":
+        what = f"`grantee` has no effect for {account}, which gets no source key from the service."
+        yield _fault(read, settings["grantee"][1], what, "Leave `grantee` out, or write another `key_access`.")
     within, deadline = (said.get(name, BUILT_IN[name]) for name in ("complete_within", "copy_deadline"))
     if within > deadline and not shared:
         what = f"`complete_within` for {account} is longer than `copy_deadline`, which ends the copies."

@@ -137,6 +137,16 @@ def test_a_launch_test_has_a_type_and_a_time():
         (f"{PARAMETER}, retire: {{after: 12h}}", "`after` cannot be `12h`. Write a number of days, like `90d`."),
         (f"{PARAMETER}, retire: {{afer: 12d}}", "`afer` is not a key here. Did you mean `after`?"),
         (f"{PARAMETER}, retire: 90d", "`retire` cannot be `90d`. Write a mapping, like `{keep: 3, after: 90d}`."),
+        # The hub keeps what is shared; without a key share, nobody is named in one.
+        ("copy_method: image, mode: share", "`copy_method` has no effect for 111111111111, which gets no copy"),
+        (
+            "ami_name: 'golden-{source_id}', mode: share",
+            "`ami_name` has no effect for 111111111111, which gets no copy",
+        ),
+        ("tags: {stage: prod}, mode: share", "`tags` has no effect for 111111111111, which gets no copy"),
+        ("release_when: registered, mode: share", "`release_when` has no effect for 111111111111, which gets no copy"),
+        ("linger: 10m, mode: share", "`linger` has no effect for 111111111111, which gets no copy"),
+        ("grantee: account, key_access: none", "`grantee` has no effect for 111111111111, which gets no source key"),
         # The subnet of a launch test is the target's own choice, by a tag.
         ("launch_test: {within: 15m}", "`launch_test` has no `instance_type`"),
         ("launch_test: {instance_type: t3}", "`instance_type` cannot be `t3`"),
