@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import click
 from rich.console import RenderableType
 
 from ami_promoter.hub import record_requests
-from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.hub.records import Reader, RecordSeen, image_of, place_of
 from ami_promoter.promotions import pointers, recalls
@@ -100,8 +100,7 @@ def recall(caller: VerbCaller, ami: str, why: str | None, *, lift: bool, yes: bo
         return Report((f"Nothing to do: {ami} was {said}", *lines), _data(ami, stands, deliveries))
     does = f"This lifts the recall of {ami}" if lift else f"This recalls {ami} in all targets"
     if not (lift or yes or caller.alone):
-        used = uses.ask(connection, caller.clock, deliveries, PATIENCE, in_all=True)
-        lines += tuple(uses.lines(used, ami))
+        lines += tuple(_used(connection, caller, ami, deliveries))
     shown = caller.confirm("recall", does, lines, yes=yes)
     if lift:
         decisions.lift(ami)
@@ -112,6 +111,16 @@ def recall(caller: VerbCaller, ami: str, why: str | None, *, lift: bool, yes: bo
     record_requests.recall(connection, ami, lifted=False)
     done = f"{ami} is recalled. `ami-promoter status {ami} --watch` shows each target."
     return Report((*shown, done), _data(ami, recall, deliveries, changed=True))
+
+
+def _used(
+    connection: Connection, caller: VerbCaller, ami: str, deliveries: Iterable[Mapping[str, Any]]
+) -> Iterator[RenderableType]:
+    """Say who uses the AMI. That this cannot be known hinders no recall."""
+    try:
+        yield from uses.lines(uses.ask(connection, caller.clock, deliveries, PATIENCE, in_all=True), ami)
+    except HubError as error:
+        yield f"Who uses it is not known: {error.fault.what}"
 
 
 def _refuse_copy(connection: Connection, ami: str) -> None:

@@ -6,7 +6,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from ami_promoter.rights import FIND_AMI, UNTAG
+from ami_promoter.rights import FIND_AMI, FIND_DELIVERIES, LOOK_AGAIN, READ, SWITCH, UNTAG
 from tests.scenarios.approving import deployed
 from tests.scenarios.failures import write
 from tests.scenarios.scene import DEV, REGION, TABLE, Answering, Scene
@@ -139,6 +139,17 @@ def test_who_may_write_the_tag_alone_ends_a_promotion(scene, become, monkeypatch
     assert ("Which deliveries that ends is not known" in said) == (line == "cancel AMI")
     (image,) = scene.client("ec2").describe_images(ImageIds=[scene.image])["Images"]
     assert "promote" not in {tag["Key"] for tag in image["Tags"]}
+
+
+def test_who_may_not_ask_the_targets_recalls_all_the_same(scene, become, monkeypatch):
+    """The question says that it is not known who uses the AMI."""
+    become(policy([READ | FIND_DELIVERIES | LOOK_AGAIN | SWITCH]))
+    monkeypatch.setattr(sys, "stdin", Answering("y\n"))
+
+    status, said = run(scene, "recall AMI --why bad")
+
+    assert (status, f"{scene.image} is recalled." in said) == (0, True), said
+    assert "Who uses it is not known: asking the targets failed: " in said
 
 
 def test_who_operates_does_all_but_tag_and_approve(scene, become):
