@@ -116,7 +116,7 @@ def recall(caller: VerbCaller, ami: str, why: str | None, *, lift: bool, yes: bo
 def _used(
     connection: Connection, caller: VerbCaller, ami: str, deliveries: Iterable[Mapping[str, Any]]
 ) -> Iterator[RenderableType]:
-    """Say who uses the AMI. That this cannot be known hinders no recall."""
+    """Say who uses the AMI. A recall goes on where this cannot be known."""
     try:
         yield from uses.lines(uses.ask(connection, caller.clock, deliveries, PATIENCE, in_all=True), ami)
     except HubError as error:
