@@ -20,7 +20,7 @@ from app import app
 from chalicelib.delivery.model import Copy, CopyState, Delivery, DeliveryState, Naming, NewImage, Recalled, Snapshot
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import notices
-from chalicelib.engine.faults import Fault
+from chalicelib.engine.faults import MOST_FAULTS, Fault
 from chalicelib.engine.notices import NoticeKind
 from chalicelib.promotion.model import Promotion
 from chalicelib.promotion.wave_counts import WaveCount
@@ -101,7 +101,10 @@ FIELDS: Mapping[str, tuple[str, str]] = {
         "object",
         "What chats and mails show: `name` of the AMI, `said` (the outcome within a sentence), `place` (the account, with its name), `what` and `cure` of the first fault. Plain text that cannot end a span of code in markdown.",
     ),
-    "faults": ("list", f"What is wrong: `code`, `where`, `what`, `cure`; at most {notices.MAX_FAULTS}, then `more`."),
+    "faults": (
+        "list",
+        f"What is wrong: `code`, `where`, `what`, `cure`; at most {MOST_FAULTS}; last `more` if there are others.",
+    ),
     "protected": (
         "true, false or null",
         "Whether the new AMI has deregistration protection; null with `protect: false`, or if it is not delivered.",

@@ -11,9 +11,8 @@ from ami_promoter.hub.records import UNSETTLED, is_named, not_there, place_of
 from ami_promoter.promotions import recalls, waves
 from ami_promoter.terminal.exits import Exit
 from chalicelib.delivery.tracked import GOOD
-from chalicelib.engine.faults import count
+from chalicelib.engine.faults import MOST_FAULTS, count
 from chalicelib.engine.places import Place
-from chalicelib.promotion.model import MOST_FAULTS
 from chalicelib.targets.withdrawals import covering
 
 STOPPED = ("cancelled", "withdrawn", "recalled")

@@ -15,9 +15,9 @@ from ami_promoter.terminal.report import moment
 from chalicelib.delivery.model import ENDED, Copy, CopyState, Delivery, DeliveryState
 from chalicelib.delivery.tracked import GOOD
 from chalicelib.engine import schedule
-from chalicelib.engine.faults import Fault
+from chalicelib.engine.faults import MOST_FAULTS, Fault
 from chalicelib.promotion.machine import has_news, withdraws
-from chalicelib.promotion.model import MOST_FAULTS, Promotion, PromotionState
+from chalicelib.promotion.model import Promotion, PromotionState
 from chalicelib.targets.recalls import Recall
 
 BAD = ("failed", "cancelled", "withdrawn")

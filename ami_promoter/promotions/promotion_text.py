@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from operator import itemgetter
-from shlex import quote as shell
 from typing import Any
 
 from rich.console import RenderableType
@@ -22,7 +21,7 @@ from ami_promoter.terminal.report import span
 from chalicelib.delivery.model import CopyState
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.faults import AGAIN, count
-from chalicelib.promotion.model import MOST_FAULTS, PromotionState
+from chalicelib.promotion.model import PromotionState
 from chalicelib.targets import approvals
 
 BARS = 24
@@ -107,9 +106,6 @@ def head(data: Data, place: str, now: float, *, wide: bool) -> Iterator[Renderab
         yield Folded(f"{named([target for target, _ in same])}: {by}", 2)
     for fault in data["faults"]:
         yield Folded(f"refused: {said(fault)}", 2)
-    if len(data["faults"]) >= MOST_FAULTS:
-        value = data["value"] if data["seen_value"] is None else data["seen_value"]
-        yield Folded(f"There may be more: `ami-promoter plan {data['ami']} {shell(value or '')}` lists all.", 2)
 
 
 def quoted(value: str) -> str:

@@ -26,8 +26,6 @@ ANOTHER_TYPE = "Name an instance type that fits in `launch_test` of the targets 
 
 MAX_TAGS = 50
 """User tags that one resource may have; aws: tags do not count."""
-OF_SOURCE = "source-"
-"""The beginning of the codes of a source's faults."""
 SNAPSHOT_MISSING = "source-snapshot-missing"
 """Fault code: EC2 may not show all of the source yet, as DescribeSnapshots can lack a snapshot for a moment."""
 MOST_ON_RECORD = 380_000

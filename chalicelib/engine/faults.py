@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -45,6 +45,18 @@ class Fault:
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON data, for a record or a notice."""
         return asdict(self)
+
+
+MOST_FAULTS = 20
+"""Faults that a record, or a notice, lists: those of a thousand accounts would not fit."""
+
+
+def listed(faults: Sequence[Fault], where: str, cure: str) -> tuple[Fault, ...]:
+    """Return all faults, or the first ones and last how many more there are. ``cure``: what lists all."""
+    if len(faults) <= MOST_FAULTS:
+        return tuple(faults)
+    first = faults[: MOST_FAULTS - 1]
+    return (*first, Fault("more", where, f"There are {count(len(faults) - len(first), 'more fault')}.", cure))
 
 
 AGAIN = re.compile(rf"{_TAG_AGAIN}\.$")

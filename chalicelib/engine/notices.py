@@ -7,17 +7,16 @@ docs/reference/events.md describes the schema.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 from chalicelib.engine.addresses import digest
-from chalicelib.engine.faults import Fault, count
+from chalicelib.engine.faults import Fault, count, listed
 from chalicelib.engine.places import called
 
 SCHEMA = 1
-MAX_FAULTS = 20
 MAX_LISTED = 100
 """Of deliveries in a summary. SNS takes 256 KiB, EventBridge more; each line is well under 300 bytes."""
 MAX_TEXT = 1000
@@ -159,13 +158,7 @@ def subject(notice: Mapping[str, Any]) -> str:
     return "".join(char if " " <= char <= "~" else "?" for char in text)[:SUBJECT_LENGTH]
 
 
-def said_faults(faults: Iterable[Fault]) -> list[dict[str, Any]]:
+def said_faults(faults: Sequence[Fault]) -> list[dict[str, Any]]:
     """Return faults for a notice: the first ones, each text shortened, and how many are left out."""
-    listed = list(faults)
-    reported = [
-        {name: str(value)[:MAX_TEXT] for name, value in fault.to_json().items()} for fault in listed[:MAX_FAULTS]
-    ]
-    if len(listed) > MAX_FAULTS:
-        rest = f"{count(len(listed) - MAX_FAULTS, 'more fault')}: `ami-promoter status` lists all."
-        reported.append({"code": "more", "where": "", "what": rest, "cure": ""})
-    return reported
+    some = listed(faults, "", "`ami-promoter status` lists all.")
+    return [{name: str(value)[:MAX_TEXT] for name, value in fault.to_json().items()} for fault in some]

@@ -74,7 +74,7 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """The source was checked; ``faults`` lists all of its faults, after those of blocked accounts."""
+    """The source was checked; ``faults`` lists all of its faults, before those of blocked accounts."""
 
     faults: tuple[Fault, ...] = ()
     unfit: bool = False

@@ -8,7 +8,7 @@ from typing import Any
 
 from chalicelib.delivery.wave_progress import WaveProgress
 from chalicelib.engine import schedule
-from chalicelib.engine.faults import Fault
+from chalicelib.engine.faults import Fault, listed
 from chalicelib.engine.transitions import Entry
 from chalicelib.engine.wakes import TagEntry
 from chalicelib.promotion import events as ev
@@ -18,7 +18,6 @@ from chalicelib.promotion.model import (
     END_AGAIN,
     EXAMINE,
     MADE_HERE,
-    MOST_FAULTS,
     NEVER_AVAILABLE,
     NO_PASS,
     WORTH_A_LOOK,
@@ -357,7 +356,8 @@ def _opens(waves: Mapping[str, WaveProgress], before: Mapping[str, WaveProgress]
 
 def _with_faults(promotion: Promotion, faults: tuple[Fault, ...]) -> Promotion:
     """Return it with these faults. Once there are none, people are notified of the next ones, whatever these are."""
-    return replace(promotion, faults=faults[:MOST_FAULTS], notified=promotion.notified if faults else "")
+    some = listed(faults, promotion.where, f"`ami-promoter plan {promotion.ami}` lists all.")
+    return replace(promotion, faults=some, notified=promotion.notified if faults else "")
 
 
 def on_examined(event: ev.Examined, promotion: Promotion, now: int) -> Promotion:

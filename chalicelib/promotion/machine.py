@@ -83,11 +83,20 @@ def outstanding(promotion: Promotion, now: int) -> tuple[do.Command, ...]:
         return (do.LookAtTag(),)
     if not may_compare or not due:
         return ()
-    if not promotion.unnotified:
+    if not promotion.unnotified or _examines_first(promotion):
         return _next_of_state(promotion, may_look=may_look)
     if promotion.state is S.COMPARING:  # no removal waits for a notice
         return (do.Compare(), do.NotifyRefused())
     return (do.NotifyRefused(),)
+
+
+def _examines_first(promotion: Promotion) -> bool:
+    """Whether the source is examined before people are notified, so that one notice lists its faults, too.
+
+    If that is refused, or has to wait, the notice does not.
+    """
+    examines = promotion.state is S.ADJUSTING and promotion.cursor == EXAMINE
+    return examines and not promotion.tries and not needs_look(promotion)
 
 
 def _next_of_state(promotion: Promotion, *, may_look: bool) -> tuple[do.Command, ...]:

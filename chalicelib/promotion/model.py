@@ -10,7 +10,7 @@ from typing import NamedTuple
 from chalicelib.delivery.tracked import CANCELLED, WITHDRAWN, TrackedDelivery
 from chalicelib.delivery.wave_progress import WaveProgress
 from chalicelib.engine import addresses, schedule
-from chalicelib.engine.faults import Fault, count
+from chalicelib.engine.faults import MOST_FAULTS, Fault, count
 from chalicelib.targets.approvals import Asked
 from chalicelib.targets.withdrawals import EVERYWHERE
 
@@ -32,9 +32,6 @@ class PromotionState(StrEnum):
 
 BACK_AGAIN = (CANCELLED, WITHDRAWN)
 """Outcomes after which a delivery begins again as soon as its target is wanted again."""
-
-MOST_FAULTS = 20
-"""Faults that a record keeps: those of a thousand accounts would not fit. `ami-promoter plan` lists all."""
 
 MADE_HERE = "source-made-by-service"
 """Fault code of an AMI that the service made."""
@@ -191,7 +188,7 @@ class Promotion:
     """How far the waves of its targets are, by ``FileWaves.name``, as last computed: what waits reads it here."""
 
     faults: tuple[Fault, ...] = ()
-    """Faults of the value, the source or single accounts while they persist; ``MOST_FAULTS`` of them."""
+    """Faults of the value, the source or single accounts while they persist, ``MOST_FAULTS`` at most (``listed``)."""
     notified: str = ""
     """Digest of the faults of which people were notified last, with their value and generation; "": of none."""
 
@@ -329,7 +326,8 @@ class Promotion:
         if self.faults and (self.is_refused or given_up):
             value = self.seen_value if self.judged is None else self.judged
             what = "source" if self.unfit and self.refused_value is None else f"value {value!r}"
-            return f"The {what} was refused: {count(len(self.faults), 'fault')}."
+            more = " or more" if len(self.faults) >= MOST_FAULTS else ""
+            return f"The {what} was refused: {count(len(self.faults), 'fault')}{more}."
         gone = self.is_of_baseline_and_gone
         if (self.value is not None and not gone) or self.seen_value is not None or not self.in_force_since:
             return ""

@@ -21,7 +21,7 @@ WAVE_STOPPED = NoticeKind("promotion.wave-stopped", {"stopped": "is stopped befo
 stop; after a retry that succeeds the wave goes on by itself.
 """
 REFUSED = NoticeKind("promotion.refused", {"refused": "was refused: nothing was added"}, chat="Refused")
-"""The tag's value or the source AMI has faults; the notice lists all of them. Nothing was added."""
+"""The tag's value or the source AMI has faults; the notice lists them, those of the source first. Nothing was added."""
 SUMMARY = NoticeKind("promotion.over", {"delivered": "was delivered to", "incomplete": "incomplete"})
 """All deliveries have ended. ``outcome``: ``delivered`` if every target owns or shares the AMI, else ``incomplete``."""
 BASELINE = NoticeKind("hub.baseline", {"ignored": "is ignored"})
@@ -29,7 +29,7 @@ BASELINE = NoticeKind("hub.baseline", {"ignored": "is ignored"})
 
 
 def refused(promotion: Promotion, now: int) -> dict[str, Any]:
-    """Build the one notice that lists every fault of a value or a source."""
+    """Build the one notice that lists the faults of a value or a source."""
     listed = said_faults(promotion.faults)
     cause = promotion.judged or "", str(promotion.newest), *(fault["what"] for fault in listed)
     return {

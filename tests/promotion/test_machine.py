@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from chalicelib.delivery.wave_progress import WaveProgress
 from chalicelib.engine import schedule
 from chalicelib.engine.errors import IllegalEvent
-from chalicelib.engine.faults import Fault
+from chalicelib.engine.faults import MOST_FAULTS, Fault
 from chalicelib.engine.wakes import TagEntry
 from chalicelib.promotion import commands as do
 from chalicelib.promotion import events as ev
@@ -21,7 +21,6 @@ from chalicelib.promotion.model import (
     BEGIN,
     END,
     EXAMINE,
-    MOST_FAULTS,
     NO_PASS,
     WAKE,
     Cursor,
@@ -369,14 +368,17 @@ def test_an_account_that_the_file_adds_while_what_waits_is_woken_waits_for_a_tag
 
 
 def test_a_record_keeps_some_of_a_thousand_faults():
-    """All would not fit; people are notified again only if any that the notice lists changes."""
+    """All would not fit; people are notified again if any that the notice lists changes, or how many there are."""
     many = tuple(replace(FAULT, where=f"account {number}") for number in range(1000))
     found = play(a_promotion(S.COMPARING), compared(missing=True, faults=many))
-    assert found.faults == many[:MOST_FAULTS]
+    assert len(found.faults) == MOST_FAULTS
+    assert found.faults[:-1] == many[: MOST_FAULTS - 1]
+    assert "981 more faults" in str(found.faults[-1])
 
     notified = play(found, ev.RefusedNotified(found.faulty))
-    assert not play(notified, compared(missing=True, faults=many[:-1])).unnotified
-    assert play(notified, compared(missing=True, faults=many[1:])).unnotified
+    assert not play(notified, compared(missing=True, faults=many)).unnotified
+    assert play(notified, compared(missing=True, faults=many[:-1])).unnotified
+    assert play(notified, compared(missing=True, faults=(*many[1:], FAULT))).unnotified
 
 
 # --- the tag ---------------------------------------------------------------------------------------------------------

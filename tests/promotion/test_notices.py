@@ -76,7 +76,7 @@ def test_a_message_is_bounded_at_any_number_of_targets_and_faults():
     assert reported["counts"]["failed"] == 1000
     refused = promotion_notices.refused(replace(promotion, faults=faults), NOW)
     assert sent(refused).keys() == {"Message", "MessageStructure"}
-    assert "980 more" in refused["faults"][-1]["what"]
+    assert "981 more" in refused["faults"][-1]["what"]
 
 
 def test_a_notice_that_fits_only_without_its_mail_goes_as_it_is():

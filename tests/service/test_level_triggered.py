@@ -10,9 +10,9 @@ import pytest
 
 from chalicelib.engine import addresses
 from chalicelib.engine.errors import RefusalKind
+from chalicelib.engine.faults import MOST_FAULTS
 from chalicelib.promotion import commands as do
 from chalicelib.promotion.codec import PROMOTIONS
-from chalicelib.promotion.model import MOST_FAULTS
 from chalicelib.targets.applied_file import Directory, Target
 from tests.service.arrivals import Arrivals
 from tests.service.cloud import REGION, CloudBehavior, target_key
@@ -23,6 +23,7 @@ from tests.service.shared_ami import (
     AMI,
     HOUR,
     conflicting,
+    disable_key,
     pass_time,
     pause,
     record,
@@ -297,6 +298,44 @@ def test_a_good_account_gets_its_ami_beside_900_with_conflicting_settings():
         assert hub.outcomes() == {(AMI, A): "delivered"}
         assert len(record(hub).faults) == MOST_FAULTS
         assert len(hub.notified("promotion.refused")) == 1
+
+
+def test_one_notice_says_that_nobody_gets_the_ami_however_many_accounts_are_blocked():
+    """The source's key is disabled, too. A further account in conflict is news, and the same faults are none."""
+    hub = untagged(accounts=(A,), file=conflicting(30)).unwatched()
+    disable_key(hub)
+    hub.cloud.tag(AMI, "default")
+    pass_time(hub, 6 * HOUR)
+    (first,) = hub.notified("promotion.refused")
+    assert first["faults"][0]["code"].startswith("source-")
+    assert first["faults"][-1] == {
+        "code": "more",
+        "where": record(hub).where,
+        "what": "There are 12 more faults.",
+        "cure": f"`ami-promoter plan {AMI}` lists all.",
+    }
+    assert len(first["faults"]) == MOST_FAULTS
+
+    hub.cloud.directory = conflicting(40)
+    pass_time(hub, 6 * HOUR)
+    _, second = hub.notified("promotion.refused")
+    assert second["faults"][0] == first["faults"][0]
+    assert second["faults"][-1]["what"] == "There are 22 more faults."
+    assert hub.outcomes() == {}
+
+
+def test_one_notice_counts_the_groups_of_a_value_that_it_has_no_room_for():
+    """The disabled key comes first there, and a file that changes nothing of that is no news."""
+    hub = untagged()
+    disable_key(hub)
+    hub.cloud.tag(AMI, " ".join(f"no-{number}" for number in range(25)))
+    pass_time(hub, 6 * HOUR)
+    hub.cloud.change_targets(tags={"cost": "7"})
+    pass_time(hub, 6 * HOUR)
+
+    (notice,) = hub.notified("promotion.refused")
+    assert notice["faults"][0]["code"].startswith("source-")
+    assert notice["faults"][-1]["what"] == "There are 7 more faults."
 
 
 def test_nothing_piles_up_beside_a_promotion_however_often_its_targets_change():

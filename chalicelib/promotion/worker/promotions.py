@@ -147,7 +147,7 @@ class PromotionExecutor:
         compared = ev.Compared(
             value=wanted.value,
             refused=wanted.refused,
-            faults=self._all_faults(promotion, wanted),
+            faults=self._all_faults(promotion, wanted, inputs),
             inputs=inputs,
             file=wanted.file,
             places=wanted.places,
@@ -191,14 +191,17 @@ class PromotionExecutor:
         """Whether an approver is to be asked, and the source has not been examined since the last tag event."""
         return promotion.source_generation < promotion.generation and wanted.waits_for_approval(tracked)
 
-    def _all_faults(self, promotion: Promotion, wanted: WantedTargets) -> tuple[Fault, ...]:
-        """Return the faults of a value, and, when it is first refused, of its source: one notice lists both."""
+    def _all_faults(self, promotion: Promotion, wanted: WantedTargets, inputs: str) -> tuple[Fault, ...]:
+        """Return the faults of a refused value and, first, of its source: one notice lists both.
+
+        They are found once for these inputs.
+        """
         if wanted.refused is None or promotion.made_here:
             return wanted.faults
-        if promotion.faults and wanted.refused == promotion.refused_value and not promotion.never_available:
-            return (*wanted.faults, *(one for one in promotion.faults if one.code.startswith(preflight.OF_SOURCE)))
+        if promotion.faults and inputs == promotion.inputs and not promotion.never_available:
+            return promotion.faults
         try:
-            return (*wanted.faults, *self._source(promotion, ())[1])
+            return (*self._source(promotion, ())[1], *wanted.faults)
         except Refusal:  # a comparison waits for no examination
             return wanted.faults
 
@@ -313,7 +316,7 @@ class PromotionExecutor:
         image, faults = self._source(promotion, tuple(wanted.targets.values()))
         if image is None or faults:
             partial = any(fault.code == preflight.SNAPSHOT_MISSING for fault in faults)
-            return ev.Examined((*wanted.faults, *faults), unfit=True, partial=partial, inputs=inputs)
+            return ev.Examined((*faults, *wanted.faults), unfit=True, partial=partial, inputs=inputs)
         before = None
         if promotion.source and promotion.source_generation >= promotion.generation:
             before = self._examined_before(promotion)

@@ -448,15 +448,6 @@ def test_a_promotion_of_a_pending_ami_says_that_it_waits_for_it(table, run):
     assert "It waits until the AMI is available; tagged `dev prod`." in run("status", AMI).words
 
 
-@pytest.mark.parametrize("faults", [promotion.MOST_FAULTS - 1, promotion.MOST_FAULTS])
-def test_a_record_with_all_the_faults_that_it_can_keep_names_the_command_that_lists_the_rest(table, run, faults):
-    """The command has the value that was refused, as a shell takes it."""
-    write(table, a_promotion(refused_value="dev prod", seen_value="dev prod", faults=(FAULT,) * faults))
-
-    more = f"  There may be more: `ami-promoter plan {AMI} 'dev prod'` lists all."
-    assert (more in run("status", AMI).lines) is (faults == promotion.MOST_FAULTS)
-
-
 def test_withdrawals_say_how_they_end(operators, table, run):
     """By another value of the tag, or by the command that lifts them; --wide has a line for each."""
     write(table, a_promotion())

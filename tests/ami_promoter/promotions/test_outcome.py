@@ -4,7 +4,7 @@ import pytest
 
 from ami_promoter.promotions.outcome import outcome
 from ami_promoter.terminal.exits import Exit
-from chalicelib.promotion.model import MOST_FAULTS
+from chalicelib.engine.faults import MOST_FAULTS
 from tests.ami_promoter.shown import a_delivery, a_page
 
 DEV, PROD = "111111111111", "222222222222"
