@@ -116,11 +116,13 @@ def recall(caller: VerbCaller, ami: str, why: str | None, *, lift: bool, yes: bo
 def _used(
     connection: Connection, caller: VerbCaller, ami: str, deliveries: Iterable[Mapping[str, Any]]
 ) -> Iterator[RenderableType]:
-    """Say who uses the AMI. A recall goes on where this cannot be known."""
+    """Say who uses the AMI. A refusal delays no recall, and Ctrl-C ends the waiting alone."""
     try:
         yield from uses.lines(uses.ask(connection, caller.clock, deliveries, PATIENCE, in_all=True), ami)
     except HubError as error:
         yield f"Who uses it is not known: {error.fault.what}"
+    except KeyboardInterrupt:
+        yield Folded(f"Who uses it is not known yet; `ami-promoter where {ami} --use` shows it, or why not.")
 
 
 def _refuse_copy(connection: Connection, ami: str) -> None:
@@ -163,7 +165,7 @@ def _one(
         "region": entry.region,
         "state": entry.state,
         "does": does,
-        "image": image_of(entry, ami),
+        "image": entry.image if entry.has_copy else image_of(entry, ami),
         "parameter": pointer.it.parameter if pointer is not None and names else None,
         "kept": pointer is not None and names and not pointer.it.unwanted,
         "moves_to": after.image if after else None,

@@ -104,7 +104,8 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     if accepted:
         record_requests.accept(connection, [entry.delivery for entry in wanted], accepted)
     if again or renamed:
-        record_requests.look_again(connection, ami, [place] if place else [*(entry.place for entry in again), *renamed])
+        places = [place] if place and again else [*(entry.place for entry in again), *renamed]
+        record_requests.look_again(connection, ami, places)
     looked_at = sorted([*at_fault.values(), *renamed.values()], key=place_of)
     data: dict[str, Any] = {"accepted": accepted} if accepted else {}
     data["pointers"] = looked_at

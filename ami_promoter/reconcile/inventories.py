@@ -31,7 +31,7 @@ from chalicelib.inventory.machine import LOOK, AmiUse, Inventory, OwnImage, OwnI
 
 POLL = 5
 """Seconds between two reads of the answers."""
-AT_ONCE = 100
+AT_ONCE, AT_ONCE_IN_ALL = 100, 10
 """Targets that are asked before they are woken together: they answer while the next ones are asked."""
 STEPS, SILENT = 10, 30
 """Progress is reported in so many steps, and at least every so many seconds."""
@@ -49,7 +49,7 @@ class Inventories:
     images: Mapping[Place, str] = field(default_factory=dict)
     """Ask what names the AMI of each target."""
     in_all: bool = False
-    """``patience`` is for asking and for all answers together."""
+    """``patience`` is for asking and for all answers together; half of it for asking."""
 
     @property
     def _reader(self) -> Reader:
@@ -58,7 +58,8 @@ class Inventories:
     def ask(self, places: Sequence[Place], verb: str) -> dict[Place, TargetFacts]:
         """Ask `worker` to look at these targets, and wait for the answers. ``verb``: who asks, for the request's id."""
         until = self.clock.now() + self.patience
-        asked = self._ask_all(places, f"{verb}-{uuid.uuid4().hex[:12]}", until if self.in_all else math.inf)
+        asks_until = self.clock.now() + self.patience / 2 if self.in_all else math.inf
+        asked = self._ask_all(places, f"{verb}-{uuid.uuid4().hex[:12]}", asks_until)
         found: dict[Place, TargetFacts] = {}
         until = until if self.in_all else self.clock.now() + self.patience
         reported, reported_at = -1, self.clock.now()
@@ -82,7 +83,7 @@ class Inventories:
         known = self._reader.many(map(self._key, places))
         asked = 0
         with self.connection.telling("asking the targets"):
-            for some in slices(places, AT_ONCE):
+            for some in slices(places, AT_ONCE_IN_ALL if self.in_all else AT_ONCE):
                 for number, place in enumerate(some, asked):
                     progress.at(number, len(places))
                     self._ask(place, run, known=self._key(place) in known)

@@ -82,7 +82,7 @@ def lines(uses: Sequence[Mapping[str, Any]], ami: str = "") -> Iterator[Renderab
     unknown = [one for one in uses if one["fault"] is not None]
     if unknown and ami:
         silent = named([place_of(one) for one in unknown])
-        yield Folded(f"{silent}: not known; `ami-promoter where {ami} --use` shows it.", 2)
+        yield Folded(f"{silent}: not known; `ami-promoter where {ami} --use` shows it, or why not.", 2)
         return
     for same in groups(unknown, lambda one: (one["fault"]["code"], one["fault"]["cure"])):
         of = f"Of {target_of(same[0])}: " if len(same) > 1 else ""

@@ -294,6 +294,8 @@ class Naming:
     """Why the parameter does not name what is current; the AMI is delivered anyway."""
     pinned: str = ""
     """At which release an operator holds the pointer, who and why; "": nobody does."""
+    before: tuple[str, ...] = ()
+    """The parameters by which it was named before the file renamed them: they move off it if it is recalled."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,12 @@ def pointer(delivery: Delivery) -> Pointer:
     return Pointer(target.account, target.region, naming.parameter, naming.family, delivery.hub)
 
 
+def pointers(delivery: Delivery) -> list[Pointer]:
+    """Return the pointers that may name a delivery's AMI: the present one, and those of before a renaming."""
+    begun, names = pointer(delivery), (delivery.naming.parameter, *delivery.naming.before)
+    return [replace(begun, parameter=one) for one in names if one]
+
+
 def release(delivery: Delivery, image: SourceImage) -> Release:
     """Return a delivery's AMI as one of its family."""
     return Release(

@@ -51,7 +51,7 @@ class Compared:
     unbelieved: bool = False
     """Whether one look alone has shown another value, which names fewer targets and does not count yet."""
     surplus: bool = False
-    """Whether a delivery is to end, or to be recalled or restored."""
+    """Whether a delivery is to end, or to be recalled, restored or renamed."""
     missing: bool = False
     """Whether a wanted target has no delivery, or one that begins again."""
     running: bool = False

@@ -91,7 +91,9 @@ class WantedTargets:
         target = self.renamed(one)
         if target is None or self.unbelieved or promotion.is_gone_for(one.account, one.place):
             return False
-        return _is_asked_for(target, promotion)
+        asked = promotion.generation_of(one.account, one.place)
+        while_it_ran = one.generation < asked <= one.ended_at
+        return while_it_ran or _is_asked_for(target, promotion)
 
     def renamed(self, one: TrackedDelivery) -> Target | None:
         """Return the target of a delivered or shared AMI if the file now has another parameter for it; else None.
@@ -99,7 +101,7 @@ class WantedTargets:
         One that the file no longer sets stays as it is.
         """
         target = None if self.recalled or one.state not in GOOD else self.targets.get(one.place)
-        return target if target and target.ssm_parameter not in ("", one.ssm_parameter) else None
+        return target if target and not needs(target) and target.ssm_parameter not in ("", one.ssm_parameter) else None
 
     def may_go_on(self, place: str) -> bool:
         """Whether a target is wanted, or its account is only blocked; while that is unknown: is not withdrawn."""

@@ -63,7 +63,7 @@ def test_a_recall_shows_who_uses_the_ami_before_it_asks(used, monkeypatch):
     begun = scene.world.now
     status, said = scene.prints(*words)
     assert (status, f"Who uses it: {DEV} {REGION}: parameter {NAME}" in said) == (1, True)
-    assert f"{TEST} {REGION}: not known; `ami-promoter where {scene.image} --use` shows it." in said
+    assert f"{TEST} {REGION}: not known; `ami-promoter where {scene.image} --use` shows it, or why not." in said
     assert (scene.world.now - begun).total_seconds() <= 10
 
     found = scene.ask("where", scene.image, "--use")

@@ -445,3 +445,89 @@ def test_a_process_that_is_killed_at_any_call_for_a_parameter_that_was_set_later
         hub = asked()
         hub.gate.crashes = [PortCrash(number, number % 2 == 0)]
         assert named(hub.wait(2 * HOUR)) == named(hub, "200000000002") == NEW, number
+
+
+@pytest.mark.parametrize("how", [lambda hub: hub.recall(NEW), lambda hub: hub.withdraw(NEW, DEV)])
+def test_a_process_that_is_killed_while_a_parameter_is_set_leaves_no_ami_there_that_is_then_taken_back(how):
+    """Whatever was written before: a recall, or the end of a share, finds the parameter."""
+
+    def asked() -> Hub:
+        hub = renamed("share")
+        hub.gate.calls = 0
+        hub.cloud.tag(NEW, TAGGED_AGAIN)
+        return hub
+
+    last = asked().wait(60).gate.calls
+    for number in range(last - 20, last):
+        hub = asked()
+        hub.gate.crashes = [PortCrash(number, after=True)]
+        hub.until(lambda hub=hub, number=number: hub.gate.calls > number)
+        how(hub)
+        assert named(hub.wait(2 * HOUR)) == "", number
+
+
+@pytest.mark.parametrize("mode", ["copy", "share"])
+def test_a_recall_takes_the_ami_from_the_parameter_of_before_at_once(mode):
+    """Not only from the one that the file sets now, and not only at the daily look."""
+    hub = renamed(mode, before="/golden/{family}/current")
+    for ami in (OLD, NEW):
+        hub.cloud.tag(ami, TAGGED_AGAIN)
+        hub.wait(HOUR)
+    hub.recall(NEW)
+
+    hub.wait(HOUR)
+    assert (shown(hub), named(hub)) == (OLD, OLD)
+
+
+def test_a_tag_event_counts_for_what_was_on_its_way_then():
+    """The AMI was copied while somebody set the parameter and tagged; and while it was recalled."""
+    hub = promoted(a_family((DEV,), {"ssm_parameter": ""}), NEW, seconds=20)
+    hub.cloud.change_targets(ssm_parameter=RENAMED)
+    hub.cloud.tag(NEW, TAGGED_AGAIN)
+    assert named(hub.wait(5 * HOUR)) == NEW
+
+    hub.recall(NEW)
+    hub.wait(HOUR)
+    hub.cloud.change_targets(ssm_parameter="/golden/{family}/third")
+    hub.cloud.tag(NEW, "default")
+    hub.wait(HOUR)
+    hub.lift_recall(NEW)
+    assert shown(hub.wait(5 * HOUR), name="/golden/base/third") == NEW
+
+
+def test_a_new_parameter_delays_no_new_account():
+    """The value names another account, too: that begins as fast as ever."""
+    other = "200000000002"
+
+    def seconds(parameter: str) -> int:
+        hub = a_family((DEV, other))
+        hub.cloud.tag(NEW, DEV)
+        hub.wait(2 * HOUR)
+        hub.cloud.change_targets(ssm_parameter=parameter)
+        begun = hub.cloud.now
+        hub.cloud.tag(NEW, f"{DEV} {other}")
+        hub.until(lambda: (NEW, other) in hub.outcomes())
+        return hub.cloud.now - begun
+
+    assert seconds(RENAMED) == seconds("/golden/{family}/current")
+
+
+def test_the_familys_tag_of_the_same_file_counts():
+    """One edit names the parameter, and the tag that says the family."""
+    hub = a_family((DEV,), {"ssm_parameter": ""})
+    hub.cloud.make_image("ami-0e", {"snap-9": True})
+    hub.cloud.hub_images["ami-0e"]["Tags"] = [{"Key": "product", "Value": "base"}]
+    promoted(hub, "ami-0e")
+    hub.cloud.change_targets(ssm_parameter=RENAMED, family_tag="product")
+    hub.cloud.tag("ami-0e", TAGGED_AGAIN)
+
+    assert named(hub.wait(HOUR)) == "ami-0e"
+
+
+def test_where_an_approval_is_asked_for_no_other_parameter_is_set_without_one():
+    """The approver has approved the parameter of before; the next AMI is approved with the new one."""
+    hub = renamed(before="/golden/{family}/current")
+    hub.cloud.change_targets(approval="required")
+    hub.cloud.tag(NEW, TAGGED_AGAIN)
+
+    assert (named(hub.wait(HOUR)), shown(hub)) == ("", NEW)

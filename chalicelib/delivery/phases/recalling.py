@@ -210,7 +210,9 @@ def _again(delivery: Delivery, now: int) -> Delivery:
 def _publish_again(delivery: Delivery, now: int) -> Delivery:
     """Publish it; but one that was recalled untested stays unpublished, and begins again if it is wanted."""
     known = delivery.naming
-    naming = Naming(known.family, known.parameter) if known.parameter else known  # its fault says why it has none
+    naming = known  # without a parameter, its fault says why it has none
+    if known.parameter:
+        naming = Naming(known.family, known.parameter, before=known.before)
     restored = replace(delivery, recall=Recalled(), naming=naming, last_look=LastLook())
     return keep(restored, now) if delivery.launch.kept else PUBLISH(restored, now)
 

@@ -402,7 +402,7 @@ class DeliveryExecutor:
         kept = {(one.resource, one.share_name) for one in (ledger.find_for(theirs) if own else ()) if one.holdings}
         for share in own:
             mine = _holding(delivery, share)
-            if (share.resource, share.share_name) not in kept:
+            if (share.resource, share.share_name) not in kept and not delivery.launch.kept:
                 wanted = self._wanted(delivery, share)
                 ledger.hold(wanted, replace(mine, delivery=DELIVERED_AMIS, episode=1))
             ledger.release(share.resource, share.share_name, mine)
@@ -516,7 +516,8 @@ class DeliveryExecutor:
         if delivery.keeps_image:
             self._keep_own_key(delivery)
         elif delivery.ending is DeliveryState.WITHDRAWN and delivery.naming.offered_at:
-            self.pointers.take_back(naming.pointer(delivery), delivery.ami, delivery.id, delivery.episode)
+            for pointer in naming.pointers(delivery):
+                self.pointers.take_back(pointer, delivery.ami, delivery.id, delivery.episode)
         tracked = TrackedDelivery(
             delivery=delivery.id,
             account=delivery.target.account,

@@ -42,8 +42,9 @@ class ReleaseCommands:
             case naming.LookAtPointer():
                 return self._look_at_pointer(delivery)
             case recalling.LookAtCopy():
-                if delivery.naming.parameter and not delivery.tries:
-                    self.pointers.wake(naming.pointer(delivery).key, f"{delivery.id}:{delivery.episode}")
+                if not delivery.tries:
+                    for pointer in naming.pointers(delivery):
+                        self.pointers.wake(pointer.key, f"{delivery.id}:{delivery.episode}")
                 return self._look_at_copy(delivery)
             case recalling.RecallCopy(deprecate, disable):
                 now = self.clock()

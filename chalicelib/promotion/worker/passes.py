@@ -115,7 +115,7 @@ class DeliveryPass:
             for one in budget.each(some, CALLS_TO_END):
                 upto = one.delivery
                 if wanted.renames(one, promotion):
-                    self._rename(promotion, one, wanted.targets[one.place].ssm_parameter)
+                    self._rename(promotion, one, wanted.targets[one.place])
                 elif one.state not in (RUNNING, SHARED):
                     self._recall_or_restore(promotion, one, recalled=wanted.recalled)
                 elif not self._put_right(promotion, one, there.get(upto)):
@@ -185,10 +185,11 @@ class DeliveryPass:
             return None
         return (stored, record) if stored and record and record.state == one.state else None
 
-    def _rename(self, promotion: Promotion, one: TrackedDelivery, ssm_parameter: str) -> None:
+    def _rename(self, promotion: Promotion, one: TrackedDelivery, wanted: Target) -> None:
         """Let what a target has count for the parameter that the file sets now. Repeating is safe.
 
-        The pointer does the rest. A parameter of before stays as it is.
+        The record comes first: from then on a recall, or the end of a share, takes the AMI from there. The pointer does
+        the rest. A parameter of before stays as it is.
         """
         if (found := self._over(one)) is None:
             return
@@ -197,15 +198,19 @@ class DeliveryPass:
             image = source_image(self.records, promotion.ami, record.source, record.key)
         except ParkRecord:
             return
-        target = replace(record.target, ssm_parameter=ssm_parameter)
+        target = replace(record.target, ssm_parameter=wanted.ssm_parameter, family_tag=wanted.family_tag)
         renamed = replace(record, target=target, naming=naming.begun(image, target))
+        if record.naming.parameter != renamed.naming.parameter:
+            before = (*record.naming.before, record.naming.parameter)
+            renamed = renamed.with_naming(before=tuple(filter(None, dict.fromkeys(before))))
         if renamed.naming.parameter:
             renamed = renamed.with_naming(offered_at=self.clock(), offered=True, done=True)
-            self._pointers.offer(naming.pointer(renamed), naming.release(renamed, image))
         happened = [f"Named by {renamed.naming.parameter or 'no parameter'}"]
         if self.records.save(stored, DELIVERIES.encode(renamed), happened, self.clock()) is None:
             raise LostRace(str(record.key))
-        self.tracked.rename(promotion.ami, one.delivery, ssm_parameter)
+        if renamed.naming.parameter:
+            self._pointers.offer(naming.pointer(renamed), naming.release(renamed, image))
+        self.tracked.rename(promotion.ami, one.delivery, wanted.ssm_parameter)
 
     def _ask_to_end(
         self,

@@ -122,7 +122,8 @@ class PromotionExecutor:
         if wanted.value not in (None, record.value) and not record.is_believed:
             before = self._wanted_by(record, record.value, withdrawals)
             lifts = bool(before.entitled.withdrawn.keys() - wanted.entitled.withdrawn.keys())
-            if lifts or wanted.leaves_out(wanted.surplus(tracked, record)):
+            surplus = (one for one in wanted.surplus(tracked, record) if not wanted.renames(one, record))
+            if lifts or wanted.leaves_out(surplus):
                 wanted = replace(before, unbelieved=True)
         return wanted, record.of_value(refused=wanted.refused is not None)
 
