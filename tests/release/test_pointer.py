@@ -218,4 +218,4 @@ def test_the_name_of_a_shared_ami_that_was_taken_back_goes_as_soon_as_the_accoun
 
     late = machine.evolve(pointer, shows, NOW + 600)
     assert (late.settled, late.fault.code) == (True, "pointer-nothing-current")
-    assert ": none is delivered or shared." in late.fault.what
+    assert (": each is not available." if left else ": none is delivered or shared.") in late.fault.what
