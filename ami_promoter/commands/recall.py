@@ -148,7 +148,11 @@ def _deliveries(connection: Connection, ami: str, recalled: Collection[str], *, 
     keys = {ident: key for ident, one in found.items() if (key := pointers.key_of(one))}
     shown: Mapping[RecordKey, RecordSeen[Pointer]] = reader.many(keys.values())
     at = {delivery: shown[key] for delivery, key in keys.items() if key in shown}
-    return sorted((_one(entry, recalled, at.get(entry.delivery), ami, lift=lift) for entry in tracked), key=place_of)
+    every = [_one(entry, recalled, at.get(entry.delivery), ami, lift=lift) for entry in tracked]
+    for entry, one in zip(tracked, every, strict=True):
+        if lift and entry.state == "recalled" and entry.delivery in found and found[entry.delivery].it.launch.kept:
+            one["does"] = AGAIN  # it was not tested
+    return sorted(every, key=place_of)
 
 
 def _one(
@@ -184,9 +188,9 @@ def _lines(deliveries: Sequence[Mapping[str, Any]], *, lift: bool, wide: bool) -
         first = group[0]
         yield Folded(f"{named([place_of(one) for one in group])}: {first['state']}; {first['does'] or 'stays so'}.", 2)
         if first["parameter"] and not lift:
-            alone = "is deleted" if first["state"] == "shared" else "stays as it is"
-            stays = f"{alone}: no other AMI of the family is known there"
             lost = "" if first["kept"] else " if the file still has the target: it no longer sets the parameter"
+            alone = f"is deleted{lost}" if first["state"] == "shared" else "stays as it is"
+            stays = f"{alone}: no other AMI of the family is known there"
             moves = f"moves to {first['moves_to']}{lost}" if first["moves_to"] else stays
             of = f"Of {place(place_of(first))}: " if len({one["moves_to"] for one in group}) > 1 else ""
             yield Folded(f"{of}The parameter {first['parameter']} {moves}.", 4)

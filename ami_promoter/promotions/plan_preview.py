@@ -43,7 +43,9 @@ TARGET = js.thing(
     withdrawn_by=js.text("ARN of the operator who has withdrawn the target; empty: no operator has"),
     approval=js.text("required or none; empty: the value no longer names the target"),
     mode=js.text("copy or share; empty: the value no longer names the target"),
-    method=js.text("snapshots (CopySnapshot and RegisterImage) or image (CopyImage); empty: nothing is copied"),
+    method=js.text(
+        "snapshots (CopySnapshot and RegisterImage) or image (CopyImage); empty: nothing is copied, or not known yet"
+    ),
     method_why=js.text("why the service chooses this method; empty: the targets file sets it"),
     key=js.text("KMS key of the target, as the targets file names it; empty: nothing is copied"),
     key_access=js.text("how the service lets the target use the source's KMS key: grant, policy or none"),
@@ -58,10 +60,12 @@ TARGET = js.thing(
     dollars=js.mapping(
         "highest cost in US dollars by list price: `storage` each month; `transfer` to another Region, `timed` "
         "(time-based copies) and `launch` (the launch test, if the price of its instance type is known) once; empty: "
-        "nothing is copied or launched",
+        "nothing is copied or launched, or it is not known yet",
         js.amount("US dollars"),
     ),
-    calls=js.mapping("calls that create resources in the target, by name; empty: none", js.number("how many calls")),
+    calls=js.mapping(
+        "calls that create resources in the target, by name; empty: none, or not known yet", js.number("how many calls")
+    ),
     groups=js.several("groups of the value that contain the target", js.text("name of a group")),
     faults=js.FAULTS,
 )

@@ -17,7 +17,7 @@ from chalicelib.engine.places import Place
 
 EXITS = {
     Exit.OK: "no check failed",
-    Exit.FAILED: "a check failed: the source or an account is refused, or is not known yet, or the AMI is recalled",
+    Exit.FAILED: "a check failed: source or account are refused or not known yet, or the AMI is pending or recalled",
 }
 
 

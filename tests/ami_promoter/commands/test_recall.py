@@ -149,6 +149,17 @@ def test_an_ami_that_could_not_be_tested_is_said_to_be_deprecated(table, run):
     said = run("recall", AMI, "--why", "Bad", exits=1).words
     assert f"{DEV} us-east-1: failed; its AMI is deprecated, and disabled where the account's template" in said
     assert f"{PROD} us-east-1: failed; stays so." in said
+    shown = run("recall", AMI, "--why", "Bad", "--yes", "--json").data["deliveries"]
+    assert [one["image"] for one in shown] == [COPY, None]
+
+
+def test_before_a_lift_an_ami_that_could_not_be_tested_is_said_to_begin_again(table, operators, run):
+    """The lift does not publish it: it is tested."""
+    stands(operators)
+    over(table, recalled(DEV, "recalled", launch=delivery.Launch(kept=COPY)))
+
+    said = run("recall", AMI, "--lift", exits=1).words
+    assert f"{DEV} us-east-1: recalled; it begins again if the tag names its target" in said
 
 
 def test_a_copy_cannot_be_recalled_its_source_can(table, run):
