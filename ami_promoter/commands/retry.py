@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -173,7 +174,8 @@ def _renamed(
     now = wanted_targets(promotion, promotion.value, applied_file(connection), withdrawals)
     for entry in wanted:
         delivery = good[entry.delivery].it if entry.delivery in good else None
-        target = delivery and now.renamed(entry)
+        before = entry.ssm_parameter or (delivery.target.ssm_parameter if delivery else "")
+        target = delivery and now.renamed(replace(entry, ssm_parameter=before))
         if delivery and target and (parameter := parameter_of(target.ssm_parameter, delivery.naming.family)):
             found[entry.place] = {"account": entry.account, "region": entry.region, "parameter": parameter}
     return found

@@ -73,7 +73,7 @@ def misfits(
             f"`retire` has no effect for {account}, which has no `ssm_parameter`: what is current is not known there."
         )
         yield _fault(read, settings["retire"][1], what, "Write `ssm_parameter`, too, or leave `retire` out.")
-    if said.get("key_access") == "none" and "grantee" in said and settings["grantee"][1][0] != "defaults":
+    if said.get("key_access") == "none" and "grantee" in said and _is_meant(settings, "grantee", "key_access"):
         what = f"`grantee` has no effect for {account}, which gets no source key from the service."
         yield _fault(read, settings["grantee"][1], what, "Leave `grantee` out, or write another `key_access`.")
     within, deadline = (said.get(name, BUILT_IN[name]) for name in ("complete_within", "copy_deadline"))
@@ -88,6 +88,15 @@ def misfits(
         yield _fault(read, settings["by_way_of_hub"][1], what, "Leave it out, or write `regions`.")
 
 
+def _is_meant(settings: Mapping[str, tuple[Any, Path]], name: str, reason: str) -> bool:
+    """Whether the file says a setting for this account, beside one that leaves it without effect, the ``reason``.
+
+    What ``defaults`` say is for all; what a group says is for its other accounts, if the account itself has the reason.
+    """
+    of, why = settings[name][1][0], settings[reason][1][0]
+    return of != "defaults" and (of, why) != ("groups", "accounts")
+
+
 def _sharing(
     read: YamlDocument, account: str, settings: Mapping[str, tuple[Any, Path]], hub_account: str | None, hub_region: str
 ) -> Iterator[Fault]:
@@ -96,7 +105,7 @@ def _sharing(
         yield _fault(read, settings["mode"][1], what, "Write `mode: copy` for it, under `accounts`.")
     regions, path = settings.get("regions", ((hub_region,), settings["mode"][1]))
     for name in only_in("copy"):
-        if name in settings and settings[name][1][0] != "defaults":
+        if name in settings and _is_meant(settings, name, "mode"):
             what = f"`{name}` has no effect for {account}, which gets no copy: the hub keeps the AMI."
             yield _fault(read, settings[name][1], what, f"Leave `{name}` out, or write `mode: copy`.")
     if regions != (hub_region,):

@@ -295,7 +295,7 @@ class Naming:
     pinned: str = ""
     """At which release an operator holds the pointer, who and why; "": nobody does."""
     before: tuple[str, ...] = ()
-    """The parameters by which it was named before the file renamed them: they move off it if it is recalled."""
+    """The parameters of before the file renamed them: they move off it if it is recalled, or its share ends."""
 
 
 @dataclass(frozen=True, slots=True)

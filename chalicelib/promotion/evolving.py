@@ -420,7 +420,8 @@ def on_paused(event: ev.Paused, promotion: Promotion, now: int) -> Promotion:
     """Ask again every quarter of an hour; that time counts for no deadline."""
     if event.turn != promotion.turn:
         return promotion
-    return replace(promotion, tries=max(promotion.tries, 1), next_try=now + schedule.POLLS[-1], since=now)
+    wait = 0 if promotion.unnotified and not promotion.tries else schedule.POLLS[-1]  # the notice does not wait for it
+    return replace(promotion, tries=max(promotion.tries, 1), next_try=now + wait, since=now)
 
 
 def _never_available(promotion: Promotion) -> Fault:

@@ -91,9 +91,7 @@ class WantedTargets:
         target = self.renamed(one)
         if target is None or self.unbelieved or promotion.is_gone_for(one.account, one.place):
             return False
-        asked = promotion.generation_of(one.account, one.place)
-        while_it_ran = one.generation < asked <= one.ended_at
-        return while_it_ran or _is_asked_for(target, promotion)
+        return _is_asked_for(target, promotion)
 
     def renamed(self, one: TrackedDelivery) -> Target | None:
         """Return the target of a delivered or shared AMI if the file now has another parameter for it; else None.

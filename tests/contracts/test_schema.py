@@ -136,7 +136,7 @@ def test_a_tracked_delivery_whose_body_cannot_be_read_is_what_stands_beside_it(t
     begun = TrackedDelivery("0123", "222222222222", "us-east-1", 2, "running", generation=7, ssm_parameter="/golden")
     tracked.add(AMI, begun)
     if state == "delivered":
-        begun = replace(begun, state=state, image="ami-0b")
+        begun = replace(begun, state=state, image="ami-0b", ended_at=NOW)
         tracked.end(AMI, begun)
     key = addresses.tracked_delivery(AMI, "0123")
     table.update(key, "SET #it = :value", {":value": value}, names={"#it": attribute})

@@ -324,6 +324,15 @@ def test_one_notice_says_that_nobody_gets_the_ami_however_many_accounts_are_bloc
     assert hub.outcomes() == {}
 
 
+def test_a_pause_delays_no_notice_of_what_is_refused():
+    """The source is not examined while promotions are paused; the accounts in conflict are known."""
+    hub = untagged(accounts=(A,), file=conflicting(30)).unwatched()
+    hub.cloud.paused = True
+    hub.cloud.tag(AMI, "default")
+
+    assert len(hub.wait(60).notified("promotion.refused")) == 1
+
+
 def test_one_notice_counts_the_groups_of_a_value_that_it_has_no_room_for():
     """The disabled key comes first there, and a file that changes nothing of that is no news."""
     hub = untagged()

@@ -5,6 +5,7 @@ import pytest
 from chalicelib.engine import addresses
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.stored import peek
+from chalicelib.promotion.codec import PROMOTIONS
 from chalicelib.release.codec import POINTERS, release_item
 from chalicelib.release.current import MOST, Release
 from chalicelib.release.pointer import ShownParameter
@@ -449,10 +450,10 @@ def test_a_process_that_is_killed_at_any_call_for_a_parameter_that_was_set_later
 
 @pytest.mark.parametrize("how", [lambda hub: hub.recall(NEW), lambda hub: hub.withdraw(NEW, DEV)])
 def test_a_process_that_is_killed_while_a_parameter_is_set_leaves_no_ami_there_that_is_then_taken_back(how):
-    """Whatever was written before: a recall, or the end of a share, finds the parameter."""
+    """Whatever was written before: a recall, or the end of a share, finds the parameter, and the one of before."""
 
     def asked() -> Hub:
-        hub = renamed("share")
+        hub = renamed("share", before="/golden/{family}/current")
         hub.gate.calls = 0
         hub.cloud.tag(NEW, TAGGED_AGAIN)
         return hub
@@ -463,36 +464,38 @@ def test_a_process_that_is_killed_while_a_parameter_is_set_leaves_no_ami_there_t
         hub.gate.crashes = [PortCrash(number, after=True)]
         hub.until(lambda hub=hub, number=number: hub.gate.calls > number)
         how(hub)
-        assert named(hub.wait(2 * HOUR)) == "", number
+        hub.wait(2 * HOUR)
+        assert (named(hub), shown(hub)) == ("", OLD), number
 
 
-@pytest.mark.parametrize("mode", ["copy", "share"])
-def test_a_recall_takes_the_ami_from_the_parameter_of_before_at_once(mode):
+TAKES_BACK = {f"recall, {mode}": (mode, lambda hub: hub.recall(NEW)) for mode in ("copy", "share")}
+TAKES_BACK |= {how: ("share", take) for how, take in REMOVALS.items()}
+
+
+@pytest.mark.parametrize(("mode", "how"), TAKES_BACK.values(), ids=TAKES_BACK.keys())
+def test_who_takes_the_ami_back_takes_it_from_the_parameter_of_before_at_once(mode, how):
     """Not only from the one that the file sets now, and not only at the daily look."""
     hub = renamed(mode, before="/golden/{family}/current")
     for ami in (OLD, NEW):
         hub.cloud.tag(ami, TAGGED_AGAIN)
         hub.wait(HOUR)
-    hub.recall(NEW)
+    how(hub)
 
     hub.wait(HOUR)
     assert (shown(hub), named(hub)) == (OLD, OLD)
 
 
-def test_a_tag_event_counts_for_what_was_on_its_way_then():
-    """The AMI was copied while somebody set the parameter and tagged; and while it was recalled."""
-    hub = promoted(a_family((DEV,), {"ssm_parameter": ""}), NEW, seconds=20)
-    hub.cloud.change_targets(ssm_parameter=RENAMED)
+def test_a_delivery_that_is_parked_holds_up_no_promotion_whose_parameter_is_set_later():
+    """Once it has been unparked, a retry names its AMI."""
+    hub = renamed()
+    hub.park(hub.delivery_key(NEW, DEV))
     hub.cloud.tag(NEW, TAGGED_AGAIN)
-    assert named(hub.wait(5 * HOUR)) == NEW
+    hub.wait(HOUR)
+    assert peek(hub.stores.records, addresses.promotion(NEW), PROMOTIONS).state == "over"
 
-    hub.recall(NEW)
-    hub.wait(HOUR)
-    hub.cloud.change_targets(ssm_parameter="/golden/{family}/third")
-    hub.cloud.tag(NEW, "default")
-    hub.wait(HOUR)
-    hub.lift_recall(NEW)
-    assert shown(hub.wait(5 * HOUR), name="/golden/base/third") == NEW
+    hub.unpark(hub.delivery_key(NEW, DEV))
+    hub.retry(NEW)
+    assert named(hub.wait(HOUR)) == NEW
 
 
 def test_a_new_parameter_delays_no_new_account():

@@ -24,6 +24,8 @@ RUNS = "episode = :was AND running = :yes"
 """The condition that it has not ended, or begun again, since it was read."""
 BESIDE = ("generation", "joined", "ssm_parameter")
 """Attributes beside the body, which its delivery writes again when it ends."""
+LEAST = ("region", "state", "image", "ended_at")
+"""Members of the body that are also beside it, for when it cannot be read."""
 
 
 class DynamoTrackedDeliveries:
@@ -91,7 +93,7 @@ class DynamoTrackedDeliveries:
         return [self._tracked(item) for item in self._table.query(addresses.promotion(ami).pk, "delivery#")]
 
     def _stored(self, tracked: TrackedDelivery) -> dict[str, Any]:
-        beside = {"region": tracked.region, "state": tracked.state}
+        beside = {name: getattr(tracked, name) for name in LEAST}
         return {"schema": self._version, "body": compact(codec.encode(tracked)), **beside}
 
     def _tracked(self, item: dict[str, Any]) -> TrackedDelivery:
@@ -109,9 +111,9 @@ class DynamoTrackedDeliveries:
 
 def _least(item: dict[str, Any], beside: dict[str, Any], where: str) -> TrackedDelivery:
     """Return a tracked delivery without its body; if nothing says whose it is, raise an error that parks."""
-    known = {name: item.get(name) for name in ("region", "episode", "state")}
+    known = {name: item.get(name) for name in ("episode", *LEAST)}
     known |= {"delivery": item["sk"].removeprefix("delivery#"), "account": item.get("delivered_to")}
     try:
-        return codec.decode(TrackedDelivery, {"image": item.get("delivered_as", ""), **known, **beside}, where)
+        return codec.decode(TrackedDelivery, known | beside, where)
     except ValueError as error:
         raise Unreadable(f"{where} cannot be read: {error}.") from error

@@ -515,7 +515,7 @@ class DeliveryExecutor:
             self.notices.publish(notices.outcome(delivery, self.clock()))
         if delivery.keeps_image:
             self._keep_own_key(delivery)
-        elif delivery.ending is DeliveryState.WITHDRAWN and delivery.naming.offered_at:
+        elif delivery.ending is DeliveryState.WITHDRAWN and (delivery.naming.offered_at or delivery.naming.before):
             for pointer in naming.pointers(delivery):
                 self.pointers.take_back(pointer, delivery.ami, delivery.id, delivery.episode)
         tracked = TrackedDelivery(

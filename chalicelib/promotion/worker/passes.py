@@ -200,9 +200,9 @@ class DeliveryPass:
             return
         target = replace(record.target, ssm_parameter=wanted.ssm_parameter, family_tag=wanted.family_tag)
         renamed = replace(record, target=target, naming=naming.begun(image, target))
-        if record.naming.parameter != renamed.naming.parameter:
-            before = (*record.naming.before, record.naming.parameter)
-            renamed = renamed.with_naming(before=tuple(filter(None, dict.fromkeys(before))))
+        known = dict.fromkeys((*record.naming.before, record.naming.parameter))
+        before = tuple(one for one in known if one not in ("", renamed.naming.parameter))
+        renamed = renamed.with_naming(before=before)
         if renamed.naming.parameter:
             renamed = renamed.with_naming(offered_at=self.clock(), offered=True, done=True)
         happened = [f"Named by {renamed.naming.parameter or 'no parameter'}"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -59,7 +60,7 @@ class PointerExecutor:
             target = self._target(record)
             wanted = target is not None and _sets(target, record)
             left = left if wanted else self.targets.recalled(record.may_name)
-            if target is None or not (wanted or left):
+            if target is None or not (wanted or left or _names_taken_back(record, releases)):
                 return machine.Unwanted(releases, left)
             if not looks:
                 return machine.Changed() if self.parameters.change(target, record) else machine.Overtaken()
@@ -112,6 +113,11 @@ class PointerExecutor:
             if one not in kept:
                 self.records.forget(addresses.release(record.key, one.source), {"kind": "release"})
         return tuple(kept)
+
+
+def _names_taken_back(record: Pointer, releases: Iterable[Release]) -> bool:
+    """Whether it names an AMI that was taken back, as its share has ended: no release has it any more."""
+    return record.image not in ("", *(one.image for one in releases))
 
 
 def _sets(target: Target, record: Pointer) -> bool:

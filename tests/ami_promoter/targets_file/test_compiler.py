@@ -165,6 +165,16 @@ def test_a_setting_that_cannot_be_or_has_no_effect_is_refused(said, fault):
     assert fault in found
 
 
+@pytest.mark.parametrize(
+    ("group", "account"), [("tags: {stage: prod}", "mode: share"), ("grantee: account", "key_access: none")]
+)
+def test_what_a_group_says_for_its_other_accounts_is_no_fault_of_one_that_differs(group, account):
+    """One account of the group has settings of its own, with which that has no effect."""
+    members = "members: ['111111111111', '222222222222']"
+    text = f"groups: {{default: {{{members}, {group}}}}}\naccounts: {{'222222222222': {{{account}}}}}"
+    assert set(compiled(text).accounts) == {"111111111111", "222222222222"}
+
+
 NO_ACCOUNT = (
     "1:1: the file names no account. "
     'Write at least `groups: {default: ["123456789012"]}` with the id of one of your accounts.'
