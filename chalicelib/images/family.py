@@ -28,7 +28,8 @@ def fault(tags: Mapping[str, str], key: str, where: str) -> Fault | None:
         return None
     shown = ascii(tags[key][:80])
     what = f"The tag `{key}` of the source, {shown}, names no family: it has 1 to 64 letters, digits, `.`, `_` or `-`."
-    return Fault("family-not-usable", where, what, "Correct the source's tag, and tag the AMI again.")
+    cure = "Correct the source's tag, then promote it; if it is delivered already, promote the next AMI of the family."
+    return Fault("family-not-usable", where, what, cure)
 
 
 def parameter_of(template: str, family: str) -> str:
