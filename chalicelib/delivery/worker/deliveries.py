@@ -395,6 +395,7 @@ class DeliveryExecutor:
         """Leave the grants on the target's own key to one holder for all AMIs that are delivered there.
 
         They stay with the AMIs for good: with a holding for each AMI, the share worker would read ever more of them.
+        Those of an AMI that was recalled untested close, as nothing was delivered.
         """
         ledger = self.ledger
         own = [share for share in delivery.shares.needed if Resource.parse(share.resource).at_home]
@@ -406,6 +407,8 @@ class DeliveryExecutor:
                 wanted = self._wanted(delivery, share)
                 ledger.hold(wanted, replace(mine, delivery=DELIVERED_AMIS, episode=1))
             ledger.release(share.resource, share.share_name, mine)
+        if delivery.launch.kept:
+            self._wake_resources(delivery, own, "release")
 
     def _release(self, delivery: Delivery, budget: Budget, *, everything: bool) -> DeliveryEvent:
         done = delivery.shares.continue_at
