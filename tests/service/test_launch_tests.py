@@ -933,7 +933,7 @@ def test_a_kept_ami_that_one_look_misses_after_a_late_key_is_tested_again():
 
 @pytest.mark.parametrize("tag", [None, "default"])
 def test_an_ami_that_was_recalled_untested_keeps_no_grant_on_the_targets_key(tag):
-    """Whoever launches there needs it only once the AMI is delivered: after the lift, if the tag still names it."""
+    """Its users need it only once the AMI is delivered: after the lift, if the tag still names it."""
     role = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
     hub = until_instance(promoted(a_hub(target={"service_linked_roles": (role,)}), 0))
     hub.recall(AMI)
