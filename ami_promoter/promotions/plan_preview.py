@@ -118,7 +118,7 @@ def plan(facts: PlanFacts) -> dict[str, Any]:
     """Return what the value would do."""
     image, resolution, wanted = facts.image, facts.resolution, facts.resolution.targets
     pending = image.state == "pending"
-    waits = resolution.waits or (_pending(image) if pending else None)
+    waits = resolution.waits or (_pending(image) if pending and facts.recalled is None else None)
     faults = tuple(filter(None, (facts.recalled,)))
     if not pending:
         faults += preflight.source_faults(image, facts.hub.account, facts.keys, wanted, trigger_tag=facts.tag_key)

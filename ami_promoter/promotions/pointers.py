@@ -150,7 +150,7 @@ def _why(delivery: Delivery, pointer: Pointer, names: Release | None) -> str:
     if not pointer.settled:
         return "It is being brought up to date."
     if pointer.unwanted:
-        return "The targets file no longer sets it for this target, so only a recall moves it."
+        return "The targets file no longer sets it for this target: it only moves off what is recalled or withdrawn."
     if names is None:
         return "It names no AMI: the target shows none of the family available."
     mine = next((one for one in pointer.releases if one.source == delivery.ami), None)

@@ -109,7 +109,7 @@ class Pointer:
     next_try: int | None = 0
     """When to look, or to try, again; None: not by itself, as it has no release, and may name no AMI of the hub."""
     unwanted: bool = False
-    """Whether the targets file did not set the parameter there at the last look: it only moves off a recalled AMI."""
+    """Whether the targets file did not set it at the last look: it only moves off what is recalled or withdrawn."""
     inbox: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -228,7 +228,7 @@ class Looked:
     rule: Retirement | None = None
     """When superseded copies are to be deprecated, by the applied file; None: never."""
     unwanted: bool = False
-    """Whether the targets file no longer sets this parameter for the target, and it may name a recalled AMI."""
+    """Whether the targets file no longer sets this parameter for the target; it names what was taken back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -621,8 +621,8 @@ def prefix_cure(parameter: str) -> str:
 
 
 def _dangling(pointer: Pointer, event: Looked) -> Fault:
-    if pointer.unwanted:
-        return _names_recalled(pointer, pointer.source or pointer.image)
+    if pointer.unwanted and pointer.source in event.recalled:
+        return _names_recalled(pointer, pointer.source)
     reasons = {
         "recalled": any(one.source in event.recalled for one in event.releases),
         "not available": any(one.image not in event.seen.available for one in event.releases),

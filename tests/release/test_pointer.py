@@ -219,3 +219,12 @@ def test_the_name_of_a_shared_ami_that_was_taken_back_goes_as_soon_as_the_accoun
     late = machine.evolve(pointer, shows, NOW + 600)
     assert (late.settled, late.fault.code) == (True, "pointer-nothing-current")
     assert (": each is not available." if left else ": none is delivered or shared.") in late.fault.what
+
+
+def test_a_parameter_that_the_file_no_longer_sets_is_said_to_name_a_recalled_ami_only_if_it_does():
+    """The share of the AMI that it names has ended; nothing was recalled."""
+    shows = Looked((), SeenParameter(ShownParameter(OLD.image), frozenset({OLD.image})), unwanted=True)
+    pointer = machine.evolve(replace(FRESH, image=OLD.image, releases=(OLD,)), shows, NOW)
+
+    late = machine.evolve(pointer, shows, NOW + 600)
+    assert (late.unwanted, late.fault.code) == (True, "pointer-nothing-current")

@@ -201,7 +201,7 @@ class DeliveryPass:
         target = replace(record.target, ssm_parameter=wanted.ssm_parameter, family_tag=wanted.family_tag)
         renamed = replace(record, target=target, naming=naming.begun(image, target))
         known = dict.fromkeys((*record.naming.before, record.naming.parameter))
-        before = tuple(one for one in known if one not in ("", renamed.naming.parameter))
+        before = tuple(name for name in known if name not in ("", renamed.naming.parameter))
         renamed = renamed.with_naming(before=before)
         if renamed.naming.parameter:
             renamed = renamed.with_naming(offered_at=self.clock(), offered=True, done=True)

@@ -170,3 +170,19 @@ def test_a_verb_that_must_not_wait_long_takes_what_has_answered(table):
     assert [place for place, target in found.items() if not target.trouble] == places[:2]
     assert set(found) == set(places)
     assert time.now <= time.begun + 10
+
+
+def test_a_verb_that_must_not_wait_long_asks_only_as_many_targets_as_there_is_time_for(table):
+    """Asking costs time, too: the rest is not asked, and silent; there is time left for answers."""
+    places = [(f"{n:012d}", REGION) for n in range(1, 301)]
+    time = InventoryTime(table, dict.fromkeys(places[:3], 6))
+
+    def slow():
+        time.now += 0.1
+        return time.now
+
+    found = Inventories(Connection(REGION), 10, TerminalClock(time.sleep, slow), in_all=True).ask(places, RUN)
+
+    assert [place for place, target in found.items() if not target.trouble] == places[:3]
+    assert set(found) == set(places)
+    assert time.now <= time.begun + 12
