@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from ami_promoter.targets_file import name_template
 from chalicelib.images import comparison, deprecation, names, register
 from chalicelib.images.image import snapshots_to_copy
-from chalicelib.images.members import MEMBERS, Treatment
 from tests.images.examples import (
     KEY,
     OUR_TAGS,
@@ -25,6 +24,7 @@ from tests.images.examples import (
     ec2_shows,
     promotable,
 )
+from tools.image_members import MEMBERS, Treatment
 
 NOW = datetime(2026, 1, 5, 12, 5, tzinfo=UTC).timestamp()
 TEMPLATE = "{source_name}-{source_id}"
