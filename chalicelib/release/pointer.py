@@ -238,8 +238,6 @@ class Unwanted:
     releases: tuple[Release, ...]
     recalled: frozenset[str] = frozenset()
     """Of what it may name: ``may_name``."""
-    refusal: Fault | None = None
-    """Why it could not be moved off these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +258,8 @@ class PointerRefused:
     fault: Fault
     releases: tuple[Release, ...]
     unknown: bool = False
+    recalled: frozenset[str] = frozenset()
+    """What it may name and is to move off, if the targets file no longer sets it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -486,9 +486,12 @@ def _is_early(pointer: Pointer, now: int) -> bool:
 
 def _unwanted(event: Unwanted, pointer: Pointer, now: int) -> Pointer:
     known = _with_releases(pointer, event.releases)
-    fault = _names_recalled(pointer, min(event.recalled), event.refusal) if event.recalled else None
-    rested = _rest(known, now, fault, intent=_may_have_written(pointer.intent, now))
-    return replace(rested, unwanted=True, retiring={}, retired=(), back="", not_retired=None)
+    fault = _names_recalled(pointer, min(event.recalled)) if event.recalled else None
+    return _unset(_rest(known, now, fault, intent=_may_have_written(pointer.intent, now)))
+
+
+def _unset(pointer: Pointer) -> Pointer:
+    return replace(pointer, unwanted=True, retiring={}, retired=(), back="", not_retired=None)
 
 
 def _changed(_event: Changed, pointer: Pointer, now: int) -> Pointer:
@@ -533,12 +536,15 @@ def _woken(event: DeliveriesWoken, pointer: Pointer, _now: int) -> Pointer:
 def _refused(event: PointerRefused, pointer: Pointer, now: int) -> Pointer:
     """Try again what passes by itself, for ten minutes; then look every quarter of an hour, and deliveries go on."""
     pointer = _with_releases(pointer, event.releases)
+    fault = _refusal(pointer, event.fault)
+    if event.recalled:
+        pointer, fault = _unset(pointer), _names_recalled(pointer, min(event.recalled), event.fault)
     intent = _may_have_written(pointer.intent, now, unknown=event.unknown)
     passing = event.kind in PASSING
     if passing and _is_early(pointer, now):
         return _again(replace(pointer, intent=intent), now, schedule.RETRIES)
     wait = AFTER_TROUBLE if passing else LOOK_EVERY
-    return _rest(pointer, now, _refusal(pointer, event.fault), wait, intent)
+    return _rest(pointer, now, fault, wait, intent)
 
 
 def _may_have_written(intent: Intent | None, now: int, *, unknown: bool = False) -> Intent | None:

@@ -68,9 +68,7 @@ class PointerExecutor:
             pin = self.targets.pin(record.account, record.region, record.parameter)
             seen = self.parameters.look(target, record, [one.image for one in releases])
         except Refusal as refusal:
-            if left and refusal.kind not in machine.PASSING:
-                return machine.Unwanted(releases, left, refusal.fault)
-            return machine.PointerRefused(refusal.kind, refusal.fault, releases, refusal.unknown)
+            return machine.PointerRefused(refusal.kind, refusal.fault, releases, refusal.unknown, left)
         return machine.Looked(releases, seen, recalled, pin, target.retire if wanted else None, unwanted=not wanted)
 
     def _retire(self, record: Pointer, command: machine.RetireCopy | machine.EndRetirement) -> machine.Event:
