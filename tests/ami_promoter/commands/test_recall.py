@@ -123,7 +123,7 @@ def test_before_a_lift_each_target_is_shown(table, operators, run, monkeypatch, 
     assert "stays so" not in said
 
 
-class Terminal(io.StringIO):
+class AtARecall(io.StringIO):
     """A terminal at which somebody types."""
 
     def isatty(self):
@@ -133,7 +133,7 @@ class Terminal(io.StringIO):
 def test_who_stops_waiting_for_the_answers_of_targets_is_asked_and_can_recall(table, operators, run, monkeypatch):
     """Ctrl-C ends the waiting alone: who is in a hurry recalls the AMI with the same command."""
     over(table, recalled(DEV))
-    monkeypatch.setattr(sys, "stdin", Terminal("y\n"))
+    monkeypatch.setattr(sys, "stdin", AtARecall("y\n"))
 
     def ctrl_c(_seconds):
         raise KeyboardInterrupt
