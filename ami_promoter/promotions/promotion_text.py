@@ -64,7 +64,7 @@ def show(
         yield _table_by_state(deliveries, now)
         yield "With `--wide` each target has a row of its own."
     elif deliveries:
-        yield _table(deliveries, now, wide=wide)
+        yield _table(deliveries, now, BARS if room is None else min(BARS, room - FRAME - len(deliveries)), wide=wide)
     if seen := [copy["progress_at"] for one in deliveries for copy in _running(one) if copy["progress_at"] != "-"]:
         yield f"EC2 reported this progress at most {age(min(seen), now)} ago."
     if rest:
@@ -137,8 +137,9 @@ def _fitting(deliveries: Sequence[Data], room: int | None) -> tuple[Sequence[Dat
     return ordered[:most], ordered[most:]
 
 
-def _table(deliveries: Sequence[Data], now: float, *, wide: bool) -> Table:
-    each = wide or sum(len(one["copies"]) for one in deliveries if not one["image"]) <= BARS
+def _table(deliveries: Sequence[Data], now: float, bars: int, *, wide: bool) -> Table:
+    """Write a row for each delivery, and one for each copy, if these are at most ``bars``."""
+    each = wide or sum(len(one["copies"]) for one in deliveries if not one["image"]) <= bars
     rows: list[Sequence[RenderableType]] = []
     for one in deliveries:
         running = _running(one)

@@ -39,6 +39,21 @@ def test_a_screen_shows_what_moves_of_a_thousand_targets():
     assert lines[-1] == "and 993 more targets: 494 awaiting-slot, 499 delivered"
 
 
+@pytest.mark.parametrize("room", [20, 24, 40])
+@pytest.mark.parametrize("volumes", [1, 2, 3, 6])
+@pytest.mark.parametrize("targets", [5, 6, 30])
+def test_a_screen_shows_how_many_targets_there_are_however_many_volumes_the_ami_has(room, volumes, targets):
+    """Without room for a row for each copy, each delivery has one bar: the last lines must not be cut off."""
+    copies = [COPY | {"source": f"snap-{n}", "progress_at": moment(NOW - 60)} for n in range(volumes)]
+
+    lines = printed([numbered(n, "copying", copies=copies) for n in range(targets)], room)
+
+    assert len(lines) <= room
+    shown = sum("copying" in line and "us-east-1" in line for line in lines)
+    more = targets - shown
+    assert more == 0 or f"and {more} more target{'s' * (more > 1)}: {more} copying" in lines
+
+
 @pytest.mark.parametrize(
     ("state", "tries", "progress", "said"),
     [
