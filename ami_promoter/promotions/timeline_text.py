@@ -18,7 +18,6 @@ from ami_promoter.promotions.shares import named
 from ami_promoter.promotions.timeline_data import event, tag_look
 from ami_promoter.terminal.output import short, state, table
 from ami_promoter.terminal.report import plainly, span
-from chalicelib.engine.places import IMAGE, SNAPSHOT, Resource
 from chalicelib.engine.schedule import HOUR
 
 EMPTY = ("None", "()", "{}", "", "False", "0")
@@ -223,7 +222,7 @@ def _member(key: str, value: str) -> str:
 
 def _share_rows(one: Mapping[str, Any], *, wide: bool) -> Iterator[Sequence[str]]:
     """Yield a share's lines: its opening, its closing, and what was refused in between, each with its request."""
-    where = _named(one["resource"], wide=wide), str(one["account"])
+    where = named(one["resource"], wide=wide), str(one["account"])
     still = f"{OPENED}, still open" if one["open"] else OPENED
     opened = closed = False
     for step in one["steps"]:
@@ -231,8 +230,8 @@ def _share_rows(one: Mapping[str, Any], *, wide: bool) -> Iterator[Sequence[str]
             what = _happened(one, step, call)
             opened, closed = opened or what == OPENED, closed or what.startswith(CLOSED)
             what = still if what == OPENED else what
-            named = f"{what}: {call['call']}" if wide and call["call"] and not call["error"] else what
-            yield plainly(step["at"]), *where, named, _request(call, wide=wide)
+            said = f"{what}: {call['call']}" if wide and call["call"] and not call["error"] else what
+            yield plainly(step["at"]), *where, said, _request(call, wide=wide)
     if one["preexisting"]:
         yield plainly(one["opened_at"]), *where, "existed before", ""
         return
@@ -260,10 +259,3 @@ def _closed(one: Mapping[str, Any]) -> str:
     if seconds is None:
         return CLOSED
     return f"{CLOSED} after {seconds} s" if seconds < HOUR else f"{CLOSED} after {span(seconds)} ({seconds} s)"
-
-
-def _named(resource: str, *, wide: bool) -> str:
-    """Write a resource's name; an id that begins with its kind needs no kind before it."""
-    one = Resource.parse(resource)
-    own = one.kind in (SNAPSHOT, IMAGE)
-    return short(one.name, wide=wide) if own else named(resource, wide=wide)
