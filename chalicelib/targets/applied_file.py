@@ -39,13 +39,9 @@ def grant_role(copy_role: str) -> str:
     return f"{copy_role}{GRANT_ROLE}"
 
 
-LAUNCH_ROLE = "-launch"
-"""The end of the launch role's name; deploy/target.yaml has the same."""
-
-
 def launch_role(copy_role: str) -> str:
-    """Return the name of a target's launch role, by the name of its copy role."""
-    return f"{copy_role}{LAUNCH_ROLE}"
+    """Return the name of a target's launch role, by the name of its copy role; deploy/target.yaml has the same."""
+    return f"{copy_role}-launch"
 
 
 SHOWN_WITH_A_SHARED_AMI = ("ec2:SharedTag/*",)
@@ -503,7 +499,6 @@ def _retiring_alike(found: Mapping[str, tuple[Target, ...]]) -> Mapping[str, tup
 
 
 def _differing(one: tuple[Target, ...], other: tuple[Target, ...]) -> list[str]:
-    """Return the settings in which an account's targets differ."""
     if [target.region for target in one] != [target.region for target in other]:
         return ["`regions`"]
     pairs = zip(one, other, strict=True)
