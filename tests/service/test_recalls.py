@@ -384,13 +384,14 @@ def test_a_parameter_that_the_file_no_longer_sets_moves_off_a_recalled_ami_and_s
     assert (shown(hub), fault_of_pointer(hub)) == (OLD, "")
 
 
-@pytest.mark.parametrize("why", ["no other AMI", "no right", "the account has left the file"])
+@pytest.mark.parametrize("why", ["no other AMI", "no right", "a throttle", "the account has left the file"])
 def test_a_parameter_that_the_file_no_longer_sets_and_that_cannot_move_says_that_its_ami_is_recalled(why):
     """A person must change it; the fault ends with the recall."""
     hub = promoted(a_hub(), *([] if why == "no other AMI" else [OLD]), NEW)
     hub.cloud.change_targets(ssm_parameter="")
-    if why == "no right":
-        hub.gate.refuse("target.parameters", "look", **DENIED)
+    if why in ("no right", "a throttle"):
+        kind = RefusalKind.DENIED if why == "no right" else RefusalKind.THROTTLED
+        hub.gate.refuse("target.parameters", "look", why=kind)
     if why == "the account has left the file":
         hub.cloud.drop_targets(DEV)
     hub.wait(2 * DAY)
