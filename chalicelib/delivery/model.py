@@ -298,6 +298,10 @@ class Naming:
     """The parameters of before the file renamed them: they move off it if it is recalled, or its share ends."""
 
 
+MOST_ENDS = 101
+"""Tries to end an instance before the service gives up: a day, by ``instances.END_LOOKS``, without its own outages."""
+
+
 @dataclass(frozen=True, slots=True)
 class Launch:
     """The launch test of its AMI. All members have their defaults if the target has none."""
@@ -323,13 +327,15 @@ class Launch:
     """The AMI that could not be tested, or not before a recall: nobody was notified of it, so it may be removed."""
     unseen: Mapping[str, int] = field(default_factory=dict)
     """Nonces of attempts whose instance the last look did not show, and since when (epoch seconds)."""
-    ends_since: int = 0
-    """When the instance was first to be terminated (epoch seconds)."""
     looks: int = 0
+    """How often the service has tried to terminate the instance."""
     next_look: int = 0
     """When to look again whether it is terminated."""
-    left: bool = False
-    """Whether the service has given up terminating it: a fault names it."""
+
+    @property
+    def left(self) -> bool:
+        """Whether the service has given up terminating it: a fault names it."""
+        return self.looks >= MOST_ENDS
 
     @property
     def ends(self) -> bool:
@@ -624,7 +630,7 @@ def reduced(over: Delivery) -> Delivery:
         shares=replace(over.shares, needed=standing, last_closing_at=None),
         slots=SlotRequest(),
         request=ImageRequest(),
-        launch=Launch(attempts=test.attempts, result=test.result, console=test.console, kept=kept, left=test.left),
+        launch=Launch(attempts=test.attempts, result=test.result, console=test.console, kept=kept, looks=test.looks),
         cleanup=replace(over.cleanup, deleted=()),
         last_refusal=None,
     )
