@@ -86,7 +86,7 @@ class HubSource:
     def tagged(self) -> Sequence[Tagged]:
         self._check()
         filters = [{"Name": "tag-key", "Values": [self._trigger_tag]}]
-        asked = {"Owners": ["self"], "Filters": filters, "IncludeDisabled": True, "MaxResults": 200}
+        asked = {"Owners": ["self"], "Filters": filters, "IncludeDisabled": True}
         with as_refusal("DescribeImages", self._where):
             found = [(raw, tags_of(raw)) for raw in every(self._sessions.own("ec2"), "images", **asked)]
         tag = self._trigger_tag

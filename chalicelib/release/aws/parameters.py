@@ -12,7 +12,7 @@ from chalicelib.engine.aws.sessions import Sessions
 from chalicelib.engine.errors import Refusal
 from chalicelib.engine.places import Arn
 from chalicelib.images import register
-from chalicelib.images.aws.shapes import tag_list
+from chalicelib.images.aws.shapes import every, tag_list
 from chalicelib.release.aws.session_policy import policy, retirement_policy
 from chalicelib.release.pointer import IMAGE_TYPE, Pointer, SeenParameter, ShownParameter
 from chalicelib.targets.applied_file import Target
@@ -37,10 +37,12 @@ class AwsParameters:
         if not wanted:
             return SeenParameter(shown, frozenset())
         with self._sessions.as_refusal("DescribeImages", pointer.where):
-            found = self._client("ec2", target, pointer).describe_images(
-                Filters=[{"Name": "image-id", "Values": wanted}, {"Name": "state", "Values": ["available"]}],
-                IncludeDeprecated=True,  # a deprecated AMI can be launched by its id
-            )["Images"]
+            asked = {
+                "Owners": ["self", pointer.hub],
+                "Filters": [{"Name": "image-id", "Values": wanted}, {"Name": "state", "Values": ["available"]}],
+                "IncludeDeprecated": True,  # a deprecated AMI can be launched by its id
+            }
+            found = list(every(self._client("ec2", target, pointer), "images", **asked))
         dates = {raw["ImageId"]: raw["DeprecationTime"] for raw in found if raw.get("DeprecationTime")}
         return SeenParameter(shown, frozenset(raw["ImageId"] for raw in found), dates)
 
