@@ -17,7 +17,7 @@ HEAD = """\
 
 *This page is generated from the counts of the [benchmarks](benchmarks.md) and the prices in `ami_promoter/prices.json`.*
 
-List prices of {region}, collected on {dated}, without free tiers and discounts; [the last table](#prices) says which of them were confirmed.
+List prices of {region}, collected on {dated}, without free tiers and discounts; [the last table](#prices) says where each was read.
 The promotion is an AMI of two volumes, 8 and 100 GiB.
 """
 
@@ -53,9 +53,9 @@ def page(results: Results) -> str:
             f"{PROMOTIONS_A_DAY * TARGETS:,} deliveries a day.\n",
             table(("", "a day", "a month"), _busy(results, day)),
             "## Prices\n",
-            'Column "confirmed" says where the number was read: on AWS\'s own page, or on another page that quotes it.',
-            "Check the prices on AWS's page before you rely on a sum, especially if they are not confirmed.\n",
-            table(("price", "dollars", "per", "AWS's page", "confirmed"), _prices()),
+            'Column "read" names the page where the number was read: AWS\'s own, or another one that quotes it.',
+            "Check quoted prices on AWS's page before you rely on a sum.\n",
+            table(("price", "dollars", "per", "AWS's page", "read"), _prices()),
         ]
     )
 
@@ -95,9 +95,8 @@ def _idle(results: Results) -> float:
 def _prices() -> Iterator[tuple[str, ...]]:
     for name, one in cost.prices()["prices"].items():
         by = {
-            "aws": f"[yes, AWS]({one['seen_at']}), {one['as_of']}",
+            "aws": f"[AWS]({one['seen_at']}), {one['as_of']}",
             "other": f"[quoted]({one['seen_at']}), {one['as_of']}",
-            "no": "no",
         }
         yield (
             name.replace("_", " "),

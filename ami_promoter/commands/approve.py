@@ -9,13 +9,15 @@ import click
 
 from ami_promoter.hub import approval_items, record_requests
 from ami_promoter.hub.recall_items import OperatorsDecisions
+from ami_promoter.hub.records import Reader
 from ami_promoter.promotions import recalls
 from ami_promoter.promotions.promotion_text import quoted
 from ami_promoter.rights import APPROVE, EXAMINE, READ, WAKE
 from ami_promoter.terminal import schema as js
-from ami_promoter.terminal.alike import place
+from ami_promoter.terminal.alike import named, place
 from ami_promoter.terminal.report import NotDone, Report, moment, span
 from ami_promoter.verbs import DIGEST, Duration, VerbCaller, ami_argument, tag_key_option, verb, yes_option
+from chalicelib.delivery.tracked import FAILED
 from chalicelib.engine.faults import Fault, count
 from chalicelib.engine.schedule import DAY
 from chalicelib.targets import approvals
@@ -52,6 +54,7 @@ PRINTS = js.thing(
     since=js.several("what was changed since, and does not arrive before another tag event", js.text("WHAT")),
     digest=js.text("digest of what is approved: what arrives, the value, and the settings of the targets"),
     approved=js.several("targets that need an approval", js.text("ACCOUNT/REGION")),
+    failed=js.several("those of them whose delivery has failed: `retry` begins it again", js.text("ACCOUNT/REGION")),
     until=js.time("when the approval expires"),
     changed=js.flag("whether the command wrote an approval; false with --dry-run, or if no target needs one"),
 )
@@ -90,6 +93,7 @@ def approve(
     short, places = approvals.short(asked.digest), sorted(asked.targets)
     if digest is not None and not asked.digest.startswith(digest):
         raise NotDone(_differs(ami, digest, short, asked.value, len(places)))
+    failed = {one.it.place for one in Reader(connection).tracked(ami) if one.it.state == FAILED}
     arrives = [_arrives(targets, family, what) for targets, family, what in seen.arrives]
     data = {
         "ami": ami,
@@ -99,6 +103,7 @@ def approve(
         "since": list(seen.since),
         "digest": asked.digest,
         "approved": places,
+        "failed": sorted(failed.intersection(places)),
         "until": moment(0),
         "changed": False,
     }
@@ -140,6 +145,9 @@ def _lines(data: Mapping[str, Any], digest: str, *, wide: bool) -> Iterator[str]
         what = ", ".join(WORDS[name] for name in data["since"])
         command = f"ami-promoter promote {data['ami']} '{data['value']}'"
         yield f"Somebody has since changed {what}; that does not arrive. To take it: {command}"
+    if data["failed"]:
+        again = f"After the approval, `ami-promoter retry {data['ami']}` begins again what has failed"
+        yield f"{again}: {named(data['failed'])}."
 
 
 def _shown(one: Mapping[str, Any], *, several: bool) -> Iterator[str]:

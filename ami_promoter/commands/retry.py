@@ -100,7 +100,7 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     if not_recalled:
         asked_before = Retry.parse(promotion.it.inbox.get(RECALL, ""))
         others = _not_recalled(reader, list(filter(asked_before.recalls_again, every)))
-        record_requests.recall_again(connection, ami, {entry.place for entry in (*not_recalled, *others)})
+        record_requests.recall_again(connection, promotion, {entry.place for entry in (*not_recalled, *others)})
     if accepted:
         record_requests.accept(connection, [entry.delivery for entry in wanted], accepted)
     if again or renamed:

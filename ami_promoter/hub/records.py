@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from operator import attrgetter
 from types import MappingProxyType
@@ -17,7 +17,7 @@ from ami_promoter.terminal.alike import first_of
 from ami_promoter.terminal.progress import Progress
 from chalicelib.delivery.copy_quota import CopyQuota
 from chalicelib.delivery.model import ENDED, Delivery
-from chalicelib.delivery.store.tracked_deliveries import BESIDE, BY_ACCOUNT, BY_IMAGE
+from chalicelib.delivery.store.tracked_deliveries import BESIDE, BY_ACCOUNT, BY_IMAGE, stand_beside
 from chalicelib.delivery.tracked import GOOD, TrackedDelivery
 from chalicelib.engine import addresses, codec
 from chalicelib.engine.addresses import ARCHIVED, HOLD, RECORD, SHARE, SHARE_STEP, RecordKey
@@ -126,8 +126,11 @@ def record_of(item: Mapping[str, Any]) -> RecordSeen[Any]:
         case "promotion" if key.sk == RECORD:
             return _record(Promotion, item, {"ami": key.name, "inbox": inbox})
         case "promotion" if key.sk.startswith(TRACKED):
-            beside = {name: item[name] for name in BESIDE if name in item}
-            return _record(TrackedDelivery, item, {"delivery": key.sk.removeprefix(TRACKED), **beside})
+            always = {name: item[name] for name in BESIDE if name in item}
+            found = _record(TrackedDelivery, item, {"delivery": key.sk.removeprefix(TRACKED), **always})
+            if not found.damage:
+                return found
+            return replace(found, it=salvage(TrackedDelivery, codec.encode(found.it) | stand_beside(item), "body")[0])
         case "delivery" if key.sk == RECORD:
             return _record(Delivery, item, {"id": key.name, "inbox": inbox})
         case "pointer" if key.sk == RECORD:

@@ -24,7 +24,7 @@ from chalicelib.engine.faults import AGAIN, count
 from chalicelib.promotion.model import PromotionState
 from chalicelib.targets import approvals
 
-BARS = 24
+BARS = 12
 """Up to this many copies have a row each; with more (and without --wide) each delivery has one bar."""
 SINGLY = 24
 """Up to this many deliveries, or open shares, have a row each; with more (and without --wide) equal ones share one."""

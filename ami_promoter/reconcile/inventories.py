@@ -29,8 +29,8 @@ from chalicelib.engine.places import Place
 from chalicelib.engine.ports import Write
 from chalicelib.inventory.machine import LOOK, AmiUse, Inventory, OwnImage, OwnInstance, OwnSnapshot
 
-POLL = 5
-"""Seconds between two reads of the answers."""
+POLL, POLL_IN_ALL = 5, 1
+"""Seconds between two reads of the answers; where the whole time is short."""
 AT_ONCE, AT_ONCE_IN_ALL = 100, 10
 """Targets that are asked before they are woken together: they answer while the next ones are asked."""
 STEPS, SILENT = 10, 30
@@ -74,7 +74,7 @@ class Inventories:
             if len(found) >= reported + max(1, len(places) // STEPS) or self.clock.now() > reported_at + SILENT:
                 tell(_answered(found, places))
                 reported, reported_at = len(found), self.clock.now()
-            self.clock.sleep(POLL)
+            self.clock.sleep(POLL_IN_ALL if self.in_all else POLL)
         return found | {place: TargetFacts(fault=_silent(place)) for place in places if place not in found}
 
     def _ask_all(self, places: Sequence[Place], run: str, until: float) -> Sequence[Place]:

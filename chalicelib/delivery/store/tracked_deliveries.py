@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chalicelib.delivery.tracked import EXPIRED, RECALLED, WITHDRAWN, TrackedDelivery
@@ -99,21 +99,26 @@ class DynamoTrackedDeliveries:
     def _tracked(self, item: dict[str, Any]) -> TrackedDelivery:
         """Read a tracked delivery. Damage, or a newer form, must hold up no removal: then what stands beside counts."""
         where = f"{item['pk']} {item['sk']}"
-        beside = {name: item[name] for name in BESIDE if name in item}
+        always = {name: item[name] for name in BESIDE if name in item}
         try:
             check(where, item.get("schema"), self._version)
-            return codec.decode(TrackedDelivery, {**json.loads(item["body"]), **beside}, where)
+            return codec.decode(TrackedDelivery, {**json.loads(item["body"]), **always}, where)
         except (KeyError, TypeError, ValueError, NewerSchema, Unreadable) as error:
             if self._telemetry is not None:
                 self._telemetry.unreadable(RecordKey.of(item), f"{error!r:.200}")
-            return _least(item, beside, where)
+            return _least(item, where)
 
 
-def _least(item: dict[str, Any], beside: dict[str, Any], where: str) -> TrackedDelivery:
+def stand_beside(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the members of a tracked delivery that its item has beside the body: all that counts without a body."""
+    known = {name: item[name] for name in ("episode", *BESIDE, *LEAST) if name in item}
+    account = {"account": item["delivered_to"]} if "delivered_to" in item else {}
+    return {**known, **account, "delivery": item["sk"].removeprefix("delivery#")}
+
+
+def _least(item: Mapping[str, Any], where: str) -> TrackedDelivery:
     """Return a tracked delivery without its body; if nothing says whose it is, raise an error that parks."""
-    known = {name: item.get(name) for name in ("episode", *LEAST)}
-    known |= {"delivery": item["sk"].removeprefix("delivery#"), "account": item.get("delivered_to")}
     try:
-        return codec.decode(TrackedDelivery, known | beside, where)
+        return codec.decode(TrackedDelivery, stand_beside(item), where)
     except ValueError as error:
         raise Unreadable(f"{where} cannot be read: {error}.") from error

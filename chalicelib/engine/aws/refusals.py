@@ -47,6 +47,8 @@ RATE_LIMITED = frozenset(
 """The call came too soon and was not carried out, whatever the HTTP status: EC2 sends 503 with it."""
 NOT_ACTIVE = frozenset({"OptInRequired", "PendingVerification", "SubscriptionRequiredException"})
 """AWS has not activated an account yet that is new, or new in a Region: it may take hours [aws-facts 6, VERIFIED]."""
+NO_CAPACITY = "InsufficientInstanceCapacity"
+"""AWS itself has no instance of that type left in the subnet's zone; an answer that the SDK tries again."""
 THROTTLED = (
     STALE_CREDENTIALS
     | NOT_ACTIVE
@@ -67,6 +69,7 @@ THROTTLED = (
             "TransactionConflictException",
             "TooManyUpdates",
             "ConcurrentModificationException",
+            NO_CAPACITY,
             "ChildNotFoundException",  # of Organizations: an OU was deleted between two calls, its accounts moved
         }
     )
@@ -89,13 +92,16 @@ NO_ROOM = (
     "InstanceLimitExceeded",
     "InsufficientFreeAddressesInSubnet",
     "NetworkInterfaceLimitExceeded",
+    "ResourceLimitExceeded",
     "VcpuLimitExceeded",
 )
-"""What RunInstances says where other instances have used up a quota or the subnet [EC2 API reference, error codes]."""
+"""What RunInstances says where others have used up a quota or the subnet [EC2 API reference, error codes].
+
+CopySnapshot says ResourceLimitExceeded, too.
+"""
 
 KINDS = {
     **dict.fromkeys(NO_ROOM, RefusalKind.LIMIT),
-    "ResourceLimitExceeded": RefusalKind.LIMIT,
     "PendingSnapshotLimitExceeded": RefusalKind.LIMIT,
     NO_SNAPSHOT: RefusalKind.NOT_YET,
     "InvalidSnapshotID.NotFound": RefusalKind.NOT_YET,  # what RegisterImage says of it [aws-facts 5]
@@ -127,6 +133,16 @@ NO_ROOM_CURE = (
     "The service tries again while the launch test has time; if this lasts, ask AWS for a larger quota, or give the "
     "tag of launch tests to a subnet with more free addresses."
 )
+_OTHER_PLACE = (
+    "give the tag of launch tests to a subnet in another zone, or name another instance type in `launch_test` in the "
+    "targets file."
+)
+LAUNCH_CURES = {
+    **dict.fromkeys(NO_ROOM, NO_ROOM_CURE),
+    NO_CAPACITY: f"The service tries again while the launch test has time; if this lasts, {_OTHER_PLACE}",
+    "Unsupported": _OTHER_PLACE.capitalize(),
+}
+"""The cures of what RunInstances says. ``Unsupported``: the subnet's zone does not have instances of that type."""
 NO_SESSION = (
     "The service tries again with a new session. If this lasts, check that the Region is enabled in that account "
     "(aws account get-region-opt-status)."
@@ -198,10 +214,11 @@ def refusal(error: sdk.ClientError, step: str, where: str, *, sts: bool = False)
     status = answer.get("HTTPStatusCode", 0)
     said = f"{step} was refused: {': '.join(filter(None, (code, message)))}{_request(error)}"
     what = said if said.endswith(".") else f"{said}."  # AWS's own words often end without one
+    launching = LAUNCH_CURES.get(code) if error.operation_name == "RunInstances" else None
     if any(words in message for words in NOT_YET_WORDS):
         return Refusal(RefusalKind.NOT_YET, Fault(f"aws-{code}", where, what, CURES[RefusalKind.NOT_YET]))
     if (code in THROTTLED and KEY_DENIED not in message) or status >= SERVER_ERROR:
-        cure = PASSING_CURES.get(code, CURES[RefusalKind.THROTTLED])
+        cure = launching or PASSING_CURES.get(code, CURES[RefusalKind.THROTTLED])
         not_begun = code in RATE_LIMITED and not answer.get("RetryAttempts")  # the SDK's first try may have been begun
         unknown = code in INTERNAL or (status >= SERVER_ERROR and not not_begun)
         return Refusal(RefusalKind.THROTTLED, Fault("aws-throttled", where, what, cure), unknown=unknown)
@@ -212,7 +229,7 @@ def refusal(error: sdk.ClientError, step: str, where: str, *, sts: bool = False)
         cure = f"{_assume_cure(code, message)} The service tries again until the queue deadline."
         return Refusal(RefusalKind.ROLE, Fault("role-not-assumable", where, what, cure))
     why = KINDS.get(code, RefusalKind.DENIED)
-    cure = NO_ROOM_CURE if code in NO_ROOM else CURES.get(why) or _cure(code, message)
+    cure = launching or CURES.get(why) or _cure(code, message)
     return Refusal(why, Fault(f"aws-{code}", where, what, cure))
 
 

@@ -1,6 +1,8 @@
 """``recall`` and ``rollback`` at the terminal: what they refuse and write, and how other verbs show a recall."""
 
+import io
 import json
+import sys
 from dataclasses import replace
 
 import boto3
@@ -8,6 +10,8 @@ import pytest
 import time_machine
 
 from ami_promoter.commands.rollback import chosen
+from ami_promoter.hub.records import Reader
+from ami_promoter.verbs import TerminalClock
 from chalicelib.delivery import model as delivery
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import addresses
@@ -118,6 +122,28 @@ def test_before_a_lift_each_target_is_shown(table, operators, run, monkeypatch, 
     for number, state in ((3, "failed"), (4, "cancelled"), (5, "withdrawn")):
         assert f"{str(number) * 12} us-east-1: {state}; it begins again if the tag names its target" in said
     assert "stays so" not in said
+
+
+class AtARecall(io.StringIO):
+    """A terminal at which somebody types."""
+
+    def isatty(self):
+        return True
+
+
+def test_who_stops_waiting_for_the_answers_of_targets_is_asked_and_can_recall(table, operators, run, monkeypatch):
+    """Ctrl-C ends the waiting alone: who is in a hurry recalls the AMI with the same command."""
+    over(table, recalled(DEV))
+    monkeypatch.setattr(sys, "stdin", AtARecall("y\n"))
+
+    def ctrl_c(_seconds):
+        raise KeyboardInterrupt
+
+    said = run("recall", AMI, "--why", "It does not boot.", clock=TerminalClock(ctrl_c))
+
+    assert f"Who uses it is not known yet; `ami-promoter where {AMI} --use` shows it" in said.errors
+    assert f"This recalls {AMI} in all targets. Continue?" in said.errors
+    assert operators.get(addresses.withdrawals(AMI)) is not None
 
 
 def test_what_is_recalled_beside_it_is_no_ami_to_move_to(table, operators, run):
@@ -247,6 +273,27 @@ def test_a_retry_in_one_account_tries_no_recall_again_that_another_has_refused_t
 
     run("retry", AMI, "--account", BLOCKED)
     assert asked_again(table) == [f"{BLOCKED}/{REGION}"]
+
+
+def test_two_operators_who_retry_a_refused_recall_in_two_accounts_at_the_same_moment_are_both_served(
+    table, operators, run, monkeypatch
+):
+    """One asks for the other account right after the other's command has read the record."""
+    fault = Fault("recall-not-done", "there", "It could not be deprecated within a day.", "Repair it.")
+    promoted(table, *(recalled(account, "recalled", faults=(fault,)) for account in (DEV, BLOCKED)))
+    stands(operators)
+    read, left = Reader.promotion, iter([f"1:{BLOCKED}/{REGION}"])
+
+    def promotion_read(reader, ami):
+        found = read(reader, ami)
+        if (entry := next(left, None)) is not None:
+            DynamoRecords(table).make_due(addresses.promotion(ami), 1, {"recall": entry})
+        return found
+
+    monkeypatch.setattr(Reader, "promotion", promotion_read)
+    run("retry", AMI, "--account", DEV)
+
+    assert asked_again(table) == sorted((f"{DEV}/{REGION}", f"{BLOCKED}/{REGION}"))
 
 
 def test_a_recall_is_no_withdrawal_of_an_account(table, operators, run):

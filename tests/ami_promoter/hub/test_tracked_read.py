@@ -6,7 +6,10 @@ from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import Reader
 from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
 from chalicelib.delivery.tracked import TrackedDelivery
+from chalicelib.engine import addresses
 from tests.ami_promoter.a_hub import AMI, DEV, REGION
+
+COPY = "ami-0aaaaaaaaaaaaaaaa"
 
 
 def test_what_stands_beside_the_body_of_an_ended_delivery_counts(table):
@@ -18,3 +21,16 @@ def test_what_stands_beside_the_body_of_an_ended_delivery_counts(table):
 
     (read,) = Reader(Connection(REGION)).tracked(AMI)
     assert [read.it] == tracked.all(AMI) == [replace(begun, state="failed")]
+
+
+def test_of_a_damaged_one_all_that_stands_beside_the_body_is_shown(table):
+    """A person sees whose it is, how it ended and which AMI came of it, as the service does."""
+    tracked = DynamoTrackedDeliveries(table)
+    ended = TrackedDelivery("d-1", DEV, REGION, 2, "delivered", COPY, 7, 7, 9, "/{family}")
+    tracked.add(AMI, ended)
+    tracked.end(AMI, ended)
+    table.update(addresses.tracked_delivery(AMI, "d-1"), "SET body = :body", {":body": "{"})
+
+    (read,) = Reader(Connection(REGION)).tracked(AMI)
+    assert [read.it] == tracked.all(AMI) == [ended]
+    assert read.damage

@@ -172,6 +172,16 @@ def test_a_verb_that_must_not_wait_long_takes_what_has_answered(table):
     assert time.now <= time.begun + 10
 
 
+def test_a_verb_that_must_not_wait_long_goes_on_as_soon_as_all_have_answered(table):
+    """Targets that allow no question say so within a second or two; a person waits no longer."""
+    places = [(ONE, REGION), (TWO, REGION)]
+    time = InventoryTime(table, dict.fromkeys(places, 2))
+
+    Inventories(Connection(REGION), 10, TerminalClock(time.sleep, time), in_all=True).ask(places, RUN)
+
+    assert time.now == time.begun + 2
+
+
 def test_a_verb_that_must_not_wait_long_asks_only_as_many_targets_as_there_is_time_for(table):
     """Asking costs time, too: the rest is not asked, and silent; there is time left for answers."""
     places = [(f"{n:012d}", REGION) for n in range(1, 301)]
