@@ -117,7 +117,7 @@ def test_a_key_whose_policy_admits_the_copy_role_alone_is_said_before_anything_i
 
     assert codes(testing) == ["launch-key"]
     (fault,) = notice(testing)["faults"]
-    assert "doctor key-policy target" in fault["cure"]
+    assert "admin key-policy target" in fault["cure"]
     assert testing.calls("CopySnapshot") == []
 
 
