@@ -511,7 +511,7 @@ def test_an_untested_ami_whose_tag_was_removed_beside_its_recall_is_left_unteste
     assert hub.wait(2 * HOUR).outcomes()[AMI, DEV] == "recalled"
     assert image.raw["DeprecationTime"]
     lifted(hub)
-    assert (hub.outcomes()[AMI, DEV], notice(hub)["leftovers"]) == ("cancelled", [image.id])
+    assert (ended(hub), notice(hub)["leftovers"]) == (("cancelled", ["launch-still-untested"]), [image.id])
     assert "DeprecationTime" not in image.raw
     assert (states(hub), hub.cloud.parameters) == (["terminated"], {})
 

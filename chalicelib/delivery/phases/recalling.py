@@ -209,7 +209,15 @@ def _publish_again(delivery: Delivery, now: int) -> Delivery:
     if known.parameter:
         naming = Naming(known.family, known.parameter, before=known.before)
     restored = replace(delivery, recall=Recalled(), naming=naming, last_look=LastLook())
-    return keep(restored, now) if delivery.launch.kept else PUBLISH(restored, now)
+    if not delivery.launch.kept:
+        return PUBLISH(restored, now)
+    return keep(restored, now, _still_untested(delivery), begins_again=True)
+
+
+def _still_untested(delivery: Delivery) -> Fault:
+    what = f"The recall was lifted, and the AMI {delivery.image.id} stays there untested."
+    cure = "Nothing to do: it is tested again, if the tag names the target; otherwise the next tag tests it."
+    return Fault("launch-still-untested", delivery.where, what, cure)
 
 
 def _not_done(delivery: Delivery) -> Fault:
