@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from awsim.services.ec2.seeds import blank
 from awsim.services.ec2.state import Boot
 from tests.scenarios.failures import deny
 from tests.scenarios.platform import pace, reconcile
@@ -62,6 +63,25 @@ def test_an_instance_of_the_ami_starts_and_is_gone_before_the_notice(testing, mo
     assert (tags[HUB_TAG], tags["ami-promoter:attempt"]) == (HUB, asked["ClientToken"])
     mine = [{"Name": "tag-key", "Values": [HUB_TAG]}]
     assert testing.client("ec2", DEV).describe_volumes(Filters=mine)["Volumes"] == []
+    testing.assert_invariants()
+
+
+def test_an_ami_with_a_blank_volume_is_tested_with_that_volume(testing):
+    """EC2 may not look up in the AMI how large it is."""
+    image = testing.seed("with-blank", volumes=[8, blank("/dev/sdb", 50, VolumeType="gp3", Iops=4000, Throughput=200)])
+    assert testing.promoted("", image) == {DEV: "delivered"}
+
+    (asked,) = started(testing)
+    assert [one["Ebs"] for one in asked["BlockDeviceMappings"] if one["DeviceName"] == "/dev/sdb"] == [
+        {
+            "VolumeSize": 50,
+            "VolumeType": "gp3",
+            "Iops": 4000,
+            "Throughput": 200,
+            "DeleteOnTermination": True,
+            "Encrypted": True,
+        }
+    ]
     testing.assert_invariants()
 
 

@@ -171,7 +171,9 @@ def _mappings(image: SourceImage) -> Iterator[dict[str, Any]]:
     """Every volume goes with its instance, and is encrypted, as the launch role demands of the call itself.
 
     No key is named: EC2 keeps the snapshot's if that is the account's own, and takes the account's EBS key otherwise.
+    A blank one has its size and settings: EC2 may refuse a mapping with neither size nor snapshot [getmoto/moto#2949].
     """
     for device in image.devices:
         if device.kind in ("snapshot", "blank"):
-            yield {"DeviceName": device.name, "Ebs": {"DeleteOnTermination": True, "Encrypted": True}}
+            own = register.device_request(device, {})["Ebs"] if device.kind == "blank" else {}
+            yield {"DeviceName": device.name, "Ebs": {**own, "DeleteOnTermination": True, "Encrypted": True}}
