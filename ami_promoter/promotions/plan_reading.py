@@ -38,7 +38,8 @@ def report(caller: VerbCaller, ami: str, value: str | None, tag_key: str) -> Rep
         raise NotDone(Fault("unknown-ami", ami, "it is gone.", "Name an AMI that the hub owns."))
     image, keys = examined
     reader = Reader(connection)
-    tracked = {entry.it.delivery: entry.it.place for entry in reader.tracked(ami)}
+    entries = [entry.it for entry in reader.tracked(ami)]
+    tracked = {entry.delivery: entry.place for entry in entries}
     states = {tracked[one]: record.state for one, record in reader.deliveries(tracked).items()}
     facts = plan_preview.PlanFacts(
         ami,
@@ -54,6 +55,7 @@ def report(caller: VerbCaller, ami: str, value: str | None, tag_key: str) -> Rep
         file.waves,
         withdrawn_for(connection, ami, wanted),
         recalls.refused(ami, OperatorsDecisions(connection).recall(ami)),
+        {entry.place: entry.ssm_parameter for entry in entries},
     )
     data = plan_preview.plan(facts)
     lines = tuple(plan_preview.show(data, connection.place, wide=caller.wide))
