@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 
 from awsim import rules_page
-from chalicelib.images.members import MEMBERS
 from tools import (
     calls,
     cli_docs,
@@ -28,6 +27,7 @@ from tools import (
     templates_docs,
     what_is_copied,
 )
+from tools.image_members import MEMBERS
 
 ROOT = Path(__file__).resolve().parent.parent
 

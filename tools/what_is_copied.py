@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from chalicelib.images.members import Member, Treatment
+from tools.image_members import Member, Treatment
 
 INTRODUCTION = """\
 # What is copied
 
-<!-- Generated: tools/what_is_copied.py writes this page from chalicelib/images/members.py (`make docs`). -->
+<!-- Generated: tools/what_is_copied.py writes this page from tools/image_members.py (`make docs`). -->
 
 *This page is generated from the code.*
 

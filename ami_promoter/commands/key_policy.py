@@ -21,6 +21,7 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import ANYWHERE, InOrder, Matching, VerbCaller, verb
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.places import Arn
 from chalicelib.images.keys import KeyFacts
 from chalicelib.sharing import policy_text
 from chalicelib.sharing.key_policy import allow
@@ -112,9 +113,9 @@ def statement(need: Need, account: Account) -> dict[str, Any]:
     It names the account, with a condition on the role's name: a role that is created again would lose access, and one
     that does not exist yet cannot be named.
     """
-    arn = f"arn:{account.partition}:iam::{account.account}"
-    only = {"ArnEquals": {"aws:PrincipalArn": f"{arn}:role/{need.role}"}}
-    return allow(need.sid, arn, list(need.actions), {**only, **need.condition})
+    iam = Arn(account.partition, "iam", "", account.account)
+    only = {"ArnEquals": {"aws:PrincipalArn": f"{iam}role/{need.role}"}}
+    return allow(need.sid, iam, list(need.actions), {**only, **need.condition})
 
 
 def _check(key: str, account: Account, needs: Sequence[Need], statements: Sequence[Mapping[str, Any]]) -> Report:

@@ -8,14 +8,14 @@ from contextlib import suppress
 from types import MappingProxyType
 
 from ami_promoter.hub.aws import Connection, HubError
-from ami_promoter.hub.records import UNSETTLED, Reader, record_of
+from ami_promoter.hub.records import UNSETTLED, Reader, RecordSeen, record_of
 from ami_promoter.hub.wakes import wake
 from chalicelib.delivery.model import ACCEPTED, DeliveryState
 from chalicelib.engine import addresses
 from chalicelib.engine.store.records import INBOX
 from chalicelib.engine.store.table import setting
 from chalicelib.promotion.machine import RECALL, WITHDRAW
-from chalicelib.promotion.model import Retry
+from chalicelib.promotion.model import Promotion, Retry
 
 MOST_PLACES = 500
 """Most places of an entry: a promotion's record keeps them."""
@@ -70,23 +70,33 @@ def _ask(connection: Connection, reader: Reader, ami: str, name: str, places: Co
     everywhere, and nothing begins that had not begun. Another operator may ask at the same moment, so it is written on
     condition of the entry that was read.
     """
-    table, attribute = connection.record_items, INBOX + name
     for _ in range(ASK_TRIES):
         record = reader.promotion(ami)
         if record is None:
             return
-        before, waiting = record.item.get(attribute), record.it.unread(name)
+        waiting = record.it.unread(name)
         others = places if waiting is None else Retry.parse(waiting).places
         every = sorted({*places, *others}) if places and others else []
         if len(every) > MOST_PLACES and name != "lifted":
             _ask(connection, reader, ami, "lifted", ())
             return
-        entry = str(Retry(str(time.time_ns()), every if len(every) <= MOST_PLACES else []))
-        same = "attribute_not_exists(#n0)" if before is None else "#n0 = :before"
-        update = setting({attribute: entry}, {} if before is None else {":before": before})
-        if table.update(record.key, **update, condition=f"attribute_exists(pk) AND {same}") is not None:
+        if _leave(connection, record, name, Retry(str(time.time_ns()), every if len(every) <= MOST_PLACES else [])):
             return
-    raise HubError("Others were writing the same request all the time.", ami, "Run the command again.", "lost-race")
+    raise _overtaken(ami)
+
+
+def _leave(connection: Connection, record: RecordSeen[Promotion], name: str, entry: Retry) -> bool:
+    """Write an entry, unless it is another one by now than that of the record, which was read before."""
+    attribute = INBOX + name
+    before = record.item.get(attribute)
+    same = "attribute_not_exists(#n0)" if before is None else "#n0 = :before"
+    update = setting({attribute: str(entry)}, {} if before is None else {":before": before})
+    written = connection.record_items.update(record.key, **update, condition=f"attribute_exists(pk) AND {same}")
+    return written is not None
+
+
+def _overtaken(ami: str) -> HubError:
+    return HubError("Others were writing the same request all the time.", ami, "Run the command again.", "lost-race")
 
 
 def withdraw(connection: Connection, ami: str, value: str, lifted: Collection[str] = ()) -> None:
@@ -115,11 +125,21 @@ def recall(connection: Connection, ami: str, *, lifted: bool) -> None:
         _look_now(connection, ami, {RECALL: entry, **({"lifted": stamp} if lifted else {})})
 
 
-def recall_again(connection: Connection, ami: str, places: Collection[str]) -> None:
-    """Make an AMI's promotion try its recall again at these targets ("ACCOUNT/REGION"), ``MOST_PLACES`` at once."""
-    with connection.telling("asking the service to recall again (run the command again)"):
-        entry = Retry(str(int(connection.now())), sorted(places)[:MOST_PLACES])
-        _look_now(connection, ami, {RECALL: str(entry)})
+def recall_again(connection: Connection, promotion: RecordSeen[Promotion], places: Collection[str]) -> None:
+    """Make a promotion try its AMI's recall again at these targets ("ACCOUNT/REGION"), ``MOST_PLACES`` at once.
+
+    Where others have asked for that since the promotion was read, it is tried, too.
+    """
+    doing, ami = "asking the service to recall again (run the command again)", promotion.it.ami
+    with connection.telling(doing):
+        for _ in range(ASK_TRIES):
+            entry = Retry(str(int(connection.now())), sorted(places)[:MOST_PLACES])
+            if _leave(connection, promotion, RECALL, entry):
+                _look_now(connection, ami)
+                return
+            promotion = Reader(connection, doing).promotion(ami) or promotion
+            places = {*places, *Retry.parse(promotion.it.inbox.get(RECALL, "")).places}
+    raise _overtaken(ami)
 
 
 def _look_now(connection: Connection, ami: str, asked: Mapping[str, str] = MappingProxyType({})) -> None:

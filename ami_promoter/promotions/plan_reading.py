@@ -6,7 +6,7 @@ from ami_promoter.hub.applied_targets import applied_file
 from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.hub.records import Reader
 from ami_promoter.hub.source_checks import examine
-from ami_promoter.hub.trigger_tag import Tag
+from ami_promoter.hub.trigger_tag import Tag, no_such_ami
 from ami_promoter.hub.withdrawals import withdrawn_for
 from ami_promoter.promotions import plan_preview, pointers, recalls
 from ami_promoter.terminal.exits import Exit
@@ -35,7 +35,7 @@ def report(caller: VerbCaller, ami: str, value: str | None, tag_key: str) -> Rep
         raise NotDone(*resolution.faults)
     examined = examine(connection, ami, tag_key)
     if examined is None:
-        raise NotDone(Fault("unknown-ami", ami, "it is gone.", "Name an AMI that the hub owns."))
+        raise no_such_ami(connection, ami)
     image, keys = examined
     reader = Reader(connection)
     entries = [entry.it for entry in reader.tracked(ami)]

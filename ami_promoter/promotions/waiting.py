@@ -79,11 +79,11 @@ def wait(
             return seen, Outcome(Exit.UNFINISHED, why)
         return seen, found
 
-    def page(seen: Mapping[str, Any], room: int | None = None) -> list[RenderableType]:
-        return list(promotion_text.show(seen, connection.place, connection.now(), wide=caller.wide, room=room))
+    def page(seen: Mapping[str, Any], *, watched: bool = False) -> list[RenderableType]:
+        return list(promotion_text.show(seen, connection.place, connection.now(), wide=caller.wide, watched=watched))
 
     def show(seen: tuple[Mapping[str, Any] | None, Outcome]) -> list[RenderableType]:
-        return [seen[1].why] if seen[0] is None else page(seen[0], console().height)
+        return [seen[1].why] if seen[0] is None else page(seen[0], watched=True)
 
     last, found = follow(
         look,

@@ -11,7 +11,7 @@ from typing import Any
 import botocore.session
 from botocore.exceptions import UnknownRegionError
 
-from ami_promoter.targets_file import document, modes, name_template, shape, units, waves
+from ami_promoter.targets_file import document, modes, shape, units, waves
 from ami_promoter.targets_file.document import Path, YamlDocument, position
 from ami_promoter.targets_file.settings import BUILT_IN, DurationBounds, bounds, duration_bounds, table
 from ami_promoter.terminal.alike import first_of
@@ -159,9 +159,7 @@ class _Compiler:
             case "launch_test":
                 return self._launch_test(value, path)
             case "until":
-                return self._day(value, path)
-            case "ami_name":
-                self.faults += _name_faults(value, self._document.where(path))
+                return modes.day(value)
         return value
 
     def _duration(self, name: str, value: str | int, limits: DurationBounds, path: Path) -> int:
@@ -195,12 +193,6 @@ class _Compiler:
             else:
                 roles.append(role)
         return tuple(sorted(roles))
-
-    def _day(self, text: str, path: Path) -> int:
-        day = modes.day(text)
-        if day is None:
-            self._fault("targets-day", path, f"there is no day {text}.", 'Write a day in quotes, like `"2027-06-30"`.')
-        return day or 0
 
     def _regions(self, listed: list[str | None], path: Path) -> tuple[str, ...]:
         """Check the names against the Regions that the SDK knows: it could not call any other."""
@@ -262,11 +254,6 @@ class _Compiler:
 
     def _fault(self, code: str, path: Path, what: str, cure: str) -> None:
         self.faults.append(Fault(code, self._document.where_key(path), what, cure))
-
-
-def _name_faults(template: str, where: str) -> Iterator[Fault]:
-    for fault in name_template.faults(template):
-        yield replace(fault, where=where, what=f"`ami_name`: {fault.what[0].lower()}{fault.what[1:]}")
 
 
 def _conflicts(

@@ -33,12 +33,9 @@ def role(name: str) -> str | None:
     return None if service is None else f"{service}/{name}"
 
 
-def day(text: str) -> int | None:
-    """Return the beginning of a day in UTC, in epoch seconds; None if there is no such day."""
-    try:
-        return int(dt.datetime.fromisoformat(text).replace(tzinfo=dt.UTC).timestamp())
-    except ValueError:
-        return None
+def day(text: str) -> int:
+    """Return the beginning of a day in UTC, in epoch seconds."""
+    return int(dt.datetime.fromisoformat(text).replace(tzinfo=dt.UTC).timestamp())
 
 
 def filled(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -38,7 +38,8 @@ def names_nobody(document: YamlDocument) -> Fault:
 
 @cache
 def _validator() -> jsonschema.Draft202012Validator:
-    return jsonschema.Draft202012Validator(schema())
+    of_days = jsonschema.FormatChecker(["date"])
+    return jsonschema.Draft202012Validator(schema(), format_checker=of_days)
 
 
 def _faults(document: YamlDocument, error: jsonschema.ValidationError) -> Iterator[tuple[Path, Fault]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
@@ -396,6 +396,15 @@ class Cleanup:
     """Two looks that agree found nothing there with this delivery's tags: see ``proof.carried``."""
 
 
+def _with(part: str) -> Callable[..., Delivery]:
+    """Return the method that returns a delivery with members of a part of its record changed."""
+
+    def changed(delivery: Delivery, **changes: Any) -> Delivery:
+        return replace(delivery, **{part: replace(getattr(delivery, part), **changes)})
+
+    return changed
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """A delivery's record. ``target`` has the settings of its start; times are epoch seconds."""
@@ -571,37 +580,14 @@ class Delivery:
         """Whether its AMI is complete there and stays: it is delivered, or being published."""
         return self.state in (DeliveryState.PUBLISHING, DeliveryState.DELIVERED)
 
-    def with_shares(self, **changes: Any) -> Delivery:
-        """Return it with members of its held shares changed."""
-        return replace(self, shares=replace(self.shares, **changes))
-
-    def with_image(self, **changes: Any) -> Delivery:
-        """Return it with members of its new AMI changed."""
-        return replace(self, image=replace(self.image, **changes))
-
-    def with_slots(self, **changes: Any) -> Delivery:
-        """Return it with members of its slot request changed."""
-        return replace(self, slots=replace(self.slots, **changes))
-
-    def with_request(self, **changes: Any) -> Delivery:
-        """Return it with members of its image request changed."""
-        return replace(self, request=replace(self.request, **changes))
-
-    def with_launch(self, **changes: Any) -> Delivery:
-        """Return it with members of its launch test changed."""
-        return replace(self, launch=replace(self.launch, **changes))
-
-    def with_naming(self, **changes: Any) -> Delivery:
-        """Return it with members of what names its AMI changed."""
-        return replace(self, naming=replace(self.naming, **changes))
-
-    def with_recall(self, **changes: Any) -> Delivery:
-        """Return it with members of its recall changed."""
-        return replace(self, recall=replace(self.recall, **changes))
-
-    def with_cleanup(self, **changes: Any) -> Delivery:
-        """Return it with members of its cleanup changed."""
-        return replace(self, cleanup=replace(self.cleanup, **changes))
+    with_shares = _with("shares")
+    with_image = _with("image")
+    with_slots = _with("slots")
+    with_request = _with("request")
+    with_launch = _with("launch")
+    with_naming = _with("naming")
+    with_recall = _with("recall")
+    with_cleanup = _with("cleanup")
 
     def with_deletions(self, snapshots: Iterable[str]) -> Delivery:
         """Return it with more snapshots that are to be deleted, but for what stays in the target."""

@@ -75,7 +75,8 @@ class PowertoolsTelemetry:
         _logger.warning("repaired", record=key.pk, what=what)
 
     def unreadable(self, key: RecordKey, why: str) -> None:
-        _logger.warning("unreadable", record=f"{key.pk} {key.sk}", why=why)
+        _logger.error("unreadable", record=f"{key.pk} {key.sk}", why=why)
+        self._count("RecordsParked")
 
     def share(self, resource: str, account: str, what: str, **fields: object) -> None:
         extra: Any = fields

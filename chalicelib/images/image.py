@@ -1,7 +1,7 @@
 """The source image, as EC2 describes it: read once and kept on a record.
 
-``members`` says what each member of EC2's answer means for the copy, ``preflight`` whether the image can be promoted,
-and ``register`` makes the request for the copy.
+``preflight`` says whether it can be promoted, and ``register`` makes the request for the copy.
+docs/reference/what-is-copied.md says what each member of EC2's answer means for the copy.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from chalicelib.engine.faults import Fault
-from chalicelib.images.members import known_values
 
 PROVISIONED_IOPS = frozenset({"gp3", "io1", "io2"})
 """Volume types with settable Iops; for the others EC2 shows a value that it derives from the size."""
@@ -161,11 +160,11 @@ def unknown_values(image: SourceImage) -> tuple[Fault, ...]:
         Fault(
             "source-value-unknown",
             where,
-            f"{shape}.{member} is {value!r}; this version knows {', '.join(known_values(shape, member))}.",
+            f"{shape}.{member} is {value!r}; this version knows {', '.join(known)}.",
             "Upgrade ami-promoter and tag the image again. If it is the newest version, report the value as an issue.",
         )
         for where, shape, member, value in _values(image)
-        if value is not None and known_values(shape, member) and value not in known_values(shape, member)
+        if value is not None and (known := KNOWN_VALUES[shape].get(member)) and value not in known
     )
 
 
@@ -192,9 +191,32 @@ IMAGE_TEXTS: Mapping[str, str] = {
 }
 """Members of DescribeImages' answer that are plain texts, and the field that holds each."""
 
+KNOWN_VALUES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "Image": {
+        "Architecture": ("i386", "x86_64", "arm64", "x86_64_mac", "arm64_mac"),
+        "BootMode": ("legacy-bios", "uefi", "uefi-preferred"),
+        "Hypervisor": ("ovm", "xen"),
+        "ImageType": ("machine", "kernel", "ramdisk"),
+        "ImdsSupport": ("v2.0",),
+        "Platform": ("Windows", "windows"),
+        "RootDeviceType": ("ebs", "instance-store"),
+        "SriovNetSupport": ("simple",),
+        "State": ("pending", "available", "invalid", "deregistered", "transient", "failed", "error", "disabled"),
+        "TpmSupport": ("v2.0",),
+        "VirtualizationType": ("hvm", "paravirtual"),
+    },
+    "EbsBlockDevice": {"VolumeType": ("standard", "io1", "io2", "gp2", "sc1", "st1", "gp3")},
+    "Snapshot": {
+        "SseType": ("sse-ebs", "sse-kms", "none"),
+        "State": ("pending", "completed", "error", "recoverable", "recovering"),
+        "StorageTier": ("archive", "standard"),
+    },
+}
+"""Shape and member of EC2's API -> the values that this version knows. Another one stops the promotion."""
+
 
 def _values(image: SourceImage) -> Iterator[tuple[str, str, str, str | None]]:
-    """Every value with a place (where, shape, member, value) that the table of members might have a list for."""
+    """Every value with a place (where, shape, member, value) that ``KNOWN_VALUES`` might have."""
     yield image.id, "Image", "State", image.state
     for member, attribute in IMAGE_TEXTS.items():
         yield image.id, "Image", member, getattr(image, attribute)

@@ -6,8 +6,8 @@ import re
 
 from chalicelib.images.image import SourceImage
 
-MAX_NAME, MIN_NAME = 128, 3
-"""Length of an AMI name [aws-facts 5, VERIFIED]."""
+MAX_NAME = 128
+"""Most characters of an AMI name; the least are 3 [aws-facts 5, VERIFIED]."""
 
 LEGAL = re.compile(r"[A-Za-z0-9()\[\] ./\-'@_]")
 

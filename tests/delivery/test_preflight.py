@@ -15,7 +15,6 @@ from chalicelib.delivery.preflight import (
     target_faults,
 )
 from chalicelib.images.keys import source_keys
-from chalicelib.images.members import MEMBERS
 from chalicelib.targets.applied_file import LaunchTest
 from tests.engine.fault_scenes import A_TARGET, GOLDEN, SCENES, TAGS_49, golden, of_image, of_snapshot, of_target
 from tests.images.examples import (
@@ -29,6 +28,7 @@ from tests.images.examples import (
     describe_volume,
     promotable,
 )
+from tools.image_members import MEMBERS
 
 SHARED = replace(A_TARGET, mode="share")
 UNOPENED = replace(A_TARGET, key_access="none")

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from ami_promoter.targets_file import name_template
 from chalicelib.delivery.preflight import method_faults, source_faults, target_faults
 from chalicelib.engine.faults import Fault
 from chalicelib.targets.applied_file import Target
@@ -115,12 +114,6 @@ SCENES: Mapping[str, tuple[Fault, ...]] = {
     "target: key asymmetric": of_target(spec="RSA_2048"),
     "target: too many tags": of_target(tags={f"tag-{number}": "x" for number in range(52)}),
     "target: name taken": of_target(name_taken_by="ami-0cccccccccccccccc"),
-    "template: braces": name_template.faults("{source_name"),
-    "template: placeholder": name_template.faults("{source_id}-{date}-{0}"),
-    "template: format": name_template.faults("{source_id:>30}"),
-    "template: constant": name_template.faults("golden"),
-    "template: characters": name_template.faults("{source_id}:ü"),
-    "template: long": name_template.faults("{source_id}" + "-" * 120),
 }
 
 

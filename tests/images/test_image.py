@@ -7,8 +7,8 @@ from hypothesis import given
 
 from chalicelib.engine import codec
 from chalicelib.images.image import SourceImage, attributes_to_read, read_image, snapshots_to_copy, unknown_values
-from chalicelib.images.members import MEMBERS
 from tests.images.examples import an_image, describe_image, describe_snapshot, describe_volume, promotable
+from tools.image_members import MEMBERS
 
 
 @given(promotable())

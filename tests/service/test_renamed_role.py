@@ -163,3 +163,14 @@ def test_an_account_that_leaves_the_file_while_its_role_is_renamed_keeps_no_othe
     hub.cloud.tag("ami-0c", B)
     assert hub.wait(HOUR).outcomes()["ami-0c", B] == "copying"
     assert all(A not in str(written[-1]) for written in hub.cloud.policies.values())
+
+
+def test_copies_that_run_end_although_nobody_can_read_the_name_of_the_role():
+    """The hub cannot read the account's item in the applied file; only a copy that is to start needs it."""
+    it = Renaming("grant")
+    it.hub.wait(3 * HOUR)
+    assert len(it.started) == 2
+    it.hub.gate.refuse("target.snapshots", "role", why=RefusalKind.THROTTLED)
+    it.hub.wait(2 * HOUR)
+
+    assert it.hub.outcomes() == {("ami-0a", A): "delivered"}

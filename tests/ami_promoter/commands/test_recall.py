@@ -10,6 +10,7 @@ import pytest
 import time_machine
 
 from ami_promoter.commands.rollback import chosen
+from ami_promoter.hub.records import Reader
 from ami_promoter.verbs import TerminalClock
 from chalicelib.delivery import model as delivery
 from chalicelib.delivery.tracked import TrackedDelivery
@@ -193,7 +194,7 @@ def test_a_copy_cannot_be_recalled_its_source_can(table, run):
 
     said = run("recall", COPY, "--why", "Bad", "--yes", exits=1)
 
-    assert f"`ami-promoter recall {AMI} --why TEXT`" in said.errors
+    assert f"Name its source {AMI} instead, in the same command." in said.errors
 
 
 @pytest.mark.parametrize(
@@ -272,6 +273,27 @@ def test_a_retry_in_one_account_tries_no_recall_again_that_another_has_refused_t
 
     run("retry", AMI, "--account", BLOCKED)
     assert asked_again(table) == [f"{BLOCKED}/{REGION}"]
+
+
+def test_two_operators_who_retry_a_refused_recall_in_two_accounts_at_the_same_moment_are_both_served(
+    table, operators, run, monkeypatch
+):
+    """One asks for the other account right after the other's command has read the record."""
+    fault = Fault("recall-not-done", "there", "It could not be deprecated within a day.", "Repair it.")
+    promoted(table, *(recalled(account, "recalled", faults=(fault,)) for account in (DEV, BLOCKED)))
+    stands(operators)
+    read, left = Reader.promotion, iter([f"1:{BLOCKED}/{REGION}"])
+
+    def promotion_read(reader, ami):
+        found = read(reader, ami)
+        if (entry := next(left, None)) is not None:
+            DynamoRecords(table).make_due(addresses.promotion(ami), 1, {"recall": entry})
+        return found
+
+    monkeypatch.setattr(Reader, "promotion", promotion_read)
+    run("retry", AMI, "--account", DEV)
+
+    assert asked_again(table) == sorted((f"{DEV}/{REGION}", f"{BLOCKED}/{REGION}"))
 
 
 def test_a_recall_is_no_withdrawal_of_an_account(table, operators, run):

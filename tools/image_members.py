@@ -4,6 +4,8 @@
 with the SDK's model, and fails if the SDK has another member or value. (At run time the service cannot see such a
 member: the SDK silently drops what its model does not know.)
 
+``chalicelib/images/image.py`` has the values that the service knows, and checks each image by them.
+
 With CopyImage, EC2 itself copies what is ``MAPPED`` here, and some of what is ``REFUSED`` (``preflight.method``
 decides); the comparison is the same.
 
@@ -14,9 +16,11 @@ in botocore 1.44.8, and sections 2, 3, 5 and 8 of ``awsim/docs/aws-facts.md``, c
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
+
+from chalicelib.images.image import KNOWN_VALUES
 
 
 class Treatment(StrEnum):
@@ -40,32 +44,18 @@ class Member:
     ``refused``, each by a check of its own in ``preflight``.
     """
 
-    name: str
     treatment: Treatment
+    name: str
     why: str
     values: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
 
 
-def known_values(shape: str, name: str) -> tuple[str, ...]:
-    """Return the values that a member may have; empty means any. Raises KeyError for an unknown member."""
-    return MEMBERS[shape][name].values
+_mapped = partial(Member, Treatment.MAPPED)
+_compared = partial(Member, Treatment.COMPARED)
+_refused = partial(Member, Treatment.REFUSED)
+_dropped = partial(Member, Treatment.DROPPED)
 
-
-def _shape(*members: Member) -> dict[str, Member]:
-    return {member.name: member for member in members}
-
-
-def _member(treatment: Treatment, name: str, why: str, *values: str, refused: tuple[str, ...] = ()) -> Member:
-    return Member(name, treatment, why, values, refused)
-
-
-_mapped = partial(_member, Treatment.MAPPED)
-_compared = partial(_member, Treatment.COMPARED)
-_refused = partial(_member, Treatment.REFUSED)
-_dropped = partial(_member, Treatment.DROPPED)
-
-_BOOT_MODES = ("legacy-bios", "uefi", "uefi-preferred")
 _SAME = "The copy gets the source's value."
 _ATTRIBUTE = "The service reads it from DescribeImages, which returns the same value."
 _LOCAL_ONLY = "An image on an Outpost, or tied to one Zone, cannot be made elsewhere by copying its snapshots."
@@ -77,16 +67,11 @@ _STATE_REASON = "The service quotes it if the source's state is a fault."
 _OWN = "The copy has its own value."
 _PRODUCT_CODE = "It is part of a product code, and the service refuses an image that has one."
 
-MEMBERS: Mapping[str, Mapping[str, Member]] = {
-    "Image": _shape(
+_TABLE: Mapping[str, tuple[Member, ...]] = {
+    "Image": (
         _mapped(
             "Architecture",
             "The service passes the source's value, because RegisterImage assumes i386 by default [aws-facts 5].",
-            "i386",
-            "x86_64",
-            "arm64",
-            "x86_64_mac",
-            "arm64_mac",
         ),
         _mapped(
             "BlockDeviceMappings",
@@ -96,7 +81,6 @@ MEMBERS: Mapping[str, Mapping[str, Member]] = {
             "BootMode",
             "The service passes the source's value, because RegisterImage takes none from a snapshot. If the source "
             "has none, the service passes none, and the instance type decides [aws-facts 5].",
-            *_BOOT_MODES,
         ),
         _mapped(
             "DeprecationTime",
@@ -112,7 +96,6 @@ MEMBERS: Mapping[str, Mapping[str, Member]] = {
         _mapped(
             "ImdsSupport",
             "The service passes the source's value, because RegisterImage takes none from a snapshot [aws-facts 5].",
-            "v2.0",
         ),
         _mapped(
             "Name",
@@ -124,7 +107,6 @@ MEMBERS: Mapping[str, Mapping[str, Member]] = {
             "SriovNetSupport",
             "The service passes the source's value, because RegisterImage takes none from a snapshot. It cannot be "
             "disabled once it is enabled [aws-facts 5].",
-            "simple",
         ),
         _mapped(
             "Tags",
@@ -136,23 +118,17 @@ MEMBERS: Mapping[str, Mapping[str, Member]] = {
             "TpmSupport",
             "It can be set at registration only. RegisterImage cannot set it together with the boot mode "
             "uefi-preferred: the service uses CopyImage for such an image, or refuses it [aws-facts 5].",
-            "v2.0",
         ),
         _mapped(
             "VirtualizationType",
             "The service passes the source's value, because RegisterImage assumes paravirtual by default. It refuses "
             "paravirtual images: they need kernel ids of their Region, and only retired instance types run them.",
-            "hvm",
-            "paravirtual",
             refused=("paravirtual",),
         ),
-        _compared("Hypervisor", "EC2 sets it, and does not support ovm.", "ovm", "xen", refused=("ovm",)),
+        _compared("Hypervisor", "EC2 sets it, and does not support ovm.", refused=("ovm",)),
         _compared(
             "ImageType",
             "The service promotes machine images only.",
-            "machine",
-            "kernel",
-            "ramdisk",
             refused=("kernel", "ramdisk"),
         ),
         _compared(
@@ -164,21 +140,11 @@ MEMBERS: Mapping[str, Mapping[str, Member]] = {
         _compared(
             "RootDeviceType",
             "An instance-store root has no snapshot to copy.",
-            "ebs",
-            "instance-store",
             refused=("instance-store",),
         ),
         _compared(
             "State",
             "The source must be available. The service compares the copy when that is available.",
-            "pending",
-            "available",
-            "invalid",
-            "deregistered",
-            "transient",
-            "failed",
-            "error",
-            "disabled",
             refused=("invalid", "deregistered", "transient", "failed", "error", "disabled"),
         ),
         _compared("UsageOperation", "This is the billing code. The service treats it like PlatformDetails."),
@@ -201,8 +167,6 @@ MEMBERS: Mapping[str, Mapping[str, Member]] = {
             "Platform",
             "EC2 bills Windows by licence metadata that a copied snapshot may have lost [aws-facts 5]. The service "
             "uses CopyImage for such an image, or refuses it.",
-            "Windows",
-            "windows",
             refused=("Windows", "windows"),
         ),
         _refused("ProductCodes", "Marketplace and DevPay codes bind the image to a seller's terms [aws-facts 5]."),
@@ -232,13 +196,13 @@ MEMBERS: Mapping[str, Mapping[str, Member]] = {
         _dropped("SourceInstanceId", "It names an instance of the hub, which means nothing in the target."),
         _dropped("StateReason", _STATE_REASON),
     ),
-    "BlockDeviceMapping": _shape(
+    "BlockDeviceMapping": (
         _mapped("DeviceName", "The service compares mappings by device name, because EC2 returns them in any order."),
         _mapped("Ebs", "Each member of EbsBlockDevice has a treatment of its own."),
         _mapped("NoDevice", f"{_SAME} It removes a device that the instance type would add."),
         _mapped("VirtualName", f"{_SAME} It adds an instance-store volume (ephemeral0 and so on) to an EBS root."),
     ),
-    "EbsBlockDevice": _shape(
+    "EbsBlockDevice": (
         _mapped("DeleteOnTermination", _SAME),
         _mapped("EbsCardIndex", f"{_SAME} The default is 0."),
         _mapped(
@@ -254,7 +218,7 @@ MEMBERS: Mapping[str, Mapping[str, Member]] = {
         ),
         _mapped("Throughput", f"{_SAME} Only gp3 has it, in MiB/s; the default is 125."),
         _mapped("VolumeSize", "The copy gets the source's value, in GiB, or else the snapshot's size."),
-        _mapped("VolumeType", _SAME, "standard", "io1", "io2", "gp2", "sc1", "st1", "gp3"),
+        _mapped("VolumeType", _SAME),
         _refused("AvailabilityZone", _LOCAL_ONLY),
         _refused("AvailabilityZoneId", _LOCAL_ONLY),
         _refused("OutpostArn", _LOCAL_ONLY),
@@ -269,26 +233,26 @@ MEMBERS: Mapping[str, Mapping[str, Member]] = {
             "target's default EBS key, so the copy never needs the source's key.",
         ),
     ),
-    "ProductCode": _shape(
+    "ProductCode": (
         _refused("ProductCodeId", _PRODUCT_CODE),
-        _refused("ProductCodeType", _PRODUCT_CODE, "devpay", "marketplace", refused=("devpay", "marketplace")),
+        _refused("ProductCodeType", _PRODUCT_CODE, ("devpay", "marketplace"), ("devpay", "marketplace")),
     ),
-    "StateReason": _shape(
+    "StateReason": (
         _dropped("Code", _STATE_REASON),
         _dropped("Message", _STATE_REASON),
     ),
-    "Tag": _shape(
+    "Tag": (
         _mapped("Key", f"{_SAME} Image.Tags says which tags are copied."),
         _mapped("Value", _SAME),
     ),
-    "ImageWatermark": _shape(
+    "ImageWatermark": (
         _refused("WatermarkKey", _WATERMARK),
         _refused("SourceImageCreationTime", _WATERMARK),
         _refused("SourceImageId", _WATERMARK),
         _refused("SourceImageRegion", _WATERMARK),
         _refused("WatermarkCreationTime", _WATERMARK),
     ),
-    "ScanResults": _shape(
+    "ScanResults": (
         _dropped("CriticalFixAvailableSince", _SCAN),
         _dropped("FindingScanDate", _SCAN),
         _dropped("HighFixAvailableSince", _SCAN),
@@ -297,14 +261,12 @@ MEMBERS: Mapping[str, Mapping[str, Member]] = {
         _dropped("LowFixAvailableSince", _SCAN),
         _dropped("MediumFixAvailableSince", _SCAN),
     ),
-    "InstanceTypeSpecification": _shape(
+    "InstanceTypeSpecification": (
         _refused("SupportedInstanceTypes", _INSTANCE_TYPES),
         _refused("UnsupportedInstanceTypes", _INSTANCE_TYPES),
     ),
-    "InstanceTypeItem": _shape(
-        _refused("InstanceType", _INSTANCE_TYPES),
-    ),
-    "ImageAttribute": _shape(
+    "InstanceTypeItem": (_refused("InstanceType", _INSTANCE_TYPES),),
+    "ImageAttribute": (
         _mapped(
             "UefiData",
             "This is the variable store (Secure Boot keys). DescribeImages does not return it, so the service asks for "
@@ -327,16 +289,14 @@ MEMBERS: Mapping[str, Mapping[str, Member]] = {
         _dropped("LastLaunchedTime", "It says when the source was launched."),
         _dropped("LaunchPermissions", "Who may launch the source does not matter for the copy, which is private."),
     ),
-    "AttributeValue": _shape(
-        _mapped("Value", "The service treats it like its attribute."),
-    ),
-    "LaunchPermission": _shape(
+    "AttributeValue": (_mapped("Value", "The service treats it like its attribute."),),
+    "LaunchPermission": (
         _dropped("Group", _PERMISSION),
         _dropped("OrganizationArn", _PERMISSION),
         _dropped("OrganizationalUnitArn", _PERMISSION),
         _dropped("UserId", _PERMISSION),
     ),
-    "Snapshot": _shape(
+    "Snapshot": (
         _mapped("Description", f"{_SAME} With CopyImage EC2 writes one of its own, which nobody can change."),
         _mapped("Encrypted", "The copy is always encrypted, under the target's key, also if the source was not."),
         _mapped("SnapshotId", f"{_OWN} The tag ami-promoter:source-snapshot has the source's."),
@@ -354,18 +314,11 @@ MEMBERS: Mapping[str, Mapping[str, Member]] = {
         _refused(
             "State",
             "Only a completed snapshot can be copied [aws-facts 2].",
-            "pending",
-            "completed",
-            "error",
-            "recoverable",
-            "recovering",
             refused=("pending", "error", "recoverable", "recovering"),
         ),
         _refused(
             "StorageTier",
             "An archived snapshot must be restored before it can be used [aws-facts 2].",
-            "archive",
-            "standard",
             refused=("archive",),
         ),
         _dropped(
@@ -385,16 +338,18 @@ MEMBERS: Mapping[str, Mapping[str, Member]] = {
         _dropped(
             "SseType",
             "EC2 reserves it for future use. Encrypted and KmsKeyId say what the service needs.",
-            "sse-ebs",
-            "sse-kms",
-            "none",
         ),
         _dropped("StartTime", _OWN),
         _dropped("StateMessage", _STATE_REASON),
         _dropped("TransferType", "It says how the source was made."),
         _dropped("VolumeId", "It names a volume of the hub. A copy's is arbitrary [aws-facts 2]."),
     ),
-    "AssociatedKmsKey": _shape(
+    "AssociatedKmsKey": (
         _dropped("KmsKeyId", "This is a further key of the source. The copy is under the target's key alone."),
     ),
+}
+
+MEMBERS: Mapping[str, Mapping[str, Member]] = {
+    shape: {one.name: replace(one, values=KNOWN_VALUES.get(shape, {}).get(one.name, one.values)) for one in members}
+    for shape, members in _TABLE.items()
 }
