@@ -49,7 +49,8 @@ def plan(caller: VerbCaller, ami: str, value: str | None, tag_key: str) -> Repor
         raise no_such_ami(connection, ami)
     image, keys = examined
     reader = Reader(connection)
-    tracked = {entry.it.delivery: entry.it.place for entry in reader.tracked(ami)}
+    entries = [entry.it for entry in reader.tracked(ami)]
+    tracked = {entry.delivery: entry.place for entry in entries}
     states = {tracked[one]: record.state for one, record in reader.deliveries(tracked).items()}
     facts = plan_preview.PlanFacts(
         ami,
@@ -65,6 +66,7 @@ def plan(caller: VerbCaller, ami: str, value: str | None, tag_key: str) -> Repor
         file.waves,
         withdrawn_for(connection, ami, wanted),
         recalls.refused(ami, OperatorsDecisions(connection).recall(ami)),
+        {entry.place: entry.ssm_parameter for entry in entries},
     )
     data = plan_preview.plan(facts)
     lines = tuple(plan_preview.show(data, connection.place, wide=caller.wide))

@@ -25,6 +25,7 @@ from chalicelib.images.family import family_of
 from chalicelib.images.image import SourceImage, snapshots_to_copy
 from chalicelib.images.keys import KeyFacts, source_keys
 from chalicelib.targets.applied_file import VALUE, Resolution, Target
+from chalicelib.targets.approvals import needs
 from chalicelib.targets.waves import FileWaves
 from chalicelib.targets.withdrawals import covering
 
@@ -112,6 +113,8 @@ class PlanFacts:
     """Place -> the operator who has withdrawn it."""
     recalled: Fault | None = None
     """Why nothing is promoted: the AMI is recalled; None: it is not."""
+    named_by: Mapping[str, str] = field(default_factory=dict)
+    """"account/region" -> the setting `ssm_parameter` for which its delivery counts."""
 
 
 def plan(facts: PlanFacts) -> dict[str, Any]:
@@ -179,6 +182,8 @@ def _target(target: Target, facts: PlanFacts, foreign: Fault | None) -> dict[str
     begins = does in ("new", "tried again")
     gib = sum(sizes.get(one, 0) for one in wanted) if copied and begins else 0
     launched = prices.of_launch(target)
+    pointer = pointers.planned(image, target, facts.pointers)
+    is_named = needs(target) or target.ssm_parameter == facts.named_by.get(target.place)
     faults = preflight.sharing_faults(target, int(facts.now))
     faults += (foreign,) if foreign is not None and begins and not target.roles_by_default else ()
     return {
@@ -195,7 +200,7 @@ def _target(target: Target, facts: PlanFacts, foreign: Fault | None) -> dict[str
         "roles_named": bool(target.service_linked_roles) and not target.roles_by_default,
         "ami_name": names.image_name(target.ami_name, image) if copied else image.name or "",
         "family": family_of(image.tags, target.family_tag),
-        "pointer": pointers.planned(image, target, facts.pointers),
+        "pointer": pointer and {**pointer, "counts": does != THERE["delivered"] or not is_named},
         "gib": gib,
         "dollars": {
             **(prices.of_target(target, gib, facts.hub.region) if gib else {}),
@@ -276,7 +281,7 @@ def _remarks(one: Mapping[str, Any], ami: str) -> Iterator[str]:
     if (roles := ", ".join(one["service_linked_roles"])) and one["does"] in ("new", "tried again"):
         without = "fails there" if one["roles_named"] else "goes on there without that grant"
         yield f"{roles} gets a grant on the key. Without such a role the delivery {without}."
-    if one["pointer"] and one["does"] not in (THERE["delivered"], "withdrawn", "recalled"):
+    if one["pointer"] and one["pointer"]["counts"] and one["does"] not in ("withdrawn", "recalled"):
         of = f"family {one['family']}, parameter {one['pointer']['parameter']}"
         yield f"{of}: {one['pointer']['why'] or 'It will name this AMI.'}"
     yield from map(said, one["faults"])

@@ -24,7 +24,10 @@ def test_plan_says_what_status_shows_afterwards(scene, tmp_path):
     scene.promote("dev")
 
     made = shows(scene)
-    assert planned == {DEV: {"parameter": NAME, "image": made, "why": planned[DEV]["why"]}, TEST: None}
+    assert planned == {
+        DEV: {"parameter": NAME, "image": made, "why": planned[DEV]["why"], "counts": True},
+        TEST: None,
+    }
     assert planned[DEV]["why"] == f"It names {made} from {newer}, which is newer." == pointer(scene)["why"]
     assert (pointer(scene, newer)["image"], pointer(scene, newer)["why"]) == (made, "")
     assert scene.cli("where", "--family", FAMILY, "--ids")[1] == f"{DEV} {REGION} {made}\n"

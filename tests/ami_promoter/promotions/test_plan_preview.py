@@ -1,7 +1,6 @@
 """What `plan` prints of few and of a thousand targets."""
 
 from dataclasses import replace
-from types import MappingProxyType
 
 import pytest
 
@@ -115,13 +114,21 @@ IN_THE_WAY = Fault("pointer-not-ours", "there", "It names 'ami-0fff'.", "Delete 
 MADE = "2026-02-01T00:00:00.000Z"
 
 
-def planned(*, family="base", made=MADE, pointer=None, states=MappingProxyType({})):
-    """Return the plan of one target, to which an AMI of a family would be delivered."""
+NAMED = "/golden/{family}/current"
+THERE = f"{ACCOUNT}/us-east-1"
+
+
+def planned(*, family="base", made=MADE, pointer=None, approval="none", there=None):
+    """Return the plan of one target, to which an AMI of a family would be delivered.
+
+    ``there``: the setting for which it counts if it was delivered before.
+    """
     image = replace(an_image(), creation_date=made, tags={"family": family} if family else {})
-    target = Target(ACCOUNT, "us-east-1", ssm_parameter="/golden/{family}/current")
+    target = Target(ACCOUNT, "us-east-1", ssm_parameter=NAMED, approval=approval)
     key = plan_preview.pointers.key_for(image, target)
     found = {key: RecordSeen({}, pointer)} if pointer else {}
-    return plan_preview.plan(facts([target], image, pointers=found, states=states))
+    known = {} if there is None else {"states": {THERE: "delivered"}, "named_by": {THERE: there}}
+    return plan_preview.plan(facts([target], image, pointers=found, **known))
 
 
 def a_pointer(made, **changes):
@@ -155,10 +162,18 @@ def test_the_parameter_that_would_move(pointer, says):
 
 def test_without_a_family_no_parameter_moves():
     """And where the AMI is there already, nothing is said."""
-    lone, there = planned(family=""), planned(states={f"{ACCOUNT}/us-east-1": "delivered"})
+    lone, there = planned(family=""), planned(there=NAMED)
 
     assert (lone["targets"][0]["pointer"], lone["doubts"]) == (None, [])
     assert "parameter" not in " ".join(shown(there))
+
+
+@pytest.mark.parametrize(("approval", "moves"), [("none", True), ("required", False)])
+def test_a_parameter_that_the_file_names_since_the_delivery_moves(approval, moves):
+    """With the tag event, as for a new delivery; where an approval is needed, the next AMI counts."""
+    lines = shown(planned(there="/old/{family}", approval=approval))
+
+    assert any("parameter /golden/base/current: It will name this AMI." in line for line in lines) is moves
 
 
 def test_a_family_that_cannot_be_used_is_a_warning():
