@@ -10,6 +10,7 @@ from rich.console import RenderableType
 
 from ami_promoter.hub import record_requests
 from ami_promoter.hub.aws import Connection, HubError
+from ami_promoter.hub.image_names import copy_of
 from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.hub.records import Reader, RecordSeen, image_of, place_of
 from ami_promoter.promotions import pointers, recalls
@@ -22,7 +23,6 @@ from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import WHY, VerbCaller, ami_argument, verb, yes_option
 from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
 from chalicelib.engine.addresses import RecordKey
-from chalicelib.engine.faults import Fault
 from chalicelib.release.current import current
 from chalicelib.release.pointer import Pointer
 from chalicelib.targets.recalls import Recall
@@ -91,7 +91,9 @@ def recall(caller: VerbCaller, ami: str, why: str | None, *, lift: bool, yes: bo
         record_requests.recall(connection, ami, lifted=False)
         return Report((f"Nothing to do: {ami} is not recalled.",), _data(ami, None))
     if stands is None:
-        _refuse_copy(connection, ami)
+        copied = copy_of(connection, ami)
+        if copied is not None:
+            raise NotDone(copied)
     deliveries = _deliveries(connection, ami, every.keys() - {ami} if lift else {*every, ami}, lift=lift)
     lines = tuple(_lines(deliveries, lift=lift, wide=caller.wide))
     if stands is not None and not lift:
@@ -123,15 +125,6 @@ def _used(
         yield f"Who uses it is not known: {error.fault.what}"
     except KeyboardInterrupt:
         yield Folded(f"Who uses it is not known yet; `ami-promoter where {ami} --use` shows it, or why not.")
-
-
-def _refuse_copy(connection: Connection, ami: str) -> None:
-    """Refuse to recall a copy, which its source's recall takes back."""
-    made = [one for one in Reader(connection).made_from(ami) if one.key.name != ami]  # a shared one is its source's
-    if made:
-        source, copy = made[0].key.name, made[0].it
-        what = f"it is the copy of {source} in account {copy.account}, {copy.region}."
-        raise NotDone(Fault("is-a-copy", ami, what, f"Recall its source: `ami-promoter recall {source} --why TEXT`."))
 
 
 def _data(ami: str, stands: Recall | None, deliveries: Sequence[Any] = (), *, changed: bool = False) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import Matching, VerbCaller, verb
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.places import Arn
 from chalicelib.engine.schedule import DAY
 
 FILE = "ami-promoter-report.html"
@@ -134,5 +135,5 @@ def _publish(connection: Connection, page: bytes, to: str) -> None:
             )
     except HubError as error:
         fault = error.fault
-        arn = f"arn:{connection.partition}:s3:::{bucket}/{key}"
+        arn = Arn(connection.partition, "s3", "", "", f"{bucket}/{key}")
         raise HubError(fault.what, to, CURES.get(fault.code, fault.cure).format(arn=arn), fault.code) from error

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import Any
 
 import click
 
@@ -108,16 +107,22 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
         places = [place] if place and again else [*(entry.place for entry in again), *renamed]
         record_requests.look_again(connection, ami, places)
     looked_at = sorted([*at_fault.values(), *renamed.values()], key=place_of)
-    data: dict[str, Any] = {"accepted": accepted} if accepted else {}
-    data["pointers"] = looked_at
-    tried = [entry.delivery for entry in (*again, *not_recalled)]
-    data |= {"ami": ami, "unparked": [str(key) for key in freed], "again": tried}
+    data = {
+        "ami": ami,
+        "unparked": [str(key) for key in freed],
+        "again": [entry.delivery for entry in (*again, *not_recalled)],
+        "pointers": looked_at,
+        **({"accepted": accepted} if accepted else {}),
+    }
     lines = [f"{key} was parked, and continues." for key in freed]
     lines += [f"{place}: {accepted} is accepted as the delivered AMI."] if accepted else []
     lines += [f"{_named(not_recalled)}: refused the recall; it is tried again."] if not_recalled else []
     lines += [*_again(again, wide=caller.wide), *_kept_out(ami, kept_out, wide=caller.wide)]
-    lines += [*_looked_at([*at_fault.values()], wide=caller.wide), *recalls.lines(ami, recall)]
-    lines += _counts_for([*renamed.values()], len(every_renamed) - len(renamed), wide=caller.wide)
+    looks = "the service looks at the parameter {} again."
+    lines += [*_parameters(at_fault.values(), looks, wide=caller.wide), *recalls.lines(ami, recall)]
+    lines += _parameters(renamed.values(), "from now on the AMI counts for {}.", wide=caller.wide)
+    more = len(every_renamed) - len(renamed)
+    lines += [f"{count(more, 'target')} more: run the command again."] if more else []
     nothing = f"no delivery of {ami} has failed, no pointer of it has a fault, and nothing is parked."
     return Report(tuple(lines or [f"Nothing to do: {nothing}"]), data)
 
@@ -149,17 +154,10 @@ def _kept_out(ami: str, kept_out: Sequence[tuple[TrackedDelivery, str]], *, wide
         yield f"{lift} ends the withdrawal; so does another value of the tag."
 
 
-def _looked_at(pointers_looked_at: Sequence[Mapping[str, str]], *, wide: bool) -> Iterator[str]:
-    for same in groups(pointers_looked_at, lambda one: one["parameter"], each=wide):
-        places = named([place_of(one) for one in same])
-        yield f"{places}: the service looks at the parameter {same[0]['parameter']} again."
-
-
-def _counts_for(renamed: Sequence[Mapping[str, str]], more: int, *, wide: bool) -> Iterator[str]:
-    for same in groups(sorted(renamed, key=place_of), lambda one: one["parameter"], each=wide):
-        yield f"{named([place_of(one) for one in same])}: from now on the AMI counts for {same[0]['parameter']}."
-    if more:
-        yield f"{count(more, 'target')} more: run the command again."
+def _parameters(shown: Iterable[Mapping[str, str]], says: str, *, wide: bool) -> Iterator[str]:
+    """Say of each parameter, which stands for ``{}``, what happens with it."""
+    for same in groups(sorted(shown, key=place_of), lambda one: one["parameter"], each=wide):
+        yield f"{named([place_of(one) for one in same])}: {says.format(same[0]['parameter'])}"
 
 
 def _renamed(

@@ -19,7 +19,7 @@ from ami_promoter.promotions.following import follow, states
 from ami_promoter.promotions.reading import read_page, unknown
 from ami_promoter.rights import FIND_DELIVERIES, READ_ALL
 from ami_promoter.terminal import schema as js
-from ami_promoter.terminal.output import Folded, console, state, table
+from ami_promoter.terminal.output import Folded, state, table
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import AMI, VerbCaller, verb
 from chalicelib.delivery.tracked import GOOD
@@ -102,9 +102,9 @@ def _one(caller: VerbCaller, connection: Connection, ami: str, *, watch: bool, f
     if data is None:
         return Report(faults=(unknown(ami, connection),))
 
-    def show(seen: Mapping[str, Any], room: int | None = None) -> list[RenderableType]:
+    def show(seen: Mapping[str, Any], *, watched: bool = False) -> list[RenderableType]:
         place, now = connection.place, connection.now()
-        return list(promotion_text.show(seen, place, now, wide=caller.wide, room=room, failed=failed))
+        return list(promotion_text.show(seen, place, now, wide=caller.wide, watched=watched, failed=failed))
 
     if watch:
         first = data
@@ -112,7 +112,7 @@ def _one(caller: VerbCaller, connection: Connection, ami: str, *, watch: bool, f
             lambda: read_page(connection, ami, consoles=True) or first,
             lambda seen: (seen["state"] == "over" and not seen["looks_again"]) or bool(seen["parked"]),
             caller.clock,
-            show=lambda seen: show(seen, console().height),
+            show=lambda seen: show(seen, watched=True),
             changes=states,
         )
     return Report(tuple(show(data)), {"promotion": data})

@@ -34,7 +34,7 @@ class Approvers:
 
 def read(connection: Connection) -> Approvers:
     """Read who may approve. ``unread`` has AWS's refusal, if any."""
-    table = f"arn:{connection.partition}:dynamodb:{connection.region}:{connection.account}:table/"
+    table = Arn(connection.partition, "dynamodb", connection.region, connection.account, "table/")
     trigger = Reader(connection).many([addresses.TRIGGER])
     tag_key = next((str(one.item.get("key") or "") for one in trigger.values()), "") or "promote"
     try:
@@ -57,7 +57,7 @@ def judged(pages: Iterable[Mapping[str, Any]], table: str, region: str, tag_key:
         if version.get("IsDefaultVersion")
     }
     partition = Arn.parse(table).partition
-    image = f"arn:{partition}:ec2:{region}::image/{AN_IMAGE}"
+    image = str(Arn(partition, "ec2", region, "", f"image/{AN_IMAGE}"))
     leading = {"dynamodb:LeadingKeys": addresses.OWN_APPROVALS}
     able, taggers = [], []
     for name, documents in sorted(_callers(every, managed)):

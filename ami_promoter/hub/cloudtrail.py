@@ -58,10 +58,3 @@ def asked(record: Mapping[str, Any]) -> Mapping[str, Any]:
 def caller(record: Mapping[str, Any]) -> str:
     """Return who called: the ARN of a user, or of a role's session, which often names a person."""
     return str((record.get("userIdentity") or {}).get("arn") or "somebody")
-
-
-def who(record: Mapping[str, Any]) -> str:
-    """Return who called: the ARN of a user, or of the role behind a session."""
-    identity = record.get("userIdentity") or {}
-    issuer = (identity.get("sessionContext") or {}).get("sessionIssuer") or {}
-    return str(issuer.get("arn") or identity.get("arn") or "somebody")

@@ -88,7 +88,7 @@ class Health:
 def read(connection: Connection, keys: Iterable[str] = ()) -> Health:
     """Read the hub's state, and the source keys with these ARNs."""
     prefix, unread = f"ami-promoter-{connection.region}", {}
-    topic = f"arn:{connection.partition}:sns:{connection.region}:{connection.account}:{prefix}-notices"
+    topic = str(Arn(connection.partition, "sns", connection.region, connection.account, f"{prefix}-notices"))
 
     def tried(name: str, ask: Callable[[], _T]) -> _T | None:
         try:
@@ -121,7 +121,7 @@ def _public_images(connection: Connection) -> str:
 
 
 def _has_policy(connection: Connection, table: str) -> bool:
-    arn = f"arn:{connection.partition}:dynamodb:{connection.region}:{connection.account}:table/{table}"
+    arn = str(Arn(connection.partition, "dynamodb", connection.region, connection.account, f"table/{table}"))
     try:
         return bool(connection.dynamodb.get_resource_policy(ResourceArn=arn)["Policy"])
     except connection.dynamodb.exceptions.PolicyNotFoundException:

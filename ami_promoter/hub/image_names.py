@@ -11,6 +11,7 @@ from ami_promoter.hub.records import Reader, record_of
 from ami_promoter.terminal.alike import first_of
 from ami_promoter.terminal.report import NotDone, moment
 from chalicelib.engine.faults import Fault
+from chalicelib.images.aws.shapes import every
 
 MOST = 10
 """So many AMIs of one name are listed."""
@@ -57,8 +58,8 @@ def _in_ec2(connection: Connection, name: str) -> Iterator[tuple[str, str]]:
     """Yield the AMIs that the hub owns, with when they were made."""
     with connection.telling(f"looking for an AMI named {name}"):
         wanted = [{"Name": "name", "Values": [name]}]
-        found = connection.client("ec2").describe_images(Owners=["self"], Filters=wanted, IncludeDisabled=True)
-    here = [one for one in found["Images"] if one["State"] != "deregistered"]  # EC2 shows it for a while
+        found = list(every(connection.client("ec2"), "images", Owners=["self"], Filters=wanted, IncludeDisabled=True))
+    here = [one for one in found if one["State"] != "deregistered"]  # EC2 shows it for a while
     yield from ((str(one["ImageId"]), str(one.get("CreationDate", "-"))) for one in here)
 
 

@@ -91,13 +91,13 @@ class KeyAnswer:
 def asked(need: Need, document: Mapping[str, Any], key: str) -> Iterator[KeyAnswer]:
     """Judge each action of a need by a key's policy. ``key``: its ARN; the role is in the key's account."""
     owner = Arn.parse(key)
-    root = f"arn:{owner.partition}:iam::{owner.account}"
+    iam = Arn(owner.partition, "iam", "", owner.account)
     for action in need.actions:
         request = policies.Request(
             action=action,
-            principals=(f"{root}:role/{need.role}", f"{root}:root", owner.account),
+            principals=(f"{iam}role/{need.role}", f"{iam}root", owner.account),
             context={
-                "aws:PrincipalArn": f"{root}:role/{need.role}",
+                "aws:PrincipalArn": f"{iam}role/{need.role}",
                 "aws:PrincipalAccount": owner.account,
                 "kms:CallerAccount": owner.account,
                 **({"kms:ViaService": f"ec2.{owner.region}.amazonaws.com"} if "StringLike" in need.condition else {}),

@@ -15,7 +15,7 @@ from chalicelib.engine.aws import sdk
 from chalicelib.engine.aws.refusals import IN_USE, NO_IMAGE, NO_SNAPSHOT, gone
 from chalicelib.engine.budget import slices
 from chalicelib.images import register
-from chalicelib.images.aws.shapes import FILTER_VALUES, snapshots_of
+from chalicelib.images.aws.shapes import FILTER_VALUES, every, snapshots_of
 from chalicelib.images.image import tags_of
 
 CLEAN_UP_TAG = "ami-promoter-clean-up"
@@ -124,8 +124,8 @@ class OwnCopies:
     def _parameters(self) -> Iterable[Mapping[str, str]]:
         """Return the parameters there but secret ones; a value is read again only if it was written since."""
         pages = self._pages(self._ssm, "describe_parameters")
-        every = [one for page in pages for one in page["Parameters"] if one["Type"] != UNREADABLE]
-        written = {one["Name"]: (one["Name"], one["Version"], one["LastModifiedDate"]) for one in every}
+        shown = [one for page in pages for one in page["Parameters"] if one["Type"] != UNREADABLE]
+        written = {one["Name"]: (one["Name"], one["Version"], one["LastModifiedDate"]) for one in shown}
         for some in slices((name for name, at in written.items() if at not in self._values), AT_ONCE):
             with self._account.telling("asking Parameter Store (get_parameters)"):
                 for one in self._ssm.get_parameters(Names=some)["Parameters"]:
@@ -135,8 +135,8 @@ class OwnCopies:
     def snapshots(self) -> OwnSnapshots:
         """List the snapshots there that have a hub's tag."""
         tagged = [{"Name": "tag-key", "Values": [register.HUB_TAG]}]
-        pages = self._pages(self._ec2, "describe_snapshots", OwnerIds=["self"], Filters=tagged)
-        found = [raw for page in pages for raw in page["Snapshots"]]
+        with self._account.telling("asking for what is there (describe_snapshots)"):
+            found = list(every(self._ec2, "snapshots", OwnerIds=["self"], Filters=tagged))
         gib = {raw["SnapshotId"]: int(raw["VolumeSize"]) for raw in found}
         used_by = self.used_by(sorted(gib))
         left = [raw["SnapshotId"] for raw in found if CLEAN_UP_TAG in tags_of(raw)]
@@ -192,8 +192,8 @@ class OwnCopies:
 
     def _images(self, filters: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
         asked = {"Owners": ["self"], "Filters": filters, "IncludeDisabled": True, "IncludeDeprecated": True}
-        for page in self._pages(self._ec2, "describe_images", **asked):
-            yield from (raw for raw in page["Images"] if raw["State"] != DEREGISTERED)
+        with self._account.telling("asking for what is there (describe_images)"):
+            yield from (raw for raw in every(self._ec2, "images", **asked) if raw["State"] != DEREGISTERED)
 
     def _pages(self, client: Any, call: str, **asked: Any) -> Iterator[Mapping[str, Any]]:
         with self._account.telling(f"asking for what is there ({call})"):

@@ -6,6 +6,7 @@ from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.image_names import copy_of
 from ami_promoter.terminal.report import NotDone
 from chalicelib.engine.faults import Fault
+from chalicelib.images.aws.shapes import every
 
 
 class Tag:
@@ -21,7 +22,7 @@ class Tag:
         """Return the tag's value, None if there is no tag; raises NotDone if the hub owns no such AMI."""
         with self._connection.telling(f"looking at {self._ami}"):
             wanted = [{"Name": "image-id", "Values": [self._ami]}]
-            found = self._ec2.describe_images(Owners=["self"], Filters=wanted, IncludeDisabled=True)["Images"]
+            found = list(every(self._ec2, "images", Owners=["self"], Filters=wanted, IncludeDisabled=True))
         if not found:
             raise no_such_ami(self._connection, self._ami)
         return next((str(one["Value"]) for one in found[0].get("Tags", ()) if one["Key"] == self.key), None)

@@ -16,7 +16,7 @@ from ami_promoter.promotions import promotion_data
 from ami_promoter.verbs import GROUP, Duration, VerbCaller
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine.faults import count
-from chalicelib.targets.applied_file import Trigger, parse_trigger
+from chalicelib.targets.applied_file import parse_trigger
 
 LISTED_AT_ONCE = 40
 """At most this many promotions are listed for a person, without ``--limit`` and ``--wide``."""
@@ -114,4 +114,4 @@ def _pattern(image: str) -> str:
 
 def _groups(value: str | None) -> tuple[str, ...]:
     trigger = None if value is None else parse_trigger(value)
-    return trigger.groups if isinstance(trigger, Trigger) else ()
+    return () if trigger is None or trigger.faults else trigger.groups

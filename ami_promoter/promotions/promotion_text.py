@@ -24,7 +24,7 @@ from chalicelib.engine.faults import AGAIN, count
 from chalicelib.promotion.model import PromotionState
 from chalicelib.targets import approvals
 
-BARS = 24
+BARS = 12
 """Up to this many copies have a row each; with more (and without --wide) each delivery has one bar."""
 SINGLY = 24
 """Up to this many deliveries, or open shares, have a row each; with more (and without --wide) equal ones share one."""
@@ -32,13 +32,11 @@ AWAITING = ("awaiting-approval", "awaiting-wave")
 """States in which a delivery waits for others: it looks whether they are done, and tries nothing."""
 RETRIED = ("failed", "recalling", "restoring")
 """States that `retry`, or the service itself, tries again: no new tag is needed."""
-FRAME, ROWS = 10, 2
-"""Lines of a screen that are not about single deliveries, and lines for a delivery with its remarks."""
 LAST = {"failed": 0, "awaiting-slot": 2, "requested": 2, "cancelled": 3, "withdrawn": 3, "recalled": 3} | {
     "delivered": 4,
     "shared": 4,
 }
-"""The order of deliveries if not all fit; those under way come second."""
+"""The order of deliveries by state, where it counts; those under way come second."""
 ENDS = ("copies", "stays", "preexisting", "closing")
 """By what a share ends, in the order in which `status` counts them."""
 UNTIL = "the tag has another value, or `ami-promoter withdraw"
@@ -48,28 +46,26 @@ Data = Mapping[str, Any]
 
 
 def show(
-    data: Data, place: str, now: float, *, wide: bool = False, room: int | None = None, failed: bool = False
+    data: Data, place: str, now: float, *, wide: bool = False, watched: bool = False, failed: bool = False
 ) -> Iterator[RenderableType]:
     """Yield a page's lines; ``now`` is in epoch seconds.
 
-    ``failed``: show only deliveries in trouble; the head counts all. ``room``: the number of lines on the screen; if
-    there are more deliveries, those that failed or run come first.
+    ``failed``: show only deliveries in trouble; the head counts all. ``watched``: a screen may show only the first
+    lines, so deliveries that failed or run come first.
     """
     yield from head(data, place, now, wide=wide)
     data = only_failed(data, and_pointers=True) if failed else data
-    deliveries, rest = _fitting(data["deliveries"], room)
-    yield from [""] if deliveries else []
-    together = room is None and not wide and len(deliveries) > SINGLY
+    deliveries = data["deliveries"]
+    together = len(deliveries) > SINGLY and not wide
+    if watched or together:
+        deliveries = sorted(deliveries, key=lambda one: LAST.get(str(one["state"]), 1))
+    if deliveries:
+        yield ""
+        yield _table(groups(deliveries, itemgetter("state"), each=not together), now, wide=wide)
     if together:
-        yield _table_by_state(deliveries, now)
         yield "With `--wide` each target has a row of its own."
-    elif deliveries:
-        yield _table(deliveries, now, wide=wide)
     if seen := [copy["progress_at"] for one in deliveries for copy in _running(one) if copy["progress_at"] != "-"]:
         yield f"EC2 reported this progress at most {age(min(seen), now)} ago."
-    if rest:
-        yield f"and {count(len(rest), 'more target')}: {summary(rest)}"
-        return
     said = list(notes(deliveries, wide=wide))
     yield from ["", *said] if said else []
     yield from next_step(data)
@@ -128,45 +124,29 @@ def age(moment: str, now: float) -> str:
     return "-" if moment == "-" else span(now - datetime.fromisoformat(moment).timestamp())
 
 
-def _fitting(deliveries: Sequence[Data], room: int | None) -> tuple[Sequence[Data], Sequence[Data]]:
-    """Separate the deliveries to show from those to count."""
-    most = len(deliveries) if room is None else max((room - FRAME) // ROWS, 1)
-    if len(deliveries) <= most:
-        return deliveries, ()
-    ordered = sorted(deliveries, key=_by_state)
-    return ordered[:most], ordered[most:]
-
-
-def _table(deliveries: Sequence[Data], now: float, *, wide: bool) -> Table:
-    each = wide or sum(len(one["copies"]) for one in deliveries if not one["image"]) <= BARS
+def _table(alike: Sequence[Sequence[Data]], now: float, *, wide: bool) -> Table:
+    """Write a row for each group: its first target, the longest time in its state, and how far its copies are."""
+    each = wide or sum(len(_running(one)) for group in alike for one in group) <= BARS
     rows: list[Sequence[RenderableType]] = []
-    for one in deliveries:
-        running = _running(one)
-        name: list[RenderableType] = [target_of(one), state(one["state"]), age(one["since"], now), _left(running)]
-        rows.append((*name, _result(one, wide=wide) if not running or each else _bar(running)))
-        for copy in running if each else ():
-            label = cell(f"  {short(str(copy['source']), wide=wide)}", "dim")
-            tries = f"try {copy['tries']}" if copy["tries"] > 1 else ""
-            progress = cell("will be made again", "dim") if _is_made_again(copy) else _bar([copy])
-            rows.append((label, cell(copy["state"] or "-", "dim"), tries, _left([copy]), progress))
-    return table(("TARGET", "STATE", "FOR", "LEFT", "AMI OR PROGRESS"), rows, folds=("TARGET",))
-
-
-def _table_by_state(deliveries: Sequence[Data], now: float) -> Table:
-    """Write a row for each state: its first target, the longest time in it, and how far copies are."""
-    rows: list[Sequence[RenderableType]] = []
-    for group in groups(sorted(deliveries, key=_by_state), lambda one: str(one["state"])):
+    for group in alike:
         running = [copy for one in group for copy in _running(one)]
+        below = running if each and len(group) == 1 else []
+        result = _result(group[0], wide=wide) if len(group) == 1 else ""
         rows.append(
             (
                 first_of([target_of(one) for one in group], 1),
                 state(str(group[0]["state"])),
                 age(min((one["since"] for one in group if one["since"] != "-"), default="-"), now),
-                _left(running),
-                _bar(running) if running else "",
+                left(running),
+                _bar(running) if running and not below else result,
             )
         )
-    return table(("TARGET", "STATE", "FOR", "LEFT", "PROGRESS"), rows, folds=("TARGET",))
+        for copy in below:
+            label = cell(f"  {short(str(copy['source']), wide=wide)}", "dim")
+            tries = f"try {copy['tries']}" if copy["tries"] > 1 else ""
+            progress = cell("will be made again", "dim") if _is_made_again(copy) else _bar([copy])
+            rows.append((label, cell(copy["state"] or "-", "dim"), tries, left([copy]), progress))
+    return table(("TARGET", "STATE", "FOR", "LEFT", "AMI OR PROGRESS"), rows, folds=("TARGET",))
 
 
 def _running(delivery: Data) -> Sequence[Data]:
@@ -176,10 +156,6 @@ def _running(delivery: Data) -> Sequence[Data]:
 
 def _is_made_again(copy: Data) -> bool:
     return bool(copy["state"] == CopyState.WANTED and copy["tries"])
-
-
-def _by_state(delivery: Data) -> int:
-    return LAST.get(str(delivery["state"]), 1)
 
 
 def _result(delivery: Data, *, wide: bool) -> RenderableType:
@@ -201,18 +177,12 @@ def _percent(copy: Data) -> int:
     return copy["progress"] if isinstance(copy["progress"], int) else 0
 
 
-def time_left(copy: Data) -> str:
-    """Write the estimated time until a copy completes; "" if there is no estimate."""
-    left = copy["seconds_left"]
-    return "" if left is None else f"~{span(left)} left" if left else "ends soon"
-
-
-def _left(copies: Sequence[Data]) -> str:
+def left(copies: Sequence[Data]) -> str:
     """Write the estimated time until the last of these copies completes; "" if one of them has no estimate."""
-    left = [copy["seconds_left"] for copy in copies if copy["state"] != CopyState.COMPLETED]
-    if not left or None in left:
+    each = [copy["seconds_left"] for copy in copies if copy["state"] != CopyState.COMPLETED]
+    if not each or None in each:
         return ""
-    return f"~{span(max(left))}" if max(left) else "soon"
+    return f"~{span(max(each))}" if max(each) else "soon"
 
 
 def trouble(delivery: Data) -> tuple[str, ...]:
@@ -362,7 +332,7 @@ def shares_table(open_shares: Sequence[Data], now: float, *, wide: bool) -> Tabl
                 first_of([str(one["account"]) for one in group], 1),
                 state(last["state"]),
                 age(min(str(one["opened_at"]) for one in group), now),
-                shares.end(last) if wide else _end(last, now),
+                shares.end(last),
             )
         )
     return table(("  RESOURCE", "TO", "STATE", "FOR", "CLOSES"), rows, folds=("  RESOURCE", "CLOSES"))
@@ -370,13 +340,3 @@ def shares_table(open_shares: Sequence[Data], now: float, *, wide: bool) -> Tabl
 
 def _share(share: Data) -> tuple[object, ...]:
     return shares.named(share["resource"]), share["state"], share["preexisting"], share["stays"]
-
-
-def _end(share: Data, now: float) -> str:
-    if share["state"] == "closing":
-        return "when two reads show it closed"
-    latest = share["closes_at_the_latest"]
-    if latest == "-":
-        return "when withdrawn" if share["stays"] else "when no longer needed"
-    left = datetime.fromisoformat(latest).timestamp() - now
-    return f"when copied, within {span(left)}" if left >= 1 else "now"

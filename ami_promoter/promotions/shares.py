@@ -9,7 +9,7 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import short
 from ami_promoter.terminal.report import moment
 from chalicelib.engine import codec
-from chalicelib.engine.places import Resource
+from chalicelib.engine.places import IMAGE, SNAPSHOT, Resource
 from chalicelib.sharing.holders import ENDED_LONG_AGO, must_close_at, standing
 from chalicelib.sharing.share import Share
 
@@ -56,11 +56,11 @@ def end(share: Mapping[str, Any]) -> str:
         return "when two reads show it closed"
     if share["closes_at_the_latest"] == moment(None):
         return "stays until it is withdrawn" if share["stays"] else "when no longer needed"
-    latest = f"closes by {share['closes_at_the_latest']} at the latest"
-    return f"stays; {latest}" if share["stays"] else latest
+    return f"{'stays until' if share['stays'] else 'by'} {share['closes_at_the_latest']} at the latest"
 
 
 def named(resource: str, *, wide: bool = True) -> str:
-    """Write a resource's name: its kind, and the id of the snapshot, AMI or key."""
+    """Write a resource's name; an id that begins with its kind needs no kind before it."""
     one = Resource.parse(resource)
-    return f"{one.kind} {short(one.name, wide=wide)}"
+    kind = "" if one.kind in (SNAPSHOT, IMAGE) else f"{one.kind} "
+    return f"{kind}{short(one.name, wide=wide)}"

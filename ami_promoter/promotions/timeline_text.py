@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from rich.console import RenderableType
 
 from ami_promoter.hub.records import target_of
 from ami_promoter.promotions.shares import named
-from ami_promoter.promotions.timeline_data import event, tag_look
+from ami_promoter.promotions.timeline_data import event
 from ami_promoter.terminal.output import short, state, table
 from ami_promoter.terminal.report import plainly, span
-from chalicelib.engine.places import IMAGE, SNAPSHOT, Resource
 from chalicelib.engine.schedule import HOUR
 
 EMPTY = ("None", "()", "{}", "", "False", "0")
@@ -81,8 +79,8 @@ QUIET = ("SlotsAsked", "SlotsSeen", "OthersWait", "SharesHeld", "Examined")
 """Bookkeeping between workers; left out without --all."""
 FAULTY = 'Examined {"faults"'
 """Shown all the same: it says why a source or an account is refused."""
-REPEATED = ("SharesSeen", "Sliced")
-"""Left out, too, if the state stays the same."""
+REPEATED = ("SharesSeen", "Sliced", "TagSeen")
+"""Left out, too, if the state stays the same; the changes of an AMI's tag are listed before."""
 
 REQUEST = 8
 """Shown characters of a request's id."""
@@ -101,16 +99,11 @@ def show(
     """Yield a history's lines: a table for each record, and one for the shares. ``asked``: the only AMI; "": all."""
     of: dict[str, list[Sequence[RenderableType]]] = {}
     last: dict[str, str] = {}
-    tag = ("", 0)
     several = any(one["ami"] != asked for one in entries)
     for one in entries:
         target = target_of(one) if one["account"] else one["record"]
         who = f"{target}, {one['ami']}" if several else target
-        stays = last.get(who) == one["state"]
-        quiet = (*QUIET, *REPEATED) if stays else QUIET
-        if stays:
-            quiet = (*quiet, *(what for what in one["what"] if _says_nothing(what, tag)))
-        tag = _looked(one) or tag
+        quiet = (*QUIET, *REPEATED) if last.get(who) == one["state"] else QUIET
         of.setdefault(who, []).extend(_rows(one, () if everything else quiet, wide=wide))
         last[who] = one["state"]
     for who, rows in of.items():
@@ -140,20 +133,6 @@ def _finding(one: Mapping[str, Any], *, wide: bool) -> Sequence[str]:
     about = f" ({', '.join(one['receivers'])})" if one["receivers"] else ""
     resource = ID.sub(lambda found: short(found[0], wide=wide), one["resource"])
     return plainly(one["at"]), one["severity"], one["call"], resource, one["principal"], one["why"] + about
-
-
-def _looked(one: Mapping[str, Any]) -> tuple[str, int] | None:
-    """Return the value of the tag that a step saw, and when; None: it did not look at the tag."""
-    seen = [str(look["value"]) for look in map(tag_look, one["what"]) if look]
-    return (seen[-1], int(datetime.fromisoformat(one["at"]).timestamp())) if seen and one["at"] != "-" else None
-
-
-def _says_nothing(what: str, before: tuple[str, int]) -> bool:
-    """Whether a look at the tag shows nothing new: no tag event caused it, or an earlier look has shown that value."""
-    look = tag_look(what)
-    changed_at = str(look.get("changed_at", 0))
-    same = str(look.get("value")) == before[0] and changed_at.isdecimal() and int(changed_at) <= before[1]
-    return bool(look) and (same or not look.get("event"))
 
 
 def _rows(one: Mapping[str, Any], quiet: tuple[str, ...], *, wide: bool) -> Iterator[Sequence[RenderableType]]:
@@ -223,7 +202,7 @@ def _member(key: str, value: str) -> str:
 
 def _share_rows(one: Mapping[str, Any], *, wide: bool) -> Iterator[Sequence[str]]:
     """Yield a share's lines: its opening, its closing, and what was refused in between, each with its request."""
-    where = _named(one["resource"], wide=wide), str(one["account"])
+    where = named(one["resource"], wide=wide), str(one["account"])
     still = f"{OPENED}, still open" if one["open"] else OPENED
     opened = closed = False
     for step in one["steps"]:
@@ -231,8 +210,8 @@ def _share_rows(one: Mapping[str, Any], *, wide: bool) -> Iterator[Sequence[str]
             what = _happened(one, step, call)
             opened, closed = opened or what == OPENED, closed or what.startswith(CLOSED)
             what = still if what == OPENED else what
-            named = f"{what}: {call['call']}" if wide and call["call"] and not call["error"] else what
-            yield plainly(step["at"]), *where, named, _request(call, wide=wide)
+            said = f"{what}: {call['call']}" if wide and call["call"] and not call["error"] else what
+            yield plainly(step["at"]), *where, said, _request(call, wide=wide)
     if one["preexisting"]:
         yield plainly(one["opened_at"]), *where, "existed before", ""
         return
@@ -260,10 +239,3 @@ def _closed(one: Mapping[str, Any]) -> str:
     if seconds is None:
         return CLOSED
     return f"{CLOSED} after {seconds} s" if seconds < HOUR else f"{CLOSED} after {span(seconds)} ({seconds} s)"
-
-
-def _named(resource: str, *, wide: bool) -> str:
-    """Write a resource's name; an id that begins with its kind needs no kind before it."""
-    one = Resource.parse(resource)
-    own = one.kind in (SNAPSHOT, IMAGE)
-    return short(one.name, wide=wide) if own else named(resource, wide=wide)

@@ -24,6 +24,7 @@ from chalicelib.delivery.kms_keys import target_key_faults
 from chalicelib.delivery.target_seen import LAUNCHES, AllowedImages, ForwardingRule, TargetSeen, rule_names
 from chalicelib.delivery.template_rights import PARAMETER, template_old
 from chalicelib.engine.faults import Fault, without_afterwards
+from chalicelib.engine.places import Arn
 from chalicelib.release.pointer import prefix_cure
 from chalicelib.targets.applied_file import Target, grant_role, launch_role
 
@@ -56,7 +57,7 @@ class HubNames:
     def bus(self) -> str:
         """ARN of the hub's inbound bus."""
         name = f"ami-promoter-{self.region}-inbound"
-        return f"arn:{self.partition}:events:{self.region}:{self.account}:event-bus/{name}"
+        return str(Arn(self.partition, "events", self.region, self.account, f"event-bus/{name}"))
 
 
 Finding = dict[str, Any]
@@ -205,7 +206,7 @@ def _lack(answer: KeyAnswer) -> str:
 
 def _look(target: Target, key: str) -> str:
     role = "" if target.role_name == Target("", "").role_name else f" --role-name {target.role_name}"
-    command = f"ami-promoter doctor key-policy target {key} --region {target.region}{role}"
+    command = f"ami-promoter admin key-policy target {key} --region {target.region}{role}"
     roles = " --service-roles" if target.service_linked_roles else ""
     more = f"{roles} --launch-test" if target.launch_test else roles
     return f"Add to its key policy the output of this command with credentials of {target.account}: {command}{more}"

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ami_promoter.hub.aws import Connection, errors
-from ami_promoter.hub.cloudtrail import EventHistory, who
+from ami_promoter.hub.cloudtrail import EventHistory
+from ami_promoter.terminal.report import moment
 from chalicelib.engine.faults import Fault
 from chalicelib.monitor import trail_actions
 from chalicelib.monitor.trail_actions import Act
@@ -41,13 +42,13 @@ def changes(connection: Connection, since: int, region: str) -> Mapping[tuple[st
         return Fault("not-seen", "CloudTrail", what, "")
     found: dict[tuple[str, str], Change] = {}
     records.reverse()  # CloudTrail lists the latest first: of two in one second the later one must count
-    for record in sorted(records, key=lambda record: str(record.get("eventTime"))):
-        by, at = who(record), str(record.get("eventTime"))
-        own = by.endswith(f":role/ami-promoter-{connection.region}-share-worker")
-        for action in trail_actions.read(record, trigger_tag=""):
-            receivers = action.receivers
-            if action.act is Act.CLEARED:
-                receivers = ("", *(receiver for shared, receiver in found if shared == action.resource))
-            for receiver in receivers:
-                found[action.resource, receiver] = Change(action.act is Act.ADDED, own, by, at)
+    actions = (action for record in records for action in trail_actions.read(record, trigger_tag=""))
+    for action in sorted(actions, key=lambda one: one.at):
+        own = action.principal.endswith(f":role/ami-promoter-{connection.region}-share-worker")
+        receivers = action.receivers
+        if action.act is Act.CLEARED:
+            receivers = ("", *(receiver for shared, receiver in found if shared == action.resource))
+        for receiver in receivers:
+            change = Change(action.act is Act.ADDED, own, action.principal, moment(action.at))
+            found[action.resource, receiver] = change
     return found

@@ -5,8 +5,10 @@ The service compared each copy with its source when it delivered it. These check
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from ami_promoter.reconcile.facts import Grant, TargetFacts
@@ -15,6 +17,7 @@ from ami_promoter.terminal import schema as js
 from chalicelib.engine.faults import Fault, count
 from chalicelib.engine.places import IMAGE, Place, Resource
 from chalicelib.images import comparison
+from chalicelib.images.deprecation import to_minute
 from chalicelib.images.image import SourceImage
 from chalicelib.inventory.machine import OwnImage, OwnSnapshot
 
@@ -40,6 +43,7 @@ CHANGED = (
 CLOSES = (
     "The service closes it within minutes: run `verify` again. If it is still open, run `ami-promoter admin reconcile`."
 )
+MARKS = re.compile("'WatermarkKey': '([^']*)'")
 REREAD = "Use a role that can read that, and run `verify` again."
 LOOK = "`ami-promoter admin reconcile` lists what no record explains; with --apply it removes that."
 
@@ -109,10 +113,38 @@ def _attributes(image: OwnImage, source: SourceImage | None) -> dict[str, Any]:
     if source is None:
         why = "The record of the source AMI as it was promoted is gone or damaged."
         return unseen("attributes", why, "Compare the two AMIs yourself: `aws ec2 describe-images`.")
-    changed = comparison.changed(source, image.changeable)
-    if changed:
-        return bad("attributes", f"{image.id} was changed: {'; '.join(changed)}.", CHANGED)
+    if differing := changed(source, image.changeable):
+        return bad("attributes", f"{image.id} was changed: {'; '.join(differing)}.", CHANGED)
     return good("attributes", "The attributes that an account can change equal those of the source.")
+
+
+def changed(image: SourceImage, found: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what an account has changed of its copy since; ``found``: ``CHANGEABLE`` of DescribeImages, as text.
+
+    A source has no instance types (``preflight``).
+    """
+    compared = (
+        ("Description", image.description or None, found.get("Description") or None),
+        ("ImdsSupport", image.imds_support, found.get("ImdsSupport")),
+        ("DeprecationTime", *_deprecation(image, found)),
+        ("InstanceTypeSpecification", None, found.get("InstanceTypeSpecification")),
+        ("ImageWatermarks", *comparison.watermarks(image, MARKS.findall(found.get("ImageWatermarks", "")))),
+        ("Public", False, bool(found.get("Public"))),
+    )
+    return tuple(
+        f"{member} is {comparison.shown(is_now)} and should be {comparison.shown(wanted)}"
+        for member, wanted, is_now in compared
+        if wanted != is_now
+    )
+
+
+def _deprecation(image: SourceImage, shown: Mapping[str, Any]) -> tuple[datetime | None, datetime | None]:
+    """Return the wanted date and the copy's: the same minute, or a later one if the source was deprecated before it."""
+    dates = image.deprecation_time, shown.get("DeprecationTime"), shown.get("CreationDate")
+    wanted, found, made = (to_minute(at) if at else None for at in dates)
+    if wanted and found and made and wanted < made + timedelta(hours=1):
+        wanted = max(wanted, found)
+    return wanted, found
 
 
 def _encryption(delivery: Mapping[str, Any], snapshots: Sequence[OwnSnapshot]) -> dict[str, Any]:

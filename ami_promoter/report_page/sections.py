@@ -360,7 +360,8 @@ def _row(one: Timeline, bars: Scale, now: int) -> Sequence[Content]:
 def _copy(copy: Mapping[str, Any]) -> str:
     if copy["state"] != "pending":
         return ""
-    return ", ".join(filter(None, (f"{copy['source']}: {copy['progress'] or 0} %", promotion_text.time_left(copy))))
+    left = promotion_text.left([copy])
+    return f"{copy['source']}: {copy['progress'] or 0} %{f', left: {left}' if left else ''}"
 
 
 def section(ident: str, *content: Content) -> Element:

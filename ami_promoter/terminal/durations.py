@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-MINUTE, HOUR, DAY = 60, 3600, 86400
+from chalicelib.engine.schedule import DAY, HOUR, MINUTE
+
 SIZES = {"d": DAY, "h": HOUR, "m": MINUTE, "s": 1}
 
 

@@ -4,6 +4,7 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
+from awsim.services.ec2.seeds import blank
 from awsim.services.ec2.state import Boot
 from awsim.world import World
 from ec2_words import DEV, HERE, HUB, WEST, an_image, ec2, new_key
@@ -106,6 +107,17 @@ def ec2_launch_volumes_fit_type(world: World) -> None:
     assert (shown["EbsInfo"]["MaximumEbsAttachments"], shown["EbsInfo"]["AttachmentLimitType"]) == (28, "shared")
     allowed(_run, client, fits)
     refused("AttachmentLimitExceeded", _run, client, over)
+
+
+def ec2_launch_blank_needs_size(world: World) -> None:
+    image, client = an_image(world, volumes=[8, blank("/dev/sdb", 50)]), ec2(world)
+
+    allowed(_run, client, image)
+    bare, sized = (
+        [{"DeviceName": "/dev/sdb", "Ebs": {"DeleteOnTermination": True, **size}}] for size in ({}, {"VolumeSize": 50})
+    )
+    refused("MissingParameter", _run, client, image, BlockDeviceMappings=bare, saying="size or snapshotId")
+    allowed(_run, client, image, BlockDeviceMappings=sized)
 
 
 def ec2_launch_vcpu_quota(world: World) -> None:

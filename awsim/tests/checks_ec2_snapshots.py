@@ -106,6 +106,29 @@ def ec2_describe_pages(world: World) -> None:
     refused("InvalidParameterCombination", client.describe_images, ImageIds=[image], MaxResults=5, saying=words)
 
 
+def ec2_filters_after_pages(world: World) -> None:
+    wanted = sorted(a_snapshot(world) for _ in range(12))
+
+    client = ec2(world)
+    found = []
+    for snapshot in wanted:
+        by_id = [{"Name": "snapshot-id", "Values": [snapshot]}]
+        pages_of = client.get_paginator("describe_snapshots").paginate(Filters=by_id, MaxResults=5)
+        found.append([len(page["Snapshots"]) for page in pages_of])
+    assert sorted(found) == [[0, 0, 1]] * 2 + [[0, 1, 0]] * 5 + [[1, 0, 0]] * 5
+
+
+def ec2_unpaged_lists_fail(world: World) -> None:
+    for n in range(1001):
+        an_image(world, f"image-{n}", volumes=[])
+
+    client = ec2(world)
+    pages_of = client.get_paginator("describe_images").paginate(Owners=["self"], MaxResults=1000)
+    assert [len(page["Images"]) for page in pages_of] == [1000, 1]
+    by_name = [{"Name": "name", "Values": ["image-7"]}]
+    refused("RequestLimitExceeded", client.describe_images, Owners=["self"], Filters=by_name)
+
+
 def ec2_describe_order_not_fixed(world: World) -> None:
     made = [an_image(world, f"image-{n}", volumes=[8, 9, 10, 11, 12, 13, 14]) for n in range(8)]
 

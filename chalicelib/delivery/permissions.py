@@ -21,7 +21,7 @@ from dataclasses import replace
 from chalicelib.delivery.model import Delivery, NeededShare
 from chalicelib.delivery.shares import SharesSeen
 from chalicelib.engine import addresses
-from chalicelib.engine.places import POLICY, Resource
+from chalicelib.engine.places import POLICY, Arn, Resource
 from chalicelib.sharing import holders
 from chalicelib.sharing import share as ledger
 from chalicelib.sharing.key_policy import Access, Audience, PolicyShare
@@ -128,7 +128,7 @@ def grantee(delivery: Delivery, share: NeededShare, partition: str) -> str:
     account, role = delivery.target.account, delivery.target.role_name
     match kind := Resource.parse(share.resource).kind:
         case "role":
-            return f"arn:{partition}:iam::{account}:role/aws-service-role/{share.share_name}"
+            return str(Arn(partition, "iam", "", account, f"role/aws-service-role/{share.share_name}"))
         case "image" | "snapshot":
             return ""
         case _:
@@ -136,7 +136,7 @@ def grantee(delivery: Delivery, share: NeededShare, partition: str) -> str:
             whole = (share.standing and not for_roles) or delivery.target.grantee == "account"
             copies_as = role if kind == POLICY else share.share_name.removeprefix(f"{delivery.id}-")
             name = grant_role(role) if for_roles else copies_as
-            return f"arn:{partition}:iam::{account}:{'root' if whole else f'role/{name}'}"
+            return str(Arn(partition, "iam", "", account, "root" if whole else f"role/{name}"))
 
 
 def renamed(delivery: Delivery, role: str, now: int) -> Delivery:

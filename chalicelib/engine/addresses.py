@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from chalicelib.engine.places import IMAGE, KEY, POLICY, ROLE, SNAPSHOT, Place, Resource
+from chalicelib.engine.places import IMAGE, KEY, POLICY, ROLE, SNAPSHOT, Resource
 
 RECORD = "record"
 ARCHIVED, SHARE_STEP, SHARE, HOLD = "closed#", "history#share#", "share#", "share-hold#"
@@ -98,6 +98,9 @@ STANDING = "standing"
 HEADS = "heads"
 """The partition of all promotions' heads."""
 
+BASELINE_NOTICE = RecordKey("baseline#hub")
+"""The notice of the baseline, until it is sent."""
+
 TRIGGER = RecordKey("discovery", "trigger")
 """The trigger tag's key by which the service has looked so far."""
 
@@ -134,11 +137,6 @@ def delivery(delivery: str) -> RecordKey:
 def copy_quota(account: str, region: str) -> RecordKey:
     """One per (account, Region): how many copies may run into it."""
     return RecordKey(f"quota#{account}#{region}")
-
-
-def place_of_quota(quota: RecordKey) -> Place:
-    """Return the target of a copy quota's record."""
-    return Place(*quota.name.split("#"))
 
 
 def last_event(account: str, region: str) -> RecordKey:
@@ -195,11 +193,6 @@ def image_resource(ami: str) -> RecordKey:
 def standing(ami: str) -> RecordKey:
     """The mark that an AMI has, or is about to have, standing shares: discovery compares marked AMIs."""
     return RecordKey(STANDING, ami)
-
-
-def baseline_notice() -> RecordKey:
-    """The notice of the baseline, until it is sent."""
-    return RecordKey("baseline#hub")
 
 
 def withdrawal(delivery: str, episode: int) -> RecordKey:

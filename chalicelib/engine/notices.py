@@ -120,17 +120,11 @@ def _named(notice: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any
     return found
 
 
-def _pointer_fault(notice: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the fault of the parameter of the AMI's family, with which an AMI is delivered; empty: none."""
-    pointer: Mapping[str, Any] = notice.get("pointer") or {}
-    return pointer.get("fault") or {}
-
-
 def _pointer(notice: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return that fault, or else that a rollback holds the parameter; empty: neither."""
+    """Return the fault of the parameter of the AMI's family, or else that a rollback holds it; empty: neither."""
     pointer: Mapping[str, Any] = notice.get("pointer") or {}
     if pointer.get("fault") or not pointer.get("pinned"):
-        return _pointer_fault(notice)
+        return pointer.get("fault") or {}
     is_now = f"stays at {pointer['image']}" if pointer["image"] else "names no AMI"
     what = f"The parameter {pointer['parameter']} {is_now}: a rollback holds it at {pointer['pinned']}"
     where = f"{notice['account']}/{notice['region']}"
@@ -153,7 +147,7 @@ def subject(notice: Mapping[str, Any]) -> str:
     file = f"targets file {notice.get('version')}" if "version" in notice else ""
     image = file or notice.get("source_image", count(len(notice.get("images", ())), "AMI"))
     name = f" ({notice['source_name']})" if notice.get("source_name") else ""
-    pointer = ", its parameter has a fault" if _pointer_fault(notice) else ""
+    pointer = ", its parameter has a fault" if (notice.get("pointer") or {}).get("fault") else ""
     text = f"{image} {notice['outcome']}{place}{pointer}{name}"
     return "".join(char if " " <= char <= "~" else "?" for char in text)[:SUBJECT_LENGTH]
 

@@ -36,13 +36,6 @@ class Waker:
             self._wakes.send(Wake(key, cause))
         return call is not MadeDue.NONE
 
-    def leave_to_sweep(self, key: RecordKey) -> None:
-        """Make a record due, and send no wake.
-
-        Within two minutes the sweep wakes it, which begins a new chain of invocations.
-        """
-        self._records.make_due(key, self.clock())
-
     def wake_resources(self, resources: Iterable[str], cause: str) -> None:
         """Wake resources with shares, and create the records of those that have none.
 

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 from collections.abc import Container, Iterator, Mapping
-from datetime import datetime, timedelta
 from typing import Any
 
 from chalicelib.engine.faults import Fault
-from chalicelib.images.deprecation import to_minute
 from chalicelib.images.image import (
     IMAGE_TEXTS,
     PROVISIONED_IOPS,
@@ -24,7 +21,6 @@ from chalicelib.images.image import (
     read_image,
 )
 
-MARKS = re.compile("'WatermarkKey': '([^']*)'")
 GP3_DEFAULTS = {"Iops": 3000, "Throughput": 125}
 CHANGEABLE = (
     *("Description", "ImdsSupport", "DeprecationTime", "InstanceTypeSpecification", "ImageWatermarks"),
@@ -74,7 +70,7 @@ def differences(
         Fault(
             "copy-differs",
             f"{result.id} {member}",
-            f"It is {_shown(found)} and should be {_shown(wanted)}, for a copy of {image.id}.",
+            f"It is {shown(found)} and should be {shown(wanted)}, for a copy of {image.id}.",
             "The copy is not the same image, and must not be used. Tag the source again for another try; if it differs "
             "again, report it as an issue.",
         )
@@ -84,26 +80,6 @@ def differences(
             *_device_members(image, result, copies),
         )
         if wanted != found
-    )
-
-
-def changed(image: SourceImage, found: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return what an account has changed of its copy since; ``found``: ``CHANGEABLE`` of DescribeImages, as text.
-
-    A source has no instance types (``preflight``).
-    """
-    compared = (
-        ("Description", image.description or None, found.get("Description") or None),
-        ("ImdsSupport", image.imds_support, found.get("ImdsSupport")),
-        ("DeprecationTime", *_deprecation(image, found)),
-        ("InstanceTypeSpecification", None, found.get("InstanceTypeSpecification")),
-        ("ImageWatermarks", *_watermarks(image, MARKS.findall(found.get("ImageWatermarks", "")))),
-        ("Public", False, bool(found.get("Public"))),
-    )
-    return tuple(
-        f"{member} is {_shown(is_now)} and should be {_shown(wanted)}"
-        for member, wanted, is_now in compared
-        if wanted != is_now
     )
 
 
@@ -124,7 +100,7 @@ def _image_members(image: SourceImage, result: SourceImage, name: str) -> _Compa
     yield "EnaSupport", image.ena_support, result.ena_support
     yield "UefiData", _decoded(image.uefi_data), _decoded(result.uefi_data)
     yield "ProductCodes", image.product_codes, result.product_codes
-    yield "ImageWatermarks", *_watermarks(image, result.watermarks)
+    yield "ImageWatermarks", *watermarks(image, result.watermarks)
     yield "InstanceTypeSpecification", image.instance_types, result.instance_types
 
 
@@ -144,18 +120,9 @@ def _device_members(image: SourceImage, result: SourceImage, copies: Mapping[str
             yield f"{where}.{member}", there.get(member), here.get(member)
 
 
-def _watermarks(image: SourceImage, found: Container[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def watermarks(image: SourceImage, found: Container[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the source's watermarks, and which of them the copy has; its own account may attach others."""
     return image.watermarks, tuple(mark for mark in image.watermarks if mark in found)
-
-
-def _deprecation(image: SourceImage, shown: Mapping[str, Any]) -> tuple[datetime | None, datetime | None]:
-    """Return the wanted date and the copy's: the same minute, or a later one if the source was deprecated before it."""
-    dates = image.deprecation_time, shown.get("DeprecationTime"), shown.get("CreationDate")
-    wanted, found, made = (to_minute(at) if at else None for at in dates)
-    if wanted and found and made and wanted < made + timedelta(hours=1):
-        wanted = max(wanted, found)
-    return wanted, found
 
 
 def _normal(device: BlockDevice, snapshot_size: int | None) -> dict[str, Any]:
@@ -209,7 +176,8 @@ def _decoded(uefi_data: str | None) -> bytes | None:
         return uefi_data.encode()
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """Return the value of a member for a message."""
     if value is None or value == ():
         return "not there"
     if isinstance(value, bytes):

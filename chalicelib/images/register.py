@@ -69,13 +69,14 @@ def request(image: SourceImage, copies: Mapping[str, str], name: str, tags: Mapp
         "SriovNetSupport": image.sriov_net_support,
         "EnaSupport": image.ena_support or None,
         "UefiData": image.uefi_data,
-        "BlockDeviceMappings": [_device_request(device, copies) for device in image.devices],
+        "BlockDeviceMappings": [device_request(device, copies) for device in image.devices],
         "TagSpecifications": [{"ResourceType": "image", "Tags": pairs}] if pairs else [],
     }
     return {key: value for key, value in wanted.items() if value not in (None, "", [])}
 
 
-def _device_request(device: BlockDevice, copies: Mapping[str, str]) -> dict[str, Any]:
+def device_request(device: BlockDevice, copies: Mapping[str, str]) -> dict[str, Any]:
+    """Return the mapping that asks EC2 for such a device; ``copies``: source snapshot -> its copy."""
     match device.kind:
         case "no-device":
             return {"DeviceName": device.name, "NoDevice": ""}

@@ -237,7 +237,6 @@ class Pass:
     """The last account about which it was asked."""
     outside: tuple[str, ...] = ()
     """Those of the accounts up to that one that the applied file does not list."""
-    looks: int = 0
     not_seen: int = 0
     doubted_at: int = 0
     doubts: Mapping[str, Doubt] = field(default_factory=dict)

@@ -92,13 +92,11 @@ class Pointer:
     pin: Pin | None = None
     """The release beyond which an operator does not let it go, as last seen."""
     retiring: Mapping[str, int] = field(default_factory=dict)
-    """Superseded copies that are to be deprecated -> from when."""
+    """Superseded copies that are to be deprecated -> from when; 0: the current AMI, whose own date is to end."""
     retired: tuple[str, ...] = ()
     """Superseded copies that are deprecated: removable."""
     own_dates: Mapping[str, OwnDate] = field(default_factory=dict)
     """The deprecation dates of superseded copies that this service has written, or was about to write."""
-    back: str = ""
-    """The current AMI, if it was superseded before, and its deprecation by this service is to end."""
     not_retired: Fault | None = None
     """Why a superseded copy could not be deprecated, or the deprecation of the current AMI could not end."""
     waiting: tuple[str, ...] = ()
@@ -176,18 +174,10 @@ class ChangeParameter:
 
 @dataclass(frozen=True, slots=True)
 class RetireCopy:
-    """EnableImageDeprecation for a superseded copy."""
+    """EnableImageDeprecation for a superseded copy. ``at`` 0: it is current again, and gets back the date of before."""
 
     image: str
     at: int
-
-
-@dataclass(frozen=True, slots=True)
-class EndRetirement:
-    """Give the current AMI, which was superseded before, the deprecation date that it had; "": none."""
-
-    image: str
-    date: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,20 +254,16 @@ class PointerRefused:
 
 @dataclass(frozen=True, slots=True)
 class CopyRetired:
-    """A superseded copy is deprecated."""
+    """A superseded copy is deprecated; or the current AMI has the date that it had before it was superseded."""
 
     image: str
-
-
-@dataclass(frozen=True, slots=True)
-class RetirementEnded:
-    """The current AMI has the deprecation date that it had before it was superseded."""
 
 
 @dataclass(frozen=True, slots=True)
 class CopyNotRetired:
     """A deprecation, or the end of one, failed; ``fault`` None: a look must tell whether it is still to be."""
 
+    image: str
     fault: Fault | None = None
     passing: bool = False
     """Whether another try soon may help."""
@@ -290,26 +276,14 @@ class DeliveriesWoken:
     deliveries: tuple[str, ...]
 
 
-Command = Look | ChangeParameter | RetireCopy | EndRetirement | WakeDeliveries
-Event = (
-    Looked
-    | Unwanted
-    | Changed
-    | Overtaken
-    | PointerRefused
-    | CopyRetired
-    | RetirementEnded
-    | CopyNotRetired
-    | DeliveriesWoken
-)
+Command = Look | ChangeParameter | RetireCopy | WakeDeliveries
+Event = Looked | Unwanted | Changed | Overtaken | PointerRefused | CopyRetired | CopyNotRetired | DeliveriesWoken
 
 
 def outstanding(pointer: Pointer, now: int) -> tuple[Command, ...]:
     """List what is left to do now."""
     if pointer.settled and pointer.waiting:
         return (WakeDeliveries(pointer.waiting),)
-    if pointer.back:
-        return (EndRetirement(pointer.back, pointer.own_dates[pointer.back].before),)
     if pointer.retiring:
         return tuple(RetireCopy(*one) for one in list(pointer.retiring.items())[:RETIRED_AT_ONCE])
     if pointer.next_try is None or now < pointer.next_try:
@@ -340,9 +314,8 @@ def acts(command: Command) -> bool:
 def announced(pointer: Pointer, command: Command) -> str:
     """Return the API call and its resource, for the history."""
     if isinstance(command, RetireCopy):
-        return f"EnableImageDeprecation {command.image}"
-    if isinstance(command, EndRetirement):
-        return f"{'Enable' if command.date else 'Disable'}ImageDeprecation {command.image}"
+        gets = command.at or pointer.own_dates[command.image].before
+        return f"{'Enable' if gets else 'Disable'}ImageDeprecation {command.image}"
     if not isinstance(command, ChangeParameter) or pointer.intent is None:
         return ""
     return f"{'PutParameter' if pointer.intent.image else 'DeleteParameter'} {pointer.parameter}"
@@ -386,7 +359,8 @@ def _with_superseded(pointer: Pointer, event: Looked, now: int) -> Pointer:
     for image, at in left.items():
         before = own[image].before if image in own else event.seen.deprecated.get(image, "")
         dated[image] = OwnDate(max(at, now), before)
-    return replace(pointer, retiring=left, retired=done, own_dates=dated, not_retired=None)
+    retiring = {**pointer.retiring, **left}
+    return replace(pointer, retiring=retiring, retired=done, own_dates=dated, not_retired=None)
 
 
 def _own_dates(pointer: Pointer, event: Looked, usable: Collection[str]) -> dict[str, OwnDate]:
@@ -409,7 +383,7 @@ def _back_again(pointer: Pointer, event: Looked, now: int) -> Pointer:
     if date is None:
         return pointer
     if date.is_shown(event.seen.deprecated.get(pointer.image, "")):
-        return replace(pointer, back=pointer.image) if date.is_in_the_way(now) else pointer
+        return replace(pointer, retiring={pointer.image: 0}) if date.is_in_the_way(now) else pointer
     early = date.at <= now < date.at + VALID_WITHIN
     return replace(pointer, next_try=now + AFTER_TROUBLE) if early else pointer
 
@@ -417,7 +391,7 @@ def _back_again(pointer: Pointer, event: Looked, now: int) -> Pointer:
 def _compared(event: Looked, pointer: Pointer, now: int) -> Pointer:
     """Compare what the parameter shows with what it must name, and intend a change, look again, or rest."""
     before, shown = pointer, event.seen.shown
-    pointer = replace(_with_releases(pointer, event.releases), retiring={}, back="")
+    pointer = replace(_with_releases(pointer, event.releases), retiring={})
     if shown is not None and (fault := _not_ours(before, event.releases, shown)):
         return _rest(replace(pointer, image=""), now, None if pointer.unwanted else fault)
     value = "" if shown is None else shown.value
@@ -491,7 +465,7 @@ def _unwanted(event: Unwanted, pointer: Pointer, now: int) -> Pointer:
 
 
 def _unset(pointer: Pointer) -> Pointer:
-    return replace(pointer, unwanted=True, retiring={}, retired=(), back="", not_retired=None)
+    return replace(pointer, unwanted=True, retiring={}, retired=(), not_retired=None)
 
 
 def _changed(_event: Changed, pointer: Pointer, now: int) -> Pointer:
@@ -504,19 +478,14 @@ def _overtaken(_event: Overtaken, pointer: Pointer, now: int) -> Pointer:
 
 
 def _copy_retired(event: CopyRetired, pointer: Pointer, now: int) -> Pointer:
-    left = {image: at for image, at in pointer.retiring.items() if image != event.image}
-    at_once = pointer.retiring.get(event.image, now + 1) <= now
-    own = {
-        one: replace(date, at=max(date.at, now)) if one == event.image else date
-        for one, date in pointer.own_dates.items()
-    }
-    retired = (*pointer.retired, event.image) if at_once else pointer.retired
+    at = pointer.retiring.get(event.image, now + 1)
+    left = {image: other for image, other in pointer.retiring.items() if image != event.image}
+    own = {image: date for image, date in pointer.own_dates.items() if image != event.image}
+    date = pointer.own_dates.get(event.image)
+    if date and at:
+        own[event.image] = replace(date, at=max(date.at, now))
+    retired = (*pointer.retired, event.image) if 0 < at <= now else pointer.retired
     return replace(pointer, retiring=left, retired=retired, own_dates=own)
-
-
-def _retirement_ended(_event: RetirementEnded, pointer: Pointer, _now: int) -> Pointer:
-    own = {one: date for one, date in pointer.own_dates.items() if one != pointer.back}
-    return replace(pointer, back="", own_dates=own)
 
 
 def _copy_not_retired(event: CopyNotRetired, pointer: Pointer, now: int) -> Pointer:
@@ -525,8 +494,9 @@ def _copy_not_retired(event: CopyNotRetired, pointer: Pointer, now: int) -> Poin
     But if only the end of a deprecation was refused, go on to deprecate: that takes another right.
     """
     soon = now + AFTER_TROUBLE if event.passing else pointer.next_try
-    left = pointer.retiring if pointer.back and event.fault is not None else {}
-    return replace(pointer, retiring=left, back="", not_retired=event.fault, next_try=soon)
+    goes_on = event.fault is not None and pointer.retiring.get(event.image) == 0
+    left = {image: at for image, at in pointer.retiring.items() if goes_on and at}
+    return replace(pointer, retiring=left, not_retired=event.fault, next_try=soon)
 
 
 def _woken(event: DeliveriesWoken, pointer: Pointer, _now: int) -> Pointer:
@@ -560,7 +530,6 @@ TRANSITIONS: Mapping[PointerState, Row[Pointer]] = {
         Unwanted: leads(_unwanted, PointerState.RESTING),
         PointerRefused: leads(_refused, PointerState.RESTING, PointerState.WRITING),
         CopyRetired: leads(_copy_retired, PointerState.RESTING),
-        RetirementEnded: leads(_retirement_ended, PointerState.RESTING),
         CopyNotRetired: leads(_copy_not_retired, PointerState.RESTING),
         DeliveriesWoken: leads(_woken, PointerState.RESTING),
     },

@@ -126,7 +126,7 @@ def statements(access: Access) -> tuple[dict[str, Any], ...]:
     - DescribeKey is called directly as well as through EC2, so it has a statement without that condition.
     """
     partition = Arn.parse(access.principal).partition or "aws"
-    iam = f"arn:{partition}:iam::{access.account}"
+    iam = Arn(partition, "iam", "", access.account)
     sid = access.sid
     only = {} if access.principal.endswith(":root") else {"ArnEquals": {"aws:PrincipalArn": access.principal}}
     if access.audience is Audience.ROLES:
@@ -137,7 +137,7 @@ def statements(access: Access) -> tuple[dict[str, Any], ...]:
                 "kms:CreateGrant",
                 {
                     **only,
-                    "StringLike": {"kms:GranteePrincipal": f"{iam}:role/aws-service-role/*"},
+                    "StringLike": {"kms:GranteePrincipal": f"{iam}role/aws-service-role/*"},
                     "ForAllValues:StringEquals": {"kms:GrantOperations": list(FOR_ROLES)},
                 },
             ),
@@ -151,9 +151,9 @@ def statements(access: Access) -> tuple[dict[str, Any], ...]:
     return (allow(sid, iam, [*USE, re_encrypt], through_ec2), allow(f"{sid}Look", iam, "kms:DescribeKey", only))
 
 
-def allow(sid: str, iam: str, action: str | list[str], condition: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a statement; ``iam``: its account, as the beginning of an ARN. The principal is the account."""
-    said = {"Sid": sid, "Effect": "Allow", "Principal": {"AWS": f"{iam}:root"}, "Action": action, "Resource": "*"}
+def allow(sid: str, iam: Arn, action: str | list[str], condition: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a statement; ``iam``: an ARN without a resource, of its account. The principal is the account."""
+    said = {"Sid": sid, "Effect": "Allow", "Principal": {"AWS": f"{iam}root"}, "Action": action, "Resource": "*"}
     return {**said, "Condition": dict(condition)} if condition else said
 
 

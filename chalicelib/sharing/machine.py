@@ -167,11 +167,6 @@ def _intend_opening(event: OpeningIntended, share: Share, now: int) -> Share:
     )
 
 
-def _unchanged(_event: object, share: Share, _now: int) -> Share:
-    """Keep an intent that is written already."""
-    return share
-
-
 def _opened(event: ShareOpened, share: Share, now: int) -> Share:
     grant_id = event.grant_id if share.intended_at else ""  # of a damaged share an earlier grant may be open beside it
     return OPEN(share, now, opened_at=now, grant_id=grant_id, together=0, waits_for=None, answered=share.asked)
@@ -334,11 +329,6 @@ def raced(tried: Share, found: Share | None, now: int) -> Share | None:
     return found if found.state is ShareState.OPENING else None
 
 
-_BEGUN: Row[Share] = {
-    ShareRefused: leads(_refused, CLOSE),
-    ClosingIntended: leads(_intend_closing, CLOSE),
-    OpeningIntended: leads(_intend_opening, OPENING),
-}
 _IDLE: Row[Share] = {
     SeenBefore: leads(_seen_before, WANT),
     PutOff: leads(_put_off, WANT),
@@ -356,12 +346,14 @@ TRANSITIONS: Mapping[ShareState, Row[Share]] = {
     ShareState.OPENING: {
         ShareOpened: leads(_opened, OPEN),
         PutOff: leads(_put_off, OPENING),
-        **_BEGUN,
-        OpeningIntended: leads(_unchanged, OPENING),
+        ShareRefused: leads(_refused, CLOSE),
+        ClosingIntended: leads(_intend_closing, CLOSE),
     },
     ShareState.OPEN: {
         PutOff: leads(_put_off, OPEN),
-        **_BEGUN,
+        ShareRefused: leads(_refused, CLOSE),
+        ClosingIntended: leads(_intend_closing, CLOSE),
+        OpeningIntended: leads(_intend_opening, OPENING),
         LookedAfter: leads(_looked_while_open, OPEN, OPENING, CLOSE),
         FoundClosed: leads(lambda _event, share, now: OPENING(share, now, tries=share.tries), OPENING),
     },
@@ -370,8 +362,8 @@ TRANSITIONS: Mapping[ShareState, Row[Share]] = {
         LookedAfter: leads(_looked_after, CLOSE, CLOSED, REFUSE),
         ShareClosed: leads(lambda _event, share, now: _closed(share, now), CLOSED, REFUSE),
         PutOff: leads(_put_off, CLOSE),
-        **_BEGUN,
-        ClosingIntended: leads(_unchanged, CLOSE),
+        ShareRefused: leads(_refused, CLOSE),
+        OpeningIntended: leads(_intend_opening, OPENING),
         GivenUp: leads(lambda event, share, now: REFUSE(share, now, fault=event.fault, closed_at=None), REFUSE),
     },
     ShareState.CLOSED: _ONCE_OPEN,

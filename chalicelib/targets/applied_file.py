@@ -39,13 +39,9 @@ def grant_role(copy_role: str) -> str:
     return f"{copy_role}{GRANT_ROLE}"
 
 
-LAUNCH_ROLE = "-launch"
-"""The end of the launch role's name; deploy/target.yaml has the same."""
-
-
 def launch_role(copy_role: str) -> str:
-    """Return the name of a target's launch role, by the name of its copy role."""
-    return f"{copy_role}{LAUNCH_ROLE}"
+    """Return the name of a target's launch role, by that of its copy role; deploy/target.yaml has the same."""
+    return f"{copy_role}-launch"
 
 
 SHOWN_WITH_A_SHARED_AMI = ("ec2:SharedTag/*",)
@@ -178,14 +174,11 @@ def carried(target: Target) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """A parsed tag value: names of groups and account ids, each once, sorted."""
+    """A parsed tag value: names of groups and account ids, each once, sorted; and a fault for each other word."""
 
     groups: tuple[str, ...] = ()
     accounts: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        """Return the value in its plainest form, which parses to this trigger again."""
-        return " ".join((*self.groups, *self.accounts))
+    faults: tuple[Fault, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -355,28 +348,16 @@ class Directory:
         )
 
 
-def parse_trigger(value: str) -> Trigger | tuple[Fault, ...]:
+def parse_trigger(value: str) -> Trigger:
     """Read a tag's value: names and 12-digit ids separated by spaces, commas or ``+``, in any order.
 
-    Empty or ``true`` means the group ``default``. Never raises; faults come all at once, ordered by name.
+    Empty or ``true`` means the group ``default``. Never raises.
     """
-    words = _words(value)
+    words = sorted(set(re.findall(r"[^\s,+]+", value)))
     if words in ([], ["true"]):
         return Trigger(groups=(DEFAULT_GROUP,))
     faults = tuple(fault for word in words if (fault := _word_fault(word)))
-    return faults or _well_formed(value)
-
-
-def _words(value: str) -> list[str]:
-    return sorted(set(re.findall(r"[^\s,+]+", value)))
-
-
-def _well_formed(value: str) -> Trigger:
-    """Return the valid words of a value, so that one message can list all faults."""
-    words = [word for word in _words(value) if not _word_fault(word)]
-    return Trigger(
-        groups=tuple(word for word in words if not is_account(word)), accounts=tuple(filter(is_account, words))
-    )
+    return Trigger(tuple(filter(is_group, words)), tuple(filter(is_account, words)), faults)
 
 
 @dataclass(frozen=True)
@@ -438,9 +419,7 @@ def resolve(value: str, directory: Directory, digest: str = "", *, in_force: boo
     ``in_force``: it was understood before. A name that the file has lost since then names no target, and is no fault.
     """
     trigger = parse_trigger(value)
-    faults: list[Fault] = []
-    if not isinstance(trigger, Trigger):
-        faults, trigger = list(trigger), _well_formed(value)
+    faults = list(trigger.faults)
     unknown = [name for name in trigger.groups if name not in directory.groups]
     members = directory.membership.digest
     strangers = [account for account in trigger.accounts if not directory.knows(account)]
@@ -503,7 +482,6 @@ def _retiring_alike(found: Mapping[str, tuple[Target, ...]]) -> Mapping[str, tup
 
 
 def _differing(one: tuple[Target, ...], other: tuple[Target, ...]) -> list[str]:
-    """Return the settings in which an account's targets differ."""
     if [target.region for target in one] != [target.region for target in other]:
         return ["`regions`"]
     pairs = zip(one, other, strict=True)

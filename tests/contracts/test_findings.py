@@ -216,7 +216,7 @@ def test_the_drift_audit_reads_its_pass_as_it_was_and_leaves_out_what_a_later_ve
     """A rollback must not stop the audit. A run that has read an older pass writes nothing."""
     drift = DynamoDrift(stores.table, 400)
     assert drift.read() is None
-    begun = Pass(NOW, NOW, part="images", after="ami-1", looks=3, doubts={"images ami-1": {"foreign-stranger": ("2",)}})
+    begun = Pass(NOW, NOW, part="images", after="ami-1", doubts={"images ami-1": {"foreign-stranger": ("2",)}})
     saved = drift.save(begun)
     assert drift.read() == saved == replace(begun, version=1)
     stores.table.update(PASS, "SET later = :later", {":later": "x"})

@@ -81,7 +81,6 @@ def test_the_share_in_a_sort_key():
 def test_the_parts_of_a_record_key():
     """A kind, and what follows it."""
     assert (RecordKey("promotion#ami-1").kind, RecordKey("promotion#ami-1").name) == ("promotion", "ami-1")
-    assert addresses.place_of_quota(addresses.copy_quota("1", "r")) == Place("1", "r")
 
 
 def test_the_last_part():

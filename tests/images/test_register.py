@@ -13,6 +13,7 @@ from botocore.validate import ParamValidator
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ami_promoter.reconcile import verify_checks
 from ami_promoter.targets_file import settings
 from chalicelib.images import comparison, deprecation, names, register
 from chalicelib.images.image import snapshots_to_copy
@@ -59,7 +60,7 @@ class CopiedImage:
     def changed(self) -> list[str]:
         """Names of the members that its account has changed."""
         as_made = {name: str(self.shown[name]) for name in comparison.CHANGEABLE if self.shown.get(name)}
-        return [found.partition(" ")[0] for found in comparison.changed(self.image, as_made)]
+        return [found.partition(" ")[0] for found in verify_checks.changed(self.image, as_made)]
 
     def ebs(self, device: str) -> dict[str, Any]:
         """What EC2 shows of a volume."""
@@ -434,10 +435,10 @@ def test_what_an_account_changes_of_its_copy_later_is_found(member, value):
     made = CopiedImage(an_image())
     as_made = {name: str(made.shown[name]) for name in comparison.CHANGEABLE if made.shown.get(name)}
 
-    assert comparison.changed(made.image, as_made) == ()
-    (found,) = comparison.changed(made.image, {**as_made, member: value})
+    assert verify_checks.changed(made.image, as_made) == ()
+    (found,) = verify_checks.changed(made.image, {**as_made, member: value})
     assert found.startswith(f"{member} is {value[:10]}")
-    (found,) = comparison.changed(made.image, {**as_made, "Public": "True"})
+    (found,) = verify_checks.changed(made.image, {**as_made, "Public": "True"})
     assert found == "Public is True and should be False"
 
 

@@ -14,7 +14,7 @@ from chalicelib.engine.errors import Refusal
 from chalicelib.release.aws.parameters import AwsParameters
 from chalicelib.release.pointer import IMAGE_TYPE, Intent, Pointer, ShownParameter
 from chalicelib.targets.applied_file import Target
-from tests.engine.hub_worker import DEV, REGION, works
+from tests.engine.hub_worker import DEV, HUB, REGION, works
 
 NAME = "/golden/base/current"
 TAGS = {"ami-promoter:hub", "ami-promoter:source-image"}
@@ -51,7 +51,7 @@ class ParameterSetup:
 
     def pointer(self, image: str, over: str) -> Pointer:
         """A pointer that means to write this AMI over that one."""
-        return Pointer(DEV, REGION, NAME, "base", "golden", intent=Intent(image, over, "ami-0123456789abcdef0", 0))
+        return Pointer(DEV, REGION, NAME, "base", HUB, intent=Intent(image, over, "ami-0123456789abcdef0", 0))
 
     def shown(self) -> ShownParameter | None:
         """What the adapter reads back."""

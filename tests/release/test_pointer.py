@@ -125,9 +125,9 @@ def test_a_copy_that_is_current_again_before_ec2_shows_its_date_is_deprecated_no
     assert pointer.next_try <= NOW + 3600
     shows = {old.image: datetime.fromtimestamp(NOW + 60, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
     pointer = machine.evolve(pointer, replace(late, seen=replace(late.seen, deprecated=shows)), pointer.next_try)
-    assert machine.outstanding(pointer, pointer.next_try) == (machine.EndRetirement(old.image, ""),)
+    assert machine.outstanding(pointer, pointer.next_try) == (machine.RetireCopy(old.image, 0),)
 
-    pointer = machine.evolve(pointer, machine.RetirementEnded(), NOW + DAY)
+    pointer = machine.evolve(pointer, machine.CopyRetired(old.image), NOW + DAY)
     assert pointer.own_dates == {}
 
 
@@ -155,7 +155,7 @@ def test_a_recalled_copy_keeps_its_deprecation_although_its_pointer_was_to_end_o
     current = looked(old.image, old)
     current = replace(current, rule=Retirement(1, DAY), seen=replace(current.seen, deprecated={old.image: shows}))
     pointer = machine.evolve(pointer, current, NOW)
-    assert pointer.back == old.image
+    assert pointer.retiring == {old.image: 0}
 
     assert [*machine.outstanding(pointer, NOW), *machine.looks(pointer, NOW)] == [
         machine.WakeDeliveries((old.delivery,)),

@@ -6,6 +6,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import boto3
+
 from tests.scenarios.scene import HUB, REGION, ROOT, Scene
 
 PASSED, FAULT, NOT_SEEN, FAILED = 0, 1, 4, 5
@@ -96,3 +98,14 @@ def doctor(scene: Scene, *words: str) -> dict[tuple[str, str], Any]:
     found = [one for one in reported["findings"] if one["where"] != "hub"]
     assert found
     return {(one["where"].partition("/")[0], one["check"]): one for one in found if one["passed"] is not True}
+
+
+def hub_checks(scene: Scene, check: str) -> list[tuple[bool | None, str, str]]:
+    """What ``doctor`` says of the hub by one of its checks: whether that passed, what was seen, and the cure."""
+    found = scene.answer("doctor", "--hub-only")[1]["findings"]
+    return [(one["passed"], one["what"], one["cure"]) for one in found if one["check"] == check]
+
+
+def own_client(service: str) -> Any:
+    """A client of whom the scene has become: boto3's default session would keep an earlier test's caller."""
+    return boto3.Session(region_name=REGION).client(service)

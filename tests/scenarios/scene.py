@@ -129,7 +129,7 @@ class Scene:
         self.apply(stage.targets_file(targets))
         self.preexisting: set[str] = set()
         self.listed = set(targets.values())
-        self.watch = Watch(self)
+        self.watch = Watch(world)
         self.view = SimulatedView(self)
         self.calls_checked = CallChecks(self).checked
         stage.leave_out_vain_sweeps(world)
@@ -571,25 +571,15 @@ class Scene:
 class Watch:
     """Checks every AWS call, and records violations."""
 
-    def __init__(self, scene: Scene) -> None:
-        self._scene = scene
-        self._world = scene.world
+    def __init__(self, world: World) -> None:
         self.problems: list[str] = []
         self.may_close_blind = False
         """The scenario removes a target's role, so that a copy cannot be seen and its share closes all the same."""
-        self.peak: Counter[str] = Counter()
-        """The most concurrent copies, for each account."""
-        self._world.gateway.before.append(self._before)
-        self._world.gateway.after.append(self._after)
+        world.gateway.before.append(self._before)
 
     def _before(self, call: Call) -> None:
         if call.params.get("Description") == "" and call.caller.function:
             self.problems.append(f"{call.at:%H:%M:%S}: {call.operation} is sent an empty description")
-
-    def _after(self, call: Call) -> None:
-        if call.operation == "CopySnapshot":
-            snapshots = self._world.ec2.state.snapshots.all()
-            self.peak |= Counter(s.owner for s in snapshots if s.origin and s.state == "pending")
 
 
 def conforms(words: Sequence[str], reported: Any, status: int) -> None:

@@ -2,7 +2,6 @@
 
 import json
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 
@@ -12,6 +11,7 @@ from chalicelib.sharing.share import Purpose, ShareState
 from tests.scenarios import failures
 from tests.scenarios.approving import WAITS, deployed, file
 from tests.scenarios.forgeries import Forger, Forgery, role_of
+from tests.scenarios.platform import hub_checks, own_client
 from tests.scenarios.regions import FAR, everywhere, found, regions_of
 from tests.scenarios.scene import DEV, HOUR, HUB, PROD, REGION, TABLE
 
@@ -71,7 +71,7 @@ def test_a_call_that_makes_no_sense_is_refused(scene, words):
 
 def test_there_may_be_nothing_to_approve(scene):
     """No target needs it: exit status 0, and doctor does not even ask IAM. No tag, or no AMI: a fault."""
-    assert (doctored(scene, "approvers"), doctored(scene, "approvals")) == ([], [])
+    assert (hub_checks(scene, "approvers"), hub_checks(scene, "approvals")) == ([], [])
     scene.tag("dev")
     assert approve(scene)["changed"] is False
     scene.untag()
@@ -304,29 +304,23 @@ def test_a_forged_record_opens_nothing_without_an_approval(waiting):
     assert nothing_for(waiting)
 
 
-def doctored(scene, check):
-    """What `doctor` says of one check of the hub."""
-    found = scene.answer("doctor", "--hub-only")[1]["findings"]
-    return [(one["passed"], one["what"], one["cure"]) for one in found if one["check"] == check]
-
-
 def test_doctor_says_what_waits_and_who_may_approve(waiting):
     """Nobody, somebody who may tag as well, or an approver; once it is approved, nothing waits."""
-    ((passed, what, cure),) = doctored(waiting, "approvers")
+    ((passed, what, cure),) = hub_checks(waiting, "approvers")
     assert (passed, "no role or user of the hub may approve" in what) == (False, True)
     assert "deploy/cli-approver.json" in cure
     waiting.role(HUB, "Both", tags=deployed("cli-tagger"), approves=deployed("cli-approver"))
-    assert doctored(waiting, "approvers")[0][0] is False
+    assert hub_checks(waiting, "approvers")[0][0] is False
     waiting.role(HUB, "Ann", approves=deployed("cli-approver"))
-    assert doctored(waiting, "approvers") == [
+    assert hub_checks(waiting, "approvers") == [
         (True, "role/Ann may approve; role/Both may, too, but may also write the tag.", "")
     ]
-    ((passed, what, cure),) = doctored(waiting, "approvals")
+    ((passed, what, cure),) = hub_checks(waiting, "approvals")
     assert (passed, what.startswith(f"{waiting.image}: 1 target waits for an approval since ")) == (False, True)
     assert cure.endswith(f"ami-promoter approve {waiting.image} --digest {asked(waiting)[0][:12]}")
     approve(waiting)
     waiting.run_until_state("delivered", PROD)
-    assert [passed for passed, _, _ in doctored(waiting, "approvals")] == [True]
+    assert [passed for passed, _, _ in hub_checks(waiting, "approvals")] == [True]
 
 
 def test_who_approves_reads_and_approves_and_does_nothing_else(waiting, become):
@@ -354,7 +348,7 @@ def test_who_operates_cannot_approve(waiting, become):
     become(deployed("cli-operator"))
     status, out, err = waiting.cli("approve", "--yes", waiting.image)
     assert status == 3, out + err
-    dynamodb = boto3.Session(region_name=REGION).client("dynamodb")
+    dynamodb = own_client("dynamodb")
     place = addresses.approval("AROA:anybody", waiting.image, f"{PROD}/{REGION}")
     item = {"pk": {"S": place.pk}, "sk": {"S": place.sk}}
     change = {"UpdateExpression": "SET a = :a", "ExpressionAttributeValues": {":a": {"S": "b"}}}
@@ -363,11 +357,6 @@ def test_who_operates_cannot_approve(waiting, become):
             getattr(dynamodb, call)(TableName=f"{TABLE}-config", **words)
     assert waiting.cli("admin", "pause", "--why", "test")[0] == 0
     assert nothing_for(waiting.after(A_WHILE))
-
-
-def own_client(service="dynamodb"):
-    """A client of whom the scene has become: the default session would keep an earlier test's caller."""
-    return boto3.Session(region_name=REGION).client(service)
 
 
 def approved_item(waiting, author, **changed):
@@ -388,7 +377,7 @@ def approvals_stored(waiting):
 
 def write(item):
     """Write an item with the approvers' one action."""
-    own_client().batch_write_item(RequestItems={f"{TABLE}-config": [{"PutRequest": {"Item": item}}]})
+    own_client("dynamodb").batch_write_item(RequestItems={f"{TABLE}-config": [{"PutRequest": {"Item": item}}]})
 
 
 def test_an_approver_writes_no_end_of_its_own(waiting, become):
@@ -413,7 +402,7 @@ def test_an_approver_writes_in_no_other_name_and_takes_back_no_other_approval(wa
         {"DeleteRequest": {"Key": {"pk": {"S": others.pk}, "sk": {"S": others.sk}}}},
     ):
         with pytest.raises(ClientError, match="AccessDenied"):
-            own_client().batch_write_item(RequestItems={f"{TABLE}-config": [change]})
+            own_client("dynamodb").batch_write_item(RequestItems={f"{TABLE}-config": [change]})
     body = json.loads(item["body"]["S"]) | {"by": f"arn:aws:sts::{HUB}:assumed-role/CISO/jane"}
     write({**item, "body": {"S": json.dumps(body)}})
     waiting.run_until_state("delivered", PROD)

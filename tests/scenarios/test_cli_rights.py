@@ -2,14 +2,14 @@
 
 import sys
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 
 from ami_promoter.rights import FIND_AMI, FIND_DELIVERIES, LOOK_AGAIN, READ, SWITCH, UNTAG
 from tests.scenarios.approving import deployed
 from tests.scenarios.failures import write
-from tests.scenarios.scene import DEV, REGION, TABLE, Answering, Scene
+from tests.scenarios.platform import own_client
+from tests.scenarios.scene import DEV, TABLE, Answering, Scene
 from tools.cli_policies import policy
 
 AWS = 3
@@ -19,7 +19,6 @@ READING = (
     "status --failed",
     "wait AMI",
     "plan AMI dev",
-    "promote AMI dev --dry-run",
     "history AMI",
     f"history --account {DEV}",
     "where AMI",
@@ -118,7 +117,7 @@ def test_who_tags_may_write_the_trigger_alone(scene, become):
         status, said = run(scene, line)
         assert status in (0, 4, 5), line + said
     assert run(scene, "admin pause")[0] == AWS
-    dynamodb = boto3.Session(region_name=REGION).client("dynamodb")
+    dynamodb = own_client("dynamodb")
     for table in (TABLE, f"{TABLE}-config"):
         with pytest.raises(ClientError, match="AccessDenied"):
             dynamodb.put_item(TableName=table, Item={"pk": {"S": "targets"}, "sk": {"S": "current"}})
@@ -158,8 +157,7 @@ def test_who_operates_does_all_but_tag_and_approve(scene, become):
     DeleteTags without tags would delete all of them; only discovery writes the members' table.
     """
     become(deployed("cli-operator"))
-    session = boto3.Session(region_name=REGION)  # the default session would keep an earlier test's caller
-    ec2, dynamodb = (session.client(service) for service in ("ec2", "dynamodb"))
+    ec2, dynamodb = own_client("ec2"), own_client("dynamodb")
     item = {"pk": {"S": "members"}, "sk": {"S": "current"}}
     with pytest.raises(ClientError, match="UnauthorizedOperation"):
         ec2.delete_tags(Resources=[scene.image])

@@ -4,7 +4,7 @@ import pytest
 
 from awsim.services import sts
 from awsim.services.ec2.seeds import blank, ephemeral, no_device, volume
-from tests.scenarios.scene import DEV, HUB, targets_file
+from tests.scenarios.scene import DEV, HUB, REGION, targets_file
 
 
 def devices(image):
@@ -60,6 +60,15 @@ def test_copies_and_ami_are_tagged_and_described(scene):
         assert (snapshot["OwnerId"], snapshot["KmsKeyId"]) == (DEV, scene.stage.targets[DEV].outputs["KeyArn"])
         assert found["ami-promoter:source-snapshot"] in scene.snapshots
         assert found["ami-promoter:attempt"] == nonces[found["ami-promoter:source-snapshot"]]
+    scene.assert_invariants()
+
+
+def test_accounts_with_many_amis_of_their_own(scene):
+    """A hub and a target with more AMIs and snapshots than a page lists receive and give as any other."""
+    for account in (HUB, DEV):
+        for number in range(1100):
+            scene.world.ec2.seed_image(account, REGION, name=f"other-{number}")
+    assert scene.promoted("") == {DEV: "delivered"}
     scene.assert_invariants()
 
 

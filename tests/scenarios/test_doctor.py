@@ -9,7 +9,7 @@ from ami_promoter.reconcile.open_defaults import OPEN
 from demo import stage
 from tests.scenarios.failures import write
 from tests.scenarios.monitoring import MONITOR, monitored
-from tests.scenarios.platform import ROOT
+from tests.scenarios.platform import ROOT, hub_checks
 from tests.scenarios.scene import DEV, HUB, PROD, REGION, TEST
 
 NOTICES = f"arn:aws:sns:{REGION}:{HUB}:ami-promoter-{REGION}-notices"
@@ -75,9 +75,9 @@ def test_the_hubs_key_of_what_is_under_way(scene):
 def test_it_warns_where_no_access_monitor_is_deployed_and_compares_its_parameters(scene):
     """A hub without it is a choice; a monitor that looks at another tag than the hub judges wrongly."""
 
-    def found() -> tuple[bool, bool]:
-        (one,) = (one for one in doctor(scene, "--hub-only")[2]["findings"] if one["check"] == "access-monitor")
-        return one["passed"], bool(one["cure"])
+    def found() -> tuple[bool | None, bool]:
+        ((passed, _, cure),) = hub_checks(scene, "access-monitor")
+        return passed, bool(cure)
 
     assert found() == (True, True)
     monitored(scene)
@@ -307,12 +307,7 @@ def test_what_an_operator_sees_without_a_dashboard(scene):
 
 def test_an_account_that_lets_amis_be_made_public_is_warned_of_with_the_command(scene):
     """A warning blocks nothing; where the block is on there is nothing to do."""
-
-    def said() -> tuple[bool, str]:
-        (one,) = [one for one in doctor(scene, "--hub-only")[2]["findings"] if one["check"] == "public-images"]
-        return one["passed"], one["cure"]
-
-    assert said() == (True, "")
+    assert [(passed, cure) for passed, _, cure in hub_checks(scene, "public-images")] == [(True, "")]
     scene.client("ec2").disable_image_block_public_access()
-    passed, cure = said()
+    ((passed, _, cure),) = hub_checks(scene, "public-images")
     assert (passed, "enable-image-block-public-access" in cure, REGION in cure) == (True, True, True)

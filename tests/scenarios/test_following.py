@@ -164,5 +164,5 @@ def test_a_target_that_goes_loses_what_is_shared_with_it(scene):
 
     kinds = sorted(one["resource"].partition("#")[0] for one in reported["withdraws"])
     assert (kinds[0], len(kinds)) == ("image", 2)
-    assert f"Withdraws from {TEST}: image {scene.image}" in said
+    assert f"Withdraws from {TEST}: {scene.image}" in said
     scene.run_until(lambda: scene.launchable_by() == set(), seconds=900)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from awsim.services.ec2.seeds import blank
 from awsim.services.ec2.state import Boot
 from tests.scenarios.failures import deny
 from tests.scenarios.platform import pace, reconcile
@@ -65,6 +66,25 @@ def test_an_instance_of_the_ami_starts_and_is_gone_before_the_notice(testing, mo
     testing.assert_invariants()
 
 
+def test_an_ami_with_a_blank_volume_is_tested_with_that_volume(testing):
+    """EC2 may not look up in the AMI how large it is."""
+    image = testing.seed("with-blank", volumes=[8, blank("/dev/sdb", 50, VolumeType="gp3", Iops=4000, Throughput=200)])
+    assert testing.promoted("", image) == {DEV: "delivered"}
+
+    (asked,) = started(testing)
+    assert [one["Ebs"] for one in asked["BlockDeviceMappings"] if one["DeviceName"] == "/dev/sdb"] == [
+        {
+            "VolumeSize": 50,
+            "VolumeType": "gp3",
+            "Iops": 4000,
+            "Throughput": 200,
+            "DeleteOnTermination": True,
+            "Encrypted": True,
+        }
+    ]
+    testing.assert_invariants()
+
+
 def test_an_ami_whose_checks_stay_impaired_is_removed_and_its_console_is_for_status_alone(testing):
     """A hostile console shows as text; no notice has it, and no line of the log."""
     testing.world.ec2.state.boots[testing.image] = Boot(impaired="instance", console="panic \x1b[31m hunter2")
@@ -117,7 +137,7 @@ def test_a_key_whose_policy_admits_the_copy_role_alone_is_said_before_anything_i
 
     assert codes(testing) == ["launch-key"]
     (fault,) = notice(testing)["faults"]
-    assert "doctor key-policy target" in fault["cure"]
+    assert "admin key-policy target" in fault["cure"]
     assert testing.calls("CopySnapshot") == []
 
 
@@ -156,13 +176,11 @@ def test_an_ami_that_ec2_calls_unavailable_right_after_its_recall_was_lifted_is_
     testing.deploy_target(LaunchTest="true", AllowDisable="true")
     testing.tag("")
     testing.run_until_state("launching")
-    recalled, out, err = testing.cli("recall", testing.image, "--why", "It does not boot.", "--yes")
-    assert recalled == 0, out + err
+    testing.ask("recall", testing.image, "--why", "It does not boot.", "--yes")
     testing.run_until_state("recalled")
 
     testing.world.injections.refuse("RunInstances", "InvalidAMIID.Unavailable", n=2)
-    lifted, out, err = testing.cli("recall", testing.image, "--lift", "--yes")
-    assert lifted == 0, out + err
+    testing.ask("recall", testing.image, "--lift", "--yes")
     testing.run_until(lambda: testing.delivery_state(DEV) in ("delivered", "failed"), HOUR)
     testing.come_to_rest()
     asked = [call.error for call in testing.world.calls if call.operation == "RunInstances"]

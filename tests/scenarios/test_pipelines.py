@@ -10,7 +10,6 @@ import re
 import sys
 from datetime import timedelta
 
-import boto3
 import hcl2
 import pytest
 import yaml
@@ -20,7 +19,7 @@ from awsim import patterns
 from awsim.accounts import SECRET
 from awsim.front import Front
 from awsim.iam import conditions
-from tests.scenarios.platform import ROOT
+from tests.scenarios.platform import ROOT, own_client
 from tests.scenarios.scene import DEV, HUB, REGION, TEST
 from tests.scenarios.shells import IMPATIENT, run, write_programs
 
@@ -181,15 +180,10 @@ def test_the_example_fails_where_the_promotion_does(scene, shell, tool):
     assert "nobody" in said
 
 
-def a_client():
-    """EC2 for the caller that ``become`` set: boto3's default session would keep an earlier test's caller."""
-    return boto3.Session(region_name=REGION).client("ec2")
-
-
 def write_tag(resource, key="promote"):
     """Write a tag, or one for each key."""
     keys = [key] if isinstance(key, str) else key
-    a_client().create_tags(Resources=[resource], Tags=[{"Key": one, "Value": "dev"} for one in keys])
+    own_client("ec2").create_tags(Resources=[resource], Tags=[{"Key": one, "Value": "dev"} for one in keys])
 
 
 def variants(policy):
@@ -234,7 +228,7 @@ def test_the_build_can_write_no_other_tag_and_remove_none(scene, become):
         lambda: write_tag(scene.image, key="owner"),
         lambda: write_tag(scene.image, key=("promote", "owner")),
         lambda: write_tag(scene.snapshots[0]),
-        lambda: a_client().delete_tags(Resources=[scene.image], Tags=[{"Key": "promote"}]),
+        lambda: own_client("ec2").delete_tags(Resources=[scene.image], Tags=[{"Key": "promote"}]),
     ]
 
     for call in refused:
@@ -297,9 +291,9 @@ def test_terraform_can_remove_the_tag_with_the_rights_that_it_adds(scene, become
     scene.tag("dev")
     become({**RIGHTS, "Statement": [*RIGHTS["Statement"], *more["Statement"]]})
 
-    a_client().delete_tags(Resources=[scene.image], Tags=[{"Key": "promote"}])
+    own_client("ec2").delete_tags(Resources=[scene.image], Tags=[{"Key": "promote"}])
     with pytest.raises(ClientError, match="UnauthorizedOperation"):
-        a_client().delete_tags(Resources=[scene.image], Tags=[{"Key": "Name"}])
+        own_client("ec2").delete_tags(Resources=[scene.image], Tags=[{"Key": "Name"}])
 
 
 @pytest.mark.parametrize("tool", ["Packer", "Terraform"])
@@ -380,7 +374,7 @@ def test_image_builders_event_leads_to_the_tag(scene, become, shell):
 
     found = [one["Image"] for one in outputs if wanted.items() <= one.items()]
     become(rights)
-    a_client().create_tags(Resources=found, Tags=tag["Parameters"]["Tags"])
+    own_client("ec2").create_tags(Resources=found, Tags=tag["Parameters"]["Tags"])
 
     assert found == [scene.image]
     status, said = shell(["./build-image > ami.txt", *blocks("EC2 Image Builder", "sh")])

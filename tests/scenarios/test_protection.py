@@ -13,10 +13,9 @@ def protection(scene, account):
     return scene.image_in(account).get("DeregistrationProtection", "disabled")
 
 
-@pytest.mark.parametrize("method", ["image"])
-def test_a_delivered_ami_cannot_be_deregistered_until_its_owner_lifts_that(scene, method):
+def test_a_delivered_ami_cannot_be_deregistered_until_its_owner_lifts_that(scene):
     """Without a cooldown: the account's administrator may lift it and deregister right after."""
-    scene.apply(targets_file(copy_method=method))
+    scene.apply(targets_file(copy_method="image"))
     scene.promote("")
 
     assert protection(scene, DEV) == "enabled-without-cooldown"

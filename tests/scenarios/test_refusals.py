@@ -15,6 +15,7 @@ from awsim.api import AwsError
 from awsim.injections import THROTTLED
 from demo import stage
 from tests.scenarios.failures import assert_untouched, calm_pace, deny, refuse
+from tests.scenarios.forgeries import role_of
 from tests.scenarios.scene import DEV, HOUR, HUB, REGION, TEST, Scene, permit
 
 HEALTHY = "300000000000"
@@ -34,22 +35,18 @@ class CallTrouble:
     cure: str = ""
 
 
-def role(account: str) -> str:
-    return f"arn:aws:iam::{account}:role/AmiCopyRole"
-
-
 def key(scene: Scene, account: str) -> str:
     return str(scene.stage.targets[account].outputs["KeyArn"])
 
 
 def no_role(scene: Scene, account: str) -> None:
     """The role was never deployed."""
-    scene.world.iam.roles.drop(role(account))
+    scene.world.iam.roles.drop(role_of(account))
 
 
 def another_external_id(scene: Scene, account: str) -> None:
     """The role's trust has an external id that the targets file does not have."""
-    there = scene.world.iam.roles.get(role(account))
+    there = scene.world.iam.roles.get(role_of(account))
     assert there is not None
     trust = json.loads(json.dumps(there.trust).replace(stage.EXTERNAL_ID, "somebody-elses"))
     scene.world.iam.put_role(account, there.name, trust, there.policies)

@@ -12,6 +12,7 @@ from awsim.iam.policy import Ask, PolicyVerdict, Who
 from chalicelib.engine import addresses
 from tests.scenarios import stolen
 from tests.scenarios.monitoring import LATE, monitored, share, verdicts
+from tests.scenarios.platform import hub_checks
 from tests.scenarios.scene import DEV, HUB, REGION, TABLE, TEST, Scene
 from tests.scenarios.stolen import refused
 
@@ -153,16 +154,10 @@ def monitors_queue(scene: Scene) -> str:
     return str(scene.client("sqs").get_queue_url(QueueName=f"ami-promoter-{REGION}-access-monitor")["QueueUrl"])
 
 
-def doctored(scene: Scene) -> list[tuple[Any, str, str]]:
-    """What `doctor` says of the tables' writers."""
-    found = scene.answer("doctor", "--hub-only")[1]["findings"]
-    return [(one["passed"], one["what"], one["cure"]) for one in found if one["check"] == "writers"]
-
-
 def test_doctor_says_whether_the_tables_name_their_writers(scene: Scene) -> None:
     """It warns of the default; with the parameter it says how many may write."""
-    ((passed, what, cure),) = doctored(scene)
+    ((passed, what, cure),) = hub_checks(scene, "writers")
     assert (passed, "anybody" in what, "Operators" in cure) == (True, True, True)
     deploy(scene)
-    ((passed, what, cure),) = doctored(scene)
+    ((passed, what, cure),) = hub_checks(scene, "writers")
     assert (passed, cure) == (True, "")

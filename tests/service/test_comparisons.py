@@ -224,8 +224,7 @@ def test_what_was_tagged_while_the_file_was_damaged_counts_when_the_same_file_is
 
 def test_a_promotion_that_finds_nobody_left_to_begin_sends_no_summary():
     """The account leaves the file while the source is examined: "all are delivered" would be said of nothing."""
-    hub = Hub((A,))
-    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub = untagged((A,))
     hub.gate.before("source", "examine", lambda: hub.cloud.drop_targets(A))
     hub.cloud.tag(AMI, "default")
     hub.wait(HOUR)

@@ -126,7 +126,7 @@ def test_the_baseline_is_put_on_record_however_short_the_runs_are(calls):
 
     assert len(records.list(HEADS, "ami-")) == 20
     assert set(wakes.woken) == {"baseline#hub"}
-    assert records.read(addresses.baseline_notice()).body["count"] == 20
+    assert records.read(addresses.BASELINE_NOTICE).body["count"] == 20
 
 
 def test_what_may_have_to_be_closed_is_never_behind_what_is_new():

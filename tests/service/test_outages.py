@@ -80,8 +80,7 @@ def test_an_outage_in_the_middle_of_a_step_destroys_no_good_work(held, hours):
     only = (lambda delivery: delivery.state == state) if method == "find" else (lambda *_: True)
     hub.gate.troubles = [PortTrouble(port, method, refused, after=done, only=only)]
     until_state(hub, state, 0)
-    while hub.gate.troubles[0].times:
-        hub.step()
+    hub.until(lambda: not hub.gate.troubles[0].times)
     if held == "registering by CopyImage" and hours > 24:  # nothing was made, and its shares have ended meanwhile
         off(hub, hours * HOUR)
         hub.run()
@@ -290,8 +289,7 @@ def test_an_ami_that_was_left_as_it_differs_stays_when_a_later_try_under_another
     hub.cloud.tag(AMI, None)
     hub.run()
     hub.cloud.tag(AMI, A)
-    while len(hub.cloud.images) == 1:
-        hub.step()
+    hub.until(lambda: len(hub.cloud.images) > 1)
     hub.cloud.tag(AMI, None)
     hub.run()
     assert hub.outcomes()[AMI, A] == "cancelled"

@@ -1,66 +1,45 @@
-"""Records that cannot be read do not stop discovery, a promotion's pass or a copy quota."""
+"""Records that cannot be read do not stop a promotion, and a retry lets it go on."""
 
 from chalicelib.engine import addresses
 from chalicelib.engine.errors import RefusalKind
-from tests.service.cloud import START, refusal
-from tests.service.gate import PortTrouble
-from tests.service.hub import Hub
-from tests.service.scenes import ACCOUNTS
-
-BAD, GOOD = ACCOUNTS[:2]
-NONSENSE = {"colour": "red"}
-HOUR = 3600
-
-
-def a_hub(amis: int, **how) -> Hub:
-    """A hub with this many AMIs of one snapshot each, and two accounts."""
-    hub = Hub((BAD, GOOD), watchful=False, **how)
-    for n in range(amis):
-        hub.cloud.make_image(f"ami-0{n}", {f"snap-0{n}": False})
-    return hub
-
-
-def spoil(hub: Hub, key: addresses.RecordKey) -> None:
-    """Write nonsense over a record's body."""
-    hub.stores.records.records[key].body = NONSENSE
+from chalicelib.targets.applied_file import Directory
+from tests.service.cloud import START
+from tests.service.shared_ami import AMI, HOUR, A, B, damage, tagged, untagged
 
 
 def test_a_promotion_passes_by_a_delivery_that_cannot_be_read():
     """Tagged again after a failure: the damaged delivery is parked, and the other target is retried."""
-    hub = a_hub(1)
-    keep = hub.cloud.directory
-    hub.cloud.tag("ami-00", "default")
-    hub.cloud.after(4, lambda: setattr(hub.cloud, "directory", type(keep)(keep.groups, {})))
+    hub = untagged(watchful=False)
+    file = hub.cloud.directory
+    hub.cloud.tag(AMI, "default")
+    hub.cloud.after(4, lambda: setattr(hub.cloud, "directory", Directory(file.groups)))
     assert set(hub.ended().values()) == {"failed"}
-    hub.cloud.directory = keep
-    spoil(hub, hub.delivery_key("ami-00", BAD))
-    hub.cloud.tag("ami-00", None)
+
+    hub.cloud.directory = file
+    damage(lambda hub: hub.delivery_key(AMI, A))(hub)
+    hub.cloud.tag(AMI, None)
     hub.wait(300)
-    hub.cloud.tag("ami-00", "default")
-    assert hub.wait(HOUR).outcomes()[("ami-00", GOOD)] == "delivered"
-    bad, promotion = hub.stores.seen(hub.delivery_key("ami-00", BAD)), hub.stores.seen(addresses.promotion("ami-00"))
-    assert bad is not None
-    assert bad.parked
-    assert promotion is not None
-    assert not promotion.parked
+    hub.cloud.tag(AMI, "default")
+
+    assert hub.wait(HOUR).outcomes()[AMI, B] == "delivered"
+    assert hub.stores.seen(hub.delivery_key(AMI, A)).parked
+    assert not hub.stores.seen(addresses.promotion(AMI)).parked
 
 
 def test_a_damaged_source_is_examined_again_by_a_retry():
     """The promotion is parked before it wrote its deliveries; unparking alone would park it again."""
-    hub = a_hub(1)
-    hub.troubles.append(PortTrouble("records", "read_all", refusal(RefusalKind.THROTTLED, "Throttled"), times=2))
-    hub.cloud.tag("ami-00", "default")
+    hub = tagged(watchful=False)
+    hub.gate.refuse("records", "read_all", why=RefusalKind.THROTTLED, times=2)
     hub.run(until=START + 4)
     assert not hub.outcomes()
-    items = hub.stores.records.items
-    for key in [key for key in items if key.kind == "promotion" and key.sk.startswith(addresses.SOURCE)]:
-        hub.stores.records.put(key, {"kind": "image", "body": "{"})
+    key, items = addresses.promotion(AMI), hub.stores.records.items
+    for place in [one for one in items if one.pk == key.pk and one.sk.startswith(addresses.SOURCE)]:
+        hub.stores.records.put(place, {"kind": "image", "body": "{"})
     hub.run(until=START + HOUR)
-    key = addresses.promotion("ami-00")
-    seen = hub.stores.seen(key)
-    assert seen is not None
-    assert "the source image ami-00 cannot be read" in seen.parked
-    assert ("parked", (key, seen.parked)) in hub.telemetry.reported
+    why = hub.stores.seen(key).parked
+    assert f"the source image {AMI} cannot be read" in why
+    assert ("parked", (key, why)) in hub.telemetry.reported
+
     assert hub.stores.records.unpark(key, hub.cloud.now)
     hub.stores.records.leave(key, {"retry": f"{hub.cloud.now}:"}, hub.cloud.now)
-    assert hub.ended() == {("ami-00", BAD): "delivered", ("ami-00", GOOD): "delivered"}
+    assert hub.ended() == {(AMI, A): "delivered", (AMI, B): "delivered"}

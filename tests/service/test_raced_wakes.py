@@ -64,6 +64,5 @@ def copying() -> tuple[Hub, RecordKey]:
     hub = Hub((A,), watchful=False)
     hub.cloud.make_image(AMI, {"snap-00": True, "snap-01": True})
     hub.cloud.tag(AMI, A)
-    while len(hub.cloud.pending(A)) < 2:
-        hub.wait(10)
+    hub.until(lambda: len(hub.cloud.pending(A)) == 2)
     return hub, hub.delivery_key(AMI, A)

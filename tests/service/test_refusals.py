@@ -9,7 +9,6 @@ from chalicelib.delivery.model import DeliveryState
 from chalicelib.engine.errors import RefusalKind
 from tests.service.cloud import INACCESSIBLE, START, CloudBehavior, refusal
 from tests.service.gate import LostAnswer, PortTrouble
-from tests.service.hub import Hub
 from tests.service.organization import of_an_ou
 from tests.service.scenes import ACCOUNTS, HubSetup, all_delivered
 
@@ -109,16 +108,6 @@ def test_what_does_not_pass_fails_one_target_alone(trouble):
     assert over["counts"] == {"delivered": 1, "shared": 0, "failed": 1, "cancelled": 0, "withdrawn": 0, "recalled": 0}
 
 
-def test_a_role_that_comes_late_is_waited_for_and_notified_once():
-    """The first refusal notifies the owner, and then only the delivery does."""
-    hub = played(of("target.keys", "describe", RefusalKind.ROLE, code="AccessDenied", times=4), accounts=1)
-
-    assert hub.outcomes() == {(AMI, BAD): "delivered"}
-    events = [notice["event"] for notice in hub.cloud.notices]
-    assert events == ["delivery.waiting-for-role", "delivery.delivered", "promotion.over"]
-    assert hub.cloud.notices[0]["faults"][0]["code"] == "aws-AccessDenied"
-
-
 STACK_COMES = {
     "its key comes after it": LostAnswer("target.keys", "describe", says=(None, "NotFoundException"), times=3),
     "its policy comes after it": of("target.images", "named", RefusalKind.DENIED, times=3),
@@ -213,8 +202,7 @@ def test_leftovers_that_may_not_be_removed_are_listed_and_keep_nothing_open():
 
 def test_a_failed_copy_that_the_target_lets_the_service_delete_only_later_is_no_leftover():
     """The notice sends nobody to delete what is gone."""
-    hub = Hub(accounts=(BAD,), behavior=CloudBehavior(copying=(60, 4 * 3600), fails=(INACCESSIBLE, "")))
-    hub.cloud.make_image(AMI, {"snap-0": True})
+    hub = HubSetup(behavior=CloudBehavior(copying=(60, 4 * 3600), fails=(INACCESSIBLE, ""))).hub()
     hub.gate.refuse("target.snapshots", "delete", why=RefusalKind.DENIED)
     hub.cloud.tag(AMI, "default")
     hub.wait(600)
@@ -227,8 +215,7 @@ def test_a_failed_copy_that_the_target_lets_the_service_delete_only_later_is_no_
 
 def test_a_failed_copy_whose_deletion_is_throttled_for_hours_is_named_when_the_ami_is_delivered():
     """The delivery does not come back to it: its owner reads what is left to delete."""
-    hub = Hub(accounts=(BAD,), behavior=CloudBehavior(fails=(INACCESSIBLE, "")))
-    hub.cloud.make_image(AMI, {"snap-0": True})
+    hub = HubSetup(behavior=CloudBehavior(fails=(INACCESSIBLE, ""))).hub()
     hub.gate.refuse("target.snapshots", "delete", why=RefusalKind.THROTTLED)
     hub.cloud.tag(AMI, "default")
     hub.wait(6 * 3600)
@@ -291,8 +278,7 @@ def test_an_account_dropped_from_the_file_before_anything_is_opened_gets_nothing
 
 def test_the_last_look_after_the_queue_deadline_ends_it_where_the_role_has_come_without_its_key():
     """It shows the work unfinished, so nothing is waited for any more."""
-    hub = Hub((BAD,), behavior=CloudBehavior(copying=(600,)), target={"queue_deadline": 3600})
-    hub.cloud.make_image(AMI, {"snap-0": True})
+    hub = HubSetup(behavior=CloudBehavior(copying=(600,))).hub(target={"queue_deadline": 3600})
     hub.gate.refuse("target.keys", "describe", why=RefusalKind.ROLE, times=8)
     keyless = LostAnswer("target.keys", "describe", says=(None, "NotFoundException"), times=WITHOUT_END)
     hub.gate.troubles.append(keyless)

@@ -6,9 +6,8 @@ from chalicelib.engine import addresses
 from chalicelib.engine.errors import RefusalKind
 from tests.service.cloud import START, refusal, target_key
 from tests.service.gate import PortTrouble
-from tests.service.hub import Hub
 from tests.service.organization import A
-from tests.service.shared_ami import pass_time
+from tests.service.shared_ami import AMI, outcomes, tagged, untagged
 from tests.service.world import HOUR, SERVICE_ROLES, WITHOUT_END, ModelWorld, WorldSetup
 
 
@@ -46,12 +45,9 @@ def test_it_stays_with_a_delivered_ami_although_a_delivery_that_was_under_way_be
 @pytest.mark.parametrize("until", [START - HOUR, START + 12 * HOUR], ids=["passed", "comes later"])
 def test_a_date_among_the_defaults_ends_no_grant_of_a_target_that_copies(until):
     """`until` under `defaults` is for the targets that share: a copied AMI, and what its launch needs, stays."""
-    hub = Hub((A,), target={"service_linked_roles": SERVICE_ROLES[:1], "until": until})
-    hub.cloud.make_image("ami-0a", {"snap-00": True})
-    hub.cloud.tag("ami-0a", A)
-    pass_time(hub, 24 * HOUR)
+    hub = tagged(accounts=(A,), target={"service_linked_roles": SERVICE_ROLES[:1], "until": until})
 
-    assert hub.outcomes() == {("ami-0a", A): "delivered"}
+    assert outcomes(hub, after=24 * HOUR) == {(AMI, A): "delivered"}
     assert [key for key, _ in hub.cloud.grants] == [target_key(A)]
 
 
@@ -62,14 +58,11 @@ def test_a_date_among_the_defaults_ends_no_grant_of_a_target_that_copies(until):
 def test_an_outage_in_which_the_account_gets_no_access_to_the_key_fails_no_delivery(minutes, key_access, port, method):
     """The account can make the grant only when it may use the key itself: its ten minutes count from then on."""
     settings = {"mode": "share", "key_access": key_access, "service_linked_roles": SERVICE_ROLES[:1]}
-    hub = Hub((A,), target=settings)
-    hub.cloud.make_image("ami-0a", {"snap-00": True})
+    hub = untagged((A,), target=settings)
     hub.gate.troubles.append(PortTrouble(port, method, refusal(RefusalKind.THROTTLED, "Throttling"), WITHOUT_END))
     hub.cloud.after(minutes * 60, hub.gate.troubles.clear)
-    hub.cloud.tag("ami-0a", A)
-    hub.wait(6 * HOUR)
-
-    assert hub.outcomes() == {("ami-0a", A): "shared"}
+    hub.cloud.tag(AMI, A)
+    assert hub.wait(6 * HOUR).outcomes() == {(AMI, A): "shared"}
 
 
 @pytest.mark.parametrize(("times", "outcome"), [(4, "delivered"), (WITHOUT_END, "failed")])

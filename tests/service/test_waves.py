@@ -159,19 +159,7 @@ def test_what_is_parked_before_its_date_keeps_the_wave_after_it_waiting_for_thir
     assert states(hub)[3] == "failed"
 
 
-# --- soak and failures -----------------------------------------------------------------------------------------------
-
-
-def test_it_soaks_after_the_last_end():
-    """The wave opens a day after the last delivery of the group before, to the minute."""
-    hub = promoted(MIDDLE)
-    last = START + HOUR
-    assert states(hub) == ["delivered", "delivered", WAITS, WAITS]
-    last = max(reported(hub, "delivery.delivered", one) for one in (DEV, DEV2))
-    hub.run(until=last + DAY - 1)
-    assert opened_to(hub) == {DEV, DEV2}
-    assert states(hub, after=5 * HOUR) == DONE
-    assert last + DAY < reported(hub, "delivery.delivered", QA) < last + DAY + HOUR
+# --- failures --------------------------------------------------------------------------------------------------------
 
 
 def test_after_thirty_days_it_fails_like_one_without_an_approval():

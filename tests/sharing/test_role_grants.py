@@ -17,7 +17,7 @@ from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.sharing import key_policy
 from chalicelib.sharing.aws.grants import NO_SUCH_ROLE
 from chalicelib.sharing.aws.role_grants import RoleGrants, policy_for_role
-from chalicelib.sharing.share import Share, ShareState
+from chalicelib.sharing.share import Holding, Purpose, Share, ShareState
 from tests.engine.hub_worker import DEV, HUB, REGION, takes
 
 SERVICE, AUTO_SCALING = "autoscaling.amazonaws.com", "AWSServiceRoleForAutoScaling"
@@ -83,7 +83,8 @@ class RoleGrantsSetup:
 def a_share(key: str, **changes: Any) -> Share:
     resource = addresses.role_resource(key, DEV).pk
     share = Share(resource, f"{SERVICE}/{AUTO_SCALING}", DEV, ROLE, ShareState.OPENING, intended_at=1_800_000_000)
-    return replace(share, **changes)
+    holding = Holding("ami-0a", DEV, REGION, "d1", 1, Purpose.STANDING)
+    return replace(share, holdings=frozenset({holding}), **changes)
 
 
 @pytest.fixture

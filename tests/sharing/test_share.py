@@ -96,13 +96,6 @@ def test_a_share_closes_at_its_hard_end_though_held_and_its_holders_can_read_it(
     assert not outstanding.to_open([closed], END)
 
 
-def test_whether_a_permission_is_preexisting_survives_a_crash():
-    """After a crash between intent and result the service's own permission is not taken for a preexisting one."""
-    intended = evolve(a_share(), OpeningIntended(seen=False), NOW)
-
-    assert evolve(intended, OpeningIntended(seen=True), NOW) == intended
-
-
 def test_a_preexisting_permission_of_which_the_closing_died_is_closed_before_it_is_opened_for_who_came():
     """Opened at once it would count as the service's own, which the service then removes (invariant 2)."""
     closing = a_share(ShareState.CLOSING, preexisting=True)

@@ -5,6 +5,7 @@ import pytest
 from tests.stories.driver import DEV, HOUR, TEST
 
 
+@pytest.mark.thorough_but("memory")
 def test_a_role_that_is_not_there_fails_one_target_and_a_retry_serves_it(hub):
     """The other target does not wait; one notice says at once what is missing, and one when the time is up."""
     hub.apply(queue_deadline="1h")

@@ -19,6 +19,7 @@ def shared(hub):
     return hub
 
 
+@pytest.mark.thorough_but("memory")
 def test_a_withdrawn_account_loses_its_share_and_no_other_does(shared):
     """The tag stays, and so does a copy: that is its owner's."""
     shared.withdraw(TEST)

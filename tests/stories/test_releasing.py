@@ -15,10 +15,10 @@ def in_family(hub, mode):
     return hub.build(family=FAMILY), hub.build(family=FAMILY)
 
 
-def promote(hub, *amis, to="dev"):
+def promote(hub, *amis):
     """Tag them one after the other."""
     for ami in amis:
-        hub.tag(to, ami)
+        hub.tag("dev", ami)
         hub.until_over(ami)
 
 
@@ -175,7 +175,8 @@ def with_launch_test(hub, **mode):
     hub.apply(**mode, launch_test={"instance_type": "t3.micro", "within": "10m"})
 
 
-@pytest.mark.parametrize(("mode", "end"), [({}, "delivered"), (SHARE, "shared")])
+@pytest.mark.parametrize(("mode", "end"), [({}, "delivered"), (SHARE, "shared")], ids=["copy", "share"])
+@pytest.mark.thorough_but("memory-copy", "memory-share")
 def test_an_ami_that_starts_an_instance_is_published(hub, mode, end):
     """The instance is gone by then."""
     with_launch_test(hub, **mode)
@@ -186,6 +187,7 @@ def test_an_ami_that_starts_an_instance_is_published(hub, mode, end):
     assert hub.running(DEV) == ["terminated"]
 
 
+@pytest.mark.thorough_but("memory")
 def test_an_ami_that_could_not_be_tested_stays_unpublished_until_a_retry_tests_it(hub):
     """Lack of capacity says nothing about the AMI, and hours of copying are not thrown away."""
     with_launch_test(hub)

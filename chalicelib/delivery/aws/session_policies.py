@@ -17,6 +17,7 @@ from typing import Any, Literal
 from chalicelib.delivery import instances
 from chalicelib.delivery.model import Delivery
 from chalicelib.engine.aws.sessions import session_policy
+from chalicelib.engine.places import Arn
 from chalicelib.targets.applied_file import GRANT_ROLE
 
 Work = Literal[
@@ -37,7 +38,7 @@ def policy(work: Work, delivery: Delivery, snapshots: Sequence[str] | None = (),
     ``snapshots``: the sources to copy; None for the wider form, which names neither snapshots nor keys.
     """
     statements: list[dict[str, Any]] = [_allow(_LOOK, "*")]
-    ec2 = f"arn:{partition}:ec2:{delivery.target.region}::"
+    ec2 = Arn(partition, "ec2", delivery.target.region)
     tagged = {"StringEquals": {"aws:RequestTag/ami-promoter:delivery": delivery.id}}
     if work == "copy":
         new = f"{ec2}snapshot/*"
@@ -54,7 +55,7 @@ def policy(work: Work, delivery: Delivery, snapshots: Sequence[str] | None = (),
         ]
     elif work == "image":
         few = None if snapshots is None or len(snapshots) > SNAPSHOTS_PER_SESSION else snapshots  # it takes all at once
-        sources = [f"arn:{partition}:ec2:*::image/{delivery.ami}", *_sources(few, partition)]
+        sources = [str(Arn(partition, "ec2", "*", "", f"image/{delivery.ami}")), *_sources(few, partition)]
         both = [f"{ec2}image/*", f"{ec2}snapshot/*"]
         statements += [
             _allow("ec2:CopyImage", sources),
@@ -76,10 +77,10 @@ def policy(work: Work, delivery: Delivery, snapshots: Sequence[str] | None = (),
     elif work == "roles":
         statements = [_see_roles(delivery, partition)]
     elif work == "check":
-        own = f"{delivery.target.region}:{delivery.target.account}"
+        own = delivery.target.region, delivery.target.account
         statements = [
-            _allow(["kms:DescribeKey", "kms:GetKeyPolicy"], f"arn:{partition}:kms:{own}:key/*"),
-            _allow(["events:DescribeRule", "events:ListTargetsByRule"], f"arn:{partition}:events:{own}:rule/*"),
+            _allow(["kms:DescribeKey", "kms:GetKeyPolicy"], str(Arn(partition, "kms", *own, "key/*"))),
+            _allow(["events:DescribeRule", "events:ListTargetsByRule"], str(Arn(partition, "events", *own, "rule/*"))),
             _see_roles(delivery, partition),
             _see_itself(delivery, partition),
             _allow(_SETTINGS, "*"),
@@ -108,10 +109,10 @@ _VIA_EC2 = {"StringLike": {"kms:ViaService": "ec2.*.amazonaws.com"}}
 
 def _launch(delivery: Delivery, partition: str, *, wider: bool) -> list[dict[str, Any]]:
     """Return what runs the one instance of a launch test. The launch role itself says with what."""
-    ec2, own = (f"arn:{partition}:ec2:{delivery.target.region}:{account}:" for account in ("", delivery.target.account))
+    ec2, own = (Arn(partition, "ec2", delivery.target.region, account) for account in ("", delivery.target.account))
     tagged = {"StringEquals": {"aws:RequestTag/ami-promoter:delivery": delivery.id}}
     keys = [
-        f"arn:{partition}:kms:*:{delivery.target.account}:key/*",
+        str(Arn(partition, "kms", "*", delivery.target.account, "key/*")),
         *(delivery.source_keys if delivery.shared else ()),
     ]
     few = len(keys) <= KEYS_PER_SESSION and not wider
@@ -119,13 +120,13 @@ def _launch(delivery: Delivery, partition: str, *, wider: bool) -> list[dict[str
     return [
         _allow("ec2:RunInstances", [*chosen, f"{own}security-group/*"]),
         _allow(["ec2:RunInstances", "ec2:CreateTags"], f"{own}*", tagged),
-        _allow("kms:*", keys if few else f"arn:{partition}:kms:*:*:key/*", _VIA_EC2),
+        _allow("kms:*", keys if few else str(Arn(partition, "kms", "*", "*", "key/*")), _VIA_EC2),
     ]
 
 
 def _launched(delivery: Delivery, partition: str) -> list[dict[str, Any]]:
     """Return what looks after that instance, and terminates it."""
-    own = f"arn:{partition}:ec2:{delivery.target.region}:{delivery.target.account}:instance/*"
+    own = str(Arn(partition, "ec2", delivery.target.region, delivery.target.account, "instance/*"))
     return [
         _allow(
             [
@@ -144,24 +145,25 @@ def _launched(delivery: Delivery, partition: str) -> list[dict[str, Any]]:
 
 def _sources(snapshots: Sequence[str] | None, partition: str) -> list[str]:
     """Name the sources: they lie in the hub's Region, whichever the target's is; ids are unique among all Regions."""
-    return [f"arn:{partition}:ec2:*::snapshot/{snapshot}" for snapshot in (["*"] if snapshots is None else snapshots)]
+    return [f"{Arn(partition, 'ec2', '*')}snapshot/{one}" for one in (["*"] if snapshots is None else snapshots)]
 
 
 def _keys(delivery: Delivery, snapshots: Sequence[str] | None, partition: str) -> list[str]:
     keys = sorted({*delivery.source_keys, delivery.key_arn})
-    return [f"arn:{partition}:kms:*:*:key/*"] if snapshots is None or len(keys) > KEYS_PER_SESSION else keys
+    few = snapshots is not None and len(keys) <= KEYS_PER_SESSION
+    return keys if few else [str(Arn(partition, "kms", "*", "*", "key/*"))]
 
 
 def _see_roles(delivery: Delivery, partition: str) -> dict[str, Any]:
     """Of a role that is not there IAM knows no path."""
-    roles = f"arn:{partition}:iam::{delivery.target.account}:role/"
+    roles = Arn(partition, "iam", "", delivery.target.account, "role/")
     names = ("aws-service-role/*", "AWSServiceRoleFor*", f"*{GRANT_ROLE}")
     return _allow("iam:GetRole", [f"{roles}{name}" for name in names])
 
 
 def _see_itself(delivery: Delivery, partition: str) -> dict[str, Any]:
     """Return what reads the assumed role's own policy; the role allows it for no other role."""
-    return _allow("iam:GetRolePolicy", f"arn:{partition}:iam::{delivery.target.account}:role/*")
+    return _allow("iam:GetRolePolicy", str(Arn(partition, "iam", "", delivery.target.account, "role/*")))
 
 
 def _tagged(delivery: Delivery) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from chalicelib.delivery.tags import image_tags, service_tags
 from chalicelib.engine.aws.refusals import GONE, NOT_AVAILABLE, code_of, gone
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.images import comparison, register
-from chalicelib.images.aws.shapes import described, tag_list, within_time
+from chalicelib.images.aws.shapes import described, every, tag_list, within_time
 from chalicelib.images.image import SourceImage, tags_of
 
 
@@ -77,9 +77,7 @@ class AwsTargetImages:
         """Describe AMIs by a filter; a disabled one is not shown unless asked for [aws-facts, Added November 2026]."""
         ec2 = self._sessions.client("ec2", work, delivery, looks=looks)
         with self._sessions.as_refusal("DescribeImages", delivery.where):
-            answer = ec2.describe_images(Owners=["self"], Filters=[by], IncludeDisabled=True)
-        found: Sequence[Mapping[str, Any]] = answer["Images"]
-        return found
+            return list(every(ec2, "images", Owners=["self"], Filters=[by], IncludeDisabled=True))
 
     def see(self, delivery: Delivery, image: SourceImage) -> SeenImage:
         found = self._described(delivery, "register", _by_id(delivery), looks=True)

@@ -13,7 +13,7 @@ from chalicelib.delivery.tags import service_tags
 from chalicelib.engine.aws.refusals import KEY_GONE, code_of, gone
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.images import register
-from chalicelib.images.aws.shapes import tag_list
+from chalicelib.images.aws.shapes import every, tag_list
 from chalicelib.images.image import SourceImage
 from chalicelib.targets.applied_file import launch_role
 
@@ -119,7 +119,7 @@ class AwsTargetInstances:
     def see(self, delivery: Delivery, instance: str) -> InstanceSeen:
         ec2, own = self._client(delivery), [{"Name": "instance-id", "Values": [instance]}]
         with self._sessions.as_refusal("DescribeInstances", delivery.where):
-            shown = next(_each(ec2.describe_instances(Filters=own)), None)
+            shown = next(every(ec2, "instances", Filters=own), None)
         if shown is None:
             return InstanceSeen(instance)
         status: list[Mapping[str, Any]] = []
@@ -146,7 +146,7 @@ class AwsTargetInstances:
         """By the client token, which nobody can change, whatever has become of the instance's tags."""
         by = [{"Name": "client-token", "Values": [one.nonce for one in delivery.launch.attempts]}]
         with self._sessions.as_refusal("DescribeInstances", delivery.where):
-            shown = list(_each(self._client(delivery).describe_instances(Filters=by)))
+            shown = list(every(self._client(delivery), "instances", Filters=by))
         return tuple(SeenInstance(one["InstanceId"], one.get("ClientToken", ""), one["State"]["Name"]) for one in shown)
 
     def terminate(self, delivery: Delivery, instance: str) -> None:
@@ -167,16 +167,13 @@ def _plain(char: str) -> str:
     return char if char.isascii() and char.isprintable() else char.encode("unicode_escape").decode()
 
 
-def _each(answer: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    for reservation in answer["Reservations"]:
-        yield from reservation["Instances"]
-
-
 def _mappings(image: SourceImage) -> Iterator[dict[str, Any]]:
     """Every volume goes with its instance, and is encrypted, as the launch role demands of the call itself.
 
     No key is named: EC2 keeps the snapshot's if that is the account's own, and takes the account's EBS key otherwise.
+    A blank one has its size and settings: EC2 may refuse a mapping with neither size nor snapshot [getmoto/moto#2949].
     """
     for device in image.devices:
         if device.kind in ("snapshot", "blank"):
-            yield {"DeviceName": device.name, "Ebs": {"DeleteOnTermination": True, "Encrypted": True}}
+            own = register.device_request(device, {})["Ebs"] if device.kind == "blank" else {}
+            yield {"DeviceName": device.name, "Ebs": {**own, "DeleteOnTermination": True, "Encrypted": True}}

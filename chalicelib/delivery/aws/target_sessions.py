@@ -12,6 +12,7 @@ from chalicelib.engine.aws.refusals import CURES
 from chalicelib.engine.aws.sessions import Sessions
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.places import Arn
 from chalicelib.targets.applied_file import launch_role
 from chalicelib.targets.ports import Targets
 
@@ -55,7 +56,7 @@ class TargetSessions:
             return self._sessions.assumed(
                 service,
                 region or target.region,
-                f"arn:{self._partition}:iam::{account}:role/{role}",
+                str(Arn(self._partition, "iam", "", account, f"role/{role}")),
                 external_id,
                 f"ami-promoter-{delivery.id}",
                 policy(work, delivery, snapshots, self._partition),

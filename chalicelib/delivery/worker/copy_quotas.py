@@ -58,7 +58,7 @@ class CopyQuotas:
 
         Parking it would delay every AMI for that account, and after a rollback every AMI for all accounts.
         """
-        account, region = addresses.place_of_quota(key)
+        account, region = key.name.split("#")
         fresh = CopyQuota(account, region, due_at=self.clock())
         self.records.replace(quota_to_store(fresh), self.clock())
         self.telemetry.repaired(key, f"The copy quota's record was written again. {error}")

@@ -337,11 +337,11 @@ class DeliveryExecutor:
         """Leave the slots of a delivery that fails or is cancelled to the sweep, if another delivery waits for them.
 
         By wakes, deliveries that fail at once would pass the slots on to one another in one chain of invocations, which
-        Lambda ends after 16 [aws-facts]. The end of a copy passes its slot on by a wake: the event begins a chain, and
-        the next copy ends it.
+        Lambda ends after 16 [aws-facts]; the sweep begins a new one within two minutes. The end of a copy passes its
+        slot on by a wake: the event begins a chain, and the next copy ends it.
         """
         if self._waits(delivery.copy_quota) is not False:
-            self.waker.leave_to_sweep(delivery.copy_quota)
+            self.records.make_due(delivery.copy_quota, self.clock())
 
     def _must_wake_quota(self, delivery: Delivery, lease: SlotLease, *, again: bool) -> bool:
         """Whether the quota's worker must look.

@@ -18,9 +18,9 @@ import zlib
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
-from chalicelib.engine import addresses, schedule
+from chalicelib.engine import addresses, codec, schedule
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.aws import sdk
 from chalicelib.engine.errors import ParkRecord, Unreadable
@@ -28,8 +28,6 @@ from chalicelib.engine.ports import NOTHING, Due, Extras, MadeDue, Stored, Write
 from chalicelib.engine.schema import VERSION, check
 from chalicelib.engine.store.table import ABSENT, EXPIRES, KEEP_HISTORY_DAYS, Table, setting
 from chalicelib.engine.stored import compact, fitting
-
-_T = TypeVar("_T")
 
 SHARDS = 4
 INDEX = "due"
@@ -159,8 +157,9 @@ class DynamoRecords:
         crowded = len(json.dumps(recent)) > ROOM_FOR_RECENT or after.due_at is None  # at rest, it has the last alone
         if not (before.recent and crowded):
             return recent
-        place = addresses.history(after.key, before.recent[-1]["version"])
-        self._table.put(place, {**_entries(before.recent), EXPIRES: now + self._keep})
+        last, entries = before.recent[-1], compact(before.recent)
+        moved = {"at": last["at"], "state": last["state"], "entries": entries, EXPIRES: now + self._keep}
+        self._table.put(addresses.history(after.key, last["version"]), moved)
         return [entry]
 
     def _is_there(self, key: RecordKey, changes: Mapping[str, Any]) -> bool:
@@ -315,15 +314,15 @@ def stored(key: RecordKey, item: Mapping[str, Any], version: int) -> Stored:
     try:
         return Stored(
             key=key,
-            body=_a(dict, json.loads(_a(str, item["body"]))),
-            version=_a(int, item["version"]),
-            inbox={n.removeprefix(INBOX): _a(str, value) for n, value in item.items() if n.startswith(INBOX)},
+            body=codec.decode(dict, json.loads(item["body"]), "body"),
+            version=codec.decode(int, item["version"], "version"),
+            inbox={n.removeprefix(INBOX): codec.decode(str, item[n], n) for n in item if n.startswith(INBOX)},
             scheduled=fitting(item, "wake_at", 0) if "wake_at" in item else None,
             woken="woken_at" in item,
             recent=history(item),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise Unreadable(f"{key} cannot be read: {error!r}.") from error
+        raise Unreadable(f"{key} cannot be read: {error!r:.500}.") from error
 
 
 def _still(seen: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -351,17 +350,6 @@ def _entry(given: Mapping[str, Any]) -> dict[str, Any]:
     return {"version": fitting(given, "version", 0), "at": fitting(given, "at", 0), "state": state, "what": what}
 
 
-def _entries(recent: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Build the item for entries of a history; ``at`` and ``state`` are those of the last."""
-    return {"at": recent[-1]["at"], "state": recent[-1]["state"], "entries": compact(recent)}
-
-
 def _is_lookup(item: Mapping[str, Any]) -> bool:
     """Whether it may stay although its record was not written: the worker that it wakes finds nothing new."""
     return item.get("kind") == "lookup"
-
-
-def _a(kind: type[_T], value: Any) -> _T:
-    if not isinstance(value, kind):
-        raise ValueError(f"{value!r:.200} is no {kind.__name__}")  # noqa: TRY004 - what does not fit is reported as such
-    return value

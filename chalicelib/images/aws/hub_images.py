@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from chalicelib.engine.aws.refusals import NO_IMAGE, as_refusal, code_of
+from chalicelib.engine.aws.refusals import NO_IMAGE, as_refusal, gone
 from chalicelib.engine.aws.sessions import Sessions
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.images import image, register
@@ -86,7 +86,7 @@ class HubSource:
     def tagged(self) -> Sequence[Tagged]:
         self._check()
         filters = [{"Name": "tag-key", "Values": [self._trigger_tag]}]
-        asked = {"Owners": ["self"], "Filters": filters, "IncludeDisabled": True, "MaxResults": 200}
+        asked = {"Owners": ["self"], "Filters": filters, "IncludeDisabled": True}
         with as_refusal("DescribeImages", self._where):
             found = [(raw, tags_of(raw)) for raw in every(self._sessions.own("ec2"), "images", **asked)]
         tag = self._trigger_tag
@@ -95,16 +95,11 @@ class HubSource:
     def _image(self, ami: str, region: str = "") -> Mapping[str, Any] | None:
         """Describe an AMI in the hub's Region, or in another one."""
         where = f"account {self._account} (hub), {region}" if region else self._where
-        try:
-            with as_refusal("DescribeImages", where):
-                ec2 = self._sessions.own("ec2", region=region)
-                answer = ec2.describe_images(ImageIds=[ami], IncludeDisabled=True)
-        except Refusal as refusal:
-            if code_of(refusal) in NO_IMAGE:
-                return None
-            raise
-        found: Sequence[Mapping[str, Any]] = answer["Images"]
-        return found[0] if found else None
+        with as_refusal("DescribeImages", where), gone(*NO_IMAGE):
+            answer = self._sessions.own("ec2", region=region).describe_images(ImageIds=[ami], IncludeDisabled=True)
+            found: Sequence[Mapping[str, Any]] = answer["Images"]
+            return found[0] if found else None
+        return None
 
     def _snapshots(self, wanted: Sequence[str]) -> list[Mapping[str, Any]]:
         """Look them up by filter, which answers fewer where one is missing; by id it would refuse them all."""

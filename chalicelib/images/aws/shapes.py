@@ -14,6 +14,9 @@ from chalicelib.engine.errors import Refusal, StaleCursor
 FILTER_VALUES = 200
 """EC2 takes at most 200 values in a filter [EC2 user guide, list and filter resources]."""
 
+IN_A_PAGE = 1000
+"""The most that EC2 lists in a page of AMIs or snapshots [botocore, ec2, their shapes]."""
+
 STALE = ("InvalidNextToken", "InvalidPaginationToken")
 """Error codes for a page token that EC2 does not know any more [EC2 API reference, error codes]."""
 WRONG_VALUE = "InvalidParameterValue"
@@ -31,9 +34,14 @@ def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
 
 
 def every(ec2: Any, what: str, **asked: Any) -> Iterator[Mapping[str, Any]]:
-    """Yield all that EC2 lists, page by page. ``what``: snapshots, images or volumes; ``asked``: how it is asked."""
-    for page in ec2.get_paginator(f"describe_{what}").paginate(**asked):
-        yield from page[what.capitalize()]
+    """Yield all that EC2 lists, page by page. ``what``: instances, snapshots, images or volumes; ``asked``: not by ids.
+
+    EC2 refuses ids beside a page's size; without a size it answers only when it has collected everything.
+    """
+    for page in ec2.get_paginator(f"describe_{what}").paginate(**asked, MaxResults=IN_A_PAGE):
+        for reservation in page.get("Reservations", ()):
+            yield from reservation["Instances"]
+        yield from page.get(what.capitalize(), ())
 
 
 @contextmanager

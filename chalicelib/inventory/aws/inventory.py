@@ -77,8 +77,7 @@ class AwsInventory:
         own = {"Name": f"tag:{register.HUB_TAG}", "Values": [self._hub]}
         running = {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]}
         with as_refusal("DescribeInstances", where):
-            pages = ec2.get_paginator("describe_instances").paginate(Filters=[own, running])
-            shown = [one for page in pages for group in page["Reservations"] for one in group["Instances"]]
+            shown = list(every(ec2, "instances", Filters=[own, running]))
         with as_refusal("DescribeVolumes", where):
             volumes = list(every(ec2, "volumes", Filters=[own]))
         attached = {one["InstanceId"] for one in shown}
@@ -116,7 +115,7 @@ class AwsInventory:
             {"Name": f"tag:{register.DELIVERY_TAG}", "Values": [delivery]},
         ]
         with as_refusal("DescribeSnapshots", where):
-            if not ec2.describe_snapshots(OwnerIds=["self"], Filters=own)["Snapshots"]:
+            if not any(every(ec2, "snapshots", OwnerIds=["self"], Filters=own)):
                 return "it does not have this hub's tag and that delivery's, or is gone"
         if self._used(ec2, where, [snapshot]):
             return "an AMI uses it"

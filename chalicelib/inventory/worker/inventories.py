@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from chalicelib.delivery.model import ENDED
@@ -50,8 +50,6 @@ ROWS: Mapping[type, str] = {
 
 MOST_IN_ITEM = 1000
 """Entries of a page in one item, which has room for 400 KB: EC2 names what uses an AMI in pages of any length."""
-
-_OVER: Sequence[str] = tuple(state.value for state in ENDED)
 
 
 @dataclass(eq=False)
@@ -138,7 +136,7 @@ class InventoryExecutor:
             return f"its delivery cannot be read: {error!s:.500}"
         if stored is not None and stored.parked:
             return f"its delivery is parked: {stored.parked:.500}"
-        if stored is not None and stored.body.get("state") not in _OVER:
+        if stored is not None and str(stored.body.get("state")) not in ENDED:
             return "its delivery is under way, and looks after it"
         try:
             return self.target.remove(record.account, record.region, delivery, snapshot)

@@ -9,16 +9,13 @@ from chalicelib.engine.aws.refusals import KEY_GONE, as_refusal, code_of, gone
 from chalicelib.engine.aws.sessions import Sessions
 from chalicelib.engine.errors import Refusal
 from chalicelib.engine.places import SNAPSHOT, Resource
-from chalicelib.images.aws.shapes import as_page
+from chalicelib.images.aws.shapes import IN_A_PAGE, as_page
 from chalicelib.monitor.drift import PassPart
 from chalicelib.monitor.ports import HubPage
 from chalicelib.sharing.aws.ec2_permissions import LaunchPermissions, SnapshotPermissions
 from chalicelib.sharing.aws.grants import GRANT_GONE, GrantListing
 from chalicelib.sharing.aws.key_policies import policy_of
 from chalicelib.sharing.ports import SeenGrant
-
-IN_A_PAGE = 1000
-"""The most that DescribeSnapshots and DescribeImages return at once [botocore, ec2, their shapes]."""
 
 
 class AwsHubAccess:

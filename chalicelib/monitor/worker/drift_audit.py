@@ -214,7 +214,7 @@ class DriftAudit:
         place, before = step
         after = str(place) if before is not None else place.name
         begun = this
-        this = replace(this, after=after, looks=this.looks + 1, asked_of="", asked="", outside=())
+        this = replace(this, after=after, asked_of="", asked="", outside=())
         try:
             found = self._look(begun, place, applied)
         except Refusal as refusal:

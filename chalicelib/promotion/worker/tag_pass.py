@@ -190,7 +190,7 @@ class TagPass:
         found = [ami for ami, head in there.items() if ami in tagged and head.waits]
         if found:
             body = {"images": sorted(found)[:LISTED], "count": len(found), "region": self.region, "hub": self.hub}
-            notice = Write(addresses.baseline_notice(), "open", body, now)
+            notice = Write(addresses.BASELINE_NOTICE, "open", body, now)
             self.records.create(notice, now)
             self.waker.send(notice.key, "baseline")
         self.records.put(BASELINE, {"kind": "baseline", "at": now, "images": len(tagged)})

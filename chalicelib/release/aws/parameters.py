@@ -10,8 +10,9 @@ from botocore.exceptions import ClientError
 from chalicelib.engine.aws.refusals import gone
 from chalicelib.engine.aws.sessions import Sessions
 from chalicelib.engine.errors import Refusal
+from chalicelib.engine.places import Arn
 from chalicelib.images import register
-from chalicelib.images.aws.shapes import tag_list
+from chalicelib.images.aws.shapes import every, tag_list
 from chalicelib.release.aws.session_policy import policy, retirement_policy
 from chalicelib.release.pointer import IMAGE_TYPE, Pointer, SeenParameter, ShownParameter
 from chalicelib.targets.applied_file import Target
@@ -36,10 +37,12 @@ class AwsParameters:
         if not wanted:
             return SeenParameter(shown, frozenset())
         with self._sessions.as_refusal("DescribeImages", pointer.where):
-            found = self._client("ec2", target, pointer).describe_images(
-                Filters=[{"Name": "image-id", "Values": wanted}, {"Name": "state", "Values": ["available"]}],
-                IncludeDeprecated=True,  # a deprecated AMI can be launched by its id
-            )["Images"]
+            asked = {
+                "Owners": ["self", pointer.hub],
+                "Filters": [{"Name": "image-id", "Values": wanted}, {"Name": "state", "Values": ["available"]}],
+                "IncludeDeprecated": True,  # a deprecated AMI can be launched by its id
+            }
+            found = list(every(self._client("ec2", target, pointer), "images", **asked))
         dates = {raw["ImageId"]: raw["DeprecationTime"] for raw in found if raw.get("DeprecationTime")}
         return SeenParameter(shown, frozenset(raw["ImageId"] for raw in found), dates)
 
@@ -91,15 +94,15 @@ class AwsParameters:
             self._retires(target, pointer, image).disable_image_deprecation(ImageId=image)
 
     def _retires(self, target: Target, pointer: Pointer, image: str) -> Any:
-        allowed = retirement_policy(f"arn:{self._partition}:ec2:{target.region}::image/{image}")
+        allowed = retirement_policy(str(Arn(self._partition, "ec2", target.region, "", f"image/{image}")))
         return self._client("ec2", target, pointer, allowed)
 
     def _client(self, service: str, target: Target, pointer: Pointer, allowed: str = "") -> Any:
-        arn = f"arn:{self._partition}:ssm:{target.region}:{target.account}:parameter"
+        arn = str(Arn(self._partition, "ssm", target.region, target.account, "parameter"))
         return self._sessions.assumed(
             service,
             target.region,
-            f"arn:{self._partition}:iam::{target.account}:role/{target.role_name}",
+            str(Arn(self._partition, "iam", "", target.account, f"role/{target.role_name}")),
             target.external_id,
             f"ami-promoter-{pointer.key.name}",
             allowed or policy(arn, pointer.parameter),

@@ -51,7 +51,7 @@ class PointerExecutor:
             wakes = [(addresses.delivery(one), f"{record.key}:{record.next_try}") for one in command.deliveries]
             self.waker.wake_all(wakes)
             return machine.DeliveriesWoken(command.deliveries)
-        if isinstance(command, machine.RetireCopy | machine.EndRetirement):
+        if isinstance(command, machine.RetireCopy):
             return self._retire(record, command)
         looks = isinstance(command, machine.Look)
         releases = self._releases(record) if looks else record.releases
@@ -71,27 +71,26 @@ class PointerExecutor:
             return machine.PointerRefused(refusal.kind, refusal.fault, releases, refusal.unknown, left)
         return machine.Looked(releases, seen, recalled, pin, target.retire if wanted else None, unwanted=not wanted)
 
-    def _retire(self, record: Pointer, command: machine.RetireCopy | machine.EndRetirement) -> machine.Event:
+    def _retire(self, record: Pointer, command: machine.RetireCopy) -> machine.Event:
         """Deprecate one copy, if the file still wants that, and no operator has made another one current since.
 
         Or end that, if it is still the current one.
         """
-        retires = isinstance(command, machine.RetireCopy)
+        image = command.image
         try:
             target = self._target(record)
-            if target is None or (retires and not (target.retire and _sets(target, record))):
-                return machine.CopyNotRetired()
+            if target is None or (command.at and not (target.retire and _sets(target, record))):
+                return machine.CopyNotRetired(image)
             pin = self.targets.pin(record.account, record.region, record.parameter)
             if pin != record.pin or self.targets.recalled(record.may_name):
-                return machine.CopyNotRetired(passing=True)  # it may be this one: a look shows that
-            if isinstance(command, machine.EndRetirement):
-                self.parameters.end_retirement(target, record, command.image, command.date)
-                return machine.RetirementEnded()
-            at = deprecation.as_of(command.at, self.clock())
-            self.parameters.deprecate(target, record, command.image, at)
+                return machine.CopyNotRetired(image, passing=True)  # it may be this one: a look shows that
+            if command.at:
+                self.parameters.deprecate(target, record, image, deprecation.as_of(command.at, self.clock()))
+            else:
+                self.parameters.end_retirement(target, record, image, record.own_dates[image].before)
         except Refusal as refusal:
-            return machine.CopyNotRetired(refusal.fault, passing=refusal.kind in machine.PASSING)
-        return machine.CopyRetired(command.image)
+            return machine.CopyNotRetired(image, refusal.fault, passing=refusal.kind in machine.PASSING)
+        return machine.CopyRetired(image)
 
     def _target(self, record: Pointer) -> Target | None:
         """Return the target as the applied file has it; None if the file no longer has it."""
@@ -119,7 +118,6 @@ def _names_taken_back(record: Pointer, releases: Iterable[Release]) -> bool:
 
 
 def _sets(target: Target, record: Pointer) -> bool:
-    """Whether the file sets this parameter there."""
     return parameter_of(target.ssm_parameter, record.family) == record.parameter
 
 

@@ -27,10 +27,6 @@ OPERATIONS = (
 """What AWS lists for users of a shared source key [aws-facts 2, 3: VERIFIED as a list]. By recordings CreateGrant and
 Decrypt are enough, where the key's policy gives them; docs/explanation/assumptions.md says how to try fewer."""
 
-LAUNCH_OPERATIONS = FOR_ROLES
-"""What an account needs of the source key to launch from it, and to pass on to Auto Scaling's role: the operations
-that Auto Scaling's documentation lists [aws-facts 3, VERIFIED]."""
-
 GRANTS_IN_A_PAGE = 100
 """The most that ListGrants returns at once [botocore, kms, shape ListGrantsRequest]."""
 GRANT_GONE = (KEY_GONE, "InvalidGrantIdException")
@@ -41,17 +37,16 @@ NO_SUCH_ROLE = "InvalidArnException"
 class KeyGrants:
     """The port ``PermissionAdapter`` for ``resource#key#<arn>#<account>``: a named grant for each opening.
 
-    A grant for copies belongs to one delivery; a standing one is for the account. ``region``: the hub's, for the names
-    of grants.
+    A grant for copies belongs to one delivery; a standing one is for the account, which launches by it and passes it on
+    to its service-linked roles. ``region``: the hub's, for the names of grants.
     """
 
     batch = 1
 
-    def __init__(self, sessions: Sessions, where: str, region: str, operations: Sequence[str] = OPERATIONS) -> None:
+    def __init__(self, sessions: Sessions, where: str, region: str) -> None:
         self._sessions = sessions
         self._where = where
         self._region = region
-        self._operations = list(operations)
 
     def showing(self, shares: Sequence[Share]) -> frozenset[str]:
         with as_refusal("ListGrants", self._where):
@@ -65,7 +60,7 @@ class KeyGrants:
                 answer = self._issuer(share).create_grant(
                     KeyId=Resource.parse(share.resource).arn,
                     GranteePrincipal=share.grantee,
-                    Operations=list(LAUNCH_OPERATIONS) if standing(share) else self._operations,
+                    Operations=list(FOR_ROLES if standing(share) else OPERATIONS),
                     Name=self._name(share),
                     **self._retiring(share),
                 )

@@ -18,7 +18,7 @@ from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Arn, Resource, last_part
 from chalicelib.sharing import service_roles
-from chalicelib.sharing.aws.grants import GRANT_GONE, LAUNCH_OPERATIONS, NO_SUCH_ROLE, KeyGrants
+from chalicelib.sharing.aws.grants import GRANT_GONE, NO_SUCH_ROLE, KeyGrants
 from chalicelib.sharing.key_policy import FOR_ROLES
 from chalicelib.sharing.share import Share
 from chalicelib.targets.applied_file import grant_role
@@ -31,7 +31,7 @@ class RoleGrants(KeyGrants):
     """The port ``PermissionAdapter`` for ``resource#role#<arn>#<account>``: one named grant per role and opening."""
 
     def __init__(self, sessions: Sessions, targets: Targets, hub: str, region: str) -> None:
-        super().__init__(sessions, f"account {hub} (hub), {region}", region, LAUNCH_OPERATIONS)
+        super().__init__(sessions, f"account {hub} (hub), {region}", region)
         self._targets = targets
         self._hub = hub
 
@@ -63,7 +63,7 @@ class RoleGrants(KeyGrants):
             raise Refusal(RefusalKind.ROLE, _left(share))
         copies_with, external_id = live
         partition = Arn.parse(Resource.parse(share.resource).arn).partition
-        return f"arn:{partition}:iam::{share.account}:role/{grant_role(copies_with)}", external_id
+        return str(Arn(partition, "iam", "", share.account, f"role/{grant_role(copies_with)}")), external_id
 
     def _owner(self, share: Share) -> Any:
         """Return the hub's own client for the hub's keys, the grant role's for the target's own."""

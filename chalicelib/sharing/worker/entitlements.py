@@ -54,7 +54,6 @@ Hundreds of AMIs may hold one grant, and hundreds of accounts a launch permissio
 """
 STRANGER, NOT_NOW, NOT_SHOWN, NO_MEMBER = "not-entitled", "not-entitled-now", "not-shown-as-its-part", "not-a-member"
 WITHOUT_UNITS = "without units"
-EVERYBODY = Bounds()
 LOOKS = 6
 """After so many looks, over five minutes, what EC2 does not show as a part of an AMI is none: a read may be partial."""
 CURE = "See what the tag names (`ami-promoter status`) and what the applied targets file contains; then tag it again."
@@ -101,7 +100,7 @@ class LiveEntitlements:
     clock: Clock
     hub: tuple[str, str]
     """The hub's account and Region."""
-    bounds: Bounds = EVERYBODY
+    bounds: Bounds = field(default_factory=Bounds)
     _reads: dict[str, tuple[int, TagRead]] = field(default_factory=dict, init=False)
     _keys: dict[tuple[str, ...], frozenset[str]] = field(default_factory=dict, init=False)
     _keys_read: set[tuple[str, ...]] = field(default_factory=set, init=False)

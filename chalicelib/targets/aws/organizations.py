@@ -54,7 +54,7 @@ class AwsOrganization:
         if unit.startswith("ou-"):
             answer = self._ask("describe_organizational_unit", unit, OrganizationalUnitId=unit)
             return UnitFound(answer["OrganizationalUnit"]["Arn"], (unit,))
-        roots = self._roots()
+        roots = tuple(root["Id"] for root in self._all("list_roots", "Roots", ""))
         if unit.startswith("r-") and unit not in roots:
             what = f"the organization has no root {unit}; it has {', '.join(roots)}."
             raise Refusal(
@@ -102,7 +102,6 @@ class AwsOrganization:
         return tuple(above)
 
     def _parent(self, child: str) -> str:
-        """Name the one parent of an account or OU."""
         for parent in self._all("list_parents", "Parents", child, ChildId=child):
             return str(parent["Id"])
         what = f"ListParents names no parent of {child}."
@@ -118,9 +117,6 @@ class AwsOrganization:
                 raise Refusal(RefusalKind.DENIED, self._fault("organization-other", what, cure))
             self._shown = shown
         return self._shown
-
-    def _roots(self) -> tuple[str, ...]:
-        return tuple(root["Id"] for root in self._all("list_roots", "Roots", ""))
 
     def _all(self, operation: str, key: str, about: str, **params: Any) -> Iterator[Mapping[str, Any]]:
         """Yield all that is listed: a page may be empty with more to come [Organizations API, ListParents]."""

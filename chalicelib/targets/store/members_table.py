@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 from chalicelib.engine import codec
@@ -121,13 +121,10 @@ class MembersTable:
         item = self._table.get(CURRENT)
         return item["digest"] if item else ""
 
-    def units_of(self, accounts: Collection[str]) -> Mapping[str, tuple[str, ...]]:
-        """Return the units of these accounts; reads only the items with these accounts."""
-        found: dict[str, tuple[str, ...]] = {}
-        for shard in sorted({_shard(account) for account in accounts}):
-            body = self._body(shard)
-            found |= {account: tuple(body[account]) for account in accounts if account in body}
-        return found
+    def units_of(self, account: str) -> tuple[str, ...]:
+        """Return the units of an account; reads only the item with it."""
+        item = self._table.get(RecordKey(MEMBERS, _shard(account)))
+        return tuple(json.loads(item["body"]).get(account, ())) if item else ()
 
     def troubles(self) -> Mapping[str, Fault]:
         """Return why units could not be read the last time."""
@@ -160,11 +157,6 @@ class MembersTable:
     def accept(self, accounts: Iterable[str], by: str, at: int) -> None:
         """Accept the departure of these accounts alone, for a day from ``at`` (epoch seconds)."""
         self._config.put(ACCEPTED, {"body": json.dumps(sorted(accounts)), "by": by, "at": at})
-
-    def _body(self, sk: str) -> Mapping[str, Any]:
-        item = self._table.get(RecordKey(MEMBERS, sk))
-        body: Mapping[str, Any] = json.loads(item["body"]) if item else {}
-        return body
 
 
 def _shard(account: str) -> str:

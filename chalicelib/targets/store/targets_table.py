@@ -155,10 +155,7 @@ class TargetsTable:
         return replace(found, troubles=self._members.troubles())
 
     def live(self, account: str) -> tuple[str, str] | None:
-        """Return (role name, external id) in force now, or None if the file does not have the account any more.
-
-        If None, a delivery that has opened something continues with those on its record, so that it can close.
-        """
+        """If there is none, a delivery that has opened something continues with those on its record, to close it."""
         found = self._account(account)
         return (found[0]["role_name"], found[0]["external_id"]) if found else None
 
@@ -228,7 +225,7 @@ class TargetsTable:
         if item is None:
             return None
         try:
-            digest, at, by = (_text(item[name]) for name in ("digest", "applied_at", "applied_by"))
+            digest, at, by = (codec.decode(str, item[name]) for name in ("digest", "applied_at", "applied_by"))
             # cut, as an operator can write it, and a notice has a limit
             return FileVersion.of(int(item["version_number"]), digest[:DIGEST_LENGTH], at[:40], by[:500])
         except (KeyError, TypeError, ValueError) as error:
@@ -276,7 +273,8 @@ class TargetsTable:
             else:
                 item = self._table.get(RecordKey(version, f"by-unit#{group}")) if group else item
                 found = json.loads(item["body"]) if item else None
-            read = [{name: _text(one[name]) for name in ("role_name", "external_id")} for one in found or ()]
+            members = ("role_name", "external_id")
+            read = [{name: codec.decode(str, one[name]) for name in members} for one in found or ()]
             self._names[account] = next((applied_file.name_in(one.get("name")) for one in found or ()), "")
         except (KeyError, TypeError, ValueError):
             return None
@@ -300,7 +298,7 @@ class TargetsTable:
     def _group_by_unit(self, applied: FileVersion, account: str) -> str:
         """Name a group that has the account by a unit: all its groups agree, or it gets nothing."""
         named = self._organization(applied)
-        units = self._members.units_of({account}).get(account, ()) if named else ()
+        units = self._members.units_of(account) if named else ()
         groups = sorted(group for unit in units for group in (named.units.get(unit, ()) if named else ()))
         return groups[0] if groups else ""
 
@@ -310,12 +308,6 @@ def withdrawals_in(item: Mapping[str, Any]) -> list[Withdrawal]:
     found = [withdrawals.read(name, value) for name, value in sorted(item.items()) if name[:1].isdigit()]
     recall = [recalls.read(item[recalls.ATTRIBUTE]).withdrawal] if recalls.ATTRIBUTE in item else []
     return [*recall, *found]
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(value)
-    return value
 
 
 def partition(version: str) -> str:

@@ -141,8 +141,8 @@ def test_what_is_left_is_notified(table, run):
         "Deliveries under way: 1 copying. Open shares: 1.",
     ]
     assert head.split() == ["RESOURCE", "TO", "STATE", "FOR", "CLOSES"]
-    assert row.split()[:4] == ["snapshot", "snap-1", "222222222222", "open"]
-    assert row.split()[4] != "1m"
+    assert row.split()[:3] == ["snap-1", "222222222222", "open"]
+    assert row.split()[3] != "1m"
     assert last == "Not drained yet: run the command again, or use --wait."
 
 
@@ -157,7 +157,7 @@ def test_what_is_the_targets_own_stays_and_is_named(table, run):
     named, _, row, last = run("admin", "drain", "--yes").out.splitlines()[-4:]
     assert named == "These grants on targets' own keys stay:"
     assert "333333333333" in row
-    assert row.endswith("when withdrawn")
+    assert row.endswith("stays until it is withdrawn")
     assert last == "Drained: no delivery runs and no share is open."
 
 

@@ -194,7 +194,7 @@ def test_a_copy_cannot_be_recalled_its_source_can(table, run):
 
     said = run("recall", COPY, "--why", "Bad", "--yes", exits=1)
 
-    assert f"`ami-promoter recall {AMI} --why TEXT`" in said.errors
+    assert f"Name its source {AMI} instead, in the same command." in said.errors
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from ami_promoter.hub.records import record_of
 from ami_promoter.promotions.promotion_data import delivery, page, progress_at, seconds_left
-from ami_promoter.promotions.promotion_text import time_left
+from ami_promoter.promotions.promotion_text import left
 from chalicelib.delivery.model import Cleanup, Copy, CopyState, Delivery, DeliveryState, NewImage, Sharing
 from chalicelib.engine import codec
 from chalicelib.engine.faults import Fault
@@ -19,10 +19,10 @@ BEGAN = 1000
 @pytest.mark.parametrize(
     ("now", "said"),
     [
-        (1120, "~6m left"),  # a quarter after two minutes
-        (1300, "~3m left"),  # nobody has looked since, and the time runs all the same
-        (1479, "~1s left"),
-        (1500, "ends soon"),
+        (1120, "~6m"),  # a quarter after two minutes
+        (1300, "~3m"),  # nobody has looked since, and the time runs all the same
+        (1479, "~1s"),
+        (1500, "soon"),
     ],
 )
 def test_the_time_left_is_by_the_pace_until_the_last_look(now, said):
@@ -31,7 +31,7 @@ def test_the_time_left_is_by_the_pace_until_the_last_look(now, said):
     seen = progress_at(copy)
 
     assert seen == 1120
-    assert time_left({"seconds_left": seconds_left(25, BEGAN, seen, now)}) == said
+    assert left([{"state": "pending", "seconds_left": seconds_left(25, BEGAN, seen, now)}]) == said
 
 
 @pytest.mark.parametrize(

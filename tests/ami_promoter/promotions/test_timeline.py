@@ -56,18 +56,13 @@ def test_an_intent_whose_call_was_not_made_is_no_mystery():
     assert steps[1]["what"] == ["Refused {}"]
 
 
-def seen(event, changed_at):
-    """A look at the tag, as the service writes it; ``event`` "": no tag event caused it."""
-    caused = {"event": event, "changed_at": str(changed_at)} if event else {}
-    return f"TagSeen {json.dumps({'value': 'dev', 'image_state': 'available', **caused})}"
+@pytest.mark.parametrize("caused", [{}, {"event": "e1", "changed_at": str(AT)}], ids=["a look", "a tag event"])
+def test_a_look_at_the_tag_that_changes_no_state_is_left_out(caused):
+    """The changes of the tag are listed before the steps; with --all each look is a line."""
+    seen = f"TagSeen {json.dumps({'value': 'dev', 'image_state': 'available', **caused})}"
+    steps = entries([seen], [seen], [seen])
 
-
-@pytest.mark.parametrize("second", [seen("", 0), seen("e1", AT - 5)], ids=["a look", "a late event"])
-def test_a_look_at_the_tag_that_shows_nothing_new_is_left_out(second):
-    """A look has shown the value already, after it was written. Writing it later is a line; with --all each is."""
-    steps = entries([seen("", 0)], [second], [seen("e2", AT + 2)])
-
-    for everything, shown in ((False, 2), (True, 3)):
+    for everything, shown in ((False, 1), (True, 3)):
         lines = list(timeline_text.show(steps, [], "ami-1", everything=everything, wide=False))
         assert lines[2].row_count == shown
 

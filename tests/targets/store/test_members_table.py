@@ -45,7 +45,8 @@ def test_members_follow_each_other_and_leave_nothing_of_the_last(members):
         assert members.publish(before, after, *members.reading())
         before = members.membership()
         assert before.units == after.units
-        assert members.units_of([A, B, STRANGER]) == dict.fromkeys(accounts, (OU,))
+        units = {one: members.units_of(one) for one in (A, B, STRANGER)}
+        assert units == {A: (), B: (), STRANGER: (), **dict.fromkeys(accounts, (OU,))}
 
 
 def test_members_are_known_by_their_content_also_in_a_table_that_begins_again(members, client):

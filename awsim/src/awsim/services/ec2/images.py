@@ -64,8 +64,7 @@ def _describe_images(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     if ec2.on(SCOPED):
         found = [image for image in found if _in_scope(image, owners, users)]
     listed = [shown(ec2, image, account, at) for image in found]
-    kept = filters.keep(listed, call.params.get("Filters", ()), FIELDS)
-    part, token = pages.page(ec2, call, kept, lambda image: str(image["ImageId"]))
+    part, token = pages.filtered(ec2, call, listed, lambda image: str(image["ImageId"]), FIELDS)
     return pages.answer("Images", part, token)
 
 

@@ -81,6 +81,12 @@ CAPACITY = rule(
     "Where AWS has no instance of a type left, a launch is refused: InsufficientInstanceCapacity, a server error, so "
     "that the SDK tries again. [EC2 API reference, error codes, VERIFIED; HTTP 500 UNVERIFIED]",
 )
+BLANK_SIZE = rule(
+    "ec2-launch-blank-needs-size",
+    "A launch that names a device without a snapshot must say its size: MissingParameter, 'The request must contain "
+    "the parameter size or snapshotId' [getmoto/moto#2949, hashicorp/packer#7802; UNVERIFIED: that EC2 does not take "
+    "the size of the image's mapping]",
+)
 NO_RIGHT = ("Client.InternalError", "Client.InternalError: Client error on launch")
 BAD_KEY = (
     "Client.InvalidKMSKey.InvalidState",
@@ -91,7 +97,7 @@ Reason = tuple[str, str]
 GOOD: Reason = ("", "")
 Changes = Mapping[str, Mapping[str, Any]]
 """What a launch changes in an image's mappings: members of Ebs, by device."""
-CHANGED = {"Encrypted", "KmsKeyId", "DeleteOnTermination"}
+CHANGED = {"Encrypted", "KmsKeyId", "DeleteOnTermination", "VolumeSize", "VolumeType", "Iops", "Throughput"}
 TAGGED = ("instance", "volume", "network-interface")
 
 
@@ -220,7 +226,7 @@ def _wanted(ec2: Ec2State, call: Call, params: Mapping[str, Any]) -> tuple[Ec2Im
         raise missing("ImageId")
     image = _image(ec2, call, image_aliases.resolve(ec2, call, params["ImageId"]))
     changes = _changes(params)
-    _check_changes(image, changes)
+    _check_changes(ec2, image, changes)
     return image, changes
 
 
@@ -244,15 +250,17 @@ def _image(ec2: Ec2State, call: Call, wanted: str) -> Ec2Image:
     return image
 
 
-def _check_changes(image: Ec2Image, changes: Changes) -> None:
+def _check_changes(ec2: Ec2State, image: Ec2Image, changes: Changes) -> None:
     """Refuse what a launch cannot change in an image's mappings."""
-    devices = {mapping["DeviceName"] for mapping in image.mappings}
+    devices = {mapping["DeviceName"]: mapping.get("Ebs", NOTHING) for mapping in image.mappings}
     for device, ebs in changes.items():
         if device not in devices or ebs.keys() - CHANGED:
             why = f"The simulator models {', '.join(sorted(CHANGED))} of the image's devices at launch"
             raise AwsError("UnsupportedOperation", f"{why}, not this of {device}")
         if ebs.get("KmsKeyId") and not ebs.get("Encrypted"):
             raise wrong_combination("The parameter KmsKeyId requires the parameter Encrypted to be set.")
+        if not ("SnapshotId" in devices[device] or ebs.get("VolumeSize")) and ec2.on(BLANK_SIZE):
+            raise AwsError("MissingParameter", "The request must contain the parameter size or snapshotId")
 
 
 def _volumes(

@@ -166,8 +166,9 @@ def _describe(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     named = [{"LaunchTemplateId": one} for one in call.params.get("LaunchTemplateIds", ())]
     named += [{"LaunchTemplateName": one} for one in call.params.get("LaunchTemplateNames", ())]
     found = [_named(ec2, call, one, at) for one in named] if named else of_account(ec2, call, at)
-    kept = filters.keep(map(_shown, found), call.params.get("Filters", ()), FIELDS)
-    part, token = pages.page(ec2, call, kept, lambda template: str(template["LaunchTemplateId"]), least=1)
+    part, token = pages.filtered(
+        ec2, call, [_shown(one) for one in found], lambda template: str(template["LaunchTemplateId"]), FIELDS, least=1
+    )
     return pages.answer("LaunchTemplates", part, token)
 
 

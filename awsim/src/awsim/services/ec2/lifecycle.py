@@ -176,8 +176,8 @@ def _content(ec2: Ec2State, image: Ec2Image) -> Iterator[str]:
 
 
 def _describe(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
-    kept = filters.keep([shown(ec2, one, at) for one, at in _asked(ec2, call)], call.params.get("Filters", ()), FIELDS)
-    part, token = pages.page(ec2, call, kept, lambda instance: str(instance["InstanceId"]))
+    found = [shown(ec2, one, at) for one, at in _asked(ec2, call)]
+    part, token = pages.filtered(ec2, call, found, lambda instance: str(instance["InstanceId"]), FIELDS)
     return pages.answer("Reservations", [reservation(call, one) for one in part], token)
 
 
@@ -252,8 +252,7 @@ def _state(instance: Instance) -> dict[str, Any]:
 def _describe_status(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     everything = call.params.get("IncludeAllInstances") or not ec2.on(RUNNING_ONLY)
     found = [_status(ec2, one, at) for one, at in _asked(ec2, call) if everything or one.state == "running"]
-    kept = filters.keep(found, call.params.get("Filters", ()), STATUS_FIELDS)
-    part, token = pages.page(ec2, call, kept, lambda one: str(one["InstanceId"]))
+    part, token = pages.filtered(ec2, call, found, lambda one: str(one["InstanceId"]), STATUS_FIELDS)
     return pages.answer("InstanceStatuses", part, token)
 
 

@@ -167,8 +167,7 @@ def _free(ec2: Ec2State, subnet: Subnet) -> int:
 def _describe_subnets(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     found = {subnet.id: subnet for subnet in _subnets(ec2, call, ec2.moment(call))}
     shown = [_shown_subnet(ec2, one) for one in _named(call, found, "SubnetIds", "subnet")]
-    kept = filters.keep(shown, call.params.get("Filters", ()), SUBNET_FIELDS)
-    part, token = pages.page(ec2, call, kept, lambda one: str(one["SubnetId"]))
+    part, token = pages.filtered(ec2, call, shown, lambda one: str(one["SubnetId"]), SUBNET_FIELDS)
     return pages.answer("Subnets", part, token)
 
 
@@ -177,8 +176,7 @@ def _describe_groups(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     mine = ec2.groups.of(call.caller.account, ec2.moment(call))
     found = {group.id: group for group in mine if group.region == call.region}
     shown = [_shown_group(ec2, one) for one in _named(call, found, "GroupIds", "sg")]
-    kept = filters.keep(shown, call.params.get("Filters", ()), GROUP_FIELDS)
-    part, token = pages.page(ec2, call, kept, lambda one: str(one["GroupId"]))
+    part, token = pages.filtered(ec2, call, shown, lambda one: str(one["GroupId"]), GROUP_FIELDS)
     return pages.answer("SecurityGroups", part, token)
 
 

@@ -91,8 +91,7 @@ def _describe_snapshots(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     users = accounts_named(call, "RestorableByUserIds", {"all"})
     found = [s for s in _named(ec2, call, at) if _in_scope(s, owners, users) or not ec2.on(SCOPED)]
     listed = [shown(ec2, snapshot, account, at) for snapshot in found]
-    kept = filters.keep(listed, call.params.get("Filters", ()), FIELDS)
-    part, token = pages.page(ec2, call, kept, lambda snapshot: str(snapshot["SnapshotId"]))
+    part, token = pages.filtered(ec2, call, listed, lambda snapshot: str(snapshot["SnapshotId"]), FIELDS)
     return pages.answer("Snapshots", part, token)
 
 

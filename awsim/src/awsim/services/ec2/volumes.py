@@ -108,8 +108,7 @@ def _describe_volumes(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
         if volume_id not in found:
             raise not_found(volume_id)
     shown = [_shown(ec2, found[volume_id], account) for volume_id in wanted]
-    kept = filters.keep(shown, call.params.get("Filters", ()), FIELDS)
-    part, token = pages.page(ec2, call, kept, lambda volume: str(volume["VolumeId"]))
+    part, token = pages.filtered(ec2, call, shown, lambda volume: str(volume["VolumeId"]), FIELDS)
     return pages.answer("Volumes", part, token)
 
 
