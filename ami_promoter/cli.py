@@ -36,17 +36,12 @@ from ami_promoter.commands import (  # noqa: F401 - each adds its verbs when it 
 from ami_promoter.hub.aws import HubError
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import PROGRAM, discard_output, failed
-from ami_promoter.verbs import Exemplified, TerminalClock, VerbWithVerbs, before_the_verb, root
+from ami_promoter.verbs import Exemplified, TerminalClock, before_the_verb, root
 from chalicelib.engine.faults import Fault
 
 __all__ = ["main", "root"]
 
 SHELLS = ("bash", "zsh", "fish")
-
-
-under_doctor = root.commands["doctor"]
-assert isinstance(under_doctor, VerbWithVerbs)  # noqa: S101 - as its module made it; no verb's module knows another
-under_doctor.add_command(key_policy.key_policy)
 
 
 before_the_verb(root)

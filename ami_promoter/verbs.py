@@ -16,7 +16,6 @@ from difflib import get_close_matches
 from typing import Any
 
 import click
-from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 from rich.console import RenderableType
 
@@ -246,15 +245,14 @@ SECTIONS: Mapping[str, Sequence[str]] = {
 """The order of the commands in help and reference; the help explains those of the first section only."""
 BEHIND = (
     *("validate", "diff", "apply", "show", "members"),
-    *("pause", "resume", "drain", "reconcile", "clean-up"),
-    *("key-policy", "target", "hub"),
+    *("pause", "resume", "drain", "reconcile", "clean-up", "key-policy"),
+    *("target", "hub"),
 )
 """The order of the commands behind another's name."""
 RENAMED: Mapping[str, str] = {
     "resolve": "where AMI TARGET --ids",
     "members": "targets members",
-    "key-policy": "doctor key-policy",
-    **{name: f"admin {name}" for name in ("pause", "resume", "drain", "reconcile", "clean-up")},
+    **{name: f"admin {name}" for name in ("pause", "resume", "drain", "reconcile", "clean-up", "key-policy")},
 }
 """A verb's name of before 0.2 -> what to write now."""
 
@@ -325,7 +323,7 @@ def before_the_verb(group: click.Group) -> None:
         param.help = re.sub(" Default.*", "", param.help)  # the first page of help has one line for each
         group.params.append(param)
     for inner in group.commands.values():
-        if isinstance(inner, click.Group) and not isinstance(inner, Verb):
+        if isinstance(inner, click.Group):
             before_the_verb(inner)
 
 
@@ -369,7 +367,7 @@ def targets() -> None:
 
 @root.group("admin", cls=InOrder)
 def admin() -> None:
-    """Stop and restart the hub, repair differences, and remove what is superseded."""
+    """Stop and restart the hub, repair differences, check keys, and remove what is superseded."""
 
 
 class Exemplified(click.Command):
@@ -396,18 +394,6 @@ class Verb(Exemplified):
         super().format_epilog(ctx, formatter)
 
 
-HOLDERS = ("doctor",)
-"""Verbs that have others behind their name."""
-
-
-class VerbWithVerbs(Verb, InOrder):
-    """A verb that has others behind its name; one of these does nothing of the verb's own."""
-
-    def __init__(self, *args: Any, **attributes: Any) -> None:
-        own = {"invoke_without_command": True, "subcommand_metavar": "[VERB ...]"}
-        super().__init__(*args, **{**attributes, **own})
-
-
 def verb(
     name: str,
     *,
@@ -430,12 +416,6 @@ def verb(
         @click.pass_context
         @functools.wraps(function)
         def run(ctx: click.Context, /, **given: Any) -> Exit:
-            if other := ctx.invoked_subcommand:
-                own = {one for one in given if ctx.get_parameter_source(one) is ParameterSource.COMMANDLINE}
-                _before(ctx).update({name: given[name] for name in own & {"region", "profile"}})
-                if own - {"region", "profile"}:
-                    ctx.fail(f"The options before `{other}` have no effect: write them behind it.")
-                return Exit.OK
             _set(ctx, given)
             if "tag_key" in given:
                 given["tag_key"] = given["tag_key"] or "promote"
@@ -455,7 +435,7 @@ def verb(
 
         for option in reversed(options):
             option(run)
-        command: Verb = click.command(name, cls=VerbWithVerbs if name in HOLDERS else Verb)(run)
+        command: Verb = click.command(name, cls=Verb)(run)
         command.params.sort(key=lambda one: one.name in COMMON)  # a verb's own options come first in its help
         command.exits = {status: says for status, says in {**MEANS, **(exits or {})}.items() if status not in never}
         command.schema = prints

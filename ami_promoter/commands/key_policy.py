@@ -1,4 +1,4 @@
-"""The verbs ``doctor key-policy target`` and ``hub``: what a key of your own must allow, and whether it does.
+"""The verbs ``admin key-policy target`` and ``hub``: what a key of your own must allow, and whether it does.
 
 Run them with credentials of the account that owns the key: only they can read its policy. The commands change nothing.
 They do not read the role's own policy, which the templates write.
@@ -19,7 +19,7 @@ from ami_promoter.hub.key_needs import KeyAnswer, Need, asked, grant_needs, hub_
 from ami_promoter.rights import CHECK_KEY
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import NotDone, Report
-from ami_promoter.verbs import ANYWHERE, InOrder, Matching, VerbCaller, verb
+from ami_promoter.verbs import ANYWHERE, InOrder, Matching, VerbCaller, admin, verb
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Arn
 from chalicelib.images.keys import KeyFacts
@@ -49,7 +49,7 @@ ROTATION = {True: "on", False: "off", None: "not known"}
 key_argument = click.argument("key", type=KEY, required=False)
 
 
-@click.group("key-policy", cls=InOrder)
+@admin.group("key-policy", cls=InOrder)
 def key_policy() -> None:
     """Print the statements that a key policy needs, or check a key."""
 
@@ -66,7 +66,7 @@ def target(caller: VerbCaller, key: str | None, role_name: str, *, launch_test: 
     connection = caller.connect()
     if _is_hub_alone(connection):
         what = f"account {connection.account} is the hub, and no target: these statements would name the wrong account."
-        cure = "Use credentials of the target; for a key of the hub write `ami-promoter doctor key-policy hub`."
+        cure = "Use credentials of the target; for a key of the hub write `ami-promoter admin key-policy hub`."
         raise NotDone(Fault("other-account", "credentials", what, cure))
     launches = launch_needs(launch_role(role_name)) if launch_test else ()
     grants = grant_needs(grant_role(role_name)) if service_roles else ()

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import click
 
-from ami_promoter.promotions import plan_preview, plan_reading
+from ami_promoter.hub.applied_targets import applied_file
+from ami_promoter.hub.recall_items import OperatorsDecisions
+from ami_promoter.hub.records import Reader
+from ami_promoter.hub.source_checks import examine
+from ami_promoter.hub.trigger_tag import Tag, no_such_ami
+from ami_promoter.hub.withdrawals import withdrawn_for
+from ami_promoter.promotions import plan_preview, pointers, recalls
 from ami_promoter.rights import EXAMINE, READ
-from ami_promoter.terminal.report import Report
+from ami_promoter.terminal.exits import Exit
+from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import VALUE, VerbCaller, ami_argument, tag_key_option, verb
+from chalicelib.engine.faults import Fault
+from chalicelib.engine.places import Place
+
+EXITS = {
+    Exit.OK: "no check failed",
+    Exit.FAILED: "a check failed: source or account are refused or not known yet, or the AMI is pending or recalled",
+}
 
 
-@verb("plan", needs=READ | EXAMINE, prints=plan_preview.PLAN, exits=plan_reading.EXITS, reads=True)
+@verb("plan", needs=READ | EXAMINE, prints=plan_preview.PLAN, exits=EXITS, reads=True)
 @ami_argument
 @click.argument("value", type=VALUE, required=False)
 @tag_key_option
@@ -20,4 +34,38 @@ def plan(caller: VerbCaller, ami: str, value: str | None, tag_key: str) -> Repor
     Changes nothing. VALUE defaults to the tag's present value. The command looks at the hub only; `doctor` also checks
     role, key and quotas in each target.
     """
-    return plan_reading.report(caller, ami, value, tag_key)
+    connection = caller.connect()
+    tag = Tag(connection, tag_key, ami).read()
+    wanted = tag if value is None else value
+    if wanted is None:
+        what, cure = f"it has no tag `{tag_key}`.", f"Write `ami-promoter plan {ami} VALUE`."
+        raise NotDone(Fault("no-tag", ami, what, cure))
+    file = applied_file(connection)
+    resolution = file.judge(wanted, in_force=value is None)
+    if resolution.faults:
+        raise NotDone(*resolution.faults)
+    examined = examine(connection, ami, tag_key)
+    if examined is None:
+        raise no_such_ami(connection, ami)
+    image, keys = examined
+    reader = Reader(connection)
+    tracked = {entry.it.delivery: entry.it.place for entry in reader.tracked(ami)}
+    states = {tracked[one]: record.state for one, record in reader.deliveries(tracked).items()}
+    facts = plan_preview.PlanFacts(
+        ami,
+        wanted,
+        resolution,
+        image,
+        keys,
+        Place(connection.account, connection.region),
+        tag_key,
+        connection.now(),
+        states,
+        reader.many(key for one in resolution.targets if (key := pointers.key_for(image, one)) is not None),
+        file.waves,
+        withdrawn_for(connection, ami, wanted),
+        recalls.refused(ami, OperatorsDecisions(connection).recall(ami)),
+    )
+    data = plan_preview.plan(facts)
+    lines = tuple(plan_preview.show(data, connection.place, wide=caller.wide))
+    return Report(lines, data, exit=Exit.OK if data["ready"] else Exit.FAILED)

@@ -14,8 +14,8 @@ from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.hub.records import Reader
 from ami_promoter.hub.trigger_tag import Tag
 from ami_promoter.hub.withdrawals import withdrawn_for
-from ami_promoter.promotions import endings, plan_preview, plan_reading, recalls, waiting
-from ami_promoter.rights import EXAMINE, FIND_AMI, READ, TAG, UNTAG
+from ami_promoter.promotions import endings, recalls, waiting
+from ami_promoter.rights import FIND_AMI, READ, TAG, UNTAG
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import console, show, warn
 from ami_promoter.terminal.report import NotDone, Report
@@ -24,7 +24,9 @@ from chalicelib.engine.faults import count
 from chalicelib.targets.applied_file import Resolution
 
 MEMBERS = {
-    **plan_preview.PLAN["properties"],
+    "ami": js.text("id of the source AMI"),
+    "value": js.text("value of the tag"),
+    "blocked": js.several("accounts that the value names and the service cannot deliver to", js.FAULT),
     **waiting.PRINTS["properties"],
     "withdrawn": js.described(
         "withdrawals that stay in force with this value, by account or ACCOUNT/REGION", withdrawals.SCHEMA
@@ -32,42 +34,23 @@ MEMBERS = {
     "named": js.number("how many targets the value names in the applied targets file; 0: not known yet"),
     "paused": pause_switch.SCHEMA,
 }
-PRINTS = js.some_of(
-    js.thing("with --dry-run what `plan` prints, with --wait also what `wait` prints", **MEMBERS),
-    *(MEMBERS.keys() - {"ami", "value"}),
-)
+PRINTS = js.some_of(js.thing("with --wait also what `wait` prints", **MEMBERS), *waiting.PRINTS["properties"])
 
 
-@verb("promote", needs=READ | EXAMINE | TAG, prints=PRINTS, exits=waiting.EXITS)
+@verb("promote", needs=READ | FIND_AMI | TAG, prints=PRINTS, exits=waiting.EXITS)
 @ami_argument
 @click.argument("value", type=VALUE)
 @click.option("--wait", is_flag=True, help="Wait for the outcome, like `wait`.")
-@click.option("--watch", is_flag=True, help="Wait, with a live view.")
 @wait_at_most(help="With --wait: give up after this time, such as 90m or 2h; a bare number is minutes.")
-@click.option("--dry-run", is_flag=True, help="Change nothing: the same as `plan AMI VALUE`.")
 @tag_key_option
-def promote(
-    caller: VerbCaller,
-    ami: str,
-    value: str,
-    *,
-    wait: bool,
-    watch: bool,
-    timeout: int | None,
-    dry_run: bool,
-    tag_key: str,
-) -> Report:
+def promote(caller: VerbCaller, ami: str, value: str, *, wait: bool, timeout: int | None, tag_key: str) -> Report:
     """Tag an AMI to promote it to groups and accounts.
 
     VALUE: group names and account ids, e.g. "dev prod"; '' means the group `default`. If the applied targets file does
     not have one of them, or an operator has recalled the AMI, the command does not tag it.
     """
-    if timeout is not None and not (wait or watch):
+    if timeout is not None and not wait:
         raise click.UsageError("--timeout has no effect without --wait.")
-    if watch and caller.as_json:
-        raise click.UsageError("--watch is for a terminal; with --json use --wait.")
-    if dry_run:
-        return plan_reading.report(caller, ami, value, tag_key)
     connection = caller.connect()
     tag = Tag(connection, tag_key, ami)
     before = tag.read()
@@ -92,12 +75,12 @@ def promote(
     data["withdrawn"] = withdrawn
     data["blocked"] = [fault.to_json() for fault in resolution.blocked.values()]
     warnings = (warning,) if warning else ()
-    if not (wait or watch):
+    if not wait:
         return Report((*lines, f"`ami-promoter status {ami} --watch` follows it."), data, warnings=warnings)
     if not caller.as_json:
         show(lines, console())
     warn(warnings)
-    waited = waiting.wait(caller, ami, tag_key, limit=timeout, watch=watch, written=True)
+    waited = waiting.wait(caller, ami, tag_key, limit=timeout, written=True)
     return Report(waited.lines, {**data, **waited.data}, waited.faults, exit=waited.exit)
 
 

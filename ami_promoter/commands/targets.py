@@ -319,7 +319,7 @@ def _held_lines(held: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
         yield Folded(f"{named([place_of(one) for one in group])}: {what}, and the rollback holds no other.")
         where = " ".join(f"--account {one}" for one in accounts) if len(accounts) <= NAMED else "--group GROUP"
         hold = f"`ami-promoter rollback {first['family']} {where} --to {first['pinned']}`"
-        yield Folded(f"If it names another one: `ami-promoter retry {first['pinned']}`, then {hold} holds that.", 4)
+        yield Folded(f"If the file names another: `ami-promoter retry {first['pinned']}`, then {hold} holds that.", 4)
 
 
 def _heading(connection: Connection, applied: AppliedVersion) -> Iterator[str]:

@@ -135,7 +135,9 @@ def _of_ami(caller: VerbCaller, ami: str, target: str | None, *, ids: bool, use:
     lines = (*_lines(found), *([Folded(f"Not delivered to {named(missing)}.")] if missing else []))
     if use is None:
         return Report(lines, found)
-    found["uses"] = uses.ask(connection, caller.clock, there, use)
+    made = {one.it.place: one.it.image for one in Reader(connection).tracked(found["source"])}  # also what is recalled
+    asked = [{**one, "image": one["image"] or made.get(place_of(one))} for one in found["copies"]]
+    found["uses"] = uses.ask(connection, caller.clock, asked, use)
     return Report((*lines, *uses.lines(found["uses"])), found)
 
 

@@ -150,7 +150,8 @@ def _why(delivery: Delivery, pointer: Pointer, names: Release | None) -> str:
     if not pointer.settled:
         return "It is being brought up to date."
     if pointer.unwanted:
-        return "The targets file no longer sets it for this target: it only moves off what is recalled or withdrawn."
+        lost = "The targets file no longer sets it for this target: it only moves off what is recalled or withdrawn."
+        return f"{lost} If the file names another one, `ami-promoter retry {delivery.ami}` lets this AMI count there."
     if names is None:
         return "It names no AMI: the target shows none of the family available."
     mine = next((one for one in pointer.releases if one.source == delivery.ami), None)

@@ -17,7 +17,7 @@ from ami_promoter.promotions.outcome import Outcome, deliveries, outcome
 from ami_promoter.promotions.reading import no_delivery, read_page
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
-from ami_promoter.terminal.output import console, tell
+from ami_promoter.terminal.output import tell
 from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import VerbCaller
 from chalicelib.engine.faults import Fault
@@ -49,7 +49,6 @@ def wait(
     *,
     targets: tuple[str, ...] = (),
     limit: float | None = None,
-    watch: bool = False,
     written: bool = False,
 ) -> Report:
     """Wait for ``targets`` ("ACCOUNT" or "ACCOUNT/REGION"; none: all), at most ``limit`` seconds; may raise HubError.
@@ -79,26 +78,17 @@ def wait(
             return seen, Outcome(Exit.UNFINISHED, why)
         return seen, found
 
-    def page(seen: Mapping[str, Any], *, watched: bool = False) -> list[RenderableType]:
-        return list(promotion_text.show(seen, connection.place, connection.now(), wide=caller.wide, watched=watched))
-
-    def show(seen: tuple[Mapping[str, Any] | None, Outcome]) -> list[RenderableType]:
-        return [seen[1].why] if seen[0] is None else page(seen[0], watched=True)
-
     last, found = follow(
         look,
         lambda seen: seen[1].exit is not None,
         caller.clock,
-        show=show if watch else None,
         changes=lambda seen: states(seen[0], targets),
         limit=limit,
     )
     if last is not None and found.exit is Exit.FAULT:
         raise no_delivery(ami, not_there(targets, [place_of(one) for one in last["deliveries"]]))
     exit_ = Exit.UNFINISHED if found.exit is None else found.exit
-    said = f"{ami}: {NAMES[exit_]}. {found.why}"
-    shown = last is not None and watch and console().is_terminal
-    lines = [*page(last), "", said] if last and shown else [said, *_lines(ami, last, targets, exit_, wide=caller.wide)]
+    lines = [f"{ami}: {NAMES[exit_]}. {found.why}", *_lines(ami, last, targets, exit_, wide=caller.wide)]
     more = {} if last is None else {"promotion": last}
     return Report(tuple(lines), {"outcome": NAMES[exit_], "why": found.why, **more}, exit=exit_)
 

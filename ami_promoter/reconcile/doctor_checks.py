@@ -247,7 +247,7 @@ def _source_keys(facts: HubFacts) -> Iterator[dict[str, Any]]:
         access = sorted(facts.access.get(arn, ()))
         ways = "".join(f" --access {one}" for one in access if one != "none") if access != ["grant"] else ""
         print_it = (
-            f"Add to its key policy the output of: ami-promoter doctor key-policy hub {arn} --region {region}{ways}"
+            f"Add to its key policy the output of: ami-promoter admin key-policy hub {arn} --region {region}{ways}"
         )
         found = [bad("source-key", f"{arn}: {fault.what}", fault.cure) for fault in unfit(seen.facts, facts.account)]
         answers = [one for need in hub_needs(facts.region, access) for one in asked(need, seen.policy, arn)]

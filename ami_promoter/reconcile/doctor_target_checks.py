@@ -206,7 +206,7 @@ def _lack(answer: KeyAnswer) -> str:
 
 def _look(target: Target, key: str) -> str:
     role = "" if target.role_name == Target("", "").role_name else f" --role-name {target.role_name}"
-    command = f"ami-promoter doctor key-policy target {key} --region {target.region}{role}"
+    command = f"ami-promoter admin key-policy target {key} --region {target.region}{role}"
     roles = " --service-roles" if target.service_linked_roles else ""
     more = f"{roles} --launch-test" if target.launch_test else roles
     return f"Add to its key policy the output of this command with credentials of {target.account}: {command}{more}"

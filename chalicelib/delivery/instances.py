@@ -24,8 +24,6 @@ OVER = ("shutting-down", "terminated")
 """EC2's states of an instance that cannot come back."""
 END_LOOKS = (schedule.SECOND_LOOK_AFTER, *schedule.POLLS)
 """Waits between looks whether an instance is terminated."""
-LEAST_LOOKS = 10
-"""So many looks at least before the service gives up: an outage of its own does not count as the target's refusal."""
 NOT_BY_THE_AMI = ("Client.UserInitiatedShutdown", "Client.VolumeLimitExceeded", "Server.")
 """Beginnings of EC2's state reasons that say nothing about the AMI [EC2 API reference, StateReason, error codes]."""
 
@@ -74,10 +72,6 @@ class EndInstances(Command):
     """TerminateInstances for each instance of its attempts, and look which of them still show."""
 
     call = "TerminateInstances"
-
-    def intend(self, delivery: Delivery, _nonce: str, now: int) -> Delivery:
-        """Record since when."""
-        return delivery.with_launch(ends_since=delivery.launch.ends_since or now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,11 +308,10 @@ def ends_later(before: Delivery, now: int, why: Fault | None) -> Delivery:
     looks = before.launch.looks
     delivery = before.with_launch(looks=looks + 1, next_look=now + schedule.step(END_LOOKS, looks))
     delivery = replace(delivery, last_refusal=why or before.last_refusal)
-    launch = delivery.launch
-    if now < launch.ends_since + schedule.LAST_LOOK_WITHIN or launch.looks < LEAST_LOOKS:
+    if not delivery.launch.left:
         return delivery
-    names = tuple(one.id or f"the instance with the client token {one.nonce}" for one in launch.attempts)
-    after = delivery.with_launch(left=True).with_cleanup(leftovers=(*delivery.cleanup.leftovers, *names))
+    names = tuple(one.id or f"the instance with the client token {one.nonce}" for one in delivery.launch.attempts)
+    after = delivery.with_cleanup(leftovers=(*delivery.cleanup.leftovers, *names))
     return replace(after, faults=(*delivery.faults, _left(delivery, names), *((why,) if why else ())))
 
 

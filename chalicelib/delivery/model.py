@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
@@ -298,6 +298,10 @@ class Naming:
     """The parameters of before the file renamed them: they move off it if it is recalled, or its share ends."""
 
 
+MOST_ENDS = 101
+"""Tries to end an instance before the service gives up: a day, by ``instances.END_LOOKS``, without its own outages."""
+
+
 @dataclass(frozen=True, slots=True)
 class Launch:
     """The launch test of its AMI. All members have their defaults if the target has none."""
@@ -323,13 +327,15 @@ class Launch:
     """The AMI that could not be tested, or not before a recall: nobody was notified of it, so it may be removed."""
     unseen: Mapping[str, int] = field(default_factory=dict)
     """Nonces of attempts whose instance the last look did not show, and since when (epoch seconds)."""
-    ends_since: int = 0
-    """When the instance was first to be terminated (epoch seconds)."""
     looks: int = 0
+    """How often the service has tried to terminate the instance."""
     next_look: int = 0
     """When to look again whether it is terminated."""
-    left: bool = False
-    """Whether the service has given up terminating it: a fault names it."""
+
+    @property
+    def left(self) -> bool:
+        """Whether the service has given up terminating it: a fault names it."""
+        return self.looks >= MOST_ENDS
 
     @property
     def ends(self) -> bool:
@@ -394,6 +400,15 @@ class Cleanup:
     """Nothing is left to remove, or the service has given up."""
     clear: bool = False
     """Two looks that agree found nothing there with this delivery's tags: see ``proof.carried``."""
+
+
+def _with(part: str) -> Callable[..., Delivery]:
+    """Return the method that returns a delivery with members of a part of its record changed."""
+
+    def changed(delivery: Delivery, **changes: Any) -> Delivery:
+        return replace(delivery, **{part: replace(getattr(delivery, part), **changes)})
+
+    return changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -571,37 +586,14 @@ class Delivery:
         """Whether its AMI is complete there and stays: it is delivered, or being published."""
         return self.state in (DeliveryState.PUBLISHING, DeliveryState.DELIVERED)
 
-    def with_shares(self, **changes: Any) -> Delivery:
-        """Return it with members of its held shares changed."""
-        return replace(self, shares=replace(self.shares, **changes))
-
-    def with_image(self, **changes: Any) -> Delivery:
-        """Return it with members of its new AMI changed."""
-        return replace(self, image=replace(self.image, **changes))
-
-    def with_slots(self, **changes: Any) -> Delivery:
-        """Return it with members of its slot request changed."""
-        return replace(self, slots=replace(self.slots, **changes))
-
-    def with_request(self, **changes: Any) -> Delivery:
-        """Return it with members of its image request changed."""
-        return replace(self, request=replace(self.request, **changes))
-
-    def with_launch(self, **changes: Any) -> Delivery:
-        """Return it with members of its launch test changed."""
-        return replace(self, launch=replace(self.launch, **changes))
-
-    def with_naming(self, **changes: Any) -> Delivery:
-        """Return it with members of what names its AMI changed."""
-        return replace(self, naming=replace(self.naming, **changes))
-
-    def with_recall(self, **changes: Any) -> Delivery:
-        """Return it with members of its recall changed."""
-        return replace(self, recall=replace(self.recall, **changes))
-
-    def with_cleanup(self, **changes: Any) -> Delivery:
-        """Return it with members of its cleanup changed."""
-        return replace(self, cleanup=replace(self.cleanup, **changes))
+    with_shares = _with("shares")
+    with_image = _with("image")
+    with_slots = _with("slots")
+    with_request = _with("request")
+    with_launch = _with("launch")
+    with_naming = _with("naming")
+    with_recall = _with("recall")
+    with_cleanup = _with("cleanup")
 
     def with_deletions(self, snapshots: Iterable[str]) -> Delivery:
         """Return it with more snapshots that are to be deleted, but for what stays in the target."""
@@ -638,7 +630,7 @@ def reduced(over: Delivery) -> Delivery:
         shares=replace(over.shares, needed=standing, last_closing_at=None),
         slots=SlotRequest(),
         request=ImageRequest(),
-        launch=Launch(attempts=test.attempts, result=test.result, console=test.console, kept=kept, left=test.left),
+        launch=Launch(attempts=test.attempts, result=test.result, console=test.console, kept=kept, looks=test.looks),
         cleanup=replace(over.cleanup, deleted=()),
         last_refusal=None,
     )

@@ -155,7 +155,7 @@ def launch_site_faults(target: Target, place: LaunchSite) -> Iterator[Fault]:
         yield Fault("launch-key", where, what, cure)
     if place.key_refusal:
         what = f"The launch role there may not use {target.key}, the target's key. KMS says: {place.key_refusal}"
-        command = f"ami-promoter doctor key-policy target {target.key} --region {target.region} --launch-test"
+        command = f"ami-promoter admin key-policy target {target.key} --region {target.region} --launch-test"
         cure = (
             f"Add to its key policy what `{command}` prints with credentials of that account; then tag the AMI again."
         )

@@ -112,7 +112,6 @@ def _statements(document: Mapping[str, Any], effect: str = "Allow") -> Iterator[
 
 
 def _resources(document: Mapping[str, Any], action: str) -> Iterator[str]:
-    """Yield the resources on which a policy allows an action."""
     for one in _statements(document):
         if _covers(listed(one.get("Action", "*")), action):
             yield from listed(one.get("Resource", "*"))

@@ -75,12 +75,12 @@ def cause(message: str) -> str:
         case "resource-based policy", _ if _FOREIGN_KEY in message:
             return (
                 "There is no such key in that Region, or the key's own policy does not admit the role: "
-                "`ami-promoter doctor key-policy` shows what it lacks"
+                "`ami-promoter admin key-policy` shows what it lacks"
             )
         case "resource-based policy", _ if "kms:" not in message:
             return "The policy of the resource that the message names denies it, or does not admit the role: change it"
         case "resource-based policy", _:
-            return "The key's own policy does not admit the role: `ami-promoter doctor key-policy` shows what it lacks"
+            return "The key's own policy does not admit the role: `ami-promoter admin key-policy` shows what it lacks"
         case "VPC endpoint policy", _:
             return "The policy of the VPC endpoint that the call went through denies it: change it"
         case _:

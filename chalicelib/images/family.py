@@ -10,9 +10,6 @@ from collections.abc import Mapping
 
 from chalicelib.engine.faults import Fault
 
-IN_TEMPLATE = "{family}"
-"""Stands for the family in the setting ``ssm_parameter``."""
-
 _FORM = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -34,4 +31,4 @@ def fault(tags: Mapping[str, str], key: str, where: str) -> Fault | None:
 
 def parameter_of(template: str, family: str) -> str:
     """Return the name of the parameter of a family; "" if the target has none, or the AMI no family."""
-    return template.replace(IN_TEMPLATE, family) if template and family else ""
+    return template.replace("{family}", family) if template and family else ""

@@ -239,7 +239,6 @@ def _without_value(promotion: Promotion, now: int, *, gone: bool) -> Promotion:
 
 
 def _await_second_look(promotion: Promotion) -> Promotion:
-    """Look again when a second look can confirm that the tag, or the AMI, is gone."""
     return replace(promotion, next_try=promotion.seen_since + schedule.SECOND_LOOK_AFTER)
 
 
@@ -312,7 +311,6 @@ def _not_believed(promotion: Promotion, event: ev.Compared, now: int) -> Promoti
 
 
 def _with_result(promotion: Promotion, event: ev.Compared) -> Promotion:
-    """Return the promotion with what a comparison has found."""
     understood = bool(event.file)
     return replace(
         _handled(with_value(promotion, event), event.answers),

@@ -482,7 +482,6 @@ def _retiring_alike(found: Mapping[str, tuple[Target, ...]]) -> Mapping[str, tup
 
 
 def _differing(one: tuple[Target, ...], other: tuple[Target, ...]) -> list[str]:
-    """Return the settings in which an account's targets differ."""
     if [target.region for target in one] != [target.region for target in other]:
         return ["`regions`"]
     pairs = zip(one, other, strict=True)

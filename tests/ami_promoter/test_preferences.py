@@ -7,7 +7,7 @@ import click
 import pytest
 
 from ami_promoter.cli import main
-from ami_promoter.promotions import plan_reading
+from ami_promoter.promotions import waiting
 from ami_promoter.terminal import remembered
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.report import Report
@@ -18,16 +18,16 @@ AMI = "ami-0123456789abcdef0"
 
 @pytest.fixture
 def asked(environment, monkeypatch, tmp_path):
-    """Run ``plan`` with these words; return (Region, profile, table, tag key) that it was called with."""
+    """Run ``wait`` with these words; return (Region, profile, table, tag key) that it was called with."""
     called = []
     (tmp_path / "aws").write_text("[profile hub]\n[profile mine]\n", encoding="utf-8")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "aws"))
 
-    def report(caller, ami, value, tag_key):
+    def report(caller, ami, tag_key, **_):
         called.append((caller.region, caller.profile, caller.table, tag_key))
         return Report()
 
-    monkeypatch.setattr(plan_reading, "report", report)
+    monkeypatch.setattr(waiting, "wait", report)
 
     def run(*words):
         assert main(words) == Exit.OK
@@ -53,10 +53,10 @@ OPTIONS = ("--region", "eu-west-1", "--profile", "hub", "--tag-key", "golden")
 @pytest.mark.parametrize(
     "words",
     [
-        ("plan", AMI, *OPTIONS),
-        (*OPTIONS, "plan", AMI),
-        (*OPTIONS[:2], "plan", *OPTIONS[2:], AMI),
-        ("--region", "us-east-1", "plan", *OPTIONS, AMI),
+        ("wait", AMI, *OPTIONS),
+        (*OPTIONS, "wait", AMI),
+        (*OPTIONS[:2], "wait", *OPTIONS[2:], AMI),
+        ("--region", "us-east-1", "wait", *OPTIONS, AMI),
     ],
     ids=["after", "before", "both", "the verb's own"],
 )
@@ -76,8 +76,8 @@ def test_a_file_has_what_a_person_does_not_want_to_write_each_time(asked, config
     """Options go before it."""
     configured('region = "eu-west-1"\nprofile = "hub"\ntable = "other"\ntag_key = "golden"\n')
 
-    assert asked("plan", AMI) == ("eu-west-1", None, "other", "golden")
-    assert asked("--region", "us-east-1", "plan", AMI, "--tag-key", "x")[0::3] == ("us-east-1", "x")
+    assert asked("wait", AMI) == ("eu-west-1", None, "other", "golden")
+    assert asked("--region", "us-east-1", "wait", AMI, "--tag-key", "x")[0::3] == ("us-east-1", "x")
 
 
 @pytest.mark.parametrize("variable", ["", "XDG_CONFIG_HOME"])
@@ -92,25 +92,25 @@ def test_the_file_is_found_where_other_programs_have_theirs(asked, environment, 
     if variable:
         environment.setenv(variable, str(place))
 
-    assert asked("plan", AMI)[0] == "eu-west-1"
+    assert asked("wait", AMI)[0] == "eu-west-1"
 
 
 def test_credentials_and_regions_of_the_environment_go_before_the_file(asked, configured, environment):
     """A profile of the file would replace them."""
     configured('region = "eu-west-1"\nprofile = "hub"\n')
     environment.setenv("AWS_DEFAULT_REGION", "us-west-2")
-    assert asked("plan", AMI)[:2] == ("us-west-2", None)
+    assert asked("wait", AMI)[:2] == ("us-west-2", None)
 
     environment.delenv("AWS_ACCESS_KEY_ID")
-    assert asked("plan", AMI)[:2] == ("us-west-2", "hub")
+    assert asked("wait", AMI)[:2] == ("us-west-2", "hub")
     environment.setenv("AWS_PROFILE", "mine")
-    assert asked("plan", AMI, "--region", "us-east-1")[1] is None
+    assert asked("wait", AMI, "--region", "us-east-1")[1] is None
 
 
 HUBS = 'region = "eu-west-1"\nprofile = "hub"\ntable = "other"\nhub_account = "111111111111"\ntag_key = "golden"\n'
 
 
-@pytest.mark.parametrize("words", [("--profile", "mine", "plan", AMI), ("plan", AMI, "--profile", "mine")])
+@pytest.mark.parametrize("words", [("--profile", "mine", "wait", AMI), ("wait", AMI, "--profile", "mine")])
 def test_the_file_says_nothing_about_the_hub_of_another_profile(asked, configured, environment, tmp_path, words):
     """Its Region may have another hub, where the command would do something else than was meant."""
     configured(HUBS)
@@ -118,7 +118,7 @@ def test_the_file_says_nothing_about_the_hub_of_another_profile(asked, configure
     environment.delenv("AWS_ACCESS_KEY_ID")
 
     assert asked(*words) == ("us-west-2", "mine", None, "golden")
-    assert asked("plan", AMI, "--profile", "hub") == ("eu-west-1", "hub", "other", "golden")
+    assert asked("wait", AMI, "--profile", "hub") == ("eu-west-1", "hub", "other", "golden")
 
 
 @pytest.mark.parametrize("variable", ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"])
@@ -128,10 +128,10 @@ def test_a_profile_of_the_environment_goes_before_the_file_s(asked, configured, 
     environment.setenv("AWS_REGION", "us-east-1")
     environment.delenv("AWS_ACCESS_KEY_ID")
     environment.setenv(variable, "mine")
-    assert asked("plan", AMI) == ("us-east-1", None, None, "golden")
+    assert asked("wait", AMI) == ("us-east-1", None, None, "golden")
 
     environment.setenv(variable, "hub")
-    assert asked("plan", AMI) == ("us-east-1", None, "other", "golden")
+    assert asked("wait", AMI) == ("us-east-1", None, "other", "golden")
 
 
 def test_a_variable_goes_before_the_file(asked, configured, environment):
@@ -140,7 +140,7 @@ def test_a_variable_goes_before_the_file(asked, configured, environment):
     environment.setenv("AMI_PROMOTER_TAG_KEY", "mine")
     environment.setenv("AMI_PROMOTER_TABLE", "other")
 
-    assert asked("plan", AMI) == ("eu-west-1", None, "other", "mine")
+    assert asked("wait", AMI) == ("eu-west-1", None, "other", "mine")
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_a_fault_in_the_file_names_it(configured, run, text, what):
     """Exit status 2, before any call."""
     configured(text)
 
-    said = run("plan", AMI, exits=Exit.USAGE).errors
+    said = run("wait", AMI, exits=Exit.USAGE).errors
     assert "ami-promoter.toml: " in said
     assert what in said
 
@@ -184,7 +184,7 @@ def test_without_a_home_directory_there_is_no_file(asked, environment, refused, 
     for name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
         environment.setenv(name, home if home.startswith("~") else str(tmp_path / home))
 
-    assert asked("plan", AMI)[0] == "us-east-1"
+    assert asked("wait", AMI)[0] == "us-east-1"
     remembered.keep(None, ["dev"], {})
     assert remembered.words(None) == {"groups": {}, "accounts": {}}
 
@@ -194,14 +194,14 @@ def test_the_file_that_a_variable_names_must_be_one(environment, tmp_path, run):
     (tmp_path / "file").touch()
     environment.setenv("AMI_PROMOTER_CONFIG", str(tmp_path / "file" / "x"))
 
-    assert "it cannot be read" in run("plan", AMI, exits=Exit.USAGE).err
+    assert "it cannot be read" in run("wait", AMI, exits=Exit.USAGE).err
 
 
 def test_help_needs_no_file(configured, run):
     """A person who broke it can read how to write it."""
     configured("???")
 
-    run("plan", "--help")
+    run("wait", "--help")
 
 
 def test_a_group_of_verbs_takes_them_too():

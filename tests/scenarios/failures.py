@@ -95,9 +95,9 @@ def metric(scene: Scene, name: str) -> float:
     return sum(float(value) for entry in entries for value in entry.get(name, []))
 
 
-def copy_of_ours(scene, source, delivery, hub=HUB):
-    """Put a copy with the service's tags into the target, as an old crash may have left it."""
-    tags = {HUB_TAG: hub, DELIVERY_TAG: delivery, SNAPSHOT_TAG: source}
+def copy_of_ours(scene, delivery, hub=HUB):
+    """Put a copy of the first snapshot with the service's tags into the target, as an old crash may have left it."""
+    tags = {HUB_TAG: hub, DELIVERY_TAG: delivery, SNAPSHOT_TAG: scene.snapshots[0]}
     ec2 = scene.client("ec2", DEV)
     volume = ec2.create_volume(AvailabilityZone=f"{REGION}a", Size=1)["VolumeId"]
     made = ec2.create_snapshot(

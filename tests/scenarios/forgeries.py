@@ -95,14 +95,10 @@ class Forger:
         return share
 
 
-def write_members(scene, change):
-    """Write other members with the credentials of ``discover``, as it does; ``change`` returns the units to write."""
+def add_the_stranger(scene):
+    """Write the stranger beside the members of each unit, with the credentials of ``discover``, as it does."""
     store = MembersTable(client(scene, "discover", "dynamodb"), MEMBERS, CONFIG)
     before = store.membership()
-    after = replace(before, units=change(before.units))
+    members = {name: tuple(sorted({*unit.accounts, STRANGER})) for name, unit in before.units.items()}
+    after = replace(before, units={name: replace(before.units[name], accounts=them) for name, them in members.items()})
     assert before == after or store.publish(before, after, *store.reading())
-
-
-def and_the_stranger(units):
-    """The units, each with the stranger beside its accounts."""
-    return {name: replace(unit, accounts=tuple(sorted({*unit.accounts, STRANGER}))) for name, unit in units.items()}

@@ -54,7 +54,7 @@ def test_a_key_of_ones_own_is_made_fit_by_what_is_printed(scene, as_account):
         key = kms.create_key()["KeyMetadata"]["Arn"]
         admin = lets(account, *(f"kms:{verb}*" for verb in ("Describe", "Get", "Put", "Enable")))
         put_key_policy(kms, key, admin)
-        words = ("doctor", "key-policy", which)
+        words = ("admin", "key-policy", which)
         status, out, _ = scene.cli(*words, key, "--json")
         assert (status, role in out) == (FAULT, True), out
 
@@ -64,10 +64,10 @@ def test_a_key_of_ones_own_is_made_fit_by_what_is_printed(scene, as_account):
         assert (status, "rotation is off" in err) == (OK, True), err
 
     status, _, err = scene.cli(
-        "doctor", "key-policy", "target"
+        "admin", "key-policy", "target"
     )  # with the hub's credentials it would name the hub's account
     assert (status, f"account {HUB} is the hub, and no target" in err) == (FAULT, True), err
     as_account(DEV)
-    status, _, err = scene.cli("doctor", "key-policy", "target", scene.stage.targets[TEST].outputs["KeyArn"])
+    status, _, err = scene.cli("admin", "key-policy", "target", scene.stage.targets[TEST].outputs["KeyArn"])
     assert (status, "AccessDenied" in err or "not authorized" in err) == (AWS, True), err
-    assert scene.cli("doctor", "key-policy", "hub", "alias/none")[0] == AWS
+    assert scene.cli("admin", "key-policy", "hub", "alias/none")[0] == AWS

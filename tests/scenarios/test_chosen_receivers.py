@@ -5,7 +5,7 @@ import pytest
 from awsim.services.organizations import PATHS
 from chalicelib.sharing.machine import OpeningIntended, evolve
 from chalicelib.sharing.share import Purpose
-from tests.scenarios.forgeries import Forger, Forgery, and_the_stranger, role_of, write_members
+from tests.scenarios.forgeries import Forger, Forgery, add_the_stranger, role_of
 from tests.scenarios.monitoring import audited, monitored, verdicts
 from tests.scenarios.organization import READ_ROLE, ROLE, SECRET, OrganizationScene
 from tests.scenarios.scene import DEV, HOUR, HUB, STRANGER, TEST, document, permit
@@ -43,7 +43,7 @@ def open_to(scene, account):
 def test_an_extra_member_a_forged_share_and_a_wake_open_nothing(scene, organization, forger, purpose):
     """With the credentials of `discover` alone, or of `worker` beside them; the scene watches every call."""
     thief = Forger(scene, forger)
-    write_members(scene, and_the_stranger)
+    add_the_stranger(scene)
     for forgery in FORGED:
         thief.write(forgery, purpose)
     scene.wait(20)
@@ -64,7 +64,7 @@ def robbed(scene):
 
     Before, the file must have been in force for an hour, and the audit's first pass begins with the monitor's stack.
     """
-    write_members(scene, and_the_stranger)
+    add_the_stranger(scene)
     thief, forgery = Forger(scene), FORGED[0]
     thief.write(forgery, Purpose.COPY)
     (share,) = [one for one in thief.ledger.shares(thief.resource(forgery).pk) if one.share_name == forgery.to]
@@ -73,7 +73,7 @@ def robbed(scene):
     permit(client(scene, "share-worker", "ec2"), scene.snapshots[0], STRANGER)
     for _ in range(30):
         scene.wait(60)
-        write_members(scene, and_the_stranger)  # `discover` itself takes it out again
+        add_the_stranger(scene)  # `discover` itself takes it out again
     scene.watch.problems.clear()
     return scene
 
@@ -113,7 +113,7 @@ def test_without_paths_each_parent_is_asked(scene, organization, reads):
             scene.apply(organization.file("back_fill: true"))
         organization.people.add_account(organization.made, TEST, organization.inner)
         assert scene.outcome(times=2)[TEST] == "delivered"
-        write_members(scene, and_the_stranger)
+        add_the_stranger(scene)
         Forger(scene, "discover").write(FORGED[0], Purpose.COPY)
         scene.wait(20)
         assert not open_to(scene, STRANGER)

@@ -19,7 +19,6 @@ READING = (
     "status --failed",
     "wait AMI",
     "plan AMI dev",
-    "promote AMI dev --dry-run",
     "history AMI",
     f"history --account {DEV}",
     "where AMI",

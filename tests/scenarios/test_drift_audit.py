@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.scenarios.failures import metric
 from tests.scenarios.monitoring import WAYS, audited, monitored, share
 from tests.scenarios.scene import (
     DEV,
@@ -47,7 +48,7 @@ def test_what_a_promotion_opens_is_accounted_for_in_every_mode(scene, way):
     assert audited(scene.after(TWO_LOOKS)) == []
     seen = passes(scene)
     assert seen["ended_at"]
-    assert (seen["looks"] >= 6, seen["not_seen"]) == (True, 0)
+    assert (metric(scene, "DriftLooks") >= 6, seen["not_seen"]) == (True, 0)
     assert scene.failed_invocations() == []
 
 

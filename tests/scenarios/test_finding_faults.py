@@ -42,7 +42,7 @@ def test_what_is_left_open_and_what_is_left_over_is_found(scene):
     share(scene, STRANGER)
     (to,) = found(scene, BetweenCalls(), "invariant 8: open to a stranger: ")
     assert STRANGER in to
-    copy = copy_of_ours(scene, scene.snapshots[0], "0" * 20)
+    copy = copy_of_ours(scene, "0" * 20)
     scene.wait(HOUR)
     (orphan,) = found(scene, AtRest(), "invariant 4: orphan: ")
     assert copy in orphan

@@ -62,7 +62,7 @@ def test_a_source_that_would_be_refused(scene):
     plain = scene.seed("under-the-aws-key", key="alias/aws/ebs")
 
     status, reported = scene.answer("plan", plain, "dev")
-    said = scene.cli("promote", plain, "dev", "--dry-run")[1]
+    said = scene.cli("plan", plain, "dev")[1]
 
     assert (status, reported["ready"]) == (FAILED, False)
     assert {fault["code"] for fault in reported["faults"]} == {"source-snapshot-aws-ebs-key"}

@@ -132,7 +132,7 @@ def test_the_keys_policy_lacks_an_action(scene):
     assert bad.keys() == {(DEV, "key-policy")}
     assert "kms:CreateGrant is missing" in bad[DEV, "key-policy"]["what"]
     assert "kms:Decrypt" not in bad[DEV, "key-policy"]["what"]
-    assert f"ami-promoter doctor key-policy target {key} --region {REGION}" in bad[DEV, "key-policy"]["cure"]
+    assert f"ami-promoter admin key-policy target {key} --region {REGION}" in bad[DEV, "key-policy"]["cure"]
     fault = fails(scene)
     assert (fault["code"], "not accessible" in fault["what"]) == ("copy-failed", True)
     assert f"ami-promoter doctor --account {DEV}" in fault["cure"]

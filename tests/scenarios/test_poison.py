@@ -1,6 +1,5 @@
 """Records that cannot be read or that always raise: each is parked alone, and a person finds it."""
 
-import json
 import random
 from collections.abc import Callable, Mapping
 
@@ -23,13 +22,6 @@ A_FEW = 2
 def a_few(kinds: Mapping[str, object]) -> list[str]:
     """Draw some kinds of damage."""
     return random.Random(SEED).sample(sorted(kinds), A_FEW)
-
-
-def parked(scene: Scene) -> dict[str, str]:
-    """The parked records in ``ami-promoter status --json``: record -> why."""
-    status, out, err = scene.cli("status", "--json")
-    assert status == 0, err
-    return {one["record"]: one["why"] for one in json.loads(out)["parked"]}
 
 
 def spoil_all(scene: Scene, kinds: Mapping[str, Callable[[damage.Body], damage.Attributes]]) -> None:
@@ -68,7 +60,7 @@ def damage_deliveries(
     assert len(scene.after(GATHERING).world.shares_open()) == len(images), scene.world.shares_open()
 
     scene.wait(FIVE_TRIES)
-    found = parked(scene)
+    found = {one["record"]: one["why"] for one in scene.ask("status")["parked"]}
     for name, image in images.items():
         (shown,) = scene.status(image)["deliveries"]
         assert (shown["account"], bool(shown["parked"])) == (DEV, True), f"{name}: {shown}"

@@ -143,14 +143,14 @@ def test_a_grant_is_the_services_by_its_name(scene):
 
 def test_orphaned_copies_are_deleted_on_demand_and_none_that_is_in_use(scene):
     """An unused one is deleted. One in an AMI of the owner's own stays, and so does another hub's."""
-    unused, used = (copy_of_ours(scene, scene.snapshots[0], f"{n:020x}") for n in range(2))
+    unused, used = (copy_of_ours(scene, f"{n:020x}") for n in range(2))
     scene.wait(300)
     ec2 = scene.client("ec2", DEV)
     device = {"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": used}}
     ec2.register_image(
         Name="the-owners-own", RootDeviceName="/dev/xvda", VirtualizationType="hvm", BlockDeviceMappings=[device]
     )
-    theirs = copy_of_ours(scene, scene.snapshots[0], "0" * 20, hub="999999999999")
+    theirs = copy_of_ours(scene, "0" * 20, hub="999999999999")
     scene.wait(900)
 
     status, report = reconcile(scene)

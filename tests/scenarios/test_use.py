@@ -48,6 +48,19 @@ def test_what_names_each_copy_is_listed(used):
     assert "uses" not in scene.ask("where", scene.image)
 
 
+def test_who_still_runs_a_recalled_ami_is_listed(used):
+    """A recall ends no instance: their owners replace them, and must find them."""
+    scene = used
+    copy = scene.delivery_record(DEV)["image"]["id"]
+    (instance,) = scene.client("ec2", DEV).run_instances(ImageId=copy, MinCount=1, MaxCount=1)["Instances"]
+    scene.ask("recall", scene.image, "--why", "bad", "--yes")
+    scene.run_until(lambda: scene.states() == {DEV: "recalled", TEST: "recalled"})
+
+    found = scene.ask("where", scene.image, "--use")
+    assert f"instance/{instance['InstanceId']}" in uses(found)[DEV]
+    assert [one["image"] for one in found["copies"]] == [None, None], "nobody is to launch it"
+
+
 def test_a_recall_shows_who_uses_the_ami_before_it_asks(used, monkeypatch):
     """At a terminal; where nobody is asked, no target is, either, and a recall does not wait for one.
 

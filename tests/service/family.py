@@ -40,6 +40,11 @@ def shown(hub: Hub, account: str = DEV, name: str = NAME) -> str:
     return found.value if image is None else image.source
 
 
+def raw(hub: Hub, ami: str = NEW) -> dict[str, Any]:
+    """The copy of an AMI in DEV, as EC2 shows it."""
+    return next(one.raw for one in hub.cloud.images.values() if (one.source, one.account) == (ami, DEV))
+
+
 def pinned(hub: Hub, ami: str) -> Hub:
     """Let an operator hold the pointer at an AMI, and a day pass."""
     hub.cloud.pins[PLACE] = Pin(ami, MADE[ami], hub.cloud.now, OPERATOR)

@@ -1,7 +1,7 @@
 """What is promoted, to which targets, under which event and wake delays; and the end that every scene must reach."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.service.arrivals import ALL_ON_TIME, Arrivals, any_arrivals, any_cloud_behavior
 from tests.service.cloud import CloudBehavior
+from tests.service.gate import PortCrash
 from tests.service.hub import Hub
 from tests.service.invariants import ids
 
@@ -71,6 +72,10 @@ def queued(amis: int, hours: int, **target: int) -> Hub:
     return hub
 
 
+def accounts(count: int) -> list[str]:
+    return [f"{200_000_000_000 + number}" for number in range(count)]
+
+
 def scenes(most_accounts: int = 4, most_snapshots: int = 4) -> st.SearchStrategy[HubSetup]:
     """Any scene: one or two AMIs, which may have snapshots in common."""
     some = st.lists(st.integers(0, most_snapshots - 1), min_size=1, max_size=most_snapshots, unique=True).map(tuple)
@@ -85,6 +90,21 @@ def scenes(most_accounts: int = 4, most_snapshots: int = 4) -> st.SearchStrategy
         behavior=any_cloud_behavior(),
         key_access=st.sampled_from(["grant", "policy"]),
     )
+
+
+def killed_at_calls(begun: Callable[[], Hub], seconds: int, every: int = 1) -> Iterator[tuple[int, Hub]]:
+    """Begin a scene once for each call that it makes in so many seconds, at which the process will be killed.
+
+    Before or after the call, in turn; ``every``: only at one call of so many.
+    """
+    hub = begun()
+    hub.gate.calls = 0
+    calls = hub.wait(seconds).gate.calls
+    assert calls > 10
+    for number in range(0, calls, every):
+        hub = begun()
+        hub.gate.calls, hub.gate.crashes = 0, [PortCrash(number, number % 2 == 0)]
+        yield number, hub
 
 
 def all_delivered(hub: Hub, *, notified_once: bool = True) -> None:

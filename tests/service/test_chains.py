@@ -3,14 +3,12 @@
 docs/explanation/how-it-works.md has the same numbers.
 """
 
-from collections.abc import Sequence
-
 import pytest
 
 from chalicelib.engine.errors import RefusalKind
 from tests.service.cloud import CloudBehavior
 from tests.service.hub import Hub
-from tests.service.scenes import queued
+from tests.service.scenes import accounts, queued
 from tools import extras
 
 pytestmark = pytest.mark.thorough
@@ -42,7 +40,7 @@ def test_a_queue_for_slots():
 @pytest.mark.parametrize(("targets", "snapshots"), [(1, 2), (100, 2), (20, 20)])
 def test_many_targets(targets, snapshots):
     """Nor does a chain grow with targets. A thousand of them do not reach the alarm on runaway invocations."""
-    hub = Hub(_accounts(targets), behavior=CloudBehavior(copying=(600,)), watchful=False)
+    hub = Hub(accounts(targets), behavior=CloudBehavior(copying=(600,)), watchful=False)
     hub.cloud.make_image("ami-0a", {f"snap-{number:02}": True for number in range(snapshots)})
     hub.cloud.tag("ami-0a", "default")
     hub.run()
@@ -51,7 +49,3 @@ def test_many_targets(targets, snapshots):
     assert hub.groups.longest == {"worker": 5, "share-worker": 1}
     woken = [name for name in hub.invocations if not name.startswith(("event ", "sweep", "discover"))]
     assert targets == 1 or len(woken) / targets * A_THOUSAND < ALARM
-
-
-def _accounts(count: int) -> Sequence[str]:
-    return [f"{200_000_000_000 + number}" for number in range(count)]

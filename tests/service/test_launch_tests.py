@@ -18,6 +18,7 @@ from chalicelib.targets.applied_file import LaunchTest
 from tests.service.cloud import PLACE, REGION, START, UNREADABLE, CloudBehavior, Image, LaunchSite
 from tests.service.gate import LostAnswer, PortCrash, PortTrouble, ProcessKilled
 from tests.service.hub import Hub
+from tests.service.scenes import killed_at_calls
 from tests.service.slow import SlowGate, SlowHub
 
 AMI, NEXT, DEV, PROD = "ami-0a", "ami-0b", "200000000001", "200000000002"
@@ -61,20 +62,8 @@ def promoted(hub: Hub, seconds: int = 2 * HOUR) -> Hub:
 
 def until_instance(hub: Hub) -> Hub:
     """Let time pass until the first instance was started."""
-    for _ in range(HOUR):
-        if hub.cloud.instances:
-            return hub
-        hub.wait(1)
-    raise TimeoutError
-
-
-def until_launching(hub: Hub) -> None:
-    """Let time pass until the next launch test begins."""
-    for _ in range(HOUR):
-        if hub.outcomes()[AMI, DEV] == "launching":
-            return
-        hub.wait(1)
-    raise TimeoutError
+    hub.until(lambda: bool(hub.cloud.instances))
+    return hub
 
 
 def retried(hub: Hub) -> Hub:
@@ -202,18 +191,6 @@ def test_a_kept_ami_that_its_owner_has_deregistered_names_no_other_try(its_name)
     made = record(hub).image.id
     assert hub.cloud.images[made].name == f"new-golden-{AMI}-{AMI}"
     assert len(hub.cloud.copies) == 1, "its snapshots are still there"
-
-
-def test_a_kept_ami_that_one_look_misses_is_tested_again():
-    """One stale list is no proof that its owner has deregistered it."""
-    hub = promoted(a_hub(boots=("Server.InternalError", "ok")))
-    (kept,) = hub.cloud.images
-    hub.gate.troubles.append(LostAnswer("target.images", "named", after=False, says=()))
-    retried(rename(hub))
-
-    assert hub.gate.troubles[0].times == 0
-    assert hub.outcomes()[AMI, DEV] == "delivered"
-    assert list(hub.cloud.images) == [kept]
 
 
 def test_a_kept_ami_that_shows_without_its_tags_is_not_gone():
@@ -534,7 +511,7 @@ def test_an_untested_ami_whose_tag_was_removed_beside_its_recall_is_left_unteste
     assert hub.wait(2 * HOUR).outcomes()[AMI, DEV] == "recalled"
     assert image.raw["DeprecationTime"]
     lifted(hub)
-    assert (hub.outcomes()[AMI, DEV], notice(hub)["leftovers"]) == ("cancelled", [image.id])
+    assert (ended(hub), notice(hub)["leftovers"]) == (("cancelled", ["launch-still-untested"]), [image.id])
     assert "DeprecationTime" not in image.raw
     assert (states(hub), hub.cloud.parameters) == (["terminated"], {})
 
@@ -629,7 +606,7 @@ def test_a_late_look_right_after_the_lift_costs_a_kept_ami_no_date_of_its_own():
     image.raw["DeprecationTime"] = "2028-06-01T00:00:00.000Z"
     late = {**recalled(hub).cloud.images[image.id].raw}
     hub.lift_recall(AMI)
-    until_launching(hub)
+    hub.until_state(AMI, DEV, "launching")
     hub.gate.troubles.append(LostAnswer("target.images", "shown", after=False, says=late))
     recalled(hub)
     assert hub.gate.troubles[0].times == 0
@@ -700,17 +677,13 @@ def test_a_target_that_refuses_the_recall_of_a_kept_ami_is_named_and_retried():
 def test_a_process_killed_at_any_call_keeps_no_untested_ami_from_its_recall_and_lift(begins, late):
     """Of the recall, or of a retry right before it."""
 
-    def begun() -> tuple[Hub, Image]:
-        hub, image = kept_untested("pending", "ok")
-        hub.gate.calls = 0
+    def begun() -> Hub:
+        hub, _ = kept_untested("pending", "ok")
         (hub.recall if begins == "recall" else hub.retry)(AMI)
-        return hub, image
+        return hub
 
-    calls = begun()[0].wait(late).gate.calls
-    assert calls > 10
-    for number in range(calls):
-        hub, image = begun()
-        hub.gate.crashes = [PortCrash(number, number % 2 == 0)]
+    for number, hub in killed_at_calls(begun, late):
+        (image,) = hub.cloud.images.values()
         hub.wait(late)
         if begins == "retry":
             hub.recall(AMI)
@@ -928,7 +901,7 @@ def test_a_kept_ami_that_one_look_misses_after_a_late_key_is_tested_again():
     hub.wait(2 * HOUR)
 
     assert missed.times == 0
-    assert list(hub.cloud.images) == [kept]
+    assert (ended(hub), list(hub.cloud.images)) == (("delivered", []), [kept])
 
 
 @pytest.mark.parametrize("tag", [None, "default"])

@@ -11,7 +11,8 @@ from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.sharing.share import Share, ShareState
 from tests.service.cloud import refusal
 from tests.service.hub import Hub
-from tests.service.scenes import queued
+from tests.service.scenes import accounts, queued
+from tests.service.shared_ami import AMI, untagged
 from tests.service.slow_aws import SlowResource
 
 pytestmark = pytest.mark.thorough
@@ -70,10 +71,6 @@ def run(seconds: float, seed: int) -> tuple[int, list[str]]:
 SNAPSHOT = addresses.snapshot_resource("snap-0a")
 
 
-def accounts(count: int) -> list[str]:
-    return [f"{200_000_000_000 + number}" for number in range(count)]
-
-
 def test_a_thousand_accounts_on_one_snapshot():
     """A thousand deliveries hold it: two calls of 500 open it for all, and two close it after their releases."""
     snapshot, names = SlowResource(SNAPSHOT), accounts(1000)
@@ -107,11 +104,10 @@ def test_an_account_too_many_on_one_snapshot_is_notified_and_hinders_no_other():
 
 def test_a_share_that_many_hold_at_once_is_held_at_a_later_try():
     """DynamoDB takes one transaction on an item at a time: the delivery comes again, and nobody parks it."""
-    hub = Hub((ACCOUNT,))
-    hub.cloud.make_image("ami-0a", {"snap-00": True})
+    hub = untagged((ACCOUNT,))
     hub.gate.refuse("ledger", "hold_all", why=RefusalKind.THROTTLED, code="share-busy", times=8)
-    hub.cloud.tag("ami-0a", ACCOUNT)
+    hub.cloud.tag(AMI, ACCOUNT)
     hub.wait(2 * HOUR)
 
     assert hub.gate.troubles[0].times == 0
-    assert hub.outcomes() == {("ami-0a", ACCOUNT): "delivered"}
+    assert hub.outcomes() == {(AMI, ACCOUNT): "delivered"}

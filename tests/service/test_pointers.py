@@ -25,6 +25,7 @@ from tests.service.family import (
 )
 from tests.service.gate import PortCrash
 from tests.service.hub import Hub
+from tests.service.scenes import killed_at_calls
 
 
 def a_hub(mode="copy", **behavior) -> Hub:
@@ -401,17 +402,6 @@ def test_where_the_file_sets_the_same_parameter_a_tag_event_costs_no_call():
     assert calls() == calls("200000000002", "200000000003")
 
 
-@pytest.mark.parametrize("how", sorted(REMOVALS))
-def test_a_share_that_ends_takes_its_ami_from_the_parameter_that_was_set_later(how):
-    """The parameter goes with the last one."""
-    hub = renamed("share")
-    hub.cloud.tag(NEW, TAGGED_AGAIN)
-    assert named(hub.wait(HOUR)) == NEW
-    REMOVALS[how](hub)
-
-    assert named(hub.wait(HOUR)) == ""
-
-
 def test_an_ami_without_family_and_an_account_for_which_nobody_asks_get_no_parameter():
     """A retry in one account names the parameter there alone; the file that loses it again leaves it."""
     other = "200000000002"
@@ -436,15 +426,10 @@ def test_a_process_that_is_killed_at_any_call_for_a_parameter_that_was_set_later
 
     def asked() -> Hub:
         hub = renamed(mode, accounts=(DEV, "200000000002"))
-        hub.gate.calls = 0
         hub.cloud.tag(NEW, TAGGED_AGAIN)
         return hub
 
-    calls = asked().wait(HOUR).gate.calls
-    assert calls > 20
-    for number in range(0, calls, 3):
-        hub = asked()
-        hub.gate.crashes = [PortCrash(number, number % 2 == 0)]
+    for number, hub in killed_at_calls(asked, HOUR, every=3):
         assert named(hub.wait(2 * HOUR)) == named(hub, "200000000002") == NEW, number
 
 

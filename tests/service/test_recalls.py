@@ -16,9 +16,10 @@ from chalicelib.promotion.machine import RECALL
 from chalicelib.release.codec import POINTERS
 from chalicelib.release.pointer import ShownParameter
 from tests.service.cloud import REGION, refusal
-from tests.service.family import DAY, DEV, HOUR, NAME, NEW, OLD, a_family, pinned, promoted, shown
-from tests.service.gate import LostAnswer, PortCrash, PortTrouble, ProcessKilled
+from tests.service.family import DAY, DEV, HOUR, NAME, NEW, OLD, a_family, pinned, promoted, raw, shown
+from tests.service.gate import LostAnswer, PortTrouble, ProcessKilled
 from tests.service.hub import Hub
+from tests.service.scenes import killed_at_calls
 
 PROD = "200000000002"
 LATER = "2027-06-01T00:00:00.000Z"
@@ -47,11 +48,6 @@ def recalled(before: str, *, may_disable: bool) -> Hub:
     raw(hub, NEW)["DeprecationTime"] = before
     hub.cloud.may_disable = may_disable
     return recall_it(hub)
-
-
-def raw(hub: Hub, ami: str, account: str = DEV) -> dict:
-    """The copy of an AMI in a target, as EC2 shows it."""
-    return next(one.raw for one in hub.cloud.images.values() if (one.source, one.account) == (ami, account))
 
 
 def newest(hub: Hub) -> tuple[str, str, str]:
@@ -152,8 +148,7 @@ def test_a_recall_right_after_the_copy_was_made_waits_for_no_damaged_source():
     hub = a_hub()
     for ami in (NEW, OLD):  # the worker keeps what it has read of the last one
         hub.cloud.tag(ami, "default")
-        while hub.outcomes().get((ami, DEV)) != "delivered":
-            hub.wait(30)
+        hub.until_state(ami, DEV, "delivered")
     hub.unwatched()  # they read it, too
     examined = addresses.source_image(NEW, peek(hub.stores.records, addresses.promotion(NEW), PROMOTIONS).source)
     hub.stores.records.put(examined, {**hub.stores.records.get(examined), "body": "{}"})
@@ -316,15 +311,10 @@ def test_a_process_killed_at_any_call_of_a_retried_recall_changes_nothing():
 
     def begun() -> Hub:
         hub = refused_by_dev(accounts=(DEV,))
-        hub.gate.calls = 0
         retry_at_dev(hub)
         return hub
 
-    calls = begun().wait(HOUR).gate.calls
-    assert calls > 10
-    for number in range(0, calls, 3):
-        hub = begun()
-        hub.gate.crashes = [PortCrash(number, number % 2 == 0)]
+    for number, hub in killed_at_calls(begun, HOUR, every=3):
         hub.wait(2 * HOUR)
         assert (newest(hub), shown(hub)) == (RECALLED, OLD), number
 
@@ -441,19 +431,12 @@ def test_a_process_killed_at_any_call_of_a_recall_or_its_lift_changes_nothing(li
     def begun() -> Hub:
         hub = promoted(a_hub(), OLD, NEW)
         if lift:
-            recall_it(hub)
-        hub.gate.calls = 0
-        if lift:
-            hub.lift_recall(NEW)
+            recall_it(hub).lift_recall(NEW)
         else:
             hub.recall(NEW)
         return hub
 
-    calls = begun().wait(HOUR).gate.calls
-    assert calls > 20
-    for number in range(calls):
-        hub = begun()
-        hub.gate.crashes = [PortCrash(number, number % 2 == 0)]
+    for number, hub in killed_at_calls(begun, HOUR):
         hub.wait(2 * HOUR)
         end = (hub.outcomes()[NEW, DEV], shown(hub), "DeprecationTime" in raw(hub, NEW))
         assert end == (("delivered", NEW, False) if lift else ("recalled", OLD, True)), number

@@ -18,6 +18,7 @@ from tests.service.family import (
     another_architecture,
     pinned,
     promoted,
+    raw,
 )
 from tests.service.gate import LostAnswer, PortTrouble, ProcessKilled
 from tests.service.hub import Hub
@@ -136,11 +137,6 @@ def rolled_back(hub: Hub) -> Hub:
     """Roll back to the copy before the newest, which is retired; run."""
     assert pointer(pinned(hub, SECOND)).source == SECOND
     return hub
-
-
-def raw(hub: Hub, ami: str = SECOND) -> dict:
-    """The copy of an AMI as EC2 shows it, by default of the one before the newest."""
-    return next(one.raw for one in hub.cloud.images.values() if one.source == ami)
 
 
 @pytest.mark.parametrize("rule", [RULE, None])

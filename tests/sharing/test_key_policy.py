@@ -127,7 +127,7 @@ def test_a_member_that_stands_twice_in_a_strangers_statement_stays_twice():
 
 
 def test_statements_that_resemble_the_services_stay():
-    """The service's Sids have this hub, an account and an audience; `doctor key-policy` prints other Sids."""
+    """The service's Sids have this hub, an account and an audience; `admin key-policy` prints other Sids."""
     ours = copies().sid
     sids = ["AmiPromoterLooksAtTheKey", f"AmiPromoter{DEV}Copies", ours.removesuffix("Copies"), f"{ours}X", f"x{ours}"]
     theirs = [{**OWNERS, "Sid": sid} for sid in sids]

@@ -15,10 +15,10 @@ def in_family(hub, mode):
     return hub.build(family=FAMILY), hub.build(family=FAMILY)
 
 
-def promote(hub, *amis, to="dev"):
+def promote(hub, *amis):
     """Tag them one after the other."""
     for ami in amis:
-        hub.tag(to, ami)
+        hub.tag("dev", ami)
         hub.until_over(ami)
 
 

@@ -135,13 +135,13 @@ def give_up(delivery: Delivery, now: int, failure: Fault) -> Delivery:
     return _tidy(leftovers.stay(left), now, ending=DeliveryState.FAILED, faults=(*delivery.faults, failure, *why))
 
 
-def keep(delivery: Delivery, now: int, *faults: Fault) -> Delivery:
+def keep(delivery: Delivery, now: int, *faults: Fault, begins_again: bool = False) -> Delivery:
     """Fail, but leave the AMI there: nothing shows that it is wrong, and another episode can continue with it.
 
-    Without a fault it is cancelled: it begins again as soon as it is wanted.
+    ``begins_again``: it is cancelled instead, and begins again as soon as it is wanted.
     """
     stays = delivery.with_cleanup(done=True, leftovers=(*delivery.cleanup.leftovers, delivery.image.id or ""))
-    ending = DeliveryState.FAILED if faults else DeliveryState.CANCELLED
+    ending = DeliveryState.CANCELLED if begins_again else DeliveryState.FAILED
     return _tidy(stays, now, ending=ending, faults=(*delivery.faults, *faults))
 
 

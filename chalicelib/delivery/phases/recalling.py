@@ -196,13 +196,8 @@ def _restored(_event: CopyRestored, delivery: Delivery, now: int) -> Delivery:
     )
 
 
-def _recalled_again(_event: CancelAsked, delivery: Delivery, now: int) -> Delivery:
-    """Recall it again at once: the lift may have enabled the AMI, or may do so yet."""
-    return _again(delivery, now)
-
-
 def _again(delivery: Delivery, now: int) -> Delivery:
-    """Recall it again. The first look's dates count."""
+    """Recall it again. The first look's dates count; a lift may have enabled the AMI, or may do so yet."""
     known = delivery.with_recall(done=False, seen=False, repeated=False, restored_at=now)
     return RECALL(replace(known, ending=RECALLED.state), now)
 
@@ -214,7 +209,15 @@ def _publish_again(delivery: Delivery, now: int) -> Delivery:
     if known.parameter:
         naming = Naming(known.family, known.parameter, before=known.before)
     restored = replace(delivery, recall=Recalled(), naming=naming, last_look=LastLook())
-    return keep(restored, now) if delivery.launch.kept else PUBLISH(restored, now)
+    if not delivery.launch.kept:
+        return PUBLISH(restored, now)
+    return keep(restored, now, _still_untested(delivery), begins_again=True)
+
+
+def _still_untested(delivery: Delivery) -> Fault:
+    what = f"The recall was lifted, and the AMI {delivery.image.id} stays there untested."
+    cure = "Nothing to do: it is tested again, if the tag names the target; otherwise the next tag tests it."
+    return Fault("launch-still-untested", delivery.where, what, cure)
 
 
 def _not_done(delivery: Delivery) -> Fault:
@@ -247,7 +250,7 @@ PHASES = {
         on={
             CopyRestored: leads(_restored, PUBLISH, TIDY),
             Refused: leads(_refused, RESTORE, RECALL),
-            CancelAsked: leads(_recalled_again, RECALL),
+            CancelAsked: leads(lambda _event, delivery, now: _again(delivery, now), RECALL),
             DeadlinePassed: leads(_too_long, RESTORE),
         },
         outstanding=lambda delivery, now: (RestoreCopy(),) if now >= delivery.next_try else (),

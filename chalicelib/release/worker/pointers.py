@@ -118,7 +118,6 @@ def _names_taken_back(record: Pointer, releases: Iterable[Release]) -> bool:
 
 
 def _sets(target: Target, record: Pointer) -> bool:
-    """Whether the file sets this parameter there."""
     return parameter_of(target.ssm_parameter, record.family) == record.parameter
 
 

@@ -102,7 +102,6 @@ class AwsOrganization:
         return tuple(above)
 
     def _parent(self, child: str) -> str:
-        """Name the one parent of an account or OU."""
         for parent in self._all("list_parents", "Parents", child, ChildId=child):
             return str(parent["Id"])
         what = f"ListParents names no parent of {child}."

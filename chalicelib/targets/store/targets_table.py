@@ -155,10 +155,7 @@ class TargetsTable:
         return replace(found, troubles=self._members.troubles())
 
     def live(self, account: str) -> tuple[str, str] | None:
-        """Return (role name, external id) in force now, or None if the file does not have the account any more.
-
-        If None, a delivery that has opened something continues with those on its record, so that it can close.
-        """
+        """If there is none, a delivery that has opened something continues with those on its record, to close it."""
         found = self._account(account)
         return (found[0]["role_name"], found[0]["external_id"]) if found else None
 

@@ -52,7 +52,7 @@ def statements(printed):
 
 def test_what_a_targets_key_must_allow(aws, run):
     """Three statements that name the role: through EC2 only, grants for AWS services only."""
-    looks, uses, grants = statements(run("doctor", "key-policy", "target"))
+    looks, uses, grants = statements(run("admin", "key-policy", "target"))
     for one in (looks, uses, grants):
         assert one["Principal"] == {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
         assert one["Condition"]["ArnEquals"] == {"aws:PrincipalArn": ROLE}
@@ -65,7 +65,7 @@ def test_what_a_targets_key_must_allow(aws, run):
 
 def test_with_a_launch_test_the_launch_role_needs_the_key_too(aws, run):
     """Six statements, each with a name of its own."""
-    found = statements(run("doctor", "key-policy", "target", "--launch-test"))
+    found = statements(run("admin", "key-policy", "target", "--launch-test"))
     principals = [one["Condition"]["ArnEquals"]["aws:PrincipalArn"] for one in found]
     assert principals == [ROLE] * 3 + [f"{ROLE}-launch"] * 3
     assert len({one["Sid"] for one in found}) == 6
@@ -73,18 +73,18 @@ def test_with_a_launch_test_the_launch_role_needs_the_key_too(aws, run):
 
 def test_with_service_linked_roles_the_grant_role_needs_the_key_too(aws, run):
     """It makes grants on the key, and looks for them; with a launch test no statement replaces another."""
-    *copies, grants = statements(run("doctor", "key-policy", "target", "--service-roles"))
+    *copies, grants = statements(run("admin", "key-policy", "target", "--service-roles"))
     assert {one["Condition"]["ArnEquals"]["aws:PrincipalArn"] for one in copies} == {ROLE}
     assert grants["Condition"]["ArnEquals"]["aws:PrincipalArn"] == f"{ROLE}-grants"
     assert grants["Action"] == ["kms:CreateGrant", "kms:ListGrants"]
 
-    both = statements(run("doctor", "key-policy", "target", "--service-roles", "--launch-test"))
+    both = statements(run("admin", "key-policy", "target", "--service-roles", "--launch-test"))
     assert len({one["Sid"] for one in both}) == 7
 
 
 def test_what_a_key_of_the_hub_must_allow(aws, run):
     """`worker` reads, `share-worker` opens and closes; the function names contain the Region."""
-    worker, share_worker = statements(run("doctor", "key-policy", "hub"))
+    worker, share_worker = statements(run("admin", "key-policy", "hub"))
     assert worker["Condition"]["ArnEquals"]["aws:PrincipalArn"].endswith("role/ami-promoter-us-east-1-worker")
     assert share_worker["Condition"]["ArnEquals"]["aws:PrincipalArn"].endswith(
         "role/ami-promoter-us-east-1-share-worker"
@@ -120,7 +120,7 @@ def test_a_key_that_leaves_it_to_iam_is_fit(kms, run):
     """The default key policy is enough: then the role's own policy decides."""
     arn = a_key(kms, ROOT_DECIDES)
 
-    out, err = run("doctor", "key-policy", "target", arn)
+    out, err = run("admin", "key-policy", "target", arn)
     assert out.splitlines()[0] == f"{arn} is Enabled, rotation on."
     assert out.splitlines()[-1] == "As far as a key policy shows, the service can use it."
     assert err == ""
@@ -129,19 +129,19 @@ def test_a_key_that_leaves_it_to_iam_is_fit(kms, run):
 def test_the_printed_statements_are_enough(kms, run):
     """In a policy that names no other principal, they make the check pass."""
     administers = {**ROOT_DECIDES, "Action": ["kms:PutKeyPolicy", "kms:GetKeyPolicy"], "Sid": "Admin"}
-    arn = a_key(kms, administers, *statements(run("doctor", "key-policy", "target")))
+    arn = a_key(kms, administers, *statements(run("admin", "key-policy", "target")))
 
-    data = run("doctor", "key-policy", "target", arn, "--json").data
+    data = run("admin", "key-policy", "target", arn, "--json").data
     assert data["allowed"] == dict.fromkeys(EVERYTHING, "allowed")
     assert (data["rotation"], data["statements"]) == (True, [])
 
 
 def test_what_lacks_is_named_with_the_statement_to_add(kms, run):
     """The command prints only that statement; each missing action is a fault."""
-    looks, uses, _ = statements(run("doctor", "key-policy", "target"))
+    looks, uses, _ = statements(run("admin", "key-policy", "target"))
     arn = a_key(kms, looks, uses)
 
-    said = run("doctor", "key-policy", "target", arn, exits=1)
+    said = run("admin", "key-policy", "target", arn, exits=1)
     assert said.err.splitlines()[0] == (
         f"{arn}: no statement lets AmiCopyRole do kms:CreateGrant. Add the statement "
         "AmiPromoterLetsEbsUseTheKey; without KEY this command prints it."
@@ -171,14 +171,14 @@ def test_a_denial_wins_and_what_a_policy_alone_cannot_say_is_a_warning(kms, run,
     """With the statement that says so; a condition on an unknown value is neither met nor unmet."""
     arn = a_key(kms, *policy)
 
-    assert f"{arn}: {said}" in run("doctor", "key-policy", "target", arn, exits=exits).err
+    assert f"{arn}: {said}" in run("admin", "key-policy", "target", arn, exits=exits).err
 
 
 def test_rotation_that_is_off_is_a_warning(kms, run):
     """The warning has the command that turns it on."""
     arn = a_key(kms, ROOT_DECIDES, rotation=False)
 
-    said = run("doctor", "key-policy", "target", arn)
+    said = run("admin", "key-policy", "target", arn)
 
     assert said.lines[0] == f"{arn} is Enabled, rotation off."
     assert f"rotation is off. Turn it on: aws kms enable-key-rotation --key-id {arn}" in said.err
@@ -190,20 +190,20 @@ def test_a_key_that_is_disabled_or_of_the_wrong_kind(kms, run):
     kms.disable_key(KeyId=off.rpartition("/")[2])
     rsa = a_key(kms, ROOT_DECIDES, KeySpec="RSA_2048", KeyUsage="SIGN_VERIFY")
 
-    said = run("doctor", "key-policy", "target", off, exits=1)
+    said = run("admin", "key-policy", "target", off, exits=1)
 
     assert (
         f"{off}: it is in state Disabled. Enable it: `aws kms enable-key --region us-east-1 --key-id {off}`" in said.err
     )
-    assert f"{rsa}: it is RSA_2048 for SIGN_VERIFY" in run("doctor", "key-policy", "target", rsa, exits=1).err
+    assert f"{rsa}: it is RSA_2048 for SIGN_VERIFY" in run("admin", "key-policy", "target", rsa, exits=1).err
 
 
 def test_an_alias_will_do_and_a_missing_key_is_said(kms, run):
     """The command takes the same names for keys as the targets file."""
     kms.create_alias(AliasName="alias/ours", TargetKeyId=a_key(kms, ROOT_DECIDES))
 
-    run("doctor", "key-policy", "target", "alias/ours")
-    err = run("doctor", "key-policy", "target", "alias/none", exits=3).err
+    run("admin", "key-policy", "target", "alias/ours")
+    err = run("admin", "key-policy", "target", "alias/none", exits=3).err
     assert f"account {ACCOUNT}, us-east-1: looking at the key alias/none failed" in err
     assert "There is no such key: check its name, the Region and the account." in err
 

@@ -71,7 +71,10 @@ NOT_OURS = Fault(
         (a_pointer(image=""), "It names no AMI: the target shows none of the family available."),
         (
             a_pointer(unwanted=True, image="ami-0bbbbbbbbbbbbbbbb"),
-            "The targets file no longer sets it for this target: it only moves off what is recalled or withdrawn.",
+            (
+                "The targets file no longer sets it for this target: it only moves off what is recalled or withdrawn. "
+                f"If the file names another one, `ami-promoter retry {AMI}` lets this AMI count there."
+            ),
         ),
         (None, "It does not exist yet."),
     ],

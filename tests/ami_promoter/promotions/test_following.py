@@ -56,7 +56,7 @@ def on_a_terminal(monkeypatch, columns=40):
         monkeypatch.setenv(name, value)
 
 
-COMMAND = "ami-promoter doctor key-policy hub arn:aws:kms:us-east-1:111111111111:key/k"
+COMMAND = "ami-promoter admin key-policy hub arn:aws:kms:us-east-1:111111111111:key/k"
 
 
 def test_the_live_view_makes_room_for_the_page_that_follows(monkeypatch, capsys):

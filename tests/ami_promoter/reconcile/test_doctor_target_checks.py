@@ -124,7 +124,7 @@ def test_a_keys_policy(text, passed, says):
     one = found(seen=replace(WELL, key_policy=text))["key-policy"]
 
     assert (one["passed"], says in one["what"]) == (passed, True), one["what"]
-    assert f"ami-promoter doctor key-policy target {KEY.arn} --region {REGION}" in one["cure"]
+    assert f"ami-promoter admin key-policy target {KEY.arn} --region {REGION}" in one["cure"]
 
 
 def test_the_grant_role_is_asked_for_only_where_service_linked_roles_need_it():

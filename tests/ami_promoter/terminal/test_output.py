@@ -59,8 +59,8 @@ def test_an_indented_line_stays_indented():
             ["Look: aws logs tail --follow /aws/x ;", "and then wait."],
         ),
         (
-            "Run ami-promoter doctor key-policy hub arn:aws:x --access policy and see what it prints.",
-            ["Run", "ami-promoter doctor key-policy hub arn:aws:x --access policy", "and see what it prints."],
+            "Run ami-promoter admin key-policy hub arn:aws:x --access policy and see what it prints.",
+            ["Run", "ami-promoter admin key-policy hub arn:aws:x --access policy", "and see what it prints."],
         ),
     ],
 )
