@@ -24,10 +24,10 @@ from ami_promoter.hub.applied_targets import AccountNames
 from ami_promoter.hub.image_names import ami_named
 from ami_promoter.rights import NOTHING, Rights
 from ami_promoter.terminal import durations, remembered
-from ami_promoter.terminal.account_names import naming, with_names
+from ami_promoter.terminal.account_names import naming
 from ami_promoter.terminal.examples import examples
 from ami_promoter.terminal.exits import MEANS, Exit
-from ami_promoter.terminal.output import console, emit, printable, show
+from ami_promoter.terminal.output import console, emit, show
 from ami_promoter.terminal.preferences import VARIABLES, UnusableFile, preferences
 from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.terminal.schema import Schema
@@ -90,9 +90,9 @@ class VerbCaller:
         if self.alone:
             what = f"{does}. Without a terminal, or with --json, nobody can be asked."
             raise NotDone(Fault("not-confirmed", verb, what, "To confirm, add --yes."), lines=lines)
-        show(lines, console(sys.stderr))
+        show((*lines, f"{does}."), console(sys.stderr))
         try:
-            agreed = click.confirm(printable(f"{with_names(does)}. Continue?"), err=True)
+            agreed = click.confirm("Continue?", err=True)
         except click.Abort:
             click.echo(err=True)
             stopped = Fault("interrupted", verb, "it was stopped at the question.", "")

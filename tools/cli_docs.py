@@ -170,6 +170,7 @@ def _needs() -> Iterator[str]:
     yield "`deploy/cli-approver.json` for approvers, who look and approve."
     yield "Who tags and who applies the targets file are two persons, unless you give one both policies."
     yield "None has `iam:GetAccountAuthorizationDetails`, which reads all of the account's IAM: without it `doctor` says that it cannot see who may approve."
+    yield "With `UpdateItem` on the table of records `promote` also starts failed deliveries again; without it an operator does, with `retry`."
     yield f"*reads* stands for {', '.join(f'`{one}`' for one in sorted(READ.records))}.\n"
     yield f"| verb | {' | '.join(ON.values())} |\n| --- |{' --- |' * len(ON)}"
     for words, verb in _verbs(root):
@@ -202,7 +203,8 @@ def _policy(rights: Rights) -> str:
 def _row(parameter: click.Parameter) -> str:
     assert isinstance(parameter, click.Option)  # noqa: S101 - only these have a help text
     metavar = "" if parameter.is_flag else f" {parameter.make_metavar(click.Context(root))}"
-    default = f" Default: `{parameter.default}`." if parameter.show_default else ""
+    shown = parameter.show_default  # a text: what stands for several values
+    default = f" Default: `{shown if isinstance(shown, str) else parameter.default}`." if shown else ""
     return f"| `{parameter.opts[0]}{metavar}` | {(parameter.help or '').replace('|', chr(92) + '|')}{default} |"
 
 

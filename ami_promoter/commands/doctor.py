@@ -174,7 +174,8 @@ def source_keys(account: str, deliveries: Iterable[Delivery]) -> dict[str, set[s
 
 
 def _lines(found: Sequence[Mapping[str, Any]], place: str, *, wide: bool) -> Iterator[RenderableType]:
-    targets = count(sum(one["check"] == "target" for one in found), "target")
-    yield f"Checked {place}, and {targets}."
+    targets = sum(one["check"] == "target" for one in found)
+    also = f", and {count(targets, 'target')}" if targets else ""
+    yield f"Checked {place}{also}."
     yield from grouped_checks.lines(found, wide=wide)
     yield grouped_checks.verdict(found)

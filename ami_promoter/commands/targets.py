@@ -272,10 +272,16 @@ def _validate_anywhere(source: str, name: str, caller: VerbCaller) -> Report:
     return Report(lines[: 1 if digest else 2], {"valid": True, "digest": digest, **_counts(wanted)})
 
 
+def _signed(line: str) -> Folded:
+    """Color a line by its sign, under which no further line begins."""
+    style = SIGNS.get(line.lstrip()[:1], "")
+    return Folded(line[2:], style=style, lead=line[:2], lead_style=style)
+
+
 def _difference(connection: Connection, applied: AppliedVersion, wanted: Directory) -> Report:
     change = difference(applied.directory, wanted)
     lines: list[RenderableType] = list(_heading(connection, applied))
-    lines += [Folded(line, style=SIGNS.get(line.lstrip()[:1], "")) for line in to_text(change)] or ["No difference."]
+    lines += list(map(_signed, to_text(change))) or ["No difference."]
     ends = _withdrawn(connection, {Place(*place) for place in change.removed})
     lines += [f"Withdraws from {one['account']}: {shares.named(one['resource'])}" for one in ends]
     held = _held(connection, change, wanted)

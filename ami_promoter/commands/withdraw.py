@@ -124,8 +124,8 @@ def _withdraw(caller: VerbCaller, connection: Connection, seen: AmiSeen, places:
     before = [place for place in places if place not in fresh]
     lines = [*(f"{place} was withdrawn before, by {covering(seen.withdrawn, place)}." for place in before), *shown]
     if fresh:
-        until = f"until its tag has another value or is removed, or `ami-promoter withdraw {seen.ami} --lift`."
-        lines.append(f"{', '.join(fresh)}: receives nothing more of {seen.ami} {until}")
+        until = endings.until(seen.ami)
+        lines.append(f"{', '.join(fresh)}: receives nothing more of {seen.ami} {until}.")
     lines += _waits(seen)
     return Report(tuple(lines), {"ami": seen.ami, "changed": fresh, "withdrawn": now, "deliveries": deliveries})
 

@@ -7,16 +7,21 @@ from collections.abc import Iterable, Iterator
 from ami_promoter.terminal.alike import groups, named
 from chalicelib.delivery.tracked import TrackedDelivery
 
-_ENDS = {"shared": "is withdrawn", "delivered": "its AMI was delivered, and stays"}
+_ENDS = {"shared": "the share is withdrawn", "delivered": "the AMI was delivered, and stays"}
 _OVER = ("delivered", "failed", "cancelled", "withdrawn", "recalled", "expired")
 
 
 def does(state: str, when: str = "") -> str:
     """Say what happens to a delivery in this state; ``when``: the delivery only ends then."""
-    return _ENDS.get(state, f"{state}, and stays so" if state in _OVER else f"its delivery is cancelled{when}")
+    return _ENDS.get(state, f"{state}, and stays so" if state in _OVER else f"the delivery is cancelled{when}")
 
 
 def lines(tracked: Iterable[TrackedDelivery], when: str = "", *, each: bool) -> Iterator[str]:
     """Say for each target, equal ones together but with ``each``, what happens to its delivery."""
     for group in groups(sorted(tracked, key=lambda one: one.place), lambda one: does(one.state), each=each):
         yield f"{named([one.place for one in group])}: {does(group[0].state, when)}."
+
+
+def until(ami: str) -> str:
+    """Say how a withdrawal ends."""
+    return f"until its tag has another value or is removed, or `ami-promoter withdraw {ami} --lift`"

@@ -90,7 +90,7 @@ def states(data: Mapping[str, Any] | None, targets: Sequence[str] = ()) -> str:
     else:
         by_state = groups(sorted(shown, key=itemgetter("state")), itemgetter("state"))
         said = [f"{len(some):,} {some[0]['state']}{_percent(some)}" for some in by_state]
-    return f"{data['state']}: {', '.join(said) or 'no delivery yet'}"
+    return f"{data['state']}: {', '.join(said) or 'no delivery'}"
 
 
 def _percent(deliveries: Sequence[Mapping[str, Any]]) -> str:

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ami_promoter.hub.records import place_of, target_of
-from ami_promoter.promotions import launches, pointers, recalls, shares, waves
+from ami_promoter.promotions import endings, launches, pointers, recalls, shares, waves
 from ami_promoter.promotions.promotion_data import BAD, only_failed
 from ami_promoter.terminal.alike import alike, alike_anywhere, first_of, groups, named
 from ami_promoter.terminal.output import COLORS, Bar, Folded, cell, short, state, table
@@ -39,8 +39,6 @@ LAST = {"failed": 0, "awaiting-slot": 2, "requested": 2, "cancelled": 3, "withdr
 """The order of deliveries by state, where it counts; those under way come second."""
 ENDS = ("copies", "stays", "preexisting", "closing")
 """By what a share ends, in the order in which `status` counts them."""
-UNTIL = "the tag has another value, or `ami-promoter withdraw"
-"""How a withdrawal ends; the AMI and ``--lift`` follow."""
 
 Data = Mapping[str, Any]
 
@@ -98,8 +96,8 @@ def head(data: Data, place: str, now: float, *, wide: bool) -> Iterator[Renderab
     yield from (Folded(line, 2) for line in waves.lines(data["waves"], data["ami"]))
     yield from (Folded(line, 2) for line in recalls.lines(data["ami"], data["recall"]))
     for same in groups(sorted(data["withdrawn"].items()), itemgetter(1), each=wide):
-        by = f"withdrawn by {same[0][1]}, until {UNTIL} {data['ami']} --lift`"
-        yield Folded(f"{named([target for target, _ in same])}: {by}", 2)
+        by = f"withdrawn by {same[0][1]}, {endings.until(data['ami'])}"
+        yield Folded(f"{named([target for target, _ in same])}: {by}.", 2)
     for fault in data["faults"]:
         yield Folded(f"refused: {said(fault)}", 2)
 

@@ -288,7 +288,7 @@ def _writers(health: Health) -> dict[str, Any]:
     if not health.open_tables:
         return good("writers", "The tables' policies name who may write them.")
     what = f"No policy protects {', '.join(health.open_tables)}: anybody whom IAM allows it can apply a targets file."
-    cure = "Name the operators' and approvers' roles in the hub's parameters Operators and Approvers, and deploy it."
+    cure = "Name the operators' and approvers' roles in the parameters Operators and Approvers, and deploy the hub."
     return good("writers", what, cure)
 
 

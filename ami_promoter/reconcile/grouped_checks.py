@@ -74,8 +74,7 @@ def verdict(checks: Sequence[Check]) -> str:
     """Summarize the checks in a sentence."""
     wrong = [one for one in checks if one["passed"] is not True]
     if not wrong:
-        warned = sum(bool(one["cure"]) for one in checks)
-        return f"All checks passed, with {count(warned, 'warning')}." if warned else "All checks passed."
+        return f"All checks passed{', with warnings' if any(one['cure'] for one in checks) else ''}."
     targets = {one["where"] for one in checks} - {HUB}
     bad = {one["where"] for one in wrong} - {HUB}
     where = ["the hub"] if any(one["where"] == HUB for one in wrong) else []

@@ -36,7 +36,7 @@ def test_a_person_who_sends_the_output_to_a_file_sees_the_question(answered, cap
     out, err = capsys.readouterr()
     assert (no.value.report.faults[0].code, out) == ("not-confirmed", "")
     assert "The delivery is cancelled." in err
-    assert "This ends it. Continue?" in err
+    assert "This ends it.\nContinue?" in err
 
 
 def test_the_question_has_names_and_no_control_character(answered, capsys):
@@ -44,7 +44,17 @@ def test_the_question_has_names_and_no_control_character(answered, capsys):
     with naming(lambda: {DEV: "dev\x1b[2J"}), pytest.raises(NotDone):
         CALLER.confirm("withdraw", f"This withdraws {DEV} from it", [], yes=False)
 
-    assert f"This withdraws dev\\x1b[2J ({DEV}) from it. Continue?" in capsys.readouterr().err
+    assert f"This withdraws dev\\x1b[2J ({DEV}) from it.\nContinue?" in capsys.readouterr().err
+
+
+def test_a_long_question_is_folded_between_words(answered, capsys, monkeypatch):
+    """On a terminal of 80 columns, as the lines before it are."""
+    monkeypatch.setenv("COLUMNS", "80")
+    does = "This removes the tag promote of ami-0123456789abcdef0, and so ends its promotion"
+    with pytest.raises(NotDone):
+        CALLER.confirm("cancel", does, [], yes=False)
+
+    assert max(map(len, capsys.readouterr().err.splitlines())) <= 80
 
 
 def test_who_stops_at_the_question_reads_that_nothing_was_changed(monkeypatch, capsys):
@@ -56,7 +66,7 @@ def test_who_stops_at_the_question_reads_that_nothing_was_changed(monkeypatch, c
 
     assert no.value.report.status is Exit.INTERRUPTED
     assert emit(no.value.report, as_json=False, reads=False) is Exit.INTERRUPTED
-    assert capsys.readouterr().err.splitlines()[1:] == [
+    assert capsys.readouterr().err.splitlines()[2:] == [
         "recall: it was stopped at the question.",
         "1 fault; nothing was changed.",
     ]

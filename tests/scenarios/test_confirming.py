@@ -27,8 +27,8 @@ def test_it_is_shown_and_asked_for(running, monkeypatch, tmp_path):
     cases = [
         (("admin", "drain"), "This pauses promotions, ends every delivery", "Deliveries under way: 2 copying."),
         (("targets", "apply", str(file)), f"This applies {file} to account {HUB}", f"~ target {DEV} us-east-1"),
-        (("withdraw", ami, "--account", DEV), f"This withdraws {DEV} from {ami}", "its delivery is cancelled"),
-        (("cancel", ami), f"This removes the tag promote of {ami}, and so ends its", "its delivery is cancelled"),
+        (("withdraw", ami, "--account", DEV), f"This withdraws {DEV} from {ami}", "the delivery is cancelled"),
+        (("cancel", ami), f"This removes the tag promote of {ami}, and so ends its", "the delivery is cancelled"),
     ]
     for words, does, shown in cases:
         status, said = running.prints(*words)

@@ -36,7 +36,7 @@ def test_a_share_ends_the_tag_stays_and_everybody_says_who_did_it(sharing):
     found = withdraw(sharing, "--account", TEST, "--account", PROD)
     assert found["changed"] == [TEST, PROD]
     does = {one["account"]: one["does"] for one in found["deliveries"]}
-    assert does == {TEST: "is withdrawn", PROD: "its AMI was delivered, and stays"}
+    assert does == {TEST: "the share is withdrawn", PROD: "the AMI was delivered, and stays"}
     status, said = sharing.said("wait")
 
     assert (status, f"Withdrawn by {OPERATOR}" in said) == (6, True), said
@@ -78,7 +78,7 @@ def test_while_the_promotion_is_parked_it_says_what_waits_and_a_retry_ends_it(ab
     park(scene, f"promotion#{scene.image}")
     found = withdraw(scene, "--account", DEV)
     assert {one["does"] for one in found["deliveries"]} == {
-        "its delivery is cancelled once its promotion's record continues"
+        "the delivery is cancelled once its promotion's record continues"
     }
     assert (
         f"`ami-promoter retry {scene.image}` lets it continue" in scene.said("withdraw", "--yes", "--account", DEV)[1]

@@ -173,7 +173,7 @@ def test_what_happens_to_many_deliveries_is_asked_about_once(table, ami, run, wo
     DynamoRecords(table).park(addresses.promotion(ami), "damaged", 1)
     verb, *options = words
 
-    ends = f"its delivery is cancelled{when}."
+    ends = f"the delivery is cancelled{when}."
     assert f"2 targets ({DEV} {REGION}, {PROD} {REGION}): {ends}" in run(verb, ami, *options, exits=1).words
     each = run(verb, ami, *options, "--wide", exits=1).words
     assert f"{DEV} {REGION}: {ends}" in each

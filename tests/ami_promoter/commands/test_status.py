@@ -457,7 +457,7 @@ def test_withdrawals_say_how_they_end(operators, table, run):
 
     said = run("status", AMI, "--wide").words
     for account in both:
-        assert f"{account}: withdrawn by {ann}, until the tag has another value" in said
+        assert f"{account}: withdrawn by {ann}, until its tag has another value or is removed" in said
     assert f"`ami-promoter withdraw {AMI} --lift`" in said
     assert f"2 targets ({DEV}, {PROD}): withdrawn by {ann}, until" in run("status", AMI).words
 

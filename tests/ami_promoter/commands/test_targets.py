@@ -126,6 +126,20 @@ def test_a_difference_is_shown_without_changing_anything(argv, client, file, run
     ]
 
 
+def test_on_a_narrow_terminal_a_sign_stands_alone(client, file, run, monkeypatch):
+    """A line that is folded goes on beside its sign, so that each sign at the margin is a change."""
+    run("targets", "apply", "--yes", file(FILE))
+    monkeypatch.setenv("COLUMNS", "60")
+
+    said = run("targets", "diff", file(OTHER)).lines
+
+    removed = next(number for number, line in enumerate(said) if line.startswith("- target"))
+    assert said[removed : removed + 2] == [
+        "- target 222222222222 us-east-1  (external_id: two,",
+        "  queue_deadline: 90m)",
+    ]
+
+
 def test_the_difference_for_a_program(client, file, run):
     """`--json` prints the same as data."""
     run("targets", "apply", "--yes", file(FILE))

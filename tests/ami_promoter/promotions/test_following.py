@@ -131,4 +131,4 @@ def test_a_line_of_few_names_each_and_of_many_counts_them():
     assert states({"state": "running", "deliveries": many}) == (
         "running: 500 copying (the slowest copy at 1%), 500 delivered"
     )
-    assert states({"state": "adjusting", "deliveries": []}) == "adjusting: no delivery yet"
+    assert states({"state": "adjusting", "deliveries": []}) == "adjusting: no delivery"

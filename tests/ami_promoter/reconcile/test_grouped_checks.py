@@ -87,4 +87,4 @@ def test_one_target_is_shown_by_its_name():
         "2 of 3 checks did not pass: the hub.",
     ]
     assert printed([a_check(where, "target")])[-1] == "All checks passed."
-    assert printed([a_check(where, "target", cure="Do more.")])[-1] == "All checks passed, with 1 warning."
+    assert printed([a_check(where, "target", cure="Do more.")])[-1] == "All checks passed, with warnings."
