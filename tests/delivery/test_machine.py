@@ -20,10 +20,11 @@ from hypothesis import strategies as st
 from chalicelib import delivery as delivery_room
 from chalicelib.delivery import common_changes, machine, notices, permissions
 from chalicelib.delivery.attempts import CopiesFound, CopyStarted, FindCopies, ImageRegistered, RegisterImage
-from chalicelib.delivery.instances import InstancesEnded, SeenInstance
+from chalicelib.delivery.instances import END_LOOKS, InstancesEnded, SeenInstance
 from chalicelib.delivery.leftovers import DeleteSnapshots, SnapshotsDeleted
 from chalicelib.delivery.model import (
     ENDED,
+    MOST_ENDS,
     Attempt,
     Cleanup,
     CopyState,
@@ -943,7 +944,7 @@ def test_the_last_notice_follows_at_once_when_the_last_instance_has_ended(state,
 def test_an_instance_that_cannot_be_ended_is_named_by_what_is_known_of_it(known, named):
     """The answer of RunInstances may have been lost; a person finds the instance by its client token."""
     attempts = (Attempt("nonce-i", "ami-0b", NOW, known, episode=1),)
-    tidying = a_delivery(DeliveryState.TIDYING).with_cleanup(done=True).with_launch(attempts=attempts, looks=99)
+    tidying = a_delivery(DeliveryState.TIDYING).with_cleanup(done=True).with_launch(attempts=attempts, looks=MOST_ENDS - 1)
     after = machine.evolve(tidying, Refused("EndInstances", RefusalKind.DENIED, FAULT), NOW + 2 * 24 * schedule.HOUR)
     assert after.cleanup.leftovers == (named,)
     assert [fault.code for fault in after.faults] == ["launch-instance-left", FAULT.code]
@@ -1122,3 +1123,9 @@ def test_a_wake_between_two_looks_that_do_not_show_the_ami_does_not_put_off_its_
     assert machine.evolve(woken, ApprovalSeen(gone=GONE), woken.next_try).faults[0].code == "source-gone"
     shown = machine.evolve(once, ApprovalSeen(), NOW + 1)
     assert machine.evolve(shown, ApprovalSeen(gone=GONE), shown.next_try).state is DeliveryState.AWAITING_APPROVAL
+
+
+def test_the_service_gives_up_an_instance_after_a_day_of_tries():
+    """Not earlier, and at most one wait later."""
+    waits = [schedule.step(END_LOOKS, tries) for tries in range(MOST_ENDS - 1)]
+    assert schedule.DAY <= sum(waits) <= schedule.DAY + waits[-1]

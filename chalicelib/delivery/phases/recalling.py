@@ -216,7 +216,7 @@ def _publish_again(delivery: Delivery, now: int) -> Delivery:
 
 def _still_untested(delivery: Delivery) -> Fault:
     what = f"The recall was lifted, and the AMI {delivery.image.id} stays there untested."
-    cure = "Nothing to do: it is tested again, if the tag names the target; otherwise the next tag tests it."
+    cure = "Nothing to do: it is tested again as soon as the tag names the target and nobody withdraws it."
     return Fault("launch-still-untested", delivery.where, what, cure)
 
 

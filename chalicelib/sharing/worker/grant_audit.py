@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import chain
 
 from chalicelib.engine import addresses, schedule
@@ -94,7 +94,7 @@ class GrantAudit:
                 due = self.clock()
             if due is None and now < ready:  # for what has closed lately
                 due = ready
-            body = {"resource": key.pk, **({} if place.over else {**asdict(place), SINCE: since})}
+            body = {"resource": key.pk, **({} if place.over else {**_written(place), SINCE: since})}
             self.records.save(stored, Write(key, "open", body, due), (), self.clock())
             if not place.over and not refused:
                 self.waker.send(key, f"more:{place.marker[-40:]}:{place.account}:{self.clock()}")
@@ -197,3 +197,7 @@ def _is_unrecorded(s: Share) -> bool:
 def _read(stored: Stored) -> _Place:
     body = stored.body
     return _Place(str(body.get("marker", "")), str(body.get("account", "")), bool(body.get("found")))
+
+
+def _written(place: _Place) -> Mapping[str, object]:
+    return {"marker": place.marker, "account": place.account, "found": place.found}
