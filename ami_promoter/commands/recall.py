@@ -10,7 +10,7 @@ from rich.console import RenderableType
 
 from ami_promoter.hub import record_requests
 from ami_promoter.hub.aws import Connection, HubError
-from ami_promoter.hub.image_names import copy_of
+from ami_promoter.hub.image_names import copied_from
 from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.hub.records import Reader, RecordSeen, image_of, place_of
 from ami_promoter.promotions import pointers, recalls
@@ -91,8 +91,7 @@ def recall(caller: VerbCaller, ami: str, why: str | None, *, lift: bool, yes: bo
         record_requests.recall(connection, ami, lifted=False)
         return Report((f"Nothing to do: {ami} is not recalled.",), _data(ami, None))
     if stands is None:
-        copied = copy_of(connection, ami)
-        if copied is not None:
+        if (copied := copied_from(connection, ami)) is not None:
             raise NotDone(copied)
     deliveries = _deliveries(connection, ami, every.keys() - {ami} if lift else {*every, ami}, lift=lift)
     lines = tuple(_lines(deliveries, lift=lift, wide=caller.wide))

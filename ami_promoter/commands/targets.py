@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import RenderableType
 
-from ami_promoter.hub.applied_targets import remember
+from ami_promoter.hub.applied_targets import applied_file, remember
 from ami_promoter.hub.aws import Connection, HubError, regions
 from ami_promoter.hub.records import Reader, by_name, place_of, standing
 from ami_promoter.hub.wakes import wake
@@ -30,7 +31,7 @@ from chalicelib.images.family import parameter_of
 from chalicelib.release.pointer import Pointer
 from chalicelib.targets.applied_file import Directory
 from chalicelib.targets.applied_items import to_items
-from chalicelib.targets.difference import Difference, difference
+from chalicelib.targets.difference import difference, in_effect
 
 file_argument = click.argument("file", type=click.Path())
 SIGNS = {"+": "green", "-": "red", "~": "yellow"}
@@ -284,7 +285,7 @@ def _difference(connection: Connection, applied: AppliedVersion, wanted: Directo
     lines += list(map(_signed, to_text(change))) or ["No difference."]
     ends = _withdrawn(connection, {Place(*place) for place in change.removed})
     lines += [f"Withdraws from {one['account']}: {shares.named(one['resource'])}" for one in ends]
-    held = _held(connection, change, wanted)
+    held = _held(connection, applied.directory, wanted)
     lines += _held_lines(held)
     before = (applied.current.digest or None) if applied.current else None
     digests = {"applied": before, "file": digest_of(to_items(wanted))}
@@ -301,17 +302,20 @@ def _withdrawn(connection: Connection, gone: Collection[Place]) -> list[dict[str
     return [shares.open_share(share) for share in sorted(standing(found, gone), key=by_name)]
 
 
-def _held(connection: Connection, change: Difference, wanted: Directory) -> list[dict[str, Any]]:
+def _held(connection: Connection, applied: Directory, wanted: Directory) -> list[dict[str, Any]]:
     """Show the parameters that rollbacks hold and that the file no longer names. Reads the whole table, if need be."""
-    by_unit = [(("", region), changes) for (_, region), changes in change.by_unit.items()]
-    lost: dict[tuple[str, str], set[str]] = {}
-    for place, changes in (*change.changed.items(), *by_unit):
-        if "ssm_parameter" in changes:
-            lost.setdefault(place, set()).add(changes["ssm_parameter"][0])
+    if not (applied.accounts or applied.by_unit):
+        return []
+    membership = applied_file(connection).directory.membership
+    before, after = (in_effect(replace(one, membership=membership)) for one in (applied, wanted))
+    lost = {
+        place: then.ssm_parameter
+        for place, then in before.items()
+        if (now := after.get(place)) is not None and then.ssm_parameter not in ("", now.ssm_parameter)
+    }
 
     def is_lost(one: Pointer) -> bool:
-        place = one.account if one.account in wanted.accounts else "", one.region
-        return one.parameter in {parameter_of(template, one.family) for template in lost.get(place, ())}
+        return one.parameter == parameter_of(lost.get(str(Place(one.account, one.region)), ""), one.family)
 
     found = Reader(connection, "reading what rollbacks hold").pointers('"pin"') if lost else []
     held = [pointers.listed(one) for one in found if one.it.pin is not None and is_lost(one.it)]

@@ -47,10 +47,16 @@ def ami_named(connection: Connection, name: str, *, reads: bool) -> str:
 def copy_of(connection: Connection, ami: str) -> Fault | None:
     """Return the fault that an AMI is a copy, with its source; None: it is none, or the caller may not look for it."""
     with suppress(HubError):
-        for one in Reader(connection).made_from(ami):
-            if (source := one.key.name) != ami:  # a shared AMI is its own source
-                what = f"it is the copy of {source} in account {one.it.account}, {one.it.region}."
-                return Fault("unknown-ami", ami, what, f"Name its source {source} instead, in the same command.")
+        return copied_from(connection, ami)
+    return None
+
+
+def copied_from(connection: Connection, ami: str) -> Fault | None:
+    """Return the fault that an AMI is a copy, with its source; None: it is none. May raise HubError."""
+    for one in Reader(connection).made_from(ami):
+        if (source := one.key.name) != ami:  # a shared AMI is its own source
+            what = f"it is the copy of {source} in account {one.it.account}, {one.it.region}."
+            return Fault("unknown-ami", ami, what, f"Name its source {source} instead, in the same command.")
     return None
 
 

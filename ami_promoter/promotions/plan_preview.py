@@ -183,7 +183,8 @@ def _target(target: Target, facts: PlanFacts, foreign: Fault | None) -> dict[str
     gib = sum(sizes.get(one, 0) for one in wanted) if copied and begins else 0
     launched = prices.of_launch(target)
     pointer = pointers.planned(image, target, facts.pointers)
-    is_named = needs(target) or target.ssm_parameter == facts.named_by.get(target.place)
+    same = target.ssm_parameter == facts.named_by.get(target.place)
+    moves = {THERE["delivered"]: not (same or needs(target)), "under way": same, THERE["recalled"]: same}
     faults = preflight.sharing_faults(target, int(facts.now))
     faults += (foreign,) if foreign is not None and begins and not target.roles_by_default else ()
     return {
@@ -200,7 +201,7 @@ def _target(target: Target, facts: PlanFacts, foreign: Fault | None) -> dict[str
         "roles_named": bool(target.service_linked_roles) and not target.roles_by_default,
         "ami_name": names.image_name(target.ami_name, image) if copied else image.name or "",
         "family": family_of(image.tags, target.family_tag),
-        "pointer": pointer and {**pointer, "counts": does != THERE["delivered"] or not is_named},
+        "pointer": pointer and {**pointer, "counts": moves.get(does, True)},
         "gib": gib,
         "dollars": {
             **(prices.of_target(target, gib, facts.hub.region) if gib else {}),

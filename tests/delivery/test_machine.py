@@ -944,7 +944,9 @@ def test_the_last_notice_follows_at_once_when_the_last_instance_has_ended(state,
 def test_an_instance_that_cannot_be_ended_is_named_by_what_is_known_of_it(known, named):
     """The answer of RunInstances may have been lost; a person finds the instance by its client token."""
     attempts = (Attempt("nonce-i", "ami-0b", NOW, known, episode=1),)
-    tidying = a_delivery(DeliveryState.TIDYING).with_cleanup(done=True).with_launch(attempts=attempts, looks=MOST_ENDS - 1)
+    tidying = (
+        a_delivery(DeliveryState.TIDYING).with_cleanup(done=True).with_launch(attempts=attempts, looks=MOST_ENDS - 1)
+    )
     after = machine.evolve(tidying, Refused("EndInstances", RefusalKind.DENIED, FAULT), NOW + 2 * 24 * schedule.HOUR)
     assert after.cleanup.leftovers == (named,)
     assert [fault.code for fault in after.faults] == ["launch-instance-left", FAULT.code]

@@ -12,7 +12,7 @@ from ami_promoter.targets_file.publishing import KEEP, Publisher
 from chalicelib.release.pointer import Pointer
 from chalicelib.targets.recalls import Pin
 from chalicelib.targets.store.targets_table import TargetsTable, partition
-from tests.ami_promoter.a_hub import AMI, CONFIG, HUB, MEMBERS, REGION, TABLE, AnotherClient, write
+from tests.ami_promoter.a_hub import AMI, CONFIG, HUB, MEMBERS, REGION, TABLE, AnotherClient, read_unit, write
 
 PLACE = f"account {HUB}, us-east-1"
 FILE = """
@@ -183,6 +183,7 @@ def test_what_a_rollback_holds_and_the_file_no_longer_names_is_shown(client, tab
         held_by_a_rollback(table, account, f"/old/{name}", name)
     held_by_a_rollback(table, "111111111111", "/older/base", "base")
     run("targets", "apply", "--yes", file(NAMED))
+    read_unit(client, "ou-ab12-11111111", "222222222222")
     renamed = file(NAMED.replace('{ssm_parameter: "/old/{family}"}', setting))
 
     seen = run("targets", "diff", renamed)
@@ -520,3 +521,23 @@ def test_a_number_of_any_length_can_be_followed(client, file, run, number):
     run("targets", "apply", "--yes", file(FILE))
 
     assert in_force().directory == compiled(FILE)
+
+
+TWO = """
+organization: {id: o-a1b2c3d4e5}
+groups:
+  a: {members: [ou-ab12-11111111], ssm_parameter: "/x/{family}"}
+  b: {members: [ou-ab12-22222222], ssm_parameter: "/x/{family}"}
+"""
+
+
+def test_what_a_rollback_holds_is_that_of_the_accounts_own_group(client, table, file, run):
+    """A renaming in another group concerns it not; one of its group does, also if the group has another name by then."""
+    held_by_a_rollback(table, "222222222222", "/x/base", "base")
+    run("targets", "apply", "--yes", file(TWO))
+    read_unit(client, "ou-ab12-22222222", "222222222222")
+    renamed = file(TWO.replace('11111111], ssm_parameter: "/x/', '11111111], ssm_parameter: "/y/'))
+    assert run("targets", "diff", renamed, "--json").data["held"] == []
+    moved = TWO.replace('22222222], ssm_parameter: "/x/', '22222222], ssm_parameter: "/y/').replace("  b:", "  c:")
+    renamed = file(moved)
+    assert len(run("targets", "diff", renamed, "--json").data["held"]) == 1
