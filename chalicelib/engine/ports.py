@@ -206,7 +206,7 @@ class Telemetry(Protocol):
         """
 
     def unreadable(self, key: RecordKey, why: str) -> None:
-        """The body of a tracked delivery is damaged, or of a newer form: what stands beside it counts. An alarm."""
+        """The body of a tracked delivery is damaged, or of a newer form: what stands beside it counts."""
 
     def share(self, resource: str, account: str, what: str, **fields: object) -> None:
         """The share worker opened or closed a share, or could not; more fields by kind, such as ``open_seconds``."""

@@ -75,8 +75,7 @@ class PowertoolsTelemetry:
         _logger.warning("repaired", record=key.pk, what=what)
 
     def unreadable(self, key: RecordKey, why: str) -> None:
-        _logger.error("unreadable", record=f"{key.pk} {key.sk}", why=why)
-        self._count("RecordsParked")
+        _logger.warning("unreadable", record=f"{key.pk} {key.sk}", why=why)
 
     def share(self, resource: str, account: str, what: str, **fields: object) -> None:
         extra: Any = fields

@@ -254,9 +254,10 @@ class PointerRefused:
 
 @dataclass(frozen=True, slots=True)
 class CopyRetired:
-    """A superseded copy is deprecated; or the current AMI has the date that it had before it was superseded."""
+    """A superseded copy is deprecated; or (``ended``) the current AMI has the date of before it was superseded."""
 
     image: str
+    ended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -479,6 +480,8 @@ def _overtaken(_event: Overtaken, pointer: Pointer, now: int) -> Pointer:
 
 def _copy_retired(event: CopyRetired, pointer: Pointer, now: int) -> Pointer:
     at = pointer.retiring.get(event.image, now + 1)
+    if event.ended is bool(at):  # another run has changed meanwhile what is to become of it: a look shows what it has
+        return replace(pointer, next_try=now)
     left = {image: other for image, other in pointer.retiring.items() if image != event.image}
     own = {image: date for image, date in pointer.own_dates.items() if image != event.image}
     date = pointer.own_dates.get(event.image)

@@ -45,7 +45,6 @@ def lines():
         ("in_state", (KEY, 70), {"SecondsInState": 70}),
         ("in_state", (AMI, 70), {}),
         ("parked", (KEY, "It cannot be read."), {"RecordsParked": 1}),
-        ("unreadable", (KEY, "Its body is damaged."), {"RecordsParked": 1}),
         ("share", (SNAPSHOT, ACCOUNT, "opened"), {"SharesOpened": 1}),
         ("share", (SNAPSHOT, ACCOUNT, "closed"), {"SharesClosed": 1}),
         ("share", (SNAPSHOT, ACCOUNT, "not closed"), {}),

@@ -127,7 +127,10 @@ def test_a_copy_that_is_current_again_before_ec2_shows_its_date_is_deprecated_no
     pointer = machine.evolve(pointer, replace(late, seen=replace(late.seen, deprecated=shows)), pointer.next_try)
     assert machine.outstanding(pointer, pointer.next_try) == (machine.RetireCopy(old.image, 0),)
 
-    pointer = machine.evolve(pointer, machine.CopyRetired(old.image), NOW + DAY)
+    overtaken = machine.evolve(pointer, machine.CopyRetired(old.image), NOW + DAY)  # by a run of before
+    assert (overtaken.own_dates, overtaken.retiring) == (pointer.own_dates, pointer.retiring)
+
+    pointer = machine.evolve(pointer, machine.CopyRetired(old.image, ended=True), NOW + DAY)
     assert pointer.own_dates == {}
 
 

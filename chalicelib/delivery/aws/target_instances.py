@@ -118,11 +118,13 @@ class AwsTargetInstances:
         return str(answer["Instances"][0]["InstanceId"])
 
     def see(self, delivery: Delivery, instance: str) -> InstanceSeen:
-        ec2, own = self._client(delivery), [{"Name": "instance-id", "Values": [instance]}]
-        with self._sessions.as_refusal("DescribeInstances", delivery.where):
-            shown = next(every(ec2, "instances", Filters=own), None)
-        if shown is None:
+        ec2 = self._client(delivery)
+        found: list[Mapping[str, Any]] = []
+        with self._sessions.as_refusal("DescribeInstances", delivery.where), gone(NO_INSTANCE):
+            found = ec2.describe_instances(InstanceIds=[instance])["Reservations"]
+        if not found:
             return InstanceSeen(instance)
+        shown = found[0]["Instances"][0]
         status: list[Mapping[str, Any]] = []
         with self._sessions.as_refusal("DescribeInstanceStatus", delivery.where), gone(NO_INSTANCE):
             status = ec2.describe_instance_status(InstanceIds=[instance])["InstanceStatuses"]

@@ -90,7 +90,7 @@ class PointerExecutor:
                 self.parameters.end_retirement(target, record, image, record.own_dates[image].before)
         except Refusal as refusal:
             return machine.CopyNotRetired(image, refusal.fault, passing=refusal.kind in machine.PASSING)
-        return machine.CopyRetired(image)
+        return machine.CopyRetired(image, ended=not command.at)
 
     def _target(self, record: Pointer) -> Target | None:
         """Return the target as the applied file has it; None if the file no longer has it."""
