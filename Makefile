@@ -161,6 +161,7 @@ $(VENV): requirements/dev.txt pyproject.toml awsim/pyproject.toml
 
 $(VENV_AWS): requirements/awscli.txt
 	$(call venv,.venv-aws)
+	@echo "Installing the aws command line; a minute, once."
 	@.venv-aws/bin/python $(PIP_INSTALL) -r $<
 	@touch $@
 

@@ -48,9 +48,7 @@ def run(
 ) -> int:
     """Run the demo on a console. ``meddle`` may do something to the world before the tag is set."""
     count = f"{options.targets} target{'' if options.targets == 1 else 's'}"
-    console.print(
-        f"A hub and {count} in a simulator of AWS: no AWS account is involved, and its clock runs ahead of yours."
-    )
+    screen.begin(console, count)
     with World(options.seed) as world:
         try:
             ready = setting.copies(world, options)

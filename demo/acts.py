@@ -29,10 +29,7 @@ def run(
 ) -> int:
     """Show all ways on a console; returns the exit status. ``meddle`` may do something before the tag is set."""
     accounts = len({way.account for way in ways} - {stage.HUB})
-    console.print(
-        f"A hub and {accounts} accounts in a simulator of AWS: no AWS account is involved, and its clock runs ahead"
-        " of yours."
-    )
+    screen.begin(console, f"{accounts} accounts")
     with World(seed) as world:
         try:
             ready = setting.every_way(world, ways)

@@ -46,9 +46,7 @@ TONES = {"delivered": "green", "failed": "bold red", "recalled": "bold red"}
 
 def run(console: Console, seed: int = 0) -> int:
     """Play the story; returns the exit status: 0 if it ends as expected, else 1."""
-    console.print(
-        "A hub and 3 targets in a simulator of AWS: no AWS account is involved, and its clock runs ahead of yours."
-    )
+    screen.begin(console, "3 targets")
     with World(seed) as world, Terminal(world, ACCOUNTS) as terminal:
         try:
             return Story(world, terminal, console).play()

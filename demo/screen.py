@@ -44,6 +44,11 @@ def glyphs(console: Console) -> Glyphs:
     return COARSE if console.options.ascii_only else FINE
 
 
+def begin(console: Console, others: str) -> None:
+    """Say what is simulated: a hub and ``others``."""
+    console.print(f"A hub and {others} in a simulator of AWS, without an AWS account; its clock runs ahead of yours.")
+
+
 class Picture:
     """The whole as it is now, for ``rich.live``: as wide as the console, never higher, the foot always in its place."""
 
@@ -123,15 +128,12 @@ def reported(happening: Happening, width: int) -> Text:
 
 
 def tell(console: Console, happening: Happening, width: int, indent: int = 0) -> None:
-    """Print a happening; a terminal that is too narrow gets it in lines that are folded between words."""
+    """Print a happening; what is too narrow gets it in lines that are folded between words."""
     fold(console, Text(" " * indent) + reported(happening, width), indent + len("00:00:00  ") + width + 2)
 
 
 def fold(console: Console, line: Text, begins: int) -> None:
-    """Print a line; on a terminal it is folded between words, and further lines begin where its text begins."""
-    if not console.is_terminal:
-        console.print(line, soft_wrap=True)
-        return
+    """Print a line, folded between words; further lines begin where its text begins."""
     head, rest = line[:begins], line[begins:]
     for number, part in enumerate(rest.wrap(console, max(console.width - begins, 20))):
         console.print((head if number == 0 else Text(" " * begins)) + part, soft_wrap=True)

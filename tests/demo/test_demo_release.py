@@ -20,6 +20,7 @@ def test_the_story_ends_well_and_says_what_happened(capsys: pytest.CaptureFixtur
     assert [int(number) for number in re.findall(r"^(\d)\. ", said, re.MULTILINE)] == [1, 2, 3, 4, 5]
     assert len(re.findall(r"(dev|qa|prod) +delivered ami-\w+; /golden/base/current names it$", said, re.MULTILINE)) == 9
     assert "failed: The AMI" in said
+    assert max(map(len, said.splitlines())) <= 100
     assert "Kernel panic" in said
     assert "a wave is stopped: 1 delivery to 'dev' failed" in said
     assert len(re.findall(r"(dev|qa|prod) +recalled ami-", said)) == 3
