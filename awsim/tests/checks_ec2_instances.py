@@ -99,6 +99,17 @@ def ec2_launch_architecture_fits_type(world: World) -> None:
     refused("InvalidParameterValue", _run, client, intel, InstanceType="t4g.micro")
 
 
+def ec2_launch_tpm_fits_type(world: World) -> None:
+    tpm = {"TpmSupport": "v2.0", "BootMode": "uefi"}
+    intel, arm, client = an_image(world, **tpm), an_image(world, "arm", Architecture="arm64", **tpm), ec2(world)
+
+    shown = client.describe_instance_types(InstanceTypes=["t3.micro", "t4g.micro"])["InstanceTypes"]
+    found = {one["InstanceType"]: one["NitroTpmSupport"] for one in shown}
+    assert found == {"t3.micro": "supported", "t4g.micro": "unsupported"}
+    allowed(_run, client, intel)
+    refused("InvalidParameterCombination", _run, client, arm, InstanceType="t4g.micro")
+
+
 def ec2_launch_volumes_fit_type(world: World) -> None:
     fits, over = (an_image(world, f"of-{number}", volumes=(8,) * number) for number in (27, 28))
     client = ec2(world)

@@ -127,6 +127,8 @@ class LaunchSite:
     """The keys of the source that it may not use, in share mode."""
     needs_ena: bool = False
     """Whether the instance type starts only AMIs with ENA."""
+    lacks_tpm: bool = False
+    """Whether the instance type has no NitroTPM."""
     most_volumes: int = 0
     """How many volumes the instance type takes, network interfaces perhaps included; 0: that is not known."""
     key_refusal: str = ""

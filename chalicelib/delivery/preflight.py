@@ -180,6 +180,9 @@ def does_not_fit(target: Target, image: SourceImage, place: LaunchSite) -> Itera
     elif place.needs_ena and not image.ena_support:
         what = f"{kind} starts only AMIs with ENA support, and this one has none."
         yield Fault("launch-type", where, what, ANOTHER_TYPE)
+    elif place.lacks_tpm and image.tpm_support:
+        what = f"{kind} has no NitroTPM, and the AMI needs it."
+        yield Fault("launch-type", where, what, ANOTHER_TYPE)
     elif 0 < place.most_volumes < (volumes := sum(one.kind in ("snapshot", "blank") for one in image.devices)):
         what = f"{kind} takes {place.most_volumes} volumes, and the AMI has {volumes}."
         yield Fault("launch-type", where, what, ANOTHER_TYPE)

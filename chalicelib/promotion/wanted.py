@@ -140,7 +140,7 @@ class WantedTargets:
             return _is_asked_for(target, promotion) or joins or left_out
         if one.state == EXPIRED:
             return one.generation < promotion.named_generation_of(target.account, target.place)
-        older = one.generation < promotion.generation_of(target.account, target.place)
+        older = one.generation < generation_of(target, promotion)
         return one.state in BACK_AGAIN or (one.state == FAILED and older)
 
     def left_out(self, tracked: Iterable[TrackedDelivery], promotion: Promotion) -> Mapping[str, str]:
@@ -163,12 +163,9 @@ class WantedTargets:
 
         A run that tracked a delivery may have been killed before it wrote the delivery's record.
         """
-        places = {
-            one.place
-            for one in tracked
-            if one.state == RUNNING and one.generation == promotion.generation_of(one.account, one.place)
-        }
-        return [self.targets[place] for place in sorted(places & self.targets.keys())]
+        running = {one.place: one.generation for one in tracked if one.state == RUNNING}
+        known = (self.targets[place] for place in sorted(running.keys() & self.targets.keys()))
+        return [target for target in known if running[target.place] == generation_of(target, promotion)]
 
     def why_it_ends(self, promotion: Promotion, place: str) -> str:
         """Return why a delivery is asked to end: a sentence."""
@@ -184,6 +181,13 @@ class WantedTargets:
         """Whether a delivery that has not ended may wait for an approval."""
         running = {one.place for one in tracked if one.state == RUNNING}
         return any(needs(target) for place, target in self.targets.items() if place in running)
+
+
+def generation_of(target: Target, promotion: Promotion) -> int:
+    """Return the generation of a target; or that of the hub's own copy that it copies from, if that is newer."""
+    own = promotion.generation_of(target.account, target.place)
+    hub = target.by_way_of
+    return max(own, promotion.generation_of(hub, f"{hub}/{target.region}")) if hub else own
 
 
 def _is_asked_for(target: Target, promotion: Promotion) -> bool:

@@ -85,6 +85,17 @@ def test_an_ami_with_a_blank_volume_is_tested_with_that_volume(testing):
     testing.assert_invariants()
 
 
+def test_a_type_without_the_tpm_that_the_ami_needs_is_said_before_anything_is_opened(testing):
+    """EC2 would refuse the launch after hours of copies."""
+    wants(testing, kind="t4g.micro")
+    image = testing.seed("with-tpm", Architecture="arm64", BootMode="uefi", TpmSupport="v2.0", EnaSupport=True)
+    assert testing.promoted("", image) == {DEV: "failed"}
+
+    assert [one["code"] for one in notice(testing, image)["faults"]] == ["launch-type"]
+    assert testing.snapshots_in(DEV) == []
+    testing.assert_invariants()
+
+
 def test_an_ami_whose_checks_stay_impaired_is_removed_and_its_console_is_for_status_alone(testing):
     """A hostile console shows as text; no notice has it, and no line of the log."""
     testing.world.ec2.state.boots[testing.image] = Boot(impaired="instance", console="panic \x1b[31m hunter2")

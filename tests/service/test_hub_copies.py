@@ -226,3 +226,19 @@ def test_the_hubs_copy_begins_again_when_the_file_asks_for_no_approval_any_more(
     hub.cloud.change_targets(HUB, approval="none")
 
     assert hub.wait(HOUR).outcomes() == {(AMI, HUB): "requested", (AMI, A): "requested"}
+
+
+def test_lifting_the_withdrawal_of_the_hubs_copy_tries_again_once_what_had_failed_without_it():
+    """Who lifts names the hub's own account. Here the hub's copy then fails by itself."""
+    hub = by_way_of_the_hub(A, B)
+    hub.gate.refuse("target.keys", "describe", why=RefusalKind.THROTTLED)  # so that it does not end by itself
+    hub.wait(MINUTE)
+    hub.withdraw(AMI, f"{HUB}/{REGION}")
+    assert hub.wait(HOUR).outcomes() == {(AMI, HUB): "cancelled", (AMI, A): "failed", (AMI, B): "failed"}
+    hub.gate.troubles.clear()
+    hub.gate.troubles.append(failing(2))
+    assert because_of_the_hub(hub) == 2
+    hub.lift(AMI, f"{HUB}/{REGION}")
+
+    assert because_of_the_hub(hub.wait(2 * HOUR)) == 4
+    assert hub.gate.troubles[0].times == 1

@@ -916,3 +916,14 @@ def test_an_ami_that_was_recalled_untested_keeps_no_grant_on_the_targets_key(tag
 
     lifted(hub)
     assert (hub.outcomes()[AMI, DEV], is_open(hub)) == (("delivered", True) if tag else ("cancelled", False))
+
+
+@pytest.mark.parametrize("tested", [True, False])
+def test_a_kept_ami_of_a_target_that_uses_the_hubs_own_by_now_is_named(tested):
+    """It passes its launch test in share mode, or has none there: the copy stays, and nothing else would ever name it,
+    also when the AMI is recalled.
+    """
+    hub, image = kept_untested("ok")
+    hub.cloud.change_targets(mode="share", **({} if tested else {"launch_test": None}))
+    assert (ended(retried(hub)), notice(hub)["leftovers"]) == (("shared", []), [image.id])
+    assert (ended(recalled(hub)), notice(hub)["leftovers"]) == (("withdrawn", []), [image.id])

@@ -51,6 +51,7 @@ class AwsTargetInstances:
             template_rights.launch_types(policy),
             template_rights.closed_keys(policy, delivery.source_keys) if delivery.shared and policy else (),
             kind.get("NetworkInfo", {}).get("EnaSupport") == "required",
+            kind.get("NitroTpmSupport") == "unsupported",
             kind.get("EbsInfo", {}).get("MaximumEbsAttachments", 0),
             key_refusal="" if delivery.shared else self._key_refusal(delivery),
         )

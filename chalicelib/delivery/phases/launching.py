@@ -38,9 +38,15 @@ def complete(delivery: Delivery, now: int) -> Delivery:
     """Test the AMI, where the target wants that, and then publish it."""
     if delivery.target.launch_test is not None:
         return LAUNCH(delivery, now)
-    untested = delivery.with_launch(kept="")  # nothing waits for a test any more
+    untested = _none_kept(delivery)
     left = delivery.launch.ends  # by an earlier episode, whose settings had a launch test
     return LAUNCH(untested.with_launch(result="stopped", next_look=now), now) if left else PUBLISH(untested, now)
+
+
+def _none_kept(delivery: Delivery) -> Delivery:
+    """Nothing waits for a test any more. A copy that did stays in a target that uses the hub's own by now: name it."""
+    left = (delivery.launch.kept,) if delivery.shared and delivery.launch.kept else ()
+    return delivery.with_launch(kept="").with_cleanup(leftovers=(*delivery.cleanup.leftovers, *left))
 
 
 def _outstanding(delivery: Delivery, now: int) -> tuple[Command, ...]:
@@ -72,7 +78,7 @@ def _seen(event: InstanceSeen, delivery: Delivery, now: int) -> Delivery:
     if verdict is None:
         return _undecided(event, delivery, now)
     if verdict.fault is None:
-        return _published(delivery.with_launch(result="passed", kept=""), now)
+        return _published(_none_kept(delivery.with_launch(result="passed")), now)
     if instances.too_early(delivery, event):
         if event.state != "terminated":
             return again(delivery, now, schedule.SECOND_LOOK_AFTER)

@@ -41,7 +41,7 @@ from chalicelib.images.source_images import source_image
 from chalicelib.promotion import events as ev
 from chalicelib.promotion import wave_counts
 from chalicelib.promotion.model import EXAMINE, NO_PASS, Cursor, Promotion
-from chalicelib.promotion.wanted import WantedTargets
+from chalicelib.promotion.wanted import WantedTargets, generation_of
 from chalicelib.promotion.worker import copy_holdings
 from chalicelib.release.worker.pointers import RecordedPointers
 from chalicelib.sharing.entitlement import launched_by
@@ -428,7 +428,7 @@ def _tracked(promotion: Promotion, target: Target, episode: int, before: Tracked
         region=target.region,
         episode=episode,
         state=RUNNING,
-        generation=promotion.generation_of(target.account, target.place),
+        generation=generation_of(target, promotion),
         joined=wave_counts.joined(promotion, target, before),
         ssm_parameter=target.ssm_parameter,
     )

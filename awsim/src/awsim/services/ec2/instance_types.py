@@ -9,8 +9,9 @@ from typing import Any
 from awsim.api import AwsError, Call
 from awsim.rules import rule
 from awsim.services.ec2 import pages
-from awsim.services.ec2.errors import wrong_value
+from awsim.services.ec2.errors import wrong_combination, wrong_value
 from awsim.services.ec2.operation import Operation
+from awsim.services.ec2.records import Ec2Image
 from awsim.services.ec2.state import Ec2State
 
 KNOWN = rule(
@@ -29,6 +30,12 @@ ROOM = rule(
     "limit with network interfaces, one less. A launch of more is refused: AttachmentLimitExceeded. [botocore 1.44.8, "
     "ec2 model, EbsInfo; kubernetes-sigs/aws-ebs-csi-driver#1258, VERIFIED; the code by RunInstances UNVERIFIED]",
 )
+TPM = rule(
+    "ec2-launch-tpm-fits-type",
+    "An AMI with TpmSupport is launched only on a type whose NitroTpmSupport is `supported`: "
+    "InvalidParameterCombination. [EC2 user guide, enable-nitrotpm-prerequisites; botocore 1.44.8, ec2 model, "
+    "InstanceTypeInfo; the code, and that no Graviton type has it, UNVERIFIED]",
+)
 USUAL = "m1.small"
 """The type of a launch that names none. [botocore ec2 model, RunInstancesRequest]"""
 
@@ -46,6 +53,11 @@ class InstanceType:
     def attachments(self) -> int:
         """Return how many volumes and network interfaces it takes; 0: that is not known, as of Xen."""
         return 28 if self.hypervisor == "nitro" else 0
+
+    @property
+    def tpm(self) -> bool:
+        """Whether it has NitroTPM."""
+        return self.hypervisor == "nitro" and "arm64" not in self.architectures
 
     @property
     def boot_modes(self) -> tuple[str, ...]:
@@ -79,8 +91,9 @@ def vcpus(name: str) -> int:
     return TYPES[name].vcpus if name in TYPES else 1
 
 
-def check(ec2: Ec2State, name: str, image: str, architecture: str) -> None:
-    """Refuse a type that does not exist, or that an image of this architecture cannot be launched on."""
+def check(ec2: Ec2State, name: str, image: Ec2Image) -> None:
+    """Refuse a type that does not exist, or that this image cannot be launched on."""
+    architecture = str(image.members["Architecture"])
     if name not in TYPES:
         if ec2.on(KNOWN):
             raise wrong_value("InstanceType", name)
@@ -89,7 +102,9 @@ def check(ec2: Ec2State, name: str, image: str, architecture: str) -> None:
     if architecture not in fitting and ec2.on(FITS):
         why = f"The architecture '{','.join(fitting)}' of the specified instance type does not match the architecture"
         how = "Specify an instance type and an AMI that have matching architectures, and try again."
-        raise AwsError("InvalidParameterValue", f"{why} '{architecture}' of the specified AMI ({image}). {how}")
+        raise AwsError("InvalidParameterValue", f"{why} '{architecture}' of the specified AMI ({image.id}). {how}")
+    if image.members.get("TpmSupport") and not TYPES[name].tpm and ec2.on(TPM):
+        raise wrong_combination(f"The {name} instance type does not support NitroTPM, and AMI {image.id} needs it.")
 
 
 def check_room(ec2: Ec2State, name: str, volumes: int) -> None:
@@ -118,6 +133,7 @@ def _shown(one: InstanceType) -> dict[str, Any]:
         "CurrentGeneration": one.hypervisor == "nitro",
         "Hypervisor": one.hypervisor,
         "SupportedVirtualizationTypes": ["hvm"],
+        "NitroTpmSupport": "supported" if one.tpm else "unsupported",
         "SupportedBootModes": list(one.boot_modes),
         "ProcessorInfo": {"SupportedArchitectures": list(one.architectures)},
         "VCpuInfo": {"DefaultVCpus": one.vcpus},

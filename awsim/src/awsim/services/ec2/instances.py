@@ -109,7 +109,7 @@ def _run_instances(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
         raise AwsError("UnsupportedOperation", "The simulator launches one instance per call")
     image, changes = _wanted(ec2, call, params)
     kind = params.get("InstanceType", instance_types.USUAL)
-    instance_types.check(ec2, kind, image.id, str(image.members["Architecture"]))
+    instance_types.check(ec2, kind, image)
     instance_types.check_room(ec2, kind, len(list(_volumes(ec2, image, changes))))
     place = networks.chosen(ec2, call, params)
     instance = Instance(
