@@ -164,7 +164,7 @@ ON = {
 
 def _needs() -> Iterator[str]:
     yield "## What each verb needs\n"
-    yield "Four IAM policies contain these rights: `deploy/cli-read-only.json` for people who look and plan,"
+    yield "Four IAM policies contain these rights: `deploy/cli-read-only.json` for people who look and plan (it does not suffice for `doctor`, `verify` and `where --use`, which ask the targets),"
     yield "`deploy/cli-tagger.json` for people who promote and cancel (edit its tag key if yours is another),"
     yield "`deploy/cli-operator.json` for operators, who do everything except tag and approve,"
     yield "`deploy/cli-approver.json` for approvers, who look and approve."

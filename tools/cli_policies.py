@@ -27,7 +27,7 @@ from ami_promoter.rights import (
 from chalicelib.engine.addresses import OWN_APPROVALS
 
 READ_ONLY = READ_ALL | FIND_DELIVERIES | READ_FINDINGS | EXAMINE | CHECK_KEY | ASK_CLOUDTRAIL
-"""Every verb that changes nothing, but for `verify`, which asks the service to look into targets."""
+"""Every verb that changes nothing, but for `doctor`, `verify` and `where --use`, which ask the service to look into targets."""
 
 TAGGER = READ_ONLY | TAG | UNTAG
 """Who promotes: writes and removes the trigger tag, and no item."""

@@ -90,9 +90,8 @@ def recall(caller: VerbCaller, ami: str, why: str | None, *, lift: bool, yes: bo
     if stands is None and lift:  # a request that was lost is made again, here and below
         record_requests.recall(connection, ami, lifted=False)
         return Report((f"Nothing to do: {ami} is not recalled.",), _data(ami, None))
-    if stands is None:
-        if (copied := copied_from(connection, ami)) is not None:
-            raise NotDone(copied)
+    if stands is None and (copied := copied_from(connection, ami)) is not None:
+        raise NotDone(copied)
     deliveries = _deliveries(connection, ami, every.keys() - {ami} if lift else {*every, ami}, lift=lift)
     lines = tuple(_lines(deliveries, lift=lift, wide=caller.wide))
     if stands is not None and not lift:

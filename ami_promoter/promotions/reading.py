@@ -66,8 +66,8 @@ def unknown(ami: str, connection: Connection) -> Fault:
     """Return the fault of an AMI without a promotion."""
     what = f"no promotion of it exists in {connection.place}."
     cure = (
-        f"Tag it in the hub by `ami-promoter promote {ami} VALUE`, or wait: the service finds a tag within five "
-        "minutes, even if its event was lost."
+        f"Check the id; then tag the AMI in the hub by `ami-promoter promote {ami} VALUE`, or wait: the service finds "
+        "a tag within five minutes, even if its event was lost."
     )
     return copy_of(connection, ami) or Fault("unknown-ami", ami, what, cure)
 

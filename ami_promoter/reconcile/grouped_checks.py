@@ -79,7 +79,10 @@ def verdict(checks: Sequence[Check]) -> str:
     bad = {one["where"] for one in wrong} - {HUB}
     where = ["the hub"] if any(one["where"] == HUB for one in wrong) else []
     where += [f"{len(bad):,} of {count(len(targets), 'target')}"] if bad else []
-    return f"{len(wrong):,} of {count(len(checks), 'check')} did not pass: {' and '.join(where)}."
+    failed = sum(one["passed"] is False for one in wrong)
+    ends = ((failed, "failed"), (len(wrong) - failed, "could not be made"))
+    said = " and ".join(f"{number:,} {what}" for number, what in ends if number)
+    return f"Of {count(len(checks), 'check')}, {said}: {' and '.join(where)}."
 
 
 def _equal(checks: Sequence[Check], *, each: bool) -> list[list[Check]]:

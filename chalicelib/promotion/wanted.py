@@ -21,7 +21,7 @@ from chalicelib.targets.recalls import recalled
 from chalicelib.targets.waves import FileWaves
 from chalicelib.targets.withdrawals import EVERYWHERE, Withdrawal, by_place, covering, in_force, why_ended
 
-NOT_NAMED = "The tag's value and the applied targets file no longer name it."
+NOT_NAMED = "By the applied targets file the tag's value no longer names it."
 
 
 @dataclass(frozen=True, slots=True)

@@ -429,7 +429,7 @@ def test_only_a_delivery_that_runs_can_wait_for_an_approval():
     ("changes", "why"),
     [
         ({"generation": 2, "gone_generation": 2}, "The AMI is gone or disabled."),
-        ({"generation": 3, "gone_generation": 2}, "The tag's value and the applied targets file no longer name it."),
+        ({"generation": 3, "gone_generation": 2}, "By the applied targets file the tag's value no longer names it."),
         ({"value": None}, "Its tag was removed."),
     ],
 )

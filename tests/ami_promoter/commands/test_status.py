@@ -466,8 +466,9 @@ def test_an_ami_that_is_not_known(client, run):
     """It is no AWS error, and the message says what to do."""
     assert run("status", AMI, exits=1).err.splitlines() == [
         (
-            f"{AMI}: no promotion of it exists in {PLACE}. Tag it in the hub by `ami-promoter promote {AMI} VALUE`, "
-            "or wait: the service finds a tag within five minutes, even if its event was lost."
+            f"{AMI}: no promotion of it exists in {PLACE}. Check the id; then tag the AMI in the hub by "
+            f"`ami-promoter promote {AMI} VALUE`, or wait: the service finds a tag within five minutes, even if its "
+            "event was lost."
         ),
         "1 fault.",
     ]

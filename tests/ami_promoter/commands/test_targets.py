@@ -532,7 +532,7 @@ groups:
 
 
 def test_what_a_rollback_holds_is_that_of_the_accounts_own_group(client, table, file, run):
-    """A renaming in another group concerns it not; one of its group does, also if the group has another name by then."""
+    """A renaming in another group does not concern it; one in its own does, even if that has another name by then."""
     held_by_a_rollback(table, "222222222222", "/x/base", "base")
     run("targets", "apply", "--yes", file(TWO))
     read_unit(client, "ou-ab12-22222222", "222222222222")

@@ -61,7 +61,7 @@ def test_a_thousand_targets_are_a_screen(thousand):
         "passed  890 targets (200000000002 us-east-1, 200000000003 us-east-1,",
         "        200000000004 us-east-1 and 887 more)",
         "    target, key, forwarding, settings",
-        "111 of 3,972 checks did not pass: 111 of 1,000 targets.",
+        "Of 3,972 checks, 110 failed and 1 could not be made: 111 of 1,000 targets.",
     ]
 
 
@@ -84,7 +84,9 @@ def test_one_target_is_shown_by_its_name():
         "    One.",
         "passed  200000000000 us-east-1",
         "    target",
-        "2 of 3 checks did not pass: the hub.",
+        "Of 3 checks, 2 failed: the hub.",
     ]
+    unmade = [a_check("hub", "alarms", passed=None), a_check(where, "target")]
+    assert printed(unmade)[-1] == "Of 2 checks, 1 could not be made: the hub."
     assert printed([a_check(where, "target")])[-1] == "All checks passed."
     assert printed([a_check(where, "target", cure="Do more.")])[-1] == "All checks passed, with warnings."

@@ -47,12 +47,13 @@ def test_a_name_that_no_group_can_use_is_a_fault():
     assert "`name` alone makes 333333333333 no target" in fault.what
 
 
-@pytest.mark.parametrize("name", ["", "5", "222222222222", "a (b)", "x" * 51, "dev "])
+@pytest.mark.parametrize("name", ["", "5", "x", "222222222222", "a (b)", "x" * 51, "dev "])
 def test_a_name_is_short_text_that_can_stand_before_an_id(name):
     """No digits alone, which would read as an id; no parentheses."""
     (fault,) = compiled(LISTED + named(DEV, f'{{name: "{name}"}}'))
 
     assert fault.code == "targets-value"
+    assert "2 to 50 characters" in f"{fault.what} {fault.cure}"
 
 
 @pytest.mark.parametrize("block", ["defaults: {name: dev}", "groups: {default: {members: [x], name: dev}}"])
