@@ -103,6 +103,24 @@ def test_an_ami_that_is_gone_has_come_out_as_its_promotion_did(table, ami, ec2, 
     assert "Its target has the AMI." in run("wait", ami).words
 
 
+def test_a_value_that_ends_deliveries_is_asked_about(table, ami, run):
+    """Without a terminal it is refused; --yes is for scripts, and says what ends.
+
+    A value that ends nothing asks nothing; what was delivered stays, and is not mentioned.
+    """
+    for account, state in ((DEV, "running"), (PROD, "shared"), (HUB, "delivered")):
+        track(table, TrackedDelivery(account, account, REGION, 1, state), ami)
+    run("promote", ami, "prod")
+
+    asked = run("promote", ami, "dev", exits=1)
+
+    assert f"This tags {ami} promote='dev', and so ends what that value does not name." in asked.errors
+    assert asked.words == f"{PROD} {REGION}: is withdrawn."
+    assert Tag(Connection(REGION), "promote", ami).read() == "prod"
+    assert f"{PROD} {REGION}: is withdrawn." in run("promote", ami, "dev", "--yes").out
+    assert Tag(Connection(REGION), "promote", ami).read() == "dev"
+
+
 def test_a_new_value_asks_for_a_look_and_for_no_second_try(table, ami, run):
     """The tag's event may have come first: a delivery that has failed since must not be tried, and reported, twice."""
     run("promote", ami, "prod")
