@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import Any
 
 import click
 
 from ami_promoter.hub import record_requests
 from ami_promoter.hub.applied_targets import applied_file
-from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.hub.records import UNSETTLED, Reader, RecordSeen, is_named, place_of
 from ami_promoter.hub.withdrawals import Withdrawn
@@ -31,8 +29,9 @@ from chalicelib.engine.faults import Fault, count
 from chalicelib.images.family import parameter_of
 from chalicelib.promotion.machine import RECALL
 from chalicelib.promotion.model import Promotion, Retry
-from chalicelib.promotion.wanted import wanted_targets, withdrawn_by
-from chalicelib.targets.withdrawals import Withdrawal, covering
+from chalicelib.promotion.wanted import WantedTargets, wanted_targets, withdrawn_by
+from chalicelib.targets.applied_file import AppliedFile
+from chalicelib.targets.withdrawals import covering
 
 PRINTS = js.some_of(
     js.thing(
@@ -77,7 +76,7 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     promotion = reader.promotion(ami)
     if promotion is None:
         raise NotDone(unknown(ami, connection))
-    every = [one.it for one in reader.tracked(ami)]
+    every = sorted((one.it for one in reader.tracked(ami)), key=lambda entry: entry.place)
     wanted = [entry for entry in every if place is None or is_named(entry.place, [place])]
     if place:
         _refuse_place(ami, place, wanted, accepted)
@@ -88,15 +87,18 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     ended = promotion.it.value is None and not promotion.parked
     if ended and not (at_fault or not_recalled):
         raise NotDone(_no_value(promotion, ami))
+    withdrawals = Withdrawn(connection, ami).read()
+    file = AppliedFile() if ended or recall else applied_file(connection)
+    now = wanted_targets(promotion.it, promotion.it.value, file, withdrawals)
     deliveries = [addresses.delivery(entry.delivery) for entry in wanted]
     freed = record_requests.unpark(connection, [addresses.promotion(ami), *deliveries, *at_fault])
     record_requests.look_at(connection, list(at_fault))
-    withdrawals = Withdrawn(connection, ami).read()
     withdrawn = withdrawn_by(promotion.it, withdrawals, promotion.it.value)
     failed = [(entry, covering(withdrawn, entry.place)) for entry in wanted if entry.state in BAD]
     kept_out = [(entry, by) for entry, by in failed if by is not None and recall is None]
-    again = [] if ended or recall else [entry for entry, by in failed if by is None]
-    every_renamed = {} if ended or recall or not good else _renamed(connection, promotion.it, withdrawals, wanted, good)
+    free = [] if ended or recall else [entry for entry, by in failed if by is None]
+    again = [entry for entry in free if _can_begin(entry, now)]
+    every_renamed = {} if ended or recall else _renamed(now, wanted, good)
     renamed = dict(islice(every_renamed.items(), max(record_requests.MOST_PLACES - len(again), 0)))
     if not_recalled:
         asked_before = Retry.parse(promotion.it.inbox.get(RECALL, ""))
@@ -108,14 +110,17 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
         places = [place] if place and again else [*(entry.place for entry in again), *renamed]
         record_requests.look_again(connection, ami, places)
     looked_at = sorted([*at_fault.values(), *renamed.values()], key=place_of)
-    data: dict[str, Any] = {"accepted": accepted} if accepted else {}
-    data["pointers"] = looked_at
-    tried = [entry.delivery for entry in (*again, *not_recalled)]
-    data |= {"ami": ami, "unparked": [str(key) for key in freed], "again": tried}
+    data = {
+        "ami": ami,
+        "unparked": [str(key) for key in freed],
+        "pointers": looked_at,
+        "again": [entry.delivery for entry in (*again, *not_recalled)],
+        **({"accepted": accepted} if accepted else {}),
+    }
     lines = [f"{key} was parked, and continues." for key in freed]
     lines += [f"{place}: {accepted} is accepted as the delivered AMI."] if accepted else []
     lines += [f"{_named(not_recalled)}: refused the recall; it is tried again."] if not_recalled else []
-    lines += [*_again(again, wide=caller.wide), *_kept_out(ami, kept_out, wide=caller.wide)]
+    lines += [*_again(ami, free, again, wide=caller.wide), *_kept_out(ami, kept_out, wide=caller.wide)]
     lines += [*_looked_at([*at_fault.values()], wide=caller.wide), *recalls.lines(ami, recall)]
     lines += _counts_for([*renamed.values()], len(every_renamed) - len(renamed), wide=caller.wide)
     nothing = f"no delivery of {ami} has failed, no pointer of it has a fault, and nothing is parked."
@@ -136,9 +141,18 @@ def _refuse_place(ami: str, place: str, wanted: Sequence[TrackedDelivery], accep
         raise NotDone(Fault("not-failed", ami, what, f"`ami-promoter status {ami}` shows what it waits for."))
 
 
-def _again(again: Sequence[TrackedDelivery], *, wide: bool) -> Iterator[str]:
-    for group in groups(again, lambda entry: entry.state, each=wide):
-        yield f"{_named(group)}: {group[0].state}; starts again."
+def _can_begin(entry: TrackedDelivery, now: WantedTargets) -> bool:
+    """Whether the value names its target, also while a withdrawal or a fault holds it up, or that is not known."""
+    return now.value is None or now.may_go_on(entry.place) or entry.place in now.kept_out
+
+
+def _again(ami: str, free: Sequence[TrackedDelivery], again: Sequence[TrackedDelivery], *, wide: bool) -> Iterator[str]:
+    """Say which of those that nobody has withdrawn start again; the others are no longer named."""
+    for group in groups(free, lambda entry: (entry.state, entry in again), each=wide):
+        what = "starts again" if group[0] in again else "the tag's value no longer names it"
+        yield f"{_named(group)}: {group[0].state}; {what}."
+    if len(again) < len(free):
+        yield f"To start it, write a value that does: `ami-promoter promote {ami} VALUE`."
 
 
 def _kept_out(ami: str, kept_out: Sequence[tuple[TrackedDelivery, str]], *, wide: bool) -> Iterator[str]:
@@ -163,15 +177,10 @@ def _counts_for(renamed: Sequence[Mapping[str, str]], more: int, *, wide: bool) 
 
 
 def _renamed(
-    connection: Connection,
-    promotion: Promotion,
-    withdrawals: Collection[Withdrawal],
-    wanted: Sequence[TrackedDelivery],
-    good: Mapping[str, RecordSeen[Delivery]],
+    now: WantedTargets, wanted: Sequence[TrackedDelivery], good: Mapping[str, RecordSeen[Delivery]]
 ) -> dict[str, dict[str, str]]:
     """Find the targets whose parameter the file has set or renamed since, with its name."""
     found: dict[str, dict[str, str]] = {}
-    now = wanted_targets(promotion, promotion.value, applied_file(connection), withdrawals)
     for entry in wanted:
         delivery = good[entry.delivery].it if entry.delivery in good else None
         before = entry.ssm_parameter or (delivery.target.ssm_parameter if delivery else "")

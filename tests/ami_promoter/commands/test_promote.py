@@ -269,6 +269,18 @@ def test_two_operators_who_retry_two_accounts_at_the_same_moment_are_both_served
     assert Retry.parse(inbox(table, ami)["retry"]).places == [DEV, PROD]
 
 
+def test_retry_starts_nothing_that_the_value_no_longer_names(table, ami, run):
+    """It names what starts again, sorted, and says of the rest by which command it would."""
+    delivered(table, *(replace(a_delivery(*one), ami=ami) for one in ((DEV, "cancelled"), (PROD, "cancelled"))))
+
+    said = run("retry", ami).words
+
+    assert f"{DEV} {REGION}: cancelled; starts again." in said
+    assert f"{PROD} {REGION}: cancelled; the tag's value no longer names it." in said
+    assert f"To start it, write a value that does: `ami-promoter promote {ami} VALUE`." in said
+    assert Retry.parse(inbox(table, ami)["retry"]).places == [f"{DEV}/{REGION}"]
+
+
 def test_a_request_that_others_overtake_again_and_again_says_so(table, ami, monkeypatch):
     """The operator runs the command again."""
     others_beside(monkeypatch, table, ami, 1000)
