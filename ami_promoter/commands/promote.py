@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
 import click
+from rich.console import RenderableType
 
 from ami_promoter.hub import pause_switch, record_requests, withdrawals
 from ami_promoter.hub.applied_targets import applied_file
@@ -20,7 +21,9 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import console, show, warn
 from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import VALUE, VerbCaller, ami_argument, tag_key_option, verb, wait_at_most, yes_option
+from chalicelib.delivery.tracked import RUNNING, SHARED, TrackedDelivery
 from chalicelib.engine.faults import count
+from chalicelib.sharing import entitlement
 from chalicelib.targets.applied_file import Resolution
 
 MEMBERS = {
@@ -42,12 +45,16 @@ PRINTS = js.some_of(js.thing("with --wait also what `wait` prints", **MEMBERS), 
 @click.argument("value", type=VALUE)
 @click.option("--wait", is_flag=True, help="Wait for the outcome, like `wait`.")
 @wait_at_most(help="With --wait: give up after this time, such as 90m or 2h; a bare number is minutes.")
+@yes_option
 @tag_key_option
-def promote(caller: VerbCaller, ami: str, value: str, *, wait: bool, timeout: int | None, tag_key: str) -> Report:
+def promote(
+    caller: VerbCaller, ami: str, value: str, *, wait: bool, timeout: int | None, yes: bool, tag_key: str
+) -> Report:
     """Tag an AMI to promote it to groups and accounts.
 
     VALUE: group names and account ids, e.g. "dev prod"; '' means the group `default`. If the applied targets file does
-    not have one of them, or an operator has recalled the AMI, the command does not tag it.
+    not have one of them, or an operator has recalled the AMI, the command does not tag it. Before a value that ends
+    running deliveries or standing shares it asks; without a terminal, --yes is needed.
     """
     if timeout is not None and not wait:
         raise click.UsageError("--timeout has no effect without --wait.")
@@ -61,13 +68,17 @@ def promote(caller: VerbCaller, ami: str, value: str, *, wait: bool, timeout: in
         raise NotDone(no)
     withdrawn = withdrawn_for(connection, ami, value)
     paused = pause_switch.Switch(connection).read()
+    said = repr(value) if value else "'' (group `default`)"
+    lines: list[RenderableType] = []
+    if before not in (None, value) and (ends := _left_out(connection, ami, resolution)):
+        does = f"This tags {ami} {tag_key}={said}, and so ends what that value does not name"
+        lines += caller.confirm("promote", does, list(endings.lines(ends, each=caller.wide)), yes=yes)
     tag.write(value)  # after all that is read: what AWS refuses from here on would leave a tag that nobody mentions
     warning = record_requests.nudge(connection, ami, value, again=before == value)
     again = (
         f"an operator must start failed deliveries with `retry {ami}`" if warning else "failed deliveries start again"
     )
-    said = repr(value) if value else "'' (group `default`)"
-    lines = [f"{ami} is tagged {tag_key}={said} in {connection.place}{_means(resolution)}."]
+    lines += [f"{ami} is tagged {tag_key}={said} in {connection.place}{_means(resolution)}."]
     lines += [f"It had that value already; {again}."] if before == value else []
     lines += _not_delivered(ami, resolution, withdrawn)
     lines += [f"Paused {pause_switch.said(paused)}. It starts after `ami-promoter admin resume`."] if paused else []
@@ -82,6 +93,13 @@ def promote(caller: VerbCaller, ami: str, value: str, *, wait: bool, timeout: in
     warn(warnings)
     waited = waiting.wait(caller, ami, tag_key, limit=timeout, written=True)
     return Report(waited.lines, {**data, **waited.data}, waited.faults, exit=waited.exit)
+
+
+def _left_out(connection: Connection, ami: str, resolution: Resolution) -> list[TrackedDelivery]:
+    """Return what a value ends: nothing, as long as the service has not read the OUs that it names."""
+    named = entitlement.of(resolution, {})
+    tracked = [] if resolution.waits else [one.it for one in Reader(connection).tracked(ami)]
+    return [one for one in tracked if one.state in (RUNNING, SHARED) and not named.may_go_on(one.place)]
 
 
 def _not_delivered(ami: str, resolution: Resolution, withdrawn: Mapping[str, str]) -> Iterator[str]:

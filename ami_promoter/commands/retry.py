@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -10,7 +10,6 @@ import click
 
 from ami_promoter.hub import record_requests
 from ami_promoter.hub.applied_targets import applied_file
-from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.hub.records import UNSETTLED, Reader, RecordSeen, is_named, place_of
 from ami_promoter.hub.withdrawals import Withdrawn
@@ -30,9 +29,11 @@ from chalicelib.engine.faults import Fault, count
 from chalicelib.images.family import parameter_of
 from chalicelib.promotion.machine import RECALL
 from chalicelib.promotion.model import Promotion, Retry
-from chalicelib.promotion.wanted import wanted_targets, withdrawn_by
-from chalicelib.targets.withdrawals import Withdrawal, covering
+from chalicelib.promotion.wanted import WantedTargets, wanted_targets, withdrawn_by
+from chalicelib.targets.applied_file import AppliedFile
+from chalicelib.targets.withdrawals import covering
 
+AGAIN, COUNTS = "the service looks at the parameter {} again.", "from now on the AMI counts for {}."
 PRINTS = js.some_of(
     js.thing(
         ami=js.text("id of the source AMI"),
@@ -76,7 +77,7 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     promotion = reader.promotion(ami)
     if promotion is None:
         raise NotDone(unknown(ami, connection))
-    every = [one.it for one in reader.tracked(ami)]
+    every = sorted((one.it for one in reader.tracked(ami)), key=lambda entry: entry.place)
     wanted = [entry for entry in every if place is None or is_named(entry.place, [place])]
     if place:
         _refuse_place(ami, place, wanted, accepted)
@@ -87,15 +88,18 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     ended = promotion.it.value is None and not promotion.parked
     if ended and not (at_fault or not_recalled):
         raise NotDone(_no_value(promotion, ami))
+    withdrawals = Withdrawn(connection, ami).read()
+    file = AppliedFile() if ended or recall else applied_file(connection)
+    now = wanted_targets(promotion.it, promotion.it.value, file, withdrawals)
     deliveries = [addresses.delivery(entry.delivery) for entry in wanted]
     freed = record_requests.unpark(connection, [addresses.promotion(ami), *deliveries, *at_fault])
     record_requests.look_at(connection, list(at_fault))
-    withdrawals = Withdrawn(connection, ami).read()
     withdrawn = withdrawn_by(promotion.it, withdrawals, promotion.it.value)
     failed = [(entry, covering(withdrawn, entry.place)) for entry in wanted if entry.state in BAD]
     kept_out = [(entry, by) for entry, by in failed if by is not None and recall is None]
-    again = [] if ended or recall else [entry for entry, by in failed if by is None]
-    every_renamed = {} if ended or recall or not good else _renamed(connection, promotion.it, withdrawals, wanted, good)
+    free = [] if ended or recall else [entry for entry, by in failed if by is None]
+    again = [entry for entry in free if _can_begin(entry, now)]
+    every_renamed = {} if ended or recall else _renamed(now, wanted, good)
     renamed = dict(islice(every_renamed.items(), max(record_requests.MOST_PLACES - len(again), 0)))
     if not_recalled:
         asked_before = Retry.parse(promotion.it.inbox.get(RECALL, ""))
@@ -117,12 +121,9 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     lines = [f"{key} was parked, and continues." for key in freed]
     lines += [f"{place}: {accepted} is accepted as the delivered AMI."] if accepted else []
     lines += [f"{_named(not_recalled)}: refused the recall; it is tried again."] if not_recalled else []
-    lines += [*_again(again, wide=caller.wide), *_kept_out(ami, kept_out, wide=caller.wide)]
-    looks = "the service looks at the parameter {} again."
-    lines += [*_parameters(at_fault.values(), looks, wide=caller.wide), *recalls.lines(ami, recall)]
-    lines += _parameters(renamed.values(), "from now on the AMI counts for {}.", wide=caller.wide)
-    more = len(every_renamed) - len(renamed)
-    lines += [f"{count(more, 'target')} more: run the command again."] if more else []
+    lines += [*_again(ami, free, again, wide=caller.wide), *_kept_out(ami, kept_out, wide=caller.wide)]
+    lines += [*_parameters(at_fault.values(), AGAIN, wide=caller.wide), *recalls.lines(ami, recall)]
+    lines += [*_parameters(renamed.values(), COUNTS, wide=caller.wide), *_more(len(every_renamed) - len(renamed))]
     nothing = f"no delivery of {ami} has failed, no pointer of it has a fault, and nothing is parked."
     return Report(tuple(lines or [f"Nothing to do: {nothing}"]), data)
 
@@ -141,9 +142,18 @@ def _refuse_place(ami: str, place: str, wanted: Sequence[TrackedDelivery], accep
         raise NotDone(Fault("not-failed", ami, what, f"`ami-promoter status {ami}` shows what it waits for."))
 
 
-def _again(again: Sequence[TrackedDelivery], *, wide: bool) -> Iterator[str]:
-    for group in groups(again, lambda entry: entry.state, each=wide):
-        yield f"{_named(group)}: {group[0].state}; starts again."
+def _can_begin(entry: TrackedDelivery, now: WantedTargets) -> bool:
+    """Whether the value names its target, also while a withdrawal or a fault holds it up, or that is not known."""
+    return now.value is None or now.may_go_on(entry.place) or entry.place in now.kept_out
+
+
+def _again(ami: str, free: Sequence[TrackedDelivery], again: Sequence[TrackedDelivery], *, wide: bool) -> Iterator[str]:
+    """Say which of those that nobody has withdrawn start again; the others are no longer named."""
+    for group in groups(free, lambda entry: (entry.state, entry in again), each=wide):
+        what = "starts again" if group[0] in again else "the tag's value no longer names it"
+        yield f"{_named(group)}: {group[0].state}; {what}."
+    if len(again) < len(free):
+        yield f"To start it, write a value that does: `ami-promoter promote {ami} VALUE`."
 
 
 def _kept_out(ami: str, kept_out: Sequence[tuple[TrackedDelivery, str]], *, wide: bool) -> Iterator[str]:
@@ -160,16 +170,15 @@ def _parameters(shown: Iterable[Mapping[str, str]], says: str, *, wide: bool) ->
         yield f"{named([place_of(one) for one in same])}: {says.format(same[0]['parameter'])}"
 
 
+def _more(targets: int) -> list[str]:
+    return [f"{count(targets, 'target')} more: run the command again."] if targets else []
+
+
 def _renamed(
-    connection: Connection,
-    promotion: Promotion,
-    withdrawals: Collection[Withdrawal],
-    wanted: Sequence[TrackedDelivery],
-    good: Mapping[str, RecordSeen[Delivery]],
+    now: WantedTargets, wanted: Sequence[TrackedDelivery], good: Mapping[str, RecordSeen[Delivery]]
 ) -> dict[str, dict[str, str]]:
     """Find the targets whose parameter the file has set or renamed since, with its name."""
     found: dict[str, dict[str, str]] = {}
-    now = wanted_targets(promotion, promotion.value, applied_file(connection), withdrawals)
     for entry in wanted:
         delivery = good[entry.delivery].it if entry.delivery in good else None
         before = entry.ssm_parameter or (delivery.target.ssm_parameter if delivery else "")

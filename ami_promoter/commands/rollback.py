@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from ami_promoter.hub.applied_targets import applied_file, named_targets
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.hub.records import Reader, is_named, not_there
+from ami_promoter.promotions.reading import unknown_family
 from ami_promoter.rights import LOOK_AGAIN, READ_ALL, SWITCH
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import first_of, groups, named
@@ -125,6 +126,8 @@ def rollback(
 def _pointers(connection: Connection, family: str, groups_named: Sequence[str], places: Sequence[str]) -> list[Pointer]:
     """Return the pointers of the family in these targets; raises NotDone if a named account has none, or nobody has."""
     every = [one.it for one in Reader(connection).pointers(f'"{family}"') if one.it.family == family]
+    if not every:
+        raise unknown_family(connection, family)
     wanted = list(places)
     if groups_named:
         resolved = named_targets(applied_file(connection), groups_named)
@@ -170,8 +173,10 @@ def _nothing_chosen(pointer: Pointer, to: str | None, recalled: Collection[str])
         if to not in recalled and any(one.source == to for one in pointer.releases):
             what = f"{to} is of another architecture than {pointer.source}, which it names."
     others = [one.source for one in pointer.launchable if one.source not in (*recalled, pointer.source)]
-    known = ", ".join(others) or "none"
-    return Fault("no-release", pointer.where, what, f"Name one that is known there: `--to AMI`. Known: {known}.")
+    cure = f"Name one that is known there: `--to AMI`. Known: {', '.join(others)}."
+    if not others:
+        cure = "Nothing is there to roll back to: promote an earlier AMI, or recall this one."
+    return Fault("no-release", pointer.where, what, cure)
 
 
 def _lines(moves: Sequence[_Move], *, wide: bool) -> Iterator[RenderableType]:
@@ -182,9 +187,19 @@ def _lines(moves: Sequence[_Move], *, wide: bool) -> Iterator[RenderableType]:
     for group in groups(moves, same, each=wide):
         first = group[0]
         where = named([str(Place(one.pointer.account, one.pointer.region)) for one in group])
-        now = f"names {first.pointer.source or 'none of the family'} now"
-        then = f"is held at {first.to.source} from now on" if first.to else "is let go"
+        now = f"names {_copy(one.pointer.named for one in group)} now"
+        then = f"is held at {_copy(one.to for one in group)} from now on" if first.to else "is let go"
         yield Folded(f"{where}: the parameter {first.pointer.parameter} {now}, and {then}.", 2)
+
+
+def _copy(releases: Iterable[Release | None]) -> str:
+    """Name what the parameters of several targets name: copies of one source; a shared AMI is the source itself."""
+    one, *others = {release.image: release for release in releases if release}.values() or [None]
+    if one is None:
+        return "none of the family"
+    if others:
+        return f"its copy of {one.source}"
+    return one.image if one.image == one.source else f"{one.image} (source AMI {one.source})"
 
 
 def _stay(

@@ -14,7 +14,7 @@ from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.hub.records import Reader, image_of, is_named, place_of, target_of
 from ami_promoter.promotions import pointers, recalls
 from ami_promoter.promotions.choosing import Choice, choosing, read
-from ami_promoter.promotions.reading import unknown
+from ami_promoter.promotions.reading import unknown, unknown_family
 from ami_promoter.reconcile import uses
 from ami_promoter.rights import ASK_TARGETS, FIND_DELIVERIES, READ_ALL
 from ami_promoter.terminal import schema as js
@@ -24,6 +24,7 @@ from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import AMI, FAMILY, FileWord, VerbCaller, answers_within_option, verb
 from chalicelib.delivery.tracked import GOOD, RUNNING, TrackedDelivery
 from chalicelib.engine.faults import Fault
+from chalicelib.sharing import entitlement
 
 COPY = js.thing(
     "the AMI of one target",
@@ -130,6 +131,8 @@ def _of_ami(caller: VerbCaller, ami: str, target: str | None, *, ids: bool, use:
     if ids:
         if missing:
             cure = f"`ami-promoter status {found['source']}` shows why."
+            if _are_unnamed(connection, found["source"], missing):
+                cure = f"The tag's value does not name it: `ami-promoter promote {found['source']} VALUE`."
             raise NotDone(Fault("not-delivered", ami, f"it is not delivered to {named(missing)}.", cure))
         return Report(tuple(Whole(one["image"]) if target else _id(one) for one in there), found)
     lines = (*_lines(found), *([Folded(f"Not delivered to {named(missing)}.")] if missing else []))
@@ -139,6 +142,16 @@ def _of_ami(caller: VerbCaller, ami: str, target: str | None, *, ids: bool, use:
     asked = [{**one, "image": one["image"] or made.get(place_of(one))} for one in found["copies"]]
     found["uses"] = uses.ask(connection, caller.clock, asked, use)
     return Report((*lines, *uses.lines(found["uses"])), found)
+
+
+def _are_unnamed(connection: Connection, source: str, places: Sequence[str]) -> bool:
+    """Whether the value in force names none of these targets; False while that is not known."""
+    promotion = Reader(connection).promotion(source)
+    if promotion is None or promotion.it.value is None:
+        return False
+    named_now = applied_file(connection).resolve(promotion.it.value, in_force=True)
+    entitled = entitlement.of(named_now, {})
+    return named_now.understood and not any(map(entitled.may_go_on, places))
 
 
 def _narrow(connection: Connection, found: dict[str, Any], target: str) -> list[str]:
@@ -181,9 +194,7 @@ def _family(connection: Connection, family: str, *, ids: bool) -> Report:
     read = Reader(connection).pointers(f'"{family}"')
     found = sorted((one for one in read if one.it.family == family), key=lambda one: one.it.where)
     if not found:
-        what = f"no parameter in a target names an AMI of it, as {connection.place} knows."
-        cure = "`ami-promoter status AMI` shows an AMI's family; the targets file sets `ssm_parameter`."
-        raise NotDone(Fault("unknown-family", family, what, cure))
+        raise unknown_family(connection, family)
     listed = [{**pointers.listed(one), "kept": not one.it.unwanted} for one in found]
     at_fault = [one for one in listed if one["fault"]]
     data = {"family": family, "pointers": listed}

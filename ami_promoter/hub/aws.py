@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -206,6 +207,8 @@ def _telling(place: str, doing: str) -> Iterator[None]:
 
 def _hub_error(error: sdk.ClientError | sdk.BotoCoreError, place: str, doing: str) -> HubError:
     done = doing if _refused(error) else doing.replace(UNCHANGED, "(it may be done: run the command again)")
+    if code_of(error) in _DENIED:
+        done = re.sub(r" \(run the command again.*\)", "", done)
     return HubError(f"{done} failed: {_ended(str(error))}", place, _cure(error), code_of(error))
 
 
@@ -232,13 +235,12 @@ def _cure(error: Exception) -> str:
     return next((cure for codes, cure in _CURES.items() if code_of(error) in codes), unknown)
 
 
+_DENIED = ("AccessDeniedException", "AccessDenied", "UnauthorizedOperation")
 _CURES: Mapping[Collection[str], str] = {
     ("ResourceNotFoundException",): (
         "There is no such table: check that account and Region are the hub's, and that its stack is deployed."
     ),
-    ("AccessDeniedException", "AccessDenied", "UnauthorizedOperation"): (
-        "Use a role that is allowed to do this; docs/reference/cli.md lists what each verb needs."
-    ),
+    _DENIED: ("Use a role that is allowed to do this; docs/reference/cli.md lists what each verb needs."),
     ("NotFoundException",): "There is no such key: check its name, the Region and the account.",
     STALE_CREDENTIALS: "The credentials have expired or are no longer valid: sign in again.",
     ("NoCredentialsError", "SSOTokenLoadError", "TokenRetrievalError", "UnauthorizedSSOTokenError"): (

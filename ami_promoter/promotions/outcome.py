@@ -101,7 +101,8 @@ def _ended(data: Mapping[str, Any], named: Sequence[Mapping[str, Any]], targets:
         operators = f" Withdrawn by {', '.join(by)}." if by else ""
         operators = f" The AMI was {recalls.said(data['recall'])}" if data["recall"] else operators
         was = "was" if len(stopped) == 1 else "were"
-        what = f"{_of(stopped, named)} {was} cancelled, withdrawn or recalled.{operators}"
+        how = " or ".join(sorted({str(one["state"]) for one in stopped}))
+        what = f"{_of(stopped, named)} {was} {how}.{operators}"
         return Outcome(Exit.CANCELLED, what)
     if not named:
         recalled = f"The AMI was {recalls.said(data['recall'])}" if data["recall"] else ""

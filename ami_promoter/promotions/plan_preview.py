@@ -130,7 +130,9 @@ def plan(facts: PlanFacts) -> dict[str, Any]:
     without_grant = [fault for place, fault in foreign.items() if resolution.by_place[place].roles_by_default]
     no_family = [fault for one in wanted if (fault := naming.begun(image, one).fault)]
     targets = [_target(one, facts, foreign.get(one.place)) for one in wanted]
-    targets += [_gone(place, was) for place, was in facts.states.items() if place not in resolution.by_place]
+    stays = {place for place, was in facts.states.items() if was == "recalled" and facts.recalled is not None}
+    gone = facts.states.keys() - resolution.by_place.keys() - stays
+    targets += [_gone(place, facts.states[place]) for place in gone]
     unknown = {**NOTHING, "method": "", "method_why": ""} if pending else {}
     every = [{**_held_back(one, facts), **unknown} for one in sorted(targets, key=place_of)]
     accounts = {target.account for target in wanted}
@@ -266,9 +268,10 @@ def show(data: Mapping[str, Any], place: str, *, wide: bool) -> Iterator[Rendera
 
 def _counted(targets: Sequence[Mapping[str, Any]]) -> str:
     """Count what happens to targets; the first three always, as a zero of these says something, too."""
-    found = Counter(str(one["does"]) for one in targets)
+    found = Counter(map(_does_to, targets))
     named = {"new": "new", "tried again": "to try again", "there already": "there already"}
-    other = [f"{number:,} {does}" for does, number in sorted(found.items()) if does not in named]
+    will = {"ends": "to end", "is withdrawn": "to withdraw"}
+    other = [f"{number:,} {will.get(does, does)}" for does, number in sorted(found.items()) if does not in named]
     return ", ".join([*(f"{found[does]:,} {name}" for does, name in named.items()), *other])
 
 
@@ -311,7 +314,13 @@ def _row(group: Sequence[Mapping[str, Any]], *, wide: bool) -> Sequence[Renderab
     places = first_of(list(map(target_of, group)), 1)
     key = one["key"] if one["key"].startswith("alias/") else short(one["key"], wide=wide)
     gib = sum(member["gib"] for member in group)
-    return places, state(one["does"]), _how(one), key, f"{gib:,}" if gib else ""
+    return places, state(_does_to(one)), _how(one), key, f"{gib:,}" if gib else ""
+
+
+def _does_to(one: Mapping[str, Any]) -> str:
+    """Say what happens to a target: what the value ends has not ended yet."""
+    ends = {"cancelled": "ends", **({} if one["withdrawn_by"] else {"withdrawn": "is withdrawn"})}
+    return ends.get(one["does"], str(one["does"]))
 
 
 def _calls(targets: Sequence[Mapping[str, Any]]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from typing import Any
 
 from ami_promoter.hub.applied_targets import applied_file
@@ -13,6 +14,7 @@ from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.hub.records import Reader, RecordSeen
 from ami_promoter.hub.withdrawals import Withdrawn
 from ami_promoter.promotions import pointers, promotion_data, shares, waves
+from ami_promoter.terminal.alike import first_of
 from ami_promoter.terminal.report import NotDone
 from chalicelib.delivery import permissions
 from chalicelib.delivery.model import ENDED, Delivery, snapshots_of
@@ -78,6 +80,18 @@ def no_delivery(ami: str, places: Sequence[str]) -> NotDone:
     return NotDone(
         Fault("no-delivery", ami, f"it has no delivery to {place}.", f"`ami-promoter status {ami}` lists them.")
     )
+
+
+def unknown_family(connection: Connection, family: str) -> NotDone:
+    """Return what to raise if no parameter is of a family."""
+    known = sorted({one.it.family for one in Reader(connection).pointers()})
+    close = [f"`{one}`" for one in get_close_matches(family, known, n=2)]
+    meant = f"Did you mean {' or '.join(close)}? " if close else ""
+    what = f"no parameter in a target names an AMI of it, as {connection.place} knows."
+    cure = f"{meant}Known: {first_of(known, 10)}."
+    if not known:
+        cure = "`ami-promoter status AMI` shows an AMI's family; the targets file sets `ssm_parameter`."
+    return NotDone(Fault("unknown-family", family, what, cure))
 
 
 def placed(delivery: RecordSeen[Delivery], entry: TrackedDelivery) -> RecordSeen[Delivery]:

@@ -72,7 +72,7 @@ class Inventories:
                     tell(_answered(found, places))
                 break
             if len(found) >= reported + max(1, len(places) // STEPS) or self.clock.now() > reported_at + SILENT:
-                tell(_answered(found, places))
+                tell(_answered(found, places, " (Ctrl-C: go on without them)" if self.in_all else ""))
                 reported, reported_at = len(found), self.clock.now()
             self.clock.sleep(POLL_IN_ALL if self.in_all else POLL)
         return found | {place: TargetFacts(fault=_silent(place)) for place in places if place not in found}
@@ -157,8 +157,8 @@ def _silent(place: Place) -> Fault:
     return Fault("not-seen", f"account {place[0]}, {place[1]}", "The target has not answered.", cure)
 
 
-def _answered(found: Sized, places: Sized) -> str:
-    return f"Targets that answered: {len(found):,} of {len(places):,}."
+def _answered(found: Sized, places: Sized, stop: str = "") -> str:
+    return f"Targets that answered: {len(found):,} of {len(places):,}{stop}."
 
 
 def together(parts: Iterable[Mapping[str, Any]]) -> TargetSeen:

@@ -205,8 +205,8 @@ class _Compiler:
                 self._fault("targets-region", (*path, index), f"`{region}` is here twice.", "Delete one.")
             elif region not in known:
                 what = f"`{region}` is not a Region that this version knows beside the hub's {self._hub.region}."
-                close = get_close_matches(region, known, n=1)
-                cure = f"Did you mean `{close[0]}`?" if close else "Write a Region's name, like `eu-central-1`."
+                close = [f"`{one}`" for one in get_close_matches(region, known, n=2)]
+                cure = f"Did you mean {' or '.join(close)}?" if close else "Write a Region's name, like `eu-central-1`."
                 self._fault("targets-region", (*path, index), what, cure)
         if len(self.faults) > before:  # what has a fault brings forth no others
             return (self._hub.region,)

@@ -6,7 +6,8 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 
 from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.hub.pause_switch import SWITCH, Switch
-from tests.ami_promoter.a_hub import NINE, REGION
+from ami_promoter.hub.withdrawals import Withdrawn
+from tests.ami_promoter.a_hub import AMI, DEV, NINE, REGION
 
 CALLER = "arn:aws:sts::123456789012:user/moto"
 
@@ -89,3 +90,19 @@ def test_where_no_answer_came_it_does_not_say_that_nothing_has_changed(operators
 
     said = "pausing or resuming (it may be done: run the command again) failed: Read timeout"
     assert failed.value.fault.what.startswith(said if lost else "pausing or resuming (nothing has changed) failed: ")
+
+
+@pytest.mark.parametrize("code", ["AccessDeniedException", "ThrottlingException"])
+def test_who_may_not_withdraw_is_not_asked_to_try_again(operators, code):
+    """The same credentials are refused again; after a throttle the command goes on."""
+    connection = Connection(REGION)
+
+    def fails(**_rest):
+        raise ClientError({"Error": {"Code": code}}, "UpdateItem")
+
+    connection.dynamodb.meta.events.register("after-call.dynamodb.UpdateItem", fails)
+
+    with pytest.raises(HubError, match=code) as failed:
+        Withdrawn(connection, AMI).write([DEV], "dev", 0)
+
+    assert ("run the command again" in failed.value.fault.what) is (code == "ThrottlingException")

@@ -315,6 +315,16 @@ def test_a_script_that_asks_for_a_group_gets_ids_or_an_error(table, client, run,
     assert found in (said.err if status else said.out)
 
 
+def test_a_script_that_asks_for_a_group_that_the_value_does_not_name_learns_that(table, client, run):
+    """`status` has nothing about such a target; of a failed delivery it says why."""
+    apply(Directory({"dev": (DEV,), "prod": (PROD,)}, {one: (Target(one, REGION),) for one in (DEV, PROD)}))
+    promoted(table, a_delivery(DEV, "failed"))
+
+    assert f"`ami-promoter status {AMI}` shows why." in run("where", AMI, "dev", "--ids", exits=1).errors
+    said = run("where", AMI, "prod", "--ids", exits=1).errors
+    assert f"The tag's value does not name it: `ami-promoter promote {AMI} VALUE`." in said
+
+
 def test_superseded_copies_are_listed_as_removable(table, run):
     """With what could not be deprecated and why; without any the command says so."""
     assert "No copy is retired" in run("status", "--retired").out

@@ -103,6 +103,24 @@ def test_an_ami_that_is_gone_has_come_out_as_its_promotion_did(table, ami, ec2, 
     assert "Its target has the AMI." in run("wait", ami).words
 
 
+def test_a_value_that_ends_deliveries_is_asked_about(table, ami, run):
+    """Without a terminal it is refused; --yes is for scripts, and says what ends.
+
+    A value that ends nothing asks nothing; what was delivered stays, and is not mentioned.
+    """
+    for account, state in ((DEV, "running"), (PROD, "shared"), (HUB, "delivered")):
+        track(table, TrackedDelivery(account, account, REGION, 1, state), ami)
+    run("promote", ami, "prod")
+
+    asked = run("promote", ami, "dev", exits=1)
+
+    assert f"This tags {ami} promote='dev', and so ends what that value does not name." in asked.errors
+    assert asked.words == f"{PROD} {REGION}: is withdrawn."
+    assert Tag(Connection(REGION), "promote", ami).read() == "prod"
+    assert f"{PROD} {REGION}: is withdrawn." in run("promote", ami, "dev", "--yes").out
+    assert Tag(Connection(REGION), "promote", ami).read() == "dev"
+
+
 def test_a_new_value_asks_for_a_look_and_for_no_second_try(table, ami, run):
     """The tag's event may have come first: a delivery that has failed since must not be tried, and reported, twice."""
     run("promote", ami, "prod")
@@ -249,6 +267,18 @@ def test_two_operators_who_retry_two_accounts_at_the_same_moment_are_both_served
     record_requests.look_again(Connection(REGION), ami, [DEV])
 
     assert Retry.parse(inbox(table, ami)["retry"]).places == [DEV, PROD]
+
+
+def test_retry_starts_nothing_that_the_value_no_longer_names(table, ami, run):
+    """It names what starts again, sorted, and says of the rest by which command it would."""
+    delivered(table, *(replace(a_delivery(*one), ami=ami) for one in ((DEV, "cancelled"), (PROD, "cancelled"))))
+
+    said = run("retry", ami).words
+
+    assert f"{DEV} {REGION}: cancelled; starts again." in said
+    assert f"{PROD} {REGION}: cancelled; the tag's value no longer names it." in said
+    assert f"To start it, write a value that does: `ami-promoter promote {ami} VALUE`." in said
+    assert Retry.parse(inbox(table, ami)["retry"]).places == [f"{DEV}/{REGION}"]
 
 
 def test_a_request_that_others_overtake_again_and_again_says_so(table, ami, monkeypatch):

@@ -141,6 +141,7 @@ def test_who_stops_waiting_for_the_answers_of_targets_is_asked_and_can_recall(ta
 
     said = run("recall", AMI, "--why", "It does not boot.", clock=TerminalClock(ctrl_c))
 
+    assert "Targets that answered: 0 of 1 (Ctrl-C: go on without them)." in said.errors
     assert f"Who uses it is not known yet; `ami-promoter where {AMI} --use` shows it" in said.errors
     assert f"This recalls {AMI} in all targets. Continue?" in said.errors
     assert operators.get(addresses.withdrawals(AMI)) is not None
@@ -384,7 +385,7 @@ def test_the_only_ami_of_a_family_is_none_to_roll_back_to():
     pointer = a_pointer(releases=(Release(AMI, "2026-01-03T00:00:00.000Z", COPY),))
 
     _, (fault,) = chosen([pointer], None, {}, ())
-    assert fault.cure.endswith("Known: none.")
+    assert fault.cure == "Nothing is there to roll back to: promote an earlier AMI, or recall this one."
 
 
 def test_a_pin_can_be_lifted_before_its_worker_has_looked_and_if_it_is_damaged(table, operators, run):
@@ -410,6 +411,15 @@ def test_an_account_without_the_parameter_is_a_fault_beside_one_that_has_it(tabl
     said = run("rollback", "base", "--account", DEV, "--account", PROD, "--yes", exits=1).errors
 
     assert f"base: it has no parameter in {PROD}." in said
+
+
+@pytest.mark.parametrize("words", [("rollback", "bsae", "--account", DEV), ("where", "--family", "bsae")])
+def test_a_misspelt_family_is_said_to_be_unknown(table, run, words):
+    """With the one that may be meant, and those that there are; the same command would only repeat that."""
+    write(table, a_pointer())
+    write(table, replace(a_pointer(PROD), family="web", parameter="/golden/web/current"))
+
+    assert "Did you mean `base`? Known: base, web." in run(*words, exits=1).errors
 
 
 def test_an_account_without_an_earlier_ami_does_not_keep_the_others_where_they_are(table, run):
@@ -495,4 +505,24 @@ def test_what_a_rollback_does_fits_on_a_terminal(table, run, monkeypatch, width)
     said = run("rollback", "base", "--account", DEV, "--account", PROD, exits=1)
 
     assert all(len(line) <= width for line in said.lines)
-    assert f"2 targets ({DEV} us-east-1, {PROD} us-east-1): the parameter {NAME} names {AMI} now" in said.words
+    assert f"2 targets ({DEV} us-east-1, {PROD} us-east-1): the parameter {NAME} names {COPY}" in said.words
+
+
+def test_a_rollback_names_what_the_parameter_holds(table, run):
+    """That is the target's copy; its source stands beside it. Of several targets with copies of their own, the source.
+
+    A shared AMI is its own source.
+    """
+    write(table, a_pointer())
+    other = a_pointer(PROD, image="ami-0dddddddddddddddd")
+    last = replace(other.releases[-1], image="ami-0dddddddddddddddd")
+    write(table, replace(other, releases=(*other.releases[:-1], last)))
+    shared = Release(OLD, "2026-01-02T00:00:00.000Z", OLD)
+    write(table, a_pointer(BLOCKED, releases=(shared, a_pointer().releases[-1])))
+    to = f"is held at {OLD_COPY} (source AMI {OLD}) from now on"
+
+    one = run("rollback", "base", "--account", DEV, exits=1).words
+    assert f"names {COPY} (source AMI {AMI}) now, and {to}." in one
+    several = run("rollback", "base", "--account", DEV, "--account", PROD, exits=1).words
+    assert f"names its copy of {AMI} now, and {to}." in several
+    assert f"and is held at {OLD} from now on." in run("rollback", "base", "--account", BLOCKED, exits=1).words

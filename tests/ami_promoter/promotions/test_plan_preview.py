@@ -61,7 +61,7 @@ def printed(targets, *, wide=False, blocked=()):
     ("does", "said"),
     [
         (["new"] * 3 + ["there already"], "3 new, 0 to try again, 1 there already. This is a preview."),
-        (["tried again", "cancelled"], "0 new, 1 to try again, 0 there already, 1 cancelled. This is a preview."),
+        (["tried again", "cancelled"], "0 new, 1 to try again, 0 there already, 1 to end. This is a preview."),
     ],
 )
 def test_the_first_words_are_what_would_happen(does, said):
@@ -97,6 +97,23 @@ def test_of_a_thousand_targets_equal_ones_share_a_row():
     ]
     wide = printed(targets, blocked=blocked, wide=True)
     assert len(wide) == 1 + 1000 + 1000 + 50
+
+
+def test_what_a_value_ends_does_not_read_as_if_it_had_ended():
+    """Also where a standing share closes."""
+    lines = printed([a_target(0, does="cancelled"), a_target(1, does="withdrawn", withdrawn_by="")])
+
+    assert [line.split("  ")[1].strip() for line in lines[1:3]] == ["ends", "is withdrawn"]
+
+
+def test_of_a_recalled_ami_only_targets_of_the_value_are_shown():
+    """What was recalled elsewhere stays so, and the value has nothing to do with it."""
+    recalled = Fault("recalled", "ami-1", "It is recalled.", "Lift that.")
+    states = {f"{ACCOUNT}/us-east-1": "recalled", "300000000000/us-east-1": "recalled"}
+
+    shown = plan_preview.plan(facts([Target(ACCOUNT, "us-east-1")], states=states, recalled=recalled))["targets"]
+
+    assert [(one["account"], one["does"]) for one in shown] == [(ACCOUNT, "recalled")]
 
 
 def facts(targets, image=None, keys=(KEY,), **more):

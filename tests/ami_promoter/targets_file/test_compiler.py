@@ -154,8 +154,9 @@ def test_a_launch_test_has_a_type_and_a_time():
         (LAUNCH_TEST + ", subnet: subnet-0a}", "`subnet` is not a key here"),
         ("launch_test: t3.micro", "`launch_test` cannot be `t3.micro`"),
         # Misspelt, or in another partition, from which nothing can be copied.
-        ("regions: [eu-west-11]", f"`eu-west-11` {NO_REGION} Did you mean `eu-west-1`?"),
-        ("regions: [us-gov-west-1]", f"`us-gov-west-1` {NO_REGION} Did you mean `us-west-1`?"),
+        ("regions: [eu-west-11]", f"`eu-west-11` {NO_REGION} Did you mean `eu-west-1`"),
+        ("regions: [us-est-1]", f"`us-est-1` {NO_REGION} Did you mean `us-west-1` or `us-east-1`?"),
+        ("regions: [us-gov-west-1]", f"`us-gov-west-1` {NO_REGION} Did you mean `us-west-1`"),
     ],
 )
 def test_a_setting_that_cannot_be_or_has_no_effect_is_refused(said, fault):
