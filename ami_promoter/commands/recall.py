@@ -28,14 +28,14 @@ from chalicelib.release.pointer import Pointer
 from chalicelib.targets.recalls import Recall
 
 DOES: Mapping[str, str] = {
-    RUNNING: "its delivery ends; an AMI that is being made stays, and is deprecated",
-    "delivered": "its AMI is deprecated, and disabled where the account's template allows it",
-    "shared": "its shares close",
+    RUNNING: "the delivery ends; an AMI that is being made stays, and is deprecated",
+    "delivered": "the AMI is deprecated, and disabled where the account's template allows it",
+    "shared": "the shares close",
     "recalled": "it is recalled already",
 }
 """What a recall does to a delivery, by its state; nothing to the others."""
-RESTORED = "its AMI is as before, but for launch permissions that disabling it has removed"
-AGAIN = "it begins again if the tag names its target, and no operator has withdrawn that"
+RESTORED = "the AMI is as before, but for launch permissions that disabling it has removed"
+AGAIN = "it begins again if the tag names the target, and no operator has withdrawn that"
 LIFTS: Mapping[str, str] = {
     RUNNING: f"what the recall began ends first; then {RESTORED}, or {AGAIN}",
     "recalled": RESTORED,

@@ -126,12 +126,12 @@ def rollback(
 def _pointers(connection: Connection, family: str, groups_named: Sequence[str], places: Sequence[str]) -> list[Pointer]:
     """Return the pointers of the family in these targets; raises NotDone if a named account has none, or nobody has."""
     every = [one.it for one in Reader(connection).pointers(f'"{family}"') if one.it.family == family]
-    if not every:
-        raise unknown_family(connection, family)
     wanted = list(places)
     if groups_named:
         resolved = named_targets(applied_file(connection), groups_named)
         wanted += [*resolved.by_place, *resolved.blocked]
+    if not every:
+        raise unknown_family(connection, family)
     there = [one for one in every if is_named(str(Place(one.account, one.region)), wanted)]
     missing = not_there(places, [str(Place(one.account, one.region)) for one in there])
     if missing or not there:

@@ -141,7 +141,10 @@ def _of_ami(caller: VerbCaller, ami: str, target: str | None, *, ids: bool, use:
     made = {one.it.place: one.it.image for one in Reader(connection).tracked(found["source"])}  # also what is recalled
     asked = [{**one, "image": one["image"] or made.get(place_of(one))} for one in found["copies"]]
     found["uses"] = uses.ask(connection, caller.clock, asked, use)
-    return Report((*lines, *uses.lines(found["uses"])), found)
+    silent = [place_of(one) for one in asked if not one["image"]]
+    why = "no AMI is known there now; what runs from one that was shared goes on"
+    more = [Folded(f"Not asked: {named(silent)}: {why}.")] if silent else []
+    return Report((*lines, *uses.lines(found["uses"]), *more), found)
 
 
 def _are_unnamed(connection: Connection, source: str, places: Sequence[str]) -> bool:

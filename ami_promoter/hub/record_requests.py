@@ -131,14 +131,15 @@ def recall_again(connection: Connection, promotion: RecordSeen[Promotion], place
     Where others have asked for that since the promotion was read, it is tried, too.
     """
     doing, ami = "asking the service to recall again (run the command again)", promotion.it.ami
+    theirs: Sequence[str] = ()
     with connection.telling(doing):
         for _ in range(ASK_TRIES):
-            entry = Retry(str(int(connection.now())), sorted(places)[:MOST_PLACES])
+            entry = Retry(str(int(connection.now())), [*dict.fromkeys((*sorted(places), *theirs))][:MOST_PLACES])
             if _leave(connection, promotion, RECALL, entry):
                 _look_now(connection, ami)
                 return
             promotion = Reader(connection, doing).promotion(ami) or promotion
-            places = {*places, *Retry.parse(promotion.it.inbox.get(RECALL, "")).places}
+            theirs = Retry.parse(promotion.it.inbox.get(RECALL, "")).places
     raise _overtaken(ami)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import RenderableType
 
 from ami_promoter.hub.records import place_of, target_of
-from ami_promoter.promotions import pointers, prices, provenance, waves
+from ami_promoter.promotions import endings, pointers, prices, provenance, waves
 from ami_promoter.promotions.promotion_data import BAD
 from ami_promoter.promotions.promotion_text import SINGLY, quoted, said
 from ami_promoter.terminal import schema as js
@@ -165,7 +165,10 @@ def _held_back(one: Mapping[str, Any], facts: PlanFacts) -> dict[str, Any]:
     does = one["does"] if by is None or stays else "withdrawn"
     if facts.recalled is not None and does != "cancelled":
         does = "recalled"
-    return {**one, **({} if does == one["does"] else NOTHING), "does": does, "withdrawn_by": by or ""}
+    if does == one["does"]:
+        return {**one, "withdrawn_by": by or ""}
+    pointer = one["pointer"] and {**one["pointer"], "counts": False}
+    return {**one, **NOTHING, "does": does, "pointer": pointer, "withdrawn_by": by or ""}
 
 
 def _foreign(target: Target, image: SourceImage, hub: str) -> Fault | None:
@@ -277,7 +280,7 @@ def _counted(targets: Sequence[Mapping[str, Any]]) -> str:
 
 def _remarks(one: Mapping[str, Any], ami: str) -> Iterator[str]:
     if one["withdrawn_by"]:
-        yield f"withdrawn by {one['withdrawn_by']}, until the tag has another value."
+        yield f"withdrawn by {one['withdrawn_by']}, {endings.until(ami)}."
     if one["approval"] == "required" and one["does"] in ("new", "tried again"):
         yield f"waits for an approval first: `ami-promoter approve {ami}`."
     if one["method_why"]:

@@ -54,7 +54,7 @@ def show(
     yield from head(data, place, now, wide=wide)
     data = only_failed(data, and_pointers=True) if failed else data
     deliveries = data["deliveries"]
-    together = len(deliveries) > SINGLY and not wide
+    together = len(deliveries) > (SINGLY // 2 if watched else SINGLY) and not wide
     if watched or together:
         deliveries = sorted(deliveries, key=lambda one: LAST.get(str(one["state"]), 1))
     if deliveries:

@@ -103,7 +103,8 @@ def show(
     for one in entries:
         target = target_of(one) if one["account"] else one["record"]
         who = f"{target}, {one['ami']}" if several else target
-        quiet = (*QUIET, *REPEATED) if last.get(who) == one["state"] else QUIET
+        repeated = REPEATED if asked else REPEATED[:-1]  # only for one AMI the changes of its tag are listed
+        quiet = (*QUIET, *repeated) if last.get(who) == one["state"] else QUIET
         of.setdefault(who, []).extend(_rows(one, () if everything else quiet, wide=wide))
         last[who] = one["state"]
     for who, rows in of.items():

@@ -115,7 +115,7 @@ def test_a_value_that_ends_deliveries_is_asked_about(table, ami, run):
     asked = run("promote", ami, "dev", exits=1)
 
     assert f"This tags {ami} promote='dev', and so ends what that value does not name." in asked.errors
-    assert asked.words == f"{PROD} {REGION}: is withdrawn."
+    assert asked.words == f"{PROD} {REGION}: the share is withdrawn."
     assert Tag(Connection(REGION), "promote", ami).read() == "prod"
     assert f"{PROD} {REGION}: is withdrawn." in run("promote", ami, "dev", "--yes").out
     assert Tag(Connection(REGION), "promote", ami).read() == "dev"

@@ -10,6 +10,7 @@ import pytest
 import time_machine
 
 from ami_promoter.commands.rollback import chosen
+from ami_promoter.hub.aws import HubError
 from ami_promoter.hub.records import Reader
 from ami_promoter.verbs import TerminalClock
 from chalicelib.delivery import model as delivery
@@ -72,7 +73,7 @@ def test_a_recall_is_shown_asked_for_and_written(table, operators, run):
     words = ("recall", AMI, "--why", "It does not boot.")
 
     said = run(*words, exits=1)
-    assert f"{DEV} us-east-1: delivered; its AMI is deprecated, and disabled where" in said.words
+    assert f"{DEV} us-east-1: delivered; the AMI is deprecated, and disabled where" in said.words
     assert f"The parameter {NAME} moves to {OLD_COPY}." in said.words
     assert "nobody can be asked" in said.errors
     assert "not-confirmed" in run(*words, "--json", exits=1).out
@@ -98,7 +99,7 @@ def test_targets_whose_parameters_move_are_shown_together(table, run):
     write(table, a_pointer(PROD, releases=others))
 
     said = run("recall", AMI, "--why", "Bad", exits=1).words
-    assert f"2 targets ({DEV} us-east-1, {PROD} us-east-1): delivered; its AMI is deprecated" in said
+    assert f"2 targets ({DEV} us-east-1, {PROD} us-east-1): delivered; the AMI is deprecated" in said
     assert f"Of {DEV} us-east-1: The parameter {NAME} moves to {OLD_COPY}." in said
     assert OLDER_COPY not in said
     assert OLDER_COPY in run("recall", AMI, "--why", "Bad", "--wide", exits=1).words
@@ -116,11 +117,11 @@ def test_before_a_lift_each_target_is_shown(table, operators, run, monkeypatch, 
     said = seen.words
 
     assert all(len(line) <= width for line in seen.lines)
-    assert f"{DEV} us-east-1: recalled; its AMI is as before" in said
+    assert f"{DEV} us-east-1: recalled; the AMI is as before" in said
     assert f"{PROD} us-east-1: running; what the recall began ends first" in said
     assert said.count("but for launch permissions that disabling it has removed") == 2
     for number, state in ((3, "failed"), (4, "cancelled"), (5, "withdrawn")):
-        assert f"{str(number) * 12} us-east-1: {state}; it begins again if the tag names its target" in said
+        assert f"{str(number) * 12} us-east-1: {state}; it begins again if the tag names the target" in said
     assert "stays so" not in said
 
 
@@ -174,7 +175,7 @@ def test_an_ami_that_could_not_be_tested_is_said_to_be_deprecated(table, run):
     over(table, recalled(DEV, "failed"), recalled(PROD, "failed", image=delivery.NewImage()))
 
     said = run("recall", AMI, "--why", "Bad", exits=1).words
-    assert f"{DEV} us-east-1: failed; its AMI is deprecated, and disabled where the account's template" in said
+    assert f"{DEV} us-east-1: failed; the AMI is deprecated, and disabled where the account's template" in said
     assert f"{PROD} us-east-1: failed; stays so." in said
     shown = run("recall", AMI, "--why", "Bad", "--yes", "--json").data["deliveries"]
     assert [one["image"] for one in shown] == [COPY, None]
@@ -186,7 +187,7 @@ def test_before_a_lift_an_ami_that_could_not_be_tested_is_said_to_begin_again(ta
     over(table, recalled(DEV, "recalled", launch=delivery.Launch(kept=COPY)))
 
     said = run("recall", AMI, "--lift", exits=1).words
-    assert f"{DEV} us-east-1: recalled; it begins again if the tag names its target" in said
+    assert f"{DEV} us-east-1: recalled; it begins again if the tag names the target" in said
 
 
 def test_a_copy_cannot_be_recalled_its_source_can(table, run):
@@ -196,6 +197,20 @@ def test_a_copy_cannot_be_recalled_its_source_can(table, run):
     said = run("recall", COPY, "--why", "Bad", "--yes", exits=1)
 
     assert f"Name its source {AMI} instead, in the same command." in said.errors
+
+
+def test_while_nobody_can_see_whether_it_is_a_copy_nothing_is_recalled(table, operators, run, monkeypatch):
+    """A recall of the copy would stand beside the source, which goes on."""
+    over(table, recalled(DEV))
+    monkeypatch.setattr(Reader, "made_from", throttled)
+
+    run("recall", COPY, "--why", "Bad", "--yes", exits=3)
+
+    assert operators.get(addresses.withdrawals(COPY)) is None
+
+
+def throttled(*_arguments):
+    raise HubError("DynamoDB throttles.", "the table of records", "Run the command again.")
 
 
 @pytest.mark.parametrize(

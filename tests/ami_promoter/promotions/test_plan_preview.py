@@ -135,7 +135,7 @@ NAMED = "/golden/{family}/current"
 THERE = f"{ACCOUNT}/us-east-1"
 
 
-def planned(*, family="base", made=MADE, pointer=None, approval="none", there=None):
+def planned(*, family="base", made=MADE, pointer=None, approval="none", there=None, state="delivered"):
     """Return the plan of one target, to which an AMI of a family would be delivered.
 
     ``there``: the setting for which it counts if it was delivered before.
@@ -144,7 +144,7 @@ def planned(*, family="base", made=MADE, pointer=None, approval="none", there=No
     target = Target(ACCOUNT, "us-east-1", ssm_parameter=NAMED, approval=approval)
     key = plan_preview.pointers.key_for(image, target)
     found = {key: RecordSeen({}, pointer)} if pointer else {}
-    known = {} if there is None else {"states": {THERE: "delivered"}, "named_by": {THERE: there}}
+    known = {} if there is None else {"states": {THERE: state}, "named_by": {THERE: there}}
     return plan_preview.plan(facts([target], image, pointers=found, **known))
 
 
@@ -191,6 +191,14 @@ def test_a_parameter_that_the_file_names_since_the_delivery_moves(approval, move
     lines = shown(planned(there="/old/{family}", approval=approval))
 
     assert any("parameter /golden/base/current: It will name this AMI." in line for line in lines) is moves
+
+
+@pytest.mark.parametrize("there", [NAMED, "/old/{family}"])
+def test_a_delivery_that_is_under_way_counts_for_the_parameter_that_it_began_with(there):
+    """For one that the file names since then, it takes another tag event after it has ended."""
+    (target,) = planned(there=there, state="copying")["targets"]
+
+    assert target["pointer"]["counts"] is (there == NAMED)
 
 
 def test_a_family_that_cannot_be_used_is_a_warning():

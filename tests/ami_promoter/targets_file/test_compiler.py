@@ -146,6 +146,7 @@ def test_a_launch_test_has_a_type_and_a_time():
         ("tags: {stage: prod}, mode: share", "`tags` has no effect for 111111111111, which gets no copy"),
         ("release_when: registered, mode: share", "`release_when` has no effect for 111111111111, which gets no copy"),
         ("linger: 10m, mode: share", "`linger` has no effect for 111111111111, which gets no copy"),
+        ("mode: share, until: '1970-01-01'", "`until` cannot be `1970-01-01`"),  # 0 would be: without end
         ("grantee: account, key_access: none", "`grantee` has no effect for 111111111111, which gets no source key"),
         # The subnet of a launch test is the target's own choice, by a tag.
         ("launch_test: {within: 15m}", "`launch_test` has no `instance_type`"),
