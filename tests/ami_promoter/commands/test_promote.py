@@ -117,7 +117,7 @@ def test_a_value_that_ends_deliveries_is_asked_about(table, ami, run):
     assert f"This tags {ami} promote='dev', and so ends what that value does not name." in asked.errors
     assert asked.words == f"{PROD} {REGION}: the share is withdrawn."
     assert Tag(Connection(REGION), "promote", ami).read() == "prod"
-    assert f"{PROD} {REGION}: is withdrawn." in run("promote", ami, "dev", "--yes").out
+    assert f"{PROD} {REGION}: the share is withdrawn." in run("promote", ami, "dev", "--yes").out
     assert Tag(Connection(REGION), "promote", ami).read() == "dev"
 
 
