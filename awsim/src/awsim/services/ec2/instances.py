@@ -97,7 +97,9 @@ Reason = tuple[str, str]
 GOOD: Reason = ("", "")
 Changes = Mapping[str, Mapping[str, Any]]
 """What a launch changes in an image's mappings: members of Ebs, by device."""
-CHANGED = {"Encrypted", "KmsKeyId", "DeleteOnTermination", "VolumeSize", "VolumeType", "Iops", "Throughput"}
+CHANGED = {"Encrypted", "KmsKeyId", "DeleteOnTermination"}
+OF_BLANK = {"VolumeSize", "VolumeType", "Iops", "Throughput"}
+"""Modelled for devices without a snapshot alone."""
 TAGGED = ("instance", "volume", "network-interface")
 
 
@@ -254,8 +256,9 @@ def _check_changes(ec2: Ec2State, image: Ec2Image, changes: Changes) -> None:
     """Refuse what a launch cannot change in an image's mappings."""
     devices = {mapping["DeviceName"]: mapping.get("Ebs", NOTHING) for mapping in image.mappings}
     for device, ebs in changes.items():
-        if device not in devices or ebs.keys() - CHANGED:
-            why = f"The simulator models {', '.join(sorted(CHANGED))} of the image's devices at launch"
+        changed = CHANGED if "SnapshotId" in devices.get(device, NOTHING) else CHANGED | OF_BLANK
+        if device not in devices or ebs.keys() - changed:
+            why = f"The simulator models {', '.join(sorted(changed))} of the image's devices at launch"
             raise AwsError("UnsupportedOperation", f"{why}, not this of {device}")
         if ebs.get("KmsKeyId") and not ebs.get("Encrypted"):
             raise wrong_combination("The parameter KmsKeyId requires the parameter Encrypted to be set.")
