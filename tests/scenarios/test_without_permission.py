@@ -1,10 +1,12 @@
 """A permission that is withheld is missed: one of needed.yaml is played here, all of them by `make soak`."""
 
 import random
+import subprocess
+import sys
 
 import pytest
 
-from tests.scenarios.without_permission import fails, without
+from tests.scenarios.without_permission import ROOT, fails, without
 from tools.needed import DENIAL, proofs
 from tools.policies import ONLY_IF
 
@@ -43,6 +45,17 @@ def test_a_policy_without_a_condition_keeps_the_others():
 
     assert two["Condition"] == {"StringEquals": {"a": "1"}}
     assert two["Action"] == POLICY["Statement"][0]["Action"]
+
+
+def test_each_test_that_is_named_for_a_permission_exists():
+    """By its file, name and parameters: a renamed one would stand for a permission and run no more."""
+    asked = ["--collect-only", "-q", "-m", "", "-p", "no:cacheprovider", "tests/scenarios", "tests/stories"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *asked], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    there = {line.rpartition("/")[2] for line in done.stdout.splitlines()}
+
+    assert set(proofs().values()) - there == set()
 
 
 def test_a_test_that_is_named_for_a_permission_fails_without_it():
