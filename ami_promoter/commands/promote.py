@@ -24,7 +24,7 @@ from ami_promoter.verbs import VALUE, VerbCaller, ami_argument, tag_key_option, 
 from chalicelib.delivery.tracked import RUNNING, SHARED, TrackedDelivery
 from chalicelib.engine.faults import count
 from chalicelib.sharing import entitlement
-from chalicelib.targets.applied_file import Resolution
+from chalicelib.targets.applied_file import AppliedFile, Resolution
 
 MEMBERS = {
     "ami": js.text("id of the source AMI"),
@@ -54,14 +54,16 @@ def promote(
 
     VALUE: group names and account ids, e.g. "dev prod"; '' means the group `default`. If the applied targets file does
     not have one of them, or an operator has recalled the AMI, the command does not tag it. Before a value that ends
-    running deliveries or standing shares it asks; without a terminal, --yes is needed.
+    running deliveries or standing shares it asks, once the service has read the value's OUs; without a terminal, --yes
+    is needed.
     """
     if timeout is not None and not wait:
         raise click.UsageError("--timeout has no effect without --wait.")
     connection = caller.connect()
     tag = Tag(connection, tag_key, ami)
     before = tag.read()
-    resolution = applied_file(connection).judge(value, in_force=False)
+    file = applied_file(connection)
+    resolution = file.judge(value, in_force=False)
     if resolution.faults:
         raise NotDone(*resolution.faults)
     if no := recalls.refused(ami, OperatorsDecisions(connection).recall(ami)):
@@ -70,7 +72,7 @@ def promote(
     paused = pause_switch.Switch(connection).read()
     said = repr(value) if value else "'' (group `default`)"
     lines: list[RenderableType] = []
-    if before not in (None, value) and (ends := _left_out(connection, ami, resolution)):
+    if before not in (None, value) and (ends := _ended(connection, ami, file, before, resolution)):
         does = f"This tags {ami} {tag_key}={said}, and so ends what that value does not name"
         lines += caller.confirm("promote", does, list(endings.lines(ends, each=caller.wide)), yes=yes)
     tag.write(value)  # after all that is read: what AWS refuses from here on would leave a tag that nobody mentions
@@ -95,11 +97,19 @@ def promote(
     return Report(waited.lines, {**data, **waited.data}, waited.faults, exit=waited.exit)
 
 
-def _left_out(connection: Connection, ami: str, resolution: Resolution) -> list[TrackedDelivery]:
-    """Return what a value ends: nothing, as long as the service has not read the OUs that it names."""
-    named = entitlement.of(resolution, {})
-    tracked = [] if resolution.waits else [one.it for one in Reader(connection).tracked(ami)]
-    return [one for one in tracked if one.state in (RUNNING, SHARED) and not named.may_go_on(one.place)]
+def _ended(
+    connection: Connection, ami: str, file: AppliedFile, before: str, resolution: Resolution
+) -> list[TrackedDelivery]:
+    """Return what a value ends: nothing, as long as the service has not read the OUs that it names.
+
+    What the value ``before`` does not name, or an operator has withdrawn, ends already.
+    """
+    if resolution.waits:
+        return []
+    was, named = file.judge(before, in_force=False), entitlement.of(resolution, {})
+    had = entitlement.of(was, withdrawn_for(connection, ami, before)) if was.understood else None
+    going = [one.it for one in Reader(connection).tracked(ami) if one.it.state in (RUNNING, SHARED)]
+    return [one for one in going if not named.may_go_on(one.place) and (had is None or had.may_go_on(one.place))]
 
 
 def _not_delivered(ami: str, resolution: Resolution, withdrawn: Mapping[str, str]) -> Iterator[str]:

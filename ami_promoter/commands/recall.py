@@ -23,6 +23,7 @@ from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import WHY, VerbCaller, ami_argument, verb, yes_option
 from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
 from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.faults import Fault
 from chalicelib.release.current import current
 from chalicelib.release.pointer import Pointer
 from chalicelib.targets.recalls import Recall
@@ -90,7 +91,7 @@ def recall(caller: VerbCaller, ami: str, why: str | None, *, lift: bool, yes: bo
     if stands is None and lift:  # a request that was lost is made again, here and below
         record_requests.recall(connection, ami, lifted=False)
         return Report((f"Nothing to do: {ami} is not recalled.",), _data(ami, None))
-    if stands is None and (copied := copied_from(connection, ami)) is not None:
+    if stands is None and (copied := _copied(connection, ami)) is not None:
         raise NotDone(copied)
     deliveries = _deliveries(connection, ami, every.keys() - {ami} if lift else {*every, ami}, lift=lift)
     lines = tuple(_lines(deliveries, lift=lift, wide=caller.wide))
@@ -129,6 +130,16 @@ def _data(ami: str, stands: Recall | None, deliveries: Sequence[Any] = (), *, ch
     why, by = (stands.why, stands.by) if stands else ("", "")
     whole = {"ami": ami, "changed": changed, "recalled": stands is not None, "why": why, "by": by}
     return {**whole, "deliveries": list(deliveries)}
+
+
+def _copied(connection: Connection, ami: str) -> Fault | None:
+    """Return the fault that it is a copy; a source, which has a promotion, is recalled even if nobody can see that."""
+    try:
+        return copied_from(connection, ami)
+    except HubError:
+        if Reader(connection).promotion(ami) is None:
+            raise
+        return None
 
 
 def _deliveries(connection: Connection, ami: str, recalled: Collection[str], *, lift: bool) -> list[dict[str, Any]]:

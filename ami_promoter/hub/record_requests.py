@@ -128,7 +128,7 @@ def recall(connection: Connection, ami: str, *, lifted: bool) -> None:
 def recall_again(connection: Connection, promotion: RecordSeen[Promotion], places: Collection[str]) -> None:
     """Make a promotion try its AMI's recall again at these targets ("ACCOUNT/REGION"), ``MOST_PLACES`` at once.
 
-    Where others have asked for that since the promotion was read, it is tried, too.
+    Where others have asked for that since the promotion was read, it is tried, too, as far as there is room.
     """
     doing, ami = "asking the service to recall again (run the command again)", promotion.it.ami
     theirs: Sequence[str] = ()

@@ -28,7 +28,7 @@ AT_ONCE = 50
 
 
 SCHEMA = js.mapping(
-    "withdrawals in force until the tag has another value, by account or ACCOUNT/REGION",
+    "withdrawals in force until another value, its removal, or their lift, by account or ACCOUNT/REGION",
     js.text("ARN of the operator who withdrew it"),
 )
 

@@ -165,10 +165,11 @@ def _held_back(one: Mapping[str, Any], facts: PlanFacts) -> dict[str, Any]:
     does = one["does"] if by is None or stays else "withdrawn"
     if facts.recalled is not None and does != "cancelled":
         does = "recalled"
-    if does == one["does"]:
-        return {**one, "withdrawn_by": by or ""}
+    if does == one["does"] and by is None:
+        return {**one, "withdrawn_by": ""}
     pointer = one["pointer"] and {**one["pointer"], "counts": False}
-    return {**one, **NOTHING, "does": does, "pointer": pointer, "withdrawn_by": by or ""}
+    nothing = {} if does == one["does"] else NOTHING
+    return {**one, **nothing, "does": does, "pointer": pointer, "withdrawn_by": by or ""}
 
 
 def _foreign(target: Target, image: SourceImage, hub: str) -> Fault | None:

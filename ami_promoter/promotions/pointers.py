@@ -76,7 +76,7 @@ PLANNED = js.thing(
     parameter=js.text("its name"),
     image=_IMAGE,
     why=js.text("why it will not name this AMI now; empty: it will"),
-    counts=js.flag("whether the AMI counts for it from then on; false: it does already, or needs an approval first"),
+    counts=js.flag("whether the AMI counts for it from then on; false: it does already, or nothing changes that now"),
 )
 
 

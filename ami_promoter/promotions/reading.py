@@ -84,7 +84,7 @@ def no_delivery(ami: str, places: Sequence[str]) -> NotDone:
 
 def unknown_family(connection: Connection, family: str) -> NotDone:
     """Return what to raise if no parameter is of a family."""
-    known = sorted({one.it.family for one in Reader(connection).pointers()})
+    known = sorted({one.it.family for one in Reader(connection).pointers()} - {""})
     close = [f"`{one}`" for one in get_close_matches(family, known, n=2)]
     meant = f"Did you mean {' or '.join(close)}? " if close else ""
     what = f"no parameter in a target names an AMI of it, as {connection.place} knows."

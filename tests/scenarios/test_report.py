@@ -61,7 +61,7 @@ def test_a_busy_day(scene):
     assert re.search(r"opening \d+s · copying \dm .*verifying", rows[DEV][4])
     (running,) = page.tables["Deliveries of edge-proxy-20260105"]
     assert running[1].endswith("copying")
-    assert re.search(r"copying 11m so far.*snap-\w+: \d+ %, ~\d+m left", running[4])
+    assert re.search(r"copying 11m so far.*snap-\w+: \d+ %, left: ~\d+m", running[4])
 
 
 def test_the_first_line_is_what_a_manager_asks(scene):

@@ -121,6 +121,14 @@ def test_a_value_that_ends_deliveries_is_asked_about(table, ami, run):
     assert Tag(Connection(REGION), "promote", ami).read() == "dev"
 
 
+def test_what_ends_already_is_not_asked_about_again(table, ami, run):
+    """A delivery stops for minutes: the next value finds it running still, though the one before has ended it."""
+    track(table, TrackedDelivery(DEV, DEV, REGION, 1, "running"), ami)
+    run("promote", ami, "prod", "--yes")
+
+    assert "ends" not in run("promote", ami, f"prod {PROD}").out
+
+
 def test_a_new_value_asks_for_a_look_and_for_no_second_try(table, ami, run):
     """The tag's event may have come first: a delivery that has failed since must not be tried, and reported, twice."""
     run("promote", ami, "prod")

@@ -209,6 +209,16 @@ def test_while_nobody_can_see_whether_it_is_a_copy_nothing_is_recalled(table, op
     assert operators.get(addresses.withdrawals(COPY)) is None
 
 
+def test_a_source_is_recalled_even_if_nobody_can_see_that_it_is_no_copy(table, operators, run, monkeypatch):
+    """A recall is urgent; a source has a promotion."""
+    over(table, recalled(DEV))
+    monkeypatch.setattr(Reader, "made_from", throttled)
+
+    run("recall", AMI, "--why", "Bad", "--yes")
+
+    assert operators.get(addresses.withdrawals(AMI)) is not None
+
+
 def throttled(*_arguments):
     raise HubError("DynamoDB throttles.", "the table of records", "Run the command again.")
 
