@@ -27,7 +27,7 @@ from chalicelib.targets import approvals
 BARS = 12
 """Up to this many copies have a row each; with more (and without --wide) each delivery has one bar."""
 SINGLY = 24
-"""Up to this many deliveries, or open shares, have a row each; with more (and without --wide) equal ones share one."""
+"""Up to this many deliveries (half if watched), or open shares, have a row each; without --wide more share rows."""
 AWAITING = ("awaiting-approval", "awaiting-wave")
 """States in which a delivery waits for others: it looks whether they are done, and tries nothing."""
 RETRIED = ("failed", "recalling", "restoring")
