@@ -552,7 +552,7 @@ def test_what_a_rollback_does_fits_on_a_terminal(table, run, monkeypatch, width)
 
 
 def test_a_rollback_names_what_the_parameter_holds(table, run):
-    """That is the target's copy; its source stands beside it. Of several targets with copies of their own, the source.
+    """That is the target's copy; its source stands beside it. Of several targets with AMIs of their own, the source.
 
     A shared AMI is its own source.
     """
@@ -567,5 +567,6 @@ def test_a_rollback_names_what_the_parameter_holds(table, run):
     one = run("rollback", "base", "--account", DEV, exits=1).words
     assert f"names {COPY} (source AMI {AMI}) now, and {to}." in one
     several = run("rollback", "base", "--account", DEV, "--account", PROD, exits=1).words
-    assert f"names its copy of {AMI} now, and {to}." in several
+    assert f"names its AMI (source AMI {AMI}) now, and {to}." in several
+    assert "copy" not in run("rollback", "base", "--account", DEV, "--account", BLOCKED, exits=1).words
     assert f"and is held at {OLD} from now on." in run("rollback", "base", "--account", BLOCKED, exits=1).words
