@@ -121,6 +121,22 @@ def test_a_value_that_ends_deliveries_is_asked_about(table, ami, run):
     assert Tag(Connection(REGION), "promote", ami).read() == "dev"
 
 
+def test_a_value_whose_ou_is_not_read_yet_is_asked_about_too(table, ami, file, run):
+    """Once the service has read the OU it ends what was not named: nobody is asked then. What is named does not end."""
+    unit = 'organization: {id: o-abcdefgh12}\ngroups: {all: [ou-ab12-11111111], dev: ["%s"], prod: ["%s"]}\n'
+    run("targets", "apply", "--yes", file(unit % (DEV, PROD)))
+    for account in (DEV, PROD):
+        track(table, TrackedDelivery(account, account, REGION, 1, "running"), ami)
+    tag(boto3.client("ec2", region_name=REGION), ami, "dev prod")
+
+    asked = run("promote", ami, "all dev", exits=1)
+
+    assert f"{PROD} {REGION}: the delivery is cancelled." in asked.words
+    assert DEV not in asked.out
+    assert "The service has not read an OU of the value yet: what is there does not end." in asked.words
+    assert [one["account"] for one in run("promote", ami, "all dev", "--yes", "--json").data["ends"]] == [PROD]
+
+
 def test_what_ends_already_is_not_asked_about_again(table, ami, run):
     """A delivery stops for minutes: the next value finds it running still, though the one before has ended it."""
     track(table, TrackedDelivery(DEV, DEV, REGION, 1, "running"), ami)
