@@ -24,8 +24,7 @@ from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Arn, Resource
 from chalicelib.engine.ports import Records, Stored, Telemetry, Write
 from chalicelib.engine.waker import Waker, new_resource
-from chalicelib.sharing import account_access, grant_names, holders, outstanding, share
-from chalicelib.sharing import machine as ev
+from chalicelib.sharing import account_access, grant_names, holders, machine, outstanding, share
 from chalicelib.sharing.ports import MISSED, Entitlements, Judgement, Ledger, PermissionAdapter, ShareWaiters
 from chalicelib.sharing.share import OPEN_STATES, Share, ShareState
 from chalicelib.sharing.worker import grant_audit, refused_accounts
@@ -124,8 +123,8 @@ class ShareWorker:
         if closing := outstanding.to_close(these.shares, now):
             return lambda: self._close(these, closing[:size], budget)
         if ended := outstanding.to_end(these.shares, now):
-            why = ((s, ev.ShareRefused(ev.ended_unopened(s))) for s in ended[:WRITTEN_AT_ONCE])
-            over = [ev.evolve(s, refused, now) for s, refused in why]
+            why = ((s, machine.ShareRefused(machine.ended_unopened(s))) for s in ended[:WRITTEN_AT_ONCE])
+            over = [machine.evolve(s, refused, now) for s, refused in why]
             return lambda: these.add_news(these.save(over, "its end came before it was opened"))
         if these.news:
             return lambda: self.waiters.wake(these.news, these.shares)
@@ -150,8 +149,8 @@ class ShareWorker:
             these.add_news(these.save_some((self._with_refusal(s, refusal) for s in opening), what, budget))
             return
         now = self.waker.clock()
-        doubtful = [s for s in fresh if s.share_name in seen and ev.doubtful(s, now)]
-        doubts = {s.share_name: ev.evolve(s, ev.SeenBefore(), now) for s in doubtful}
+        doubtful = [s for s in fresh if s.share_name in seen and machine.doubtful(s, now)]
+        doubts = {s.share_name: machine.evolve(s, machine.SeenBefore(), now) for s in doubtful}
         happened = "the permission shows before it was asked for: to be looked at again"
         these.save_some(doubts.values(), happened, budget)
         sure = [s for s in opening if s.share_name not in doubts]
@@ -159,14 +158,14 @@ class ShareWorker:
         these.add_unanswered(begun)
         begun += these.save_some(
             (
-                ev.evolve(s, ev.OpeningIntended(seen=s.share_name in seen), now)
+                machine.evolve(s, machine.OpeningIntended(seen=s.share_name in seen), now)
                 for s in sure
                 if s.state is not ShareState.OPENING
             ),
             "opening is intended",
             budget.part(FOR_INTENTS),
         )
-        results = [ev.evolve(s, ev.ShareOpened(), now) for s in begun if s.preexisting]
+        results = [machine.evolve(s, machine.ShareOpened(), now) for s in begun if s.preexisting]
         to_ask = [s for s in begun if not s.preexisting]
         opened = self._with_calls(these, lambda some: self._opened(these, some, budget))
         results += in_batches(these.adapter, to_ask, opened, self._with_refusal, budget)
@@ -188,7 +187,7 @@ class ShareWorker:
         these.save_some(gone, "the permission no longer shows: it is to be opened again", budget)
 
     def _not_looked_at(self, s: Share, _refusal: Refusal) -> Share:
-        return ev.evolve(s, ev.LookedAfter(showing=True), self.waker.clock())
+        return machine.evolve(s, machine.LookedAfter(showing=True), self.waker.clock())
 
     def _not_own(self, these: ResourceShares, fresh: Sequence[Share]) -> frozenset[str]:
         """Return the names of shares whose permissions show, though the service has not opened them.
@@ -212,9 +211,9 @@ class ShareWorker:
         refused, now = {**judged.refused, **elsewhere}, self.waker.clock()
         waits = {name: fault for name, fault in judged.waits.items() if name not in refused}
         out = [s for s in asked if s.share_name in refused]
-        over = [ev.evolve(s, ev.ShareRefused(refused[s.share_name]), now) for s in out]
+        over = [machine.evolve(s, machine.ShareRefused(refused[s.share_name]), now) for s in out]
         these.add_news(these.save_some(over, f"refused: {_codes(refused)}", budget))
-        waiting = [ev.evolve(s, ev.PutOff(waits[s.share_name]), now) for s in asked if s.share_name in waits]
+        waiting = [machine.evolve(s, machine.PutOff(waits[s.share_name]), now) for s in asked if s.share_name in waits]
         these.save_some(waiting, f"not yet: {_codes(waits)}", budget)
         return [s for s in asked if s.share_name not in refused.keys() | waits.keys()]
 
@@ -242,7 +241,7 @@ class ShareWorker:
 
     def _opened(self, these: ResourceShares, some: Sequence[Share], budget: Budget) -> list[Share]:
         grants = refused_accounts.open_(these, some, budget, self.waker.clock())
-        return [ev.evolve(s, ev.ShareOpened(grants.get(s.share_name, "")), self.waker.clock()) for s in some]
+        return [machine.evolve(s, machine.ShareOpened(grants.get(s.share_name, "")), self.waker.clock()) for s in some]
 
     def _with_calls(self, these: ResourceShares, act: Act) -> Act:
         """Return ``act``, which then adds the AWS calls that it makes to the history of the shares that it is given."""
@@ -260,12 +259,12 @@ class ShareWorker:
         now = self.waker.clock()
         if s.state is ShareState.CLOSING and not outstanding.to_open([s], now):
             self.telemetry.share(s.resource, s.account, "not closed", why=refusal.fault.what)
-            ends = refusal.kind is not RefusalKind.THROTTLED and ev.gives_up(s)
-            return ev.evolve(s, ev.GivenUp(refusal.fault) if ends else ev.PutOff(), now)
+            ends = refusal.kind is not RefusalKind.THROTTLED and machine.gives_up(s)
+            return machine.evolve(s, machine.GivenUp(refusal.fault) if ends else machine.PutOff(), now)
         since = self._accessible_since(s, now) if refusal.kind is RefusalKind.NOT_YET else 0
-        if not ev.worth_waiting(s, refusal.kind, now, since):
-            return ev.evolve(s, ev.ShareRefused(refusal.fault), now)
-        return ev.evolve(s, ev.PutOff(None if refusal.kind is RefusalKind.THROTTLED else refusal.fault), now)
+        if not machine.worth_waiting(s, refusal.kind, now, since):
+            return machine.evolve(s, machine.ShareRefused(refusal.fault), now)
+        return machine.evolve(s, machine.PutOff(None if refusal.kind is RefusalKind.THROTTLED else refusal.fault), now)
 
     def _accessible_since(self, s: Share, now: int) -> int:
         """Return when the account itself got access to the key, for a grant to its service-linked role; otherwise 0."""
@@ -282,13 +281,13 @@ class ShareWorker:
         begun = [s for s in closing if s.state is ShareState.CLOSING]
         these.add_unanswered(begun)
         begun += these.save_some(
-            (ev.evolve(s, ev.ClosingIntended(), now) for s in closing if s.state is not ShareState.CLOSING),
+            (machine.evolve(s, machine.ClosingIntended(), now) for s in closing if s.state is not ShareState.CLOSING),
             "closing is intended",
             budget.part(FOR_INTENTS),
             unheld=True,
         )
         self._remind_audit(these, begun)
-        results = [ev.evolve(s, ev.ShareClosed(), now) for s in begun if s.preexisting]
+        results = [machine.evolve(s, machine.ShareClosed(), now) for s in begun if s.preexisting]
         own = [s for s in begun if not s.preexisting]
         if grant_names.nameless(these.resource):
             unlooked = [s for s in own if s.removed_at is not None]
@@ -345,12 +344,14 @@ class ShareWorker:
 
     def _removed(self, these: ResourceShares, some: Sequence[Share]) -> list[Share]:
         """Remove permissions without a name; later looks say whether they are gone."""
-        removed = ev.PermissionRemoved(these.adapter.close(some))
-        return [ev.evolve(s, removed, self.waker.clock()) for s in some]
+        removed = machine.PermissionRemoved(these.adapter.close(some))
+        return [machine.evolve(s, removed, self.waker.clock()) for s in some]
 
     def _looked_at(self, these: ResourceShares, some: Sequence[Share]) -> list[Share]:
         showing = these.adapter.showing(some)
-        return [ev.evolve(s, ev.LookedAfter(showing=s.share_name in showing), self.waker.clock()) for s in some]
+        return [
+            machine.evolve(s, machine.LookedAfter(showing=s.share_name in showing), self.waker.clock()) for s in some
+        ]
 
     def _revoked(self, these: ResourceShares, some: Sequence[Share], budget: Budget) -> list[Share]:
         """Remove permissions that have the service's name, and look at once: what still shows is the service's."""
