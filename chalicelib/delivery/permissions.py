@@ -46,7 +46,7 @@ def seen(delivery: Delivery, found: Iterable[ledger.Share]) -> SharesSeen:
     """Return the states of a delivery's shares in the ledger; those of others, or of another role, are not open."""
     holds = [s for s in found if any((h.delivery, h.episode) == (delivery.id, delivery.episode) for h in s.holdings)]
     return SharesSeen(
-        open=sum(s.state is ledger.ShareState.OPEN and not holders.moved(s) for s in holds)
+        open=sum(s.state is ledger.ShareState.OPEN and not holders.names_former_role(s) for s in holds)
         == len(delivery.shares.needed),
         refused=next(filter(None, map(holders.refusal, holds)), None),
         waits_for=next((s.waits_for for s in holds if s.waits_for is not None), None),
