@@ -64,22 +64,21 @@ class ShareWorker:
         """Open and close shares, wake their holders, and write when to look again."""
         budget = Budget(time_left)
         try:
-            news: dict[str, int] = {}
-            left: dict[str, int] = {}
+            to_wake, archived_at = dict[str, int](), dict[str, int]()
             for _ in range(ROUNDS):
                 stored, shares = self._begin(key)
                 if stored is None:
                     return
                 adapter = self.adapters[Resource.parse(key.pk).kind]
                 these = ResourceShares(self.ledger, key.pk, adapter, shares, self.waker.clock)
-                these.news, these.left = news, left
+                these.to_wake, these.archived_at = to_wake, archived_at
                 done = self._work(these, budget)
                 now = self.waker.clock()
                 oldest = holders.oldest_open(these.shares, now)
                 if oldest is not None:
                     self.telemetry.open_shares(oldest)
                 due = outstanding.due_at(these.shares, now) if done else now
-                body = {"resource": key.pk, **_archived_lately(key, stored.body, left, now)}
+                body = {"resource": key.pk, **_archived_lately(key, stored.body, archived_at, now)}
                 write = Write(key, "open", body, due, _latest(these.shares))
                 saved = self.records.save(stored, write, (), now)
                 if not done or not budget.allows():
@@ -125,9 +124,9 @@ class ShareWorker:
         if ended := outstanding.to_end(these.shares, now):
             why = ((s, machine.ShareRefused(machine.ended_unopened(s))) for s in ended[:WRITTEN_AT_ONCE])
             over = [machine.evolve(s, refused, now) for s, refused in why]
-            return lambda: these.add_news(these.save(over, "its end came before it was opened"))
-        if these.news:
-            return lambda: self.waiters.wake(these.news, these.shares)
+            return lambda: these.add_to_wake(these.save(over, "its end came before it was opened"))
+        if these.to_wake:
+            return lambda: self.waiters.wake(these.to_wake, these.shares)
         if opening := outstanding.to_open(these.shares, now):
             return lambda: self._open(these, opening[:size], budget)
         if looked_at := outstanding.to_look_at(these.shares, now):
@@ -146,7 +145,7 @@ class ShareWorker:
             seen = self._not_own(these, fresh)
         except Refusal as refusal:
             what = f"not opened: {refusal.fault.what}"
-            these.add_news(these.save_some((self._with_refusal(s, refusal) for s in opening), what, budget))
+            these.add_to_wake(these.save_some((self._with_refusal(s, refusal) for s in opening), what, budget))
             return
         now = self.waker.clock()
         doubtful = [s for s in fresh if s.share_name in seen and machine.doubtful(s, now)]
@@ -170,7 +169,7 @@ class ShareWorker:
         opened = self._with_calls(these, lambda some: self._opened(these, some, budget))
         results += in_batches(these.adapter, to_ask, opened, self._with_refusal, budget)
         saved = these.save_results(results, "opening was tried", budget)
-        these.add_news(saved)
+        these.add_to_wake(saved)
         for s in saved:
             what = "opened" if s.state is ShareState.OPEN else "not opened"
             self.telemetry.share(these.resource, s.account, what, preexisting=s.preexisting, grant=s.grant_id)
@@ -212,7 +211,7 @@ class ShareWorker:
         waits = {name: fault for name, fault in judged.waits.items() if name not in refused}
         out = [s for s in asked if s.share_name in refused]
         over = [machine.evolve(s, machine.ShareRefused(refused[s.share_name]), now) for s in out]
-        these.add_news(these.save_some(over, f"refused: {_codes(refused)}", budget))
+        these.add_to_wake(these.save_some(over, f"refused: {_codes(refused)}", budget))
         waiting = [machine.evolve(s, machine.PutOff(waits[s.share_name]), now) for s in asked if s.share_name in waits]
         these.save_some(waiting, f"not yet: {_codes(waits)}", budget)
         return [s for s in asked if s.share_name not in refused.keys() | waits.keys()]
@@ -234,7 +233,7 @@ class ShareWorker:
             if more.owed:
                 happened = f"not opened: {', '.join(sorted({one.fault.what for one in more.owed.values()}))}"
                 owed = [self._with_refusal(s, more.owed[s.share_name]) for s in some if s.share_name in more.owed]
-                these.add_news(these.save_some(owed, happened, budget))
+                these.add_to_wake(these.save_some(owed, happened, budget))
             judged = Judgement({**judged.refused, **more.refused}, {**judged.waits, **more.waits})
             asked += [s for s in some if s.share_name not in more.owed.keys() | more.later]
         return asked, judged
@@ -397,14 +396,14 @@ def _elsewhere(s: Share) -> Fault | None:
 
 
 def _archived_lately(
-    key: RecordKey, before: Mapping[str, Any], left: Mapping[str, int], now: int
+    key: RecordKey, before: Mapping[str, Any], archived_at: Mapping[str, int], now: int
 ) -> Mapping[str, Mapping[str, int]]:
     """Return the member that lists a key's lately archived shares, by which the access monitor finds their history.
 
     If a run is killed before it writes this, the monitor looks through the whole archive.
     """
     known = before.get(addresses.ARCHIVED_LATELY)
-    both = {**(known if isinstance(known, dict) else {}), **left}
+    both = {**(known if isinstance(known, dict) else {}), **archived_at}
     lately = {name: at for name, at in both.items() if isinstance(at, int) and now < at + LATELY}
     return {addresses.ARCHIVED_LATELY: lately} if lately and not grant_names.nameless(key.pk) else {}
 
