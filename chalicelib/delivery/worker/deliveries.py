@@ -55,8 +55,7 @@ from chalicelib.release.worker.pointers import RecordedPointers
 from chalicelib.sharing import key_policy
 from chalicelib.sharing.entitlement import end_in_force
 from chalicelib.sharing.ports import Ledger
-from chalicelib.sharing.share import DELIVERED_AMIS, Holding, Purpose
-from chalicelib.sharing.share import Share as LedgerShare
+from chalicelib.sharing.share import DELIVERED_AMIS, Holding, Purpose, Share
 from chalicelib.targets.ports import Targets
 
 SHARES_AT_ONCE = 3
@@ -382,8 +381,8 @@ class DeliveryExecutor:
         wanted = [(share.resource, share.share_name, delivery.id) for share in delivery.shares.needed]
         return permissions.seen(delivery, self.ledger.find_for(wanted))
 
-    def _wanted(self, delivery: Delivery, share: NeededShare) -> LedgerShare:
-        return LedgerShare(
+    def _wanted(self, delivery: Delivery, share: NeededShare) -> Share:
+        return Share(
             resource=share.resource,
             share_name=share.share_name,
             account=permissions.receiver(delivery, share),
