@@ -27,8 +27,8 @@ from chalicelib.delivery.tracked import GOOD, RECALLED, TrackedDelivery
 from chalicelib.engine import addresses
 from chalicelib.engine.faults import Fault, count
 from chalicelib.images.family import parameter_of
-from chalicelib.promotion.machine import RECALL, has_news
-from chalicelib.promotion.model import Promotion, Retry
+from chalicelib.promotion.machine import has_news
+from chalicelib.promotion.model import Promotion
 from chalicelib.promotion.wanted import WantedTargets, wanted_targets, withdrawn_by
 from chalicelib.targets.applied_file import AppliedFile
 from chalicelib.targets.withdrawals import covering
@@ -77,8 +77,8 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     promotion = reader.promotion(ami)
     if promotion is None:
         raise NotDone(unknown(ami, connection))
-    every = sorted((one.it for one in reader.tracked(ami)), key=lambda entry: entry.place)
-    wanted = [entry for entry in every if place is None or is_named(entry.place, [place])]
+    tracked = sorted((one.it for one in reader.tracked(ami)), key=lambda entry: entry.place)
+    wanted = [entry for entry in tracked if place is None or is_named(entry.place, [place])]
     if place:
         _refuse_place(ami, place, wanted, accepted)
     good = reader.deliveries(entry.delivery for entry in wanted if entry.state in GOOD)
@@ -102,9 +102,7 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     every_renamed = {} if ended or recall else _renamed(now, wanted, good)
     renamed = dict(islice(every_renamed.items(), max(record_requests.MOST_PLACES - len(again), 0)))
     if not_recalled:
-        asked_before = Retry.parse(promotion.it.inbox.get(RECALL, ""))
-        others = _not_recalled(reader, list(filter(asked_before.recalls_again, every)))
-        record_requests.recall_again(connection, promotion, {entry.place for entry in (*not_recalled, *others)})
+        record_requests.recall(connection, ami, [entry.place for entry in not_recalled])
     if accepted:
         record_requests.accept(connection, [entry.delivery for entry in wanted], accepted)
     if again or renamed:
