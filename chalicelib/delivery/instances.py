@@ -259,8 +259,9 @@ def _failed(delivery: Delivery, why: str) -> Fault:
     where = f"{delivery.where}, {of.id}" if of else delivery.where
     what = f"The AMI {image(delivery)} has failed its launch test on {test_of(delivery).instance_type}: {why}."
     cure = (
-        f"`ami-promoter status {delivery.ami}` shows the end of its console output. Build a repaired AMI and tag that. "
-        "If only the time was too short, raise `within` of launch_test in the targets file; then tag this one again."
+        f"`ami-promoter status {delivery.ami}` shows the end of its console output. If it starts in other targets, "
+        "compare instance type and subnet; else build a repaired AMI and tag that. If only the time was too short, "
+        f"apply a longer `within` of launch_test; then `ami-promoter retry {delivery.ami}`."
     )
     return Fault("launch-test-failed", where, what, cure)
 

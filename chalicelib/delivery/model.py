@@ -526,6 +526,11 @@ class Delivery:
         return DeliveryState.OPENING in self.entered
 
     @property
+    def began_publishing(self) -> bool:
+        """Whether its AMI was complete in this episode, or what is shared was open."""
+        return DeliveryState.PUBLISHING in self.entered
+
+    @property
     def copies_end(self) -> int:
         """When its copies must have ended, counted from when it came to the front of the queue.
 
@@ -569,6 +574,12 @@ class Delivery:
     def keeps_image(self) -> bool:
         """Whether the target keeps its AMI, as it ends or will if nothing goes wrong."""
         return self.ending in (None, DeliveryState.RECALLED)
+
+    @property
+    def usable(self) -> str:
+        """The AMI that the target can launch, as it ends or will if nothing goes wrong; "": there is none."""
+        image = self.image.id or (self.ami if self.shared else "")
+        return image if self.keeps_image else ""
 
     @property
     def untested(self) -> str:

@@ -38,6 +38,8 @@ SHOWS_WITHIN = 10 * schedule.MINUTE
 
 MOST_REFUSALS = 2
 """After this many refused deletions, the shares of a stopping delivery close anyway (invariant 1)."""
+THROTTLED_FOR = 30 * schedule.MINUTE
+"""After this time a throttle, or no answer, counts as one of them: it may last for hours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,7 +370,7 @@ def _stopping_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
         return instances.ends_later(delivery, now, event.fault)
     if event.step == RemoveLeftovers.__name__:
         delivery = answered(delivery, copies_news(delivery))
-        if event.kind is not RefusalKind.THROTTLED:
+        if event.kind is not RefusalKind.THROTTLED or now >= delivery.entered[STOP.state] + THROTTLED_FOR:
             delivery = _delete_refused(delivery)
     return try_later(event, delivery, now)
 

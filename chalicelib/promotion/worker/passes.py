@@ -26,7 +26,6 @@ from chalicelib.delivery.model import (
 from chalicelib.delivery.phases.recalling import begun as recall_begun
 from chalicelib.delivery.ports import TrackedDeliveries
 from chalicelib.delivery.tracked import CANCELLED, DELIVERED, FAILED, RECALLED, RUNNING, SHARED, TrackedDelivery
-from chalicelib.delivery.worker.deliveries import notified_as, stays
 from chalicelib.engine import addresses, schedule
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.budget import Budget, slices
@@ -149,9 +148,7 @@ class DeliveryPass:
         if one.state != RUNNING:
             return False
         if record is not None and record.ended and record.episode < one.episode:
-            ended_at = record.entered.get(record.state, 0)
-            state, image = notified_as(record), stays(record)
-            was = replace(one, episode=record.episode, state=state, image=image, generation=0, ended_at=ended_at)
+            was = replace(one, episode=record.episode, generation=0).ended(record, record.entered.get(record.state, 0))
         elif record is None and is_missing(self.records, addresses.delivery(one.delivery)):
             was = replace(one, episode=0, state=CANCELLED)
         else:

@@ -224,7 +224,7 @@ def test_where_a_familys_current_amis_are(table, run, monkeypatch):
     write(table, a_pointer(pin=Pin(AMI, "2026-01-01T00:00:00.000Z", NINE, "jane", "Slow.")))
     write(table, a_pointer(PROD, image="ami-0bbbbbbbbbbbbbbbb"))
     write(table, a_pointer("3" * 12, image="", fault=NOT_OURS))
-    write(table, a_pointer("4" * 12, unwanted=True))
+    write(table, a_pointer("4" * 12, unwanted=True, pin=Pin(AMI, "2026-01-01T00:00:00.000Z", NINE, "jane")))
     write(table, replace(a_pointer("5" * 12), family="web", parameter="/golden/web/current"))
 
     said = run("where", "--family", "base").lines
@@ -238,9 +238,10 @@ def test_where_a_familys_current_amis_are(table, run, monkeypatch):
         "222222222222 us-east-1  ami-0bbbbbbbbbbbbbbbb  ami-0fedcba9876543210",
         "333333333333 us-east-1  -                      -",
     ]
-    assert said[6:8] == [
+    assert said[6:9] == [
         f"  111111111111 us-east-1: A rollback holds it at {AMI}: Slow.",
         "  444444444444 us-east-1: The targets file no longer sets it, so nobody keeps it",
+        f"  up to date. A rollback holds it at {AMI}.",
     ]
     assert ids.out.splitlines() == [
         "111111111111 us-east-1 ami-0aaaaaaaaaaaaaaaa",
