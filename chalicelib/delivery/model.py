@@ -333,14 +333,14 @@ class Launch:
     """When to look again whether it is terminated."""
 
     @property
-    def left(self) -> bool:
+    def given_up(self) -> bool:
         """Whether the service has given up terminating it: a fault names it."""
         return self.looks >= MOST_ENDS
 
     @property
-    def ends(self) -> bool:
+    def may_run(self) -> bool:
         """Whether an instance may exist that is still to be terminated."""
-        return bool(self.attempts) and not self.left
+        return bool(self.attempts) and not self.given_up
 
 
 @dataclass(frozen=True, slots=True)

@@ -496,7 +496,7 @@ CHANGES = {
         MemberChange(
             ending,
             "_is_tidy",
-            lambda delivery: delivery.cleanup.done and not (delivery.shares.held or delivery.launch.ends),
+            lambda delivery: delivery.cleanup.done and not (delivery.shares.held or delivery.launch.may_run),
         ),
     ),
     "a result counts for every episode": (

@@ -234,7 +234,7 @@ def _last_steps(delivery: Delivery, now: int) -> tuple[Command, ...]:
 def _is_tidy(delivery: Delivery) -> bool:
     """Whether nothing is left to remove, to release or to terminate: then the notice says how it ended."""
     left = delivery.cleanup.to_delete  # also copies of an earlier episode that this one did not use
-    return delivery.cleanup.done and not (left or delivery.shares.held or delivery.launch.ends)
+    return delivery.cleanup.done and not (left or delivery.shares.held or delivery.launch.may_run)
 
 
 def _has_news(delivery: Delivery) -> bool:
@@ -342,7 +342,7 @@ def _instances_ended(event: instances.InstancesEnded, delivery: Delivery, now: i
 
 def _go_on(delivery: Delivery, now: int) -> Delivery:
     """Send the last notice at once when only an instance was waited for."""
-    return replace(delivery, next_try=now) if delivery.cleanup.done and not delivery.launch.ends else delivery
+    return replace(delivery, next_try=now) if delivery.cleanup.done and not delivery.launch.may_run else delivery
 
 
 def _closing_seen(event: ClosingSeen, delivery: Delivery, now: int) -> Delivery:
