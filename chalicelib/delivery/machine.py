@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from chalicelib.delivery import shares, slots
-from chalicelib.delivery.common_changes import in_force
+from chalicelib.delivery.common_changes import extended
 from chalicelib.delivery.model import BY_DATE, Delivery, DeliveryState
 from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, DeliveryEvent, Phase
 from chalicelib.delivery.phases import (
@@ -104,7 +104,7 @@ def deadline(delivery: Delivery) -> int | None:
     After a passed deadline, the time until which the service still tries to look at the target.
     """
     own = None if delivery.ended else PHASES[delivery.state].deadline(delivery)
-    return None if own is None else in_force(delivery, own)
+    return None if own is None else extended(delivery, own)
 
 
 def due_at(delivery: Delivery) -> int | None:

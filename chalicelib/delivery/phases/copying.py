@@ -8,7 +8,7 @@ from functools import partial
 
 from chalicelib.delivery import attempts, leftovers, permissions, proof, shares, slots
 from chalicelib.delivery.attempts import CopiesFound, CopyStarted, FindCopies
-from chalicelib.delivery.common_changes import MAX_TRIES, answered, copies_news, each_copy
+from chalicelib.delivery.common_changes import MAX_TRIES, copy_entries, each_copy, without_entries
 from chalicelib.delivery.model import Attempt, Copy, CopyState, Delivery, DeliveryState
 from chalicelib.delivery.phase import Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.delivery.phases import trouble
@@ -182,7 +182,7 @@ def _found(event: CopiesFound, delivery: Delivery, now: int) -> Delivery:
     if found.ending is not None:
         return found
     judged = _judge(_silent(found, now), event.copies, now)
-    judged = answered(judged, copies_news(judged)).with_slots(others_wait=False)
+    judged = without_entries(judged, copy_entries(judged)).with_slots(others_wait=False)
     if judged.state is not COPY.state:
         return judged
     if judged.last_look.failure is not None:
@@ -293,8 +293,8 @@ def _refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
     if event.source is not None:
         return _copy_refused(event, delivery, now)
     looks = event.step == FindCopies.__name__
-    news = copies_news(delivery) if looks else ()
-    return trouble.refused(event, answered(delivery, news), now, looks=looks)
+    news = copy_entries(delivery) if looks else ()
+    return trouble.refused(event, without_entries(delivery, news), now, looks=looks)
 
 
 def _copy_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:

@@ -11,7 +11,7 @@ from typing import Any
 
 from chalicelib.delivery import attempts, instances, leftovers, proof, shares, slots
 from chalicelib.delivery.attempts import CopyStarted, ImageRegistered
-from chalicelib.delivery.common_changes import again, answered, copies_news, each_copy, in_force, looks_again
+from chalicelib.delivery.common_changes import again, copy_entries, each_copy, extended, looks_again, without_entries
 from chalicelib.delivery.model import Attempt, CopyState, Delivery, DeliveryState, LastLook, Recalled, reduced
 from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.engine import schedule
@@ -239,7 +239,7 @@ def _is_tidy(delivery: Delivery) -> bool:
 
 def _has_news(delivery: Delivery) -> bool:
     """Whether an event about a copy is a reason to look before the next scheduled look."""
-    return any(name in delivery.inbox for name in copies_news(delivery))
+    return any(name in delivery.inbox for name in copy_entries(delivery))
 
 
 def tidied_by(delivery: Delivery) -> int:
@@ -275,7 +275,7 @@ def _listed(event: LeftoversSeen, delivery: Delivery) -> Delivery:
     delivery = proof.keep(replace(delivery, last_refusal=event.refusal), event.learnt)
     unproven = event.unproven[: leftovers.MOST_UNPROVEN]
     deleted = tuple(dict.fromkeys((*delivery.cleanup.deleted, *event.deleted)))
-    known = answered(delivery, copies_news(delivery))
+    known = without_entries(delivery, copy_entries(delivery))
     return known.with_cleanup(leftovers=event.left, unproven=unproven, deleted=deleted)
 
 
@@ -347,7 +347,7 @@ def _go_on(delivery: Delivery, now: int) -> Delivery:
 
 def _closing_seen(event: ClosingSeen, delivery: Delivery, now: int) -> Delivery:
     """Say that it was withdrawn only when looks at AWS have missed it; after an hour, say what is still open."""
-    if event.open and now < in_force(delivery, tidied_by(delivery)):
+    if event.open and now < extended(delivery, tidied_by(delivery)):
         return again(delivery, now, schedule.step(CLOSING_LOOKS, delivery.tries))
     faults = (holders.still_open(delivery.where, event.open),) if event.open else ()
     gone = delivery.with_shares(gone=True)
@@ -356,8 +356,8 @@ def _closing_seen(event: ClosingSeen, delivery: Delivery, now: int) -> Delivery:
 
 def try_later(event: Refused, delivery: Delivery, now: int) -> Delivery:
     """Try again later. For states that end by their deadline, not by a refusal."""
-    delivery, is_all = attempts.refused(event, delivery)
-    if is_all:
+    delivery, handled = attempts.refused(event, delivery)
+    if handled:
         return delivery
     wait = schedule.step(schedule.RETRIES, delivery.tries)
     return again(delivery, now, wait, last_refusal=event.fault)
@@ -367,7 +367,7 @@ def _stopping_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
     if event.step == instances.EndInstances.__name__:
         return instances.ends_later(delivery, now, event.fault)
     if event.step == RemoveLeftovers.__name__:
-        delivery = answered(delivery, copies_news(delivery))
+        delivery = without_entries(delivery, copy_entries(delivery))
         if event.kind is not RefusalKind.THROTTLED:
             delivery = _delete_refused(delivery)
     return try_later(event, delivery, now)
@@ -377,7 +377,7 @@ def _tidying_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
     if event.step == instances.EndInstances.__name__:
         return _go_on(instances.ends_later(delivery, now, event.fault), now)
     if event.step == RemoveLeftovers.__name__:
-        delivery = answered(delivery, copies_news(delivery))
+        delivery = without_entries(delivery, copy_entries(delivery))
         if delivery.last_look.since:
             return _left_behind(replace(delivery, last_refusal=event.fault), now)
     return last_refused(event, delivery, now)
@@ -403,7 +403,7 @@ def last_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
     last = tidied_by(delivery)
     if event.step == leftovers.DeleteSnapshots.__name__ and now >= last:
         return leftovers.stay(delivery)
-    late = now >= in_force(delivery, last) + schedule.NOTICE_DEADLINE
+    late = now >= extended(delivery, last) + schedule.NOTICE_DEADLINE
     if event.step == NotifyOutcome.__name__ and delivery.last_look.failure is None and late:
         delivery = replace(delivery, last_look=LastLook(event.fault, now))
     return try_later(event, delivery, now)
