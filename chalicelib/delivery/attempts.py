@@ -32,7 +32,7 @@ class RegisterImage(Command):
         last = delivery.under_way()
         return None if last is not None and last.id in delivery.request.discarded else last
 
-    def announced(self, delivery: Delivery) -> str:
+    def intended_call(self, delivery: Delivery) -> str:
         """Name the call."""
         return "CopyImage" if delivery.copies_image else "RegisterImage"
 

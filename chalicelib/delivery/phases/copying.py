@@ -57,7 +57,7 @@ class StartCopy(Command):
         """Return the last try that AWS has not refused."""
         return delivery.under_way(self.source)
 
-    def announced(self, _delivery: Delivery) -> str:
+    def intended_call(self, _delivery: Delivery) -> str:
         """Name the call and the snapshot."""
         return f"CopySnapshot {self.source}"
 
