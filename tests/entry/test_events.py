@@ -32,9 +32,8 @@ class EventsSetup:
     def __init__(self):
         self.records, self.woken_at = MemoryRecords(), []
         self.events = Events(ReadOnly(self.records), self, hub=HUB, region=REGION, trigger_tag="promote")
-        self.worker = QueueConsumer(
-            None, self.records, lambda: NOW, None, (), lambda ami: new_promotion(ami, HUB, REGION, NOW)
-        )
+        ports = None, self.records, lambda: NOW, None, ()
+        self.worker = QueueConsumer(*ports, lambda ami: new_promotion(ami, HUB, REGION, NOW))
 
     def send(self, wake):
         self.woken_at.append(wake.key.pk)

@@ -174,7 +174,7 @@ def _started(event: CopyStarted, delivery: Delivery, now: int) -> Delivery:
     next_look = now + schedule.COPY_POLLS[0]
     running = replace(known, state=CopyState.PENDING, copy=event.copy, next_look=next_look)
     after = each_copy(delivery, lambda copy: running if copy is known else copy)
-    return replace(proof.answered(after, event.nonce, event.source, event.copy), tries=0)
+    return replace(proof.with_answer(after, event.nonce, event.source, event.copy), tries=0)
 
 
 def _found(event: CopiesFound, delivery: Delivery, now: int) -> Delivery:

@@ -165,7 +165,7 @@ def _end(delivery: Delivery, ending: DeliveryState, faults: tuple[Fault, ...], n
     made = delivery.image.id or asked or any(copy.tries or copy.copy for copy in delivery.copies)
     changes: dict[str, Any] = {"ending": ending, "faults": (*delivery.faults, *faults)}
     if leaves_image(delivery):
-        left = proof.leave(delivery).with_cleanup(done=True, leftovers=(delivery.image.id or "",))
+        left = proof.left_there(delivery).with_cleanup(done=True, leftovers=(delivery.image.id or "",))
         return _tidy(left, now, **changes)
     return STOP(delivery, now, **changes) if made else _tidy(delivery.with_cleanup(done=True), now, **changes)
 
@@ -203,7 +203,7 @@ def late_copy(event: CopyStarted, delivery: Delivery, _now: int) -> Delivery:
 
 
 def _late_image(event: ImageRegistered, delivery: Delivery, now: int) -> Delivery:
-    known = proof.answered(delivery, event.nonce, "", event.image).with_image(id=event.image)
+    known = proof.with_answer(delivery, event.nonce, "", event.image).with_image(id=event.image)
     left = (*delivery.cleanup.leftovers, event.image)  # until a look shows what is left
     return replace(known.with_cleanup(done=False, clear=False, leftovers=left), next_try=now)
 
@@ -272,7 +272,7 @@ def _may_be_left(delivery: Delivery) -> Iterator[str]:
 
 
 def _listed(event: LeftoversSeen, delivery: Delivery) -> Delivery:
-    delivery = proof.keep(replace(delivery, last_refusal=event.refusal), event.learnt)
+    delivery = proof.with_attempts(replace(delivery, last_refusal=event.refusal), event.learnt)
     unproven = event.unproven[: leftovers.MOST_UNPROVEN]
     deleted = tuple(dict.fromkeys((*delivery.cleanup.deleted, *event.deleted)))
     known = without_entries(delivery, copy_entries(delivery))

@@ -140,7 +140,7 @@ def _deadline(delivery: Delivery) -> int:
 
 
 def _registered(event: ImageRegistered, delivery: Delivery, now: int) -> Delivery:
-    delivery = proof.answered(delivery, event.nonce, "", event.image)
+    delivery = proof.with_answer(delivery, event.nonce, "", event.image)
     if event.image in delivery.request.discarded:  # an answer to an earlier try, late
         return delivery
     registered = VERIFY(delivery.with_image(id=event.image), now)
