@@ -90,9 +90,9 @@ def due_events(delivery: Delivery, now: int) -> tuple[DeliveryEvent, ...]:
     if delivery.ended:
         return ()
     phase = PHASES[delivery.state]
-    wish = delivery.wish
-    if wish is not None and CancelAsked in phase.on and phase.may_cancel(delivery):
-        return (CancelAsked(wish.cause.startswith(BY_DATE), wish.why),)
+    request = delivery.end_request
+    if request is not None and CancelAsked in phase.on and phase.may_cancel(delivery):
+        return (CancelAsked(request.cause.startswith(BY_DATE), request.why),)
     last = deadline(delivery)
     passed = last is not None and now >= last and DeadlinePassed in phase.on and phase.deadline_acts(delivery)
     return (DeadlinePassed(),) if passed else ()

@@ -15,12 +15,12 @@ from chalicelib.delivery.machine import started as delivery_started
 from chalicelib.delivery.model import (
     BY_RECALL,
     Delivery,
+    EndRequest,
     HubCopy,
     Launch,
     Recalled,
     Sharing,
     SlotRequest,
-    WishToEnd,
     snapshots_of,
 )
 from chalicelib.delivery.phases.recalling import begun as recall_begun
@@ -223,8 +223,8 @@ class DeliveryPass:
         """Ask a delivery to end. If it cannot act, release what it holds for its copies."""
         cause = f"cancel:{promotion.ami}:{promotion.inputs[:12]}:{promotion.tries}"  # each try is news to the delivery
         why = wanted.why_it_ends(promotion, one.place)
-        wish = WishToEnd(one.episode, f"{BY_RECALL if wanted.recalled else ''}{cause}", why)
-        self.waker.wake(addresses.delivery(one.delivery), cause, {"cancel": str(wish)})
+        request = EndRequest(one.episode, f"{BY_RECALL if wanted.recalled else ''}{cause}", why)
+        self.waker.wake(addresses.delivery(one.delivery), cause, {"cancel": str(request)})
         if record is None:
             copy_holdings.release(self.records, self.ledger, self.waker, promotion.ami, one, budget)
 
