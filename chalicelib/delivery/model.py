@@ -526,7 +526,7 @@ class Delivery:
         return DeliveryState.OPENING in self.entered
 
     @property
-    def copies_end(self) -> int:
+    def copies_due_by(self) -> int:
         """When its copies must have ended, counted from when it came to the front of the queue.
 
         Raises KeyError if that is not on record: it must not count as a deadline that has passed.

@@ -338,7 +338,7 @@ PHASES = {
             DeadlinePassed: leads(trouble.looks_once_more(_CURE), COPY, TIDY),
         },
         outstanding=_outstanding,
-        deadline=lambda delivery: delivery.copies_end,
+        deadline=lambda delivery: delivery.copies_due_by,
         looks=lambda delivery, now: tuple(_looks(delivery, now)),
     )
 }

@@ -133,7 +133,7 @@ def _deadline(delivery: Delivery) -> int:
     if not delivery.copies_image or not delivery.began_opening:  # nothing is copied: the AMI existed already
         return max(since) + schedule.IMAGE_DEADLINE
     available_at = delivery.image.available_at
-    return max(delivery.copies_end, 0 if available_at is None else available_at + schedule.IMAGE_DEADLINE)
+    return max(delivery.copies_due_by, 0 if available_at is None else available_at + schedule.IMAGE_DEADLINE)
 
 
 # --- registering ------------------------------------------------------------------------------------------------------
