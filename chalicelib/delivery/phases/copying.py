@@ -276,10 +276,6 @@ def _errored(copy: Copy, found: proof.SeenCopy, now: int, faults: list[Fault], d
 # --- shares and refusals ----------------------------------------------------------------------------------------------
 
 
-def _role_renamed(event: shares.RoleRenamed, delivery: Delivery, now: int) -> Delivery:
-    return permissions.renamed(delivery, event.role, now)
-
-
 def _shares_seen(event: shares.SharesSeen, delivery: Delivery, now: int) -> Delivery:
     """Go on if its shares are open again. If one was refused, look at the copies once more: finished ones are good."""
     if event.open and _reopens(delivery):
@@ -330,7 +326,9 @@ PHASES = {
             CopyStarted: leads(_started, COPY, *ENDS),
             CopiesFound: leads(_found, COPY, REGISTER, *ENDS),
             leftovers.SnapshotsDeleted: leads(leftovers.deleted, COPY),
-            shares.RoleRenamed: leads(_role_renamed, COPY),
+            shares.RoleRenamed: leads(
+                lambda event, delivery, now: permissions.renamed(delivery, event.role, now), COPY
+            ),
             shares.SharesHeld: leads(partial(shares.held, look=_shares_seen), COPY),
             shares.SharesSeen: leads(_shares_seen, COPY),
             Refused: leads(_refused, COPY, *ENDS),
