@@ -25,7 +25,7 @@ from chalicelib.delivery.model import (
 )
 from chalicelib.delivery.phases.recalling import begun as recall_begun
 from chalicelib.delivery.ports import TrackedDeliveries
-from chalicelib.delivery.tracked import CANCELLED, DELIVERED, FAILED, RECALLED, RUNNING, SHARED, TrackedDelivery
+from chalicelib.delivery.tracked import CANCELLED, DELIVERED, FAILED, RECALLED, RUNNING, TrackedDelivery
 from chalicelib.engine import addresses, schedule
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.budget import Budget, slices
@@ -115,7 +115,7 @@ class DeliveryPass:
                 upto = one.delivery
                 if wanted.renames(one, promotion):
                     self._rename(promotion, one, wanted.targets[one.place])
-                elif one.state not in (RUNNING, SHARED):
+                elif not one.may_end:
                     self._recall_or_restore(promotion, one, recalled=wanted.recalled)
                 elif not self._put_right(promotion, one, there.get(upto)):
                     self._ask_to_end(promotion, wanted, one, there.get(upto), budget)
