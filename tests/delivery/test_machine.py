@@ -51,7 +51,7 @@ from chalicelib.delivery.shares import (
     SharesSeen,
 )
 from chalicelib.delivery.slots import AskSlots, SlotsAsked, free, wish
-from chalicelib.delivery.worker import deliveries, launches, releases
+from chalicelib.delivery.worker import deliveries, launches, naming_and_recall
 from chalicelib.engine import codec, schedule
 from chalicelib.engine.errors import IllegalEvent, RefusalKind
 from chalicelib.engine.faults import Fault
@@ -96,7 +96,7 @@ def test_each_kind_of_event_is_in_the_table_and_among_the_examples():
 def test_the_executor_has_a_case_for_each_command():
     """The type checker cannot tell: each phase declares its own, and no list has them all."""
     declared = {one.__name__ for module in modules() for one in vars(module).values() if is_command(one)}
-    trees = (ast.parse(inspect.getsource(one)) for one in (deliveries, launches, releases))
+    trees = (ast.parse(inspect.getsource(one)) for one in (deliveries, launches, naming_and_recall))
     cases = (node.cls for tree in trees for node in ast.walk(tree) if isinstance(node, ast.MatchClass))
 
     assert {name.attr for name in cases if isinstance(name, ast.Attribute)} == declared

@@ -36,7 +36,7 @@ from chalicelib.delivery.ports import (
 from chalicelib.delivery.tags import image_tags, snapshot_tags
 from chalicelib.delivery.template_rights import template_old
 from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
-from chalicelib.delivery.worker import hub_copies, launches, releases
+from chalicelib.delivery.worker import hub_copies, launches, naming_and_recall
 from chalicelib.delivery.worker.live_approvals import LiveApprovals
 from chalicelib.delivery.worker.live_waves import LiveWaves
 from chalicelib.engine import addresses, schedule
@@ -115,7 +115,7 @@ class DeliveryExecutor:
 
     def __post_init__(self) -> None:
         after = (self.pointers, self.targets, self.images, self.roles)
-        self._releases = releases.ReleaseCommands(*after, self._image, self.clock)
+        self._naming_and_recall = naming_and_recall.NamingAndRecallCommands(*after, self._image, self.clock)
         self._launches = launches.LaunchCommands(self.instances, self._image, self.clock)
 
     def execute(self, record: Delivery, command: Command, budget: Budget) -> DeliveryEvent:
@@ -194,8 +194,8 @@ class DeliveryExecutor:
                 return self._notify(delivery, publish=publish)
             case _ if isinstance(command, launches.Command):
                 return self._launches.execute(delivery, command)
-            case _ if isinstance(command, releases.Command):
-                return self._releases.execute(delivery, command)
+            case _ if isinstance(command, naming_and_recall.Command):
+                return self._naming_and_recall.execute(delivery, command)
             case _:
                 raise NotImplementedError(command)
 
