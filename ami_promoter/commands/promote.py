@@ -21,7 +21,7 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import console, show, warn
 from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import VALUE, VerbCaller, ami_argument, tag_key_option, verb, wait_at_most, yes_option
-from chalicelib.delivery.tracked import RUNNING, SHARED, TrackedDelivery
+from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine.faults import count
 from chalicelib.sharing import entitlement
 from chalicelib.targets.applied_file import AppliedFile, Resolution, resolve
@@ -108,7 +108,7 @@ def _ended(connection: Connection, ami: str, file: AppliedFile, before: str, val
     was = file.judge(before, in_force=False)
     named = entitlement.of(resolve(value, file.directory.as_read(), in_force=True), {})
     had = entitlement.of(was, withdrawn_for(connection, ami, before)) if was.understood else None
-    going = [one.it for one in Reader(connection).tracked(ami) if one.it.state in (RUNNING, SHARED)]
+    going = [one.it for one in Reader(connection).tracked(ami) if one.it.may_end]
     return [one for one in going if not named.may_go_on(one.place) and (had is None or had.may_go_on(one.place))]
 
 

@@ -180,7 +180,7 @@ def refusals(seen: AmiSeen, places: Sequence[str], applied: AppliedFile) -> Iter
 def _unit(seen: AmiSeen, targets: Sequence[Target], tracked: Sequence[TrackedDelivery]) -> str:
     """Name the OU or organization by whose ARN one of these may launch the AMI; "": none does."""
     by_file = [launched_by(one) for one in targets if one.mode == "share" and launched_by(one) != one.account]
-    shared = [entry.place for entry in tracked if entry.state in ("running", "shared")]
+    shared = [entry.place for entry in tracked if entry.may_end]
     return next(
         (unit for unit in (*by_file, *(one for place in shared for one in seen.launched.get(place, ()))) if unit), ""
     )
@@ -189,7 +189,7 @@ def _unit(seen: AmiSeen, targets: Sequence[Target], tracked: Sequence[TrackedDel
 def _unit_of_others(seen: AmiSeen, targets: Sequence[Target], resolution: Resolution) -> str:
     """Name the OU or organization by whose ARN others may launch the AMI, and one of these with them; "": none."""
     by_file = {launched_by(one) for one in resolution.targets if one.mode == "share"}
-    shared = [entry.place for entry in seen.tracked if entry.state in ("running", "shared")]
+    shared = [entry.place for entry in seen.tracked if entry.may_end]
     open_to = by_file.union(*(seen.launched.get(place, ()) for place in shared))
     admitted_by = (admitting(target, resolution) for target in targets if target.mode == "share")
     return next((unit for units in admitted_by for unit in sorted(units & open_to)), "")

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import groups, named
-from chalicelib.delivery.tracked import TrackedDelivery
+from chalicelib.delivery.tracked import EXPIRED, OUTCOMES, TrackedDelivery
 
 _ENDS = {"shared": "the share is withdrawn", "delivered": "the AMI was delivered, and stays"}
+_OVER = (*OUTCOMES, EXPIRED)
 DOES = js.thing(**js.PLACE, does=js.text("what happens to the delivery"))
-_OVER = ("delivered", "failed", "cancelled", "withdrawn", "recalled", "expired")
 
 
 def does(state: str, when: str = "") -> str:

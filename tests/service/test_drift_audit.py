@@ -11,7 +11,7 @@ from chalicelib.engine import addresses, schedule
 from chalicelib.engine.errors import RefusalKind, StaleCursor
 from chalicelib.engine.faults import Fault
 from chalicelib.monitor import drift
-from chalicelib.monitor.drift import Pass, PassPart, ShownAccess, Situation
+from chalicelib.monitor.drift import Pass, PassPart, Situation
 from chalicelib.monitor.ports import HubPage
 from chalicelib.monitor.trail_actions import PUBLIC
 from chalicelib.monitor.verdicts import ActionVerdict
@@ -20,6 +20,7 @@ from chalicelib.sharing import key_policy
 from chalicelib.sharing.grant_names import grant_name
 from chalicelib.sharing.ports import SeenGrant
 from chalicelib.sharing.share import Purpose, Share, ShareState
+from chalicelib.sharing.shown import ShownAccess
 from chalicelib.targets.applied_file import AppliedFile, Directory, Target, nothing_applied
 from chalicelib.targets.worker.live_members import LiveMembers
 from tests.fakes import MemoryLedger, SentWakes, copying
@@ -619,7 +620,7 @@ def test_of_a_snapshot_that_is_open_to_3000_accounts_no_two_are_compared_in_vain
     """A hub has thousands of snapshots, most of them open to the same accounts. Pairwise it would be half a minute."""
     accounts = [CountedId(f"{one:012}") for one in range(1, 3001)]
     shares = [setup.share(SNAPSHOT, one, account=one) for one in accounts]
-    shown = [ShownAccess(CountedId(one), SNAPSHOT) for one in accounts[1:]]
+    shown = [ShownAccess(one, SNAPSHOT, CountedId(one)) for one in accounts[1:]]
     CountedId.count = 0
     [found] = drift.findings(shown, Situation(HUB, REGION, shares))
 

@@ -1,13 +1,15 @@
-"""What `reconcile` reads from the ledger's items, grants and key policies."""
+"""What `reconcile` reads from the ledger's items, and where these differ from grants and key policies."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import Reader
-from ami_promoter.reconcile import ledger_facts
-from ami_promoter.reconcile.facts import Grant
+from ami_promoter.reconcile.facts import HubView
+from ami_promoter.reconcile.shares_at_aws import missing, own_grants, unexplained
+from ami_promoter.reconcile.view_reading import had_open
 from chalicelib.engine import addresses
 from chalicelib.engine.store.table import Table
 from chalicelib.sharing import key_policy
@@ -37,7 +39,7 @@ KEY = f"arn:aws:kms:us-east-1:{HUB}:key/k"
 )
 def test_the_last_entry_says_whether_a_permission_that_shows_is_the_services(entry, expected):
     """It was open, or its snapshot took it into the Recycle Bin; one that was removed, or is preexisting, is not."""
-    assert ledger_facts.had_open(entry) is expected
+    assert had_open(entry) is expected
 
 
 def test_a_share_is_read_as_the_ledger_writes_it(client):
@@ -90,48 +92,66 @@ def test_a_grant_is_the_services_by_its_name_and_its_issuer(name, issuer, grante
     """Anyone can write a name. A grant of the hub in another Region is that hub's."""
     seen = SeenGrant("g", name, f"arn:aws:iam::{issuer}:root", grantee)
 
-    assert ledger_facts.grant_of(KEY, seen, HUB, REGION) == (Grant(KEY, "g", ID, 7, DEV, grantee) if ours else None)
+    found = [one.share_name for one in own_grants(KEY, [seen], HUB, REGION)]
+    assert found == ([f"{ID}-AmiCopyRole"] if ours else [])
 
 
-def test_the_services_statements_are_found_by_their_sid_with_whom_they_admit():
-    """Other statements are ignored, also another hub's; without one of its statements an access is not whole."""
-    hub_sid, role = key_policy.hub_sid(HUB, REGION), f"arn:aws:iam::{DEV}:role/AmiCopyRole"
-    other = key_policy.statements(Access(DEV, Audience.ROLES, role, key_policy.hub_sid(HUB, "eu-west-1")))
-    copies = key_policy.statements(Access(DEV, Audience.COPIES, role, hub_sid))
-    account = key_policy.statements(Access(DEV, Audience.ACCOUNT, f"arn:aws:iam::{DEV}:root", hub_sid))[:1]
+HUB_SID, ROLE, ROOT = (
+    key_policy.hub_sid(HUB, REGION),
+    f"arn:aws:iam::{DEV}:role/AmiCopyRole",
+    f"arn:aws:iam::{DEV}:root",
+)
+POLICY = addresses.policy_resource(KEY).pk
+
+
+def a_view(text, *shares):
+    """A view of the key's policy and these shares."""
+    ledger = {(share.resource, share.share_name): share for share in shares}
+    return HubView(0, REGION, ledger=ledger, policies={KEY: key_policy.read(KEY, text, HUB_SID)})
+
+
+def test_the_services_statements_are_found_by_their_sid():
+    """Other statements are ignored, also another hub's."""
+    other = key_policy.statements(Access(DEV, Audience.ROLES, ROLE, key_policy.hub_sid(HUB, "eu-west-1")))
+    copies = key_policy.statements(Access(DEV, Audience.COPIES, ROLE, HUB_SID))
+    account = key_policy.statements(Access(DEV, Audience.ACCOUNT, ROOT, HUB_SID))[:1]
     owner = {"Sid": "Owner", "Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*"}
     text = json.dumps({"Version": "2012-10-17", "Statement": [owner, *other, *copies, *account]})
 
-    found = ledger_facts.statements_of(KEY, text, hub_sid)
-    expected = [(DEV, DEV, role, True), (f"{DEV}-share", DEV, f"arn:aws:iam::{DEV}:root", False)]
+    found = [(one.resource, one.share_name, one.receiver) for one in unexplained(a_view(text))]
 
-    assert [(one.share_name, one.account, one.principal, one.complete) for one in found] == expected
-    assert isinstance(ledger_facts.statements_of(KEY, "{", hub_sid), str)
+    assert found == [(POLICY, DEV, DEV), (POLICY, f"{DEV}-share", DEV)]
 
 
-def test_a_statement_of_the_service_that_somebody_has_changed_is_not_whole():
+def test_a_grant_is_not_compared_with_the_statements_for_its_account():
+    """The ledger has a standing grant under the account, and statements to copy by as well."""
+    copies = json.dumps({"Statement": key_policy.statements(Access(DEV, Audience.COPIES, ROLE, HUB_SID))})
+    standing = Share(addresses.key_resource(KEY, DEV).pk, DEV, DEV, ROOT, ShareState.OPEN)
+
+    assert missing(a_view(copies, standing)) == []
+
+
+def test_a_statement_of_the_service_that_somebody_has_changed_is_missing():
     """Under its Sid it may admit a stranger instead, or allow more than the service asks for."""
-    hub_sid, role = key_policy.hub_sid(HUB, REGION), f"arn:aws:iam::{DEV}:role/AmiCopyRole-grants"
-    (grants,) = key_policy.statements(Access(DEV, Audience.ROLES, role, hub_sid))
+    (grants,) = key_policy.statements(Access(DEV, Audience.ROLES, ROLE, HUB_SID))
     stranger = {"Principal": {"AWS": "arn:aws:iam::999999999999:root"}}
+    share = Share(POLICY, f"{DEV}-roles", DEV, ROLE, ShareState.OPEN)
 
     for changed, whole in (({}, True), (stranger, False), ({"Action": "kms:*"}, False), ({"Condition": {}}, False)):
-        (found,) = ledger_facts.statements_of(KEY, json.dumps({"Statement": [{**grants, **changed}]}), hub_sid)
-        assert found.complete is whole
-
-
-ROLE_TEXT, ROOT = f"arn:aws:iam::{DEV}:role/AmiCopyRole", f"arn:aws:iam::{DEV}:root"
+        text = json.dumps({"Statement": [{**grants, **changed}]})
+        assert missing(a_view(text, share)) == ([] if whole else [share])
+        assert missing(a_view(text, replace(share, grantee=""))) == [], "whom it is for cannot be read"
 
 
 @pytest.mark.parametrize(
     ("audience", "principal", "shown"),
-    [(Audience.COPIES, ROLE_TEXT, f'["{ROLE_TEXT}"]'), (Audience.ACCOUNT, ROOT, f'"{DEV}"')],
+    [(Audience.COPIES, ROLE, f'["{ROLE}"]'), (Audience.ACCOUNT, ROOT, f'"{DEV}"')],
 )
-def test_a_statement_is_whole_in_each_form_in_which_kms_may_show_it(audience, principal, shown):
-    """A list of one, or an account's id for its root."""
-    hub_sid = key_policy.hub_sid(HUB, REGION)
-    access = Access(DEV, audience, principal, hub_sid)
+@pytest.mark.parametrize("renamed_to", ["", "arn:aws:iam::222222222222:role/AnotherRole"])
+def test_a_statement_shows_in_each_form_in_which_kms_may_show_it(audience, principal, shown, renamed_to):
+    """A list of one, or an account's id for its root; also to the role that it was opened to, before it was renamed."""
+    access = Access(DEV, audience, principal, HUB_SID)
     text = json.dumps({"Statement": key_policy.statements(access)}).replace(f'"{principal}"', shown)
+    share = Share(POLICY, access.share_name, DEV, renamed_to or principal, ShareState.OPEN, opened_to=principal)
 
-    (found,) = ledger_facts.statements_of(KEY, text, hub_sid)
-    assert (found.complete, found.principal) == (True, principal)
+    assert missing(a_view(text, share)) == []
