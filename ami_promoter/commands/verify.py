@@ -45,7 +45,7 @@ PRINTS = js.thing(
 )
 @ami_argument
 @click.option(
-    "--target", "targets", type=PLACE, multiple=True, help="Only this account, or ACCOUNT/REGION; may be repeated."
+    "--account", "targets", type=PLACE, multiple=True, help="Only this account, or ACCOUNT/REGION; may be repeated."
 )
 @answers_within_option
 def verify(caller: VerbCaller, ami: str, targets: tuple[str, ...], timeout: int) -> Report:

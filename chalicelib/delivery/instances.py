@@ -282,7 +282,7 @@ def untested(delivery: Delivery, why: str) -> Fault:
 
 def ends(delivery: Delivery, now: int) -> tuple[Command, ...]:
     """List what is left to do until no instance can exist any more."""
-    return (EndInstances(),) if delivery.launch.ends and now >= delivery.launch.next_look else ()
+    return (EndInstances(),) if delivery.launch.may_run and now >= delivery.launch.next_look else ()
 
 
 def ended(event: InstancesEnded, delivery: Delivery, now: int) -> Delivery:
@@ -309,7 +309,7 @@ def ends_later(before: Delivery, now: int, why: Fault | None) -> Delivery:
     looks = before.launch.looks
     delivery = before.with_launch(looks=looks + 1, next_look=now + schedule.step(END_LOOKS, looks))
     delivery = replace(delivery, last_refusal=why or before.last_refusal)
-    if not delivery.launch.left:
+    if not delivery.launch.given_up:
         return delivery
     names = tuple(one.id or f"the instance with the client token {one.nonce}" for one in delivery.launch.attempts)
     after = delivery.with_cleanup(leftovers=(*delivery.cleanup.leftovers, *names))

@@ -30,10 +30,10 @@ from chalicelib.delivery.model import (
     CopyState,
     Delivery,
     DeliveryState,
+    EndRequest,
     ImageRequest,
     NewImage,
     SlotRequest,
-    WishToEnd,
 )
 from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, DeliveryEvent, Refused
 from chalicelib.delivery.phases.checking import BY_STACK, TargetReady, TargetUnfit
@@ -1043,7 +1043,7 @@ def test_a_cancel_of_an_earlier_episode_is_not_received():
 @pytest.mark.parametrize("text", ["1:tag#Withdrawn by ann.", "2:expired:not-entitled:7#", "1:x#a#b: c\nd"])
 def test_a_wish_to_end_is_written_as_it_was_read(text):
     """Its sentence may have any signs."""
-    assert str(WishToEnd.parse(text)) == text
+    assert str(EndRequest.parse(text)) == text
 
 
 @pytest.mark.parametrize("text", ["", "tag", ":tag#x", "one:tag", f"{'1' * 5000}:tag"])

@@ -487,7 +487,7 @@ CHANGES = {
     ),
     "a look-up is not written with the intent": (MemberChange(DeliveryCodec, "intent_items", lambda *_: ()),),
     "nonces are not asked": (MemberChange(proof, "copies", lambda _delivery, seen: proof.Copies(tuple(seen))),),
-    "what an attempt made is not kept": (MemberChange(proof, "keep", lambda delivery, _some: delivery),),
+    "what an attempt made is not kept": (MemberChange(proof, "with_attempts", lambda delivery, _some: delivery),),
     "a deadline acts without a look": (
         MemberChange(trouble, "await_look", lambda delivery, failure, now: fail(delivery, now, failure)),
     ),
@@ -496,7 +496,7 @@ CHANGES = {
         MemberChange(
             ending,
             "_is_tidy",
-            lambda delivery: delivery.cleanup.done and not (delivery.shares.held or delivery.launch.ends),
+            lambda delivery: delivery.cleanup.done and not (delivery.shares.held or delivery.launch.may_run),
         ),
     ),
     "a result counts for every episode": (

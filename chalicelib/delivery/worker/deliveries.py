@@ -82,7 +82,7 @@ def delivery_machine(draw: Callable[[], str]) -> Machine[Delivery, Command, Deli
         record_intent=record_intent,
         tells=machine.tells,
         acts=lambda command: command.acts,
-        announced=lambda record, command: command.announced(record),
+        intended_call=lambda record, command: command.intended_call(record),
         tried=lambda record, command: command.attempt(record) is not None,
         counts=lambda before, after: before.episode == after.episode,
     )

@@ -77,7 +77,7 @@ def test_waiting_for_some_targets_says_nothing_of_the_others(table, ami, run):
     table.update(addresses.promotion(ami), "SET #state = :over", {":over": "over"}, names={"#state": "state"})
     delivered(table, *(replace(a_delivery(*one), ami=ami) for one in ((DEV, "delivered"), (PROD, "failed"))))
 
-    said = run("wait", ami, "--target", DEV).words
+    said = run("wait", ami, "--account", DEV).words
 
     assert "delivered. Its target has the AMI." in said
     assert PROD not in said
