@@ -75,32 +75,38 @@ def test_of_a_damaged_share_the_account_is_found_in_its_name(client, resource, s
     assert (share.account, share.state, share.holdings) == (DEV, "open", frozenset())
 
 
-NAME = grant_name(Share("", f"{ID}-AmiCopyRole", DEV, intended_at=7), REGION)
+def name_for(share_name):
+    return grant_name(Share("", share_name, intended_at=7, account=""), REGION)
+
+
+NAME, SERVICE_ROLE = name_for(f"{ID}-AmiCopyRole"), "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
+ROLE, FOR_SERVICE = f"arn:aws:iam::{DEV}:role/AmiCopyRole", "arn:aws:iam::{}:role/aws-service-role/" + SERVICE_ROLE
 
 
 @pytest.mark.parametrize(
-    ("name", "issuer", "grantee", "ours"),
+    ("name", "issuer", "grantee", "share_names"),
     [
-        (NAME, HUB, f"arn:aws:iam::{DEV}:role/AmiCopyRole", True),
-        (NAME, DEV, f"arn:aws:iam::{DEV}:role/AmiCopyRole", False),
-        (NAME.replace(REGION, "eu-west-1"), HUB, f"arn:aws:iam::{DEV}:role/AmiCopyRole", False),
-        ("backup-of-dev", HUB, f"arn:aws:iam::{DEV}:root", False),
-        ("", HUB, DEV, False),
+        (NAME, HUB, ROLE, [f"{ID}-AmiCopyRole"]),
+        (NAME, DEV, ROLE, []),
+        (NAME.replace(REGION, "eu-west-1"), HUB, ROLE, []),
+        ("backup-of-dev", HUB, f"arn:aws:iam::{DEV}:root", []),
+        ("", HUB, DEV, []),
+        (name_for(SERVICE_ROLE), DEV, FOR_SERVICE.format(DEV), [SERVICE_ROLE]),
+        (name_for(SERVICE_ROLE), HUB, FOR_SERVICE.format(DEV), []),
+        (name_for(SERVICE_ROLE), HUB, FOR_SERVICE.format(HUB), []),
     ],
 )
-def test_a_grant_is_the_services_by_its_name_and_its_issuer(name, issuer, grantee, ours):
-    """Anyone can write a name. A grant of the hub in another Region is that hub's."""
+def test_a_grant_is_the_services_by_its_name_and_its_issuer(name, issuer, grantee, share_names):
+    """Anyone can write a name. A grant of the hub in another Region is that hub's.
+
+    An account itself makes the grants for its service-linked roles; those on its own key stay with its AMIs.
+    """
     seen = SeenGrant("g", name, f"arn:aws:iam::{issuer}:root", grantee)
 
-    found = [one.share_name for one in own_grants(KEY, [seen], HUB, REGION)]
-    assert found == ([f"{ID}-AmiCopyRole"] if ours else [])
+    assert [one.share_name for one in own_grants(KEY, [seen], HUB, REGION)] == share_names
 
 
-HUB_SID, ROLE, ROOT = (
-    key_policy.hub_sid(HUB, REGION),
-    f"arn:aws:iam::{DEV}:role/AmiCopyRole",
-    f"arn:aws:iam::{DEV}:root",
-)
+HUB_SID, ROOT = key_policy.hub_sid(HUB, REGION), f"arn:aws:iam::{DEV}:root"
 POLICY = addresses.policy_resource(KEY).pk
 
 
