@@ -180,7 +180,7 @@ def _one(
 
 def _lines(deliveries: Sequence[Mapping[str, Any]], *, lift: bool, wide: bool) -> Iterator[RenderableType]:
     if not deliveries:
-        yield "It has no deliveries." if lift else "It has no deliveries; none begins while it is recalled."
+        yield f"It has no deliveries{'' if lift else ': check the id. None begins while it is recalled'}."
 
     def same(one: Mapping[str, Any]) -> tuple[object, ...]:
         """The parameter moves to another AMI in each target, because each owns its copy."""

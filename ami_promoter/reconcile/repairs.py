@@ -26,7 +26,7 @@ from ami_promoter.reconcile.repair_data import (
 )
 from ami_promoter.reconcile.share_findings import alive, holds
 from ami_promoter.verbs import TerminalClock
-from chalicelib.delivery.model import ENDED, Delivery, DeliveryState, WishToEnd
+from chalicelib.delivery.model import ENDED, Delivery, DeliveryState, EndRequest
 from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
 from chalicelib.delivery.tracked import DELIVERED, FAILED, RUNNING
 from chalicelib.engine import addresses, schedule
@@ -165,8 +165,8 @@ class Repairs:
         if goes_on or not alive(record, holding.episode):
             self._ledger.release(resource, share_name, holding)
         else:
-            wish = WishToEnd(holding.episode, "reconcile", f"{self._connection.caller} ended it by reconcile.")
-            self._records.make_due(key, self._now(), {"cancel": str(wish)})
+            request = EndRequest(holding.episode, "reconcile", f"{self._connection.caller} ended it by reconcile.")
+            self._records.make_due(key, self._now(), {"cancel": str(request)})
 
     def _end_tracked(self, ami: str, delivery: str) -> str:
         entry = next((one for one in self._tracked.all(ami) if one.delivery == delivery), None)

@@ -312,7 +312,7 @@ def acts(command: Command) -> bool:
     return not isinstance(command, Look)
 
 
-def announced(pointer: Pointer, command: Command) -> str:
+def intended_call(pointer: Pointer, command: Command) -> str:
     """Return the API call and its resource, for the history."""
     if isinstance(command, RetireCopy):
         gets = command.at or pointer.own_dates[command.image].before

@@ -36,7 +36,7 @@ from chalicelib.delivery.ports import (
 from chalicelib.delivery.tags import image_tags, snapshot_tags
 from chalicelib.delivery.template_rights import template_old
 from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
-from chalicelib.delivery.worker import hub_copies, launches, releases
+from chalicelib.delivery.worker import hub_copies, launches, naming_and_recall
 from chalicelib.delivery.worker.live_approvals import LiveApprovals
 from chalicelib.delivery.worker.live_waves import LiveWaves
 from chalicelib.engine import addresses, schedule
@@ -55,8 +55,7 @@ from chalicelib.release.worker.pointers import RecordedPointers
 from chalicelib.sharing import key_policy
 from chalicelib.sharing.entitlement import end_in_force
 from chalicelib.sharing.ports import Ledger
-from chalicelib.sharing.share import DELIVERED_AMIS, Holding, Purpose
-from chalicelib.sharing.share import Share as LedgerShare
+from chalicelib.sharing.share import DELIVERED_AMIS, Holding, Purpose, Share
 from chalicelib.targets.ports import Targets
 
 SHARES_AT_ONCE = 3
@@ -83,7 +82,7 @@ def delivery_machine(draw: Callable[[], str]) -> Machine[Delivery, Command, Deli
         record_intent=record_intent,
         tells=machine.tells,
         acts=lambda command: command.acts,
-        announced=lambda record, command: command.announced(record),
+        intended_call=lambda record, command: command.intended_call(record),
         tried=lambda record, command: command.attempt(record) is not None,
         counts=lambda before, after: before.episode == after.episode,
     )
@@ -116,7 +115,7 @@ class DeliveryExecutor:
 
     def __post_init__(self) -> None:
         after = (self.pointers, self.targets, self.images, self.roles)
-        self._releases = releases.ReleaseCommands(*after, self._image, self.clock)
+        self._naming_and_recall = naming_and_recall.NamingAndRecallCommands(*after, self._image, self.clock)
         self._launches = launches.LaunchCommands(self.instances, self._image, self.clock)
 
     def execute(self, record: Delivery, command: Command, budget: Budget) -> DeliveryEvent:
@@ -195,8 +194,8 @@ class DeliveryExecutor:
                 return self._notify(delivery, publish=publish)
             case _ if isinstance(command, launches.Command):
                 return self._launches.execute(delivery, command)
-            case _ if isinstance(command, releases.Command):
-                return self._releases.execute(delivery, command)
+            case _ if isinstance(command, naming_and_recall.Command):
+                return self._naming_and_recall.execute(delivery, command)
             case _:
                 raise NotImplementedError(command)
 
@@ -382,8 +381,8 @@ class DeliveryExecutor:
         wanted = [(share.resource, share.share_name, delivery.id) for share in delivery.shares.needed]
         return permissions.seen(delivery, self.ledger.find_for(wanted))
 
-    def _wanted(self, delivery: Delivery, share: NeededShare) -> LedgerShare:
-        return LedgerShare(
+    def _wanted(self, delivery: Delivery, share: NeededShare) -> Share:
+        return Share(
             resource=share.resource,
             share_name=share.share_name,
             account=permissions.receiver(delivery, share),

@@ -73,7 +73,7 @@ class AwsInventory:
 
     def instances(self, target: Target) -> tuple[OwnInstance, ...]:
         where = _where(target.account, target.region)
-        ec2 = self._client("launched", target.account, target.region, "inventory")
+        ec2 = self._client("instance", target.account, target.region, "inventory")
         own = {"Name": f"tag:{register.HUB_TAG}", "Values": [self._hub]}
         running = {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]}
         with as_refusal("DescribeInstances", where):

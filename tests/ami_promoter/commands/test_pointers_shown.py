@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from ami_promoter.hub import record_requests
 from chalicelib.delivery import model as delivery
 from chalicelib.engine import addresses
 from chalicelib.engine.faults import Fault
@@ -204,6 +205,23 @@ def test_retry_makes_the_service_look_at_a_pointer_with_a_fault(table, run, plac
     assert due == (places or [DEV, PROD])
     assert [one["account"] for one in asked["pointers"]] == due
     assert asked["again"] == []
+
+
+def test_retry_says_how_many_renamed_parameters_are_left_for_the_next_one(table, file, run, monkeypatch):
+    """The file has named the parameter of three targets since; here one entry has room for two."""
+    monkeypatch.setattr(record_requests, "MOST_PLACES", 2)
+    accounts = [DEV, PROD, "3" * 12]
+    promoted(table, *(named(account, parameter="") for account in accounts), value="all")
+    run(
+        "targets",
+        "apply",
+        "--yes",
+        file(f'groups: {{all: {accounts}}}\ndefaults: {{ssm_parameter: "/new/{{family}}"}}\n'),
+    )
+
+    said = run("retry", AMI).words
+    assert f"2 targets ({DEV} {REGION}, {PROD} {REGION}): from now on the AMI counts for /new/base." in said
+    assert "1 target more: run the command again." in said
 
 
 def test_retry_lets_a_parked_pointer_continue(table, run):

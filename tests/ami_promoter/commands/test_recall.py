@@ -91,6 +91,13 @@ def test_a_recall_is_shown_asked_for_and_written(table, operators, run):
     assert run("recall", AMI, "--lift").words == f"Nothing to do: {AMI} is not recalled."
 
 
+def test_a_recall_of_a_misspelt_id_says_what_to_look_at(table, run):
+    """An AMI that was never promoted can be recalled, too, so that nothing begins: only a person knows which it is."""
+    said = run("recall", OLD, "--why", "Bad", exits=1).words
+
+    assert said == "It has no deliveries: check the id. None begins while it is recalled."
+
+
 def test_targets_whose_parameters_move_are_shown_together(table, run):
     """Each owns its copies, so each parameter moves to another AMI; hundreds must not hide what else is shown."""
     others = (Release(OLD, "2026-01-01T00:00:00.000Z", OLDER_COPY), Release(AMI, "2026-01-02T00:00:00.000Z", COPY))
