@@ -46,7 +46,7 @@ def glyphs(console: Console) -> Glyphs:
 
 def begin(console: Console, others: str) -> None:
     """Say what is simulated: a hub and ``others``."""
-    console.print(f"A hub and {others} in a simulator of AWS, without an AWS account; its clock runs ahead of yours.")
+    console.print(f"A hub and {others} in a simulator of AWS, whose clock runs ahead of yours.")
 
 
 class Picture:

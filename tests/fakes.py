@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from chalicelib.delivery.copy_quota import SlotLease
 from chalicelib.delivery.tracked import EXPIRED, TrackedDelivery
-from chalicelib.engine import addresses, schedule
+from chalicelib.engine import addresses, codec, schedule
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.errors import LostRace, Unreadable
 from chalicelib.engine.ports import NOTHING, Due, MadeDue, Stored, Write
@@ -65,15 +65,20 @@ V = TypeVar("V")
 
 
 class Items(dict[K, V]):
-    """Items by key, and by partition without a scan of all others."""
+    """Items by key, and by partition without a scan of all others.
 
-    def __init__(self, partition: Callable[[K], str]) -> None:
+    ``stored``: the key and the attributes of an item, none of which may be larger than DynamoDB takes.
+    """
+
+    def __init__(self, partition: Callable[[K], str], stored: Callable[[K, V], tuple[RecordKey, object]]) -> None:
         super().__init__()
         self._partition = partition
+        self._stored = stored
         self._partitions: defaultdict[str, list[K]] = defaultdict(list)
         """The keys of each partition, in order."""
 
     def __setitem__(self, key: K, item: V) -> None:
+        check_size(*self._stored(key, item))
         if key not in self:
             insort(self._partitions[self._partition(key)], key)
         super().__setitem__(key, item)
@@ -115,7 +120,7 @@ class MemoryRecords:
 
     def __init__(self) -> None:
         self.records: dict[RecordKey, Item] = {}
-        self.items: Items[RecordKey, Mapping[str, Any]] = Items(attrgetter("pk"))
+        self.items: Items[RecordKey, Mapping[str, Any]] = Items(attrgetter("pk"), lambda key, item: (key, item))
         self._due: defaultdict[str, set[RecordKey]] = defaultdict(set)
         self._alarms: list[tuple[int, RecordKey]] = []
         """A heap of when the sweep will wake each record at the earliest; outdated entries are repaired at the top."""
@@ -260,7 +265,6 @@ class MemoryRecords:
             self._alarm(key, now if fresh is None else fresh.due_at or now)
 
     def put(self, key: RecordKey, attributes: Mapping[str, Any]) -> None:
-        check_size(key, attributes)
         self.items[key] = attributes
 
     def change(self, key: RecordKey, attributes: Mapping[str, Any], seen: Mapping[str, Any]) -> bool:
@@ -311,7 +315,9 @@ class MemorySlotLeases:
     """The port ``SlotLeases``."""
 
     def __init__(self) -> None:
-        self.items: Items[tuple[str, str], SlotLease] = Items(itemgetter(0))
+        self.items: Items[tuple[str, str], SlotLease] = Items(
+            itemgetter(0), lambda key, lease: (addresses.slot(RecordKey(key[0]), lease.delivery), codec.encode(lease))
+        )
 
     def ask(self, quota: RecordKey, wish: SlotLease) -> SlotLease:
         known = self.items.get((quota.pk, wish.delivery))
@@ -351,15 +357,24 @@ def sharing(delivery: str, account: str = "222222222222", episode: int = 1, unti
     return Holding("ami-0a", account, "us-east-1", delivery, episode, Purpose.STANDING, until)
 
 
+def but_holdings(share: Share) -> object:
+    """Return what a share's item has: each holding is an item of its own."""
+    return codec.encode(replace(share, holdings=frozenset()), sparse=True)
+
+
 class MemoryLedger:
     """The port ``Ledger``."""
 
     def __init__(self, records: MemoryRecords | None = None) -> None:
         self._records = records or MemoryRecords()
-        self.items: Items[tuple[str, str], Share] = Items(itemgetter(0))
+        self.items: Items[tuple[str, str], Share] = Items(
+            itemgetter(0), lambda _, share: (share.key, but_holdings(share))
+        )
         self.idle: dict[tuple[str, str, str], Holding] = {}
         """Standing holdings that hold nothing, by resource, share and delivery: released, or damaged (episode 0)."""
-        self.archived: Items[tuple[str, str, int], Share] = Items(itemgetter(0))
+        self.archived: Items[tuple[str, str, int], Share] = Items(
+            itemgetter(0), lambda key, share: (addresses.archived_share(*key), but_holdings(share))
+        )
         """Items that were read as shares."""
 
     def hold_all(self, wanted: Sequence[tuple[Share, Holding]]) -> int:
@@ -498,7 +513,9 @@ class MemoryTrackedDeliveries:
     """The port ``TrackedDeliveries``."""
 
     def __init__(self) -> None:
-        self.items: Items[tuple[str, str], TrackedDelivery] = Items(itemgetter(0))
+        self.items: Items[tuple[str, str], TrackedDelivery] = Items(
+            itemgetter(0), lambda key, tracked: (addresses.tracked_delivery(*key), codec.encode(tracked))
+        )
 
     def count(self, ami: str, more: int) -> None:
         """The marks themselves are counted."""

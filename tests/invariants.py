@@ -378,7 +378,7 @@ def _instances_are_needed(view: View, _at: BetweenCalls) -> Checks:
         record = None if over else view.delivery(one.delivery)
         if record is None:
             continue
-        named = record.launch.left and one.id in record.cleanup.leftovers
+        named = record.launch.given_up and one.id in record.cleanup.leftovers
         if one.token not in _tokens(record):
             yield f"{one.id} is {one.state}, and {one.delivery} does not know it"
         elif not named and (record.ended or record.state in (DeliveryState.PUBLISHING, DeliveryState.SHARED)):

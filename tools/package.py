@@ -96,7 +96,7 @@ def main(arguments: list[str]) -> int:
     except (BrokenPackage, extras.TwiceNamed) as e:
         print(f"package: {e}", file=sys.stderr)
         return 1
-    print(f"{os.path.relpath(out)}: template.yaml, monitor.yaml, deployment.zip ({zip_size(out)} MB), {BILL}, sam.json")
+    print(f"{os.path.relpath(out)}: two templates, deployment.zip ({zip_size(out)} MB), {BILL}, sam.json")
     return 0
 
 

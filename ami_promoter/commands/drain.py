@@ -29,7 +29,7 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import TerminalClock, VerbCaller, admin, verb, wait_at_most, yes_option
-from chalicelib.delivery.model import ENDED, Delivery, DeliveryState, WishToEnd
+from chalicelib.delivery.model import ENDED, Delivery, DeliveryState, EndRequest
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.faults import count
 from chalicelib.engine.places import Resource
@@ -94,8 +94,8 @@ class Drain:
             for delivery in view.running:
                 if delete_copies or delivery.state in NOTHING_RUNS:
                     key, episode = delivery.key, delivery.it.episode
-                    wish = WishToEnd(episode, WHY, f"{self.connection.caller} drained the hub.")
-                    self.connection.records.make_due(key, int(self.connection.now()), {"cancel": str(wish)})
+                    request = EndRequest(episode, WHY, f"{self.connection.caller} drained the hub.")
+                    self.connection.records.make_due(key, int(self.connection.now()), {"cancel": str(request)})
                     self.cancelled.add((key.pk, episode))
                     asked.append(key)
         wake(self.connection, asked)

@@ -21,15 +21,16 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import console, show, warn
 from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import VALUE, VerbCaller, ami_argument, tag_key_option, verb, wait_at_most, yes_option
-from chalicelib.delivery.tracked import RUNNING, SHARED, TrackedDelivery
+from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine.faults import count
 from chalicelib.sharing import entitlement
-from chalicelib.targets.applied_file import AppliedFile, Resolution
+from chalicelib.targets.applied_file import AppliedFile, Resolution, resolve
 
 MEMBERS = {
     "ami": js.text("id of the source AMI"),
     "value": js.text("value of the tag"),
     "blocked": js.several("accounts that the value names and the service cannot deliver to", js.FAULT),
+    "ends": js.several("deliveries that the value ends, sorted by account and Region", endings.DOES),
     **waiting.PRINTS["properties"],
     "withdrawn": js.described(
         "withdrawals that stay in force with this value, by account or ACCOUNT/REGION", withdrawals.SCHEMA
@@ -54,8 +55,7 @@ def promote(
 
     VALUE: group names and account ids, e.g. "dev prod"; '' means the group `default`. If the applied targets file does
     not have one of them, or an operator has recalled the AMI, the command does not tag it. Before a value that ends
-    running deliveries or standing shares it asks, once the service has read the value's OUs; without a terminal, --yes
-    is needed.
+    running deliveries or standing shares it asks; without a terminal, --yes is needed.
     """
     if timeout is not None and not wait:
         raise click.UsageError("--timeout has no effect without --wait.")
@@ -72,9 +72,12 @@ def promote(
     paused = pause_switch.Switch(connection).read()
     said = repr(value) if value else "'' (group `default`)"
     lines: list[RenderableType] = []
-    if before not in (None, value) and (ends := _ended(connection, ami, file, before, resolution)):
+    ends = [] if before in (None, value) else _ended(connection, ami, file, before, value)
+    if ends:
         does = f"This tags {ami} {tag_key}={said}, and so ends what that value does not name"
-        lines += caller.confirm("promote", does, list(endings.lines(ends, each=caller.wide)), yes=yes)
+        unread = ["The service has not read an OU of the value yet: what is there does not end."]
+        shown = [*endings.lines(ends, each=caller.wide), *(unread if resolution.waits else [])]
+        lines += caller.confirm("promote", does, shown, yes=yes)
     tag.write(value)  # after all that is read: what AWS refuses from here on would leave a tag that nobody mentions
     warning = record_requests.nudge(connection, ami, value, again=before == value)
     again = (
@@ -85,7 +88,7 @@ def promote(
     lines += _not_delivered(ami, resolution, withdrawn)
     lines += [f"Paused {pause_switch.said(paused)}. It starts after `ami-promoter admin resume`."] if paused else []
     data = {"ami": ami, "value": value, "named": len(resolution.targets), "paused": pause_switch.to_json(paused)}
-    data["withdrawn"] = withdrawn
+    data |= {"ends": endings.to_json(ends), "withdrawn": withdrawn}
     data["blocked"] = [fault.to_json() for fault in resolution.blocked.values()]
     warnings = (warning,) if warning else ()
     if not wait:
@@ -97,18 +100,15 @@ def promote(
     return Report(waited.lines, {**data, **waited.data}, waited.faults, exit=waited.exit)
 
 
-def _ended(
-    connection: Connection, ami: str, file: AppliedFile, before: str, resolution: Resolution
-) -> list[TrackedDelivery]:
-    """Return what a value ends: nothing, as long as the service has not read the OUs that it names.
+def _ended(connection: Connection, ami: str, file: AppliedFile, before: str, value: str) -> list[TrackedDelivery]:
+    """Return what a value ends; as if the OUs that the service has not read yet had no accounts.
 
     What the value ``before`` does not name, or an operator has withdrawn, ends already.
     """
-    if resolution.waits:
-        return []
-    was, named = file.judge(before, in_force=False), entitlement.of(resolution, {})
+    was = file.judge(before, in_force=False)
+    named = entitlement.of(resolve(value, file.directory.as_read(), in_force=True), {})
     had = entitlement.of(was, withdrawn_for(connection, ami, before)) if was.understood else None
-    going = [one.it for one in Reader(connection).tracked(ami) if one.it.state in (RUNNING, SHARED)]
+    going = [one.it for one in Reader(connection).tracked(ami) if one.it.may_end]
     return [one for one in going if not named.may_go_on(one.place) and (had is None or had.may_go_on(one.place))]
 
 

@@ -89,7 +89,7 @@ def recall(caller: VerbCaller, ami: str, why: str | None, *, lift: bool, yes: bo
     every = decisions.recalls()
     stands = every.get(ami)
     if stands is None and lift:  # a request that was lost is made again, here and below
-        record_requests.recall(connection, ami, lifted=False)
+        record_requests.recall(connection, ami)
         return Report((f"Nothing to do: {ami} is not recalled.",), _data(ami, None))
     if stands is None and (copied := _copied(connection, ami)) is not None:
         raise NotDone(copied)
@@ -97,7 +97,7 @@ def recall(caller: VerbCaller, ami: str, why: str | None, *, lift: bool, yes: bo
     lines = tuple(_lines(deliveries, lift=lift, wide=caller.wide))
     if stands is not None and not lift:
         said = recalls.said(recalls.to_json(stands) or {})
-        record_requests.recall(connection, ami, lifted=False)
+        record_requests.recall(connection, ami)
         return Report((f"Nothing to do: {ami} was {said}", *lines), _data(ami, stands, deliveries))
     does = f"This lifts the recall of {ami}" if lift else f"This recalls {ami} in all targets"
     if not (lift or yes or caller.alone):
@@ -105,11 +105,11 @@ def recall(caller: VerbCaller, ami: str, why: str | None, *, lift: bool, yes: bo
     shown = caller.confirm("recall", does, lines, yes=yes)
     if lift:
         decisions.lift(ami)
-        record_requests.recall(connection, ami, lifted=True)
+        record_requests.recall_lifted(connection, ami)
         done = f"The recall of {ami} is lifted. What had begun is promoted again, if its tag names it."
         return Report((*shown, done), _data(ami, None, deliveries, changed=True))
     recall = decisions.recall_it(ami, why or "")
-    record_requests.recall(connection, ami, lifted=False)
+    record_requests.recall(connection, ami)
     done = f"{ami} is recalled. `ami-promoter status {ami} --watch` shows each target."
     return Report((*shown, done), _data(ami, recall, deliveries, changed=True))
 
@@ -180,7 +180,7 @@ def _one(
 
 def _lines(deliveries: Sequence[Mapping[str, Any]], *, lift: bool, wide: bool) -> Iterator[RenderableType]:
     if not deliveries:
-        yield "It has no deliveries." if lift else "It has no deliveries; none begins while it is recalled."
+        yield f"It has no deliveries{'' if lift else ': check the id. None begins while it is recalled'}."
 
     def same(one: Mapping[str, Any]) -> tuple[object, ...]:
         """The parameter moves to another AMI in each target, because each owns its copy."""

@@ -30,8 +30,8 @@ from chalicelib.delivery.tracked import GOOD, RECALLED, TrackedDelivery
 from chalicelib.engine import addresses
 from chalicelib.engine.faults import Fault, count
 from chalicelib.images.family import families
-from chalicelib.promotion.machine import RECALL
-from chalicelib.promotion.model import Promotion, Retry
+from chalicelib.promotion.machine import has_news
+from chalicelib.promotion.model import Promotion
 from chalicelib.promotion.wanted import WantedTargets, wanted_targets, withdrawn_by
 from chalicelib.targets.applied_file import AppliedFile
 from chalicelib.targets.withdrawals import covering
@@ -81,8 +81,8 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     promotion = reader.promotion(ami)
     if promotion is None:
         raise NotDone(unknown(ami, connection))
-    every = sorted((one.it for one in reader.tracked(ami)), key=lambda entry: entry.place)
-    wanted = [entry for entry in every if place is None or is_named(entry.place, [place])]
+    tracked = sorted((one.it for one in reader.tracked(ami)), key=lambda entry: entry.place)
+    wanted = [entry for entry in tracked if place is None or is_named(entry.place, [place])]
     if place:
         _refuse_place(ami, place, wanted, accepted)
     good = reader.deliveries(entry.delivery for entry in wanted if entry.state in GOOD)
@@ -102,13 +102,11 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     failed = [(entry, covering(withdrawn, entry.place)) for entry in wanted if entry.state in BAD]
     kept_out = [(entry, by) for entry, by in failed if by is not None and recall is None]
     free = [] if ended or recall else [entry for entry, by in failed if by is None]
-    again = [entry for entry in free if _can_begin(entry, now)]
+    again = [entry for entry in free if _unsettled(promotion) or _can_begin(entry, now)]
     every_renamed = {} if ended or recall else _renamed(now, _as_tagged(connection, promotion.it, file), wanted, good)
     renamed = dict(islice(every_renamed.items(), max(record_requests.MOST_PLACES - len(again), 0)))
     if not_recalled:
-        asked_before = Retry.parse(promotion.it.inbox.get(RECALL, ""))
-        others = _not_recalled(reader, list(filter(asked_before.recalls_again, every)))
-        record_requests.recall_again(connection, promotion, {entry.place for entry in (*not_recalled, *others)})
+        record_requests.recall(connection, ami, [entry.place for entry in not_recalled])
     if accepted:
         record_requests.accept(connection, [entry.delivery for entry in wanted], accepted)
     if again or renamed:
@@ -125,7 +123,7 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     lines = [f"{key} was parked, and continues." for key in freed]
     lines += [f"{place}: {accepted} is accepted as the delivered AMI."] if accepted else []
     lines += [f"{_named(not_recalled)}: refused the recall; it is tried again."] if not_recalled else []
-    lines += [*_again(ami, free, again, wide=caller.wide), *_kept_out(ami, kept_out, wide=caller.wide)]
+    lines += [*_again(promotion, free, again, wide=caller.wide), *_kept_out(ami, kept_out, wide=caller.wide)]
     lines += [*_parameters(at_fault.values(), AGAIN, wide=caller.wide), *recalls.lines(ami, recall)]
     lines += [*_parameters(renamed.values(), COUNTS, wide=caller.wide), *_more(len(every_renamed) - len(renamed))]
     nothing = f"no delivery of {ami} has failed, no pointer of it has a fault, and nothing is parked."
@@ -151,13 +149,25 @@ def _can_begin(entry: TrackedDelivery, now: WantedTargets) -> bool:
     return now.value is None or now.may_go_on(entry.place) or entry.place in now.kept_out
 
 
-def _again(ami: str, free: Sequence[TrackedDelivery], again: Sequence[TrackedDelivery], *, wide: bool) -> Iterator[str]:
+def _unsettled(promotion: RecordSeen[Promotion]) -> bool:
+    """Whether the service has still to look at the tag, or to examine its value: another one may be in force then."""
+    return promotion.state in UNSETTLED or has_news(promotion.it)
+
+
+def _again(
+    promotion: RecordSeen[Promotion],
+    free: Sequence[TrackedDelivery],
+    again: Sequence[TrackedDelivery],
+    *,
+    wide: bool,
+) -> Iterator[str]:
     """Say which of those that nobody has withdrawn start again; the others are no longer named."""
+    condition = ", if the value that the service still examines names it" if _unsettled(promotion) else ""
     for group in groups(free, lambda entry: (entry.state, entry in again), each=wide):
-        what = "starts again" if group[0] in again else "the tag's value no longer names it"
+        what = f"starts again{condition}" if group[0] in again else "the tag's value no longer names it"
         yield f"{_named(group)}: {group[0].state}; {what}."
     if len(again) < len(free):
-        yield f"To start it, write a value that does: `ami-promoter promote {ami} VALUE`."
+        yield f"To start it, write a value that does: `ami-promoter promote {promotion.it.ami} VALUE`."
 
 
 def _kept_out(ami: str, kept_out: Sequence[tuple[TrackedDelivery, str]], *, wide: bool) -> Iterator[str]:
@@ -234,7 +244,7 @@ def _named(entries: Sequence[TrackedDelivery]) -> str:
 
 def _no_value(promotion: RecordSeen[Promotion], ami: str) -> Fault:
     """Return why there is nothing to retry: the tag was removed, is still being checked, or was refused."""
-    if promotion.state in UNSETTLED:
+    if _unsettled(promotion):
         what = "the service still examines its value; nothing has started yet."
         return Fault("no-value", ami, what, "Wait, or see `ami-promoter status`.")
     refused = promotion.it.faults

@@ -187,18 +187,18 @@ def _lines(moves: Sequence[_Move], *, wide: bool) -> Iterator[RenderableType]:
     for group in groups(moves, same, each=wide):
         first = group[0]
         where = named([str(Place(one.pointer.account, one.pointer.region)) for one in group])
-        now = f"names {_copy(one.pointer.named for one in group)} now"
-        then = f"is held at {_copy(one.to for one in group)} from now on" if first.to else "is let go"
+        now = f"names {_image(one.pointer.named for one in group)} now"
+        then = f"is held at {_image(one.to for one in group)} from now on" if first.to else "is let go"
         yield Folded(f"{where}: the parameter {first.pointer.parameter} {now}, and {then}.", 2)
 
 
-def _copy(releases: Iterable[Release | None]) -> str:
-    """Name what the parameters of several targets name: copies of one source; a shared AMI is the source itself."""
+def _image(releases: Iterable[Release | None]) -> str:
+    """Name what the parameters of several targets name: AMIs of one source; a shared AMI is the source itself."""
     one, *others = {release.image: release for release in releases if release}.values() or [None]
     if one is None:
         return "none of the family"
     if others:
-        return f"its copy of {one.source}"
+        return f"its AMI (source AMI {one.source})"
     return one.image if one.image == one.source else f"{one.image} (source AMI {one.source})"
 
 

@@ -329,7 +329,9 @@ def _held_lines(held: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
         yield Folded(f"{named([place_of(one) for one in group])}: {what}, and the rollback holds no other.")
         where = " ".join(f"--account {one}" for one in accounts) if len(accounts) <= NAMED else "--group GROUP"
         hold = f"`ami-promoter rollback {first['family']} {where} --to {first['pinned']}`"
-        yield Folded(f"If the file names another: `ami-promoter retry {first['pinned']}`, then {hold} holds that.", 4)
+        again = f"`ami-promoter retry {first['pinned']}`, or `promote` if its tag no longer names them"
+        waits = "With `approval`, the next AMI counts for it."
+        yield Folded(f"If the file names another: {again}; then {hold} holds that. {waits}", 4)
 
 
 def _heading(connection: Connection, applied: AppliedVersion) -> Iterator[str]:

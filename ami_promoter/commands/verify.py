@@ -45,7 +45,7 @@ PRINTS = js.thing(
 )
 @ami_argument
 @click.option(
-    "--target", "targets", type=PLACE, multiple=True, help="Only this account, or ACCOUNT/REGION; may be repeated."
+    "--account", "targets", type=PLACE, multiple=True, help="Only this account, or ACCOUNT/REGION; may be repeated."
 )
 @answers_within_option
 def verify(caller: VerbCaller, ami: str, targets: tuple[str, ...], timeout: int) -> Report:
@@ -78,14 +78,14 @@ def _seen(connection: Connection, ami: str, targets: Mapping[Place, TargetFacts]
     """Read what is open in the hub, and what of that is held."""
     reading = HubReading(connection)
     sources, keys = reading.there(Candidates(images={ami}))
-    grants, read = reading.grants(keys)
+    grants = reading.grants(keys)
     permissions = reading.permissions(sources)
     ledger = Reader(connection, "reading the ledger")
     _, shares = ledger.under_way()
     held = {(share.resource, share.account) for share in shares if share.holdings or share.preexisting}
     source = ledger.source_image(ami)
     unread = tuple(reading.faults)
-    return verify_checks.SeenInTarget(targets, permissions, grants, read, unread, source, frozenset(held))
+    return verify_checks.SeenInTarget(targets, permissions, grants, unread, source, frozenset(held))
 
 
 def _lines(checks: Sequence[Mapping[str, Any]], skipped: Mapping[str, int], *, wide: bool) -> Iterator[RenderableType]:

@@ -14,7 +14,7 @@ from ami_promoter.verbs import PLACE, VerbCaller, ami_argument, tag_key_option, 
 @ami_argument
 @wait_at_most(help="Give up after this time, such as 90m or 2h; a bare number is minutes.")
 @click.option(
-    "--target", "targets", type=PLACE, multiple=True, help="Only this account, or ACCOUNT/REGION; may be repeated."
+    "--account", "targets", type=PLACE, multiple=True, help="Only this account, or ACCOUNT/REGION; may be repeated."
 )
 @tag_key_option
 def wait(caller: VerbCaller, ami: str, timeout: int | None, targets: tuple[str, ...], tag_key: str) -> Report:

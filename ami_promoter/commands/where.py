@@ -224,10 +224,9 @@ def _pointers(family: str, found: Sequence[Mapping[str, Any]]) -> Iterator[Rende
 
 
 def _remark(pointer: Mapping[str, Any]) -> str:
-    if not pointer["kept"]:
-        return "The targets file no longer sets it, so nobody keeps it up to date."
+    lost = "" if pointer["kept"] else "The targets file no longer sets it, so nobody keeps it up to date."
     at = f"at {pointer['pinned']}"
-    return f"A {pointers.held(pointer['pinned_why'], at)}" if pointer["pinned"] else ""
+    return f"{lost} A {pointers.held(pointer['pinned_why'], at)}".lstrip() if pointer["pinned"] else lost
 
 
 def _find(connection: Connection, ami: str) -> dict[str, Any]:

@@ -36,7 +36,7 @@ PRINTS = js.thing(
     withdrawn=withdrawals.SCHEMA,
     deliveries=js.several(
         "deliveries to these targets, sorted by account and Region; with --lift empty",
-        js.thing(**js.PLACE, does=js.text("what happens to the delivery")),
+        endings.DOES,
     ),
 )
 
@@ -109,11 +109,8 @@ def _withdraw(caller: VerbCaller, connection: Connection, seen: AmiSeen, places:
     fresh = sorted({place for place in places if covering(seen.withdrawn, place) is None})
     if fresh and (full := entries.too_many(fresh, seen.tag, seen.over)):
         raise NotDone(full)
-    named = sorted(_named(seen.tracked, places), key=lambda one: one.place)
+    named = list(_named(seen.tracked, places))
     when = " once its promotion's record continues" if seen.parked else ""
-    deliveries = [
-        {"account": one.account, "region": one.region, "does": endings.does(one.state, when)} for one in named
-    ]
     ends = list(endings.lines(named, when, each=caller.wide))
     shown = caller.confirm("withdraw", f"This withdraws {', '.join(fresh)} from {seen.ami}", ends, yes=yes or not fresh)
     if fresh:
@@ -127,7 +124,8 @@ def _withdraw(caller: VerbCaller, connection: Connection, seen: AmiSeen, places:
         until = endings.until(seen.ami)
         lines.append(f"{', '.join(fresh)}: receives nothing more of {seen.ami} {until}.")
     lines += _waits(seen)
-    return Report(tuple(lines), {"ami": seen.ami, "changed": fresh, "withdrawn": now, "deliveries": deliveries})
+    data = {"ami": seen.ami, "changed": fresh, "withdrawn": now, "deliveries": endings.to_json(named, when)}
+    return Report(tuple(lines), data)
 
 
 def _lift(caller: VerbCaller, connection: Connection, seen: AmiSeen, places: Sequence[str], *, yes: bool) -> Report:
@@ -182,7 +180,7 @@ def refusals(seen: AmiSeen, places: Sequence[str], applied: AppliedFile) -> Iter
 def _unit(seen: AmiSeen, targets: Sequence[Target], tracked: Sequence[TrackedDelivery]) -> str:
     """Name the OU or organization by whose ARN one of these may launch the AMI; "": none does."""
     by_file = [launched_by(one) for one in targets if one.mode == "share" and launched_by(one) != one.account]
-    shared = [entry.place for entry in tracked if entry.state in ("running", "shared")]
+    shared = [entry.place for entry in tracked if entry.may_end]
     return next(
         (unit for unit in (*by_file, *(one for place in shared for one in seen.launched.get(place, ()))) if unit), ""
     )
@@ -191,7 +189,7 @@ def _unit(seen: AmiSeen, targets: Sequence[Target], tracked: Sequence[TrackedDel
 def _unit_of_others(seen: AmiSeen, targets: Sequence[Target], resolution: Resolution) -> str:
     """Name the OU or organization by whose ARN others may launch the AMI, and one of these with them; "": none."""
     by_file = {launched_by(one) for one in resolution.targets if one.mode == "share"}
-    shared = [entry.place for entry in seen.tracked if entry.state in ("running", "shared")]
+    shared = [entry.place for entry in seen.tracked if entry.may_end]
     open_to = by_file.union(*(seen.launched.get(place, ()) for place in shared))
     admitted_by = (admitting(target, resolution) for target in targets if target.mode == "share")
     return next((unit for units in admitted_by for unit in sorted(units & open_to)), "")

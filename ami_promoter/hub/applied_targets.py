@@ -17,7 +17,7 @@ from chalicelib.targets.applied_file import VALUE, AppliedFile, Directory, Resol
 
 def applied_file(connection: Connection) -> AppliedFile:
     """Read the applied targets file with the membership; may raise HubError."""
-    with connection.telling("reading the applied targets, and which accounts the organization's units have"):
+    with connection.telling("reading the applied targets and the members of OUs"):
         return connection.applied.read()
 
 

@@ -114,33 +114,36 @@ def withdraw(connection: Connection, ami: str, value: str, lifted: Collection[st
         _look_now(connection, ami, {WITHDRAW: stamp, "seen": f"{stamp}:{value}"})
 
 
-def recall(connection: Connection, ami: str, *, lifted: bool) -> None:
-    """Make an AMI's promotion, and the pass over standing shares, read the recall; a lift retries what had begun."""
+def recall(connection: Connection, ami: str, places: Collection[str] = ()) -> None:
+    """Make an AMI's promotion, and the pass over standing shares, read the recall.
+
+    ``places``: it is tried again at these targets ("ACCOUNT/REGION"), ``MOST_PLACES`` at once; also, as far as there is
+    room, where others have asked for that and it was not tried since.
+    """
+    doing = "asking the service to look at the recall (run the command again)"
+    with connection.telling(doing):
+        _mark(connection, ami, str(time.time_ns()))
+        reader = Reader(connection, doing)
+        for _ in range(ASK_TRIES):
+            promotion = reader.promotion(ami)
+            if promotion is None:
+                return
+            before = Retry.parse(promotion.it.inbox.get(RECALL, ""))
+            waiting = sorted(one.it.place for one in reader.tracked(ami) if before.recalls_again(one.it))
+            again = [*dict.fromkeys((*sorted(places), *waiting))][:MOST_PLACES]
+            when = int(connection.now()) if again else time.time_ns()
+            if _leave(connection, promotion, RECALL, Retry(str(when), again)):
+                _look_now(connection, ami)
+                return
+    raise _overtaken(ami)
+
+
+def recall_lifted(connection: Connection, ami: str) -> None:
+    """Make an AMI's promotion, and the pass over standing shares, see the lift; what had begun is tried again."""
     stamp = str(time.time_ns())
     with connection.telling("asking the service to look at the recall (run the command again)"):
         _mark(connection, ami, stamp)
-        record = None if lifted else Reader(connection).promotion(ami)
-        places = Retry.parse((record and record.it.unread(RECALL)) or "").places  # `recall_again` waits to be read
-        entry = str(Retry(str(int(connection.now())), places)) if places else stamp
-        _look_now(connection, ami, {RECALL: entry, **({"lifted": stamp} if lifted else {})})
-
-
-def recall_again(connection: Connection, promotion: RecordSeen[Promotion], places: Collection[str]) -> None:
-    """Make a promotion try its AMI's recall again at these targets ("ACCOUNT/REGION"), ``MOST_PLACES`` at once.
-
-    Where others have asked for that since the promotion was read, it is tried, too, as far as there is room.
-    """
-    doing, ami = "asking the service to recall again (run the command again)", promotion.it.ami
-    theirs: Sequence[str] = ()
-    with connection.telling(doing):
-        for _ in range(ASK_TRIES):
-            entry = Retry(str(int(connection.now())), [*dict.fromkeys((*sorted(places), *theirs))][:MOST_PLACES])
-            if _leave(connection, promotion, RECALL, entry):
-                _look_now(connection, ami)
-                return
-            promotion = Reader(connection, doing).promotion(ami) or promotion
-            theirs = Retry.parse(promotion.it.inbox.get(RECALL, "")).places
-    raise _overtaken(ami)
+        _look_now(connection, ami, {RECALL: stamp, "lifted": stamp})
 
 
 def _look_now(connection: Connection, ami: str, asked: Mapping[str, str] = MappingProxyType({})) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import groups, named
-from chalicelib.delivery.tracked import TrackedDelivery
+from chalicelib.delivery.tracked import EXPIRED, OUTCOMES, TrackedDelivery
 
 _ENDS = {"shared": "the share is withdrawn", "delivered": "the AMI was delivered, and stays"}
-_OVER = ("delivered", "failed", "cancelled", "withdrawn", "recalled", "expired")
+_OVER = (*OUTCOMES, EXPIRED)
+DOES = js.thing(**js.PLACE, does=js.text("what happens to the delivery"))
 
 
 def does(state: str, when: str = "") -> str:
@@ -20,6 +22,12 @@ def lines(tracked: Iterable[TrackedDelivery], when: str = "", *, each: bool) -> 
     """Say for each target, equal ones together but with ``each``, what happens to its delivery."""
     for group in groups(sorted(tracked, key=lambda one: one.place), lambda one: does(one.state), each=each):
         yield f"{named([one.place for one in group])}: {does(group[0].state, when)}."
+
+
+def to_json(tracked: Iterable[TrackedDelivery], when: str = "") -> list[dict[str, str]]:
+    """Say the same for a program."""
+    ordered = sorted(tracked, key=lambda one: one.place)
+    return [{"account": one.account, "region": one.region, "does": does(one.state, when)} for one in ordered]
 
 
 def until(ami: str) -> str:

@@ -48,7 +48,7 @@ def follow(
     standard error, which is printed if it differs from the last one.
     """
     out = console()
-    live = Live(console=out, auto_refresh=False, vertical_overflow="ellipsis") if show and out.is_interactive else None
+    live = Live(console=out, auto_refresh=False) if show and out.is_interactive else None
     every = A_LOOK if show else A_POLL
     end = None if limit is None else clock.now() + limit
     said, looked, misses = "", False, 0

@@ -10,7 +10,7 @@ from typing import Any
 from ami_promoter.hub.records import UNSETTLED, is_named, not_there, place_of
 from ami_promoter.promotions import recalls, waves
 from ami_promoter.terminal.exits import Exit
-from chalicelib.delivery.tracked import GOOD
+from chalicelib.delivery.tracked import OUTCOMES
 from chalicelib.engine.faults import MOST_FAULTS, count
 from chalicelib.engine.places import Place
 from chalicelib.targets.withdrawals import covering
@@ -70,7 +70,7 @@ def deliveries(data: Mapping[str, Any], targets: Sequence[str]) -> list[Mapping[
 
 
 def _moves(delivery: Mapping[str, Any]) -> bool:
-    return delivery["state"] not in (*GOOD, "failed", *STOPPED) and not delivery["parked"]
+    return delivery["state"] not in OUTCOMES and not delivery["parked"]
 
 
 def _missing(data: Mapping[str, Any], missing: Sequence[str]) -> Outcome:

@@ -14,11 +14,13 @@ from rich.text import Text
 
 from ami_promoter.hub.records import place_of, target_of
 from ami_promoter.promotions import endings, launches, pointers, recalls, shares, waves
+from ami_promoter.promotions.outcome import STOPPED
 from ami_promoter.promotions.promotion_data import BAD, only_failed
 from ami_promoter.terminal.alike import alike, alike_anywhere, first_of, groups, named
 from ami_promoter.terminal.output import COLORS, Bar, Folded, cell, short, state, table
 from ami_promoter.terminal.report import span
 from chalicelib.delivery.model import CopyState
+from chalicelib.delivery.tracked import GOOD
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.faults import AGAIN, count
 from chalicelib.promotion.model import PromotionState
@@ -32,10 +34,7 @@ AWAITING = ("awaiting-approval", "awaiting-wave")
 """States in which a delivery waits for others: it looks whether they are done, and tries nothing."""
 RETRIED = ("failed", "recalling", "restoring")
 """States that `retry`, or the service itself, tries again: no new tag is needed."""
-LAST = {"failed": 0, "awaiting-slot": 2, "requested": 2, "cancelled": 3, "withdrawn": 3, "recalled": 3} | {
-    "delivered": 4,
-    "shared": 4,
-}
+LAST = {"failed": 0, "awaiting-slot": 2, "requested": 2, **dict.fromkeys(STOPPED, 3), **dict.fromkeys(GOOD, 4)}
 """The order of deliveries by state, where it counts; those under way come second."""
 ENDS = ("copies", "stays", "preexisting", "closing")
 """By what a share ends, in the order in which `status` counts them."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,11 +14,12 @@ from chalicelib.delivery.target_seen import TargetSeen
 from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RECORD, RecordKey
 from chalicelib.engine.faults import Fault, without_afterwards
-from chalicelib.engine.places import IMAGE, KEY, ROLE, Arn, Place, Resource
+from chalicelib.engine.places import IMAGE, Place, Resource
 from chalicelib.inventory.machine import AmiUse, OwnImage, OwnInstance, OwnSnapshot
-from chalicelib.sharing.grant_names import service_role
 from chalicelib.sharing.holders import is_statement, standing
+from chalicelib.sharing.key_policy import Document
 from chalicelib.sharing.share import OPEN_STATES, TRIES_BEFORE_ALARM, Share, ShareState
+from chalicelib.sharing.shown import ShownAccess
 
 
 def is_going(share: Share) -> bool:
@@ -31,9 +32,9 @@ def may_be_open(share: Share | None) -> bool:
     return share is not None and share.state in OPEN_STATES
 
 
-def explained(share: Share | None) -> bool:
+def explained(share: Share) -> bool:
     """Whether the ledger lists a share as opened by the service."""
-    return share is not None and may_be_open(share) and not share.preexisting
+    return may_be_open(share) and not share.preexisting
 
 
 def stands(share: Share) -> bool:
@@ -47,49 +48,6 @@ def described(share: Share) -> str:
     if it.arn:
         return f"{'statement in the policy of' if is_statement(share) else 'grant on'} {it.arn}"
     return f"{'launch permission of' if it.kind == IMAGE else 'snapshot'} {it.in_words}"
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """A grant on a key of the hub with the service's name. A standing one has no ``delivery``."""
-
-    key_arn: str
-    id: str
-    delivery: str
-    intended_at: int
-    account: str
-    grantee: str
-
-    @property
-    def resource(self) -> str:
-        """The ledger's resource for it."""
-        return str(Resource(ROLE if service_role(self.grantee) else KEY, self.key_arn, self.account))
-
-    @property
-    def share_name(self) -> str:
-        """The ledger's name of its share."""
-        if self.delivery:  # a grant to copy by is for one delivery and role, or as a fallback the account's root
-            return f"{self.delivery}-{Arn.parse(self.grantee).name}"
-        return service_role(self.grantee) or self.account
-
-
-@dataclass(frozen=True, slots=True)
-class PolicyStatement:
-    """The service's statements for one access of one account in a key's policy.
-
-    ``principal`` is the ARN that they admit; ``complete``: they are all there, as the service writes them.
-    """
-
-    key_arn: str
-    share_name: str
-    account: str
-    principal: str
-    complete: bool = True
-
-    @property
-    def resource(self) -> str:
-        """The ledger's resource for it."""
-        return addresses.policy_resource(self.key_arn).pk
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,18 +76,18 @@ class HubView:
     """Everything that was read, at ``now`` (epoch seconds)."""
 
     now: int
+    region: str
+    """The hub's."""
     items: Mapping[RecordKey, RecordSeen[Any]] = field(default_factory=dict)
     """Records and tracked deliveries: those under way, and those that another member names."""
     ledger: Mapping[tuple[str, str], Share] = field(default_factory=dict)
     """(resource, share_name) -> share: those that may be open or are held, and those that another member names."""
     permissions: Mapping[Resource, frozenset[str]] = field(default_factory=dict)
     """Accounts and, for an AMI, OUs and organizations; "all" if it is public. Absent: not read."""
-    grants: tuple[Grant, ...] = ()
-    statements: tuple[PolicyStatement, ...] = ()
-    granted_keys: frozenset[str] = frozenset()
-    """Keys whose grants were read to the end."""
-    policy_keys: frozenset[str] = frozenset()
-    """Keys whose policy was read."""
+    grants: Mapping[str, Sequence[ShownAccess]] = field(default_factory=dict)
+    """Key -> the grants that the service made on it. Absent: not read to the end."""
+    policies: Mapping[str, Document] = field(default_factory=dict)
+    """Key -> its policy. Absent: not read."""
     changes: Mapping[tuple[Resource, str], Change] = field(default_factory=dict)
     """(snapshot or AMI, receiver) -> the last change of that permission that CloudTrail knows."""
     once_open: frozenset[tuple[Resource, str]] = frozenset()
@@ -139,6 +97,16 @@ class HubView:
     """Who may receive anything; where that is not known, a trouble says why."""
     troubles: tuple[Fault, ...] = ()
     """What else could not be seen, and why."""
+
+    @property
+    def shown(self) -> Iterator[ShownAccess]:
+        """Yield all that AWS shows."""
+        for source, receivers in sorted(self.permissions.items()):
+            yield from (ShownAccess(one, str(source), one) for one in sorted(receivers))
+        yield from (one for _, grants in sorted(self.grants.items()) for one in grants)
+        for key, document in sorted(self.policies.items()):
+            policy, opened = addresses.policy_resource(key).pk, sorted(document.shares, key=str)
+            yield from (ShownAccess(one.account, policy, str(one), own=True) for one in opened)
 
     def delivery(self, ident: str) -> RecordSeen[Delivery] | None:
         """Read a delivery's record."""

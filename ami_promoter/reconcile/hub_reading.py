@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from ami_promoter.hub.aws import Connection, errors
 from ami_promoter.hub.source_checks import CallersSessions
-from ami_promoter.reconcile import ledger_facts
-from ami_promoter.reconcile.facts import Grant, PolicyStatement
+from ami_promoter.reconcile.shares_at_aws import own_grants
 from ami_promoter.terminal.progress import Progress
 from chalicelib.engine.aws.refusals import KEY_GONE, as_refusal, code_of
 from chalicelib.engine.budget import slices
@@ -22,6 +21,8 @@ from chalicelib.sharing import key_policy
 from chalicelib.sharing.aws.ec2_permissions import LaunchPermissions, SnapshotPermissions
 from chalicelib.sharing.aws.grants import GrantListing
 from chalicelib.sharing.aws.key_policies import policy_of
+from chalicelib.sharing.key_policy import Document
+from chalicelib.sharing.shown import ShownAccess
 
 AGAIN = "Repair that, and run the command again."
 
@@ -95,40 +96,34 @@ class HubReading:
                 found |= {} if receivers is None else {source: receivers}
         return found
 
-    def grants(self, keys: Iterable[str]) -> tuple[tuple[Grant, ...], frozenset[str]]:
-        """Return the grants with the service's name on these keys, and the keys that were read to the end."""
-        found: list[Grant] = []
-        read: set[str] = set()
+    def grants(self, keys: Iterable[str]) -> dict[str, Sequence[ShownAccess]]:
+        """Read the service's grants on these keys, each key's to the end; ``faults`` gets what cannot be read."""
+        found: dict[str, Sequence[ShownAccess]] = {}
         hub, region = self._connection.account, self._connection.region
         listing = GrantListing(self._sessions, self._connection.place)
         for key in _each(sorted(keys), "Reading the grants on keys"):
             with self._noticing(key, "Its grants", "kms:ListGrants"):
                 page, marker = listing.page(key, "")
-                while True:
-                    own = (ledger_facts.grant_of(key, one, hub, region) for one in page)
-                    found += [grant for grant in own if grant is not None]
-                    if not marker:
-                        break
+                own = [*own_grants(key, page, hub, region)]
+                while marker:
                     page, marker = listing.page(key, marker)
-                read.add(key)
-        return tuple(found), frozenset(read)
+                    own += own_grants(key, page, hub, region)
+                found[key] = own
+        return found
 
-    def statements(self, keys: Iterable[str]) -> tuple[tuple[PolicyStatement, ...], frozenset[str]]:
-        """Return the service's statements in the policies of these keys, and which policies were read."""
-        found: list[PolicyStatement] = []
-        read: set[str] = set()
+    def policies(self, keys: Iterable[str]) -> dict[str, Document]:
+        """Read the policies of these keys; ``faults`` gets what cannot be read."""
+        found: dict[str, Document] = {}
         hub = key_policy.hub_sid(self._connection.account, self._connection.region)
         for key in _each(sorted(keys), "Reading the policies of keys"):
             with self._noticing(key, "Its policy", "kms:GetKeyPolicy"), as_refusal("GetKeyPolicy", key):
-                own = ledger_facts.statements_of(key, policy_of(self._sessions, key), hub)
-                if isinstance(own, str):
-                    self.faults.append(
-                        Fault("not-seen", key, f"The service's statements cannot be found: {own}", AGAIN)
-                    )
-                    continue
-                found += own
-                read.add(key)
-        return tuple(found), frozenset(read)
+                document = key_policy.read(key, policy_of(self._sessions, key), hub)
+                if isinstance(document, Fault):
+                    what = f"The service's statements cannot be found: {document.what}"
+                    self.faults.append(Fault("not-seen", key, what, AGAIN))
+                else:
+                    found[key] = document
+        return found
 
     @contextmanager
     def _noticing(self, where: str, thing: str, right: str = "") -> Iterator[None]:

@@ -26,9 +26,9 @@ from ami_promoter.reconcile.repair_data import (
 )
 from ami_promoter.reconcile.share_findings import alive, holds
 from ami_promoter.verbs import TerminalClock
-from chalicelib.delivery.model import ENDED, Delivery, WishToEnd
+from chalicelib.delivery.model import ENDED, Delivery, DeliveryState, EndRequest
 from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
-from chalicelib.delivery.tracked import RUNNING
+from chalicelib.delivery.tracked import DELIVERED, FAILED, RUNNING
 from chalicelib.engine import addresses, schedule
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.budget import slices
@@ -165,17 +165,20 @@ class Repairs:
         if goes_on or not alive(record, holding.episode):
             self._ledger.release(resource, share_name, holding)
         else:
-            wish = WishToEnd(holding.episode, "reconcile", f"{self._connection.caller} ended it by reconcile.")
-            self._records.make_due(key, self._now(), {"cancel": str(wish)})
+            request = EndRequest(holding.episode, "reconcile", f"{self._connection.caller} ended it by reconcile.")
+            self._records.make_due(key, self._now(), {"cancel": str(request)})
 
     def _end_tracked(self, ami: str, delivery: str) -> str:
         entry = next((one for one in self._tracked.all(ami) if one.delivery == delivery), None)
         record = self._delivery(delivery)
-        state = "failed" if record is None else record.state
+        state = FAILED if record is None else record.state
         if entry is None or entry.state != RUNNING or state not in ENDED:
             return MOVED_ON
-        image = (record.it.image.id or "") if record is not None and state == "delivered" else ""
-        self._tracked.end(ami, replace(entry, state=state, image=image))
+        over = replace(entry, state=state)
+        if record is not None:  # of a damaged one the state beside the body counts
+            known = replace(record.it, ending=None if state == DELIVERED else DeliveryState(state))
+            over = entry.ended(known, known.entered.get(state, self._now()))
+        self._tracked.end(ami, over)
         self._records.make_due(addresses.promotion(ami), self._now())
         return "done"
 

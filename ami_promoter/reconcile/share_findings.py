@@ -11,27 +11,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ami_promoter.hub.records import RecordSeen
-from ami_promoter.reconcile import ledger_facts
-from ami_promoter.reconcile.facts import (
-    Grant,
-    HubView,
-    PolicyStatement,
-    described,
-    explained,
-    is_going,
-    may_be_open,
-)
+from ami_promoter.reconcile.facts import HubView, described, explained, is_going, may_be_open
 from ami_promoter.reconcile.repair_data import Finding, RecordOpen, ReleaseHolding, Reopen, Withdraw
-from ami_promoter.reconcile.shares_at_aws import Shown
+from ami_promoter.reconcile.shares_at_aws import is_changed, missing, unexplained
 from ami_promoter.reconcile.sharing_trail import Change
 from ami_promoter.terminal.alike import first_of
 from chalicelib.delivery.model import ENDED, Delivery, DeliveryState
 from chalicelib.engine import schedule
 from chalicelib.engine.faults import count
 from chalicelib.engine.places import IMAGE, Resource
-from chalicelib.sharing.grant_names import unrecorded_name
+from chalicelib.sharing.grant_names import delivery_of, intended_at, unrecorded_name
 from chalicelib.sharing.holders import is_statement, standing
 from chalicelib.sharing.share import Holding, Share
+from chalicelib.sharing.shown import ShownAccess
 
 LATER = schedule.HOUR
 """A share that a running copy may need closes only after this time, so that its delivery can hold it first."""
@@ -45,10 +37,8 @@ def share_findings(view: HubView) -> Iterator[Finding]:
     """Compare the shares of the ledger with AWS and with the deliveries that hold them."""
     yield from _holdings(view)
     yield from _not_listed(view)
-    yield from _permissions(view)
+    yield from _unexplained(view)
     yield from _missing(view)
-    yield from _grants(view)
-    yield from _statements(view)
 
 
 def running(view: HubView, delivery: str) -> bool:
@@ -122,25 +112,30 @@ def _not_listed(view: HubView) -> Iterator[Finding]:
         yield Finding("receiver-not-listed", _receiver(receiver), what, repair, does)
 
 
-def _permissions(view: HubView) -> Iterator[Finding]:
-    """Open permissions that the ledger does not list as open and opened by the service."""
-    for source, receivers in sorted(view.permissions.items()):
-        for receiver in sorted(receivers):
-            share = view.share(str(source), receiver)
-            if explained(share):
-                continue
-            where = f"{source.in_words} to {_receiver(receiver)}"
-            change = view.changes.get((source, receiver))
-            added = change is not None and change.added and change.own
-            if receiver != "all" and (added or (source, receiver) in view.once_open):
-                wait = LATER if source.kind == IMAGE or _may_copy(view, source, receiver) else 0
-                witness = (
-                    f"CloudTrail: the service added it at {change.at}" if change else "the share's history says so"
-                )
-                repair = RecordOpen(str(source), receiver, receiver, wait, version=_version(share))
-                yield _unknown(where, f"The service opened it ({witness}) and it is open", share, repair)
-            else:
-                yield Finding("open-not-own", where, _whose(share, change), wrong=False)
+def _unexplained(view: HubView) -> Iterator[Finding]:
+    """What is open and the ledger does not list as open and opened by the service."""
+    for one in unexplained(view):
+        share = view.share(one.resource, one.share_name)
+        if one.grant:
+            yield _grant(view, one, share)
+        elif one.own:
+            yield _statement(view, one, share)
+        else:
+            yield _permission(view, one, share)
+
+
+def _permission(view: HubView, one: ShownAccess, share: Share | None) -> Finding:
+    """Judge a permission of a snapshot or AMI."""
+    source, receiver = one.on, one.receiver
+    where = f"{source.in_words} to {_receiver(receiver)}"
+    change = view.changes.get((source, receiver))
+    added = change is not None and change.added and change.own
+    if receiver == "all" or not (added or (source, receiver) in view.once_open):
+        return Finding("open-not-own", where, _whose(share, change), wrong=False)
+    wait = LATER if source.kind == IMAGE or _may_copy(view, source, receiver) else 0
+    witness = f"CloudTrail: the service added it at {change.at}" if change else "the share's history says so"
+    repair = RecordOpen(one.resource, receiver, receiver, wait, version=_version(share))
+    return _unknown(where, f"The service opened it ({witness}) and it is open", share, repair)
 
 
 def _whose(share: Share | None, change: Change | None) -> str:
@@ -154,7 +149,7 @@ def _whose(share: Share | None, change: Change | None) -> str:
 
 def _missing(view: HubView) -> Iterator[Finding]:
     """Shares that the ledger lists as open, that a delivery needs, and that AWS does not show."""
-    for share in sorted(Shown(view).missing(), key=lambda one: (one.resource, one.share_name)):
+    for share in sorted(missing(view), key=lambda one: (one.resource, one.share_name)):
         needed = any(alive(view.delivery(holding.delivery), holding.episode) for holding in share.holdings)
         if not needed or view.now < (share.opened_at or 0) + SHOWN_WITHIN:
             continue
@@ -168,49 +163,38 @@ def _missing(view: HubView) -> Iterator[Finding]:
             yield Finding("taken-away", _where(share), what)
             continue
         repair = Reopen(share.resource, share.share_name, share.version)
-        changed = any(one.share_name == share.share_name for one in view.statements if one.resource == share.resource)
-        shown = "somebody has changed what its statement says, and may have let others in" if changed else ""
-        what = f"The ledger says that it is open, and a delivery needs it, but {shown or 'AWS does not show it'}."
+        shown = "AWS does not show it"
+        if is_changed(view, share):
+            shown = "somebody has changed what its statement says, and may have let others in"
+        what = f"The ledger says that it is open, and a delivery needs it, but {shown}."
         if source.arn:
             what += f" Look in CloudTrail who called {'PutKeyPolicy' if is_statement(share) else 'RevokeGrant'}."
         does = "opens it again for as long as the delivery needs it"
         yield Finding("open-only-in-ledger", _where(share), what, repair, does)
 
 
-def _grants(view: HubView) -> Iterator[Finding]:
-    """Grants with a name of the service that the ledger does not list as open."""
-    for grant in view.grants:
-        share = view.share(grant.resource, grant.share_name)
-        other = view.share(grant.resource, unrecorded_name(grant.id))
-        if _knows(share, grant) or _knows(other, grant):
-            continue
-        at_work = running(view, grant.delivery) if grant.delivery else _may_share(view, grant.account)
-        own = not may_be_open(share)
-        copies = grant.delivery and _copies_run(view, grant.account, delivery=grant.delivery)
-        wait = LATER if at_work or copies else 0
-        share_name, known = (grant.share_name, share) if own else (unrecorded_name(grant.id), other)
-        whose = f"delivery {grant.delivery}" if grant.delivery else f"for {grant.share_name}"
-        where = f"{grant.key_arn}, grant {grant.id} to account {grant.account}"
-        repair = RecordOpen(
-            grant.resource, share_name, grant.account, wait, grant.grantee, grant.intended_at, grant.id, _version(known)
-        )
-        yield _unknown(where, f"Its name says that the service made it ({whose})", share, repair)
+def _grant(view: HubView, one: ShownAccess, share: Share | None) -> Finding:
+    """Judge a grant with a name of the service."""
+    account, delivery = one.on.account, delivery_of(one.name)
+    at_work = running(view, delivery) if delivery else _may_share(view, account)
+    wait = LATER if at_work or (delivery and _copies_run(view, account, delivery=delivery)) else 0
+    share_name = unrecorded_name(one.grant) if may_be_open(share) else one.share_name
+    version = _version(view.share(one.resource, share_name))
+    whose = f"delivery {delivery}" if delivery else f"for {one.share_name}"
+    where = f"{one.on.arn}, grant {one.grant} to account {account}"
+    of_grant = one.grantee, intended_at(one.name), one.grant
+    repair = RecordOpen(one.resource, share_name, account, wait, *of_grant, version)
+    return _unknown(where, f"Its name says that the service made it ({whose})", share, repair)
 
 
-def _statements(view: HubView) -> Iterator[Finding]:
-    """The service's statements in key policies that the ledger does not list as open."""
-    for statement in view.statements:
-        share = view.share(statement.resource, statement.share_name)
-        if explained(share):
-            continue
-        where = f"{statement.key_arn}, policy statement for account {statement.account}"
-        if share is not None and share.preexisting:
-            yield Finding("open-not-own", where, _whose(share, None), wrong=False)
-            continue
-        wait = LATER if _may_use_key(view, statement) else 0
-        resource, name, version = statement.resource, statement.share_name, _version(share)
-        repair = RecordOpen(resource, name, statement.account, wait, statement.principal, version=version)
-        yield _unknown(where, f"Its Sid says that the service added it ({name})", share, repair)
+def _statement(view: HubView, one: ShownAccess, share: Share | None) -> Finding:
+    """Judge the service's statements for one access in a key policy."""
+    where = f"{one.on.arn}, policy statement for account {one.receiver}"
+    if share is not None and share.preexisting:
+        return Finding("open-not-own", where, _whose(share, None), wrong=False)
+    wait = LATER if _may_use_key(view, one.receiver) else 0
+    repair = RecordOpen(one.resource, one.share_name, one.receiver, wait, version=_version(share))
+    return _unknown(where, f"Its Sid says that the service added it ({one.share_name})", share, repair)
 
 
 def _may_share(view: HubView, account: str) -> bool:
@@ -222,10 +206,6 @@ def _unended(view: HubView) -> Iterator[Delivery]:
     return (one.it for one in view.of_kind("delivery") if one.state not in ENDED)
 
 
-def _knows(share: Share | None, grant: Grant) -> bool:
-    return share is not None and may_be_open(share) and ledger_facts.is_of(share, grant)
-
-
 def _may_copy(view: HubView, source: Resource, account: str) -> bool:
     """Whether a copy of the snapshot may be running in the account, or about to start."""
     return _copies_run(view, account, source=source.name) or any(
@@ -234,9 +214,9 @@ def _may_copy(view: HubView, source: Resource, account: str) -> bool:
     )
 
 
-def _may_use_key(view: HubView, statement: PolicyStatement) -> bool:
+def _may_use_key(view: HubView, account: str) -> bool:
     """Whether a running copy in the account may need the key; a statement does not name the copies that it is for."""
-    return _copies_run(view, statement.account) or _may_share(view, statement.account)
+    return _copies_run(view, account) or _may_share(view, account)
 
 
 def _copies_run(view: HubView, account: str, *, source: str = "", delivery: str = "") -> bool:

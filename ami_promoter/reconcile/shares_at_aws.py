@@ -1,48 +1,64 @@
-"""Whether AWS shows the shares that the ledger calls open. Pure."""
+"""Which grants at AWS are the service's, and where the ledger and what AWS shows differ. Pure."""
 
 from __future__ import annotations
 
-from ami_promoter.reconcile import ledger_facts
-from ami_promoter.reconcile.facts import Grant, HubView, explained
-from chalicelib.engine.places import Resource
-from chalicelib.sharing.grant_names import unrecorded_name
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from ami_promoter.reconcile.facts import HubView, explained
+from chalicelib.engine.places import POLICY, ROLE, Resource
 from chalicelib.sharing.holders import is_statement
+from chalicelib.sharing.key_policy import Access, PolicyShare
+from chalicelib.sharing.ports import SeenGrant
 from chalicelib.sharing.share import Share, ShareState
+from chalicelib.sharing.shown import ShownAccess, of_grant, shares_of
 
 
-class Shown:
-    """The permissions, grants and statements of a view, by the ledger's names."""
+def own_grants(key: str, grants: Iterable[SeenGrant], hub: str, region: str) -> Iterator[ShownAccess]:
+    """Yield the grants on a key of the hub that the service made, by their name and issuer.
 
-    def __init__(self, view: HubView) -> None:
-        self._view = view
-        self._grants: dict[str, list[Grant]] = {}
-        for grant in view.grants:
-            self._grants.setdefault(grant.resource, []).append(grant)
-        self._admitted = {(one.resource, one.share_name): one.principal for one in view.statements if one.complete}
+    The hub issues the grants for targets; an account issues the grants for its own service-linked roles. Those on a
+    target's own key are not compared, if the hub is that target.
+    """
+    for grant in grants:
+        one = of_grant(key, grant, region)
+        issuer = one.on.account if one.on.kind == ROLE else hub
+        if one.own and not one.on.at_home and f"::{issuer}:" in grant.issuer:
+            yield one
 
-    def shows(self, share: Share) -> bool | None:
-        """Whether AWS shows the permission of a share; None if it was not read."""
-        it = Resource.parse(share.resource)
-        if not it.arn:
-            seen = self._view.permissions.get(it)
-            return None if seen is None else share.account in seen
-        if is_statement(share):
-            if it.arn not in self._view.policy_keys:
-                return None
-            admitted, wanted = self._admitted.get((share.resource, share.share_name)), share.opened_to or share.grantee
-            return admitted is not None and wanted in ("", admitted)  # a damaged share may not say whom it is for
-        if it.arn not in self._view.granted_keys:
-            return None
-        return any(ledger_facts.is_of(share, grant) for grant in self._grants.get(share.resource, ()))
 
-    def missing(self) -> list[Share]:
-        """Return the shares that the ledger calls open and that AWS does not show."""
-        return [one for one in self._view.ledger.values() if one.state is ShareState.OPEN and self.shows(one) is False]
+def unexplained(view: HubView) -> list[ShownAccess]:
+    """Return what AWS shows and the ledger does not list as opened by the service."""
+    return [one for one, shares in _compared(view).items() if not any(map(explained, shares))]
 
-    def unexplained(self) -> list[tuple[str, str]]:
-        """Return (resource, share_name) of all that AWS shows and the ledger does not list as opened by the service."""
-        places = [(str(source), receiver) for source, seen in self._view.permissions.items() for receiver in seen]
-        places += [(grant.resource, grant.share_name) for grant in self._view.grants]
-        places += [(grant.resource, unrecorded_name(grant.id)) for grant in self._view.grants]
-        places += [(statement.resource, statement.share_name) for statement in self._view.statements]
-        return [place for place in places if not explained(self._view.ledger.get(place))]
+
+def missing(view: HubView) -> list[Share]:
+    """Return the shares that the ledger calls open and that AWS does not show, of what was read."""
+    showing = {share.key for shares in _compared(view).values() for share in shares}
+    open_ = [share for share in view.ledger.values() if share.state is ShareState.OPEN]
+    return [one for one in open_ if (one.key not in showing and _was_read(view, one)) or is_changed(view, one)]
+
+
+def is_changed(view: HubView, share: Share) -> bool:
+    """Whether a key's policy shows the statements of a share, but not as the service writes them.
+
+    It is not known of a damaged share that does not say whom it is for.
+    """
+    wanted, key = share.opened_to or share.grantee, Resource.parse(share.resource).arn
+    document = view.policies.get(key) if is_statement(share) and wanted else None
+    if document is None:
+        return False
+    access = Access(*PolicyShare.parse(share.share_name), wanted, document.hub)
+    return document.shows(access) and not document.gives(access)
+
+
+def _compared(view: HubView) -> Mapping[ShownAccess, Sequence[Share]]:
+    """Return what AWS shows with its shares: where the ledger knows the id of a grant, another grant is not its."""
+    known = shares_of(view.shown, view.ledger.values(), view.region)
+    return {one: [s for s in shares if not one.grant or s.grant_id in ("", one.grant)] for one, shares in known.items()}
+
+
+def _was_read(view: HubView, share: Share) -> bool:
+    it = Resource.parse(share.resource)
+    if it.arn:
+        return it.arn in (view.policies if it.kind == POLICY else view.grants)
+    return it in view.permissions

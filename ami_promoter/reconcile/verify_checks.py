@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from ami_promoter.reconcile.facts import Grant, TargetFacts
+from ami_promoter.reconcile.facts import TargetFacts
 from ami_promoter.reconcile.grouped_checks import bad, good, unseen
 from ami_promoter.terminal import schema as js
 from chalicelib.engine.faults import Fault, count
@@ -20,6 +20,7 @@ from chalicelib.images import comparison
 from chalicelib.images.deprecation import to_minute
 from chalicelib.images.image import SourceImage
 from chalicelib.inventory.machine import OwnImage, OwnSnapshot
+from chalicelib.sharing.shown import ShownAccess
 
 CHECK = js.thing(
     "one check",
@@ -54,9 +55,8 @@ class SeenInTarget:
 
     targets: Mapping[Place, TargetFacts]
     permissions: Mapping[Resource, frozenset[str]]
-    grants: tuple[Grant, ...] = ()
-    keys: frozenset[str] = frozenset()
-    """Keys whose grants were read."""
+    grants: Mapping[str, Sequence[ShownAccess]] = field(default_factory=dict)
+    """Those of the service, by their keys."""
     unread: tuple[Fault, ...] = ()
     source: SourceImage | None = None
     """The source AMI as it was when it was promoted; None if that cannot be read."""
@@ -191,9 +191,10 @@ def _open(delivery: Mapping[str, Any], account: str, seen: SeenInTarget) -> Iter
             yield bad(name, "The AMI is not shared with the account itself.", cure)
         else:
             yield good(name, "Open on purpose." if open_to else "Nothing is open to the account.")
-    grants = [one for one in seen.grants if one.account == account and (one.resource, account) not in seen.held]
+    theirs = [one for grants in seen.grants.values() for one in grants if one.on.account == account]
+    grants = [one for one in theirs if (one.resource, account) not in seen.held]
     if grants:
-        named = ", ".join(sorted({one.key_arn for one in grants}))
+        named = ", ".join(sorted({one.on.arn for one in grants}))
         yield bad(
             "key-grants", f"{count(len(grants), 'unneeded grant')} to the account on {named}.", f"{CLOSES} {LOOK}"
         )

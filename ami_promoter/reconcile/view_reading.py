@@ -13,21 +13,22 @@ from typing import Any
 from ami_promoter.hub.applied_targets import in_force
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import IN_ENDED, Reader, RecordSeen, record_of, source_of
-from ami_promoter.reconcile import ledger_facts, sharing_trail
+from ami_promoter.reconcile import sharing_trail
 from ami_promoter.reconcile.facts import HubView, TargetFacts, may_be_open
 from ami_promoter.reconcile.hub_reading import Candidates, HubReading
 from ami_promoter.reconcile.inventories import Inventories
-from ami_promoter.reconcile.shares_at_aws import Shown
+from ami_promoter.reconcile.shares_at_aws import missing, unexplained
 from ami_promoter.reconcile.sharing_trail import Change
 from ami_promoter.verbs import TerminalClock
 from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import addresses
-from chalicelib.engine.addresses import ARCHIVED, HOLD, SHARE, SHARE_STEP, RecordKey
+from chalicelib.engine.addresses import ARCHIVED, GONE_WITH_RESOURCE, HOLD, SHARE, SHARE_STEP, RecordKey
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import IMAGE, SNAPSHOT, Place, Resource
 from chalicelib.promotion.model import Promotion, PromotionState
-from chalicelib.sharing.share import Share, ShareState
+from chalicelib.sharing.grant_names import delivery_of, unrecorded_name
+from chalicelib.sharing.share import OPEN_STATES, Share, ShareState
 
 SCAN = (
     f"(sk = :record AND NOT (begins_with(pk, :delivery) AND {IN_ENDED} AND attribute_not_exists(parked))) "
@@ -105,17 +106,14 @@ class Looking:
         hub = HubReading(self.connection, self.keys)
         sources, keys = hub.there(read.candidates)
         keys |= set(self.keys)
-        grants, granted_keys = hub.grants(keys)
-        statements, policy_keys = hub.statements(keys)
         view = HubView(
             now,
+            self.connection.region,
             read.items,
             read.ledger,
             hub.permissions(sources),
-            grants,
-            statements,
-            granted_keys,
-            policy_keys,
+            hub.grants(keys),
+            hub.policies(keys),
             targets=seen,
             receivers=receivers,
             troubles=(*(receivers.faults if targets or not receivers.known else ()), *hub.faults),
@@ -157,8 +155,10 @@ class Looking:
 
     def _read_again(self, view: HubView) -> HubView:
         """Read again the ledger entries that differ from AWS."""
-        shown = Shown(view)
-        places = {*shown.unexplained(), *((one.resource, one.share_name) for one in shown.missing())}
+        open_ = unexplained(view)
+        places = {(one.resource, one.share_name) for one in open_}
+        places |= {(one.resource, one.share_name) for one in missing(view)}
+        places |= {(one.resource, unrecorded_name(one.grant)) for one in open_ if one.grant}
         found = Reader(self.connection, "reading the ledger").shares(sorted(places))
         left = {place: share for place, share in view.ledger.items() if place not in places}
         return replace(view, ledger={**left, **found})
@@ -166,7 +166,7 @@ class Looking:
     def _with_named(self, view: HubView) -> HubView:
         """Add the ended records, which the scan leaves out, that something in the view names."""
         deliveries = {holding.delivery for share in view.ledger.values() for holding in share.holdings}
-        deliveries |= {grant.delivery for grant in view.grants}
+        deliveries |= {delivery_of(one.name) for one in view.shown if one.grant}
         deliveries |= {image.delivery for target in view.targets.values() for image in target.images}
         deliveries |= {snapshot.delivery for target in view.targets.values() for snapshot in target.snapshots}
         tracked = {key: one.it for key, one in view.items.items() if isinstance(one.it, TrackedDelivery)}
@@ -179,10 +179,9 @@ class Looking:
 
     def _witnessed(self, view: HubView) -> HubView:
         """Ask CloudTrail and the ledger's history about snapshots and AMIs for which AWS and the ledger differ."""
-        shown = Shown(view)
-        asked = [(source, key) for pk, key in shown.unexplained() if not (source := Resource.parse(pk)).arn]
+        asked = [(one.on, one.receiver) for one in unexplained(view) if not one.on.arn]
         regions = {source.region for source, _ in asked}
-        regions |= {source.region for one in shown.missing() if not (source := Resource.parse(one.resource)).arn}
+        regions |= {source.region for one in missing(view) if not (source := Resource.parse(one.resource)).arn}
         changes: dict[tuple[Resource, str], Change] = {}
         faults: list[Fault] = []
         for region in sorted(regions):
@@ -205,4 +204,10 @@ class Looking:
             for kind in (SHARE_STEP, ARCHIVED)
             for item in Reader(self.connection).query(str(source), f"{kind}{receiver}#")
         }
-        return ledger_facts.had_open(found[max(found)] if found else {})
+        return had_open(found[max(found)] if found else {})
+
+
+def had_open(entry: Mapping[str, Any]) -> bool:
+    """Whether the last entry of a share's history says that it was open, or gone with its resource; not preexisting."""
+    open_or_gone = entry.get("state") in OPEN_STATES or entry.get(GONE_WITH_RESOURCE) is True
+    return open_or_gone and entry.get("preexisting") is False

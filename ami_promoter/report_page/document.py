@@ -7,8 +7,9 @@ from xml.etree.ElementTree import Element
 
 from ami_promoter.report_page import sections
 from ami_promoter.report_page.html import Content, document, el
-from ami_promoter.report_page.model import RESTING, Overview
+from ami_promoter.report_page.model import Overview
 from ami_promoter.report_page.parts import when
+from chalicelib.delivery.tracked import OUTCOMES
 from chalicelib.engine.faults import count, noun
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
@@ -89,7 +90,7 @@ def _glance(shown: Overview) -> Element:
     open_now = [one for one in shown.exposures if one.open]
     accounts = {one.account for one in open_now}
     states = [str(one["state"]) for shown_ in shown.promotions for one in shown_.data["deliveries"]]
-    running = sum(1 for one in states if one not in RESTING)
+    running = sum(1 for one in states if one not in OUTCOMES)
     refused = sum(bool(one["faults"]) for one in shown.troubled)
     behind = sum(one.behind for one in shown.families)
     tiles = (

@@ -14,13 +14,10 @@ from ami_promoter.report_page.exposure import Exposure, exposures
 from ami_promoter.report_page.headlines import Headline, headlines
 from ami_promoter.report_page.reading import HubRecords, Step
 from chalicelib.delivery.model import ENDED, Delivery
-from chalicelib.delivery.tracked import TrackedDelivery
+from chalicelib.delivery.tracked import OUTCOMES, TrackedDelivery
 from chalicelib.engine import addresses
 from chalicelib.promotion.model import Promotion
 from chalicelib.targets.recalls import Recall
-
-RESTING = (*sorted(ENDED), "shared")
-"""States in which a delivery's timeline ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +137,7 @@ def _known(known: RecordSeen[Delivery] | None, entry: TrackedDelivery) -> Record
 
 def _shown(page: Mapping[str, Any], records: HubRecords, context: ReportContext) -> ShownPromotion:
     every = [_timeline(one, records, context) for one in page["deliveries"]]
-    recent = [one for one in every if one.data["state"] not in RESTING or (one.last or 0) >= context.since]
+    recent = [one for one in every if one.data["state"] not in OUTCOMES or (one.last or 0) >= context.since]
     return ShownPromotion(page, recent, len(every) - len(recent))
 
 
@@ -160,8 +157,8 @@ def spans(steps: Sequence[Step]) -> list[Span]:
     """Turn a delivery's steps into spans of its last episode; an ended state is a span without length."""
     changes: list[Step] = []
     for at, state in steps:
-        begins = changes and changes[-1][1] in RESTING and state not in ("stopping", "tidying", "publishing", *RESTING)
-        if begins:
+        goes_on = state in ("stopping", "tidying", "publishing", *OUTCOMES)
+        if changes and changes[-1][1] in OUTCOMES and not goes_on:
             changes = []
         if not changes or changes[-1][1] != state:
             changes.append((at, state))

@@ -8,23 +8,19 @@ from xml.etree.ElementTree import Element
 
 from ami_promoter.report_page.html import Content, el
 from ami_promoter.report_page.model import Span
+from ami_promoter.terminal.output import COLORS
 from ami_promoter.terminal.report import moment, plainly, span
+from chalicelib.delivery.tracked import OUTCOMES
 
 OPEN_ROWS = 20
 """Tables with more rows are closed at first."""
 LONGEST_ID = 24
 """In characters; a snapshot id has 22."""
 
-SYMBOLS = {
-    "delivered": ("✓", "good"),
-    "shared": ("✓", "good"),
-    "failed": ("✕", "bad"),
-    "refused": ("✕", "bad"),
+_OF_COLOR = {"green": ("✓", "good"), "red": ("✕", "bad"), "yellow": ("■", "warn")}
+SYMBOLS = {word: _OF_COLOR[COLORS[word]] for word in (*OUTCOMES, "refused")} | {
     "unreadable": ("?", "bad"),
     "unknown": ("?", "bad"),
-    "cancelled": ("■", "warn"),
-    "withdrawn": ("■", "warn"),
-    "recalled": ("■", "warn"),
     "left open": ("●", "warn"),
     "open": ("●", "open"),
     "opening": ("●", "open"),

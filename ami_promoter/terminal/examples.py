@@ -16,7 +16,7 @@ EXAMPLES: Mapping[str, tuple[str, str]] = {
     "plan": (f"{AMI} dev", "golden-2026-01 'dev prod'"),
     "promote": (f"{AMI} dev", "golden-2026-01 'dev prod' --wait --timeout 4h"),
     "approve": (AMI, f"{AMI} --digest 0123456789ab"),
-    "wait": (f"{AMI} --timeout 4h", f"{AMI} --target 222222222222 --json"),
+    "wait": (f"{AMI} --timeout 4h", f"{AMI} --account 222222222222 --json"),
     "status": (f"{AMI} --watch", "--since 7d --image 'golden-*'"),
     "history": (AMI, "--account 222222222222 --since 7d"),
     "where": ("golden-2026-01", f"{AMI} dev --ids"),

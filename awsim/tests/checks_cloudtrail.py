@@ -5,10 +5,10 @@ from datetime import timedelta
 from typing import Any
 
 from awsim.world import World
-from platform_words import DEV, HERE, HUB, after, refused, wait
+from platform_words import DEV, HERE, OPS, after, refused, wait
 
 
-def _history(world: World, account: str = HUB, region: str = HERE) -> list[dict[str, Any]]:
+def _history(world: World, account: str = OPS, region: str = HERE) -> list[dict[str, Any]]:
     """Look up who changed the sharing of snapshots."""
     wanted = [{"AttributeKey": "EventName", "AttributeValue": "ModifySnapshotAttribute"}]
     found = world.client("cloudtrail", account, region).lookup_events(LookupAttributes=wanted)["Events"]
@@ -16,11 +16,11 @@ def _history(world: World, account: str = HUB, region: str = HERE) -> list[dict[
 
 
 def _share(world: World) -> str:
-    """Share a snapshot of the hub with another account."""
-    image = world.ec2.seed_image(HUB, HERE, name="golden", volumes=[1])
-    (shown,) = world.client("ec2", HUB).describe_images(ImageIds=[image])["Images"]
+    """Share a snapshot of OPS with another account."""
+    image = world.ec2.seed_image(OPS, HERE, name="base", volumes=[1])
+    (shown,) = world.client("ec2", OPS).describe_images(ImageIds=[image])["Images"]
     snapshot: str = shown["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
-    world.client("ec2", HUB).modify_snapshot_attribute(
+    world.client("ec2", OPS).modify_snapshot_attribute(
         SnapshotId=snapshot, Attribute="createVolumePermission", OperationType="add", UserIds=[DEV]
     )
     return snapshot
@@ -32,7 +32,7 @@ def cloudtrail_history_is_late(world: World) -> None:
     assert _history(world) == []
     wait(world, 310)
     (record,) = _history(world)
-    assert record["userIdentity"]["arn"] == f"arn:aws:iam::{HUB}:root"
+    assert record["userIdentity"]["arn"] == f"arn:aws:iam::{OPS}:root"
     assert record["requestParameters"] == {
         "snapshotId": snapshot,
         "attributeType": "CREATE_VOLUME_PERMISSION",
@@ -41,10 +41,10 @@ def cloudtrail_history_is_late(world: World) -> None:
 
 
 def cloudtrail_shows_what_was_tagged(world: World) -> None:
-    image = world.ec2.seed_image(HUB, HERE, name="golden", volumes=[1])
-    world.client("ec2", HUB).create_tags(Resources=[image], Tags=[{"Key": "promote", "Value": "dev"}])
+    image = world.ec2.seed_image(OPS, HERE, name="base", volumes=[1])
+    world.client("ec2", OPS).create_tags(Resources=[image], Tags=[{"Key": "stage", "Value": "dev"}])
     wait(world, 310)
-    cloud = world.client("cloudtrail", HUB, HERE)
+    cloud = world.client("cloudtrail", OPS, HERE)
     wanted = [{"AttributeKey": "EventName", "AttributeValue": "CreateTags"}]
 
     (event,) = cloud.lookup_events(LookupAttributes=wanted)["Events"]
@@ -53,7 +53,7 @@ def cloudtrail_shows_what_was_tagged(world: World) -> None:
     record = json.loads(event["CloudTrailEvent"])
     assert record["requestParameters"] == {
         "resourcesSet": {"items": [{"resourceId": image}]},
-        "tagSet": {"items": [{"key": "promote", "value": "dev"}]},
+        "tagSet": {"items": [{"key": "stage", "value": "dev"}]},
     }
     assert record["eventID"] == event["EventId"] != record["requestID"]
     assert before == []
@@ -61,16 +61,16 @@ def cloudtrail_shows_what_was_tagged(world: World) -> None:
 
 def cloudtrail_one_lookup_attribute(world: World) -> None:
     wanted = [{"AttributeKey": "EventName", "AttributeValue": name} for name in ("CreateTags", "CopySnapshot")]
-    refused("InvalidLookupAttributesException", world.client("cloudtrail", HUB).lookup_events, LookupAttributes=wanted)
+    refused("InvalidLookupAttributesException", world.client("cloudtrail", OPS).lookup_events, LookupAttributes=wanted)
 
 
 def cloudtrail_history_of_one_account_and_region(world: World) -> None:
     _share(world)
     assert _history(after(world, 310), DEV) == []
-    assert _history(world, HUB, "eu-west-1") == []
+    assert _history(world, OPS, "eu-west-1") == []
 
 
-def _reported(world: World, account: str = HUB) -> list[dict[str, Any]]:
+def _reported(world: World, account: str = OPS) -> list[dict[str, Any]]:
     """The CloudTrail records that have arrived on an account's default bus."""
     seen = [event for arn, event in world.events.seen if f":{account}:" in arn]
     return [event["detail"] for event in seen if event["detail-type"].endswith("via CloudTrail")]
@@ -80,19 +80,19 @@ def cloudtrail_events_need_a_trail(world: World) -> None:
     _share(world)
     assert _reported(after(world, 310)) == []
 
-    world.cloudtrail.start_logging(HUB)
+    world.cloudtrail.start_logging(OPS)
     _share(world)
     wait(world, 310)
     assert [record["eventName"] for record in _reported(world)] == ["ModifySnapshotAttribute"]
 
 
 def cloudtrail_shows_key_use_through_ec2(world: World) -> None:
-    key: str = world.client("kms", HUB).create_key()["KeyMetadata"]["Arn"]
-    image = world.ec2.seed_image(HUB, HERE, name="golden", volumes=[1], key=key)
-    (shown,) = world.client("ec2", HUB).describe_images(ImageIds=[image])["Images"]
+    key: str = world.client("kms", OPS).create_key()["KeyMetadata"]["Arn"]
+    image = world.ec2.seed_image(OPS, HERE, name="base", volumes=[1], key=key)
+    (shown,) = world.client("ec2", OPS).describe_images(ImageIds=[image])["Images"]
     source: str = shown["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
-    world.cloudtrail.start_logging(HUB)
-    world.client("ec2", HUB).copy_snapshot(SourceSnapshotId=source, SourceRegion=HERE, Encrypted=True, KmsKeyId=key)
+    world.cloudtrail.start_logging(OPS)
+    world.client("ec2", OPS).copy_snapshot(SourceSnapshotId=source, SourceRegion=HERE, Encrypted=True, KmsKeyId=key)
     wait(world, 600)
 
     uses = [record for record in _reported(world) if record["eventName"] == "Decrypt"]
@@ -102,7 +102,7 @@ def cloudtrail_shows_key_use_through_ec2(world: World) -> None:
 
 
 def cloudtrail_tells_eventbridge_later(world: World) -> None:
-    world.cloudtrail.start_logging(HUB)
+    world.cloudtrail.start_logging(OPS)
     _share(world)
 
     assert _reported(after(world, 15)) == []
@@ -110,11 +110,11 @@ def cloudtrail_tells_eventbridge_later(world: World) -> None:
 
 
 def _foreign_grant(world: World) -> str:
-    """Let an account create a grant on a hub key whose policy admits it; return the key's ARN."""
-    both = {"AWS": [f"arn:aws:iam::{account}:root" for account in (HUB, DEV)]}
+    """Let an account create a grant on a key of OPS whose policy admits it; return the key's ARN."""
+    both = {"AWS": [f"arn:aws:iam::{account}:root" for account in (OPS, DEV)]}
     policy = {"Statement": [{"Effect": "Allow", "Principal": both, "Action": "kms:*", "Resource": "*"}]}
-    key: str = world.client("kms", HUB).create_key(Policy=json.dumps(policy))["KeyMetadata"]["Arn"]
-    for account in (HUB, DEV):
+    key: str = world.client("kms", OPS).create_key(Policy=json.dumps(policy))["KeyMetadata"]["Arn"]
+    for account in (OPS, DEV):
         world.cloudtrail.start_logging(account)
     root = f"arn:aws:iam::{DEV}:root"
     world.client("kms", DEV).create_grant(KeyId=key, GranteePrincipal=root, Operations=["Decrypt"])
@@ -125,7 +125,7 @@ def cloudtrail_key_owner_sees_use(world: World) -> None:
     key = _foreign_grant(world)
     wait(world, 310)
 
-    assert [len(_reported(world, account)) for account in (HUB, DEV)] == [1, 1]
+    assert [len(_reported(world, account)) for account in (OPS, DEV)] == [1, 1]
     (record,), (own,) = _reported(world), _reported(world, DEV)
     assert (record["userIdentity"]["type"], record["userIdentity"]["accountId"]) == ("AWSAccount", DEV)
     assert "arn" not in record["userIdentity"]
@@ -135,8 +135,8 @@ def cloudtrail_key_owner_sees_use(world: World) -> None:
 
 
 def cloudtrail_denied_use_shows_with_the_caller_alone(world: World) -> None:
-    key: str = world.client("kms", HUB).create_key()["KeyMetadata"]["Arn"]
-    for account in (HUB, DEV):
+    key: str = world.client("kms", OPS).create_key()["KeyMetadata"]["Arn"]
+    for account in (OPS, DEV):
         world.cloudtrail.start_logging(account)
     refused(
         "AccessDeniedException",
@@ -153,7 +153,7 @@ def cloudtrail_denied_use_shows_with_the_caller_alone(world: World) -> None:
 
 def cloudtrail_tells_of_shared_snapshots(world: World) -> None:
     snapshot = _share(world)
-    world.cloudtrail.start_logging(HUB)
+    world.cloudtrail.start_logging(OPS)
     world.client("ec2", DEV).copy_snapshot(SourceSnapshotId=snapshot, SourceRegion=HERE)
     wait(world, 310)
 
@@ -165,7 +165,7 @@ def cloudtrail_tells_of_shared_snapshots(world: World) -> None:
 
 def cloudtrail_shows_copies_to_the_source_owner(world: World) -> None:
     snapshot = _share(world)
-    world.cloudtrail.start_logging(HUB)
+    world.cloudtrail.start_logging(OPS)
     copy = world.client("ec2", DEV).copy_snapshot(SourceSnapshotId=snapshot, SourceRegion=HERE)["SnapshotId"]
     wait(world, 310)
 

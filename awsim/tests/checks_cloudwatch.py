@@ -2,7 +2,7 @@
 
 from awsim.api import AwsError
 from awsim.world import World
-from platform_words import HERE, HUB, a_queue, wait
+from platform_words import HERE, OPS, a_queue, wait
 
 
 def cloudwatch_missing_data_as_the_alarm_says(world: World) -> None:
@@ -18,12 +18,12 @@ def cloudwatch_missing_data_as_the_alarm_says(world: World) -> None:
             "Threshold": 1,
             "ComparisonOperator": threshold or "LessThanThreshold",
         }
-        world.cloudwatch.put(HUB, HERE, {**alarm, **({"TreatMissingData": treated} if treated else {})})
+        world.cloudwatch.put(OPS, HERE, {**alarm, **({"TreatMissingData": treated} if treated else {})})
 
-    early = world.client("cloudwatch", HUB).describe_alarms(StateValue="INSUFFICIENT_DATA")["MetricAlarms"]
+    early = world.client("cloudwatch", OPS).describe_alarms(StateValue="INSUFFICIENT_DATA")["MetricAlarms"]
     wait(world, 700)
-    shown = world.client("cloudwatch", HUB).describe_alarms()["MetricAlarms"]
-    of_metric = world.client("cloudwatch", HUB).describe_alarms_for_metric(
+    shown = world.client("cloudwatch", OPS).describe_alarms()["MetricAlarms"]
+    of_metric = world.client("cloudwatch", OPS).describe_alarms_for_metric(
         Namespace="Mine", MetricName="Runs", Dimensions=[{"Name": "service", "Value": "s"}]
     )["MetricAlarms"]
 
@@ -57,8 +57,8 @@ def _alarm_on(world: World, expression: str) -> str:
         "Threshold": 0,
         "ComparisonOperator": "GreaterThanOrEqualToThreshold",
     }
-    world.cloudwatch.put(HUB, HERE, alarm)
-    (shown,) = world.client("cloudwatch", HUB).describe_alarms(AlarmNames=["math"])["MetricAlarms"]
+    world.cloudwatch.put(OPS, HERE, alarm)
+    (shown,) = world.client("cloudwatch", OPS).describe_alarms(AlarmNames=["math"])["MetricAlarms"]
     return str(shown["StateValue"])
 
 

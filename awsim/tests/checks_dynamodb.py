@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 
 from awsim.world import World
-from iam_words import HUB, allowed
+from iam_words import OPS, allowed
 from platform_words import refused
 
 KEY = {"pk": {"S": "a"}, "sk": {"S": "1"}}
@@ -13,7 +13,7 @@ _refused = partial(refused, "ValidationException")
 
 
 def _a_table(world: World) -> Any:
-    dynamodb = world.client("dynamodb", HUB)
+    dynamodb = world.client("dynamodb", OPS)
     dynamodb.create_table(
         TableName="t",
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],

@@ -7,7 +7,7 @@ from ec2_words import (
     DEV,
     HERE,
     HOURS,
-    HUB,
+    OPS,
     PROD,
     WEST,
     a_snapshot,
@@ -76,7 +76,7 @@ def ec2_copy_needs_keys_to_the_end(world: World) -> None:
     key = new_key(world, users=(DEV,))
     snapshot = a_snapshot(world, shared=True, key=key)
     mine = copy(world, snapshot, Encrypted=True, KmsKeyId=new_key(world, DEV))
-    world.client("kms", HUB).disable_key(KeyId=key)
+    world.client("kms", OPS).disable_key(KeyId=key)
 
     found = _wait_for(world, mine, "error")
     assert found["StateMessage"] == "Given key ID is not accessible"
@@ -118,9 +118,9 @@ def ec2_copy_needs_completed_source(world: World) -> None:
     volume = ec2(world).create_volume(AvailabilityZone=f"{HERE}a", Size=8)["VolumeId"]
     snapshot = ec2(world).create_snapshot(VolumeId=volume)["SnapshotId"]
 
-    _wait_for(world, copy(world, snapshot, HUB), "error", HUB, message="Source snapshot is not complete")
+    _wait_for(world, copy(world, snapshot, OPS), "error", OPS, message="Source snapshot is not complete")
     wait(world, 120)
-    _wait_for(world, copy(world, snapshot, HUB), "completed", HUB)
+    _wait_for(world, copy(world, snapshot, OPS), "completed", OPS)
 
 
 def ec2_copy_names_source_region(world: World) -> None:
@@ -197,13 +197,13 @@ def ec2_copy_leaves_tags(world: World) -> None:
     snapshot = a_snapshot(world)
     ec2(world).create_tags(Resources=[snapshot], Tags=[{"Key": "team", "Value": "images"}])
     share(world, snapshot)
-    given = [{"Key": "ami-promoter:delivery", "Value": "d-1"}]
+    given = [{"Key": "team:job", "Value": "d-1"}]
     mine = copy(world, snapshot, TagSpecifications=[{"ResourceType": "snapshot", "Tags": given}])
 
     found = shown_snapshot(world, mine, DEV)
     assert found["Tags"] == given
     assert found["VolumeId"] == "vol-ffffffff"
-    by_tag = [{"Name": "tag:ami-promoter:delivery", "Values": ["d-1"]}]
+    by_tag = [{"Name": "tag:team:job", "Values": ["d-1"]}]
     assert len(ec2(world, DEV).describe_snapshots(OwnerIds=["self"], Filters=by_tag)["Snapshots"]) == 1
 
 
@@ -234,7 +234,7 @@ def ec2_copy_event(world: World) -> None:
     expected = ("succeeded", "", "false", "standard")
     assert (done["result"], done["cause"], done["incremental"], done["transferType"]) == expected
     assert found[f"arn:aws:ec2::{HERE}:snapshot/{bad}"]["result"] == "failed"
-    assert copies_reported(world, HUB) == []
+    assert copies_reported(world, OPS) == []
 
 
 def ec2_copy_time_based(world: World) -> None:

@@ -8,7 +8,7 @@ from ec2_words import (
     DEV,
     HERE,
     HOURS,
-    HUB,
+    OPS,
     PROD,
     WEST,
     an_image,
@@ -27,12 +27,12 @@ Details = dict[str, Any]
 
 
 def _permit(world: World, image: str, account: str = DEV, verb: str = "Add") -> None:
-    """Add or remove an account's launch permission for a hub image."""
+    """Add or remove an account's launch permission for an image of OPS."""
     ec2(world).modify_image_attribute(ImageId=image, LaunchPermission={verb: [{"UserId": account}]})
 
 
-def _shared_image(world: World, name: str = "golden", account: str = DEV, **details: Any) -> str:
-    """Make a hub image that an account may launch and copy."""
+def _shared_image(world: World, name: str = "base", account: str = DEV, **details: Any) -> str:
+    """Make an image of OPS that an account may launch and copy."""
     image = an_image(world, name, **details)
     _permit(world, image, account)
     for mapping in shown_image(world, image)["BlockDeviceMappings"]:
@@ -41,7 +41,7 @@ def _shared_image(world: World, name: str = "golden", account: str = DEV, **deta
 
 
 def _copy_image(world: World, image: str, account: str = DEV, region: str = HERE, **details: Any) -> str:
-    """Start a copy of a hub image and return its id."""
+    """Start a copy of an image of OPS and return its id."""
     name = f"copy-{len(world.ec2.state.images.all())}"
     asked = {"SourceRegion": HERE, "SourceImageId": image, "Name": name} | details
     return str(ec2(world, account, region).copy_image(**asked)["ImageId"])
@@ -81,7 +81,7 @@ def ec2_copy_image_needs_launch_permission_to_the_end(world: World) -> None:
         lambda image: ec2(world).disable_image(ImageId=image),
     ]
     for number, end in enumerate(ends):
-        image = _shared_image(world, f"golden-{number}")
+        image = _shared_image(world, f"base-{number}")
         mine = _copy_image(world, image)
         end(image)
         found = _ended(world, mine, "failed")
@@ -118,7 +118,7 @@ def ec2_copy_image_fails_late(world: World) -> None:
         late: ("failed", source_gone),
     }
     assert len(copies_reported(world, DEV)) == 5
-    assert reported(world, HUB, "EC2 AMI State Change") == []
+    assert reported(world, OPS, "EC2 AMI State Change") == []
 
 
 def ec2_copy_image_client_token(world: World) -> None:
@@ -182,19 +182,19 @@ def ec2_copy_image_leaves_shares(world: World) -> None:
 
 def ec2_copy_image_tags_of_others_stay(world: World) -> None:
     shared = {"Key": "ec2:SharedTag/os", "Value": "al2023"}
-    image = _shared_image(world, tags={"promote": "dev", shared["Key"]: shared["Value"]})
+    image = _shared_image(world, tags={"stage": "dev", shared["Key"]: shared["Value"]})
     ec2(world, DEV).create_tags(Resources=[image], Tags=[{"Key": "seen", "Value": "yes"}])
     given = [{"Key": "k", "Value": "v"}]
     specified = [{"ResourceType": kind, "Tags": given} for kind in ("image", "snapshot")]
     plain = _ended(world, _copy_image(world, image, TagSpecifications=specified), "available")
     asked = _ended(world, _copy_image(world, image, CopyImageTags=True), "available")
-    owned = _ended(world, _copy_image(world, image, HUB, CopyImageTags=True), "available", HUB)
+    owned = _ended(world, _copy_image(world, image, OPS, CopyImageTags=True), "available", OPS)
 
     assert plain["Tags"] == given
     snapshot = plain["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
     assert ec2(world, DEV).describe_snapshots(SnapshotIds=[snapshot])["Snapshots"][0]["Tags"] == given
     assert sorted(asked["Tags"], key=str) == [shared, {"Key": "seen", "Value": "yes"}]
-    assert sorted(owned["Tags"], key=str) == [shared, {"Key": "promote", "Value": "dev"}]
+    assert sorted(owned["Tags"], key=str) == [shared, {"Key": "stage", "Value": "dev"}]
 
 
 def ec2_image_copies_at_once(world: World) -> None:
@@ -211,7 +211,7 @@ def ec2_copy_image_no_foreign_marketplace(world: World) -> None:
     codes = [{"ProductCodeId": "code", "ProductCodeType": "marketplace"}]
     image = _shared_image(world, ProductCodes=codes)
 
-    assert _ended(world, _copy_image(world, image, HUB), "available", HUB)["ProductCodes"] == codes
+    assert _ended(world, _copy_image(world, image, OPS), "available", OPS)["ProductCodes"] == codes
     refused("InvalidRequest", _copy_image, world, image)
 
 

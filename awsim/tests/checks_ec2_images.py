@@ -6,7 +6,7 @@ from awsim.world import World
 from ec2_words import (
     DEV,
     HERE,
-    HUB,
+    OPS,
     WEST,
     an_image,
     ec2,
@@ -55,7 +55,7 @@ def ec2_describe_images_scope(world: World) -> None:
     assert everything == {mine, shared}
     assert owned == [mine]
     assert theirs == [shared]
-    by_name = [{"Name": "name", "Values": ["gold*"]}]
+    by_name = [{"Name": "name", "Values": ["bas*"]}]
     assert [i["ImageId"] for i in client.describe_images(Filters=by_name)["Images"]] == [shared]
     by_snapshot = [{"Name": "block-device-mapping.snapshot-id", "Values": [snapshot_of(world, shared)]}]
     assert [i["ImageId"] for i in ec2(world).describe_images(Filters=by_snapshot)["Images"]] == [shared]
@@ -87,8 +87,8 @@ def ec2_deprecated_image_hidden(world: World) -> None:
 
 
 def ec2_tags_of_others_invisible(world: World) -> None:
-    image = an_image(world, tags={"promote": "dev"})
-    labelled = an_image(world, tags={"promote": "dev", "ec2:SharedTag/os": "al2023"})
+    image = an_image(world, tags={"stage": "dev"})
+    labelled = an_image(world, tags={"stage": "dev", "ec2:SharedTag/os": "al2023"})
     _launch(world, image)
     _launch(world, labelled)
 
@@ -96,7 +96,7 @@ def ec2_tags_of_others_invisible(world: World) -> None:
     assert shown_image(world, labelled, DEV)["Tags"] == [{"Key": "ec2:SharedTag/os", "Value": "al2023"}]
     ec2(world, DEV).create_tags(Resources=[image], Tags=[{"Key": "seen", "Value": "yes"}])
     assert shown_image(world, image, DEV)["Tags"] == [{"Key": "seen", "Value": "yes"}]
-    assert shown_image(world, image)["Tags"] == [{"Key": "promote", "Value": "dev"}]
+    assert shown_image(world, image)["Tags"] == [{"Key": "stage", "Value": "dev"}]
 
 
 def ec2_describe_images_shows_encrypted(world: World) -> None:
@@ -208,7 +208,7 @@ def ec2_deregister_deletes_snapshots(world: World) -> None:
     answer = ec2(world).deregister_image(ImageId=image, DeleteAssociatedSnapshots=True)
     results = {result["SnapshotId"]: result["ReturnCode"] for result in answer.get("DeleteSnapshotResults", [])}
     assert results == {shared: "skipped", own: "success"}
-    assert shown_snapshot(world, shared)["OwnerId"] == HUB
+    assert shown_snapshot(world, shared)["OwnerId"] == OPS
     refused("InvalidSnapshot.NotFound", shown_snapshot, world, own)
 
 
@@ -221,5 +221,5 @@ def ec2_disable_image_removes_shares(world: World) -> None:
     assert world.ec2.foreign_permissions() == []
     assert ec2(world, DEV).describe_images(ImageIds=[image])["Images"] == []
     assert shown_image(world, image)["State"] == "available"
-    details = [event["detail"] for event in reported(world, HUB, "EC2 AMI State Change")]
+    details = [event["detail"] for event in reported(world, OPS, "EC2 AMI State Change")]
     assert sorted(detail["State"] for detail in details) == ["available", "disabled"]

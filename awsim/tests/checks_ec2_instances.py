@@ -7,7 +7,7 @@ from typing import Any
 from awsim.services.ec2.seeds import blank
 from awsim.services.ec2.state import Boot
 from awsim.world import World
-from ec2_words import DEV, HERE, HUB, WEST, an_image, ec2, new_key
+from ec2_words import DEV, HERE, OPS, WEST, an_image, ec2, new_key
 from iam_words import allow, allowed, put_role, session
 from platform_words import refused, wait
 
@@ -65,7 +65,7 @@ def ec2_launch_client_token(world: World) -> None:
     found = client.describe_instances(Filters=_by("client-token", "token-1"))["Reservations"]
     assert [one["Instances"][0]["InstanceId"] for one in found] == [first]
     assert _run(client, image, ClientToken="token-2") != first
-    there = ec2(world, HUB, WEST)
+    there = ec2(world, OPS, WEST)
     refused("InvalidAMIID.NotFound", _run, there, image, ClientToken="token-1")
 
 
@@ -133,7 +133,7 @@ def ec2_launch_blank_needs_size(world: World) -> None:
 
 def ec2_launch_vcpu_quota(world: World) -> None:
     image, client = an_image(world), ec2(world)
-    world.ec2.state.vcpus[HUB, HERE] = 4
+    world.ec2.state.vcpus[OPS, HERE] = 4
     first = _run(client, image)
 
     allowed(_run, client, image)
@@ -157,8 +157,8 @@ def ec2_launch_needs_capacity(world: World) -> None:
 
 def ec2_launch_groups_of_one_network(world: World) -> None:
     image, client = an_image(world), ec2(world)
-    subnet = world.ec2.seed_subnet(HUB, HERE, tags={"use": "tests"})
-    other = world.ec2.seed_group(world.ec2.seed_subnet(HUB, HERE), name="closed")
+    subnet = world.ec2.seed_subnet(OPS, HERE, tags={"use": "tests"})
+    other = world.ec2.seed_group(world.ec2.seed_subnet(OPS, HERE), name="closed")
     closed = world.ec2.seed_group(subnet, name="closed", tags={"use": "tests"})
 
     (shown,) = client.describe_subnets(Filters=_by("tag:use", "tests"))["Subnets"]
@@ -181,19 +181,19 @@ def ec2_launch_groups_of_one_network(world: World) -> None:
 
 def ec2_launch_public_address(world: World) -> None:
     image, client = an_image(world), ec2(world)
-    subnet = world.ec2.seed_subnet(HUB, HERE, public=True)
+    subnet = world.ec2.seed_subnet(OPS, HERE, public=True)
 
     def public(**more: Any) -> bool:
         return "PublicIpAddress" in _shown(client, _run(client, image, **more))
 
     assert public() is public(**_interface(subnet)) is True
     assert public(**_interface(subnet, AssociatePublicIpAddress=False)) is False
-    assert public(**_interface(world.ec2.seed_subnet(HUB, HERE))) is False
+    assert public(**_interface(world.ec2.seed_subnet(OPS, HERE))) is False
 
 
 def ec2_launch_needs_free_address(world: World) -> None:
     image, client = an_image(world), ec2(world)
-    subnet = world.ec2.seed_subnet(HUB, HERE, addresses=1)
+    subnet = world.ec2.seed_subnet(OPS, HERE, addresses=1)
     first = _run(client, image, SubnetId=subnet)
 
     assert client.describe_subnets(SubnetIds=[subnet])["Subnets"][0]["AvailableIpAddressCount"] == 0
@@ -209,20 +209,20 @@ def ec2_launch_needs_free_address(world: World) -> None:
 def _launcher(world: World, **statements: Mapping[str, Any]) -> Any:
     """Return a client of a role that may launch anything, but for each kind of resource only as its statement says."""
     kinds = ("instance", "volume", "network-interface", "subnet", "security-group")
-    usual = {kind: allow("ec2:RunInstances", f"arn:aws:ec2:{HERE}:{HUB}:{kind}/*") for kind in kinds}
+    usual = {kind: allow("ec2:RunInstances", f"arn:aws:ec2:{HERE}:{OPS}:{kind}/*") for kind in kinds}
     more = {name.replace("_", "-"): statement for name, statement in statements.items()}
     image = allow("ec2:RunInstances", f"arn:aws:ec2:{HERE}::image/*")
     return session(world, "ec2", put_role(world, "launcher", image, *(usual | more).values()))
 
 
 def ec2_launch_authorised_on_network(world: World) -> None:
-    image, subnet, other = an_image(world), world.ec2.seed_subnet(HUB, HERE), world.ec2.seed_subnet(HUB, HERE)
+    image, subnet, other = an_image(world), world.ec2.seed_subnet(OPS, HERE), world.ec2.seed_subnet(OPS, HERE)
     group = world.ec2.seed_group(subnet, name="closed")
     ec2(world).create_tags(Resources=[subnet, group], Tags=[TAGS])
     tagged = {"StringEquals": {"aws:ResourceTag/purpose": "test"}}
 
     def on(kind: str) -> dict[str, Any]:
-        return allow("ec2:RunInstances", f"arn:aws:ec2:{HERE}:{HUB}:{kind}/*", Condition=tagged)
+        return allow("ec2:RunInstances", f"arn:aws:ec2:{HERE}:{OPS}:{kind}/*", Condition=tagged)
 
     client = _launcher(world, subnet=on("subnet"), security_group=on("security-group"))
     allowed(_run, client, image, **_interface(subnet, Groups=[group]))
@@ -234,8 +234,8 @@ def ec2_launch_authorised_on_network(world: World) -> None:
 
 
 def ec2_launch_condition_keys(world: World) -> None:
-    image, subnet = an_image(world), world.ec2.seed_subnet(HUB, HERE)
-    where = f"arn:aws:ec2:{HERE}:{HUB}"
+    image, subnet = an_image(world), world.ec2.seed_subnet(OPS, HERE)
+    where = f"arn:aws:ec2:{HERE}:{OPS}"
     small = {"StringEquals": {"ec2:InstanceType": ["t3.micro"], "ec2:MetadataHttpTokens": "required"}}
     private = {"Bool": {"ec2:AssociatePublicIpAddress": "false"}}
     client = _launcher(
@@ -255,7 +255,7 @@ def ec2_launch_condition_keys(world: World) -> None:
 def ec2_launch_authorised_on_each_volume(world: World) -> None:
     image = an_image(world, volumes=(8, 100), key=new_key(world))
     sealed = allow(
-        "ec2:RunInstances", f"arn:aws:ec2:{HERE}:{HUB}:volume/*", Condition={"Bool": {"ec2:Encrypted": "true"}}
+        "ec2:RunInstances", f"arn:aws:ec2:{HERE}:{OPS}:volume/*", Condition={"Bool": {"ec2:Encrypted": "true"}}
     )
     client = _launcher(world, volume=sealed)
     devices = [{"DeviceName": name, "Ebs": {"Encrypted": True}} for name in ("/dev/xvda", "/dev/sdb")]
@@ -286,7 +286,7 @@ def ec2_status_checks_late(world: World) -> None:
     assert _checks(client, bad) == [("ok", "impaired")]
     wait(world, 400)
     assert _checks(client, bad) == [("ok", "ok")]
-    world.ec2.boots[HUB] = Boot(checks=None)
+    world.ec2.boots[OPS] = Boot(checks=None)
     assert _checks(client, bad) == [("initializing", "initializing")]
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from awsim.world import World
-from ec2_words import DEV, HERE, HUB, WEST, an_image, ec2, new_key, share, snapshot_of
+from ec2_words import DEV, HERE, OPS, WEST, an_image, ec2, new_key, share, snapshot_of
 from iam_words import allow, put_role
 from platform_words import refused, wait
 
@@ -37,7 +37,7 @@ def _run(world: World, image: str, account: str = DEV, **ebs: Any) -> dict[str, 
 
 
 def _permit(world: World, image: str) -> None:
-    """Let the other account launch an image of the hub."""
+    """Let the other account launch an image of OPS."""
     ec2(world).modify_image_attribute(ImageId=image, LaunchPermission={"Add": [{"UserId": DEV}]})
 
 
@@ -56,9 +56,9 @@ def ec2_launch_needs_available_image(world: World) -> None:
     image = an_image(world)
     ec2(world).disable_image(ImageId=image)
 
-    refused("InvalidAMIID.Unavailable", _run, world, image, HUB)
+    refused("InvalidAMIID.Unavailable", _run, world, image, OPS)
     ec2(world).enable_image(ImageId=image)
-    assert _run(world, image, HUB)["State"]["Name"] == "running"
+    assert _run(world, image, OPS)["State"]["Name"] == "running"
 
 
 def ec2_launch_needs_source_key(world: World) -> None:
@@ -114,7 +114,7 @@ def ec2_launch_key_state(world: World) -> None:
     key = new_key(world, users=(DEV,))
     image = an_image(world, key=key)
     _permit(world, image)
-    world.client("kms", HUB).disable_key(KeyId=key)
+    world.client("kms", OPS).disable_key(KeyId=key)
 
     assert _run(world, image)["StateReason"]["Code"] == "Client.InvalidKMSKey.InvalidState"
     assert world.launch(DEV, HERE, image) == BAD_KEY
@@ -134,9 +134,9 @@ def ec2_allowed_images_hide_foreign(world: World) -> None:
     share(world, snapshot_of(world, shared))
     assert ec2(world, DEV, WEST).copy_image(**copy)["ImageId"]
     assert ec2(world, DEV, WEST).get_allowed_images_settings()["State"] == "disabled"
-    there.replace_image_criteria_in_allowed_images_settings(ImageCriteria=[{"ImageProviders": [HUB]}])
+    there.replace_image_criteria_in_allowed_images_settings(ImageCriteria=[{"ImageProviders": [OPS]}])
     assert _run(world, shared)["State"]["Name"] == "running"
-    assert there.get_allowed_images_settings()["ImageCriteria"] == [{"ImageProviders": [HUB]}]
+    assert there.get_allowed_images_settings()["ImageCriteria"] == [{"ImageProviders": [OPS]}]
     there.replace_image_criteria_in_allowed_images_settings(ImageCriteria=[])
     there.disable_allowed_images_settings()
     assert _run(world, shared)["State"]["Name"] == "running"

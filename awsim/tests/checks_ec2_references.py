@@ -3,12 +3,12 @@
 from typing import Any
 
 from awsim.world import World
-from ec2_words import DEV, HERE, HUB, an_image, ec2
+from ec2_words import DEV, HERE, OPS, an_image, ec2
 from iam_words import allow, allowed, put_role, session
 from platform_words import refused, wait
 
-NAME = "/golden/al2023-base/current"
-PARAMETER = f"arn:aws:ssm:{HERE}:{HUB}:parameter{NAME}"
+NAME = "/images/al2023-base/current"
+PARAMETER = f"arn:aws:ssm:{HERE}:{OPS}:parameter{NAME}"
 KINDS = ["ec2:Instance", "ec2:LaunchTemplate", "ssm:Parameter", "imagebuilder:ImageRecipe"]
 LISTS = [
     "ec2:DescribeInstances",
@@ -37,7 +37,7 @@ def _only(kind: str, option: str = "", *values: str) -> dict[str, Any]:
 
 def _point(world: World, image: str, data_type: str = "aws:ec2:image", name: str = NAME) -> None:
     asked = {"Type": "String", "DataType": data_type, "Overwrite": True}
-    world.client("ssm", HUB).put_parameter(Name=name, Value=image, **asked)
+    world.client("ssm", OPS).put_parameter(Name=name, Value=image, **asked)
     wait(world, 10)
 
 
@@ -45,13 +45,13 @@ def _template(world: World, name: str, image: str) -> str:
     """Make a launch template and return its ARN."""
     data = {"LaunchTemplateData": {"ImageId": image}}
     made = ec2(world).create_launch_template(LaunchTemplateName=name, **data)["LaunchTemplate"]
-    return f"arn:aws:ec2:{HERE}:{HUB}:launch-template/{made['LaunchTemplateId']}"
+    return f"arn:aws:ec2:{HERE}:{OPS}:launch-template/{made['LaunchTemplateId']}"
 
 
 def _run(world: World, image: str) -> str:
-    """Launch an image of the hub in its account and return the instance's ARN."""
+    """Launch an image of OPS in its account and return the instance's ARN."""
     made = ec2(world).run_instances(ImageId=image, MinCount=1, MaxCount=1)["Instances"][0]
-    return f"arn:aws:ec2:{HERE}:{HUB}:instance/{made['InstanceId']}"
+    return f"arn:aws:ec2:{HERE}:{OPS}:instance/{made['InstanceId']}"
 
 
 def ec2_image_references_of_ten_images(world: World) -> None:

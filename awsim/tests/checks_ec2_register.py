@@ -4,7 +4,7 @@ from awsim.world import World
 from ec2_words import (
     DEV,
     HERE,
-    HUB,
+    OPS,
     a_snapshot,
     an_image,
     copy,
@@ -46,7 +46,7 @@ def ec2_register_bad_defaults(world: World) -> None:
     found = shown_image(world, made)
     assert (found["Architecture"], found["VirtualizationType"]) == ("i386", "paravirtual")
     assert (found["RootDeviceType"], found["Hypervisor"], found["ImageType"]) == ("ebs", "xen", "machine")
-    assert found["ImageLocation"] == f"{HUB}/{found['Name']}"
+    assert found["ImageLocation"] == f"{OPS}/{found['Name']}"
 
 
 def ec2_image_name_form(world: World) -> None:
@@ -90,7 +90,7 @@ def ec2_image_event(world: World) -> None:
     wait(world, 10)
     ec2(world).deregister_image(ImageId=made)
 
-    found = reported(world, HUB, "EC2 AMI State Change")
+    found = reported(world, OPS, "EC2 AMI State Change")
     assert [event["detail"]["State"] for event in found] == ["available", "deregistered"]
     assert {event["resources"][0] for event in found} == {f"arn:aws:ec2:{HERE}::image/{made}"}
     assert set(found[0]["detail"]) == {"RequestId", "ImageId", "State", "ErrorMessage"}

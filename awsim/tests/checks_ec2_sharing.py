@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from awsim.world import World
-from ec2_words import DEV, HERE, HUB, PROD, a_snapshot, an_image, ec2, new_key, reported, share, snapshot_of, unshare
+from ec2_words import DEV, HERE, OPS, PROD, a_snapshot, an_image, ec2, new_key, reported, share, snapshot_of, unshare
 from iam_words import allowed
 from platform_words import refused
 
-ORGANIZATION = f"arn:aws:organizations::{HUB}:organization/o-abcdefghij"
-UNIT = f"arn:aws:organizations::{HUB}:ou/o-abcdefghij/ou-abcd-12345678"
+ORGANIZATION = f"arn:aws:organizations::{OPS}:organization/o-abcdefghij"
+UNIT = f"arn:aws:organizations::{OPS}:ou/o-abcdefghij/ou-abcd-12345678"
 
 
 def _permissions(world: World, snapshot: str) -> list[dict[str, str]]:
@@ -54,7 +54,7 @@ def ec2_snapshot_share_500_a_call(world: World) -> None:
 def ec2_recycle_bin_restores_sharing(world: World) -> None:
     image = an_image(world)
     snapshot = snapshot_of(world, image)
-    world.ec2.state.recycle_bins.add((HUB, HERE))
+    world.ec2.state.recycle_bins.add((OPS, HERE))
     share(world, snapshot, PROD)
     ec2(world).modify_image_attribute(ImageId=image, LaunchPermission={"Add": [{"UserId": PROD}]})
 
@@ -75,7 +75,7 @@ def ec2_recycle_bin_restores_sharing(world: World) -> None:
 def ec2_recycle_bin_snapshots_first(world: World) -> None:
     image = an_image(world)
     snapshot = snapshot_of(world, image)
-    world.ec2.state.recycle_bins.add((HUB, HERE))
+    world.ec2.state.recycle_bins.add((OPS, HERE))
     ec2(world).deregister_image(ImageId=image)
     ec2(world).delete_snapshot(SnapshotId=snapshot)
 
@@ -132,10 +132,10 @@ def ec2_newer_sharing_parameter_counts_alone(world: World) -> None:
 
 def ec2_snapshot_owner_not_listed(world: World) -> None:
     snapshot = a_snapshot(world)
-    share(world, snapshot, HUB)
+    share(world, snapshot, OPS)
     share(world, snapshot, DEV)
     assert _permissions(world, snapshot) == [{"UserId": DEV}]
-    unshare(world, snapshot, HUB)
+    unshare(world, snapshot, OPS)
 
 
 def ec2_closed_account_fails_the_batch(world: World) -> None:
@@ -164,18 +164,18 @@ def ec2_share_event(world: World) -> None:
 
     details = [event["detail"] for event in reported(world, DEV, "EBS Snapshot Notification")]
     assert [(d["event"], d["source"], d["snapshot_id"]) for d in details] == [
-        ("shareSnapshot", HUB, f"arn:aws:ec2::{HERE}:snapshot/{snapshot}")
+        ("shareSnapshot", OPS, f"arn:aws:ec2::{HERE}:snapshot/{snapshot}")
     ]
-    assert reported(world, HUB, "EBS Snapshot Notification") == []
+    assert reported(world, OPS, "EBS Snapshot Notification") == []
 
 
 def _launch(world: World, image: str, *entries: dict[str, Any]) -> None:
-    """Add launch permissions to an image of the hub."""
+    """Add launch permissions to an image of OPS."""
     ec2(world).modify_image_attribute(ImageId=image, LaunchPermission={"Add": list(entries)})
 
 
 def ec2_images_not_public(world: World) -> None:
-    image, ec2 = an_image(world), world.client("ec2", HUB)
+    image, ec2 = an_image(world), world.client("ec2", OPS)
     refused("OperationNotPermitted", _launch, world, image, {"Group": "all"})
     ec2.disable_image_block_public_access()
     _launch(world, image, {"Group": "all"})
@@ -184,7 +184,7 @@ def ec2_images_not_public(world: World) -> None:
 
 
 def ec2_snapshots_not_public_where_blocked(world: World) -> None:
-    ec2, everybody = world.client("ec2", HUB), [{"Group": "all"}]
+    ec2, everybody = world.client("ec2", OPS), [{"Group": "all"}]
     ec2.enable_snapshot_block_public_access(State="block-new-sharing")
     assert ec2.get_snapshot_block_public_access_state()["State"] == "block-new-sharing"
 
@@ -208,7 +208,7 @@ def ec2_launch_permission_full_arns(world: World) -> None:
 
 
 def ec2_image_shared_with_organization(world: World) -> None:
-    organization = world.organizations.create(HUB)
+    organization = world.organizations.create(OPS)
     unit = world.organizations.add_unit(organization, "unit")
     world.organizations.add_account(organization, DEV, unit)
     world.organizations.add_account(organization, PROD)

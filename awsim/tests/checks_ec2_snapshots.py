@@ -5,7 +5,7 @@ from ec2_words import (
     DEV,
     HERE,
     HOURS,
-    HUB,
+    OPS,
     a_snapshot,
     an_image,
     copy,
@@ -25,7 +25,7 @@ def ec2_foreign_is_invisible(world: World) -> None:
     assert ec2(world, DEV).describe_images(ImageIds=[image])["Images"] == []
     assert ec2(world, DEV).describe_snapshots(SnapshotIds=[snapshot])["Snapshots"] == []
     share(world, snapshot)
-    assert shown_snapshot(world, snapshot, DEV)["OwnerId"] == HUB
+    assert shown_snapshot(world, snapshot, DEV)["OwnerId"] == OPS
 
 
 def ec2_only_the_owner_changes(world: World) -> None:
@@ -68,7 +68,7 @@ def ec2_describe_snapshots_scope(world: World) -> None:
     client = ec2(world, DEV)
     everything = {s["SnapshotId"] for s in client.describe_snapshots()["Snapshots"]}
     owned = [s["SnapshotId"] for s in client.describe_snapshots(OwnerIds=["self"])["Snapshots"]]
-    theirs = client.describe_snapshots(OwnerIds=[HUB], RestorableByUserIds=["self"])["Snapshots"]
+    theirs = client.describe_snapshots(OwnerIds=[OPS], RestorableByUserIds=["self"])["Snapshots"]
 
     assert len(everything) == 2
     assert owned == [mine]

@@ -4,7 +4,7 @@ from awsim.world import World
 from ec2_words import (
     DEV,
     HERE,
-    HUB,
+    OPS,
     a_snapshot,
     an_image,
     copy,
@@ -34,15 +34,15 @@ def ec2_tag_limit(world: World) -> None:
 
 
 def ec2_tag_prefix_reserved(world: World) -> None:
-    image = an_image(world, tags={"aws:made-by": "aws", "promote": "dev", "team": "images"})
+    image = an_image(world, tags={"aws:made-by": "aws", "stage": "dev", "team": "images"})
     client = ec2(world)
 
     refused("InvalidParameterValue", _tag, world, image, **{"aws:mine": "x"})
     refused("InvalidParameterValue", client.delete_tags, Resources=[image], Tags=[{"Key": "aws:made-by"}])
-    client.delete_tags(Resources=[image], Tags=[{"Key": "promote", "Value": "other"}, {"Key": "team"}])
-    wanted = [{"Name": "resource-id", "Values": [image]}, {"Name": "tag:promote", "Values": ["d*"]}]
+    client.delete_tags(Resources=[image], Tags=[{"Key": "stage", "Value": "other"}, {"Key": "team"}])
+    wanted = [{"Name": "resource-id", "Values": [image]}, {"Name": "tag:stage", "Values": ["d*"]}]
     found = client.describe_tags(Filters=wanted)["Tags"]
-    assert found == [{"ResourceId": image, "ResourceType": "image", "Key": "promote", "Value": "dev"}]
+    assert found == [{"ResourceId": image, "ResourceType": "image", "Key": "stage", "Value": "dev"}]
     client.delete_tags(Resources=[image])
     assert shown_image(world, image)["Tags"] == [{"Key": "aws:made-by", "Value": "aws"}]
 
@@ -58,18 +58,18 @@ def ec2_tag_at_creation_kind(world: World) -> None:
 
 def ec2_tag_event(world: World) -> None:
     image = an_image(world, tags={"team": "images"})
-    _tag(world, image, promote="dev")
-    _tag(world, image, promote="dev")
-    _tag(world, image, promote="dev prod", other="x")
-    ec2(world).delete_tags(Resources=[image], Tags=[{"Key": "promote"}])
+    _tag(world, image, stage="dev")
+    _tag(world, image, stage="dev")
+    _tag(world, image, stage="dev prod", other="x")
+    ec2(world).delete_tags(Resources=[image], Tags=[{"Key": "stage"}])
     specification = [{"ResourceType": "image", "Tags": [{"Key": "born", "Value": "tagged"}]}]
     made = register(world, snapshot_of(world, image), TagSpecifications=specification)
 
-    found = reported(world, HUB, "Tag Change on Resource")
+    found = reported(world, OPS, "Tag Change on Resource")
     mine = {e["detail"]["version"]: e for e in found if e["resources"] == [f"arn:aws:ec2:{HERE}::image/{image}"]}
-    wanted = {2: ["promote"], 3: ["other", "promote"], 4: ["promote"]}
+    wanted = {2: ["stage"], 3: ["other", "stage"], 4: ["stage"]}
     assert {version: e["detail"]["changed-tag-keys"] for version, e in mine.items()} == wanted
-    assert mine[3]["detail"]["tags"] == {"team": "images", "promote": "dev prod", "other": "x"}
+    assert mine[3]["detail"]["tags"] == {"team": "images", "stage": "dev prod", "other": "x"}
     assert mine[4]["detail"]["tags"] == {"team": "images", "other": "x"}
     first = mine[2]
     expected = ("aws.tag", "ec2", "image")

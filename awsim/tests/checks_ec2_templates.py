@@ -3,14 +3,14 @@
 from typing import Any
 
 from awsim.world import World
-from ec2_words import DEV, HERE, HUB, WEST, an_image, ec2
+from ec2_words import DEV, HERE, OPS, WEST, an_image, ec2
 from iam_words import allow, allowed, put_role, session
 from platform_words import refused, wait
 
-NAME = "/golden/al2023-base/current"
+NAME = "/images/al2023-base/current"
 ALIAS = f"resolve:ssm:{NAME}"
-ARN = f"arn:aws:ssm:{HERE}:{HUB}:parameter{NAME}"
-TEMPLATES = f"arn:aws:ec2:{HERE}:{HUB}:launch-template"
+ARN = f"arn:aws:ssm:{HERE}:{OPS}:parameter{NAME}"
+TEMPLATES = f"arn:aws:ec2:{HERE}:{OPS}:launch-template"
 NEW = ("instance", "volume", "network-interface", "subnet", "security-group")
 UNSUPPORTED = "Unsupported data type. The following parameter data types are supported: aws:ec2:image"
 
@@ -18,7 +18,7 @@ UNSUPPORTED = "Unsupported data type. The following parameter data types are sup
 def _point(world: World, image: str, **more: Any) -> None:
     """Let the parameter name an AMI."""
     asked = {"Name": NAME, "Type": "String", "DataType": "aws:ec2:image", "Overwrite": True, **more}
-    world.client("ssm", HUB).put_parameter(Value=image, **asked)
+    world.client("ssm", OPS).put_parameter(Value=image, **asked)
     wait(world, 10)
 
 
@@ -47,11 +47,11 @@ def ec2_parameter_resolved_at_launch(world: World) -> None:
     _point(world, second)
     assert (_image_run(world, ImageId=ALIAS), _image_run(world, LaunchTemplate=web)) == (second, second)
     assert _image_run(world, ImageId=f"{ALIAS}:1") == first
-    assert world.launch(HUB, HERE, ALIAS) == world.launch(HUB, HERE, "", LaunchTemplate=web) == ""
+    assert world.launch(OPS, HERE, ALIAS) == world.launch(OPS, HERE, "", LaunchTemplate=web) == ""
     ec2(world).disable_image(ImageId=second)
     refused("InvalidAMIID.Unavailable", _run, ec2(world), LaunchTemplate=web)
     refused("SsmInvalidParameter", _run, ec2(world, DEV), ImageId=ALIAS)
-    refused("SsmInvalidParameter", _run, ec2(world, HUB, WEST), ImageId=ALIAS)
+    refused("SsmInvalidParameter", _run, ec2(world, OPS, WEST), ImageId=ALIAS)
 
 
 def ec2_parameter_of_data_type_image_only(world: World) -> None:
@@ -63,10 +63,10 @@ def ec2_parameter_of_data_type_image_only(world: World) -> None:
 def ec2_parameter_must_exist(world: World) -> None:
     _point(world, an_image(world))
 
-    for name in ("/golden/none", f"{NAME}:2", f"{NAME}:label"):
+    for name in ("/images/none", f"{NAME}:2", f"{NAME}:label"):
         said = f"The following aliases are invalid: {name}"
         refused("SsmInvalidParameter", _run, ec2(world), ImageId=f"resolve:ssm:{name}", saying=said)
-    assert world.launch(HUB, HERE, "resolve:ssm:/golden/none").startswith("SsmInvalidParameter")
+    assert world.launch(OPS, HERE, "resolve:ssm:/images/none").startswith("SsmInvalidParameter")
 
 
 def ec2_resolve_needs_get_parameters(world: World) -> None:
@@ -94,7 +94,7 @@ def ec2_resolve_needs_get_parameters(world: World) -> None:
 def ec2_launch_authorised_on_template(world: World) -> None:
     image = an_image(world)
     first, second = _template(world, "first", ImageId=image), _template(world, "second", ImageId=image)
-    rest = [f"arn:aws:ec2:{HERE}::image/*", *(f"arn:aws:ec2:{HERE}:{HUB}:{kind}/*" for kind in NEW)]
+    rest = [f"arn:aws:ec2:{HERE}::image/*", *(f"arn:aws:ec2:{HERE}:{OPS}:{kind}/*" for kind in NEW)]
     client = session(
         world, "ec2", put_role(world, "worker", allow("ec2:RunInstances", [*rest, f"{TEMPLATES}/{first}"]))
     )
@@ -115,7 +115,7 @@ def ec2_launch_template_name(world: World) -> None:
     code = "InvalidLaunchTemplateName.AlreadyExistsException"
     refused(code, client.create_launch_template, LaunchTemplateName="web-(1).a/b_c", **data)
     allowed(ec2(world, DEV).create_launch_template, LaunchTemplateName="web-(1).a/b_c", **data)
-    allowed(ec2(world, HUB, WEST).create_launch_template, LaunchTemplateName="web-(1).a/b_c", **data)
+    allowed(ec2(world, OPS, WEST).create_launch_template, LaunchTemplateName="web-(1).a/b_c", **data)
 
 
 def ec2_launch_template_default_version(world: World) -> None:
@@ -158,10 +158,10 @@ def ec2_launch_template_parameter_checked(world: World) -> None:
     data = {"LaunchTemplateData": {"ImageId": ALIAS}}
     refused("SsmInvalidParameter", client.create_launch_template_version, LaunchTemplateId=web, **data)
 
-    world.client("ssm", HUB).delete_parameter(Name=NAME)
+    world.client("ssm", OPS).delete_parameter(Name=NAME)
     _point(world, an_image(world, "second"))
     allowed(client.create_launch_template_version, LaunchTemplateId=web, **data)
-    world.client("ssm", HUB).delete_parameter(Name=NAME)
+    world.client("ssm", OPS).delete_parameter(Name=NAME)
     latest = {"LaunchTemplateId": web, "Version": "$Latest"}
     refused("SsmInvalidParameter", _run, client, LaunchTemplate=latest, saying="aliases are invalid")
 

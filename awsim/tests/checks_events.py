@@ -8,13 +8,13 @@ from awsim.services import buses
 from awsim.services.buses import Bus, RuleTarget
 from awsim.world import World
 from iam_words import allow, document
-from platform_words import DEV, HERE, HUB, PROD, a_queue, a_rule, admit, after, put, received, refused, wait
+from platform_words import DEV, HERE, OPS, PROD, a_queue, a_rule, admit, after, put, received, refused, wait
 
 TRUST = {"Statement": {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sts:AssumeRole"}}
 SERVICE = "events.amazonaws.com"
 
 
-def _inbound(world: World, account: str = HUB, *senders: str) -> Bus:
+def _inbound(world: World, account: str = OPS, *senders: str) -> Bus:
     """A bus that accepts aws.ec2's events from these accounts."""
     bus = world.events.create(account, HERE, "inbound")
     who = {"AWS": [f"arn:aws:iam::{sender}:root" for sender in senders]}
@@ -30,7 +30,7 @@ def _role(world: World, account: str, action: str = "events:PutEvents") -> str:
 
 
 def _forward(world: World, account: str, bus: Bus, role: str | None) -> None:
-    a_rule(world, {"source": ["aws.ec2"]}, RuleTarget("hub", bus.arn, role), account=account)
+    a_rule(world, {"source": ["aws.ec2"]}, RuleTarget("bus", bus.arn, role), account=account)
 
 
 def _emit(world: World, account: str) -> None:
@@ -58,12 +58,12 @@ def events_read_only_calls_need_a_state(world: World) -> None:
     used = {"source": ["aws.kms"]}
     for queue, state in ((plain, "ENABLED"), (reads, buses.WITH_READS)):
         admit(queue, SERVICE)
-        world.client("events", HUB).put_rule(Name=queue.name, EventPattern=json.dumps(used), State=state)
+        world.client("events", OPS).put_rule(Name=queue.name, EventPattern=json.dumps(used), State=state)
         target = {"Id": "q", "Arn": queue.arn}
-        world.client("events", HUB).put_targets(Rule=queue.name, Targets=[target])
+        world.client("events", OPS).put_targets(Rule=queue.name, Targets=[target])
     through = "AWS API Call via CloudTrail"
-    world.events.emit(HUB, HERE, "aws.kms", through, [], {"eventName": "Decrypt", "readOnly": True})
-    world.events.emit(HUB, HERE, "aws.kms", through, [], {"eventName": "CreateGrant", "readOnly": False})
+    world.events.emit(OPS, HERE, "aws.kms", through, [], {"eventName": "Decrypt", "readOnly": True})
+    world.events.emit(OPS, HERE, "aws.kms", through, [], {"eventName": "CreateGrant", "readOnly": False})
     wait(world, 5)
 
     names = [[json.loads(body)["detail"]["eventName"] for body in received(world, one)] for one in (plain, reads)]
@@ -71,7 +71,7 @@ def events_read_only_calls_need_a_state(world: World) -> None:
 
 
 def events_bad_pattern_refused(world: World) -> None:
-    client = world.client("events", HUB)
+    client = world.client("events", OPS)
     for wrong in ({"source": "ours"}, {"source": [{"perfix": "aws."}]}):
         refused("InvalidEventPatternException", client.put_rule, Name="r", EventPattern=json.dumps(wrong))
 
@@ -82,14 +82,14 @@ def events_aws_sources_are_reserved(world: World) -> None:
 
 
 def events_put_events_of_ten(world: World) -> None:
-    client = world.client("events", HUB)
+    client = world.client("events", OPS)
     entries = [{"Source": "ours", "DetailType": "Thing", "Detail": "{}"}] * 11
     assert client.put_events(Entries=entries[:10])["FailedEntryCount"] == 0
     refused("ValidationException", client.put_events, Entries=entries)
 
 
 def events_foreign_bus_needs_policy(world: World) -> None:
-    bus, closed = _inbound(world, HUB, DEV), world.events.create(HUB, HERE, "closed")
+    bus, closed = _inbound(world, OPS, DEV), world.events.create(OPS, HERE, "closed")
     for one in (bus, closed):
         _forward(world, DEV, one, _role(world, DEV))
     _emit(world, DEV)
@@ -102,7 +102,7 @@ def events_foreign_bus_needs_policy(world: World) -> None:
 
 
 def events_bus_target_needs_role(world: World) -> None:
-    bus, own = _inbound(world, HUB, DEV), world.events.create(DEV, HERE, "own")
+    bus, own = _inbound(world, OPS, DEV), world.events.create(DEV, HERE, "own")
     client = world.client("events", DEV)
     client.put_rule(Name="forward", EventPattern=json.dumps({"source": ["aws.ec2"]}))
     for arn in (bus.arn, own.arn):
@@ -114,7 +114,7 @@ def events_bus_target_needs_role(world: World) -> None:
 
 
 def events_put_events_below_1_mb(world: World) -> None:
-    client = world.client("events", HUB)
+    client = world.client("events", OPS)
     texts = {"Source": "ours", "DetailType": "Thing"}
     room = 500_000 - len("oursThing") - len('""')
     half = {**texts, "Detail": json.dumps("x" * room)}
@@ -125,18 +125,18 @@ def events_put_events_below_1_mb(world: World) -> None:
 
 def events_second_hop_of_a_kind_fails(world: World) -> None:
     west = "us-west-2"
-    near, far = world.events.create(HUB, HERE, "near"), world.events.create(HUB, west, "far")
-    nearer, back = world.events.create(HUB, HERE, "nearer"), world.events.create(HUB, HERE, "back")
-    role = _role(world, HUB)
+    near, far = world.events.create(OPS, HERE, "near"), world.events.create(OPS, west, "far")
+    nearer, back = world.events.create(OPS, HERE, "nearer"), world.events.create(OPS, HERE, "back")
+    role = _role(world, OPS)
     for source, bus in (("", near), (near.arn, nearer), (near.arn, far), (far.arn, back)):
         a_rule(world, {"source": ["aws.ec2"]}, RuleTarget("next", bus.arn, role), bus=source)
-    _emit(world, HUB)
+    _emit(world, OPS)
 
     assert [len(_arrived(world, bus)) for bus in (near, far, nearer, back)] == [1, 1, 0, 0]
 
 
 def events_forwarded_event_keeps_origin(world: World) -> None:
-    bus = _inbound(world, HUB, DEV)
+    bus = _inbound(world, OPS, DEV)
     _forward(world, DEV, bus, _role(world, DEV))
     _emit(world, DEV)
 
@@ -157,7 +157,7 @@ def events_undeliverable_goes_to_dead_letters(world: World) -> None:
 
 def events_dead_letters_need_standard_queue(world: World) -> None:
     dead_queue, queue = a_queue(world, "dead.fifo"), a_queue(world)
-    client = world.client("events", HUB)
+    client = world.client("events", OPS)
     client.put_rule(Name="r", EventPattern=json.dumps({"source": ["ours"]}))
     target = {"Id": "q", "Arn": queue.arn, "DeadLetterConfig": {"Arn": dead_queue.arn}}
     refused("ValidationException", client.put_targets, Rule="r", Targets=[target])
@@ -165,7 +165,7 @@ def events_dead_letters_need_standard_queue(world: World) -> None:
 
 def events_five_targets(world: World) -> None:
     queue = a_queue(world)
-    client = world.client("events", HUB)
+    client = world.client("events", OPS)
     client.put_rule(Name="r", EventPattern=json.dumps({"source": ["ours"]}))
     targets = [{"Id": str(number), "Arn": queue.arn} for number in range(6)]
     client.put_targets(Rule="r", Targets=targets[:5])

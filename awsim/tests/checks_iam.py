@@ -9,7 +9,7 @@ from awsim.world import World
 from iam_words import (
     DEV,
     HERE,
-    HUB,
+    OPS,
     allow,
     allowed,
     as_role,
@@ -21,7 +21,7 @@ from iam_words import (
 )
 from platform_words import refused
 
-TABLE = f"arn:aws:dynamodb:{HERE}:{HUB}:table/records"
+TABLE = f"arn:aws:dynamodb:{HERE}:{OPS}:table/records"
 SNAPSHOTS = f"arn:aws:ec2:{HERE}::snapshot/*"
 
 
@@ -30,7 +30,7 @@ def _read(table: str = "records") -> dict[str, object]:
 
 
 def _a_table(world: World) -> None:
-    world.client("dynamodb", HUB).create_table(
+    world.client("dynamodb", OPS).create_table(
         TableName="records",
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
         AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
@@ -40,8 +40,8 @@ def _a_table(world: World) -> None:
 
 def _a_snapshot(world: World, **tags: str) -> str:
     """Make a snapshot that no image uses."""
-    ec2 = world.client("ec2", HUB)
-    image = world.ec2.seed_image(HUB, HERE, name=f"image-{len(world.calls)}")
+    ec2 = world.client("ec2", OPS)
+    image = world.ec2.seed_image(OPS, HERE, name=f"image-{len(world.calls)}")
     source = ec2.describe_images(ImageIds=[image])["Images"][0]["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
     snapshot = str(ec2.copy_snapshot(SourceRegion=HERE, SourceSnapshotId=source)["SnapshotId"])
     world.kernel.run(limit=timedelta(hours=4))
@@ -55,7 +55,7 @@ def iam_nothing_without_allow(world: World) -> None:
     worker = as_role(world, "dynamodb", allow("dynamodb:getitem", TABLE))
 
     allowed(worker.get_item, **_read())
-    allowed(world.client("dynamodb", HUB).delete_item, **_read())
+    allowed(world.client("dynamodb", OPS).delete_item, **_read())
     refused("AccessDeniedException", worker.delete_item, **_read(), saying="no identity-based policy allows")
     refused("AccessDeniedException", worker.get_item, **_read("others"), saying="table/others")
 
@@ -69,11 +69,11 @@ def iam_explicit_deny_wins(world: World) -> None:
 
 
 def iam_conditions_must_hold(world: World) -> None:
-    only_ours = {"StringEquals": {"events:source": "ami-promoter"}}
+    only_ours = {"StringEquals": {"events:source": "ours"}}
     worker = as_role(world, "events", allow("events:PutEvents", Condition=only_ours))
     event = {"DetailType": "x", "Detail": "{}"}
 
-    allowed(worker.put_events, Entries=[{**event, "Source": "ami-promoter"}])
+    allowed(worker.put_events, Entries=[{**event, "Source": "ours"}])
     refused("AccessDeniedException", worker.put_events, Entries=[{**event, "Source": "another"}])
 
 
@@ -89,11 +89,11 @@ def iam_session_policy_limits(world: World) -> None:
 
 def iam_permissions_boundary_limits(world: World) -> None:
     _a_table(world)
-    limit = "arn:aws:iam::" + HUB + ":policy/limit"
+    limit = "arn:aws:iam::" + OPS + ":policy/limit"
     world.iam.roles.managed[limit] = document(allow(["dynamodb:GetItem", "dynamodb:PutItem"]))
-    trust = document({"Effect": "Allow", "Principal": {"AWS": HUB}, "Action": "sts:AssumeRole"})
+    trust = document({"Effect": "Allow", "Principal": {"AWS": OPS}, "Action": "sts:AssumeRole"})
     policies = {"inline": document(allow(["dynamodb:GetItem", "dynamodb:DeleteItem"], TABLE))}
-    worker = session(world, "dynamodb", world.iam.put_role(HUB, "worker", trust, policies, boundary=limit).arn)
+    worker = session(world, "dynamodb", world.iam.put_role(OPS, "worker", trust, policies, boundary=limit).arn)
 
     allowed(worker.get_item, **_read())
     refused("AccessDeniedException", worker.delete_item, **_read())
@@ -103,13 +103,13 @@ def iam_permissions_boundary_limits(world: World) -> None:
 def iam_service_control_policy_denies(world: World) -> None:
     key = new_key(world)
     kms, ec2 = as_role(world, "kms", allow("kms:*")), as_role(world, "ec2", allow("ec2:*"))
-    linked = session(world, "ec2", world.iam.put_service_linked_role(HUB).arn)
-    attach_control_policy(world, HUB, document(allow(["kms:*", "ec2:DescribeImages"], Effect="Deny")))
+    linked = session(world, "ec2", world.iam.put_service_linked_role(OPS).arn)
+    attach_control_policy(world, OPS, document(allow(["kms:*", "ec2:DescribeImages"], Effect="Deny")))
     says = "with an explicit deny in a service control policy"
 
     refused("AccessDeniedException", kms.describe_key, KeyId=key, saying=says)
     refused("UnauthorizedOperation", ec2.describe_images, saying=says)
-    refused("UnauthorizedOperation", world.client("ec2", HUB).describe_images, saying=says)
+    refused("UnauthorizedOperation", world.client("ec2", OPS).describe_images, saying=says)
     allowed(linked.describe_images)
     allowed(ec2.describe_snapshots)
     allowed(world.client("ec2", DEV).describe_images)
@@ -118,7 +118,7 @@ def iam_service_control_policy_denies(world: World) -> None:
 def iam_resource_control_policy_denies(world: World) -> None:
     key, theirs = new_key(world), new_key(world, DEV)
     kms = as_role(world, "kms", allow("kms:*"))
-    attach_control_policy(world, HUB, document(allow("kms:*", Effect="Deny")), "resource")
+    attach_control_policy(world, OPS, document(allow("kms:*", Effect="Deny")), "resource")
 
     refused(
         "AccessDeniedException",
@@ -139,7 +139,7 @@ def iam_cross_account_needs_both_sides(world: World) -> None:
     refused(
         "AccessDenied", worker.send_message, QueueUrl=url, MessageBody="x", saying="no resource-based policy allows"
     )
-    opened = {"Effect": "Allow", "Principal": {"AWS": HUB}, "Action": "sqs:SendMessage", "Resource": arn}
+    opened = {"Effect": "Allow", "Principal": {"AWS": OPS}, "Action": "sqs:SendMessage", "Resource": arn}
     owner.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(document(opened))})
     refused("AccessDenied", idle.send_message, QueueUrl=url, MessageBody="x", saying="no identity-based policy allows")
     allowed(worker.send_message, QueueUrl=url, MessageBody="x")
@@ -148,22 +148,22 @@ def iam_cross_account_needs_both_sides(world: World) -> None:
 def iam_unknown_call_refused(world: World) -> None:
     worker = as_role(world, "dynamodb", allow("*"))
 
-    allowed(world.client("dynamodb", HUB).list_tables)
+    allowed(world.client("dynamodb", OPS).list_tables)
     refused("AccessDeniedException", worker.list_tables, saying="does not know what this call needs")
 
 
 def ec2_tag_on_create_needs_create_tags(world: World) -> None:
     snapshot = _a_snapshot(world)
-    tags = [{"ResourceType": "snapshot", "Tags": [{"Key": "ami-promoter:hub", "Value": HUB}]}]
+    tags = [{"ResourceType": "snapshot", "Tags": [{"Key": "team:job", "Value": OPS}]}]
     copy = {"SourceRegion": HERE, "SourceSnapshotId": snapshot}
     copying = allow("ec2:CopySnapshot", SNAPSHOTS)
-    wanted = {"ec2:CreateAction": "CopySnapshot", "aws:RequestTag/ami-promoter:hub": HUB}
+    wanted = {"ec2:CreateAction": "CopySnapshot", "aws:RequestTag/team:job": OPS}
     tagging = allow("ec2:CreateTags", SNAPSHOTS, Condition={"StringEquals": wanted})
 
     refused("UnauthorizedOperation", as_role(world, "ec2", copying).copy_snapshot, **copy, TagSpecifications=tags)
     worker = as_role(world, "ec2", copying, tagging)
     allowed(worker.copy_snapshot, **copy, TagSpecifications=tags)
-    tags[0]["Tags"] = [{"Key": "ami-promoter:hub", "Value": DEV}]
+    tags[0]["Tags"] = [{"Key": "team:job", "Value": DEV}]
     refused("UnauthorizedOperation", worker.copy_snapshot, **copy, TagSpecifications=tags, saying="ec2:CreateTags")
     refused("UnauthorizedOperation", worker.create_tags, Resources=[snapshot], Tags=tags[0]["Tags"])
 
@@ -178,8 +178,8 @@ def ec2_copy_snapshot_authorised_on_source(world: World) -> None:
 
 
 def ec2_copy_image_authorised_on_all(world: World) -> None:
-    ec2, mine = world.client("ec2", HUB), world.ec2.seed_image(HUB, HERE, name="mine")
-    other = world.ec2.seed_image(HUB, HERE, name="other")
+    ec2, mine = world.client("ec2", OPS), world.ec2.seed_image(OPS, HERE, name="mine")
+    other = world.ec2.seed_image(OPS, HERE, name="other")
     snapshot = ec2.describe_images(ImageIds=[mine])["Images"][0]["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
     new = [f"arn:aws:ec2:{HERE}::image/${{*}}", f"arn:aws:ec2:{HERE}::snapshot/${{*}}"]
     source = [f"arn:aws:ec2:{HERE}::image/{mine}", f"arn:aws:ec2:{HERE}::snapshot/{snapshot}"]
@@ -203,19 +203,19 @@ def ec2_copy_image_authorised_on_all(world: World) -> None:
 
 
 def iam_service_linked_role_protected(world: World) -> None:
-    world.iam.put_service_linked_role(HUB)
-    client, name = world.client("iam", HUB), "AWSServiceRoleForAutoScaling"
-    arn = f"arn:aws:iam::{HUB}:role/aws-service-role/autoscaling.amazonaws.com/{name}"
+    world.iam.put_service_linked_role(OPS)
+    client, name = world.client("iam", OPS), "AWSServiceRoleForAutoScaling"
+    arn = f"arn:aws:iam::{OPS}:role/aws-service-role/autoscaling.amazonaws.com/{name}"
 
     assert client.get_role(RoleName=name)["Role"]["Arn"] == arn
-    refused("AccessDenied", world.client("sts", HUB).assume_role, RoleArn=arn, RoleSessionName="me")
+    refused("AccessDenied", world.client("sts", OPS).assume_role, RoleArn=arn, RoleSessionName="me")
     anything = json.dumps(document(allow("kms:*")))
     refused("UnmodifiableEntity", client.put_role_policy, RoleName=name, PolicyName="mine", PolicyDocument=anything)
     refused("UnmodifiableEntity", client.delete_role, RoleName=name, saying="only modifiable by AWS")
 
 
 def iam_service_linked_role_once(world: World) -> None:
-    linked = f"arn:aws:iam::{HUB}:role/aws-service-role/autoscaling.amazonaws.com/*"
+    linked = f"arn:aws:iam::{OPS}:role/aws-service-role/autoscaling.amazonaws.com/*"
     worker = as_role(world, "iam", allow("iam:CreateServiceLinkedRole", linked), allow("iam:GetRole"))
     service = "autoscaling.amazonaws.com"
 
@@ -226,17 +226,17 @@ def iam_service_linked_role_once(world: World) -> None:
     more = allowed(worker.create_service_linked_role, AWSServiceName=service, CustomSuffix="blue")
     assert more["Role"]["RoleName"] == "AWSServiceRoleForAutoScaling_blue"
     refused("AccessDenied", worker.create_service_linked_role, AWSServiceName="spot.amazonaws.com")
-    root = world.client("iam", HUB)
+    root = world.client("iam", OPS)
     refused("InvalidInput", root.create_service_linked_role, AWSServiceName="spot.amazonaws.com", CustomSuffix="x")
 
 
 def ec2_register_image_authorised_on_snapshots(world: World) -> None:
-    ours, other = _a_snapshot(world, hub=HUB), _a_snapshot(world)
+    ours, other = _a_snapshot(world, team=OPS), _a_snapshot(world)
     worker = as_role(
         world,
         "ec2",
         allow("ec2:RegisterImage", f"arn:aws:ec2:{HERE}::image/*"),
-        allow("ec2:RegisterImage", SNAPSHOTS, Condition={"StringEquals": {"ec2:ResourceTag/hub": HUB}}),
+        allow("ec2:RegisterImage", SNAPSHOTS, Condition={"StringEquals": {"ec2:ResourceTag/team": OPS}}),
     )
 
     def register(name: str, snapshot: str) -> object:
@@ -254,8 +254,8 @@ def ec2_register_image_authorised_on_snapshots(world: World) -> None:
 
 
 def ec2_resource_tag_conditions(world: World) -> None:
-    ours, other = _a_snapshot(world, hub=HUB), _a_snapshot(world, hub=DEV)
-    ours_only = {"StringEquals": {"aws:ResourceTag/hub": HUB}}
+    ours, other = _a_snapshot(world, team=OPS), _a_snapshot(world, team=DEV)
+    ours_only = {"StringEquals": {"aws:ResourceTag/team": OPS}}
     worker = as_role(world, "ec2", allow("ec2:DeleteSnapshot", Condition=ours_only))
 
     refused("UnauthorizedOperation", worker.delete_snapshot, SnapshotId=other, saying=other)
@@ -282,7 +282,7 @@ def expired_credentials_refused(world: World) -> None:
 
 
 def iam_inline_policies_10240(world: World) -> None:
-    client = world.client("iam", HUB)
+    client = world.client("iam", OPS)
     put_role(world, "worker")
     size = len("".join(json.dumps(document(allow("ec2:*", [""]))).split()))
 
@@ -329,12 +329,12 @@ def iam_managed_policy_6144(world: World) -> None:
     assert said == "LimitExceeded"
     attach(6144)
     text = json.dumps(document(allow("ec2:*", ["x" * (10_240 - size)])))
-    allowed(world.client("iam", HUB).put_role_policy, RoleName="worker", PolicyName="one", PolicyDocument=text)
+    allowed(world.client("iam", OPS).put_role_policy, RoleName="worker", PolicyName="one", PolicyDocument=text)
 
 
 def ec2_modify_image_attribute_names_attribute(world: World) -> None:
-    image = world.ec2.seed_image(HUB, HERE, name="golden", volumes=(8,))
-    (shown,) = world.client("ec2", HUB).describe_images(ImageIds=[image])["Images"]
+    image = world.ec2.seed_image(OPS, HERE, name="base", volumes=(8,))
+    (shown,) = world.client("ec2", OPS).describe_images(ImageIds=[image])["Images"]
     snapshot = shown["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
     only = {"StringEqualsIgnoreCase": {"ec2:Attribute": ["launchPermission", "createVolumePermission"]}}
     ec2 = session(world, "ec2", put_role(world, "sharer", allow("ec2:Modify*", Condition=only)))
@@ -349,9 +349,9 @@ def ec2_modify_image_attribute_names_attribute(world: World) -> None:
 
 def ec2_new_image_has_its_makers_account(world: World) -> None:
     snapshot = _a_snapshot(world)
-    mine = {"StringEquals": {"ec2:Owner": HUB}}
+    mine = {"StringEquals": {"ec2:Owner": OPS}}
     ec2 = session(world, "ec2", put_role(world, "maker", allow("ec2:RegisterImage", Condition=mine)))
-    theirs = {"StringNotEquals": {"ec2:Owner": HUB}}
+    theirs = {"StringNotEquals": {"ec2:Owner": OPS}}
     deny = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": theirs}
     guarded = session(world, "ec2", put_role(world, "guarded", allow("ec2:RegisterImage"), deny))
     asked = {"RootDeviceName": "/dev/xvda", "Architecture": "x86_64", "VirtualizationType": "hvm"}
@@ -385,12 +385,12 @@ def ec2_dry_run(world: World) -> None:
     refused("DryRunOperation", worker.delete_snapshot, SnapshotId=snapshot, DryRun=True)
     refused("DryRunOperation", worker.copy_snapshot, **copy, DryRun=True)
     refused("UnauthorizedOperation", idle.delete_snapshot, SnapshotId=snapshot, DryRun=True)
-    assert world.client("ec2", HUB).describe_snapshots(SnapshotIds=[snapshot])["Snapshots"]
+    assert world.client("ec2", OPS).describe_snapshots(SnapshotIds=[snapshot])["Snapshots"]
 
 
 def dynamodb_resource_policy(world: World) -> None:
     _a_table(world)
-    own = world.client("dynamodb", HUB)
+    own = world.client("dynamodb", OPS)
     denied = {**allow("dynamodb:PutItem", TABLE, Effect="Deny"), "Principal": "*"}
     own.put_resource_policy(ResourceArn=TABLE, Policy=json.dumps(document(denied)))
     worker = as_role(world, "dynamodb", allow("dynamodb:*"))

@@ -6,10 +6,10 @@ from functools import partial
 from typing import Any
 
 from awsim.world import World
-from iam_words import DEV, HERE, HUB, PROD, TRUST_HUB, allow, allowed, document, new_key, put_role, session
+from iam_words import DEV, HERE, OPS, PROD, TRUST_OPS, allow, allowed, document, new_key, put_role, session
 from platform_words import after, refused, wait
 
-TARGET = f"arn:aws:iam::{DEV}:role/AmiCopyRole"
+TARGET = f"arn:aws:iam::{DEV}:role/CopyRole"
 COPYING = ["DescribeKey", "Decrypt", "CreateGrant", "ReEncryptFrom"]
 FOREIGN = "kms:DescribeKey on this resource because the resource does not exist in this Region, no resource-based"
 EBS = "kms:EncryptionContext:aws:ebs:id"
@@ -17,12 +17,12 @@ LATEST = 301
 
 
 def _target_role(world: World, *statements: dict[str, Any]) -> str:
-    return put_role(world, "AmiCopyRole", *(statements or (allow("kms:*"),)), account=DEV, trust=TRUST_HUB)
+    return put_role(world, "CopyRole", *(statements or (allow("kms:*"),)), account=DEV, trust=TRUST_OPS)
 
 
 def _grant(world: World, key: str, **more: Any) -> dict[str, Any]:
     asked = {"KeyId": key, "GranteePrincipal": TARGET, "Operations": COPYING, **more}
-    return world.client("kms", HUB).create_grant(**asked)
+    return world.client("kms", OPS).create_grant(**asked)
 
 
 def _may(world: World, action: str, key: str, role: str = TARGET, **context: str) -> bool:
@@ -32,7 +32,7 @@ def _may(world: World, action: str, key: str, role: str = TARGET, **context: str
 
 
 def _listed(world: World, key: str, **narrow: Any) -> list[dict[str, Any]]:
-    return world.client("kms", HUB).list_grants(KeyId=key, **narrow)["Grants"]
+    return world.client("kms", OPS).list_grants(KeyId=key, **narrow)["Grants"]
 
 
 def kms_key_policy_or_grant_needed(world: World) -> None:
@@ -46,7 +46,7 @@ def kms_key_policy_or_grant_needed(world: World) -> None:
 
 
 def kms_foreign_key_needs_own_policy(world: World) -> None:
-    admitting = document(allow("kms:*", Principal={"AWS": [HUB, DEV]}))
+    admitting = document(allow("kms:*", Principal={"AWS": [OPS, DEV]}))
     opened, granted = new_key(world, policy=json.dumps(admitting)), new_key(world)
     _target_role(world, allow("kms:DescribeKey"))
     _grant(world, granted)
@@ -59,7 +59,7 @@ def kms_foreign_key_needs_own_policy(world: World) -> None:
 
 
 def kms_own_accounts_grant_opens_foreign_key(world: World) -> None:
-    admitting = document(allow("kms:*", Principal={"AWS": [HUB, DEV]}))
+    admitting = document(allow("kms:*", Principal={"AWS": [OPS, DEV]}))
     key = new_key(world, policy=json.dumps(admitting))
     role = f"arn:aws:iam::{DEV}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
     _target_role(world, allow("kms:CreateGrant", key))
@@ -68,13 +68,13 @@ def kms_own_accounts_grant_opens_foreign_key(world: World) -> None:
     refused("InvalidArnException", theirs.create_grant, **asked)
     world.iam.put_service_linked_role(DEV)
 
-    world.client("kms", HUB).create_grant(**asked)
+    world.client("kms", OPS).create_grant(**asked)
     assert not _may(after(world, LATEST), "Decrypt", key, role)
     made = allowed(theirs.create_grant, **asked)["GrantId"]
     assert _may(after(world, LATEST), "Decrypt", key, role)
     shown = {grant["GrantId"]: grant["IssuingAccount"] for grant in _listed(world, key)}
     assert shown[made] == f"arn:aws:iam::{DEV}:root"
-    world.client("kms", HUB).revoke_grant(KeyId=key, GrantId=made)
+    world.client("kms", OPS).revoke_grant(KeyId=key, GrantId=made)
     assert not _may(after(world, LATEST), "Decrypt", key, role)
 
 
@@ -82,7 +82,7 @@ def kms_root_statement_delegates_to_iam(world: World) -> None:
     idle = put_role(world, "idle")
     user = put_role(world, "user", allow("kms:DescribeKey"))
     by_default = new_key(world)
-    root, named = allow("kms:*", Principal={"AWS": HUB}), allow("kms:Decrypt", Principal={"AWS": idle})
+    root, named = allow("kms:*", Principal={"AWS": OPS}), allow("kms:Decrypt", Principal={"AWS": idle})
     naming = new_key(world, policy=json.dumps(document(root, named)))
 
     assert _may(world, "DescribeKey", by_default, user)
@@ -113,14 +113,14 @@ def kms_grant_dies_with_its_role(world: World) -> None:
 
 def kms_grant_to_a_session_passes_over_silence(world: World) -> None:
     key, other = new_key(world), allow("kms:ListKeys")
-    worker = put_role(world, "worker", account=HUB)
+    worker = put_role(world, "worker", account=OPS)
     asked = {"KeyId": key, "Operations": ["DescribeKey"]}
     limited = [document(other)]
     client = session(world, "kms", worker, limited)
 
-    world.client("kms", HUB).create_grant(GranteePrincipal=worker, **asked)
+    world.client("kms", OPS).create_grant(GranteePrincipal=worker, **asked)
     refused("AccessDeniedException", after(world, LATEST) and client.describe_key, KeyId=key, saying="session policy")
-    world.client("kms", HUB).create_grant(GranteePrincipal=f"arn:aws:sts::{HUB}:assumed-role/worker/a-session", **asked)
+    world.client("kms", OPS).create_grant(GranteePrincipal=f"arn:aws:sts::{OPS}:assumed-role/worker/a-session", **asked)
     after(world, LATEST)
     allowed(client.describe_key, KeyId=key)
     denied = session(world, "kms", worker, [document(other, allow("kms:*", Effect="Deny"))])
@@ -128,19 +128,19 @@ def kms_grant_to_a_session_passes_over_silence(world: World) -> None:
 
 
 def kms_bare_key_id_is_own_account(world: World) -> None:
-    key = new_key(world, policy=json.dumps(document(allow("kms:*", Principal={"AWS": [HUB, DEV]}))))
+    key = new_key(world, policy=json.dumps(document(allow("kms:*", Principal={"AWS": [OPS, DEV]}))))
     dev = world.client("kms", DEV)
 
     refused("NotFoundException", dev.describe_key, KeyId=key.rsplit("/", 1)[-1], saying=f"{HERE}:{DEV}:key/")
     found = allowed(dev.describe_key, KeyId=key)["KeyMetadata"]
-    assert (found["AWSAccountId"], found["Arn"], found["KeyManager"]) == (HUB, key, "CUSTOMER")
+    assert (found["AWSAccountId"], found["Arn"], found["KeyManager"]) == (OPS, key, "CUSTOMER")
 
 
 def kms_key_policy_32_kilobytes(world: World) -> None:
     key = new_key(world)
-    kms = world.client("kms", HUB)
-    root = allow("kms:*", Principal={"AWS": HUB})
-    large = [allow("kms:DescribeKey", Principal={"AWS": HUB}, Sid="s" * 300) for _ in range(90)]
+    kms = world.client("kms", OPS)
+    root = allow("kms:*", Principal={"AWS": OPS})
+    large = [allow("kms:DescribeKey", Principal={"AWS": OPS}, Sid="s" * 300) for _ in range(90)]
 
     allowed(kms.put_key_policy, KeyId=key, PolicyName="default", Policy=json.dumps(document(root)))
     text = json.dumps(document(root, *large))
@@ -149,8 +149,8 @@ def kms_key_policy_32_kilobytes(world: World) -> None:
 
 def kms_key_policy_principals_exist(world: World) -> None:
     key = new_key(world)
-    kms = world.client("kms", HUB)
-    naming = json.dumps(document(allow("kms:*", Principal={"AWS": [HUB, TARGET]})))
+    kms = world.client("kms", OPS)
+    naming = json.dumps(document(allow("kms:*", Principal={"AWS": [OPS, TARGET]})))
 
     def put() -> object:
         return kms.put_key_policy(KeyId=key, PolicyName="default", Policy=naming)
@@ -163,13 +163,13 @@ def kms_key_policy_principals_exist(world: World) -> None:
 
 
 def _put(world: World, key: str, text: dict[str, Any], **more: Any) -> Callable[[], object]:
-    call = partial(world.client("kms", HUB).put_key_policy, KeyId=key, PolicyName="default", Policy=json.dumps(text))
+    call = partial(world.client("kms", OPS).put_key_policy, KeyId=key, PolicyName="default", Policy=json.dumps(text))
     return partial(call, **more)
 
 
 def kms_key_policy_account_exists(world: World) -> None:
     key = new_key(world)
-    naming = document(allow("kms:*", Principal={"AWS": [HUB, f"arn:aws:iam::{DEV}:root"]}))
+    naming = document(allow("kms:*", Principal={"AWS": [OPS, f"arn:aws:iam::{DEV}:root"]}))
 
     allowed(_put(world, key, naming))
     world.accounts.closed.add(DEV)
@@ -178,7 +178,7 @@ def kms_key_policy_account_exists(world: World) -> None:
 
 def kms_key_policy_resource(world: World) -> None:
     key = new_key(world)
-    own = document(allow("kms:*", Principal={"AWS": HUB}), allow("kms:Decrypt", key, Principal={"AWS": HUB}))
+    own = document(allow("kms:*", Principal={"AWS": OPS}), allow("kms:Decrypt", key, Principal={"AWS": OPS}))
 
     refused("MalformedPolicyDocumentException", _put(world, key, own), saying="Resource")
 
@@ -189,21 +189,21 @@ def kms_key_policy_lockout_check(world: World) -> None:
 
     refused("MalformedPolicyDocumentException", _put(world, key, away), saying="will not allow you to update")
     refused(
-        "MalformedPolicyDocumentException", world.client("kms", HUB).create_key, Policy=json.dumps(away), saying="will"
+        "MalformedPolicyDocumentException", world.client("kms", OPS).create_key, Policy=json.dumps(away), saying="will"
     )
     allowed(_put(world, key, away, BypassPolicyLockoutSafetyCheck=True))
 
 
 def kms_key_policy_shows_deleted_role_by_id(world: World) -> None:
     _target_role(world)
-    naming = document(allow("kms:*", Principal={"AWS": [HUB, TARGET]}))
+    naming = document(allow("kms:*", Principal={"AWS": [OPS, TARGET]}))
     key = new_key(world, policy=json.dumps(naming))
     assert _may(world, "Decrypt", key)
 
     world.iam.roles.drop(TARGET)
     _target_role(world)
-    shown = json.loads(world.client("kms", HUB).get_key_policy(KeyId=key)["Policy"])
-    assert [name[:4] for name in shown["Statement"][0]["Principal"]["AWS"]] == [HUB[:4], "AROA"]
+    shown = json.loads(world.client("kms", OPS).get_key_policy(KeyId=key)["Policy"])
+    assert [name[:4] for name in shown["Statement"][0]["Principal"]["AWS"]] == [OPS[:4], "AROA"]
     assert not _may(world, "Decrypt", key)
     refused("MalformedPolicyDocumentException", _put(world, key, shown), saying="invalid principals")
 
@@ -212,7 +212,7 @@ def kms_key_policy_works_late(world: World) -> None:
     key = new_key(world)
     _target_role(world)
     world.kms.keys.policies.delay = (3, 3)
-    both = document(allow("kms:*", Principal={"AWS": [HUB, DEV]}))
+    both = document(allow("kms:*", Principal={"AWS": [OPS, DEV]}))
 
     allowed(_put(world, key, both))
     assert not _may(world, "Decrypt", key)
@@ -221,10 +221,10 @@ def kms_key_policy_works_late(world: World) -> None:
 
 def kms_get_key_policy_may_be_stale(world: World) -> None:
     key = new_key(world)
-    kms = world.client("kms", HUB)
+    kms = world.client("kms", OPS)
     before = kms.get_key_policy(KeyId=key)["Policy"]
     wait(world, 60)
-    text = json.dumps(document(allow("kms:*", Principal={"AWS": HUB})), indent=3)
+    text = json.dumps(document(allow("kms:*", Principal={"AWS": OPS})), indent=3)
     kms.put_key_policy(KeyId=key, PolicyName="default", Policy=text)
 
     assert kms.get_key_policy(KeyId=key)["Policy"] == text
@@ -233,7 +233,7 @@ def kms_get_key_policy_may_be_stale(world: World) -> None:
 
 
 def kms_aws_ebs_only_through_ec2(world: World) -> None:
-    key = world.client("kms", HUB).describe_key(KeyId="alias/aws/ebs")["KeyMetadata"]["Arn"]
+    key = world.client("kms", OPS).describe_key(KeyId="alias/aws/ebs")["KeyMetadata"]["Arn"]
     idle = put_role(world, "idle")
     _target_role(world)
 
@@ -241,8 +241,8 @@ def kms_aws_ebs_only_through_ec2(world: World) -> None:
     assert not _may(world, "Decrypt", key, TARGET)
     caller, *_ = world.accounts.issue(idle, "a-session")
     assert not world.kms.may_use(caller, "kms:Decrypt", key, via_service=f"s3.{HERE}.amazonaws.com")[0]
-    text = json.dumps(document(allow("kms:*", Principal={"AWS": [HUB, DEV]})))
-    put = world.client("kms", HUB).put_key_policy
+    text = json.dumps(document(allow("kms:*", Principal={"AWS": [OPS, DEV]})))
+    put = world.client("kms", OPS).put_key_policy
     refused("AccessDeniedException", put, KeyId=key, PolicyName="default", Policy=text)
 
 
@@ -267,7 +267,7 @@ def kms_grant_stops_late(world: World) -> None:
     grant = _grant(world, key)["GrantId"]
     wait(world, 201)
 
-    world.client("kms", HUB).revoke_grant(KeyId=key, GrantId=grant)
+    world.client("kms", OPS).revoke_grant(KeyId=key, GrantId=grant)
     assert _listed(world, key) == []
     assert world.kms.open_grants() == []
     assert _may(world, "Decrypt", key)
@@ -291,7 +291,7 @@ def kms_grant_name_may_return_dying_grant(world: World) -> None:
     _target_role(world)
     world.kms.grants.delay = (60, 60)
     first = _grant(world, key, Name="d-1/g1")["GrantId"]
-    world.client("kms", HUB).revoke_grant(KeyId=key, GrantId=first)
+    world.client("kms", OPS).revoke_grant(KeyId=key, GrantId=first)
 
     assert _grant(world, key, Name="d-1/g1")["GrantId"] == first
     assert _listed(world, key) == []
@@ -302,7 +302,7 @@ def kms_grantee_must_exist(world: World) -> None:
     key = new_key(world)
 
     refused("InvalidArnException", _grant, world, key)
-    organization = f"arn:aws:organizations::{HUB}:organization/o-1"
+    organization = f"arn:aws:organizations::{OPS}:organization/o-1"
     refused("InvalidArnException", _grant, world, key, GranteePrincipal=organization)
     allowed(_grant, world, key, GranteePrincipal=f"arn:aws:iam::{PROD}:root")
 
@@ -317,7 +317,7 @@ def kms_child_grant_is_a_subset(world: World) -> None:
 
     refused("AccessDeniedException", target.create_grant, **child, Operations=["Decrypt", "Encrypt"])
     allowed(target.create_grant, **child, Operations=["Decrypt"])
-    expected = {f"arn:aws:iam::{HUB}:root", f"arn:aws:iam::{DEV}:root"}
+    expected = {f"arn:aws:iam::{OPS}:root", f"arn:aws:iam::{DEV}:root"}
     assert {grant["IssuingAccount"] for grant in _listed(world, key)} == expected
 
 
@@ -325,7 +325,7 @@ def kms_list_grants_pages(world: World) -> None:
     key = new_key(world)
     for number in range(120):
         _grant(world, key, GranteePrincipal=f"arn:aws:iam::{DEV}:root", Name=f"n-{number}")
-    kms = world.client("kms", HUB)
+    kms = world.client("kms", OPS)
 
     assert len(_listed(world, key)) == 50
     refused("ValidationException", kms.list_grants, KeyId=key, Limit=101)
@@ -353,7 +353,7 @@ def kms_revoke_gone_grant_not_found(world: World) -> None:
     key = new_key(world)
     _target_role(world)
     grant = _grant(world, key)["GrantId"]
-    revoke = world.client("kms", HUB).revoke_grant
+    revoke = world.client("kms", OPS).revoke_grant
 
     allowed(revoke, KeyId=key, GrantId=grant)
     refused("NotFoundException", revoke, KeyId=key, GrantId=grant)
@@ -363,7 +363,7 @@ def kms_disabled_key_unusable(world: World) -> None:
     key = new_key(world)
     user = put_role(world, "user", allow("kms:*"))
     _target_role(world)
-    kms = world.client("kms", HUB)
+    kms = world.client("kms", OPS)
 
     kms.disable_key(KeyId=key)
     assert allowed(kms.describe_key, KeyId=key)["KeyMetadata"]["KeyState"] == "Disabled"
@@ -377,7 +377,7 @@ def kms_disabled_key_unusable(world: World) -> None:
 
 
 def kms_key_policy_only_at_home(world: World) -> None:
-    key = new_key(world, policy=json.dumps(document(allow("kms:*", Principal={"AWS": [HUB, DEV]}))))
+    key = new_key(world, policy=json.dumps(document(allow("kms:*", Principal={"AWS": [OPS, DEV]}))))
     dev = world.client("kms", DEV)
 
     allowed(dev.list_grants, KeyId=key)
@@ -409,10 +409,10 @@ def kms_retire_grant_by_those_it_names(world: World) -> None:
     _retire(world, delegate, key, kept)
     assert _listed(world, key) == []
 
-    named = put_role(world, "Named", allow("kms:ListGrants"), account=DEV, trust=TRUST_HUB)
+    named = put_role(world, "Named", allow("kms:ListGrants"), account=DEV, trust=TRUST_OPS)
     abroad = _grant(world, key, RetiringPrincipal=named)
     refused("AccessDeniedException", partial(_retire, world, named, key, abroad))
-    _retire(world, put_role(world, "Named", allow("kms:RetireGrant"), account=DEV, trust=TRUST_HUB), key, abroad)
+    _retire(world, put_role(world, "Named", allow("kms:RetireGrant"), account=DEV, trust=TRUST_OPS), key, abroad)
 
     dead = _grant(world, key, RetiringPrincipal=TARGET)
     world.iam.roles.drop(TARGET)

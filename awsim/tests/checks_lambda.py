@@ -13,8 +13,8 @@ from iam_words import allow, document, session
 from platform_words import (
     EVERYTHING,
     HERE,
-    HUB,
     LAMBDA,
+    OPS,
     a_function,
     a_queue,
     a_rule,
@@ -123,7 +123,7 @@ def lambda_environment_for_each_concurrent_invocation(world: World) -> None:
 
 
 def lambda_source_function_arn(world: World) -> None:
-    own = {"ArnEquals": {"lambda:SourceFunctionArn": f"arn:aws:lambda:{HERE}:{HUB}:function:probe"}}
+    own = {"ArnEquals": {"lambda:SourceFunctionArn": f"arn:aws:lambda:{HERE}:{OPS}:function:probe"}}
     queue, function = a_queue(world), a_function(world, policy=document(allow("sqs:*", Condition=own)))
 
     assert run(world, function, ["call", "sqs", "list_queues", {}]).outcome == "ok"
@@ -210,19 +210,19 @@ def lambda_account_concurrency_quota(world: World) -> None:
     assert len(after(world, 60).lambda_.invocations) == 2
     assert [message.receives for message in queue.messages] == [1]
     assert len(after(world, 180).lambda_.invocations) == 3
-    limit = world.client("lambda", HUB).get_account_settings()["AccountLimit"]
+    limit = world.client("lambda", OPS).get_account_settings()["AccountLimit"]
     assert limit["UnreservedConcurrentExecutions"] == 2
 
 
 def cfn_role_name_is_taken_once(world: World) -> None:
-    properties = {"RoleName": "AmiCopyRole", "AssumeRolePolicyDocument": LAMBDA}
+    properties = {"RoleName": "CopyRole", "AssumeRolePolicyDocument": LAMBDA}
     template = {"Resources": {"Role": {"Type": "AWS::IAM::Role", "Properties": properties}}}
     for _ in range(2):  # the same stack again is an update
-        world.deploy(template, HUB, HERE, "one", {})
-    _refused(lambda: world.deploy(template, HUB, "us-west-2", "one", {}), "already exists")
+        world.deploy(template, OPS, HERE, "one", {})
+    _refused(lambda: world.deploy(template, OPS, "us-west-2", "one", {}), "already exists")
 
 
 def cloudformation_parameter_value_4096(world: World) -> None:
     template = {"Parameters": {"P": {"Type": "CommaDelimitedList"}}, "Resources": {}}
-    world.deploy(template, HUB, HERE, "one", {"P": "x" * 4096})
-    _refused(lambda: world.deploy(template, HUB, HERE, "one", {"P": "x" * 4097}), "P: a parameter's value")
+    world.deploy(template, OPS, HERE, "one", {"P": "x" * 4096})
+    _refused(lambda: world.deploy(template, OPS, HERE, "one", {"P": "x" * 4097}), "P: a parameter's value")

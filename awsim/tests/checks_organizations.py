@@ -5,7 +5,7 @@ from typing import Any
 
 from awsim.services.organizations import SimulatedOrganization
 from awsim.world import World
-from iam_words import DEV, HUB, PROD, allow, allowed, document, put_role, session
+from iam_words import DEV, OPS, PROD, allow, allowed, document, put_role, session
 from platform_words import refused
 
 MANAGEMENT = "900000000000"
@@ -16,7 +16,7 @@ def _scene(world: World) -> tuple[SimulatedOrganization, str, str, Any]:
     made = world.organizations.create(MANAGEMENT)
     outer = world.organizations.add_unit(made, "workloads")
     inner = world.organizations.add_unit(made, "production", outer)
-    for account, unit in ((HUB, made.root), (DEV, outer), (PROD, inner)):
+    for account, unit in ((OPS, made.root), (DEV, outer), (PROD, inner)):
         world.organizations.add_account(made, account, unit)
     _wait(world)
     return made, outer, inner, world.client("organizations", MANAGEMENT)
@@ -44,17 +44,17 @@ def _ids(client: Any, parent: str) -> list[str]:
 
 def org_management_or_delegated_only(world: World) -> None:
     made, outer, _, _ = _scene(world)
-    hub = world.client("organizations", HUB)
+    ops = world.client("organizations", OPS)
 
     for ask in (
-        lambda: hub.list_accounts_for_parent(ParentId=outer),
-        lambda: hub.describe_account(AccountId=DEV),
-        hub.list_roots,
+        lambda: ops.list_accounts_for_parent(ParentId=outer),
+        lambda: ops.describe_account(AccountId=DEV),
+        ops.list_roots,
     ):
         refused("AccessDeniedException", ask)
-    assert allowed(hub.describe_organization)["Organization"]["Id"] == made.id
-    world.organizations.delegate(made, HUB)
-    allowed(hub.list_roots)
+    assert allowed(ops.describe_organization)["Organization"]["Id"] == made.id
+    world.organizations.delegate(made, OPS)
+    allowed(ops.list_roots)
 
 
 def org_direct_children_only(world: World) -> None:
@@ -66,7 +66,7 @@ def org_direct_children_only(world: World) -> None:
     assert [unit["Arn"] for unit in units] == [made.arn_of(outer)]
     assert world.organizations.contains(made.arn_of(outer), PROD)
     assert not world.organizations.contains(made.arn_of(inner), DEV)
-    assert world.organizations.contains(made.arn, HUB)
+    assert world.organizations.contains(made.arn, OPS)
 
 
 def org_pages_of_20(world: World) -> None:
@@ -132,7 +132,7 @@ def org_strangers_are_not_found(world: World) -> None:
 def org_control_policies_deny(world: World) -> None:
     made, outer, _, _ = _scene(world)
     image = {
-        account: world.ec2.seed_image(account, "us-east-1", name="it", volumes=(8,)) for account in (DEV, PROD, HUB)
+        account: world.ec2.seed_image(account, "us-east-1", name="it", volumes=(8,)) for account in (DEV, PROD, OPS)
     }
     world.organizations.add_account(made, MANAGEMENT, outer)
     image[MANAGEMENT] = world.ec2.seed_image(MANAGEMENT, "us-east-1", name="it", volumes=(8,))
@@ -152,7 +152,7 @@ def org_control_policies_deny(world: World) -> None:
     )
     for account in (DEV, PROD):
         refused("UnauthorizedOperation", tag, account, saying="service control policy")
-    for account in (HUB, MANAGEMENT):
+    for account in (OPS, MANAGEMENT):
         allowed(tag, account)
     world.organizations.attach(made, "no-tags", document(deny), [])
     allowed(tag, DEV)

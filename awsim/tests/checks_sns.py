@@ -5,7 +5,7 @@ from typing import Any
 
 from awsim.services.buses import RuleTarget
 from awsim.world import World
-from platform_words import HUB, a_function, a_rule, a_topic, after, put, refused, wait
+from platform_words import OPS, a_function, a_rule, a_topic, after, put, refused, wait
 
 
 def sns_filter_policy(world: World) -> None:
@@ -16,7 +16,7 @@ def sns_filter_policy(world: World) -> None:
     for outcome, account in (("failed", "222222222222"), ("failed", "333333333333"), ("delivered", "222222222222")):
         values = {"outcome": outcome, "account": account}
         attributes = {key: {"DataType": "String", "StringValue": value} for key, value in values.items()}
-        world.client("sns", HUB).publish(
+        world.client("sns", OPS).publish(
             TopicArn=topic.arn, Message=f"{outcome} {account}", MessageAttributes=attributes
         )
 
@@ -26,14 +26,14 @@ def sns_filter_policy(world: World) -> None:
 
 def sns_message_of_256_kib(world: World) -> None:
     topic = a_topic(world)
-    client = world.client("sns", HUB)
+    client = world.client("sns", OPS)
     client.publish(TopicArn=topic.arn, Message="x" * 262_144)
     refused("InvalidParameter", client.publish, TopicArn=topic.arn, Message="x" * 262_145)
 
 
 def sns_subject_below_100_characters(world: World) -> None:
     topic = a_topic(world)
-    client = world.client("sns", HUB)
+    client = world.client("sns", OPS)
     client.publish(TopicArn=topic.arn, Message="x", Subject="s" * 99)
     for bad in ("s" * 100, "two\nlines", "a bell\a"):
         refused("InvalidParameter", client.publish, TopicArn=topic.arn, Message="x", Subject=bad)
@@ -41,7 +41,7 @@ def sns_subject_below_100_characters(world: World) -> None:
 
 def sns_nothing_empty(world: World) -> None:
     topic = a_topic(world)
-    client = world.client("sns", HUB)
+    client = world.client("sns", OPS)
     refused("InvalidParameter", client.publish, TopicArn=topic.arn, Message="")
     refused("InvalidParameter", client.publish, TopicArn=topic.arn, Message="x", Subject="")
     attributes = {"account": {"DataType": "String", "StringValue": ""}}
@@ -50,7 +50,7 @@ def sns_nothing_empty(world: World) -> None:
 
 def sns_attribute_without_supplementary_characters(world: World) -> None:
     topic = a_topic(world)
-    client = world.client("sns", HUB)
+    client = world.client("sns", OPS)
 
     def named(text: str) -> dict[str, Any]:
         return {"image_name": {"DataType": "String", "StringValue": text}}
@@ -65,7 +65,7 @@ def sns_function_gets_arrays_as_text(world: World) -> None:
     topic, function = a_topic(world), a_function(world)
     world.sns.subscribe(topic.arn, "lambda", function.arn, {"FilterPolicy": json.dumps({"group": ["prod"]})})
     group = {"group": {"DataType": "String.Array", "StringValue": '["dev", "prod"]'}}
-    world.client("sns", HUB).publish(TopicArn=topic.arn, Message='{"steps": []}', MessageAttributes=group)
+    world.client("sns", OPS).publish(TopicArn=topic.arn, Message='{"steps": []}', MessageAttributes=group)
 
     (invocation,) = after(world, 10).lambda_.invocations
     (record,) = invocation.event["Records"]
@@ -77,7 +77,7 @@ def sns_form_for_each_protocol(world: World) -> None:
     mail = world.sns.subscribe(topic.arn, "email", "team@example.com")
     phone = world.sns.subscribe(topic.arn, "sms", "+15550100")
     forms = {"default": '{"n": 1}', "email": "One.", "smoke": "signal", "http": 3}
-    world.client("sns", HUB).publish(TopicArn=topic.arn, Message=json.dumps(forms), MessageStructure="json")
+    world.client("sns", OPS).publish(TopicArn=topic.arn, Message=json.dumps(forms), MessageStructure="json")
 
     assert [one["Message"] for one in (*mail.inbox, *phone.inbox)] == ["One.", '{"n": 1}']
     assert world.sns.published[0].body == {"n": 1}
@@ -85,7 +85,7 @@ def sns_form_for_each_protocol(world: World) -> None:
 
 def sns_forms_need_a_default(world: World) -> None:
     topic = a_topic(world)
-    client = world.client("sns", HUB)
+    client = world.client("sns", OPS)
     for bad in ("no JSON", "[]", '{"email": "One."}', '{"default": 1}'):
         refused("InvalidParameter", client.publish, TopicArn=topic.arn, Message=bad, MessageStructure="json")
 
@@ -96,7 +96,7 @@ def sns_body_filter_reads_own_form(world: World) -> None:
     mail = world.sns.subscribe(topic.arn, "email", "team@example.com", filtered)
     phone = world.sns.subscribe(topic.arn, "sms", "+15550100", filtered)
     forms = {"default": '{"n": 1}', "email": "One."}
-    world.client("sns", HUB).publish(TopicArn=topic.arn, Message=json.dumps(forms), MessageStructure="json")
+    world.client("sns", OPS).publish(TopicArn=topic.arn, Message=json.dumps(forms), MessageStructure="json")
 
     assert (len(mail.inbox), len(phone.inbox)) == (0, 1)
 

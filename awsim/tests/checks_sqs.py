@@ -3,7 +3,7 @@
 import json
 
 from awsim.world import World
-from platform_words import HUB, a_queue, a_topic, admit, after, messages, received, refused, send, wait
+from platform_words import OPS, a_queue, a_topic, admit, after, messages, received, refused, send, wait
 
 
 def sqs_message_group_in_order(world: World) -> None:
@@ -15,7 +15,7 @@ def sqs_message_group_in_order(world: World) -> None:
     assert first["Body"] == "a1"
     assert received(world, queue) == ["b1"]
 
-    world.client("sqs", HUB).delete_message(QueueUrl=queue.url, ReceiptHandle=first["ReceiptHandle"])
+    world.client("sqs", OPS).delete_message(QueueUrl=queue.url, ReceiptHandle=first["ReceiptHandle"])
     assert received(world, queue) == ["a2"]
 
 
@@ -23,7 +23,7 @@ def sqs_deduplication_id_remembered_five_minutes(world: World) -> None:
     queue = a_queue(world, "q.fifo")
     send(world, queue, "first", key="same")
     (first,) = messages(world, queue)
-    world.client("sqs", HUB).delete_message(QueueUrl=queue.url, ReceiptHandle=first["ReceiptHandle"])
+    world.client("sqs", OPS).delete_message(QueueUrl=queue.url, ReceiptHandle=first["ReceiptHandle"])
     wait(world, 290)
     send(world, queue, "again", key="same")
 
@@ -89,19 +89,19 @@ def sqs_fifo_receipt_expires(world: World) -> None:
     (message,) = messages(world, queue)
     wait(world, 11)
 
-    client = world.client("sqs", HUB)
+    client = world.client("sqs", OPS)
     refused("InvalidParameterValue", client.delete_message, QueueUrl=queue.url, ReceiptHandle=message["ReceiptHandle"])
 
 
 def sqs_fifo_needs_message_group(world: World) -> None:
     queue = a_queue(world, "q.fifo")
-    client = world.client("sqs", HUB)
+    client = world.client("sqs", OPS)
     refused("MissingParameter", client.send_message, QueueUrl=queue.url, MessageBody="x", MessageDeduplicationId="1")
 
 
 def sqs_fifo_needs_deduplication_id(world: World) -> None:
     queue = a_queue(world, "q.fifo")
-    client = world.client("sqs", HUB)
+    client = world.client("sqs", OPS)
     by_content = a_queue(world, "content.fifo", ContentBasedDeduplication="true")
     for _ in range(2):
         client.send_message(QueueUrl=by_content.url, MessageBody="x", MessageGroupId="g")
@@ -112,7 +112,7 @@ def sqs_fifo_needs_deduplication_id(world: World) -> None:
 
 def sqs_fifo_no_message_delay(world: World) -> None:
     queue = a_queue(world, "q.fifo")
-    client = world.client("sqs", HUB)
+    client = world.client("sqs", OPS)
     refused(
         "InvalidParameterValue",
         client.send_message,
@@ -126,7 +126,7 @@ def sqs_fifo_no_message_delay(world: World) -> None:
 
 def sqs_batch_of_ten(world: World) -> None:
     queue = a_queue(world)
-    client = world.client("sqs", HUB)
+    client = world.client("sqs", OPS)
     entries = [{"Id": str(number), "MessageBody": "x"} for number in range(11)]
     assert len(client.send_message_batch(QueueUrl=queue.url, Entries=entries[:10])["Successful"]) == 10
     refused(
@@ -143,7 +143,7 @@ def _entry(number: object, body: str = "x", **more: str) -> dict[str, str]:
 
 def sqs_batch_not_empty(world: World) -> None:
     queue = a_queue(world)
-    client = world.client("sqs", HUB)
+    client = world.client("sqs", OPS)
     empty = "AWS.SimpleQueueService.EmptyBatchRequest"
     refused(empty, client.send_message_batch, QueueUrl=queue.url, Entries=[])
     refused(empty, client.delete_message_batch, QueueUrl=queue.url, Entries=[])
@@ -151,7 +151,7 @@ def sqs_batch_not_empty(world: World) -> None:
 
 def sqs_batch_ids_distinct(world: World) -> None:
     queue = a_queue(world)
-    client = world.client("sqs", HUB)
+    client = world.client("sqs", OPS)
     refused(
         "AWS.SimpleQueueService.BatchEntryIdsNotDistinct",
         client.send_message_batch,
@@ -163,7 +163,7 @@ def sqs_batch_ids_distinct(world: World) -> None:
 
 def sqs_batch_id_form(world: World) -> None:
     queue = a_queue(world)
-    client = world.client("sqs", HUB)
+    client = world.client("sqs", OPS)
     client.send_message_batch(QueueUrl=queue.url, Entries=[_entry("a-_0" * 20)])
     for bad in ("x" * 81, "a.b", "é"):
         refused(
@@ -176,7 +176,7 @@ def sqs_batch_id_form(world: World) -> None:
 
 def sqs_group_and_deduplication_id_form(world: World) -> None:
     queue = a_queue(world, "q.fifo")
-    client = world.client("sqs", HUB)
+    client = world.client("sqs", OPS)
     send(world, queue, "x", "g" * 64 + "#!~[]" + "g" * 59, "k" * 128)
     good = {"MessageGroupId": "g", "MessageDeduplicationId": "k"}
     for name in good:
@@ -189,7 +189,7 @@ def sqs_group_and_deduplication_id_form(world: World) -> None:
 
 def sqs_message_of_1_mib(world: World) -> None:
     queue, small = a_queue(world), a_queue(world, "small", MaximumMessageSize="1024")
-    client = world.client("sqs", HUB)
+    client = world.client("sqs", OPS)
     client.send_message(QueueUrl=queue.url, MessageBody="x" * 1_048_576)
     attributes = {"n": {"DataType": "String", "StringValue": "v" * 100}}
     refused("MissingParameter", client.send_message, QueueUrl=queue.url, MessageBody="")
@@ -201,7 +201,7 @@ def sqs_message_of_1_mib(world: World) -> None:
 
 def sqs_batch_of_1_mib(world: World) -> None:
     queue = a_queue(world)
-    client = world.client("sqs", HUB)
+    client = world.client("sqs", OPS)
     entries = [_entry(number, "x" * 104_857) for number in range(10)]
     assert len(client.send_message_batch(QueueUrl=queue.url, Entries=entries)["Successful"]) == 10
     entries[0]["MessageBody"] += "x" * 10
@@ -213,7 +213,7 @@ def sqs_batch_of_1_mib(world: World) -> None:
 def sqs_dead_letter_queue_of_same_kind(world: World) -> None:
     dead_queue = a_queue(world, "dead")
     redrive = json.dumps({"deadLetterTargetArn": dead_queue.arn, "maxReceiveCount": 5})
-    client = world.client("sqs", HUB)
+    client = world.client("sqs", OPS)
     refused(
         "InvalidParameterValue",
         client.create_queue,
@@ -227,7 +227,7 @@ def sqs_service_needs_queue_policy(world: World) -> None:
     admit(opened, "sns.amazonaws.com")
     for queue in (closed, opened):
         world.sns.subscribe(topic.arn, "sqs", queue.arn, {"RawMessageDelivery": "true"})
-    world.client("sns", HUB).publish(TopicArn=topic.arn, Message="hello")
+    world.client("sns", OPS).publish(TopicArn=topic.arn, Message="hello")
 
     assert received(world, opened) == ["hello"]
     assert received(world, closed) == []
@@ -236,7 +236,7 @@ def sqs_service_needs_queue_policy(world: World) -> None:
 def sqs_purge_once_a_minute(world: World) -> None:
     queue = a_queue(world)
     send(world, queue, "x")
-    client = world.client("sqs", HUB)
+    client = world.client("sqs", OPS)
     client.purge_queue(QueueUrl=queue.url)
 
     assert received(world, queue) == []

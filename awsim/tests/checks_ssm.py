@@ -3,16 +3,16 @@
 from typing import Any
 
 from awsim.world import World
-from ec2_words import DEV, HERE, HUB, WEST, an_image, ec2, reported
+from ec2_words import DEV, HERE, OPS, WEST, an_image, ec2, reported
 from iam_words import allow, allowed, as_role, document, put_role, session
 from platform_words import refused, wait
 
-NAME = "/golden/al2023-base/current"
-ARN = f"arn:aws:ssm:{HERE}:{HUB}:parameter/golden/al2023-base/current"
+NAME = "/images/al2023-base/current"
+ARN = f"arn:aws:ssm:{HERE}:{OPS}:parameter/images/al2023-base/current"
 NONE = "ami-00000000000000000"
 
 
-def _ssm(world: World, account: str = HUB, region: str = HERE) -> Any:
+def _ssm(world: World, account: str = OPS, region: str = HERE) -> Any:
     return world.client("ssm", account, region)
 
 
@@ -102,7 +102,7 @@ def ssm_parameter_event(world: World) -> None:
     _put(ssm, NONE, Overwrite=True)
     wait(world, 10)
     ssm.delete_parameter(Name=NAME)
-    events = reported(world, HUB, "Parameter Store Change")
+    events = reported(world, OPS, "Parameter Store Change")
     about = {"name": NAME, "type": "String"}
 
     assert [event["detail"] for event in events] == [
@@ -135,7 +135,7 @@ def ssm_overwrite_must_be_asked_for(world: World) -> None:
 
 def ssm_no_tags_with_overwrite(world: World) -> None:
     ssm = _ssm(world)
-    tags = [{"Key": "by", "Value": "hub"}]
+    tags = [{"Key": "by", "Value": "ops"}]
 
     refused("ValidationException", ssm.put_parameter, Name="x", Value="1", Type="String", Overwrite=True, Tags=tags)
     ssm.put_parameter(Name="x", Value="1", Type="String", Tags=tags)
@@ -154,13 +154,13 @@ def ssm_a_hundred_versions(world: World) -> None:
 
 def ssm_parameter_name(world: World) -> None:
     ssm = _ssm(world)
-    bad = ["golden/x", "/aws/x", "Ssm-x", "/golden/x y", "/golden//x", "/golden/x/", f"/{'x' * 990}"]
+    bad = ["base/x", "/aws/x", "Ssm-x", "/images/x y", "/images//x", "/images/x/", f"/{'x' * 990}"]
 
     for name in bad:
         refused("ValidationException", ssm.put_parameter, Name=name, Value="1", Type="String")
     deep = "/x" * 16
     refused("HierarchyLevelLimitExceededException", ssm.put_parameter, Name=deep, Value="1", Type="String")
-    for name in ("/x" * 15, "x", "/golden/x_y.z-1"):
+    for name in ("/x" * 15, "x", "/images/x_y.z-1"):
         ssm.put_parameter(Name=name, Value="1", Type="String")
 
 
@@ -194,19 +194,19 @@ def ssm_tags_at_creation_need_add_tags(world: World) -> None:
     put = as_role(world, "ssm", allow("ssm:PutParameter", ARN))
     text = {"Name": NAME, "Value": "1", "Type": "String"}
 
-    refused("AccessDeniedException", put.put_parameter, **text, Tags=[{"Key": "by", "Value": "hub"}])
+    refused("AccessDeniedException", put.put_parameter, **text, Tags=[{"Key": "by", "Value": "ops"}])
     allowed(put.put_parameter, **text)
 
 
 def ssm_tagging_is_authorised_with_a_doubled_slash(world: World) -> None:
     _ssm(world).put_parameter(Name=NAME, Value="1", Type="String")
     _ssm(world).put_parameter(Name="flat", Value="1", Type="String")
-    doubled, flat = ARN.replace(":parameter/", ":parameter//"), f"arn:aws:ssm:{HERE}:{HUB}:parameter/flat"
+    doubled, flat = ARN.replace(":parameter/", ":parameter//"), f"arn:aws:ssm:{HERE}:{OPS}:parameter/flat"
     one, both = (
         session(world, "ssm", put_role(world, name, allow("ssm:AddTagsToResource", [ARN, other])))
         for name, other in (("one", flat), ("both", doubled))
     )
-    asked = {"ResourceType": "Parameter", "ResourceId": NAME, "Tags": [{"Key": "by", "Value": "hub"}]}
+    asked = {"ResourceType": "Parameter", "ResourceId": NAME, "Tags": [{"Key": "by", "Value": "ops"}]}
 
     allowed(both.add_tags_to_resource, **asked)
     allowed(one.add_tags_to_resource, **{**asked, "ResourceId": "flat"})

@@ -7,39 +7,39 @@ from typing import Any
 from awsim import wire
 from awsim.services import sts
 from awsim.world import World
-from iam_words import DEV, HERE, HUB, PROD, TRUST_HUB, allow, allowed, document, put_role, session
+from iam_words import DEV, HERE, OPS, PROD, TRUST_OPS, allow, allowed, document, put_role, session
 from platform_words import refused
 
-TARGET = f"arn:aws:iam::{DEV}:role/AmiCopyRole"
+TARGET = f"arn:aws:iam::{DEV}:role/CopyRole"
 
 
 def _scene(world: World, *statements: dict[str, Any]) -> Any:
-    """Make the target's role and the hub's ``worker`` with these statements; return the worker's STS client."""
-    put_role(world, "AmiCopyRole", allow("ec2:*"), account=DEV, trust=TRUST_HUB)
+    """Make the target's role and OPS's ``worker`` with these statements; return the worker's STS client."""
+    put_role(world, "CopyRole", allow("ec2:*"), account=DEV, trust=TRUST_OPS)
     return session(world, "sts", put_role(world, "worker", *(statements or (allow("sts:AssumeRole", TARGET),))))
 
 
 def _assume(client: Any, **more: Any) -> Callable[[], Any]:
-    given = {"RoleArn": TARGET, "RoleSessionName": "a-delivery", "ExternalId": "secret-7", **more}
+    given = {"RoleArn": TARGET, "RoleSessionName": "a-job", "ExternalId": "secret-7", **more}
     return lambda: client.assume_role(**given)
 
 
 def sts_trust_policy_must_allow(world: World) -> None:
     act = _scene(world)
-    other = session(world, "sts", put_role(world, "share-worker", allow("sts:AssumeRole", "*")))
+    other = session(world, "sts", put_role(world, "slow-worker", allow("sts:AssumeRole", "*")))
 
     refused(
         "AccessDenied",
         _assume(act, ExternalId="wrong"),
         saying=f"not authorized to perform: sts:AssumeRole on resource: {TARGET}",
     )
-    refused("AccessDenied", act.assume_role, RoleArn=TARGET, RoleSessionName="a-delivery")
+    refused("AccessDenied", act.assume_role, RoleArn=TARGET, RoleSessionName="a-job")
     refused("AccessDenied", _assume(other))
     refused("AccessDenied", _assume(act, RoleArn=f"arn:aws:iam::{DEV}:role/Missing"), saying="role/Missing")
     got = allowed(_assume(act))["Credentials"]
     there = wire.client("sts", HERE, got["AccessKeyId"], got["SessionToken"]).get_caller_identity()
     assert there["Account"] == DEV
-    assert there["Arn"] == f"arn:aws:sts::{DEV}:assumed-role/AmiCopyRole/a-delivery"
+    assert there["Arn"] == f"arn:aws:sts::{DEV}:assumed-role/CopyRole/a-job"
 
 
 def sts_caller_needs_assume_role(world: World) -> None:
@@ -76,7 +76,7 @@ def sts_session_policy_packed_size(world: World) -> None:
 
 def sts_role_chaining_one_hour(world: World) -> None:
     act = _scene(world)
-    world.iam.roles.put(DEV, "AmiCopyRole", TRUST_HUB, {}, longest=sts.timedelta(hours=4))
+    world.iam.roles.put(DEV, "CopyRole", TRUST_OPS, {}, longest=sts.timedelta(hours=4))
 
     refused("ValidationError", _assume(act, DurationSeconds=3601), saying="role chaining")
     got = allowed(_assume(act, DurationSeconds=3600))
@@ -85,9 +85,9 @@ def sts_role_chaining_one_hour(world: World) -> None:
 
 def sts_duration_within_role_maximum(world: World) -> None:
     """More than 12 hours, or than the role allows, are refused (botocore refuses less than 15 minutes)."""
-    trust_root = document({"Effect": "Allow", "Principal": {"AWS": HUB}, "Action": "sts:AssumeRole"})
-    put_role(world, "AmiCopyRole", account=DEV, trust=trust_root)
-    root = world.client("sts", HUB)
+    trust_root = document({"Effect": "Allow", "Principal": {"AWS": OPS}, "Action": "sts:AssumeRole"})
+    put_role(world, "CopyRole", account=DEV, trust=trust_root)
+    root = world.client("sts", OPS)
 
     refused("ValidationError", _assume(root, DurationSeconds=7200), saying="MaxSessionDuration")
     refused("ValidationError", _assume(root, DurationSeconds=43_201))
@@ -96,7 +96,7 @@ def sts_duration_within_role_maximum(world: World) -> None:
 
 def sts_assume_role_says_whose_role(world: World) -> None:
     people = world.organizations
-    ours, theirs = people.create(HUB), people.create("900000000000")
+    ours, theirs = people.create(OPS), people.create("900000000000")
     people.add_account(ours, DEV)
     people.add_account(theirs, PROD)
     elsewhere = allow("sts:AssumeRole", Effect="Deny", Condition={"StringNotEquals": {"aws:ResourceOrgID": ours.id}})
@@ -104,5 +104,5 @@ def sts_assume_role_says_whose_role(world: World) -> None:
 
     allowed(_assume(act))
     for account in (PROD, "999999999999"):
-        arn = put_role(world, "AmiCopyRole", account=account, trust=TRUST_HUB)
+        arn = put_role(world, "CopyRole", account=account, trust=TRUST_OPS)
         refused("AccessDenied", _assume(act, RoleArn=arn))

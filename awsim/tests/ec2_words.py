@@ -7,16 +7,16 @@ from typing import Any
 from awsim.world import World
 from platform_words import wait
 
-HUB, DEV, PROD = "111111111111", "222222222222", "333333333333"
+OPS, DEV, PROD = "111111111111", "222222222222", "333333333333"
 HERE, WEST = "us-east-1", "us-west-2"
 HOURS = 4 * 3600
 
 
-def ec2(world: World, account: str = HUB, region: str = HERE) -> Any:
+def ec2(world: World, account: str = OPS, region: str = HERE) -> Any:
     return world.client("ec2", account, region)
 
 
-def new_key(world: World, account: str = HUB, users: tuple[str, ...] = (), readers: tuple[str, ...] = ()) -> str:
+def new_key(world: World, account: str = OPS, users: tuple[str, ...] = (), readers: tuple[str, ...] = ()) -> str:
     """Make a key that its own account and the users may use, and the readers may describe; return its ARN."""
     statements = [_to((account, *users), "kms:*"), *([_to(readers, "kms:DescribeKey")] if readers else [])]
     policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
@@ -29,35 +29,35 @@ def _to(accounts: tuple[str, ...], action: str) -> dict[str, Any]:
     return {"Effect": "Allow", "Principal": {"AWS": who}, "Action": action, "Resource": "*"}
 
 
-def an_image(world: World, name: str = "golden", **details: Any) -> str:
-    """Make a hub image, by default with one plain 8 GiB volume."""
-    return world.ec2.seed_image(HUB, HERE, name=name, **details)
+def an_image(world: World, name: str = "base", **details: Any) -> str:
+    """Make an image of OPS, by default with one plain 8 GiB volume."""
+    return world.ec2.seed_image(OPS, HERE, name=name, **details)
 
 
-def shown_image(world: World, image: str, account: str = HUB, **more: Any) -> dict[str, Any]:
+def shown_image(world: World, image: str, account: str = OPS, **more: Any) -> dict[str, Any]:
     return ec2(world, account).describe_images(ImageIds=[image], **more)["Images"][0]
 
 
 def snapshot_of(world: World, image: str, device: str = "/dev/xvda") -> str:
-    """Return the snapshot behind a device of a hub image."""
+    """Return the snapshot behind a device of an image of OPS."""
     found = {m["DeviceName"]: m for m in shown_image(world, image)["BlockDeviceMappings"]}
     return str(found[device]["Ebs"]["SnapshotId"])
 
 
 def a_snapshot(world: World, *, shared: bool = False, **details: Any) -> str:
-    """Make a hub snapshot through an image; ``key`` encrypts it, ``shared`` lets DEV use it."""
+    """Make a snapshot of OPS through an image; ``key`` encrypts it, ``shared`` lets DEV use it."""
     made = snapshot_of(world, an_image(world, f"for-a-snapshot-{len(world.ec2.state.images.all())}", **details))
     if shared:
         share(world, made)
     return made
 
 
-def shown_snapshot(world: World, snapshot: str, account: str = HUB, region: str = HERE) -> dict[str, Any]:
+def shown_snapshot(world: World, snapshot: str, account: str = OPS, region: str = HERE) -> dict[str, Any]:
     return ec2(world, account, region).describe_snapshots(SnapshotIds=[snapshot])["Snapshots"][0]
 
 
 def share(world: World, snapshot: str, account: str = DEV) -> None:
-    """Let an account use a hub snapshot."""
+    """Let an account use a snapshot of OPS."""
     ec2(world).modify_snapshot_attribute(SnapshotId=snapshot, CreateVolumePermission={"Add": [{"UserId": account}]})
 
 
@@ -66,13 +66,13 @@ def unshare(world: World, snapshot: str, account: str = DEV) -> None:
 
 
 def copy(world: World, snapshot: str, account: str = DEV, region: str = HERE, **details: Any) -> str:
-    """Start a copy of a hub snapshot and return its id."""
+    """Start a copy of a snapshot of OPS and return its id."""
     asked = {"SourceRegion": HERE, "SourceSnapshotId": snapshot} | details
     return str(ec2(world, account, region).copy_snapshot(**asked)["SnapshotId"])
 
 
 def register(
-    world: World, snapshot: str, account: str = HUB, ebs: Mapping[str, Any] | None = None, **details: Any
+    world: World, snapshot: str, account: str = OPS, ebs: Mapping[str, Any] | None = None, **details: Any
 ) -> str:
     """Register an image with one snapshot as root; ``details`` replace or add parameters, None omits one."""
     root = {"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": snapshot, **(ebs or {})}}

@@ -8,24 +8,24 @@ from botocore.exceptions import ClientError
 from awsim import wire
 from awsim.world import World
 
-HUB, DEV, PROD = "111111111111", "222222222222", "333333333333"
+OPS, DEV, PROD = "111111111111", "222222222222", "333333333333"
 MANAGEMENT = "999999999999"
 HERE = "us-east-1"
-TRUST_HUB = {
+TRUST_OPS = {
     "Version": "2012-10-17",
     "Statement": [
         {
             "Effect": "Allow",
-            "Principal": {"AWS": f"arn:aws:iam::{HUB}:root"},
+            "Principal": {"AWS": f"arn:aws:iam::{OPS}:root"},
             "Action": "sts:AssumeRole",
             "Condition": {
                 "StringEquals": {"sts:ExternalId": "secret-7"},
-                "ArnEquals": {"aws:PrincipalArn": f"arn:aws:iam::{HUB}:role/worker"},
+                "ArnEquals": {"aws:PrincipalArn": f"arn:aws:iam::{OPS}:role/worker"},
             },
         }
     ],
 }
-"""A target's trust policy: the hub's role ``worker`` only, with the external id ``secret-7``."""
+"""A target's trust policy: OPS's role ``worker`` only, with the external id ``secret-7``."""
 
 
 def allow(actions: str | list[str], resource: str | list[str] = "*", **more: Any) -> dict[str, Any]:
@@ -42,12 +42,12 @@ def attach_control_policy(world: World, account: str, policy: Any, kind: Any = "
     found = world.organizations.of(account)
     if found is None:
         found = world.organizations.create(MANAGEMENT)
-        for member in (HUB, DEV, PROD):
+        for member in (OPS, DEV, PROD):
             world.organizations.add_account(found, member)
     world.organizations.attach(found, "deny", policy, [account], kind)
 
 
-def put_role(world: World, name: str, *statements: Mapping[str, Any], account: str = HUB, trust: Any = None) -> str:
+def put_role(world: World, name: str, *statements: Mapping[str, Any], account: str = OPS, trust: Any = None) -> str:
     """Make a role with one inline policy, by default trusted by the Lambda service; return its ARN."""
     lambda_ = document(
         {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
@@ -75,7 +75,7 @@ def allowed(call: Callable[..., Any], /, *args: Any, **params: Any) -> Any:
         raise AssertionError(f"was refused: {error}") from error
 
 
-def new_key(world: World, account: str = HUB, policy: str | None = None) -> str:
+def new_key(world: World, account: str = OPS, policy: str | None = None) -> str:
     """Make a key, by default under the default key policy; return its ARN."""
     kms = world.client("kms", account)
     made = kms.create_key(Policy=policy) if policy else kms.create_key()

@@ -20,7 +20,7 @@ from awsim.services.sns import Topic
 from awsim.world import World
 from iam_words import allow, document
 
-HUB, DEV, PROD = "111111111111", "222222222222", "333333333333"
+OPS, DEV, PROD = "111111111111", "222222222222", "333333333333"
 HERE = "us-east-1"
 PROBE = Path(__file__).parent / "fixtures" / "probe"
 LAMBDA = {
@@ -64,15 +64,15 @@ def refused(code: str, call: Callable[..., Any], /, *args: Any, saying: str = ""
 
 
 def a_queue(world: World, name: str = "work", **attributes: str) -> Queue:
-    """Make a hub queue; FIFO with deduplication by group, if its name ends so."""
-    return world.sqs.create(HUB, HERE, name, (FIFO if name.endswith(".fifo") else {}) | attributes)
+    """Make a queue of OPS; FIFO with deduplication by group, if its name ends so."""
+    return world.sqs.create(OPS, HERE, name, (FIFO if name.endswith(".fifo") else {}) | attributes)
 
 
 def send(world: World, queue: Queue, body: str, group: str = "g", key: str = "") -> None:
     """Send a message; to a FIFO queue with a group and a deduplication id (by default from the body)."""
     own = hashlib.sha256(body.encode()).hexdigest()
     more = {"MessageGroupId": group, "MessageDeduplicationId": key or own} if queue.fifo else {}
-    world.client("sqs", HUB).send_message(QueueUrl=queue.url, MessageBody=body, **more)
+    world.client("sqs", OPS).send_message(QueueUrl=queue.url, MessageBody=body, **more)
 
 
 def received(world: World, queue: Queue, most: int = 10) -> list[str]:
@@ -80,7 +80,7 @@ def received(world: World, queue: Queue, most: int = 10) -> list[str]:
 
 
 def messages(world: World, queue: Queue, most: int = 10) -> list[dict[str, Any]]:
-    got = world.client("sqs", HUB).receive_message(QueueUrl=queue.url, MaxNumberOfMessages=most, AttributeNames=["All"])
+    got = world.client("sqs", OPS).receive_message(QueueUrl=queue.url, MaxNumberOfMessages=most, AttributeNames=["All"])
     return got.get("Messages", [])
 
 
@@ -91,9 +91,9 @@ def admit(queue: Queue, service: str) -> None:
 
 def a_function(world: World, name: str = "probe", **options: Any) -> Function:
     """Deploy the probe with a role that may do everything; EventBridge and SNS may invoke it."""
-    role = world.iam.put_role(HUB, name, LAMBDA, {"all": options.pop("policy", EVERYTHING)})
+    role = world.iam.put_role(OPS, name, LAMBDA, {"all": options.pop("policy", EVERYTHING)})
     handler = options.pop("handler", "app.probe")
-    function = Function(name, HUB, HERE, role.arn, handler, package(PROBE), timeout=30)
+    function = Function(name, OPS, HERE, role.arn, handler, package(PROBE), timeout=30)
     for option, value in options.items():
         setattr(function, option, value)
     services = {"Service": ["events.amazonaws.com", "sns.amazonaws.com"]}
@@ -123,7 +123,7 @@ def order(*steps: Sequence[Any]) -> str:
 
 
 def a_rule(
-    world: World, pattern: Mapping[str, Any], *targets: buses.RuleTarget, bus: str = "", account: str = HUB
+    world: World, pattern: Mapping[str, Any], *targets: buses.RuleTarget, bus: str = "", account: str = OPS
 ) -> buses.EventRule:
     """Make a rule on an account's default bus, or on the bus with this ARN."""
     bus = bus or world.events.default(account, HERE).arn
@@ -134,7 +134,7 @@ def a_rule(
 
 
 def put(
-    world: World, detail: Mapping[str, Any], account: str = HUB, source: str = "ours", bus: str = ""
+    world: World, detail: Mapping[str, Any], account: str = OPS, source: str = "ours", bus: str = ""
 ) -> Mapping[str, Any]:
     """Put one event and return its entry in the answer."""
     entry = {"Source": source, "DetailType": "Thing", "Detail": json.dumps(detail)} | (
@@ -144,4 +144,4 @@ def put(
 
 
 def a_topic(world: World, name: str = "notices") -> Topic:
-    return world.sns.create(HUB, HERE, name)
+    return world.sns.create(OPS, HERE, name)

@@ -13,7 +13,7 @@ import pytest
 from awsim.api import Call
 from awsim.iam import ec2_needs, needs
 from awsim.world import World
-from iam_words import DEV, HERE, HUB
+from iam_words import DEV, HERE, OPS
 
 REFERENCE: dict[str, dict[str, dict[str, Any]]] = {
     service: {
@@ -85,7 +85,7 @@ def kind_of(arn: str) -> str:
         return ""
     forms = {name: form for name, [form, *_] in REFERENCE["ec2"]["arns"].items()}
     for name, form in forms.items():
-        pattern = form.replace("${Partition}", "aws").replace("${Region}", HERE).replace("${Account}", f"({HUB})?")
+        pattern = form.replace("${Partition}", "aws").replace("${Region}", HERE).replace("${Account}", f"({OPS})?")
         if re.fullmatch(pattern, arn):
             return name
     return f"none is like {arn}"
@@ -96,7 +96,7 @@ def test_ec2_asks_for_the_resource_types_that_the_reference_lists(world: World, 
     """For each action of EC2 that it knows. An action without a type is asked for on "*"."""
     name = action.removeprefix("ec2:")
     params = OWN.get(name) or {**GENERAL, "ImageId": "ami-1", "SnapshotId": "snap-1"}
-    call = Call(world.accounts.root(HUB), "ec2", name, params, HERE, world.now, "id")
+    call = Call(world.accounts.root(OPS), "ec2", name, params, HERE, world.now, "id")
     found = needs.of(world.authorisation.facts, call)
     assert found is not None, f"The simulator does not know what {action} needs."
     asked = {kind_of(need.resource) for need in found if need.action == action} - {""}
@@ -112,12 +112,12 @@ def test_ec2_asks_for_the_resource_types_that_the_reference_lists(world: World, 
 @pytest.mark.parametrize("action", [*EC2, "ec2:RunInstances"])
 def test_every_condition_key_that_the_simulator_gives_is_one_of_the_resource_type(world: World, action: str):
     """A key that AWS does not give would let a condition hold in the simulator and fail in AWS."""
-    image = world.ec2.seed_image(HUB, HERE, name="golden", tags={"team": "images"})
-    root = world.client("ec2", HUB)
+    image = world.ec2.seed_image(OPS, HERE, name="base", tags={"team": "images"})
+    root = world.client("ec2", OPS)
     snapshot = root.describe_images(ImageIds=[image])["Images"][0]["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
     text = json.dumps(OWN.get(action.removeprefix("ec2:")) or {**GENERAL, "ImageId": "ami-1", "SnapshotId": "snap-1"})
     params = json.loads(text.replace("ami-1", image).replace("snap-1", snapshot))
-    call = Call(world.accounts.root(HUB), "ec2", action.removeprefix("ec2:"), params, HERE, world.now, "id")
+    call = Call(world.accounts.root(OPS), "ec2", action.removeprefix("ec2:"), params, HERE, world.now, "id")
 
     for need in needs.of(world.authorisation.facts, call) or ():
         listed = REFERENCE["ec2"]["keys"].get(kind_of(need.resource), [])

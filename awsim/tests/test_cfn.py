@@ -9,12 +9,12 @@ import pytest
 from awsim import cfn
 from awsim.cfn import TemplateError
 from awsim.world import World
-from platform_words import EVERYTHING, HERE, HUB, LAMBDA, PROBE, after, run, send, wait
+from platform_words import EVERYTHING, HERE, LAMBDA, OPS, PROBE, after, run, send, wait
 
 
 def _output(world: World, value: Any, parameters: dict[str, str] | None = None, **parts: Any) -> str:
     template = {"Resources": {}, "Outputs": {"It": {"Value": value}}, **parts}
-    return world.deploy(template, HUB, HERE, "s", parameters or {}).outputs["It"]
+    return world.deploy(template, OPS, HERE, "s", parameters or {}).outputs["It"]
 
 
 QUEUES = {
@@ -29,10 +29,10 @@ QUEUES = {
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        ({"Ref": "AWS::AccountId"}, HUB),
-        ({"Ref": "Dead"}, f"https://sqs.{HERE}.amazonaws.com/{HUB}/dead"),
-        ({"Fn::GetAtt": ["Dead", "Arn"]}, f"arn:aws:sqs:{HERE}:{HUB}:dead"),
-        ({"Fn::GetAtt": "Dead.Arn"}, f"arn:aws:sqs:{HERE}:{HUB}:dead"),
+        ({"Ref": "AWS::AccountId"}, OPS),
+        ({"Ref": "Dead"}, f"https://sqs.{HERE}.amazonaws.com/{OPS}/dead"),
+        ({"Fn::GetAtt": ["Dead", "Arn"]}, f"arn:aws:sqs:{HERE}:{OPS}:dead"),
+        ({"Fn::GetAtt": "Dead.Arn"}, f"arn:aws:sqs:{HERE}:{OPS}:dead"),
         ({"Fn::Sub": "${AWS::Partition}/${Dead.QueueName}/${!Literal}"}, "aws/dead/${Literal}"),
         ({"Fn::Sub": ["${a}-${AWS::Region}", {"a": {"Ref": "AWS::StackName"}}]}, f"s-{HERE}"),
         ({"Fn::Join": ["-", ["a", {"Ref": "AWS::Region"}, {"Ref": "AWS::NoValue"}]]}, f"a-{HERE}"),
@@ -63,9 +63,9 @@ def test_short_forms_are_read(world: World, tmp_path: Path) -> None:
         "  B: {Value: !Sub ['${x}!', {x: !Join ['', [a, b]]}]}\n",
         encoding="utf-8",
     )
-    stack = world.deploy(path, HUB, HERE, "s", {})
+    stack = world.deploy(path, OPS, HERE, "s", {})
 
-    assert stack.outputs == {"A": f"arn:aws:sqs:{HERE}:{HUB}:q", "B": "ab!"}
+    assert stack.outputs == {"A": f"arn:aws:sqs:{HERE}:{OPS}:q", "B": "ab!"}
 
 
 def test_all_problems_of_parameters_are_reported_at_once(world: World) -> None:
@@ -124,7 +124,7 @@ def test_rules_are_asserted(world: World) -> None:
 def test_what_is_not_known_is_an_error(world: World, resources: dict, said: str) -> None:
     """An unknown part of a template is an error."""
     with pytest.raises(TemplateError, match=said):
-        world.deploy({"Resources": resources}, HUB, HERE, "s", {})
+        world.deploy({"Resources": resources}, OPS, HERE, "s", {})
 
 
 def test_a_whole_application(world: World, tmp_path: Path) -> None:
@@ -174,17 +174,17 @@ def test_a_whole_application(world: World, tmp_path: Path) -> None:
     }
     path = tmp_path / "sam.json"
     path.write_text(json.dumps(template), encoding="utf-8")
-    world.deploy(path, HUB, HERE, "app", {})
+    world.deploy(path, OPS, HERE, "app", {})
     put = ["call", "dynamodb", "put_item", {"TableName": "t", "Item": {"pk": {"S": "x"}}}]
-    send(world, world.sqs.queue(HUB, HERE, "in"), json.dumps({"steps": [put, ["environment", "TABLE"]]}))
+    send(world, world.sqs.queue(OPS, HERE, "in"), json.dumps({"steps": [put, ["environment", "TABLE"]]}))
     wait(world, 65)
 
     assert [one.outcome for one in world.lambda_.invocations] == ["ok", "ok"]
     assert world.lambda_.invocations[0].result["said"][1] == "t"
-    assert "Item" in world.client("dynamodb", HUB).get_item(TableName="t", Key={"pk": {"S": "x"}})
+    assert "Item" in world.client("dynamodb", OPS).get_item(TableName="t", Key={"pk": {"S": "x"}})
     assert world.lambda_.invocations[1].event["detail-type"] == "Scheduled Event"
 
-    world.deploy(path, HUB, HERE, "app", {})  # an update that changes nothing
+    world.deploy(path, OPS, HERE, "app", {})  # an update that changes nothing
     assert len(after(world, 65).lambda_.invocations) == 3
 
 
@@ -213,7 +213,7 @@ def test_a_denied_table_is_denied(world: World) -> None:
             },
         }
     }
-    world.deploy(template, HUB, HERE, "s", {})
+    world.deploy(template, OPS, HERE, "s", {})
     put = ["call", "dynamodb", "get_item", {"TableName": "t", "Key": {"pk": {"S": "x"}}}]
 
     assert "AccessDeniedException" in run(world, world.lambda_.function("probe"), put).error
@@ -238,14 +238,14 @@ def test_a_table_that_is_protected_stops_the_rollback(world: World) -> None:
         "DeletionProtectionEnabled": True,
     }
     resources = {"T": {"Type": "AWS::DynamoDB::Table", "Properties": properties}, **QUEUES}
-    world.sqs.create(HUB, HERE, "dead", {})
+    world.sqs.create(OPS, HERE, "dead", {})
     with pytest.raises(TemplateError, match=r"the stack is ROLLBACK_FAILED.*DeletionProtectionEnabled"):
-        world.deploy({"Resources": resources}, HUB, HERE, "s", {})
+        world.deploy({"Resources": resources}, OPS, HERE, "s", {})
 
-    dynamodb = world.client("dynamodb", HUB)
+    dynamodb = world.client("dynamodb", OPS)
     with pytest.raises(TemplateError, match="DELETE_FAILED"):
-        world.delete_stack(HUB, HERE, "s")
+        world.delete_stack(OPS, HERE, "s")
     dynamodb.update_table(TableName="t", DeletionProtectionEnabled=False)
-    world.delete_stack(HUB, HERE, "s")
+    world.delete_stack(OPS, HERE, "s")
     del resources["Dead"], resources["Work"]
-    assert list(world.deploy({"Resources": resources}, HUB, HERE, "s", {}).resources) == ["T"]
+    assert list(world.deploy({"Resources": resources}, OPS, HERE, "s", {}).resources) == ["T"]

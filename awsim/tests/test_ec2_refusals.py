@@ -6,7 +6,7 @@ from awsim.world import World
 from ec2_words import (
     DEV,
     HERE,
-    HUB,
+    OPS,
     a_snapshot,
     an_image,
     copy,
@@ -21,21 +21,21 @@ from platform_words import refused, wait
 
 
 def names(world: World, value: str) -> list[str]:
-    """Return the names of the hub's images that match a filter by name."""
+    """Return the names of the images of OPS that match a filter by name."""
     found = ec2(world).describe_images(Owners=["self"], Filters=[{"Name": "name", "Values": [value]}])["Images"]
     return sorted(image["Name"] for image in found)
 
 
 def test_filters_have_wildcards(world: World) -> None:
     """* and ? are wildcards unless a backslash precedes; case counts, and values are alternatives."""
-    for name in ("golden-1", "golden-22", "Golden-1", "gol.en-1"):
+    for name in ("base-1", "base-22", "Base-1", "ba.e-1"):
         an_image(world, name)
 
-    assert names(world, "golden-*") == ["golden-1", "golden-22"]
-    assert names(world, "golden-?") == ["golden-1"]
-    assert names(world, "gol.en-1") == ["gol.en-1"]
-    assert names(world, r"golden-\*") == []
-    both = [{"Name": "name", "Values": ["golden-1", "Golden-1"]}, {"Name": "architecture", "Values": ["x86_64"]}]
+    assert names(world, "base-*") == ["base-1", "base-22"]
+    assert names(world, "base-?") == ["base-1"]
+    assert names(world, "ba.e-1") == ["ba.e-1"]
+    assert names(world, r"base-\*") == []
+    both = [{"Name": "name", "Values": ["base-1", "Base-1"]}, {"Name": "architecture", "Values": ["x86_64"]}]
     assert len(ec2(world).describe_images(Filters=both)["Images"]) == 2
 
 
@@ -116,7 +116,7 @@ def test_launch_templates_that_cannot_be(world: World) -> None:
 
 def test_networks_that_cannot_be(world: World) -> None:
     """A launch names its network once, in one interface; what it names must exist."""
-    subnet, usual = world.ec2.seed_subnet(HUB, HERE), {"ImageId": an_image(world), "MinCount": 1, "MaxCount": 1}
+    subnet, usual = world.ec2.seed_subnet(OPS, HERE), {"ImageId": an_image(world), "MinCount": 1, "MaxCount": 1}
     one = {"DeviceIndex": 0, "SubnetId": subnet}
     run = ec2(world).run_instances
 

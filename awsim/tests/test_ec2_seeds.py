@@ -7,7 +7,7 @@ from awsim.world import World
 from ec2_words import (
     DEV,
     HERE,
-    HUB,
+    OPS,
     a_snapshot,
     an_image,
     copy,
@@ -62,15 +62,15 @@ def test_a_pending_image_becomes_available_and_says_so(world: World) -> None:
     assert shown_image(world, soon)["State"] == "pending"
     assert shown_image(after(world, 61), soon)["State"] == "available"
     assert shown_image(world, never)["State"] == "pending"
-    assert [e["detail"]["ImageId"] for e in reported(world, HUB, "EC2 AMI State Change")] == [soon]
+    assert [e["detail"]["ImageId"] for e in reported(world, OPS, "EC2 AMI State Change")] == [soon]
 
 
 def test_a_seeded_tag_is_a_baseline_unless_reported(world: World) -> None:
     """Seeding with tags makes no event; with ``tell`` it makes one."""
-    an_image(world, tags={"promote": "dev"})
-    image = an_image(world, "told", tags={"promote": "dev"}, tell=True)
+    an_image(world, tags={"stage": "dev"})
+    image = an_image(world, "told", tags={"stage": "dev"}, tell=True)
 
-    events = reported(world, HUB, "Tag Change on Resource")
+    events = reported(world, OPS, "Tag Change on Resource")
     assert [e["resources"] for e in events] == [[f"arn:aws:ec2:{HERE}::image/{image}"]]
 
 
@@ -85,11 +85,11 @@ def test_an_instance_store_image_has_no_snapshot(world: World) -> None:
 
 def test_a_seeded_image_is_old_enough_for_stale_reads(world: World) -> None:
     """A read that shows an hour ago shows what was seeded."""
-    image = an_image(world, tags={"promote": "dev"})
+    image = an_image(world, tags={"stage": "dev"})
     with world.ec2.stale(3600):
         found = shown_image(world, image)
 
-    assert found["Tags"] == [{"Key": "promote", "Value": "dev"}]
+    assert found["Tags"] == [{"Key": "stage", "Value": "dev"}]
 
 
 def test_a_member_that_no_image_has_is_an_error(world: World) -> None:
@@ -116,7 +116,7 @@ def test_dry_run_changes_nothing(world: World) -> None:
     """DryRun answers DryRunOperation and makes no copy."""
     snapshot = a_snapshot(world)
 
-    refused("DryRunOperation", copy, world, snapshot, HUB, DryRun=True)
+    refused("DryRunOperation", copy, world, snapshot, OPS, DryRun=True)
     assert world.ec2.progress() == []
 
 
@@ -149,9 +149,9 @@ def test_what_policies_may_ask(world: World) -> None:
     assert {name: facts.arn for name, facts in found.items() if facts} == {
         image: f"arn:aws:ec2:{HERE}::image/{image}",
         snapshot: f"arn:aws:ec2:{HERE}::snapshot/{snapshot}",
-        disk: f"arn:aws:ec2:{HERE}:{HUB}:volume/{disk}",
+        disk: f"arn:aws:ec2:{HERE}:{OPS}:volume/{disk}",
     }
-    assert {facts.owner for facts in found.values() if facts} == {HUB}
+    assert {facts.owner for facts in found.values() if facts} == {OPS}
     assert [name for name, facts in found.items() if facts and "ec2:Owner" in facts.conditions] == [image, snapshot]
     assert world.ec2.iam_facts("snap-00000000000000000", HERE) is None
 

@@ -10,7 +10,7 @@ from botocore.model import ListShape, Shape, StructureShape
 
 from awsim.services.ec2.service import OPERATIONS
 from awsim.world import World
-from ec2_words import HERE, HUB, shown_image
+from ec2_words import HERE, OPS, shown_image
 from platform_words import checks_of
 
 MODEL = botocore.session.get_session().get_service_model("ec2")
@@ -71,6 +71,6 @@ COMPUTED = {"ImageId", "OwnerId", "CreationDate", "Public", "Tags", "BlockDevice
 def test_every_member_of_an_image_can_be_seeded_and_arrives(world: World, name: str) -> None:
     """A seeded image can have any member of the SDK's model, and DescribeImages shows it."""
     value = sample(MODEL.shape_for("Image").members[name])
-    image = world.ec2.seed_image(HUB, HERE, **({"name": "golden"} | {name: value}))
+    image = world.ec2.seed_image(OPS, HERE, **({"name": "base"} | {name: value}))
 
     assert shown_image(world, image)[name] == value

@@ -19,7 +19,7 @@ from awsim.accounts import SECRET
 from awsim.cfn import TemplateError
 from awsim.front import Front, write_profiles
 from awsim.world import World
-from platform_words import DEV, HERE, HUB, LAMBDA, a_function, a_queue, wait
+from platform_words import DEV, HERE, LAMBDA, OPS, a_function, a_queue, wait
 
 REAL_SEND = URLLib3Session.send
 
@@ -34,16 +34,16 @@ def front(world: World) -> Iterator[Front]:
 @pytest.fixture
 def environment(front: Front, tmp_path: Path) -> dict[str, str]:
     """The environment with which a shell uses the aws command line on the simulator."""
-    return {"PATH": os.environ["PATH"], **write_profiles(tmp_path, {"hub": HUB, "dev": DEV}, HERE, front.url)}
+    return {"PATH": os.environ["PATH"], **write_profiles(tmp_path, {"ops": OPS, "dev": DEV}, HERE, front.url)}
 
 
 def test_the_real_command_line_works(world: World, environment: dict[str, str]) -> None:
     """A profile for each account; EC2's, JSON's and query's protocols work, and refusals are AWS's."""
-    image = world.ec2.seed_image(HUB, HERE, name="golden")
-    aws(environment, "ec2", "create-tags", "--resources", image, "--tags", 'Key=promote,Value="dev prod"')
+    image = world.ec2.seed_image(OPS, HERE, name="base")
+    aws(environment, "ec2", "create-tags", "--resources", image, "--tags", 'Key=stage,Value="dev prod"')
     (shown,) = aws(environment, "ec2", "describe-images", "--owners", "self")["Images"]
 
-    assert (shown["ImageId"], shown["Tags"]) == (image, [{"Key": "promote", "Value": "dev prod"}])
+    assert (shown["ImageId"], shown["Tags"]) == (image, [{"Key": "stage", "Value": "dev prod"}])
     assert aws(environment, "--profile", "dev", "sts", "get-caller-identity")["Account"] == DEV
     assert "NotFoundException" in str(aws(environment, "kms", "describe-key", "--key-id", "alias/none"))
 
@@ -67,7 +67,7 @@ def test_the_command_line_reaches_queues_functions_and_tables(
 
 def _client(front: Front, service: str):
     return boto3.session.Session().client(
-        service, HERE, endpoint_url=front.url, aws_access_key_id=f"AKIA{HUB}ROOT", aws_secret_access_key=SECRET
+        service, HERE, endpoint_url=front.url, aws_access_key_id=f"AKIA{OPS}ROOT", aws_secret_access_key=SECRET
     )
 
 
@@ -132,12 +132,12 @@ def test_a_function_takes_its_code_from_a_bucket(world: World) -> None:
     template = {"Resources": {"R": role, "F": {"Type": "AWS::Lambda::Function", "Properties": function}}}
 
     with pytest.raises(TemplateError, match=r"s3://packages/k: .*NoSuchBucket"):
-        world.deploy(template, HUB, HERE, "s", {})
-    world.delete_stack(HUB, HERE, "s")
-    s3 = world.client("s3", HUB, HERE)
+        world.deploy(template, OPS, HERE, "s", {})
+    world.delete_stack(OPS, HERE, "s")
+    s3 = world.client("s3", OPS, HERE)
     s3.create_bucket(Bucket="packages", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         archive.writestr("f.py", "def f(event, context): return 1\n")
     s3.put_object(Bucket="packages", Key="k", Body=content.getvalue())
-    world.deploy(template, HUB, HERE, "s", {})
+    world.deploy(template, OPS, HERE, "s", {})

@@ -16,13 +16,13 @@ from botocore.httpsession import URLLib3Session
 
 from awsim import wire
 from awsim.world import World
-from iam_words import DEV, HERE, HUB, allow, document, put_role
+from iam_words import DEV, HERE, OPS, allow, document, put_role
 from platform_words import refused
 
 
 def _signed(service: str, body: str, headers: dict[str, str]) -> tuple[dict[str, str], str]:
     request = AWSRequest("POST", "http://127.0.0.1:4000/", headers=headers, data=body)
-    SigV4Auth(Credentials(f"AKIA{HUB}ROOT", "anything"), service, HERE).add_auth(request)
+    SigV4Auth(Credentials(f"AKIA{OPS}ROOT", "anything"), service, HERE).add_auth(request)
     return dict(request.headers.items()), body
 
 
@@ -52,13 +52,13 @@ def test_every_protocol_is_understood(
         service,
         HERE,
         endpoint_url=endpoint,
-        aws_access_key_id=f"AKIA{HUB}ROOT",
+        aws_access_key_id=f"AKIA{OPS}ROOT",
         aws_secret_access_key="x",
         config=Config(retries={"total_max_attempts": 1}),
     )
 
     assert member in getattr(client, operation)(**params)
-    assert (world.calls[-1].service, world.calls[-1].caller.account, world.calls[-1].region) == (service, HUB, HERE)
+    assert (world.calls[-1].service, world.calls[-1].caller.account, world.calls[-1].region) == (service, OPS, HERE)
 
 
 @pytest.mark.parametrize(
@@ -82,18 +82,18 @@ def test_what_is_unknown_is_refused_by_name(
 
 def test_accounts_and_regions_are_apart(world: World) -> None:
     """State that moto keeps for one account and Region is invisible to others."""
-    world.client("secretsmanager", HUB).create_secret(Name="x", SecretString="1")
+    world.client("secretsmanager", OPS).create_secret(Name="x", SecretString="1")
 
-    assert len(world.client("secretsmanager", HUB).list_secrets()["SecretList"]) == 1
+    assert len(world.client("secretsmanager", OPS).list_secrets()["SecretList"]) == 1
     assert world.client("secretsmanager", DEV).list_secrets()["SecretList"] == []
-    assert world.client("secretsmanager", HUB, "us-west-2").list_secrets()["SecretList"] == []
+    assert world.client("secretsmanager", OPS, "us-west-2").list_secrets()["SecretList"] == []
 
 
 def test_a_new_world_knows_nothing_of_the_last(world: World) -> None:
     """Moto's state in this process is reset when a simulator starts."""
-    world.client("secretsmanager", HUB).create_secret(Name="x", SecretString="1")
+    world.client("secretsmanager", OPS).create_secret(Name="x", SecretString="1")
     with World() as other:
-        assert other.client("secretsmanager", HUB).list_secrets()["SecretList"] == []
+        assert other.client("secretsmanager", OPS).list_secrets()["SecretList"] == []
 
 
 @pytest.mark.parametrize(
@@ -132,12 +132,12 @@ def test_a_compressed_body_is_read(world: World) -> None:
 
 def test_a_service_that_is_not_simulated_says_so(world: World) -> None:
     """An operation of a service that the simulator models itself is never passed on to moto."""
-    refused("NotImplemented", world.client("kms", HUB).generate_random, NumberOfBytes=8, saying="does not play kms")
+    refused("NotImplemented", world.client("kms", OPS).generate_random, NumberOfBytes=8, saying="does not play kms")
 
 
 def test_modelled_errors_keep_their_class(world: World) -> None:
     """Botocore finds a modelled error's exception class, and the query code where a service still uses it."""
-    kms, sqs = world.client("kms", HUB), world.client("sqs", HUB)
+    kms, sqs = world.client("kms", OPS), world.client("sqs", OPS)
 
     with pytest.raises(kms.exceptions.NotFoundException):
         kms.describe_key(KeyId="alias/none")
@@ -148,7 +148,7 @@ def test_modelled_errors_keep_their_class(world: World) -> None:
 
 def test_each_call_is_recorded_with_its_outcome(world: World) -> None:
     """world.calls has caller, operation, time and refusal of each call, moto's refusals included."""
-    dynamodb = world.client("dynamodb", HUB)
+    dynamodb = world.client("dynamodb", OPS)
     with pytest.raises(ClientError):
         dynamodb.describe_table(TableName="none")
 
@@ -160,8 +160,8 @@ def test_each_call_is_recorded_with_its_outcome(world: World) -> None:
 
 def test_roles_can_be_played_with_by_the_api(world: World) -> None:
     """The iam commands create, read and change roles in a simulator."""
-    iam = world.client("iam", HUB)
-    trust = json.dumps(document({"Effect": "Allow", "Principal": {"AWS": HUB}, "Action": "sts:AssumeRole"}))
+    iam = world.client("iam", OPS)
+    trust = json.dumps(document({"Effect": "Allow", "Principal": {"AWS": OPS}, "Action": "sts:AssumeRole"}))
     iam.create_role(RoleName="mine", AssumeRolePolicyDocument=trust)
     policy = json.dumps(document(allow("kms:ListKeys")))
     iam.put_role_policy(RoleName="mine", PolicyName="keys", PolicyDocument=policy)
@@ -172,7 +172,7 @@ def test_roles_can_be_played_with_by_the_api(world: World) -> None:
     )
 
     arn = iam.get_role(RoleName="mine")["Role"]["Arn"]
-    got = world.client("sts", HUB).assume_role(RoleArn=arn, RoleSessionName="me")["Credentials"]
+    got = world.client("sts", OPS).assume_role(RoleArn=arn, RoleSessionName="me")["Credentials"]
     kms = wire.client("kms", HERE, got["AccessKeyId"], got["SessionToken"])
     assert kms.list_keys()["Keys"] == []
     iam.delete_role_policy(RoleName="mine", PolicyName="keys")

@@ -10,7 +10,7 @@ from awsim.world import World
 from platform_words import (
     DEV,
     HERE,
-    HUB,
+    OPS,
     a_function,
     a_queue,
     a_rule,
@@ -31,7 +31,7 @@ def _sending(url: str, body: str = "x") -> list[object]:
 
 def _emit(world: World, number: int = 1) -> None:
     for index in range(number):
-        world.events.emit(HUB, HERE, "aws.ec2", "Thing", [], {"number": index})
+        world.events.emit(OPS, HERE, "aws.ec2", "Thing", [], {"number": index})
 
 
 def test_a_crash_strikes_at_the_call_and_time_it_was_planned_for(world: World) -> None:
@@ -59,7 +59,7 @@ def test_a_crash_strikes_once(world: World) -> None:
 def test_a_crash_of_one_function_spares_the_others(world: World) -> None:
     """The last part of a name identifies the function; no other is affected."""
     queue = a_queue(world)
-    one, other = a_function(world, "hub-us-east-1-one"), a_function(world, "hub-us-east-1-other")
+    one, other = a_function(world, "app-us-east-1-one"), a_function(world, "app-us-east-1-other")
     world.injections.crash("one", "SendMessage")
 
     assert run(world, other, _sending(queue.url)).outcome == "ok"
@@ -106,20 +106,20 @@ def test_events_can_come_early(world: World) -> None:
     """An event can arrive before the call that caused it returns."""
     queue = a_queue(world)
     world.injections.early_events(5)
-    image = world.ec2.seed_image(HUB, HERE, name="golden")
+    image = world.ec2.seed_image(OPS, HERE, name="base")
     arrived = []
     world.kernel.after(2, lambda: arrived.extend(world.events.seen), "look")
-    world.client("ec2", HUB).create_tags(Resources=[image], Tags=[{"Key": "promote", "Value": "dev"}])
+    world.client("ec2", OPS).create_tags(Resources=[image], Tags=[{"Key": "stage", "Value": "dev"}])
 
     assert [event["source"] for _, event in arrived] == ["aws.tag"]
     assert received(world, queue) == []
 
 
 def test_scheduled_events_are_not_lost_with_the_others(world: World) -> None:
-    """Schedules always fire, so the sweep runs whatever happens to events."""
+    """Schedules always fire, so the timer runs whatever happens to events."""
     queue = a_queue(world)
     admit(queue, "events.amazonaws.com")
-    client = world.client("events", HUB)
+    client = world.client("events", OPS)
     client.put_rule(Name="minute", ScheduleExpression="rate(1 minute)")
     client.put_targets(Rule="minute", Targets=[{"Id": "q", "Arn": queue.arn}])
     world.injections.drop_events()
@@ -127,25 +127,25 @@ def test_scheduled_events_are_not_lost_with_the_others(world: World) -> None:
 
 
 def test_messages_are_lost_but_the_named_functions(world: World) -> None:
-    """With messages lost only the sweep's arrive, and senders see success."""
+    """With messages lost only the timer's arrive, and senders see success."""
     first, other = (
-        a_queue(world, "hub-us-east-1-worker.fifo", ContentBasedDeduplication="true"),
+        a_queue(world, "app-us-east-1-worker.fifo", ContentBasedDeduplication="true"),
         a_queue(world, "other"),
     )
-    world.injections.lose_messages(("worker.fifo", "share-worker.fifo"), except_from="sweep")
-    act, sweep = a_function(world, "hub-us-east-1-worker"), a_function(world, "hub-us-east-1-sweep")
+    world.injections.lose_messages(("worker.fifo", "slow-worker.fifo"), except_from="timer")
+    act, timer = a_function(world, "app-us-east-1-worker"), a_function(world, "app-us-east-1-timer")
     ringing = ["call", "sqs", "send_message", {"QueueUrl": first.url, "MessageBody": "b", "MessageGroupId": "g"}]
     assert run(world, act, ringing, _sending(other.url)).outcome == "ok"
     assert (received(world, first), received(world, other)) == ([], ["x"])
 
-    assert run(world, sweep, ringing).outcome == "ok"
+    assert run(world, timer, ringing).outcome == "ok"
     assert received(world, first) == ["b"]
 
 
 def test_throttles_and_refusals_end_by_themselves(world: World) -> None:
     """The next n calls are refused, with the service's own error, and no more."""
     world.injections.throttle("DescribeImages", n=2)
-    client = world.client("ec2", HUB)
+    client = world.client("ec2", OPS)
     for _ in range(2):
         with pytest.raises(ClientError, match="RequestLimitExceeded"):
             client.describe_images(Owners=["self"])
@@ -166,7 +166,7 @@ def test_an_sdk_that_retries_waits_in_virtual_time(world: World) -> None:
 def test_an_outage_is_of_one_service_in_one_account_for_a_while(world: World) -> None:
     """Other services and accounts are unaffected, and it ends."""
     world.injections.outage("kms", seconds=60, account=DEV)
-    world.client("kms", HUB).list_keys()
+    world.client("kms", OPS).list_keys()
     with pytest.raises(ClientError, match="ServiceUnavailable"):
         world.client("kms", DEV).list_keys()
     assert after(world, 61).client("kms", DEV).list_keys()["Keys"] == []
@@ -175,7 +175,7 @@ def test_an_outage_is_of_one_service_in_one_account_for_a_while(world: World) ->
 def test_stale_reads_show_the_past_as_often_as_asked(world: World) -> None:
     """A service that reads state gets an earlier moment for the next n reads of that operation."""
     world.injections.stale_reads("DescribeImages", n=1, seconds=60)
-    world.client("ec2", HUB).describe_images(Owners=["self"])
+    world.client("ec2", OPS).describe_images(Owners=["self"])
     (call,) = world.calls
     past = [world.now - world.injections.as_of(call) for _ in range(2)]
 
@@ -194,7 +194,7 @@ def test_a_rule_with_two_targets_is_not_stopped_by_the_first(world: World) -> No
 def test_a_crash_can_be_planned_for_a_numbered_call_of_any_function(world: World) -> None:
     """Empty names match any function: the third call of all is killed."""
     queue = a_queue(world)
-    one, other = a_function(world, "hub-us-east-1-one"), a_function(world, "hub-us-east-1-other")
+    one, other = a_function(world, "app-us-east-1-one"), a_function(world, "app-us-east-1-other")
     crash = world.injections.crash("", "", nth=3, when="after")
 
     assert run(world, one, *[_sending(queue.url, body) for body in "ab"]).outcome == "ok"
@@ -215,7 +215,7 @@ def test_events_can_come_as_often_as_asked(world: World) -> None:
 
 def test_a_message_can_be_given_to_two_invocations_at_once(world: World) -> None:
     """Both have the same event, at the same moment, in their own environments; it is deleted once."""
-    queue, out = a_queue(world, "hub-us-east-1-worker.fifo"), a_queue(world, "out")
+    queue, out = a_queue(world, "app-us-east-1-worker.fifo"), a_queue(world, "out")
     feed(world, queue, a_function(world))
     world.injections.twin_messages("worker.fifo")
     send(world, queue, order(_sending(out.url)))

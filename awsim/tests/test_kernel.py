@@ -10,7 +10,7 @@ import pytest
 from awsim import kernel
 from awsim.kernel import Killed
 from awsim.world import World
-from platform_words import HUB, a_function, a_queue, feed, order, run, send, wait
+from platform_words import OPS, a_function, a_queue, feed, order, run, send, wait
 
 
 def test_things_happen_at_their_time_and_in_order(world: World) -> None:
@@ -38,7 +38,7 @@ def test_run_stops_when_it_is_reported(world: World) -> None:
 
 def test_a_condition_that_calls_aws_takes_no_time(world: World) -> None:
     """A condition that calls AWS does not advance the clock."""
-    queues = world.client("sqs", HUB)
+    queues = world.client("sqs", OPS)
     world.kernel.run(until=lambda: queues.list_queues() and False, limit=timedelta(seconds=1))
 
     assert world.now == world.start + timedelta(seconds=1)

@@ -11,9 +11,9 @@ from awsim.world import World
 from iam_words import (
     DEV,
     HERE,
-    HUB,
+    OPS,
     PROD,
-    TRUST_HUB,
+    TRUST_OPS,
     allow,
     allowed,
     as_role,
@@ -24,17 +24,17 @@ from iam_words import (
 )
 from platform_words import refused, wait
 
-TARGET = f"arn:aws:iam::{DEV}:role/AmiCopyRole"
+TARGET = f"arn:aws:iam::{DEV}:role/CopyRole"
 
 
 def test_a_key_under_the_default_policy(world: World) -> None:
     """CreateKey without a policy gives the account's root everything; the policy can be read and replaced."""
     key = new_key(world)
-    kms = world.client("kms", HUB)
+    kms = world.client("kms", OPS)
     policy = json.loads(kms.get_key_policy(KeyId=key)["Policy"])
 
-    assert policy["Statement"][0]["Principal"] == {"AWS": f"arn:aws:iam::{HUB}:root"}
-    changed = document(allow("kms:*", Principal={"AWS": HUB}), allow("kms:DescribeKey", Principal={"AWS": DEV}))
+    assert policy["Statement"][0]["Principal"] == {"AWS": f"arn:aws:iam::{OPS}:root"}
+    changed = document(allow("kms:*", Principal={"AWS": OPS}), allow("kms:DescribeKey", Principal={"AWS": DEV}))
     kms.put_key_policy(KeyId=key, PolicyName="default", Policy=json.dumps(changed))
     assert json.loads(kms.get_key_policy(KeyId=key)["Policy"]) == changed
     wait(world, 6)
@@ -44,28 +44,28 @@ def test_a_key_under_the_default_policy(world: World) -> None:
 def test_aliases_point_at_keys(world: World) -> None:
     """An alias is created, listed, moved and deleted; each account and Region has its own."""
     first, second = new_key(world), new_key(world)
-    kms = world.client("kms", HUB)
-    kms.create_alias(AliasName="alias/ami-promoter", TargetKeyId=first)
+    kms = world.client("kms", OPS)
+    kms.create_alias(AliasName="alias/copies", TargetKeyId=first)
 
-    assert kms.describe_key(KeyId="alias/ami-promoter")["KeyMetadata"]["Arn"] == first
-    full = f"arn:aws:kms:{HERE}:{HUB}:alias/ami-promoter"
+    assert kms.describe_key(KeyId="alias/copies")["KeyMetadata"]["Arn"] == first
+    full = f"arn:aws:kms:{HERE}:{OPS}:alias/copies"
     assert kms.describe_key(KeyId=full)["KeyMetadata"]["Arn"] == first
     assert [alias["AliasArn"] for alias in kms.list_aliases(KeyId=first)["Aliases"]] == [full]
-    refused("AlreadyExistsException", kms.create_alias, AliasName="alias/ami-promoter", TargetKeyId=second)
+    refused("AlreadyExistsException", kms.create_alias, AliasName="alias/copies", TargetKeyId=second)
     refused("InvalidAliasNameException", kms.create_alias, AliasName="alias/aws/ours", TargetKeyId=second)
-    kms.update_alias(AliasName="alias/ami-promoter", TargetKeyId=second)
-    assert kms.describe_key(KeyId="alias/ami-promoter")["KeyMetadata"]["Arn"] == second
-    assert world.client("kms", HUB, "us-west-2").list_aliases()["Aliases"] == []
-    kms.delete_alias(AliasName="alias/ami-promoter")
-    refused("NotFoundException", kms.describe_key, KeyId="alias/ami-promoter")
-    refused("NotFoundException", kms.delete_alias, AliasName="alias/ami-promoter")
-    refused("NotFoundException", kms.update_alias, AliasName="alias/ami-promoter", TargetKeyId=second)
+    kms.update_alias(AliasName="alias/copies", TargetKeyId=second)
+    assert kms.describe_key(KeyId="alias/copies")["KeyMetadata"]["Arn"] == second
+    assert world.client("kms", OPS, "us-west-2").list_aliases()["Aliases"] == []
+    kms.delete_alias(AliasName="alias/copies")
+    refused("NotFoundException", kms.describe_key, KeyId="alias/copies")
+    refused("NotFoundException", kms.delete_alias, AliasName="alias/copies")
+    refused("NotFoundException", kms.update_alias, AliasName="alias/copies", TargetKeyId=second)
 
 
 def test_a_key_is_deleted_after_its_waiting_period(world: World) -> None:
     """Until then the deletion can be cancelled, which leaves the key disabled."""
     key = new_key(world)
-    kms = world.client("kms", HUB)
+    kms = world.client("kms", OPS)
     kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
     refused("KMSInvalidStateException", kms.enable_key, KeyId=key)
     kms.cancel_key_deletion(KeyId=key)
@@ -80,7 +80,7 @@ def test_a_key_is_deleted_after_its_waiting_period(world: World) -> None:
 def test_rotation_is_switched_and_shown(world: World) -> None:
     """A new key does not rotate."""
     key = new_key(world)
-    kms = world.client("kms", HUB)
+    kms = world.client("kms", OPS)
 
     assert kms.get_key_rotation_status(KeyId=key)["KeyRotationEnabled"] is False
     kms.enable_key_rotation(KeyId=key)
@@ -92,7 +92,7 @@ def test_rotation_is_switched_and_shown(world: World) -> None:
 def test_who_may_not_ask_does_not_learn_whether_a_key_exists(world: World) -> None:
     """Without permission a missing key is refused like an existing one."""
     idle = session(world, "kms", put_role(world, "idle"))
-    asker = as_role(world, "kms", allow("kms:DescribeKey", f"arn:aws:kms:*:{HUB}:key/*"))
+    asker = as_role(world, "kms", allow("kms:DescribeKey", f"arn:aws:kms:*:{OPS}:key/*"))
 
     refused("AccessDeniedException", idle.describe_key, KeyId="alias/none")
     refused("NotFoundException", asker.describe_key, KeyId="alias/none")
@@ -101,14 +101,14 @@ def test_who_may_not_ask_does_not_learn_whether_a_key_exists(world: World) -> No
 
 
 def _grants(world: World, key: str) -> list[dict[str, Any]]:
-    return world.client("kms", HUB).list_grants(KeyId=key)["Grants"]
+    return world.client("kms", OPS).list_grants(KeyId=key)["Grants"]
 
 
 def test_a_grant_is_retired_by_those_who_may(world: World) -> None:
     """Its issuer, its retiring principal, and a grantee with RetireGrant; no other principal."""
     key = new_key(world)
-    put_role(world, "AmiCopyRole", allow("kms:*"), account=DEV, trust=TRUST_HUB)
-    kms, target, prod = world.client("kms", HUB), session(world, "kms", TARGET), world.client("kms", PROD)
+    put_role(world, "CopyRole", allow("kms:*"), account=DEV, trust=TRUST_OPS)
+    kms, target, prod = world.client("kms", OPS), session(world, "kms", TARGET), world.client("kms", PROD)
     asked = {"KeyId": key, "GranteePrincipal": TARGET, "Operations": ["Decrypt"]}
 
     plain = kms.create_grant(**asked)
@@ -125,10 +125,10 @@ def test_a_grant_is_retired_by_those_who_may(world: World) -> None:
 def test_a_policy_can_limit_which_grants_are_made(world: World) -> None:
     """kms:GrantOperations and kms:GranteePrincipal have the values of a CreateGrant call."""
     key = new_key(world)
-    put_role(world, "AmiCopyRole", account=DEV, trust=TRUST_HUB)
+    put_role(world, "CopyRole", account=DEV, trust=TRUST_OPS)
     limits = {
         "ForAllValues:StringEquals": {"kms:GrantOperations": ["Decrypt", "DescribeKey"]},
-        "StringLike": {"kms:GranteePrincipal": "arn:aws:iam::*:role/AmiCopyRole"},
+        "StringLike": {"kms:GranteePrincipal": "arn:aws:iam::*:role/CopyRole"},
     }
     sharer = as_role(world, "kms", allow("kms:CreateGrant", key, Condition=limits))
     asked = {"KeyId": key, "GranteePrincipal": TARGET}
@@ -142,22 +142,22 @@ def test_a_policy_can_limit_which_grants_are_made(world: World) -> None:
 def test_ill_formed_requests_are_refused(world: World) -> None:
     """Malformed names, ids, markers and ARNs."""
     key = new_key(world)
-    kms = world.client("kms", HUB)
+    kms = world.client("kms", OPS)
     grant = {"KeyId": key, "GranteePrincipal": f"arn:aws:iam::{DEV}:root", "Operations": ["Decrypt"]}
 
     refused("ValidationException", kms.create_grant, **grant, Name="with blanks")
     refused("InvalidGrantIdException", kms.revoke_grant, KeyId=key, GrantId="1234")
     refused("NotFoundException", kms.retire_grant, KeyId=key.split("/")[1], GrantId="1" * 64, saying="Invalid arn")
     refused("InvalidMarkerException", kms.list_grants, KeyId=key, Marker="somewhere")
-    refused("InvalidArnException", kms.describe_key, KeyId=f"arn:aws:ec2:{HERE}:{HUB}:key/1")
-    refused("NotFoundException", world.client("kms", HUB, "us-west-2").describe_key, KeyId=key)
+    refused("InvalidArnException", kms.describe_key, KeyId=f"arn:aws:ec2:{HERE}:{OPS}:key/1")
+    refused("NotFoundException", world.client("kms", OPS, "us-west-2").describe_key, KeyId=key)
 
 
 def test_open_shares_are_read_from_state(world: World) -> None:
     """A grant to another account is an open share until it is revoked; one within the account is none."""
     key = new_key(world)
     own = put_role(world, "own")
-    kms = world.client("kms", HUB)
+    kms = world.client("kms", OPS)
     kms.create_grant(KeyId=key, GranteePrincipal=own, Operations=["Decrypt"])
     assert world.shares_open() == []
 
@@ -170,7 +170,7 @@ def test_open_shares_are_read_from_state(world: World) -> None:
 def test_a_stale_list_shows_what_was(world: World) -> None:
     """A read that is a minute late misses a new grant, and still shows a revoked one."""
     key = new_key(world)
-    kms = world.client("kms", HUB)
+    kms = world.client("kms", OPS)
     wait(world, 120)
     grant = kms.create_grant(KeyId=key, GranteePrincipal=DEV, Operations=["Decrypt"])["GrantId"]
     world.injections.stale_reads("ListGrants", seconds=60)
@@ -187,7 +187,7 @@ def test_a_stale_list_shows_what_was(world: World) -> None:
 def test_an_account_as_grantee_lets_in_its_roles_with_a_policy_of_their_own(world: World) -> None:
     """The documented fallback: with the account as grantee, its roles still need their own permission."""
     key = new_key(world)
-    world.client("kms", HUB).create_grant(
+    world.client("kms", OPS).create_grant(
         KeyId=key, GranteePrincipal=f"arn:aws:iam::{DEV}:root", Operations=["Decrypt"]
     )
     wait(world, 301)
@@ -222,6 +222,6 @@ def test_a_malformed_role_is_refused_with_its_place(world: World) -> None:
     wrong = {"Version": "2012-10-17", "Statement": [{"Sid": "Mine", "Effect": "Allow", "Action": "*"}]}
 
     with pytest.raises(
-        AwsError, match=f"policy inline of role worker in {HUB}.*statement Mine: exactly one of Resource"
+        AwsError, match=f"policy inline of role worker in {OPS}.*statement Mine: exactly one of Resource"
     ):
-        world.iam.put_role(HUB, "worker", TRUST_HUB, {"inline": wrong})
+        world.iam.put_role(OPS, "worker", TRUST_OPS, {"inline": wrong})

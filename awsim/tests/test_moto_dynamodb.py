@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 from awsim import moto_backend, moto_dynamodb, moto_expressions, protocol
 from awsim.world import World
-from iam_words import HUB
+from iam_words import OPS
 
 
 def _key(partition: str, sort: str) -> dict[str, Any]:
@@ -16,7 +16,7 @@ def _key(partition: str, sort: str) -> dict[str, Any]:
 
 
 def _table(world: World) -> Any:
-    dynamodb = world.client("dynamodb", HUB)
+    dynamodb = world.client("dynamodb", OPS)
     dynamodb.create_table(
         TableName="t",
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
@@ -86,7 +86,7 @@ def test_two_writes_to_one_item_are_refused_whole(world: World) -> None:
 
 
 def _indexed(world: World) -> Any:
-    dynamodb = world.client("dynamodb", HUB)
+    dynamodb = world.client("dynamodb", OPS)
     names = (("pk", "S"), ("sk", "S"), ("shard", "S"), ("at", "N"))
     dynamodb.create_table(
         TableName="i",
@@ -165,7 +165,7 @@ def test_the_short_way_gives_the_answer_of_the_whole_one(world: World, operation
     }
     body, url = json.dumps(asked).encode(), "https://dynamodb.us-east-1.amazonaws.com/"
     request = protocol.parse("POST", url, headers, body)
-    short, whole = moto_backend.handle(request, HUB), moto_backend.handle_any(request, HUB)
+    short, whole = moto_backend.handle(request, OPS), moto_backend.handle_any(request, OPS)
 
     assert (short[0], json.loads(short[2])) == (whole[0], json.loads(whole[2]))
 

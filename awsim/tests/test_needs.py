@@ -8,24 +8,24 @@ from awsim import iam
 from awsim.api import Call
 from awsim.iam import needs
 from awsim.world import World
-from iam_words import DEV, HERE, HUB, allow, allowed, as_role, document
+from iam_words import DEV, HERE, OPS, allow, allowed, as_role, document
 from platform_words import refused
 
-TAGS = [{"ResourceType": "snapshot", "Tags": [{"Key": "ami-promoter:hub", "Value": HUB}]}]
+TAGS = [{"ResourceType": "snapshot", "Tags": [{"Key": "team:job", "Value": OPS}]}]
 IMAGE_TAGS = [{**TAGS[0], "ResourceType": "image"}]
-QUEUE = {"QueueUrl": f"https://sqs.{HERE}.amazonaws.com/{HUB}/worker.fifo"}
-QUEUE_ARN = f"arn:aws:sqs:{HERE}:{HUB}:worker.fifo"
-TABLE_ARN = f"arn:aws:dynamodb:{HERE}:{HUB}:table/t"
+QUEUE = {"QueueUrl": f"https://sqs.{HERE}.amazonaws.com/{OPS}/worker.fifo"}
+QUEUE_ARN = f"arn:aws:sqs:{HERE}:{OPS}:worker.fifo"
+TABLE_ARN = f"arn:aws:dynamodb:{HERE}:{OPS}:table/t"
 BUS = f"arn:aws:events:{HERE}:{DEV}:event-bus/inbound"
-PARAMETER, DOUBLED = (f"arn:aws:ssm:{HERE}:{HUB}:parameter/{name}" for name in ("ami/x", "/ami/x"))
+PARAMETER, DOUBLED = (f"arn:aws:ssm:{HERE}:{OPS}:parameter/{name}" for name in ("ami/x", "/ami/x"))
 NEW_SNAPSHOT, NEW_IMAGE = f"arn:aws:ec2:{HERE}::snapshot/*", f"arn:aws:ec2:{HERE}::image/*"
 
 NEEDED: list[tuple[str, dict[str, Any], list[str]]] = [
     ("ec2:DescribeImages", {}, ["*"]),
     ("ec2:GetAllowedImagesSettings", {}, ["*"]),
-    ("events:DescribeRule", {"Name": "r"}, [f"arn:aws:events:{HERE}:{HUB}:rule/r"]),
-    ("events:ListTargetsByRule", {"Rule": "r", "EventBusName": BUS}, [f"arn:aws:events:{HERE}:{HUB}:rule/inbound/r"]),
-    ("events:DescribeEventBus", {"Name": "inbound"}, [f"arn:aws:events:{HERE}:{HUB}:event-bus/inbound"]),
+    ("events:DescribeRule", {"Name": "r"}, [f"arn:aws:events:{HERE}:{OPS}:rule/r"]),
+    ("events:ListTargetsByRule", {"Rule": "r", "EventBusName": BUS}, [f"arn:aws:events:{HERE}:{OPS}:rule/inbound/r"]),
+    ("events:DescribeEventBus", {"Name": "inbound"}, [f"arn:aws:events:{HERE}:{OPS}:event-bus/inbound"]),
     ("ec2:DescribeSnapshotAttribute", {"SnapshotId": "snap-1"}, [f"arn:aws:ec2:{HERE}::snapshot/snap-1"]),
     ("ec2:DescribeImageAttribute", {"ImageId": "ami-1"}, [f"arn:aws:ec2:{HERE}::image/ami-1"]),
     ("ec2:EnableImageDeprecation", {"ImageId": "ami-1"}, [f"arn:aws:ec2:{HERE}::image/ami-1"]),
@@ -47,18 +47,18 @@ NEEDED: list[tuple[str, dict[str, Any], list[str]]] = [
         {"ImageId": "ami-1", "SubnetId": "subnet-1"},
         [
             f"arn:aws:ec2:{HERE}::image/ami-1",
-            *(f"arn:aws:ec2:{HERE}:{HUB}:{kind}/*" for kind in ("instance", "volume", "network-interface")),
+            *(f"arn:aws:ec2:{HERE}:{OPS}:{kind}/*" for kind in ("instance", "volume", "network-interface")),
         ],
     ),
     (
         "ec2:CreateLaunchTemplate",
         {"LaunchTemplateName": "web", "LaunchTemplateData": {"ImageId": "resolve:ssm:/ami/x:3"}},
-        [f"arn:aws:ec2:{HERE}:{HUB}:launch-template/*", f"ssm:GetParameters {PARAMETER}"],
+        [f"arn:aws:ec2:{HERE}:{OPS}:launch-template/*", f"ssm:GetParameters {PARAMETER}"],
     ),
     (
         "ec2:CreateTags",
         {"Resources": ["ami-1", "vol-1"], "Tags": []},
-        [f"arn:aws:ec2:{HERE}::image/ami-1", f"arn:aws:ec2:{HERE}:{HUB}:volume/vol-1"],
+        [f"arn:aws:ec2:{HERE}::image/ami-1", f"arn:aws:ec2:{HERE}:{OPS}:volume/vol-1"],
     ),
     ("dynamodb:Query", {"TableName": "t"}, [TABLE_ARN]),
     ("dynamodb:Query", {"TableName": "t", "IndexName": "due"}, [f"{TABLE_ARN}/index/due"]),
@@ -76,23 +76,23 @@ NEEDED: list[tuple[str, dict[str, Any], list[str]]] = [
     (
         "events:PutEvents",
         {"Entries": [{"Source": "a"}, {"Source": "b", "EventBusName": BUS}]},
-        [f"arn:aws:events:{HERE}:{HUB}:event-bus/default", BUS],
+        [f"arn:aws:events:{HERE}:{OPS}:event-bus/default", BUS],
     ),
-    ("lambda:Invoke", {"FunctionName": "f"}, [f"lambda:InvokeFunction arn:aws:lambda:{HERE}:{HUB}:function:f"]),
+    ("lambda:Invoke", {"FunctionName": "f"}, [f"lambda:InvokeFunction arn:aws:lambda:{HERE}:{OPS}:function:f"]),
     ("ssm:PutParameter", {"Name": "/ami/x"}, [PARAMETER]),
     (
         "ssm:PutParameter",
         {"Name": "/ami/x", "Tags": [{"Key": "k", "Value": "v"}]},
         [PARAMETER, f"ssm:AddTagsToResource {PARAMETER}", f"ssm:AddTagsToResource {DOUBLED}"],
     ),
-    ("ssm:GetParameters", {"Names": ["/ami/x:3", "y"]}, [PARAMETER, f"arn:aws:ssm:{HERE}:{HUB}:parameter/y"]),
+    ("ssm:GetParameters", {"Names": ["/ami/x:3", "y"]}, [PARAMETER, f"arn:aws:ssm:{HERE}:{OPS}:parameter/y"]),
     ("ssm:DeleteParameter", {"Name": "/ami/x"}, [PARAMETER]),
     ("ssm:RemoveTagsFromResource", {"ResourceId": "/ami/x", "TagKeys": ["k"]}, [PARAMETER, DOUBLED]),
     ("ssm:DescribeParameters", {}, ["*"]),
     (
         "logs:PutLogEvents",
         {"logGroupName": "g", "logStreamName": "s"},
-        [f"arn:aws:logs:{HERE}:{HUB}:log-group:g:log-stream:s"],
+        [f"arn:aws:logs:{HERE}:{OPS}:log-group:g:log-stream:s"],
     ),
     ("cloudwatch:PutMetricData", {"Namespace": "n"}, ["*"]),
     ("cloudtrail:LookupEvents", {}, ["*"]),
@@ -105,7 +105,7 @@ NEEDED: list[tuple[str, dict[str, Any], list[str]]] = [
 
 def _call(world: World, name: str, params: dict[str, Any]) -> Call:
     service, operation = name.split(":")
-    return Call(world.accounts.root(HUB), service, operation, params, HERE, world.now, "id")
+    return Call(world.accounts.root(OPS), service, operation, params, HERE, world.now, "id")
 
 
 @pytest.mark.parametrize(("name", "params", "expected"), NEEDED)
@@ -139,8 +139,8 @@ def test_sharing_tells_with_whom(world: World) -> None:
 
 def test_a_policy_can_forbid_to_make_a_snapshot_public(world: World) -> None:
     """StringNotEquals on ec2:Add/group lets a role share with accounts, but not publicly."""
-    image = world.ec2.seed_image(HUB, HERE, name="golden")
-    root = world.client("ec2", HUB)
+    image = world.ec2.seed_image(OPS, HERE, name="base")
+    root = world.client("ec2", OPS)
     snapshot = root.describe_images(ImageIds=[image])["Images"][0]["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
     never_public = {"StringNotEquals": {"ec2:Add/group": "all"}}
     worker = as_role(
@@ -158,7 +158,7 @@ def test_a_policy_can_forbid_to_make_a_snapshot_public(world: World) -> None:
 def test_a_refusal_names_who_what_and_where(world: World) -> None:
     """AWS's message: the session's ARN, the action, the resource, and which kind of policy was missing."""
     worker = as_role(world, "sqs")
-    who = f"User: arn:aws:sts::{HUB}:assumed-role/worker/a-session is not authorized to perform: sqs:SendMessage"
+    who = f"User: arn:aws:sts::{OPS}:assumed-role/worker/a-session is not authorized to perform: sqs:SendMessage"
     wanted = f"{who} on resource: {QUEUE_ARN} because no identity-based policy allows the sqs:SendMessage action"
 
     refused("AccessDenied", worker.send_message, **QUEUE, MessageBody="x", saying=wanted)
@@ -173,15 +173,15 @@ def test_services_are_let_in_by_resource_policies_only(world: World) -> None:
     def may(service: str, source: str) -> bool:
         return world.iam.service_may(service, policy, "sqs:SendMessage", QUEUE_ARN, {"aws:SourceArn": source})
 
-    assert may("events.amazonaws.com", f"arn:aws:events:{HERE}:{HUB}:rule/ours")
-    assert not may("events.amazonaws.com", f"arn:aws:events:{HERE}:{HUB}:rule/other")
-    assert not may("sns.amazonaws.com", f"arn:aws:events:{HERE}:{HUB}:rule/ours")
+    assert may("events.amazonaws.com", f"arn:aws:events:{HERE}:{OPS}:rule/ours")
+    assert not may("events.amazonaws.com", f"arn:aws:events:{HERE}:{OPS}:rule/other")
+    assert not may("sns.amazonaws.com", f"arn:aws:events:{HERE}:{OPS}:rule/ours")
     assert not world.iam.service_may("events.amazonaws.com", None, "sqs:SendMessage", QUEUE_ARN)
 
 
 def test_own_resource_policies_let_in_a_named_role_within_its_session(world: World) -> None:
     """In one account a resource policy that names a role is enough; a session policy still restricts it."""
-    role = world.iam.put_role(HUB, "worker", {"Version": "2012-10-17", "Statement": []})
+    role = world.iam.put_role(OPS, "worker", {"Version": "2012-10-17", "Statement": []})
     policy = document(allow("sqs:*", QUEUE_ARN, Principal={"AWS": role.arn}))
     narrow = document(allow("sqs:ReceiveMessage"))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from awsim.runtime import package
 from awsim.world import World
-from platform_words import HUB, PROBE, a_function, a_queue, after, feed, messages, order, run, send, wait
+from platform_words import OPS, PROBE, a_function, a_queue, after, feed, messages, order, run, send, wait
 
 
 def test_a_function_sees_its_own_environment_and_this_process_keeps_its_own(world: World) -> None:
@@ -32,7 +32,7 @@ def test_a_function_calls_as_its_role(world: World) -> None:
     """Its credentials are a session of its role, and each call has the invocation's id."""
     invocation = run(world, a_function(world), ["call", "sts", "get_caller_identity", {}])
 
-    assert invocation.result["said"][0]["Arn"] == f"arn:aws:sts::{HUB}:assumed-role/probe/probe"
+    assert invocation.result["said"][0]["Arn"] == f"arn:aws:sts::{OPS}:assumed-role/probe/probe"
     (call,) = [call for call in world.calls if call.operation == "GetCallerIdentity"]
     assert (call.invocation, call.caller.function) == (invocation.id, "probe")
 
@@ -71,15 +71,15 @@ def test_what_a_function_prints_is_its_log(world: World, capsys) -> None:
 
 def test_logging_of_a_function_is_its_own(world: World) -> None:
     """The loggers of this process are unchanged."""
-    before = logging.getLogger(), logging.getLogger("ami-promoter")
+    before = logging.getLogger(), logging.getLogger("ours")
     run(world, a_function(world))
 
-    assert (logging.getLogger(), logging.getLogger("ami-promoter")) == before
+    assert (logging.getLogger(), logging.getLogger("ours")) == before
 
 
 def test_metrics_can_be_read_from_the_log(world: World) -> None:
     """Lines in CloudWatch's embedded metric format are parsed."""
-    line = json.dumps({"_aws": {"Timestamp": 1}, "FoundBySweep": 1})
+    line = json.dumps({"_aws": {"Timestamp": 1}, "Found": 1})
     invocation = run(world, a_function(world), ["print", "{not json of ours}"], ["print", line])
 
     assert invocation.metrics == [json.loads(line)]
@@ -112,12 +112,12 @@ def test_a_message_is_deleted_when_its_invocation_succeeds(world: World) -> None
     """The record has SQS's attributes, and the queue is empty afterwards."""
     queue = a_queue(world, "q.fifo", VisibilityTimeout="180")
     feed(world, queue, a_function(world))
-    send(world, queue, order(), group="promotion#1")
+    send(world, queue, order(), group="group#1")
     wait(world, 10)
 
     (invocation,) = world.lambda_.invocations
     (record,) = invocation.event["Records"]
-    assert record["attributes"]["MessageGroupId"] == "promotion#1"
+    assert record["attributes"]["MessageGroupId"] == "group#1"
     assert record["eventSourceARN"] == queue.arn
     assert queue.messages == []
 
@@ -173,7 +173,7 @@ def test_a_mapping_that_is_switched_off_lets_messages_lie(world: World) -> None:
     """A disabled mapping takes no message; an enabled one takes all."""
     queue = a_queue(world, VisibilityTimeout="180")
     source = feed(world, queue, a_function(world))
-    client = world.client("lambda", HUB)
+    client = world.client("lambda", OPS)
     client.update_event_source_mapping(UUID=source.id, Enabled=False)
     send(world, queue, order())
     assert after(world, 60).lambda_.invocations == []
@@ -186,7 +186,7 @@ def test_a_mapping_that_is_switched_off_lets_messages_lie(world: World) -> None:
 def test_a_function_can_be_invoked_through_the_api(world: World) -> None:
     """The answer is the function's, or Lambda's error; calls from inside a function work, too."""
     function = a_function(world)
-    client = world.client("lambda", HUB)
+    client = world.client("lambda", OPS)
 
     def invoke(*steps: object) -> dict:
         return client.invoke(FunctionName=function.name, Payload=json.dumps({"steps": steps}))
@@ -203,7 +203,7 @@ def test_a_function_can_be_invoked_through_the_api(world: World) -> None:
 def test_a_throttled_function_is_tried_again(world: World) -> None:
     """Reserved concurrency of 0 holds asynchronous events back; they run when it is raised."""
     function = a_function(world, reserved=0)
-    client = world.client("lambda", HUB)
+    client = world.client("lambda", OPS)
     client.invoke(FunctionName="probe", InvocationType="Event", Payload=json.dumps({"steps": []}))
     assert after(world, 300).lambda_.invocations == []
 

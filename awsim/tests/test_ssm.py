@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 
 from awsim.world import World
-from iam_words import DEV, HERE, HUB, allow, allowed, document, put_role, session
+from iam_words import DEV, HERE, OPS, allow, allowed, document, put_role, session
 from platform_words import a_function, refused, run, wait
 
-NAME = "/golden/base/current"
-ARN = f"arn:aws:ssm:{HERE}:{HUB}:parameter/golden/base/current"
+NAME = "/images/base/current"
+ARN = f"arn:aws:ssm:{HERE}:{OPS}:parameter/images/base/current"
 
 
-def _ssm(world: World, account: str = HUB, region: str = HERE) -> Any:
+def _ssm(world: World, account: str = OPS, region: str = HERE) -> Any:
     return world.client("ssm", account, region)
 
 
@@ -50,9 +50,9 @@ def test_unknown_names_are_answered_apart(world: World) -> None:
 
 def test_accounts_and_regions_have_parameters_of_their_own(world: World) -> None:
     """And a parameter that was deleted begins again with version 1, without its tags."""
-    tags = [{"Key": "by", "Value": "hub"}]
+    tags = [{"Key": "by", "Value": "ops"}]
     _ssm(world).put_parameter(Name="x", Value="1", Type="String", Tags=tags)
-    for other in (_ssm(world, DEV), _ssm(world, HUB, "us-west-2")):
+    for other in (_ssm(world, DEV), _ssm(world, OPS, "us-west-2")):
         refused("ParameterNotFound", other.get_parameter, Name="x")
     _ssm(world).delete_parameter(Name="x")
 
@@ -98,7 +98,7 @@ def test_a_session_may_be_limited_to_one_parameter(world: World) -> None:
     allowed(ssm.put_parameter, Name=NAME, Value="1", Type="String")
     allowed(ssm.get_parameter, Name=f"{NAME}:1")
     refused("AccessDeniedException", ssm.put_parameter, Name=NAME, Value="2", Overwrite=True)
-    refused("AccessDeniedException", ssm.put_parameter, Name="/golden/other", Value="1", Type="String")
+    refused("AccessDeniedException", ssm.put_parameter, Name="/images/other", Value="1", Type="String")
     refused("AccessDeniedException", ssm.get_parameters, Names=[NAME])
 
 

@@ -32,7 +32,7 @@ class RegisterImage(Command):
         last = delivery.under_way()
         return None if last is not None and last.id in delivery.request.discarded else last
 
-    def announced(self, delivery: Delivery) -> str:
+    def intended_call(self, delivery: Delivery) -> str:
         """Name the call."""
         return "CopyImage" if delivery.copies_image else "RegisterImage"
 
@@ -78,7 +78,7 @@ def answered_late(event: CopyStarted, delivery: Delivery) -> tuple[Delivery, tup
     """
     known = next((copy for copy in delivery.copies if copy.source == event.source), None)
     on_record = next((one.id for one in delivery.attempts if one.nonce == event.nonce), "")
-    delivery = proof.answered(delivery, event.nonce, event.source, event.copy)
+    delivery = proof.with_answer(delivery, event.nonce, event.source, event.copy)
     mistaken = known is not None and known.adopted and known.copy == on_record != event.copy
     if known is None or (known.copy != event.copy and not mistaken):
         return delivery.with_deletions([event.copy]), ()
@@ -138,4 +138,4 @@ def match(delivery: Delivery, seen: tuple[SeenCopy, ...], now: int) -> Delivery:
             next_look=now + schedule.COPY_POLLS[0],
         )
 
-    return proof.keep(each_copy(delivery, one_copy).with_deletions(useless), proof.learnt(delivery, seen))
+    return proof.with_attempts(each_copy(delivery, one_copy).with_deletions(useless), proof.learnt(delivery, seen))

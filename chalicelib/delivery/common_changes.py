@@ -36,18 +36,18 @@ def each_copy(delivery: Delivery, change: Callable[[Copy], Copy]) -> Delivery:
     return replace(delivery, copies=tuple(change(copy) for copy in delivery.copies))
 
 
-def answered(delivery: Delivery, names: Collection[str]) -> Delivery:
+def without_entries(delivery: Delivery, names: Collection[str]) -> Delivery:
     """Take away the inbox entries that led to a look, even if that look failed."""
     left = {name: value for name, value in delivery.inbox.items() if name not in names}
     return replace(delivery, inbox=left)
 
 
-def copies_news(delivery: Delivery) -> list[str]:
+def copy_entries(delivery: Delivery) -> list[str]:
     """Return the names of the inbox entries about its copies."""
     return [f"look#{copy.source}" for copy in delivery.copies]
 
 
-def in_force(delivery: Delivery, last: int) -> int:
+def extended(delivery: Delivery, last: int) -> int:
     """Return a deadline; once it has passed, the time until which the service still tries to look at the target."""
     since = delivery.last_look.since
     return since + schedule.LAST_LOOK_WITHIN if since else last

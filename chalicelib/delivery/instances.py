@@ -259,8 +259,9 @@ def _failed(delivery: Delivery, why: str) -> Fault:
     where = f"{delivery.where}, {of.id}" if of else delivery.where
     what = f"The AMI {image(delivery)} has failed its launch test on {test_of(delivery).instance_type}: {why}."
     cure = (
-        f"`ami-promoter status {delivery.ami}` shows the end of its console output. Build a repaired AMI and tag that. "
-        "If only the time was too short, raise `within` of launch_test in the targets file; then tag this one again."
+        f"`ami-promoter status {delivery.ami}` shows the end of its console output. If it starts in other targets, "
+        "compare instance type and subnet; else build a repaired AMI and tag that. If only the time was too short, "
+        f"apply a longer `within` of launch_test; then `ami-promoter retry {delivery.ami}`."
     )
     return Fault("launch-test-failed", where, what, cure)
 
@@ -281,7 +282,7 @@ def untested(delivery: Delivery, why: str) -> Fault:
 
 def ends(delivery: Delivery, now: int) -> tuple[Command, ...]:
     """List what is left to do until no instance can exist any more."""
-    return (EndInstances(),) if delivery.launch.ends and now >= delivery.launch.next_look else ()
+    return (EndInstances(),) if delivery.launch.may_run and now >= delivery.launch.next_look else ()
 
 
 def ended(event: InstancesEnded, delivery: Delivery, now: int) -> Delivery:
@@ -308,7 +309,7 @@ def ends_later(before: Delivery, now: int, why: Fault | None) -> Delivery:
     looks = before.launch.looks
     delivery = before.with_launch(looks=looks + 1, next_look=now + schedule.step(END_LOOKS, looks))
     delivery = replace(delivery, last_refusal=why or before.last_refusal)
-    if not delivery.launch.left:
+    if not delivery.launch.given_up:
         return delivery
     names = tuple(one.id or f"the instance with the client token {one.nonce}" for one in delivery.launch.attempts)
     after = delivery.with_cleanup(leftovers=(*delivery.cleanup.leftovers, *names))

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from chalicelib.delivery import shares, slots
-from chalicelib.delivery.common_changes import in_force
+from chalicelib.delivery.common_changes import extended
 from chalicelib.delivery.model import BY_DATE, Delivery, DeliveryState
 from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, DeliveryEvent, Phase
 from chalicelib.delivery.phases import (
@@ -90,9 +90,9 @@ def due_events(delivery: Delivery, now: int) -> tuple[DeliveryEvent, ...]:
     if delivery.ended:
         return ()
     phase = PHASES[delivery.state]
-    wish = delivery.wish
-    if wish is not None and CancelAsked in phase.on and phase.may_cancel(delivery):
-        return (CancelAsked(wish.cause.startswith(BY_DATE), wish.why),)
+    request = delivery.end_request
+    if request is not None and CancelAsked in phase.on and phase.may_cancel(delivery):
+        return (CancelAsked(request.cause.startswith(BY_DATE), request.why),)
     last = deadline(delivery)
     passed = last is not None and now >= last and DeadlinePassed in phase.on and phase.deadline_acts(delivery)
     return (DeadlinePassed(),) if passed else ()
@@ -104,7 +104,7 @@ def deadline(delivery: Delivery) -> int | None:
     After a passed deadline, the time until which the service still tries to look at the target.
     """
     own = None if delivery.ended else PHASES[delivery.state].deadline(delivery)
-    return None if own is None else in_force(delivery, own)
+    return None if own is None else extended(delivery, own)
 
 
 def due_at(delivery: Delivery) -> int | None:

@@ -68,7 +68,7 @@ BY_DATE = "expired:"
 """Prefix of a request to end at the targets file's date; the service does not start such a delivery again."""
 
 
-class WishToEnd(NamedTuple):
+class EndRequest(NamedTuple):
     """An inbox entry ``cancel``. ``cause``: with a prefix above if one applies; ``why``: for people."""
 
     episode: int
@@ -76,7 +76,7 @@ class WishToEnd(NamedTuple):
     why: str
 
     @classmethod
-    def parse(cls, text: str) -> WishToEnd | None:
+    def parse(cls, text: str) -> EndRequest | None:
         """Read an entry; None if the text is none."""
         found = re.fullmatch(r"([0-9]{1,9}):([^#]*)#?(.*)", text, re.DOTALL)
         return cls(int(found[1]), found[2], found[3]) if found else None
@@ -333,14 +333,14 @@ class Launch:
     """When to look again whether it is terminated."""
 
     @property
-    def left(self) -> bool:
+    def given_up(self) -> bool:
         """Whether the service has given up terminating it: a fault names it."""
         return self.looks >= MOST_ENDS
 
     @property
-    def ends(self) -> bool:
+    def may_run(self) -> bool:
         """Whether an instance may exist that is still to be terminated."""
-        return bool(self.attempts) and not self.left
+        return bool(self.attempts) and not self.given_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -526,7 +526,12 @@ class Delivery:
         return DeliveryState.OPENING in self.entered
 
     @property
-    def copies_end(self) -> int:
+    def began_publishing(self) -> bool:
+        """Whether its AMI was complete in this episode, or what is shared was open."""
+        return DeliveryState.PUBLISHING in self.entered
+
+    @property
+    def copies_due_by(self) -> int:
         """When its copies must have ended, counted from when it came to the front of the queue.
 
         Raises KeyError if that is not on record: it must not count as a deadline that has passed.
@@ -571,6 +576,12 @@ class Delivery:
         return self.ending in (None, DeliveryState.RECALLED)
 
     @property
+    def usable(self) -> str:
+        """The AMI that the target can launch, as it ends or will if nothing goes wrong; "": there is none."""
+        image = self.image.id or (self.ami if self.shared else "")
+        return image if self.keeps_image else ""
+
+    @property
     def untested(self) -> str:
         """The AMI that stays there for another launch test however it ends; "": there is none, or it was removed."""
         removed = DeliveryState.STOPPING in self.entered and self.launch.kept not in self.cleanup.leftovers
@@ -602,15 +613,15 @@ class Delivery:
         return self if ids == self.cleanup.to_delete else self.with_cleanup(to_delete=ids, clear=False)
 
     @property
-    def wish(self) -> WishToEnd | None:
-        """The wish to end this episode, handled or not."""
-        wish = WishToEnd.parse(self.inbox.get("cancel", ""))
-        return None if wish is None or wish.episode != self.episode else wish
+    def end_request(self) -> EndRequest | None:
+        """The request to end this episode, handled or not."""
+        request = EndRequest.parse(self.inbox.get("cancel", ""))
+        return None if request is None or request.episode != self.episode else request
 
     @property
     def recall_asked(self) -> bool:
         """Whether it is to end because an operator has recalled the AMI."""
-        return self.wish is not None and self.wish.cause.startswith(BY_RECALL)
+        return self.end_request is not None and self.end_request.cause.startswith(BY_RECALL)
 
 
 def reduced(over: Delivery) -> Delivery:

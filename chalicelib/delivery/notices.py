@@ -36,11 +36,10 @@ _OF_OUTCOME = {next(iter(kind.said)): kind for kind in (DELIVERED, FAILED, CANCE
 def outcome(delivery: Delivery, now: int) -> dict[str, Any]:
     """Build the last notice of a delivery."""
     kind = _OF_OUTCOME[delivery.outcome]
-    there = delivery.image.id if kind in (DELIVERED, RECALLED) else None
     recall = delivery.recall
     return {
         **_of_delivery(delivery, kind, now),
-        "image": delivery.ami if kind is SHARED else there,
+        "image": delivery.usable or None,
         "key": _key(delivery),
         "copies": [{"source": copy.source, "copy": copy.copy} for copy in delivery.copies],
         "faults": said_faults(

@@ -23,8 +23,8 @@ from chalicelib.delivery.shares import SharesSeen
 from chalicelib.engine import addresses
 from chalicelib.engine.places import POLICY, Arn, Resource
 from chalicelib.sharing import holders
-from chalicelib.sharing import share as ledger
 from chalicelib.sharing.key_policy import Access, Audience, PolicyShare
+from chalicelib.sharing.share import Share, ShareState
 from chalicelib.targets.applied_file import grant_role
 
 
@@ -42,18 +42,18 @@ def is_first(delivery: Delivery) -> bool:
     )
 
 
-def seen(delivery: Delivery, found: Iterable[ledger.Share]) -> SharesSeen:
+def seen(delivery: Delivery, found: Iterable[Share]) -> SharesSeen:
     """Return the states of a delivery's shares in the ledger; those of others, or of another role, are not open."""
     holds = [s for s in found if any((h.delivery, h.episode) == (delivery.id, delivery.episode) for h in s.holdings)]
     return SharesSeen(
-        open=sum(s.state is ledger.ShareState.OPEN and not holders.moved(s) for s in holds)
+        open=sum(s.state is ShareState.OPEN and not holders.names_former_role(s) for s in holds)
         == len(delivery.shares.needed),
         refused=next(filter(None, map(holders.refusal, holds)), None),
         waits_for=next((s.waits_for for s in holds if s.waits_for is not None), None),
     )
 
 
-def still_open(found: Iterable[ledger.Share]) -> tuple[str, ...]:
+def still_open(found: Iterable[Share]) -> tuple[str, ...]:
     """Return the resources whose shares were released, and which AWS may still show; those of others do not count.
 
     A grant on the target's own key is the target's: it gives nothing of the hub's.

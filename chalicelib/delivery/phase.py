@@ -40,7 +40,7 @@ class Command:
         attempt = self.attempt(delivery)
         return "" if attempt is None else attempt.nonce
 
-    def announced(self, _delivery: Delivery) -> str:
+    def intended_call(self, _delivery: Delivery) -> str:
         """Return that call and its resource, for the history; "": none."""
         return self.call
 

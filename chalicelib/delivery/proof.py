@@ -257,9 +257,9 @@ def forget(delivery: Delivery, nonce: str) -> Delivery:
     return replace(delivery, attempts=tuple(one for one in delivery.attempts if one.nonce != nonce))
 
 
-def answered(delivery: Delivery, nonce: str, source: str, made: str) -> Delivery:
+def with_answer(delivery: Delivery, nonce: str, source: str, made: str) -> Delivery:
     """Return it with the id that AWS's answer gives an attempt. It counts, whatever was found by the nonce before."""
-    return keep(
+    return with_attempts(
         delivery, [replace(one, id=made) for one in delivery.attempts if (one.nonce, one.source) == (nonce, source)]
     )
 
@@ -275,7 +275,7 @@ def learnt(delivery: Delivery, seen: Iterable[SeenCopy], shown: Iterable[ShownIm
     return tuple(replace(attempt, id=made) for attempt, made in found if attempt is not None)
 
 
-def keep(delivery: Delivery, some: Iterable[Attempt]) -> Delivery:
+def with_attempts(delivery: Delivery, some: Iterable[Attempt]) -> Delivery:
     """Return it with these attempts as they are now known. Those of ``UNKNOWN`` are added: CopyImage makes several."""
     some, there = list(some), {one.id for one in delivery.attempts}
     known = {(one.nonce, one.source): one for one in some if one.source != UNKNOWN}
@@ -293,7 +293,7 @@ def with_snapshots(delivery: Delivery, made: Iterable[tuple[str, str]]) -> Deliv
     return replace(delivery, attempts=(*delivery.attempts, *parts))
 
 
-def leave(delivery: Delivery) -> Delivery:
+def left_there(delivery: Delivery) -> Delivery:
     """Return it with its AMI, and all else that the AMI's episode made, marked so that no later episode removes it."""
     episodes = {one.episode for one in delivery.attempts if one.id == delivery.image.id}
     stays = {one.id for one in delivery.attempts if one.id and one.episode in episodes}

@@ -18,7 +18,7 @@ class HoldShares(Command):
         """Record that its holdings may be in the ledger from now on, and until when it waits for the share worker."""
         stays = [share.standing for share in delivery.shares.needed]
         for_copies = not all(stays) or not stays
-        closes = delivery.copies_end + delivery.target.linger + schedule.LEDGER_CLOSES_AFTER
+        closes = delivery.copies_due_by + delivery.target.linger + schedule.LEDGER_CLOSES_AFTER
         held = delivery.with_shares(holds_copy=for_copies, holds_standing=any(stays), last_closing_at=closes)
         tries = delivery.tries + (delivery.shares.continue_at == 0)
         return replace(held, tries=tries, next_try=now + schedule.step(schedule.POLLS, tries - 1))
@@ -86,7 +86,7 @@ def steps(delivery: Delivery, now: int) -> tuple[Command, ...]:
     due = now >= delivery.next_try
     if not delivery.tries:
         return (HoldShares(),) if due else ()
-    if now >= delivery.copies_end:
+    if now >= delivery.copies_due_by:
         return (LookAtShares(),)
     if not due:
         return ()

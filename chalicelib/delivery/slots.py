@@ -75,13 +75,13 @@ def wanted(delivery: Delivery) -> tuple[int, int]:
 
     One slot is one try of one copy.
     """
-    tried = begun(delivery)
+    tried = used(delivery)
     live = sum(copy.state in (CopyState.INTENDED, CopyState.PENDING) for copy in delivery.copies)
     more = 0 if delivery.ending else sum(copy.state is CopyState.WANTED for copy in delivery.copies)
     return tried + more, tried - live
 
 
-def begun(delivery: Delivery) -> int:
+def used(delivery: Delivery) -> int:
     """Return how many slots it has used in this episode: one for each try of each copy."""
     return sum(copy.tries for copy in delivery.copies)
 
@@ -95,7 +95,7 @@ def wish(delivery: Delivery, now: int) -> SlotLease:
         delivery.created_at,
         all_,
         done,
-        granted=begun(delivery),
+        granted=used(delivery),
         until=now + schedule.LEASE,
         limited_at=delivery.slots.limited_at or 0,
     )
@@ -122,7 +122,7 @@ def lacks(delivery: Delivery) -> bool:
 
 def unused(delivery: Delivery) -> int:
     """Return how many slots it was granted and has not used; one slot is one try of one copy."""
-    return max(delivery.slots.granted - begun(delivery), 0)
+    return max(delivery.slots.granted - used(delivery), 0)
 
 
 def free(delivery: Delivery, now: int) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from chalicelib.delivery.model import Delivery
 
 RUNNING, EXPIRED = "running", "expired"
 """States: it has not ended; what was shared ended at the date ``until``, after which it does not begin by itself."""
@@ -12,6 +14,8 @@ ASKED = "asked"
 """Stands for a parameter: somebody has asked for another one, which is yet to be written, or waits for the end."""
 GOOD = (DELIVERED, SHARED)
 """The outcomes of a successful delivery."""
+OUTCOMES = (*GOOD, FAILED, CANCELLED, WITHDRAWN, RECALLED)
+"""All outcomes, as they are counted and shown: then nothing is left to do, but to end what is shared."""
 SUCCEEDED = (*GOOD, EXPIRED)
 """The states of a delivery that was successful: what was shared until its date has ended as it was meant to."""
 
@@ -41,6 +45,22 @@ class TrackedDelivery:
     def has_copy(self) -> bool:
         """Whether its target has an AMI that is not recalled: one that was delivered, or that could not be tested."""
         return self.state == DELIVERED or (self.state in (FAILED, CANCELLED) and self.image != "")
+
+    @property
+    def may_end(self) -> bool:
+        """Whether it can be asked to end: it runs, or its AMI is shared."""
+        return self.state in (RUNNING, SHARED)
+
+    def ended(self, delivery: Delivery, at: int) -> TrackedDelivery:
+        """Return it as its delivery ends. ``at``: when (epoch seconds), unless it is known when it was first shared.
+
+        A share whose date came before its launch test was over has failed.
+        """
+        state = delivery.outcome.value
+        if state == WITHDRAWN and delivery.sharing.expired:
+            state = EXPIRED if delivery.began_publishing else FAILED
+        image, ended_at = delivery.usable or delivery.untested, delivery.entered.get(SHARED, at)
+        return replace(self, state=state, image=image, ended_at=ended_at)
 
     @property
     def place(self) -> str:

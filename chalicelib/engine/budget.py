@@ -38,10 +38,10 @@ class Budget:
                 return
             yield item
 
-    def part(self, share: float) -> Budget:
+    def part(self, fraction: float) -> Budget:
         """Return a budget of a part (0 to 1) of the time left; the rest is for writing the step's results."""
         left = self._time_left()
-        return Budget(self._time_left, left - max(left - self._keep, 0) * share)
+        return Budget(self._time_left, left - max(left - self._keep, 0) * fraction)
 
 
 def slices(items: Iterable[T], size: int) -> Iterator[list[T]]:

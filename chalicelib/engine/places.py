@@ -100,6 +100,12 @@ class Resource(NamedTuple):
         return "#".join(filter(None, ("resource", self.kind, name, self.account)))
 
 
+def account_of(receiver: str) -> str:
+    """Return the account of an ARN, or of text that begins with it; "" if it names none, as an AWS service."""
+    account = Arn.parse(receiver).account or receiver[:13].rstrip(":")
+    return account if re.fullmatch("[0-9]{12}", account) else ""
+
+
 def called(account: str, name: str = "") -> str:
     """Return an account as people are to read it: "name (account)"; the id alone if it has no name."""
     return f"{name} ({account})" if name else account

@@ -51,7 +51,7 @@ class Machine(Generic[R, C, E]):
     """(before, after): whether the history gets an entry; not for a look that shows nothing new."""
     acts: Callable[[C], bool] = lambda _command: True
     """(command): whether it changes anything, so that the record must be written before it and after it."""
-    announced: Callable[[R, C], str] = lambda _record, _command: ""
+    intended_call: Callable[[R, C], str] = lambda _record, _command: ""
     """(record, command): the history's name of the AWS call whose intent is on the record; "": none."""
     tried: Callable[[R, C], bool] = lambda _record, _command: False
     """(record, command): whether its intent was written before, and a look must show what came of that."""
@@ -196,11 +196,11 @@ class Runner(Generic[R, C, E]):
     def _intend(self, run: _Run[R, E], commands: Sequence[C]) -> None:
         """Put the intents of the commands on the record."""
         run.record = self.machine.record_intent(run.record, commands, self.clock())
-        run.since.happened += map(calls.intent, self._announced(run.record, commands))
+        run.since.happened += map(calls.intent, self._intended_calls(run.record, commands))
         run.since.items += self.codec.intent_items(run.record, commands)
 
-    def _announced(self, record: R, commands: Sequence[C]) -> list[str]:
-        return [call for command in commands if (call := self.machine.announced(record, command))]
+    def _intended_calls(self, record: R, commands: Sequence[C]) -> list[str]:
+        return [call for command in commands if (call := self.machine.intended_call(record, command))]
 
     def _execute(self, run: _Run[R, E], commands: Sequence[C], budget: Budget) -> None:
         """Execute the commands until a result changes the state, or time runs out; the next step asks for the rest.
@@ -222,7 +222,7 @@ class Runner(Generic[R, C, E]):
             self.telemetry.did(run.record.key, run.record.state.value, command, event)
             if run.record.state != before.state or not budget.allows(CALLS_OF_STEP):
                 break
-        happened += map(calls.not_made, self._announced(before, commands[len(events) :]))
+        happened += map(calls.not_made, self._intended_calls(before, commands[len(events) :]))
         called = any(map(calls.MadeCall.read, happened))
         run.over = run.record == before
         since.called = since.called or called

@@ -114,7 +114,7 @@ def _built(kind: type[T], value: Any, what: str) -> T:
     try:
         return codec.decode(kind, value, what)
     except ValueError as error:
-        raise Unreadable(str(error)) from error
+        raise Unreadable(f"{error!s:.500}") from error
 
 
 def body(record: object) -> dict[str, Any]:

@@ -99,12 +99,12 @@ class Application:
     def _worker(self, kinds: Collection[str]) -> QueueConsumer:
         from chalicelib.entry.queue_consumer import QueueConsumer
 
-        return QueueConsumer(self, self._records, now, self._telemetry, kinds, self._begun)
+        return QueueConsumer(self, self._records, now, self._telemetry, kinds, self._new_promotion)
 
-    def _begun(self, ami: str) -> Write:
-        from chalicelib.promotion.codec import begun
+    def _new_promotion(self, ami: str) -> Write:
+        from chalicelib.promotion.codec import new_promotion
 
-        return begun(ami, *self._settings.hub, now())
+        return new_promotion(ami, *self._settings.hub, now())
 
     def sweep(self) -> Sweep:
         """Return the sweep."""

@@ -43,7 +43,7 @@ TRIES = 5
 """After so many tries a message becomes a dead letter (``maxReceiveCount``, ``.chalice/extras/messages.yaml``)."""
 
 
-class Services(Protocol):
+class Workers(Protocol):
     """The workers of each kind of record; each is made when it is first needed."""
 
     @property
@@ -87,13 +87,13 @@ class Services(Protocol):
 class QueueConsumer:
     """Takes messages about records of some ``kinds``."""
 
-    services: Services
+    workers: Workers
     records: Records
     clock: Clock
     telemetry: Telemetry
     kinds: Collection[str]
-    begun: Callable[[str], Write]
-    """Returns the record of an AMI's promotion as it begins."""
+    new_promotion: Callable[[str], Write]
+    """Returns the record of a new promotion of this AMI, as it is to be stored."""
 
     def run(self, event: Mapping[str, Any], *, time_left: TimeLeft) -> None:
         """Take what Lambda hands over from SQS (one message, by the queue mapping's batch size)."""
@@ -125,34 +125,34 @@ class QueueConsumer:
         """
         newer = reason.name in ("tag", "untag")
         named = PROMOTION.match(key.pk) if reason.name == "tag" else None
-        fresh = None if named is None else self.begun(named[1])
+        fresh = None if named is None else self.new_promotion(named[1])
         self.records.leave(key, {"tag" if newer else reason.name: reason.value}, self.clock(), newer=newer, fresh=fresh)
 
-    def of_target(self, reason: Reason | None) -> Mapping[str, str]:
+    def inbox_entries(self, reason: Reason | None) -> Mapping[str, str]:
         """Return the inbox entries of a delivery, whose reasons come from its target's events only."""
         return {} if reason is None else {reason.name: reason.value, EVENT_AT: str(self.clock())}
 
     def _work(self, wake: Wake, time_left: TimeLeft) -> None:
-        key, services = wake.key, self.services
+        key, workers = wake.key, self.workers
         match key.kind:
             case "delivery":
-                services.deliveries.run(key, wake.cause, self.of_target(wake.reason), time_left=time_left)
+                workers.deliveries.run(key, wake.cause, self.inbox_entries(wake.reason), time_left=time_left)
             case "promotion":
-                services.promotions.run(key, wake.cause, time_left=time_left)
+                workers.promotions.run(key, wake.cause, time_left=time_left)
             case "quota":
-                services.copy_quotas.run(key, time_left=time_left)
+                workers.copy_quotas.run(key, time_left=time_left)
             case "baseline" | "withdrawal":
-                services.own_notices.run(key)
+                workers.own_notices.run(key)
             case addresses.APPLIED_FILE.kind:
-                services.applied_versions.run(time_left=time_left)
+                workers.applied_versions.run(time_left=time_left)
             case "pointer":
-                services.pointers.run(key, wake.cause, time_left=time_left)
+                workers.pointers.run(key, wake.cause, time_left=time_left)
             case "inventory":
-                services.inventories.run(key, wake.cause, time_left=time_left)
+                workers.inventories.run(key, wake.cause, time_left=time_left)
             case _ if addresses.is_audit(key):
-                services.grant_audit.run(key, time_left=time_left)
+                workers.grant_audit.run(key, time_left=time_left)
             case _:
-                services.share_worker.run(key, time_left=time_left)
+                workers.share_worker.run(key, time_left=time_left)
 
 
 def _is_the_records_own(error: Exception) -> bool:

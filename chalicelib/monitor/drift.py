@@ -6,17 +6,18 @@ that the ledger calls open and held, and that AWS does not show, has vanished. B
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
 from chalicelib.engine import addresses, schedule
-from chalicelib.monitor.trail_actions import PUBLIC, account_of, admitted, is_outside, share_of, statements_of
+from chalicelib.engine.places import account_of
+from chalicelib.monitor.trail_actions import PUBLIC, admitted, is_outside, share_of, statements_of
 from chalicelib.monitor.verdicts import ActionVerdict, MonitorFinding
-from chalicelib.sharing import grant_names, holders, key_policy
+from chalicelib.sharing import holders, key_policy
 from chalicelib.sharing.share import Share, ShareState
+from chalicelib.sharing.shown import ShownAccess, shares_of
 
 EVERY = schedule.DAY
 """From the beginning of a pass to that of the next one."""
@@ -26,23 +27,6 @@ CALL = "drift audit"
 """Stands in a finding where the access monitor's findings name a call."""
 ROOM_FOR_DOUBTS = 200_000
 """Most characters of doubts, as one item stores them; a finding beyond that needs no second look."""
-
-
-@dataclass(frozen=True, slots=True)
-class ShownAccess:
-    """One permission, grant or statement that AWS shows. ``receiver``: account id, ARN or PUBLIC."""
-
-    receiver: str
-    resource: str
-    """The ledger's partition in which its share would be."""
-    name: str = ""
-    """A grant's name; for a statement of the service its ``share_name``."""
-    grant: str = ""
-    """A grant's id."""
-    own: bool = False
-    """It has the service's name."""
-    sibling: bool = False
-    """It has the name of another hub of the account, which makes its own audit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,29 +50,12 @@ class Situation:
 def findings(shown: Collection[ShownAccess], this: Situation) -> tuple[MonitorFinding, ...]:
     """Return the differences: at most one finding for each verdict, with all its receivers."""
     found: dict[ActionVerdict, MonitorFinding] = {}
-    known = _shares_of_each(shown, this)
+    known = shares_of(shown, this.shares, this.region)
     for one in [*_of_what_shows(known, this), *_vanished(known, this)]:
         before = found.get(one.verdict)
         receivers = (*(before.receivers if before else ()), *one.receivers)
         found[one.verdict] = MonitorFinding(one.verdict, one.why, tuple(dict.fromkeys(receivers)))
     return tuple(found[verdict] for verdict in ActionVerdict if verdict in found)
-
-
-def _shares_of_each(shown: Collection[ShownAccess], this: Situation) -> Mapping[ShownAccess, Sequence[Share]]:
-    """Return each access with its shares. A snapshot may have a thousand of both, so no two are compared in vain."""
-    by_name: dict[tuple[str, str], list[Share]] = defaultdict(list)
-    for share in this.shares:
-        name = share.account if grant_names.nameless(share.resource) else share.share_name
-        by_name[share.resource, name].append(share)
-    found: dict[ShownAccess, Sequence[Share]] = {}
-    for one in shown:
-        if one.grant:
-            of = [share for share in this.shares if share.resource == one.resource]
-            found[one] = [s for s in of if grant_names.is_grant_for(s, one.grant, one.name, this.region)]
-        else:
-            name = one.receiver if grant_names.nameless(one.resource) else one.name
-            found[one] = by_name[one.resource, name]
-    return found
 
 
 def _of_what_shows(known: Mapping[ShownAccess, Sequence[Share]], this: Situation) -> Iterator[MonitorFinding]:
@@ -152,21 +119,6 @@ def of_policy(key: str, text: str, hub: str, region: str, siblings: Collection[s
         for receiver in admitted(statements):
             found[ShownAccess(receiver, resource, sibling=sibling)] = None
     return tuple(found)
-
-
-def of_grant(
-    key: str, grant: str, name: str, grantee: str, issuer: str, region: str, siblings: Collection[str] = ()
-) -> ShownAccess:
-    """Return the access that a grant gives to its grantee, or to its issuer if that is an AWS service.
-
-    A deleted grantee is a receiver without an account; KMS may show one that was made moments ago in the same way.
-    """
-    receiver = grantee if account_of(grantee) or key_policy.DEAD.fullmatch(grantee) else issuer
-    account, own = account_of(receiver), grant_names.is_grant_of(name, region)
-    of_roles = own and grant_names.service_role(grantee)
-    resource = addresses.role_resource(key, account) if of_roles else addresses.key_resource(key, account)
-    sibling = not own and any(grant_names.is_grant_of(name, one) for one in siblings)
-    return ShownAccess(receiver, resource.pk, name, grant, own=own, sibling=sibling)
 
 
 # --- a pass ----------------------------------------------------------------------------------------------------------

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from chalicelib.engine import schedule
-from chalicelib.engine.places import Arn
-from chalicelib.monitor.trail_actions import NAMED, PUBLIC, Act, TrailAction, account_of, is_outside
+from chalicelib.engine.places import Arn, account_of
+from chalicelib.monitor.trail_actions import NAMED, PUBLIC, Act, TrailAction, is_outside
 from chalicelib.monitor.verdicts import ActionVerdict, MonitorFinding
 from chalicelib.sharing.share import OPEN_STATES, Share, ShareState
 

@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import Any
 
 from chalicelib.engine import addresses
+from chalicelib.engine.places import account_of
 from chalicelib.sharing.key_policy import PolicyShare, share_named
 from chalicelib.sharing.policy_text import aws_principals, listed, meaning, taken_apart
 
@@ -34,9 +35,7 @@ TO_SERVICES = ("aws:sourceaccount", "aws:sourcearn")
 """Conditions that only calls of AWS services meet."""
 
 _ID = re.compile(r"(snap|ami)-[0-9a-f]{1,40}\Z")
-_ACCOUNT = re.compile(r"[0-9]{12}\Z")
 _ORGANIZATION = re.compile(r"(o-[a-z0-9]+)(/|\Z)")
-_IN_ARN = re.compile(r"arn:[a-z-]+:[a-z0-9-]+:[a-z0-9-]*:([0-9]{12}):")
 
 
 class Act(StrEnum):
@@ -99,14 +98,6 @@ class TrailAction:
     def on_key(self) -> bool:
         """Whether the resource is a key."""
         return ":kms:" in self.resource
-
-
-def account_of(receiver: str) -> str:
-    """Return the account of a receiver; "" if it names none, as an AWS service."""
-    if receiver.startswith("arn:"):
-        found = _IN_ARN.match(receiver)
-        return found.group(1) if found else ""
-    return receiver[:12] if _ACCOUNT.match(receiver[:12]) and receiver[12:13] in ("", ":") else ""
 
 
 def is_outside(receiver: str, hub: str) -> bool:

@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from chalicelib.monitor.trail_actions import PUBLIC, account_of
+from chalicelib.engine.places import account_of
+from chalicelib.monitor.trail_actions import PUBLIC
 from chalicelib.targets.applied_file import AppliedFile
 
 RECEIVERS_NAMED = 100

@@ -44,7 +44,7 @@ _KEEP_HEAD = (promotion_events.NotExecuted, promotion_events.Paused)
 PROMOTIONS = PromotionCodec()
 
 
-def begun(ami: str, hub: str, region: str, now: int) -> Write:
+def new_promotion(ami: str, hub: str, region: str, now: int) -> Write:
     """Return the record of a new promotion as it is to be stored. ``now``: epoch seconds."""
     return PROMOTIONS.encode(evolving.started(ami, hub, region, now))
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from chalicelib.delivery.tracked import GOOD, RECALLED, TrackedDelivery
+from chalicelib.delivery.tracked import GOOD, OUTCOMES, RECALLED, TrackedDelivery
 from chalicelib.engine.faults import count
 from chalicelib.engine.notices import MAX_LISTED, NoticeKind, said_faults
 from chalicelib.engine.places import Place
@@ -81,8 +81,7 @@ def wave_stopped(
 def summary(promotion: Promotion, tracked: Iterable[TrackedDelivery], now: int) -> dict[str, Any]:
     """Build the one message when all deliveries of a promotion have ended; those that failed are listed first."""
     all_of_them = sorted(tracked, key=lambda one: (one.state in GOOD, one.account, one.region))
-    counted = ("delivered", "shared", "failed", "cancelled", "withdrawn", "recalled")
-    counts = {state: sum(one.state == state for one in all_of_them) for state in counted}
+    counts = {state: sum(one.state == state for one in all_of_them) for state in OUTCOMES}
     everywhere = sum(counts[state] for state in GOOD) == len(all_of_them)
     return {
         **_of_promotion(promotion, SUMMARY, now, outcome="delivered" if everywhere else "incomplete"),

@@ -80,7 +80,7 @@ class WantedTargets:
             return True
         if one.state == SHARED and promotion.is_gone_for(one.account, one.place):
             return True
-        if one.state in (RUNNING, SHARED):
+        if one.may_end:
             return not self.may_go_on(one.place)
         if one.state == RECALLED and self.recalled:
             return Retry.parse(promotion.inbox.get(RECALL, "")).recalls_again(one)

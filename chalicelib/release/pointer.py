@@ -312,7 +312,7 @@ def acts(command: Command) -> bool:
     return not isinstance(command, Look)
 
 
-def announced(pointer: Pointer, command: Command) -> str:
+def intended_call(pointer: Pointer, command: Command) -> str:
     """Return the API call and its resource, for the history."""
     if isinstance(command, RetireCopy):
         gets = command.at or pointer.own_dates[command.image].before
@@ -628,6 +628,6 @@ def _names_recalled(pointer: Pointer, source: str, refusal: Fault | None = None)
 
 
 def _retry(pointer: Pointer) -> str:
-    ami = max((one for one in pointer.releases), key=lambda one: one.order, default=None)
+    ami = max(pointer.releases, key=lambda one: one.order, default=None)
     name = "AMI" if ami is None else ami.source
     return f"Then `ami-promoter retry {name} --account {pointer.account}`."

@@ -28,6 +28,6 @@ def open_since(found: Iterable[Share], now: int) -> int:
     0: the service opens none, because the key's owner let the account in (``key_access: none``).
     """
     held = [share for share in found if share.holdings]
-    if any(share.state is not ShareState.OPEN or holders.moved(share) for share in held):
+    if any(share.state is not ShareState.OPEN or holders.names_former_role(share) for share in held):
         return now
     return max((share.opened_at or 0 for share in held), default=0)

@@ -8,6 +8,7 @@ from chalicelib.engine.places import Resource
 from chalicelib.sharing.share import Share, ShareState
 
 GRANT_PREFIX = "ami-promoter:"
+_NAME = re.compile(f"{GRANT_PREFIX}[^:]+:(?:(?P<delivery>[0-9a-f]{{20}})(?:-[^:]*)?|[^:]*):(?P<intended_at>[0-9]+)")
 
 
 def service_role(grantee: str) -> str:
@@ -34,6 +35,18 @@ def grant_name(share: Share, region: str) -> str:
 def is_grant_of(name: str, region: str) -> bool:
     """Whether a grant's name says that the hub in this Region made it."""
     return name.startswith(f"{GRANT_PREFIX}{region}:")
+
+
+def delivery_of(name: str) -> str:
+    """Return the delivery for which a grant was made, by its name; "": it is a standing one, or not the service's."""
+    found = _NAME.match(name)
+    return (found["delivery"] or "") if found else ""
+
+
+def intended_at(name: str) -> int:
+    """Return the time of a grant's intent (epoch seconds), by its name; 0: it does not say."""
+    found = _NAME.match(name)
+    return int(found["intended_at"]) if found else 0
 
 
 def is_grant_for(share: Share, grant_id: str, name: str, region: str) -> bool:

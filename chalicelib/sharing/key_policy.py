@@ -173,6 +173,11 @@ class Document:
         """The Sids of this hub's statements."""
         return frozenset(part.sid for part in self.policy.parts if self._is_own(part))
 
+    @property
+    def shares(self) -> frozenset[PolicyShare]:
+        """The shares that this hub's statements open, by their Sids."""
+        return frozenset(share for part in self.policy.parts if (share := share_named(part.sid, self.hub)))
+
     def _is_own(self, part: Part) -> bool:
         return bool(share_named(part.sid, self.hub))
 

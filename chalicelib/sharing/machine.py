@@ -32,7 +32,7 @@ GONE_NO_SOONER_THAN = 2 * schedule.MINUTE
 
 # not by Entry[...], which early releases of Python 3.11 and 3.12 cannot call, as it is frozen
 _entries: Iterable[Entry[Share, ShareState]] = map(Entry, ShareState)
-WANT, OPENING, OPEN, CLOSE, CLOSED, REFUSE, ARCHIVE = _entries
+WANTED, OPENING, OPEN, CLOSING, CLOSED, REFUSED, ARCHIVED = _entries
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ def _seen_before(_event: SeenBefore, share: Share, now: int) -> Share:
 def _wanted(share: Share, now: int) -> Share:
     """Return the share that a new holder waits for: closed or refused, it forgets how it ended for earlier holders."""
     over = share.state in (ShareState.CLOSED, ShareState.REFUSED)
-    return WANT(share, now, fault=None, closed_blind=False) if over else share
+    return WANTED(share, now, fault=None, closed_blind=False) if over else share
 
 
 def _intend_opening(event: OpeningIntended, share: Share, now: int) -> Share:
@@ -186,7 +186,7 @@ def _looked_while_open(event: LookedAfter, share: Share, now: int) -> Share:
 def _refused(event: ShareRefused, share: Share, now: int) -> Share:
     """Refuse it. If an intent was written, an earlier call may have opened it, so the share worker closes it."""
     changes = {"together": 0, "seen_at": None, "waits_for": None, "answered": share.asked}
-    return (CLOSE if share.state in OPEN_STATES else REFUSE)(share, now, fault=event.fault, **changes)
+    return (CLOSING if share.state in OPEN_STATES else REFUSED)(share, now, fault=event.fault, **changes)
 
 
 def ended_unopened(share: Share) -> Fault:
@@ -230,7 +230,7 @@ def _intend_closing(_event: ClosingIntended, share: Share, now: int) -> Share:
     blind = bool(share.holdings) and past_end(share, now)
     answered = share.asked if blind else share.answered
     fresh: dict[str, Any] = {"together": 0, "removed_at": None, "gone_at": None, "waits_for": None}
-    return CLOSE(share, now, closed_blind=blind, answered=answered, **fresh)
+    return CLOSING(share, now, closed_blind=blind, answered=answered, **fresh)
 
 
 def _removed(event: PermissionRemoved, share: Share, now: int) -> Share:
@@ -280,7 +280,7 @@ def believable_from(share: Share) -> int:
 
 
 def _closed(share: Share, now: int) -> Share:
-    return (CLOSED if share.fault is None else REFUSE)(share, now, closed_at=now)
+    return (CLOSED if share.fault is None else REFUSED)(share, now, closed_at=now)
 
 
 def gives_up(share: Share) -> bool:
@@ -330,15 +330,15 @@ def raced(tried: Share, found: Share | None, now: int) -> Share | None:
 
 
 _IDLE: Row[Share] = {
-    SeenBefore: leads(_seen_before, WANT),
-    PutOff: leads(_put_off, WANT),
+    SeenBefore: leads(_seen_before, WANTED),
+    PutOff: leads(_put_off, WANTED),
     OpeningIntended: leads(_intend_opening, OPENING),
-    ShareRefused: leads(_refused, REFUSE),
-    Archived: leads(lambda _event, share, now: ARCHIVE(share, now), ARCHIVE),
+    ShareRefused: leads(_refused, REFUSED),
+    Archived: leads(lambda _event, share, now: ARCHIVED(share, now), ARCHIVED),
 }
 _ONCE_OPEN: Row[Share] = {
     **_IDLE,
-    FoundOpen: leads(lambda _event, share, now: CLOSE(share, now, removed_at=None, gone_at=None), CLOSE),
+    FoundOpen: leads(lambda _event, share, now: CLOSING(share, now, removed_at=None, gone_at=None), CLOSING),
 }
 
 TRANSITIONS: Mapping[ShareState, Row[Share]] = {
@@ -346,25 +346,25 @@ TRANSITIONS: Mapping[ShareState, Row[Share]] = {
     ShareState.OPENING: {
         ShareOpened: leads(_opened, OPEN),
         PutOff: leads(_put_off, OPENING),
-        ShareRefused: leads(_refused, CLOSE),
-        ClosingIntended: leads(_intend_closing, CLOSE),
+        ShareRefused: leads(_refused, CLOSING),
+        ClosingIntended: leads(_intend_closing, CLOSING),
     },
     ShareState.OPEN: {
         PutOff: leads(_put_off, OPEN),
-        ShareRefused: leads(_refused, CLOSE),
-        ClosingIntended: leads(_intend_closing, CLOSE),
+        ShareRefused: leads(_refused, CLOSING),
+        ClosingIntended: leads(_intend_closing, CLOSING),
         OpeningIntended: leads(_intend_opening, OPENING),
-        LookedAfter: leads(_looked_while_open, OPEN, OPENING, CLOSE),
+        LookedAfter: leads(_looked_while_open, OPEN, OPENING, CLOSING),
         FoundClosed: leads(lambda _event, share, now: OPENING(share, now, tries=share.tries), OPENING),
     },
     ShareState.CLOSING: {
-        PermissionRemoved: leads(_removed, CLOSE),
-        LookedAfter: leads(_looked_after, CLOSE, CLOSED, REFUSE),
-        ShareClosed: leads(lambda _event, share, now: _closed(share, now), CLOSED, REFUSE),
-        PutOff: leads(_put_off, CLOSE),
-        ShareRefused: leads(_refused, CLOSE),
+        PermissionRemoved: leads(_removed, CLOSING),
+        LookedAfter: leads(_looked_after, CLOSING, CLOSED, REFUSED),
+        ShareClosed: leads(lambda _event, share, now: _closed(share, now), CLOSED, REFUSED),
+        PutOff: leads(_put_off, CLOSING),
+        ShareRefused: leads(_refused, CLOSING),
         OpeningIntended: leads(_intend_opening, OPENING),
-        GivenUp: leads(lambda event, share, now: REFUSE(share, now, fault=event.fault, closed_at=None), REFUSE),
+        GivenUp: leads(lambda event, share, now: REFUSED(share, now, fault=event.fault, closed_at=None), REFUSED),
     },
     ShareState.CLOSED: _ONCE_OPEN,
     ShareState.REFUSED: _ONCE_OPEN,

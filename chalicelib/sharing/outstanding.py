@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from chalicelib.engine import schedule
 from chalicelib.engine.places import Resource
 from chalicelib.sharing.grant_names import nameless
-from chalicelib.sharing.holders import asked_since, is_statement, moved, must_close_at, past_end, standing
+from chalicelib.sharing.holders import asked_since, is_statement, must_close_at, names_former_role, past_end, standing
 from chalicelib.sharing.share import IDLE_STATES, Share, ShareState
 
 MOVES_SOON = 10
@@ -70,7 +70,7 @@ def _is_time(share: Share, now: int) -> bool:
 
 def _may_open(share: Share, now: int) -> bool:
     if share.state is ShareState.OPEN:
-        return moved(share)
+        return names_former_role(share)
     if share.state is ShareState.CLOSING:
         return _reopens(share, now)
     return share.state in (*IDLE_STATES, ShareState.OPENING) and _asks_again(share)
@@ -121,7 +121,7 @@ def _due(share: Share, now: int) -> Iterable[int | None]:
         yield min(share.next_try, must_close_at(share) or share.next_try) if share.holdings else now
     if share.state is ShareState.OPEN:
         yield _open_due_at(share, now)
-        yield share.next_try if moved(share) and share.tries < MOVES_SOON else None
+        yield share.next_try if names_former_role(share) and share.tries < MOVES_SOON else None
     elif share.state in IDLE_STATES and not share.holdings:
         yield max(_kept_until(share), share.next_try)
     elif share.state in IDLE_STATES and _asks_again(share):

@@ -187,8 +187,8 @@ class BegunDeliveries(Protocol):
 class ShareWaiters(Protocol):
     """The deliveries that wait for shares."""
 
-    def wake(self, news: dict[str, int], shares: Sequence[Share]) -> None:
-        """Take the next deliveries with their episodes out of ``news``; wake those that need not wait any longer.
+    def wake(self, to_wake: dict[str, int], shares: Sequence[Share]) -> None:
+        """Take the next deliveries with their episodes out of ``to_wake``; wake those that need not wait any longer.
 
-        ``shares``: all shares of the resource that has news.
+        ``shares``: all shares of the resource that they wait for.
         """

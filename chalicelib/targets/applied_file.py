@@ -308,6 +308,11 @@ class Directory:
         units = {member for name in named for member in self.groups[name] if organization.is_unit(member)}
         return sorted(units - self.membership.units.keys())
 
+    def as_read(self) -> Directory:
+        """Return the file as if the units that discovery has never read had no accounts."""
+        read = {**dict.fromkeys(self.unread((), every=True), organization.Unit("")), **self.membership.units}
+        return replace(self, membership=Membership(self.membership.digest, read))
+
     def targets_of(self, account: str, chosen: Iterable[str]) -> tuple[Target, ...] | Fault:
         """Return the account's targets, whether the value names them or not. Its groups agree, but for ``retire``."""
         found = _retiring_alike(self._found(account))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from itertools import chain
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from chalicelib.engine import codec
 from chalicelib.engine.faults import Fault
 from chalicelib.targets.applied_file import AppliedFile, Directory, Target, resolve, settings_changed
-from chalicelib.targets.organization import Membership, Organization, Unit, allowance, is_unit
+from chalicelib.targets.organization import Organization, allowance
 from chalicelib.targets.waves import Wave
 
 Place = tuple[str, str]
@@ -162,11 +161,8 @@ def departing(before: Directory, after: Directory, departed: Collection[str]) ->
 
 def in_effect(file: Directory) -> dict[str, Target]:
     """Return every target that the file has, also through its units, by place; without accounts in conflict."""
-    units = filter(is_unit, chain.from_iterable(file.groups.values()))
-    read = {**dict.fromkeys(units, Unit("")), **file.membership.units}
-    whole = replace(file, membership=Membership(file.membership.digest, read))
     value = " ".join((*file.groups, *file.accounts))
-    return {one.place: one for one in resolve(value, whole, in_force=True).targets} if value else {}
+    return {one.place: one for one in resolve(value, file.as_read(), in_force=True).targets} if value else {}
 
 
 def _of_target(where: str, old: Target, new: Target) -> Iterator[Loosened]:

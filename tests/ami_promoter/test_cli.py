@@ -46,7 +46,7 @@ WRONG = {
     f"promote {AMI}": "Missing argument 'VALUE'.",
     f"promote {AMI} dev prod": "Got unexpected extra argument (prod)",
     f"promote {AMI} dev --timeout 5": "--timeout has no effect without --wait.",
-    f"wait {AMI} --target x": "'x' is not an account's id, or ACCOUNT/REGION.",
+    f"wait {AMI} --account x": "'x' is not an account's id, or ACCOUNT/REGION.",
     f"status {AMI} --watch --json": "--watch is for a terminal",
     "status --watch": "--watch needs an AMI.",
     f"status {AMI} --group dev": "--since, --image, --group and --limit choose from the list, without AMI",

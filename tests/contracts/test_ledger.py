@@ -1,14 +1,17 @@
 """What every ledger, every store of slot leases and every list of tracked deliveries promises."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
+from botocore.exceptions import ClientError
 
 from chalicelib.delivery.copy_quota import SlotLease
 from chalicelib.delivery.tracked import EXPIRED, TrackedDelivery
 from chalicelib.engine.addresses import HOLD, copy_quota, promotion
 from chalicelib.engine.addresses import holding as holding_place
 from chalicelib.engine.errors import LostRace, Refusal, RefusalKind
+from chalicelib.engine.faults import Fault
 from chalicelib.engine.ports import Write
 from chalicelib.sharing.ports import StandingHolding
 from chalicelib.sharing.share import DELIVERED_AMIS, Share, ShareState
@@ -31,6 +34,21 @@ def test_holding_again_names_the_role_that_the_file_has_now(store):
         store.ledger.hold(replace(SHARE, grantee=role, last_closing_at=until), copying("d1"))
         (found,) = store.ledger.shares(RESOURCE)
         assert (found.grantee, found.last_closing_at, found.asked) == (role, until, 1)
+
+
+@pytest.mark.parametrize(("item", "whole"), [("share", 390), ("share", 420), ("tracked", 190), ("tracked", 420)])
+def test_a_share_and_a_tracked_delivery_may_have_400_kb_each(store, item, whole):
+    """Each is an item of its own; what DynamoDB refuses does not pass in memory."""
+    long = "x" * whole * 1024
+    store.ledger.hold(SHARE, copying("d1"))
+    (share,) = store.ledger.shares(RESOURCE)
+    fault = Fault("share-refused", "here", long, "")
+    writes = {
+        "share": lambda: store.ledger.save([replace(share, fault=fault)], "refused", NOW),
+        "tracked": lambda: store.tracked.add(AMI, replace(tracked("d1"), ssm_parameter=long)),
+    }
+    with nullcontext() if whole < 400 else pytest.raises((AssertionError, ClientError)):
+        writes[item]()
 
 
 SECOND = replace(SHARE, resource="resource#snapshot#snap-0b")

@@ -33,10 +33,9 @@ class RefusingTarget:
         self.as_refusal = as_refusal
 
     def client(self, *_named: object, **_how: object) -> Any:
-        pages = SimpleNamespace(paginate=lambda **_: [{"Images": [{"ImageId": "ami-0b", "State": self.state}]}])
         return SimpleNamespace(
             enable_image=self.enable,
-            get_paginator=lambda _: pages,
+            describe_images=lambda **_: {"Images": [{"ImageId": "ami-0b", "State": self.state}]},
             disable_image_deprecation=self.restore,
         )
 

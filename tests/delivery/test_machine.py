@@ -30,10 +30,10 @@ from chalicelib.delivery.model import (
     CopyState,
     Delivery,
     DeliveryState,
+    EndRequest,
     ImageRequest,
     NewImage,
     SlotRequest,
-    WishToEnd,
 )
 from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, DeliveryEvent, Refused
 from chalicelib.delivery.phases.checking import BY_STACK, TargetReady, TargetUnfit
@@ -51,7 +51,7 @@ from chalicelib.delivery.shares import (
     SharesSeen,
 )
 from chalicelib.delivery.slots import AskSlots, SlotsAsked, free, wish
-from chalicelib.delivery.worker import deliveries, launches, releases
+from chalicelib.delivery.worker import deliveries, launches, naming_and_recall
 from chalicelib.engine import codec, schedule
 from chalicelib.engine.errors import IllegalEvent, RefusalKind
 from chalicelib.engine.faults import Fault
@@ -96,7 +96,7 @@ def test_each_kind_of_event_is_in_the_table_and_among_the_examples():
 def test_the_executor_has_a_case_for_each_command():
     """The type checker cannot tell: each phase declares its own, and no list has them all."""
     declared = {one.__name__ for module in modules() for one in vars(module).values() if is_command(one)}
-    trees = (ast.parse(inspect.getsource(one)) for one in (deliveries, launches, releases))
+    trees = (ast.parse(inspect.getsource(one)) for one in (deliveries, launches, naming_and_recall))
     cases = (node.cls for tree in trees for node in ast.walk(tree) if isinstance(node, ast.MatchClass))
 
     assert {name.attr for name in cases if isinstance(name, ast.Attribute)} == declared
@@ -1043,7 +1043,7 @@ def test_a_cancel_of_an_earlier_episode_is_not_received():
 @pytest.mark.parametrize("text", ["1:tag#Withdrawn by ann.", "2:expired:not-entitled:7#", "1:x#a#b: c\nd"])
 def test_a_wish_to_end_is_written_as_it_was_read(text):
     """Its sentence may have any signs."""
-    assert str(WishToEnd.parse(text)) == text
+    assert str(EndRequest.parse(text)) == text
 
 
 @pytest.mark.parametrize("text", ["", "tag", ":tag#x", "one:tag", f"{'1' * 5000}:tag"])

@@ -141,10 +141,12 @@ def test_an_answer_a_look_and_a_cleanup_say_what_an_attempt_made(state):
     by_image = replace(begun, method="image")
     made = proof.removal(by_image, (), (seen("", "pending", copy="snap-0i", nonce="nonce-"),))
     assert made.copies == ("snap-0bc", "snap-0i")
-    kept = proof.keep(by_image, made.learnt)
+    kept = proof.with_attempts(by_image, made.learnt)
     assert kept.attempts[-1] == Attempt("nonce-", proof.UNKNOWN, NOW, "snap-0i", episode=1)
-    assert proof.keep(kept, proof.learnt(kept, proof.copies(kept, (seen("", "", copy="snap-0i"),)).own)) == kept
-    both = proof.keep(kept, proof.removal(kept, (), (seen("", "pending", copy="snap-0j", nonce="nonce-"),)).learnt)
+    listed = proof.copies(kept, (seen("", "", copy="snap-0i"),))
+    assert proof.with_attempts(kept, proof.learnt(kept, listed.own)) == kept
+    more = proof.removal(kept, (), (seen("", "pending", copy="snap-0j", nonce="nonce-"),))
+    both = proof.with_attempts(kept, more.learnt)
     assert [one.id for one in both.attempts[-2:]] == ["snap-0i", "snap-0j"]  # a later look's does not replace the first
 
 
@@ -264,7 +266,7 @@ def test_the_snapshots_of_an_ami_that_was_left_are_not_among_what_a_later_episod
     before = with_ids(a_delivery(DeliveryState.VERIFYING), snap_0a="snap-0ac", **{"": "ami-0b"})
     other = Attempt("nonce-other", "snap-0b", NOW, id="snap-0bo", episode=2)
     before = replace(before, attempts=(*before.attempts, other))
-    left = proof.leave(before.with_image(id="ami-0b", adopted=True))
+    left = proof.left_there(before.with_image(id="ami-0b", adopted=True))
     own = Attempt("nonce-new", "snap-0b", NOW, id="snap-0bn", episode=2)
     next_one = a_delivery(episode=3, attempts=(*proof.carried(left, NOW), own), **how)
     made = (seen("snap-0b", "completed", nonce=one.nonce, copy=one.id) for one in (own, other))

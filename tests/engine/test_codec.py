@@ -1,5 +1,6 @@
 """Records to JSON and back, and what decoding refuses."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
@@ -10,7 +11,8 @@ import pytest
 from ami_promoter.hub.salvage import salvage
 from chalicelib.delivery.model import Delivery, DeliveryState, Snapshot
 from chalicelib.engine import codec
-from chalicelib.engine.stored import body
+from chalicelib.engine.errors import Unreadable
+from chalicelib.engine.stored import body, read_item
 from chalicelib.targets.applied_file import Target
 from tests.delivery.examples import a_delivery
 
@@ -67,6 +69,15 @@ def test_a_value_that_does_not_fit_is_refused_with_its_path(given, path):
         codec.decode(Outer, given)
 
     assert path in str(refused.value)
+
+
+@pytest.mark.parametrize("given", [{"colour": "x" * 400_000}, {"colour": "red", "y" * 400_000: 1}])
+def test_a_damaged_record_has_room_for_the_reason_why_it_is_parked(given):
+    """The reason is written onto the record itself, of which DynamoDB holds 400 KB."""
+    with pytest.raises(Unreadable, match=r"^pointer#1") as refused:
+        read_item(Outer, {"body": json.dumps(given)}, "pointer#1")
+
+    assert len(str(refused.value)) <= 500
 
 
 def salvaged(**body):

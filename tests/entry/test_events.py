@@ -12,7 +12,7 @@ from chalicelib.engine.ports import Write
 from chalicelib.engine.wakes import said_of
 from chalicelib.entry.events import Events
 from chalicelib.entry.queue_consumer import QueueConsumer
-from chalicelib.promotion.codec import begun
+from chalicelib.promotion.codec import new_promotion
 from tests.fakes import MemoryRecords
 
 HUB, TARGET, REGION, NOW = "111111111111", "222222222222", "us-east-1", 1_800_000_000
@@ -32,14 +32,15 @@ class EventsSetup:
     def __init__(self):
         self.records, self.woken_at = MemoryRecords(), []
         self.events = Events(ReadOnly(self.records), self, hub=HUB, region=REGION, trigger_tag="promote")
-        self.worker = QueueConsumer(None, self.records, lambda: NOW, None, (), lambda ami: begun(ami, HUB, REGION, NOW))
+        ports = None, self.records, lambda: NOW, None, ()
+        self.worker = QueueConsumer(*ports, lambda ami: new_promotion(ami, HUB, REGION, NOW))
 
     def send(self, wake):
         self.woken_at.append(wake.key.pk)
         taken = wakes.decode(wakes.encode(wake))
         assert taken == wake
         if taken.key.kind == "delivery":
-            self.records.leave(taken.key, self.worker.of_target(taken.reason), NOW)
+            self.records.leave(taken.key, self.worker.inbox_entries(taken.reason), NOW)
         else:
             self.worker.leave(taken.key, taken.reason)
 

@@ -23,7 +23,7 @@ from chalicelib.entry.events import AMI, Events
 from chalicelib.entry.queue_consumer import QueueConsumer
 from chalicelib.promotion import evolving
 from chalicelib.promotion import notices as promotion_notices
-from chalicelib.promotion.codec import begun
+from chalicelib.promotion.codec import new_promotion
 from chalicelib.targets.applied_file import Directory, Target, resolve
 from tests.fakes import MemoryRecords
 
@@ -121,7 +121,7 @@ def hear(event: Mapping[str, Any]) -> None:
     """Give it to all three handlers, beside a running delivery, and check the records."""
     records, sent = StrictRecords(), StrictWakes()
     receiver = Events(records, sent, hub=HUB, region=REGION, trigger_tag=TRIGGER)
-    worker = QueueConsumer(None, records, lambda: NOW, None, (), lambda ami: begun(ami, HUB, REGION, NOW))
+    worker = QueueConsumer(None, records, lambda: NOW, None, (), lambda ami: new_promotion(ami, HUB, REGION, NOW))
     delivery, body = addresses.delivery("0123"), {"state": "copying"}
     records.create(Write(delivery, "copying", body, NOW), NOW)
     for sample in SAMPLES:  # the delivery's look-ups, as its worker writes them

@@ -12,7 +12,7 @@ from chalicelib.engine.errors import Misconfigured, Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.ports import Write
 from chalicelib.entry.queue_consumer import SHARE_WORKER_KINDS, TRIES, WORKER_KINDS, QueueConsumer
-from chalicelib.promotion.codec import begun
+from chalicelib.promotion.codec import new_promotion
 from tests.fakes import MemoryRecords
 from tests.service.cloud import Quiet
 
@@ -39,7 +39,7 @@ class WorkerSetup:
         services = SimpleNamespace(**{name: SimpleNamespace(run=self.run(name)) for name in RUNS.values()})
         self.telemetry = Quiet()
         ports = services, self.records, lambda: NOW, self.telemetry
-        self.worker = QueueConsumer(*ports, kinds, lambda ami: begun(ami, "111111111111", "us-east-1", NOW))
+        self.worker = QueueConsumer(*ports, kinds, lambda ami: new_promotion(ami, "111111111111", "us-east-1", NOW))
 
     def run(self, name):
         def run(key, *_cause, **_time_left):

@@ -93,3 +93,28 @@ def test_an_ami_whose_tag_has_just_gone_does_not_keep_the_others_from_discovery(
 
     found = HubSource(RootSessions(world), HUB, REGION, "promote").tagged()
     assert [(one.ami, one.value) for one in found] == [(ami, "dev")]
+
+
+def test_an_ami_among_many_is_examined_by_a_look_at_its_own_snapshots_alone(world):
+    """EC2 filters after it has cut the pages: the snapshots of a hub with 100,000 others would take 100 calls."""
+    key = world.client("kms", HUB, REGION).create_key()["KeyMetadata"]["Arn"]
+    ami = world.ec2.seed_image(HUB, REGION, name="golden", volumes=(8,), key=key)
+    for number in range(1100):
+        world.ec2.seed_image(HUB, REGION, name=f"other-{number}")
+    source, calls = HubSource(RootSessions(world), HUB, REGION, "promote"), list[str]()
+    world.gateway.before.append(lambda call: calls.append(call.operation))
+
+    image, keys = source.examine(ami)
+    assert ([one.key for one in image.snapshots], [*keys]) == ([key], [key])
+    assert calls.count("DescribeSnapshots") == 1
+
+
+def test_snapshots_that_are_gone_do_not_hide_the_others(world):
+    """EC2 refuses a look at several that names one which somebody has deleted."""
+    key = world.client("kms", HUB, REGION).create_key()["KeyMetadata"]["Arn"]
+    ami = world.ec2.seed_image(HUB, REGION, name="golden", volumes=(8,), key=key)
+    source = HubSource(RootSessions(world), HUB, REGION, "promote")
+    there, gone = source.tag(ami).snapshots, {"snap-00000000000000001", "snap-00000000000000002"}
+
+    assert source.keys(there | gone) == {key}
+    assert source.keys(gone) == frozenset()

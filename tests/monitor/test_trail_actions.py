@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from chalicelib.engine.places import account_of
 from chalicelib.monitor import trail_actions
-from chalicelib.monitor.trail_actions import PUBLIC, Act, account_of, admitted, of_others, statements_of
+from chalicelib.monitor.trail_actions import PUBLIC, Act, admitted, of_others, statements_of
 
 SAMPLES = json.loads((Path(__file__).parents[1] / "samples" / "trail.json").read_text(encoding="utf-8"))["samples"]
 

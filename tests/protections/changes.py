@@ -33,7 +33,7 @@ from chalicelib.delivery.worker.copy_quotas import CopyQuotas
 from chalicelib.delivery.worker.deliveries import DeliveryExecutor
 from chalicelib.delivery.worker.live_approvals import LiveApprovals
 from chalicelib.delivery.worker.live_waves import LiveWaves
-from chalicelib.delivery.worker.releases import ReleaseCommands
+from chalicelib.delivery.worker.naming_and_recall import NamingAndRecallCommands
 from chalicelib.engine import addresses, schedule, sweep
 from chalicelib.engine.budget import Budget
 from chalicelib.engine.faults import Fault
@@ -487,7 +487,7 @@ CHANGES = {
     ),
     "a look-up is not written with the intent": (MemberChange(DeliveryCodec, "intent_items", lambda *_: ()),),
     "nonces are not asked": (MemberChange(proof, "copies", lambda _delivery, seen: proof.Copies(tuple(seen))),),
-    "what an attempt made is not kept": (MemberChange(proof, "keep", lambda delivery, _some: delivery),),
+    "what an attempt made is not kept": (MemberChange(proof, "with_attempts", lambda delivery, _some: delivery),),
     "a deadline acts without a look": (
         MemberChange(trouble, "await_look", lambda delivery, failure, now: fail(delivery, now, failure)),
     ),
@@ -496,7 +496,7 @@ CHANGES = {
         MemberChange(
             ending,
             "_is_tidy",
-            lambda delivery: delivery.cleanup.done and not (delivery.shares.held or delivery.launch.ends),
+            lambda delivery: delivery.cleanup.done and not (delivery.shares.held or delivery.launch.may_run),
         ),
     ),
     "a result counts for every episode": (
@@ -507,7 +507,7 @@ CHANGES = {
         MemberChange(proof, "is_there", lambda image, shown: any(one.id == image and one.delivery for one in shown)),
     ),
     "a lift enables only what EC2 said is disabled": (
-        wrapped(ReleaseCommands, "execute", what_is_known_to_be_disabled),
+        wrapped(NamingAndRecallCommands, "execute", what_is_known_to_be_disabled),
     ),
     "a share stays open until its notice was sent": (
         MemberChange(machine, "PHASES", not_while_it_publishes(machine.PHASES)),

@@ -106,6 +106,20 @@ def test_a_process_killed_between_tags_and_value_leaves_none_that_is_not_the_hub
     assert scene.ssm.get_parameter(Name=NAME)["Parameter"]["Version"] == 2
 
 
+def test_a_look_at_the_amis_of_a_family_reads_no_others_of_the_account(scene):
+    """One that was deregistered long ago, and which EC2 does not have any more, hides none of the others."""
+    for number in range(1100):
+        scene.world.ec2.seed_image(DEV, REGION, name=f"other-{number}")
+    calls = list[str]()
+    scene.world.gateway.before.append(lambda call: calls.append(call.operation))
+    look = scene.parameters.look(scene.target, scene.pointer(scene.new, ""), [scene.old, scene.new])
+    assert (look.available, calls.count("DescribeImages")) == ({scene.old, scene.new}, 1)
+
+    gone = [f"ami-{number:017}" for number in (1, 2)]
+    look = scene.parameters.look(scene.target, scene.pointer(scene.new, ""), [scene.old, *gone])
+    assert look.available == {scene.old}
+
+
 def test_a_write_that_is_refused_is_a_refusal_and_not_one_that_shows_late(scene):
     """Its fault says who forbids it; only a parameter that exists already is read back."""
     scene.world.injections.refuse("PutParameter", "AccessDeniedException")

@@ -52,9 +52,9 @@ def test_a_failed_delivery(scene):
 
     assert (status, reported["outcome"]) == (FAILED, "failed")
     assert reported["why"] == "1 of 2 deliveries failed."
-    assert scene.answer("wait", scene.image, "--target", DEV)[0] == DELIVERED
-    assert scene.answer("wait", scene.image, "--target", f"{TEST}/us-east-1")[0] == FAILED
-    status, reported = scene.answer("wait", scene.image, "--target", PROD, "--target", DEV)
+    assert scene.answer("wait", scene.image, "--account", DEV)[0] == DELIVERED
+    assert scene.answer("wait", scene.image, "--account", f"{TEST}/us-east-1")[0] == FAILED
+    status, reported = scene.answer("wait", scene.image, "--account", PROD, "--account", DEV)
     assert (status, reported["faults"][0]["what"]) == (FAULT, f"it has no delivery to {PROD}.")
     said = scene.cli("status", "--failed")[1]
     assert f"{TEST} us-east-1: " in said

@@ -44,7 +44,7 @@ def test_all_passes_until_somebody_deregisters_an_ami_or_a_target_cannot_be_look
     assert (status, bad.keys(), bad[DEV].keys()) == (FAILED, {DEV}, {"image"})
     assert image in bad[DEV]["image"]["what"]
     assert "CloudTrail" in bad[DEV]["image"]["cure"]
-    assert verify(delivered, "--target", TEST)[0] == PASSED
+    assert verify(delivered, "--account", TEST)[0] == PASSED
     assert "FAILED" in delivered.cli("verify", delivered.image)[1]
 
 
@@ -91,6 +91,6 @@ def test_what_is_not_delivered_is_not_checked(scene):
 
     status, _, reported = verify(scene)
     assert (status, reported["skipped"]) == (NOT_SEEN, {"copying": 1})
-    assert verify(scene, "--target", PROD)[2]["faults"][0]["code"] == "no-delivery"
-    assert f"no delivery to {PROD}." in verify(scene, "--target", DEV, "--target", PROD)[2]["faults"][0]["what"]
+    assert verify(scene, "--account", PROD)[2]["faults"][0]["code"] == "no-delivery"
+    assert f"no delivery to {PROD}." in verify(scene, "--account", DEV, "--account", PROD)[2]["faults"][0]["what"]
     assert scene.cli("verify", "ami-00000000000000000")[0] == FAULT

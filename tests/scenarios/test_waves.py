@@ -21,7 +21,7 @@ def test_plan_and_status_say_who_waits_for_whom_and_what_stopped_it(scene):
     said = scene.said("status")[1]
     assert "wave dev -> qa: stopped: 1 of `dev` failed, none succeeded; 1 target waits" in said
     assert f"failed: {DEV} {REGION}. After you have repaired that: `{stop['retry']}`" in said
-    status, waited = scene.said("wait", "--target", PROD)
+    status, waited = scene.said("wait", "--account", PROD)
     assert (status, stop["retry"] in waited) == (5, True)
     kms.enable_key(KeyId=key)
     assert scene.cli("retry", scene.image)[0] == 0

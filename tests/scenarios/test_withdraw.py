@@ -65,8 +65,8 @@ def test_a_running_copy_is_cancelled_and_one_of_two_regions_is_left_out(abroad):
     out = {place for place, state in states.items() if state != "delivered"}
     assert (states[DEV, REGION], out, len(states)) == ("cancelled", {(DEV, REGION)}, 4)
     assert (scene.images_in(DEV), scene.snapshots_in(DEV)) == ([], [])
-    assert scene.said("wait", "--target", f"{DEV}/{REGION}")[0] == 6
-    assert scene.said("wait", "--target", f"{DEV}/{FAR}")[0] == 0
+    assert scene.said("wait", "--account", f"{DEV}/{REGION}")[0] == 6
+    assert scene.said("wait", "--account", f"{DEV}/{FAR}")[0] == 0
     scene.assert_invariants()
 
 

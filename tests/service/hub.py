@@ -31,7 +31,7 @@ from chalicelib.entry.queue_consumer import SHARE_WORKER_KINDS, WORKER_KINDS, Qu
 from chalicelib.images.arriving import ExaminedSource
 from chalicelib.images.source_images import source_image
 from chalicelib.promotion import evolving
-from chalicelib.promotion.codec import PROMOTIONS, begun, last_source, waves_of
+from chalicelib.promotion.codec import PROMOTIONS, last_source, new_promotion, waves_of
 from chalicelib.promotion.machine import RECALL, WITHDRAW
 from chalicelib.promotion.worker.discover import Discover
 from chalicelib.promotion.worker.own_notices import OwnNotices
@@ -173,7 +173,7 @@ class Hub:
         self.hears = Events(records, wakes, hub=HUB, region=REGION, trigger_tag=TRIGGER)
         kinds = *WORKER_KINDS, *SHARE_WORKER_KINDS
         ports = self, records, clock, reported
-        self._worker = QueueConsumer(*ports, kinds, lambda ami: begun(ami, HUB, REGION, clock()))
+        self._worker = QueueConsumer(*ports, kinds, lambda ami: new_promotion(ami, HUB, REGION, clock()))
         loop = (records, waker, clock, reported)
         self.whereabouts = FakeWhereabouts(cloud)
         asks = guard("organization", self.whereabouts)

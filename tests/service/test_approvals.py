@@ -5,8 +5,7 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.delivery.phases.waiting import ApprovalSeen
-from chalicelib.delivery.worker.live_approvals import LiveApprovals
-from chalicelib.sharing.worker.entitlements import LiveEntitlements
+from chalicelib.sharing.ports import Judgement
 from chalicelib.targets.applied_file import Directory, Target
 from tests.service.arrivals import NOTHING_COMES
 from tests.service.cloud import HUB, REGION, START, source_key
@@ -292,16 +291,19 @@ def test_it_ends_well_wherever_a_process_dies():
 
 
 NOBODY_ASKS = {
-    "the delivery": (LiveApprovals, "look", lambda *_: ApprovalSeen("nobody")),
-    "the share worker": (LiveEntitlements, "_not_approved", lambda *_: None),
+    "the delivery": lambda hub: setattr(hub.approvals, "look", lambda *_: ApprovalSeen("nobody")),
+    "the share worker": lambda hub: setattr(hub.share_worker.entitlements, "judge", lambda *_: Judgement()),
 }
 
 
 @pytest.mark.parametrize("who", NOBODY_ASKS)
-def test_one_function_that_asks_nobody_opens_nothing(monkeypatch, who):
+def test_one_function_that_asks_nobody_opens_nothing(who):
     """The delivery's check and the share worker's check each suffice to keep everything closed [invariant 11]."""
-    monkeypatch.setattr(*NOBODY_ASKS[who])
-    assert not opened(waiting())
+    hub = untagged((A,), target={"approval": "required"})
+    NOBODY_ASKS[who](hub)
+    hub.cloud.tag(AMI, A)
+    pass_time(hub, HOUR)
+    assert not opened(hub)
 
 
 def test_nobody_is_asked_about_a_source_that_was_refused_and_it_is_delivered_when_it_is_mended():

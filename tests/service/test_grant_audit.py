@@ -39,8 +39,8 @@ def ours(delivery: str, opened_at: int = OPENED_AT, account: str = ACCOUNT, regi
 
 
 def child(number: int, account: str = ACCOUNT) -> SeenGrant:
-    """A child grant that an account created with the service's grant."""
-    return SeenGrant(f"child-{number}", "", root(account), f"arn:aws:iam::{account}:role/of-ebs")
+    """A child grant that an account created with the service's grant, for a role of yet another account."""
+    return SeenGrant(f"child-{number}", "", root(account), "arn:aws:iam::444444444444:role/of-ebs")
 
 
 class Audited(SentWakes):

@@ -166,7 +166,7 @@ def test_one_look_that_does_not_show_it_is_no_evidence():
     hub.wait(15)
     hub.cloud.gone.remove(AMI)
 
-    assert hub.ended()[AMI, A] == "delivered"
+    assert hub.ended()[AMI, A] == "delivered", hub.faults()
 
 
 def test_one_look_that_does_not_show_it_ends_no_wait_for_the_role():

@@ -9,7 +9,7 @@ import pytest
 from chalicelib.engine import addresses
 from chalicelib.engine.ports import Due
 from chalicelib.engine.sweep import PAGE
-from chalicelib.promotion.codec import begun
+from chalicelib.promotion.codec import new_promotion
 from chalicelib.targets.applied_file import Directory, Target
 from tests.fakes import MemoryLedger, MemoryRecords, MemorySlotLeases, MemoryTrackedDeliveries
 from tests.service.arrivals import Arrivals
@@ -116,7 +116,7 @@ def test_thousands_of_targets_fit_into_items():
     hub.cloud.hub_images["ami-0a"]["Tags"] = [{"Key": TRIGGER, "Value": "default"}]
     hub.cloud.changed()
     key, now = addresses.promotion("ami-0a"), hub.cloud.now
-    hub.stores.records.create(begun("ami-0a", HUB, REGION, now), now)
+    hub.stores.records.create(new_promotion("ami-0a", HUB, REGION, now), now)
 
     for _ in range(6):
         hub.promotions.run(key, "test", time_left=itertools.count(60, -1).__next__)

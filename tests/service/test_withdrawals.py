@@ -101,6 +101,24 @@ def test_a_copy_is_cancelled_wherever_it_is(seconds):
     assert left == ({A, B} if outcomes.get((AMI, B)) == "delivered" else {A})
 
 
+def test_where_ec2_throttles_every_look_at_the_copies_their_shares_close_within_an_hour():
+    """What still runs there is deleted as soon as a look shows it; the other account's copies go on."""
+    hub = copying(behavior=CloudBehavior(copying=(4 * HOUR,)))
+    pass_time(hub, HOUR)
+    hub.gate.refuse("target.snapshots", "find", why=RefusalKind.THROTTLED, only=lambda one: one.target.account == B)
+    hub.withdraw(AMI, B)
+    pass_time(hub, HOUR // 2)
+    assert {account for _, account in hub.cloud.permissions} == {A, B}
+    pass_time(hub, HOUR // 2)
+    assert hub.outcomes()[AMI, B] == "stopping"
+    assert {account for _, account in hub.cloud.permissions} == {A}
+    assert len(hub.cloud.grants) == 1
+
+    hub.gate.troubles.clear()
+    assert hub.ended() == {(AMI, A): "delivered", (AMI, B): "cancelled"}
+    assert {copy.account for copy in hub.cloud.copies.values() if not copy.deleted} == {A}
+
+
 @pytest.mark.parametrize("kind", ["withdrawal", "baseline"])
 def test_a_late_wake_for_a_notice_whose_record_has_expired_sends_nothing(kind):
     """A dead letter may be sent again after weeks."""

@@ -81,7 +81,7 @@ class Package:
 def package(source: Path, stateless: tuple[str, ...] = ()) -> Package:
     """Unpack a deployment package (a zip, or a directory), once in a process for each content.
 
-    ``stateless``: packages of a zip whose modules keep no state that a call changes, for example ``hub.images``.
+    ``stateless``: packages of a zip whose modules keep no state that a call changes, for example ``lib.images``.
     """
     if source.is_dir():
         files = sorted(str(path.relative_to(source)) for path in source.rglob("*.py"))

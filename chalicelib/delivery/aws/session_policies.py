@@ -21,7 +21,7 @@ from chalicelib.engine.places import Arn
 from chalicelib.targets.applied_file import GRANT_ROLE
 
 Work = Literal[
-    "look", "copy", "register", "tidy", "image", "retag", "roles", "check", "recall", "use", "launch", "launched"
+    "look", "copy", "register", "tidy", "image", "retag", "roles", "check", "recall", "use", "launch", "instance"
 ]
 
 LIMIT = 2048
@@ -71,9 +71,9 @@ def policy(work: Work, delivery: Delivery, snapshots: Sequence[str] | None = (),
         statements += [_allow(recall, f"{ec2}image/*", _tagged(delivery))]
     elif work == "use":
         statements = [_allow(_USE, "*")]
-    elif work in ("launch", "launched"):
+    elif work in ("launch", "instance"):
         wider = snapshots is None
-        statements = _launch(delivery, partition, wider=wider) if work == "launch" else _launched(delivery, partition)
+        statements = _launch(delivery, partition, wider=wider) if work == "launch" else _instance(delivery, partition)
     elif work == "roles":
         statements = [_see_roles(delivery, partition)]
     elif work == "check":
@@ -124,7 +124,7 @@ def _launch(delivery: Delivery, partition: str, *, wider: bool) -> list[dict[str
     ]
 
 
-def _launched(delivery: Delivery, partition: str) -> list[dict[str, Any]]:
+def _instance(delivery: Delivery, partition: str) -> list[dict[str, Any]]:
     """Return what looks after that instance, and terminates it."""
     own = str(Arn(partition, "ec2", delivery.target.region, delivery.target.account, "instance/*"))
     return [

@@ -7,7 +7,6 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from chalicelib.delivery.aws.session_policies import Work
 from chalicelib.delivery.aws.target_sessions import TargetSessions
 from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.ports import SeenImage
@@ -16,7 +15,7 @@ from chalicelib.delivery.tags import image_tags, service_tags
 from chalicelib.engine.aws.refusals import GONE, NOT_AVAILABLE, code_of, gone
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.images import comparison, register
-from chalicelib.images.aws.shapes import described, every, tag_list, within_time
+from chalicelib.images.aws.shapes import by_id, described, every, tag_list, within_time
 from chalicelib.images.image import SourceImage, tags_of
 
 
@@ -65,31 +64,34 @@ class AwsTargetImages:
     def named(self, delivery: Delivery) -> tuple[ShownImage, ...]:
         """A deregistered AMI still shows for a while, and has its name for as long [aws-facts 5]."""
         by_name = {"Name": "name", "Values": [delivery.image_name]}
-        return tuple(map(_shown, self._described(delivery, "look", by_name)))
+        return tuple(map(_shown, self._listed(delivery, by_name)))
 
     def of_delivery(self, delivery: Delivery) -> tuple[ShownImage, ...]:
         by_tag = {"Name": f"tag:{register.DELIVERY_TAG}", "Values": [delivery.id]}
-        return tuple(map(_shown, self._described(delivery, "look", by_tag)))
+        return tuple(map(_shown, self._listed(delivery, by_tag)))
 
-    def _described(
-        self, delivery: Delivery, work: Work, by: Mapping[str, Any], *, looks: bool = False
-    ) -> Sequence[Mapping[str, Any]]:
-        """Describe AMIs by a filter; a disabled one is not shown unless asked for [aws-facts, Added November 2026]."""
-        ec2 = self._sessions.client("ec2", work, delivery, looks=looks)
+    def _listed(self, delivery: Delivery, by: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+        """List AMIs by a filter; a disabled one is not shown unless asked for [aws-facts, Added November 2026]."""
+        ec2 = self._sessions.client("ec2", "look", delivery)
         with self._sessions.as_refusal("DescribeImages", delivery.where):
             return list(every(ec2, "images", Owners=["self"], Filters=[by], IncludeDisabled=True))
 
+    def _its_own(self, ec2: Any, delivery: Delivery) -> Mapping[str, Any] | None:
+        wanted = [delivery.image.id] if delivery.image.id else []
+        with self._sessions.as_refusal("DescribeImages", delivery.where):
+            return next(iter(by_id(ec2, "images", wanted, Owners=["self"], IncludeDisabled=True)), None)
+
     def see(self, delivery: Delivery, image: SourceImage) -> SeenImage:
-        found = self._described(delivery, "register", _by_id(delivery), looks=True)
-        if not found or found[0]["State"] != "available":
-            return SeenImage(found[0] if found else None, {})
         ec2 = self._sessions.client("ec2", "register", delivery, looks=True)
+        found = self._its_own(ec2, delivery)
+        if found is None or found["State"] != "available":
+            return SeenImage(found, {})
         with self._sessions.as_refusal("DescribeImageAttribute", delivery.where):
             attributes = {
                 name: ec2.describe_image_attribute(ImageId=delivery.image.id, Attribute=name)
                 for name in comparison.attributes_to_compare(image)
             }
-        return SeenImage(found[0], attributes)
+        return SeenImage(found, attributes)
 
     def deprecate(self, delivery: Delivery, at: str) -> None:
         with self._sessions.as_refusal("EnableImageDeprecation", delivery.where):
@@ -98,7 +100,7 @@ class AwsTargetImages:
             )
 
     def shown(self, delivery: Delivery) -> Mapping[str, Any] | None:
-        return next(iter(self._described(delivery, "recall", _by_id(delivery))), None)
+        return self._its_own(self._sessions.client("ec2", "recall", delivery), delivery)
 
     def recall(self, delivery: Delivery, at: str, *, disable: bool) -> None:
         ec2, image = self._sessions.client("ec2", "recall", delivery), delivery.image.id
@@ -158,10 +160,6 @@ class AwsTargetImages:
         with self._sessions.as_refusal("DeregisterImage", f"{delivery.where}, {image}"), gone(*GONE):
             ec2 = self._sessions.client("ec2", "tidy", delivery)
             ec2.deregister_image(ImageId=image)
-
-
-def _by_id(delivery: Delivery) -> Mapping[str, Any]:
-    return {"Name": "image-id", "Values": [delivery.image.id or ""]}
 
 
 def _shown(raw: Mapping[str, Any]) -> ShownImage:

@@ -41,7 +41,7 @@ class AwsTargetInstances:
             with self._sessions.as_refusal("DescribeSecurityGroups", delivery.where):
                 groups = ec2.describe_security_groups(Filters=[chosen, of_vpc])["SecurityGroups"]
         kind, role = self._type(ec2, delivery), launch_role(self._sessions.role_name(delivery))
-        read = self._sessions.role_policy_if_allowed(delivery, "launched", role, template_rights.LAUNCH_POLICY)
+        read = self._sessions.role_policy_if_allowed(delivery, "instance", role, template_rights.LAUNCH_POLICY)
         policy = read or {}
         return LaunchSite(
             tuple(sorted(one["SubnetId"] for one in subnets)),
@@ -60,7 +60,7 @@ class AwsTargetInstances:
         """EC2 asks for this right, too, when it makes encrypted volumes."""
         try:
             with self._sessions.as_refusal("DescribeKey", delivery.where), gone(KEY_GONE):
-                self._sessions.client("kms", "launched", delivery).describe_key(KeyId=delivery.target.key)
+                self._sessions.client("kms", "instance", delivery).describe_key(KeyId=delivery.target.key)
         except Refusal as refusal:
             if refusal.kind is not RefusalKind.DENIED:
                 raise
@@ -157,7 +157,7 @@ class AwsTargetInstances:
             self._client(delivery).terminate_instances(InstanceIds=[instance])
 
     def _client(self, delivery: Delivery) -> Any:
-        return self._sessions.client("ec2", "launched", delivery)
+        return self._sessions.client("ec2", "instance", delivery)
 
 
 def escaped(output: str) -> str:

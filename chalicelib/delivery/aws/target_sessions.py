@@ -52,7 +52,7 @@ class TargetSessions:
 
         def assumed(named: tuple[str, str]) -> Any:
             role, external_id = named
-            role = launch_role(role) if work in ("launch", "launched") else role
+            role = launch_role(role) if work in ("launch", "instance") else role
             return self._sessions.assumed(
                 service,
                 region or target.region,

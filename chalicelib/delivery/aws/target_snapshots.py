@@ -14,7 +14,7 @@ from chalicelib.delivery.tags import snapshot_tags
 from chalicelib.engine.aws.refusals import GONE, gone
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.images import register
-from chalicelib.images.aws.shapes import described, every, tag_list, within_time
+from chalicelib.images.aws.shapes import by_id, described, every, tag_list, within_time
 from chalicelib.images.image import SourceImage, SourceSnapshot, tags_of
 
 OUR_SOURCE_SNAPSHOT = "ami-promoter:source-snapshot"
@@ -37,12 +37,9 @@ class AwsTargetSnapshots:
         """RegisterImage follows the look that sees the last copy completed: one session serves both."""
         copies = delivery.copies and delivery.ending is None
         ec2 = self._sessions.client("ec2", "register" if copies else "look", delivery, looks=True)
-        return tuple(map(_seen, self._listed(ec2, delivery)))
-
-    def _listed(self, ec2: Any, delivery: Delivery) -> Sequence[Mapping[str, Any]]:
         own = {"Name": f"tag:{register.DELIVERY_TAG}", "Values": [delivery.id]}
         with self._sessions.as_refusal("DescribeSnapshots", delivery.where):
-            return list(every(ec2, "snapshots", OwnerIds=["self"], Filters=[own]))
+            return tuple(map(_seen, every(ec2, "snapshots", OwnerIds=["self"], Filters=[own])))
 
     def copy(self, delivery: Delivery, source: SourceSnapshot) -> str:
         ec2 = self._sessions.client("ec2", "copy", delivery, _session_snapshots(delivery, source.id), once=True)
@@ -64,8 +61,10 @@ class AwsTargetSnapshots:
         """Tagging again changes nothing. Of many it leaves out those that a run before has tagged, which was killed."""
         sources = {snapshot.id: snapshot for snapshot in image.snapshots}
         ec2 = self._sessions.client("ec2", "retag", delivery)
-        listed = self._listed(ec2, delivery) if len(delivery.copies) > TAGGED_IN_A_RUN else ()
-        shown = {raw["SnapshotId"]: tags_of(raw) for raw in listed}
+        copies = [copy.copy for copy in delivery.copies if copy.copy] if len(delivery.copies) > TAGGED_IN_A_RUN else ()
+        with self._sessions.as_refusal("DescribeSnapshots", delivery.where):
+            found = by_id(ec2, "snapshots", copies, OwnerIds=["self"])
+        shown = {raw["SnapshotId"]: tags_of(raw) for raw in found}
         for copy in delivery.copies:
             tags = snapshot_tags(delivery, sources[copy.source], self._trigger_tag)
             if tags.items() <= shown.get(copy.copy, {}).items():

@@ -157,7 +157,7 @@ def _ready(event: TargetReady, delivery: Delivery, now: int) -> Delivery:
     delivery = delivery.with_shares(needed=permissions.needed(delivery))
     found = proof.copies(delivery, event.copies)
     delivery = leftovers.with_unproven(delivery, found)
-    delivery = proof.answered(delivery, event.nonce, "", event.image or "")
+    delivery = proof.with_answer(delivery, event.nonce, "", event.image or "")
     if event.image and not (delivery.copies_image and event.unfinished):
         return _image_there(delivery, event.image, now)
     if event.image:  # CopyImage still makes it, and needs its shares and its snapshots

@@ -8,7 +8,7 @@ from functools import partial
 
 from chalicelib.delivery import attempts, leftovers, permissions, proof, shares, slots
 from chalicelib.delivery.attempts import CopiesFound, CopyStarted, FindCopies
-from chalicelib.delivery.common_changes import MAX_TRIES, answered, copies_news, each_copy
+from chalicelib.delivery.common_changes import MAX_TRIES, copy_entries, each_copy, without_entries
 from chalicelib.delivery.model import Attempt, Copy, CopyState, Delivery, DeliveryState
 from chalicelib.delivery.phase import Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.delivery.phases import trouble
@@ -57,7 +57,7 @@ class StartCopy(Command):
         """Return the last try that AWS has not refused."""
         return delivery.under_way(self.source)
 
-    def announced(self, _delivery: Delivery) -> str:
+    def intended_call(self, _delivery: Delivery) -> str:
         """Name the call and the snapshot."""
         return f"CopySnapshot {self.source}"
 
@@ -174,7 +174,7 @@ def _started(event: CopyStarted, delivery: Delivery, now: int) -> Delivery:
     next_look = now + schedule.COPY_POLLS[0]
     running = replace(known, state=CopyState.PENDING, copy=event.copy, next_look=next_look)
     after = each_copy(delivery, lambda copy: running if copy is known else copy)
-    return replace(proof.answered(after, event.nonce, event.source, event.copy), tries=0)
+    return replace(proof.with_answer(after, event.nonce, event.source, event.copy), tries=0)
 
 
 def _found(event: CopiesFound, delivery: Delivery, now: int) -> Delivery:
@@ -182,7 +182,7 @@ def _found(event: CopiesFound, delivery: Delivery, now: int) -> Delivery:
     if found.ending is not None:
         return found
     judged = _judge(_silent(found, now), event.copies, now)
-    judged = answered(judged, copies_news(judged)).with_slots(others_wait=False)
+    judged = without_entries(judged, copy_entries(judged)).with_slots(others_wait=False)
     if judged.state is not COPY.state:
         return judged
     if judged.last_look.failure is not None:
@@ -276,10 +276,6 @@ def _errored(copy: Copy, found: proof.SeenCopy, now: int, faults: list[Fault], d
 # --- shares and refusals ----------------------------------------------------------------------------------------------
 
 
-def _role_renamed(event: shares.RoleRenamed, delivery: Delivery, now: int) -> Delivery:
-    return permissions.renamed(delivery, event.role, now)
-
-
 def _shares_seen(event: shares.SharesSeen, delivery: Delivery, now: int) -> Delivery:
     """Go on if its shares are open again. If one was refused, look at the copies once more: finished ones are good."""
     if event.open and _reopens(delivery):
@@ -293,8 +289,8 @@ def _refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
     if event.source is not None:
         return _copy_refused(event, delivery, now)
     looks = event.step == FindCopies.__name__
-    news = copies_news(delivery) if looks else ()
-    return trouble.refused(event, answered(delivery, news), now, looks=looks)
+    news = copy_entries(delivery) if looks else ()
+    return trouble.refused(event, without_entries(delivery, news), now, looks=looks)
 
 
 def _copy_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
@@ -330,7 +326,9 @@ PHASES = {
             CopyStarted: leads(_started, COPY, *ENDS),
             CopiesFound: leads(_found, COPY, REGISTER, *ENDS),
             leftovers.SnapshotsDeleted: leads(leftovers.deleted, COPY),
-            shares.RoleRenamed: leads(_role_renamed, COPY),
+            shares.RoleRenamed: leads(
+                lambda event, delivery, now: permissions.renamed(delivery, event.role, now), COPY
+            ),
             shares.SharesHeld: leads(partial(shares.held, look=_shares_seen), COPY),
             shares.SharesSeen: leads(_shares_seen, COPY),
             Refused: leads(_refused, COPY, *ENDS),
@@ -338,7 +336,7 @@ PHASES = {
             DeadlinePassed: leads(trouble.looks_once_more(_CURE), COPY, TIDY),
         },
         outstanding=_outstanding,
-        deadline=lambda delivery: delivery.copies_end,
+        deadline=lambda delivery: delivery.copies_due_by,
         looks=lambda delivery, now: tuple(_looks(delivery, now)),
     )
 }

@@ -11,7 +11,7 @@ from typing import Any
 
 from chalicelib.delivery import attempts, instances, leftovers, proof, shares, slots
 from chalicelib.delivery.attempts import CopyStarted, ImageRegistered
-from chalicelib.delivery.common_changes import again, answered, copies_news, each_copy, in_force, looks_again
+from chalicelib.delivery.common_changes import again, copy_entries, each_copy, extended, looks_again, without_entries
 from chalicelib.delivery.model import Attempt, CopyState, Delivery, DeliveryState, LastLook, Recalled, reduced
 from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.engine import schedule
@@ -38,6 +38,8 @@ SHOWS_WITHIN = 10 * schedule.MINUTE
 
 MOST_REFUSALS = 2
 """After this many refused deletions, the shares of a stopping delivery close anyway (invariant 1)."""
+THROTTLED_FOR = 30 * schedule.MINUTE
+"""After this time a throttle, or no answer, counts as one of them: it may last for hours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +167,7 @@ def _end(delivery: Delivery, ending: DeliveryState, faults: tuple[Fault, ...], n
     made = delivery.image.id or asked or any(copy.tries or copy.copy for copy in delivery.copies)
     changes: dict[str, Any] = {"ending": ending, "faults": (*delivery.faults, *faults)}
     if leaves_image(delivery):
-        left = proof.leave(delivery).with_cleanup(done=True, leftovers=(delivery.image.id or "",))
+        left = proof.left_there(delivery).with_cleanup(done=True, leftovers=(delivery.image.id or "",))
         return _tidy(left, now, **changes)
     return STOP(delivery, now, **changes) if made else _tidy(delivery.with_cleanup(done=True), now, **changes)
 
@@ -203,7 +205,7 @@ def late_copy(event: CopyStarted, delivery: Delivery, _now: int) -> Delivery:
 
 
 def _late_image(event: ImageRegistered, delivery: Delivery, now: int) -> Delivery:
-    known = proof.answered(delivery, event.nonce, "", event.image).with_image(id=event.image)
+    known = proof.with_answer(delivery, event.nonce, "", event.image).with_image(id=event.image)
     left = (*delivery.cleanup.leftovers, event.image)  # until a look shows what is left
     return replace(known.with_cleanup(done=False, clear=False, leftovers=left), next_try=now)
 
@@ -234,12 +236,12 @@ def _last_steps(delivery: Delivery, now: int) -> tuple[Command, ...]:
 def _is_tidy(delivery: Delivery) -> bool:
     """Whether nothing is left to remove, to release or to terminate: then the notice says how it ended."""
     left = delivery.cleanup.to_delete  # also copies of an earlier episode that this one did not use
-    return delivery.cleanup.done and not (left or delivery.shares.held or delivery.launch.ends)
+    return delivery.cleanup.done and not (left or delivery.shares.held or delivery.launch.may_run)
 
 
 def _has_news(delivery: Delivery) -> bool:
     """Whether an event about a copy is a reason to look before the next scheduled look."""
-    return any(name in delivery.inbox for name in copies_news(delivery))
+    return any(name in delivery.inbox for name in copy_entries(delivery))
 
 
 def tidied_by(delivery: Delivery) -> int:
@@ -272,10 +274,10 @@ def _may_be_left(delivery: Delivery) -> Iterator[str]:
 
 
 def _listed(event: LeftoversSeen, delivery: Delivery) -> Delivery:
-    delivery = proof.keep(replace(delivery, last_refusal=event.refusal), event.learnt)
+    delivery = proof.with_attempts(replace(delivery, last_refusal=event.refusal), event.learnt)
     unproven = event.unproven[: leftovers.MOST_UNPROVEN]
     deleted = tuple(dict.fromkeys((*delivery.cleanup.deleted, *event.deleted)))
-    known = answered(delivery, copies_news(delivery))
+    known = without_entries(delivery, copy_entries(delivery))
     return known.with_cleanup(leftovers=event.left, unproven=unproven, deleted=deleted)
 
 
@@ -342,12 +344,12 @@ def _instances_ended(event: instances.InstancesEnded, delivery: Delivery, now: i
 
 def _go_on(delivery: Delivery, now: int) -> Delivery:
     """Send the last notice at once when only an instance was waited for."""
-    return replace(delivery, next_try=now) if delivery.cleanup.done and not delivery.launch.ends else delivery
+    return replace(delivery, next_try=now) if delivery.cleanup.done and not delivery.launch.may_run else delivery
 
 
 def _closing_seen(event: ClosingSeen, delivery: Delivery, now: int) -> Delivery:
     """Say that it was withdrawn only when looks at AWS have missed it; after an hour, say what is still open."""
-    if event.open and now < in_force(delivery, tidied_by(delivery)):
+    if event.open and now < extended(delivery, tidied_by(delivery)):
         return again(delivery, now, schedule.step(CLOSING_LOOKS, delivery.tries))
     faults = (holders.still_open(delivery.where, event.open),) if event.open else ()
     gone = delivery.with_shares(gone=True)
@@ -356,8 +358,8 @@ def _closing_seen(event: ClosingSeen, delivery: Delivery, now: int) -> Delivery:
 
 def try_later(event: Refused, delivery: Delivery, now: int) -> Delivery:
     """Try again later. For states that end by their deadline, not by a refusal."""
-    delivery, is_all = attempts.refused(event, delivery)
-    if is_all:
+    delivery, handled = attempts.refused(event, delivery)
+    if handled:
         return delivery
     wait = schedule.step(schedule.RETRIES, delivery.tries)
     return again(delivery, now, wait, last_refusal=event.fault)
@@ -367,8 +369,8 @@ def _stopping_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
     if event.step == instances.EndInstances.__name__:
         return instances.ends_later(delivery, now, event.fault)
     if event.step == RemoveLeftovers.__name__:
-        delivery = answered(delivery, copies_news(delivery))
-        if event.kind is not RefusalKind.THROTTLED:
+        delivery = without_entries(delivery, copy_entries(delivery))
+        if event.kind is not RefusalKind.THROTTLED or now >= delivery.entered[STOP.state] + THROTTLED_FOR:
             delivery = _delete_refused(delivery)
     return try_later(event, delivery, now)
 
@@ -377,7 +379,7 @@ def _tidying_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
     if event.step == instances.EndInstances.__name__:
         return _go_on(instances.ends_later(delivery, now, event.fault), now)
     if event.step == RemoveLeftovers.__name__:
-        delivery = answered(delivery, copies_news(delivery))
+        delivery = without_entries(delivery, copy_entries(delivery))
         if delivery.last_look.since:
             return _left_behind(replace(delivery, last_refusal=event.fault), now)
     return last_refused(event, delivery, now)
@@ -403,7 +405,7 @@ def last_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
     last = tidied_by(delivery)
     if event.step == leftovers.DeleteSnapshots.__name__ and now >= last:
         return leftovers.stay(delivery)
-    late = now >= in_force(delivery, last) + schedule.NOTICE_DEADLINE
+    late = now >= extended(delivery, last) + schedule.NOTICE_DEADLINE
     if event.step == NotifyOutcome.__name__ and delivery.last_look.failure is None and late:
         delivery = replace(delivery, last_look=LastLook(event.fault, now))
     return try_later(event, delivery, now)

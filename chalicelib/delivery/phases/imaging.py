@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 
 from chalicelib.delivery import preflight, proof
 from chalicelib.delivery.attempts import CopiesFound, CopyStarted, FindCopies, ImageRegistered, RegisterImage
-from chalicelib.delivery.common_changes import VERIFY_TRIES, again, answered, looks_again
+from chalicelib.delivery.common_changes import VERIFY_TRIES, again, looks_again, without_entries
 from chalicelib.delivery.model import Copy, CopyState, Delivery, DeliveryState
 from chalicelib.delivery.phase import Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.delivery.phases import trouble
@@ -133,14 +133,14 @@ def _deadline(delivery: Delivery) -> int:
     if not delivery.copies_image or not delivery.began_opening:  # nothing is copied: the AMI existed already
         return max(since) + schedule.IMAGE_DEADLINE
     available_at = delivery.image.available_at
-    return max(delivery.copies_end, 0 if available_at is None else available_at + schedule.IMAGE_DEADLINE)
+    return max(delivery.copies_due_by, 0 if available_at is None else available_at + schedule.IMAGE_DEADLINE)
 
 
 # --- registering ------------------------------------------------------------------------------------------------------
 
 
 def _registered(event: ImageRegistered, delivery: Delivery, now: int) -> Delivery:
-    delivery = proof.answered(delivery, event.nonce, "", event.image)
+    delivery = proof.with_answer(delivery, event.nonce, "", event.image)
     if event.image in delivery.request.discarded:  # an answer to an earlier try, late
         return delivery
     registered = VERIFY(delivery.with_image(id=event.image), now)
@@ -201,7 +201,7 @@ def _registering_too_long(event: DeadlinePassed, delivery: Delivery, now: int) -
 
 def _seen(event: ImageSeen, delivery: Delivery, now: int) -> Delivery:
     polls = schedule.POLLS[:1] if "image" in delivery.inbox else schedule.POLLS  # what an event says may show late
-    delivery = answered(delivery, ["image"])
+    delivery = without_entries(delivery, ["image"])
     if event.state in ("pending", "missing") and delivery.last_look.failure is not None:
         return fail(delivery, now, delivery.last_look.failure)
     if event.state == "missing":
@@ -295,7 +295,7 @@ def copy_cure(message: str, account: str) -> str:
 def _verifying_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
     if event.step == VerifyImage.__name__:
         # a list has just shown the AMI, but EC2 may not have each attribute yet; if it is gone, the next list says so
-        after = trouble.refused(event, answered(delivery, ["image"]), now, looks=True, comes_true=True)
+        after = trouble.refused(event, without_entries(delivery, ["image"]), now, looks=True, comes_true=True)
     else:
         after = trouble.refused(event, delivery, now)
     is_kept = delivery.image.id == delivery.launch.kept  # it can be tested once the target lets the service look again

@@ -39,7 +39,7 @@ def complete(delivery: Delivery, now: int) -> Delivery:
     if delivery.target.launch_test is not None:
         return LAUNCH(delivery, now)
     untested = _none_kept(delivery)
-    left = delivery.launch.ends  # by an earlier episode, whose settings had a launch test
+    left = delivery.launch.may_run  # by an earlier episode, whose settings had a launch test
     return LAUNCH(untested.with_launch(result="stopped", next_look=now), now) if left else PUBLISH(untested, now)
 
 
@@ -114,7 +114,7 @@ def _ended(event: InstancesEnded, delivery: Delivery, now: int) -> Delivery:
 
 def _published(delivery: Delivery, now: int) -> Delivery:
     """Publish it when no instance can exist any more. If it was recalled meanwhile, that begins there."""
-    return delivery if delivery.launch.ends else PUBLISH(delivery, now)
+    return delivery if delivery.launch.may_run else PUBLISH(delivery, now)
 
 
 def _refused(event: Refused, delivery: Delivery, now: int) -> Delivery:

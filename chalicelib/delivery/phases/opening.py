@@ -41,7 +41,7 @@ def _seen(event: shares.SharesSeen, delivery: Delivery, now: int) -> Delivery:
     asked_again = now >= delivery.entered[OPEN.state] + FAULT_OF_BEFORE
     if event.waits_for is not None and event.waits_for.code in BEGINS_AGAIN and asked_again:
         return cancel(delivery, now, event.waits_for)  # the next episode asks for another approval, or has new settings
-    if now >= delivery.copies_end:
+    if now >= delivery.copies_due_by:
         return fail(delivery, now, trouble.deadline_fault(delivery, _CURE))
     return delivery if event.refused is None else fail(delivery, now, event.refused)
 
@@ -80,7 +80,7 @@ PHASES = {
         },
         outstanding=_outstanding,
         looks=lambda delivery, _now: (shares.LookAtShares(),) if delivery.shares.held else (),
-        deadline=lambda delivery: delivery.copies_end,
+        deadline=lambda delivery: delivery.copies_due_by,
         deadline_acts=lambda delivery: not delivery.shares.held,  # then a read of the ledger decides it
     )
 }

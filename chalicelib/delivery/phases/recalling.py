@@ -53,7 +53,7 @@ class RecallCopy(Command):
     deprecate: bool
     disable: bool
 
-    def announced(self, _delivery: Delivery) -> str:
+    def intended_call(self, _delivery: Delivery) -> str:
         """Name the first call, for the history."""
         if self.deprecate:
             return "EnableImageDeprecation"
@@ -64,7 +64,7 @@ class RecallCopy(Command):
 class RestoreCopy(Command):
     """EnableImage if it may be disabled; then the former deprecation date, or none."""
 
-    def announced(self, delivery: Delivery) -> str:
+    def intended_call(self, delivery: Delivery) -> str:
         """Name the first call, for the history."""
         if delivery.recall.may_disable:
             return "EnableImage"

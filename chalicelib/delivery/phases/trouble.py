@@ -25,8 +25,8 @@ def refused(
     ``looks``: the command only reads in the target, so that it may be the last look. ``comes_true``: whether a missing
     access may only be late; None: as long as there are tries left.
     """
-    delivery, is_all = attempts.refused(event, delivery)
-    if is_all:
+    delivery, handled = attempts.refused(event, delivery)
+    if handled:
         return delivery
     before = delivery.last_refusal
     if event.kind is RefusalKind.NOT_YET and before is not None and before.code != event.fault.code:

@@ -35,8 +35,8 @@ from chalicelib.delivery.ports import (
 )
 from chalicelib.delivery.tags import image_tags, snapshot_tags
 from chalicelib.delivery.template_rights import template_old
-from chalicelib.delivery.tracked import EXPIRED, FAILED, TrackedDelivery
-from chalicelib.delivery.worker import hub_copies, launches, releases
+from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
+from chalicelib.delivery.worker import hub_copies, launches, naming_and_recall
 from chalicelib.delivery.worker.live_approvals import LiveApprovals
 from chalicelib.delivery.worker.live_waves import LiveWaves
 from chalicelib.engine import addresses, schedule
@@ -55,8 +55,7 @@ from chalicelib.release.worker.pointers import RecordedPointers
 from chalicelib.sharing import key_policy
 from chalicelib.sharing.entitlement import end_in_force
 from chalicelib.sharing.ports import Ledger
-from chalicelib.sharing.share import DELIVERED_AMIS, Holding, Purpose
-from chalicelib.sharing.share import Share as LedgerShare
+from chalicelib.sharing.share import DELIVERED_AMIS, Holding, Purpose, Share
 from chalicelib.targets.ports import Targets
 
 SHARES_AT_ONCE = 3
@@ -83,7 +82,7 @@ def delivery_machine(draw: Callable[[], str]) -> Machine[Delivery, Command, Deli
         record_intent=record_intent,
         tells=machine.tells,
         acts=lambda command: command.acts,
-        announced=lambda record, command: command.announced(record),
+        intended_call=lambda record, command: command.intended_call(record),
         tried=lambda record, command: command.attempt(record) is not None,
         counts=lambda before, after: before.episode == after.episode,
     )
@@ -116,7 +115,7 @@ class DeliveryExecutor:
 
     def __post_init__(self) -> None:
         after = (self.pointers, self.targets, self.images, self.roles)
-        self._releases = releases.ReleaseCommands(*after, self._image, self.clock)
+        self._naming_and_recall = naming_and_recall.NamingAndRecallCommands(*after, self._image, self.clock)
         self._launches = launches.LaunchCommands(self.instances, self._image, self.clock)
 
     def execute(self, record: Delivery, command: Command, budget: Budget) -> DeliveryEvent:
@@ -195,8 +194,8 @@ class DeliveryExecutor:
                 return self._notify(delivery, publish=publish)
             case _ if isinstance(command, launches.Command):
                 return self._launches.execute(delivery, command)
-            case _ if isinstance(command, releases.Command):
-                return self._releases.execute(delivery, command)
+            case _ if isinstance(command, naming_and_recall.Command):
+                return self._naming_and_recall.execute(delivery, command)
             case _:
                 raise NotImplementedError(command)
 
@@ -382,8 +381,8 @@ class DeliveryExecutor:
         wanted = [(share.resource, share.share_name, delivery.id) for share in delivery.shares.needed]
         return permissions.seen(delivery, self.ledger.find_for(wanted))
 
-    def _wanted(self, delivery: Delivery, share: NeededShare) -> LedgerShare:
-        return LedgerShare(
+    def _wanted(self, delivery: Delivery, share: NeededShare) -> Share:
+        return Share(
             resource=share.resource,
             share_name=share.share_name,
             account=permissions.receiver(delivery, share),
@@ -521,19 +520,13 @@ class DeliveryExecutor:
         elif delivery.ending is DeliveryState.WITHDRAWN and (delivery.naming.offered_at or delivery.naming.before):
             for pointer in naming.pointers(delivery):
                 self.pointers.take_back(pointer, delivery.ami, delivery.id, delivery.episode)
-        tracked = TrackedDelivery(
-            delivery=delivery.id,
-            account=delivery.target.account,
-            region=delivery.target.region,
-            episode=delivery.episode,
-            state=notified_as(delivery),
-            image=stays(delivery),
-            ended_at=delivery.entered.get(DeliveryState.SHARED, self.clock()),
-        )
+        target = delivery.target
+        running = TrackedDelivery(delivery.id, target.account, target.region, delivery.episode, RUNNING)
+        tracked = running.ended(delivery, self.clock())
         if self.tracked.end(delivery.ami, tracked):
             cause = f"{delivery.id}:{delivery.episode}:{tracked.state}"
             self.waker.wake(addresses.promotion(delivery.ami), cause)
-        if delivery.target.account == delivery.hub:
+        if target.account == delivery.hub:
             hub_copies.wake_waiting(self.waker, self.tracked, delivery)
         return ending.OutcomeNotified(delivery.outcome)
 
@@ -551,13 +544,6 @@ class DeliveryExecutor:
         if which not in self._sources:
             self._sources = {which: source_image(self.records, *which, delivery.key)}
         return self._sources[which]
-
-
-def stays(delivery: Delivery) -> str:
-    """Return the AMI that the target has of an ended delivery; "" if none."""
-    if not delivery.keeps_image:
-        return delivery.untested
-    return delivery.image.id or (delivery.ami if delivery.shared else "")
 
 
 def _refused(call: Callable[[], None]) -> Fault | None:
@@ -590,13 +576,6 @@ def _keys_seen(seen: Mapping[str, str]) -> str:
         f"{key}: {words or 'the role may describe it'}; whether it may decrypt, only the copy shows."
         for key, words in sorted(seen.items())
     )
-
-
-def notified_as(delivery: Delivery) -> str:
-    """Return the outcome for the tracked delivery. It has failed if its date came before its launch test was over."""
-    if delivery.outcome is DeliveryState.WITHDRAWN and delivery.sharing.expired:
-        return EXPIRED if DeliveryState.PUBLISHING in delivery.entered else FAILED
-    return delivery.outcome.value
 
 
 def _holding(delivery: Delivery, share: NeededShare) -> Holding:

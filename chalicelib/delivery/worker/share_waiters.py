@@ -31,9 +31,9 @@ class WaitingDeliveries:
     ledger: Ledger
     waker: Waker
 
-    def wake(self, news: dict[str, int], shares: Sequence[Share]) -> None:
+    def wake(self, to_wake: dict[str, int], shares: Sequence[Share]) -> None:
         """See the port."""
-        episodes = {addresses.delivery(delivery): news.pop(delivery) for delivery in list(news)[:WOKEN_AT_ONCE]}
+        episodes = {addresses.delivery(delivery): to_wake.pop(delivery) for delivery in list(to_wake)[:WOKEN_AT_ONCE]}
         found = peek_all(self.records, episodes, DELIVERIES)
         waiting = [one for one in found if one.episode == episodes[one.key] and machine.waits_for_shares(one)]
         wakes = [(one.key, f"shares:{one.episode}:{one.tries}") for one in self._need_not_wait(shares, waiting)]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from chalicelib.engine.aws.refusals import NO_IMAGE, as_refusal, gone
+from chalicelib.engine.aws.refusals import as_refusal
 from chalicelib.engine.aws.sessions import Sessions
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.images import image, register
-from chalicelib.images.aws.shapes import every, snapshots_of
+from chalicelib.images.aws.shapes import by_id, every, snapshots_of
 from chalicelib.images.image import SourceImage, tags_of
 from chalicelib.images.keys import KeyFacts, source_keys
 from chalicelib.images.ports import HubSnapshot, Tagged, TagRead
@@ -50,7 +50,7 @@ class HubSource:
         )
 
     def keys(self, snapshots: Collection[str]) -> frozenset[str]:
-        return frozenset(raw["KmsKeyId"] for raw in self._snapshots(sorted(snapshots)) if raw.get("KmsKeyId"))
+        return frozenset(raw["KmsKeyId"] for raw in self._snapshots(snapshots) if raw.get("KmsKeyId"))
 
     def examine(self, ami: str) -> tuple[SourceImage, Mapping[str, KeyFacts]] | None:
         known, at, raw = self._last
@@ -96,19 +96,13 @@ class HubSource:
     def _image(self, ami: str, region: str = "") -> Mapping[str, Any] | None:
         """Describe an AMI in the hub's Region, or in another one."""
         where = f"account {self._account} (hub), {region}" if region else self._where
-        with as_refusal("DescribeImages", where), gone(*NO_IMAGE):
-            answer = self._sessions.own("ec2", region=region).describe_images(ImageIds=[ami], IncludeDisabled=True)
-            found: Sequence[Mapping[str, Any]] = answer["Images"]
-            return found[0] if found else None
-        return None
+        with as_refusal("DescribeImages", where):
+            found = by_id(self._sessions.own("ec2", region=region), "images", [ami], IncludeDisabled=True)
+            return next(iter(found), None)
 
-    def _snapshots(self, wanted: Sequence[str]) -> list[Mapping[str, Any]]:
-        """Look them up by filter, which answers fewer where one is missing; by id it would refuse them all."""
-        if not wanted:
-            return []
+    def _snapshots(self, wanted: Collection[str]) -> Sequence[Mapping[str, Any]]:
         with as_refusal("DescribeSnapshots", self._where):
-            filters = [{"Name": "snapshot-id", "Values": list(wanted)}]
-            return list(every(self._sessions.own("ec2"), "snapshots", OwnerIds=["self"], Filters=filters))
+            return by_id(self._sessions.own("ec2"), "snapshots", wanted, OwnerIds=["self"])
 
     def _key(self, arn: str) -> KeyFacts | None:
         """DescribeKey's answer; None if it refuses, which the checks then report as a fault."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from chalicelib.engine.aws import sdk
-from chalicelib.engine.aws.refusals import as_refusal, code_of
+from chalicelib.engine.aws.refusals import GONE, as_refusal, code_of
 from chalicelib.engine.errors import Refusal, StaleCursor
 
 FILTER_VALUES = 200
@@ -42,6 +42,30 @@ def every(ec2: Any, what: str, **asked: Any) -> Iterator[Mapping[str, Any]]:
         for reservation in page.get("Reservations", ()):
             yield from reservation["Instances"]
         yield from page.get(what.capitalize(), ())
+
+
+def by_id(ec2: Any, what: str, ids: Collection[str], **asked: Any) -> Sequence[Mapping[str, Any]]:
+    """Return those of these snapshots or images (``what``) that EC2 has, however many others there are.
+
+    A filter would leave them out of every page of the account's. Of ids EC2 refuses all if it does not have one, and
+    names that.
+    """
+    if not ids:
+        return ()
+    name = {"snapshots": "SnapshotIds", "images": "ImageIds"}[what]
+    try:
+        answer = getattr(ec2, f"describe_{what}")(**{name: sorted(ids)}, **asked)
+    except sdk.ClientError as error:
+        said = error.response["Error"]
+        missing = {*ids} & {*_WORD.findall(said.get("Message", ""))}
+        if said["Code"] not in GONE or not missing:
+            raise
+        return by_id(ec2, what, {*ids} - missing, **asked)
+    found: Sequence[Mapping[str, Any]] = answer[what.capitalize()]
+    return found
+
+
+_WORD = re.compile(r"[\w-]+")
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from chalicelib.engine.budget import slices
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.images import comparison, register
-from chalicelib.images.aws.shapes import FILTER_VALUES, as_page, every, snapshots_of
+from chalicelib.images.aws.shapes import FILTER_VALUES, as_page, by_id, every, snapshots_of
 from chalicelib.images.image import tags_of
 from chalicelib.inventory.machine import AmiUse, InventoryPage, OwnImage, OwnInstance, OwnSnapshot, Part
 from chalicelib.targets.applied_file import Target
@@ -73,7 +73,7 @@ class AwsInventory:
 
     def instances(self, target: Target) -> tuple[OwnInstance, ...]:
         where = _where(target.account, target.region)
-        ec2 = self._client("launched", target.account, target.region, "inventory")
+        ec2 = self._client("instance", target.account, target.region, "inventory")
         own = {"Name": f"tag:{register.HUB_TAG}", "Values": [self._hub]}
         running = {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]}
         with as_refusal("DescribeInstances", where):
@@ -110,12 +110,11 @@ class AwsInventory:
         where = f"{_where(account, region)}, {snapshot}"
         ec2 = self._client("tidy", account, region, delivery)
         own = [
-            {"Name": "snapshot-id", "Values": [snapshot]},
             {"Name": f"tag:{register.HUB_TAG}", "Values": [self._hub]},
             {"Name": f"tag:{register.DELIVERY_TAG}", "Values": [delivery]},
         ]
         with as_refusal("DescribeSnapshots", where):
-            if not any(every(ec2, "snapshots", OwnerIds=["self"], Filters=own)):
+            if not by_id(ec2, "snapshots", [snapshot], OwnerIds=["self"], Filters=own):
                 return "it does not have this hub's tag and that delivery's, or is gone"
         if self._used(ec2, where, [snapshot]):
             return "an AMI uses it"

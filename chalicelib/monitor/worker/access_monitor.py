@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from chalicelib.engine import addresses, schedule
 from chalicelib.engine.budget import Budget, TimeLeft
 from chalicelib.engine.errors import Refusal, RefusalKind
-from chalicelib.engine.places import Resource
+from chalicelib.engine.places import Resource, account_of
 from chalicelib.engine.ports import Notices, Records, Telemetry
 from chalicelib.engine.waker import Clock
 from chalicelib.monitor import judging, trail_actions, verdicts
 from chalicelib.monitor.judging import Evidence, Known, SeenPolicy
 from chalicelib.monitor.ports import Canary, Findings, LedgerPast
-from chalicelib.monitor.trail_actions import Act, TrailAction, account_of
+from chalicelib.monitor.trail_actions import Act, TrailAction
 from chalicelib.monitor.verdicts import ActionVerdict, MonitorFinding, Severity
 from chalicelib.sharing.ports import Ledger
 from chalicelib.targets.ports import Targets

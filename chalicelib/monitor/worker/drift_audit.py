@@ -21,18 +21,19 @@ from chalicelib.engine import addresses, schedule
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.budget import Budget, TimeLeft, slices
 from chalicelib.engine.errors import Refusal, RefusalKind, StaleCursor
-from chalicelib.engine.places import Resource
+from chalicelib.engine.places import Resource, account_of
 from chalicelib.engine.ports import Notices, Telemetry, WakeQueues
 from chalicelib.engine.stored import compact
 from chalicelib.engine.waker import Clock
 from chalicelib.monitor import drift, verdicts
-from chalicelib.monitor.drift import Doubt, DriftPlace, Pass, PassPart, ShownAccess, Situation
+from chalicelib.monitor.drift import Doubt, DriftPlace, Pass, PassPart, Situation
 from chalicelib.monitor.ports import DriftFindings, HubAccess, HubPage
-from chalicelib.monitor.trail_actions import PUBLIC, account_of
+from chalicelib.monitor.trail_actions import PUBLIC
 from chalicelib.monitor.verdicts import ActionVerdict, MonitorFinding
 from chalicelib.sharing import holders
 from chalicelib.sharing.ports import Ledger
 from chalicelib.sharing.share import Share
+from chalicelib.sharing.shown import ShownAccess, of_grant
 from chalicelib.targets.applied_file import AppliedFile
 from chalicelib.targets.ports import Targets
 from chalicelib.targets.worker.live_members import LiveMembers
@@ -195,8 +196,7 @@ class DriftAudit:
             page, marker = self.access.grants(key, "")
             while True:
                 for one in page:
-                    hubs = self.region, self.siblings
-                    shown = drift.of_grant(key, one.id, one.name, one.grantee, one.issuer, *hubs)
+                    shown = of_grant(key, one, self.region, self.siblings)
                     if account := account_of(shown.receiver):  # else all that it names was deleted: it admits nobody
                         found[account].append(shown)
                 if not marker:
@@ -283,7 +283,7 @@ class DriftAudit:
             return None if text is None else drift.of_policy(place.resource, text, *hubs)
         receivers = self.access.receivers(place.resource)
         home = self._homes(place)[0].pk
-        return None if receivers is None else [ShownAccess(one, home) for one in sorted(receivers)]
+        return None if receivers is None else [ShownAccess(one, home, one) for one in sorted(receivers)]
 
     def _may_derive(self, place: DriftPlace, shares: Sequence[Share]) -> frozenset[str]:
         """Return the place's account if a share on the key is open to it, by grant or policy: it may grant further."""

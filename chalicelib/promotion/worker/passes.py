@@ -15,19 +15,18 @@ from chalicelib.delivery.machine import started as delivery_started
 from chalicelib.delivery.model import (
     BY_RECALL,
     Delivery,
+    EndRequest,
     HubCopy,
     Launch,
     Naming,
     Recalled,
     Sharing,
     SlotRequest,
-    WishToEnd,
     snapshots_of,
 )
 from chalicelib.delivery.phases.recalling import begun as recall_begun
 from chalicelib.delivery.ports import TrackedDeliveries
-from chalicelib.delivery.tracked import ASKED, CANCELLED, DELIVERED, FAILED, RECALLED, RUNNING, SHARED, TrackedDelivery
-from chalicelib.delivery.worker.deliveries import notified_as, stays
+from chalicelib.delivery.tracked import ASKED, CANCELLED, DELIVERED, FAILED, RECALLED, RUNNING, TrackedDelivery
 from chalicelib.engine import addresses, schedule
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.budget import Budget, slices
@@ -117,7 +116,7 @@ class DeliveryPass:
                 upto = one.delivery
                 if wanted.renames(one, promotion):
                     self._rename(promotion, one, wanted.targets[one.place])
-                elif one.state not in (RUNNING, SHARED):
+                elif not one.may_end:
                     self._recall_or_restore(promotion, one, recalled=wanted.recalled)
                 elif not self._put_right(promotion, one, there.get(upto)):
                     self._ask_to_end(promotion, wanted, one, there.get(upto), budget)
@@ -150,9 +149,7 @@ class DeliveryPass:
         if one.state != RUNNING:
             return False
         if record is not None and record.ended and record.episode < one.episode:
-            ended_at = record.entered.get(record.state, 0)
-            state, image = notified_as(record), stays(record)
-            was = replace(one, episode=record.episode, state=state, image=image, generation=0, ended_at=ended_at)
+            was = replace(one, episode=record.episode, generation=0).ended(record, record.entered.get(record.state, 0))
         elif record is None and is_missing(self.records, addresses.delivery(one.delivery)):
             was = replace(one, episode=0, state=CANCELLED)
         else:
@@ -229,8 +226,8 @@ class DeliveryPass:
         """Ask a delivery to end. If it cannot act, release what it holds for its copies."""
         cause = f"cancel:{promotion.ami}:{promotion.inputs[:12]}:{promotion.tries}"  # each try is news to the delivery
         why = wanted.why_it_ends(promotion, one.place)
-        wish = WishToEnd(one.episode, f"{BY_RECALL if wanted.recalled else ''}{cause}", why)
-        self.waker.wake(addresses.delivery(one.delivery), cause, {"cancel": str(wish)})
+        request = EndRequest(one.episode, f"{BY_RECALL if wanted.recalled else ''}{cause}", why)
+        self.waker.wake(addresses.delivery(one.delivery), cause, {"cancel": str(request)})
         if record is None:
             copy_holdings.release(self.records, self.ledger, self.waker, promotion.ami, one, budget)
 
@@ -258,8 +255,8 @@ class DeliveryPass:
                 standing = standing or target.mode == "share"
                 key, groups = keys[target.place], wanted.groups.get(target.place, ())
                 waits = wanted.waves.of(target.account) is not None
-                what = _Beginning(key, target, groups, waits, known.get(target.place), there.get(key))
-                if self._begin(promotion, image, what):
+                beginning = _Beginning(key, target, groups, waits, known.get(target.place), there.get(key))
+                if self._begin(promotion, image, beginning):
                     new.append(key)
                 if len(new) == AT_ONCE:
                     self._count_and_wake(promotion, new)
@@ -277,59 +274,59 @@ class DeliveryPass:
             self.waker.wake_all([(key, _cause(promotion)) for key in new])
             new.clear()
 
-    def _begin(self, promotion: Promotion, image: SourceImage, what: _Beginning) -> bool:
+    def _begin(self, promotion: Promotion, image: SourceImage, beginning: _Beginning) -> bool:
         """Begin a delivery's episode: announce it by the tracked delivery, then write it. False: none was to begin."""
-        if what.stored is None and self._create(promotion, image, what):
+        if beginning.stored is None and self._create(promotion, image, beginning):
             return True
         # If the store says that there was one, a repeat of this very call may have written it. So what is there counts.
-        there, before = self._before(promotion, what)
+        there, before = self._before(promotion, beginning)
         if there is None or before is None:
             return False
         if not before.ended:
-            self._catch_up(promotion, before, what)
+            self._catch_up(promotion, before, beginning)
             return False
         # What a run announced and did not write may have been a recall, or its lift: ``put_right`` takes that back.
         may_be_recall = before.state in (DELIVERED, RECALLED)
-        if what.announced and (may_be_recall or before.episode >= what.announced):
+        if beginning.announced and (may_be_recall or before.episode >= beginning.announced):
             return False
-        episode = max(before.episode, what.last_episode) + 1
-        fresh = self._announced(promotion, image, what, before, episode)
+        episode = max(before.episode, beginning.last_episode) + 1
+        fresh = self._announced(promotion, image, beginning, before, episode)
         happened = [f"Reopened by episode {promotion.episode}"]
         write = DELIVERIES.encode(replace(fresh, inbox=there.inbox))
         if self.records.save(there, write, happened, self.clock()) is None:
-            raise LostRace(str(what.key))
+            raise LostRace(str(beginning.key))
         return True
 
-    def _create(self, promotion: Promotion, image: SourceImage, what: _Beginning) -> bool:
+    def _create(self, promotion: Promotion, image: SourceImage, beginning: _Beginning) -> bool:
         """Announce and write a delivery that has no record yet; False: there is one."""
-        fresh = self._announced(promotion, image, what, None, what.last_episode + 1)
+        fresh = self._announced(promotion, image, beginning, None, beginning.last_episode + 1)
         by_sweep = self.clock() + schedule.WAKE_LOST  # if the wake that follows is lost
         return self.records.create(replace(DELIVERIES.encode(fresh), due_at=by_sweep), self.clock())
 
     def _announced(
-        self, promotion: Promotion, image: SourceImage, what: _Beginning, before: Delivery | None, episode: int
+        self, promotion: Promotion, image: SourceImage, beginning: _Beginning, before: Delivery | None, episode: int
     ) -> Delivery:
         """Return a delivery as it begins, after writing that it is to begin.
 
         The mark is written before a standing share opens, so that the pass over standing shares compares the AMI.
         """
-        fresh = self._fresh(promotion, image, what, before, episode)
+        fresh = self._fresh(promotion, image, beginning, before, episode)
         if fresh.shared:
             self.records.put(addresses.standing(promotion.ami), {"kind": "standing", "episode": promotion.episode})
-        begins = _tracked(promotion, fresh.target, episode, what.tracked, fresh.naming.parameter)
+        begins = _tracked(promotion, fresh.target, episode, beginning.tracked, fresh.naming.parameter)
         self.tracked.add(promotion.ami, begins, count=False)
         return fresh
 
-    def _before(self, promotion: Promotion, what: _Beginning) -> tuple[Stored | None, Delivery | None]:
+    def _before(self, promotion: Promotion, beginning: _Beginning) -> tuple[Stored | None, Delivery | None]:
         """Return the delivery that is there. One that is to begin and cannot be read counts as failed (invariant 7)."""
         try:
-            there = what.stored or self.records.read(what.key)
+            there = beginning.stored or self.records.read(beginning.key)
             if there is not None and not there.parked:
                 return there, DELIVERIES.decode(there)
         except ParkRecord:
-            self.waker.send(what.key, _cause(promotion))  # its own worker parks it
-        if not what.announced:
-            self._give_up(promotion, what.target)
+            self.waker.send(beginning.key, _cause(promotion))  # its own worker parks it
+        if not beginning.announced:
+            self._give_up(promotion, beginning.target)
         return None, None
 
     def _give_up(self, promotion: Promotion, target: Target) -> None:
@@ -341,18 +338,18 @@ class DeliveryPass:
         self.tracked.add(promotion.ami, failed)
         self.tracked.end(promotion.ami, replace(failed, state=FAILED, ended_at=self.clock()))
 
-    def _catch_up(self, promotion: Promotion, running: Delivery, what: _Beginning) -> None:
+    def _catch_up(self, promotion: Promotion, running: Delivery, beginning: _Beginning) -> None:
         """Track a delivery that another run has begun, unless that run has tracked it."""
-        if what.announced != running.episode:
+        if beginning.announced != running.episode:
             parameter = running.naming.parameter
-            runs = _tracked(promotion, what.target, running.episode, what.tracked, parameter)
+            runs = _tracked(promotion, beginning.target, running.episode, beginning.tracked, parameter)
             self.tracked.add(promotion.ami, runs)
             self.waker.send(running.key, _cause(promotion))
 
     def _fresh(
-        self, promotion: Promotion, image: SourceImage, what: _Beginning, before: Delivery | None, episode: int
+        self, promotion: Promotion, image: SourceImage, beginning: _Beginning, before: Delivery | None, episode: int
     ) -> Delivery:
-        target = what.target
+        target = beginning.target
         method, why = preflight.method(target, image)
         copies = method == "snapshots" and target.mode == "copy"
         name = names.image_name(target.ami_name, image)
@@ -369,7 +366,7 @@ class DeliveryPass:
             image_name=name,
             source_name=image.name or "",
             source=promotion.source,
-            groups=what.groups,
+            groups=beginning.groups,
             snapshots=snapshots_of(image),
             attempts=() if before is None else proof.carried(before, self.clock()),
             hub_copy=HubCopy(_via(promotion, target)),
@@ -381,7 +378,7 @@ class DeliveryPass:
             recall=Recalled() if before is None else before.recall,
             naming=_naming(promotion, image, target),
         )
-        return delivery_started(fresh, self.clock(), waits=what.waits)
+        return delivery_started(fresh, self.clock(), waits=beginning.waits)
 
     # --- what goes on ------------------------------------------------------------------------------------------------
 

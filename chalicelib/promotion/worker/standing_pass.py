@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from chalicelib.delivery.codecs import DELIVERIES
-from chalicelib.delivery.model import BY_DATE, WishToEnd
+from chalicelib.delivery.model import BY_DATE, EndRequest
 from chalicelib.delivery.ports import TrackedDeliveries
 from chalicelib.delivery.tracked import EXPIRED, RUNNING, SHARED, WITHDRAWN, TrackedDelivery
 from chalicelib.engine import addresses, schedule
@@ -168,8 +168,8 @@ class StandingPass:
         cause, unfinished = f"not-entitled:{self.clock() // schedule.MINUTE}", list[TrackedDelivery]()
 
         def ask(one: TrackedDelivery) -> None:
-            wish = WishToEnd(one.episode, cause, _why(one.place, tag, entitled))
-            self.waker.wake(addresses.delivery(one.delivery), cause, {"cancel": str(wish)})
+            request = EndRequest(one.episode, cause, _why(one.place, tag, entitled))
+            self.waker.wake(addresses.delivery(one.delivery), cause, {"cancel": str(request)})
             is_lost = peek(self.records, addresses.delivery(one.delivery), DELIVERIES) is None
             if is_lost and not copy_holdings.release(self.records, self.ledger, self.waker, ami, one, budget):
                 unfinished.append(one)
@@ -194,8 +194,8 @@ class StandingPass:
         held = one.holding
         expired = entitled.may_go_on(held.place) and 0 < entitled.date(held.place) <= self.clock()
         cause = f"not-entitled:{self.clock() // schedule.MINUTE}"
-        wish = WishToEnd(held.episode, f"{BY_DATE if expired else ''}{cause}", _why(held.place, tag, entitled))
-        self.waker.wake(addresses.delivery(held.delivery), cause, {"cancel": str(wish)})
+        request = EndRequest(held.episode, f"{BY_DATE if expired else ''}{cause}", _why(held.place, tag, entitled))
+        self.waker.wake(addresses.delivery(held.delivery), cause, {"cancel": str(request)})
         self.ledger.release(one.resource, one.share_name, held, listed=True)
         self.waker.wake_resources([one.resource], f"{held.delivery}:{cause}")
         self.telemetry.share(one.resource, held.account, "released: not entitled", image=ami)

@@ -12,7 +12,7 @@ from chalicelib.engine.aws.sessions import Sessions
 from chalicelib.engine.errors import Refusal
 from chalicelib.engine.places import Arn
 from chalicelib.images import register
-from chalicelib.images.aws.shapes import every, tag_list
+from chalicelib.images.aws.shapes import by_id, tag_list
 from chalicelib.release.aws.session_policy import policy, retirement_policy
 from chalicelib.release.pointer import IMAGE_TYPE, Pointer, SeenParameter, ShownParameter
 from chalicelib.targets.applied_file import Target
@@ -33,16 +33,16 @@ class AwsParameters:
     def look(self, target: Target, pointer: Pointer, images: Collection[str]) -> SeenParameter:
         with self._sessions.as_refusal("GetParameter", pointer.where):
             shown = _shown(self._client("ssm", target, pointer), pointer)
-        wanted = sorted({*images, *([shown.value] if shown and shown.data_type == IMAGE_TYPE else [])})
+        wanted = {*images, *([shown.value] if shown and shown.data_type == IMAGE_TYPE else [])}
         if not wanted:
             return SeenParameter(shown, frozenset())
         with self._sessions.as_refusal("DescribeImages", pointer.where):
             asked = {
                 "Owners": ["self", pointer.hub],
-                "Filters": [{"Name": "image-id", "Values": wanted}, {"Name": "state", "Values": ["available"]}],
+                "Filters": [{"Name": "state", "Values": ["available"]}],
                 "IncludeDeprecated": True,  # a deprecated AMI can be launched by its id
             }
-            found = list(every(self._client("ec2", target, pointer), "images", **asked))
+            found = by_id(self._client("ec2", target, pointer), "images", wanted, **asked)
         dates = {raw["ImageId"]: raw["DeprecationTime"] for raw in found if raw.get("DeprecationTime")}
         return SeenParameter(shown, frozenset(raw["ImageId"] for raw in found), dates)
 

@@ -31,7 +31,7 @@ POINTER_MACHINE: Machine[Pointer, machine.Command, machine.Event] = Machine(
     looks=machine.looks,
     record_intent=machine.record_intent,
     acts=machine.acts,
-    announced=machine.announced,
+    intended_call=machine.intended_call,
 )
 
 

@@ -474,7 +474,7 @@ def _was_opened(share: Share) -> bool:
 
 def _receiver(target: Target, resource: str, *, standing: bool) -> str:
     """Return the receiver of a target's share: its account; for a standing launch permission possibly its unit."""
-    return launched_by(target) if standing and Resource.parse(resource).kind == "image" else target.account
+    return launched_by(target) if standing and Resource.parse(resource).kind == IMAGE else target.account
 
 
 def _stranger(share: Share, what: str) -> Fault:

@@ -24,7 +24,7 @@ from chalicelib.engine import addresses, schedule
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.budget import Budget, TimeLeft
 from chalicelib.engine.errors import Refusal
-from chalicelib.engine.places import Arn, Resource
+from chalicelib.engine.places import Resource, account_of
 from chalicelib.engine.ports import Records, Stored, Telemetry, Write
 from chalicelib.engine.runner import parking
 from chalicelib.engine.stored import fitting
@@ -32,6 +32,7 @@ from chalicelib.engine.waker import Clock, Waker
 from chalicelib.sharing import grant_names, holders, machine, share
 from chalicelib.sharing.ports import Grants, Ledger, SeenGrant
 from chalicelib.sharing.share import Share
+from chalicelib.sharing.shown import ShownAccess, of_grant, shares_of
 
 AFTER = 10 * schedule.MINUTE
 """Grants appear and vanish up to five minutes late [aws-facts 3, VERIFIED]; after twice that a list is right."""
@@ -113,7 +114,7 @@ class GrantAudit:
                     return _Place(over=True), False
                 self.telemetry.share(f"{addresses.AUDIT}{key_arn}", "", "grants not listed", why=refusal.fault.what)
                 return _Place(found=place.found), True  # the marker may have expired: start at the first page
-            for account, theirs in sorted(self._by_account(grants).items()):
+            for account, theirs in sorted(self._by_account(key_arn, grants).items()):
                 if account <= place.account:
                     continue
                 if not first and not budget.allows(CALLS_FOR_ACCOUNT):
@@ -127,52 +128,39 @@ class GrantAudit:
         return place, False
 
     def _account(
-        self, key_arn: str, account: str, grants: Sequence[SeenGrant], budget: Budget, *, reports: bool
+        self, key_arn: str, account: str, grants: Sequence[ShownAccess], budget: Budget, *, reports: bool
     ) -> tuple[bool, bool]:
         """Look at the grants of one account. Returns whether one was unrecorded, and whether there was time for all."""
         of_key, of_roles = addresses.key_resource(key_arn, account).pk, addresses.role_resource(key_arn, account).pk
         shares = {resource: self.ledger.shares(resource) for resource in (of_key, of_roles)}
-        unrecorded = [
-            (resource, grant)
-            for grant in grants
-            if self._is_own(grant)
-            if not self._accounts_for(
-                shares[resource := of_roles if grant_names.service_role(grant.grantee) else of_key], grant
-            )
-        ]
+        known = shares_of((one for one in grants if one.own), chain(*shares.values()), self.region)
+        unrecorded = [one for one, theirs in known.items() if not any(map(holders.needed, theirs))]
         # the run that wrote one may have been killed before it woke the share worker
         begun = {resource for resource, theirs in shares.items() if any(map(_is_unrecorded, theirs))}
-        closed = [self._close(resource, account, grant) for resource, grant in budget.each(unrecorded, 2)]
+        closed = [self._close(account, one) for one in budget.each(unrecorded, 2)]
         self.waker.wake_resources(sorted(begun.union(closed)), f"unrecorded:{account}:{self.clock()}")
         if len(closed) < len(unrecorded):
             return True, False
-        derived = [grant.id for grant in grants if not self._is_own(grant)]
+        derived = [one.grant for one in grants if not one.own]
         if reports and derived and not unrecorded:
             self._report_derived(key_arn, account, derived, shares)
         return bool(unrecorded or begun), True
 
-    def _is_own(self, grant: SeenGrant) -> bool:
-        return grant_names.is_grant_of(grant.name, self.region)
-
-    def _by_account(self, grants: Sequence[SeenGrant]) -> Mapping[str, Sequence[SeenGrant]]:
+    def _by_account(self, key_arn: str, grants: Sequence[SeenGrant]) -> Mapping[str, Sequence[ShownAccess]]:
         """Return for each account the service's grants to it and the grants that it made."""
-        found: dict[str, list[SeenGrant]] = defaultdict(list)
+        found: dict[str, list[ShownAccess]] = defaultdict(list)
         for grant in grants:
-            account = Arn.parse(grant.grantee if self._is_own(grant) else grant.issuer).account
-            if account:
-                found[account].append(grant)
+            shown = of_grant(key_arn, grant, self.region)
+            if account := account_of(shown.receiver if shown.own else grant.issuer):
+                found[account].append(shown)
         return found
 
-    def _accounts_for(self, shares: Sequence[Share], grant: SeenGrant) -> bool:
-        """Whether a share in the ledger that is open, opening or closing has this grant."""
-        return any(holders.needed(s) and grant_names.is_grant_for(s, grant.id, grant.name, self.region) for s in shares)
-
-    def _close(self, resource: str, account: str, grant: SeenGrant) -> str:
+    def _close(self, account: str, one: ShownAccess) -> str:
         """Write a grant of the service that has no share into the ledger as closing; return its resource."""
-        found = machine.unrecorded(resource, account, grant.grantee, grant.id, self.clock())
+        found = machine.unrecorded(one.resource, account, one.grantee, one.grant, self.clock())
         if self.ledger.put_right(found, "its grant shows, though it is not open", self.clock()):
-            self.telemetry.share(resource, account, "open though closed", grant=grant.id)
-        return resource
+            self.telemetry.share(one.resource, account, "open though closed", grant=one.grant)
+        return one.resource
 
     def _report_derived(
         self, key_arn: str, account: str, made: Sequence[str], theirs: Mapping[str, Sequence[Share]]

@@ -34,9 +34,9 @@ class ResourceShares:
         self._calls: dict[str, list[str]] = {}
         """By ``share_name``: lines of history, such as the calls made for it, to be written with the share."""
         self._written: set[str] = set()
-        self.news: dict[str, int] = {}
+        self.to_wake: dict[str, int] = {}
         """Deliveries to wake, with their episodes: a share that they hold has opened or was refused."""
-        self.left: dict[str, int] = {}
+        self.archived_at: dict[str, int] = {}
         """By ``share_name``: when shares were moved to the archive."""
         self._shares = {s.share_name: s for s in shares}
 
@@ -96,10 +96,10 @@ class ResourceShares:
         """Add a line to the history of shares for which an earlier run wrote an intent and no result."""
         self.add_history((s for s in shares if outstanding.unanswered(s) and s.share_name not in self._written), LEFT)
 
-    def add_news(self, shares: Iterable[Share]) -> None:
-        """Remember to wake the holders of shares that opened or were refused."""
-        news = (s for s in shares if s.state is ShareState.OPEN or holders.refusal(s) is not None)
-        self.news.update({holding.delivery: holding.episode for s in news for holding in s.holdings})
+    def add_to_wake(self, shares: Iterable[Share]) -> None:
+        """Add the holders of those shares that opened or were refused."""
+        answered = (s for s in shares if s.state is ShareState.OPEN or holders.refusal(s) is not None)
+        self.to_wake.update({holding.delivery: holding.episode for s in answered for holding in s.holdings})
 
     def archive(self, shares: Sequence[Share], happened: str = "") -> None:
         """Move shares to the archive. Raises LostRace if a delivery has come to hold one."""
@@ -108,7 +108,7 @@ class ResourceShares:
         self._lines_of(shares)
         for s in shares:
             del self._shares[s.share_name]
-            self.left[s.share_name] = now
+            self.archived_at[s.share_name] = now
 
     def _put_right(self, tried: Mapping[str, Share]) -> None:
         for _ in range(RACES):

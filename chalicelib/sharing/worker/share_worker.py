@@ -24,8 +24,7 @@ from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Arn, Resource
 from chalicelib.engine.ports import Records, Stored, Telemetry, Write
 from chalicelib.engine.waker import Waker, new_resource
-from chalicelib.sharing import account_access, grant_names, holders, outstanding, share
-from chalicelib.sharing import machine as ev
+from chalicelib.sharing import account_access, grant_names, holders, machine, outstanding, share
 from chalicelib.sharing.ports import MISSED, Entitlements, Judgement, Ledger, PermissionAdapter, ShareWaiters
 from chalicelib.sharing.share import OPEN_STATES, Share, ShareState
 from chalicelib.sharing.worker import grant_audit, refused_accounts
@@ -65,22 +64,21 @@ class ShareWorker:
         """Open and close shares, wake their holders, and write when to look again."""
         budget = Budget(time_left)
         try:
-            news: dict[str, int] = {}
-            left: dict[str, int] = {}
+            to_wake, archived_at = dict[str, int](), dict[str, int]()
             for _ in range(ROUNDS):
                 stored, shares = self._begin(key)
                 if stored is None:
                     return
                 adapter = self.adapters[Resource.parse(key.pk).kind]
                 these = ResourceShares(self.ledger, key.pk, adapter, shares, self.waker.clock)
-                these.news, these.left = news, left
+                these.to_wake, these.archived_at = to_wake, archived_at
                 done = self._work(these, budget)
                 now = self.waker.clock()
                 oldest = holders.oldest_open(these.shares, now)
                 if oldest is not None:
                     self.telemetry.open_shares(oldest)
                 due = outstanding.due_at(these.shares, now) if done else now
-                body = {"resource": key.pk, **_archived_lately(key, stored.body, left, now)}
+                body = {"resource": key.pk, **_archived_lately(key, stored.body, archived_at, now)}
                 write = Write(key, "open", body, due, _latest(these.shares))
                 saved = self.records.save(stored, write, (), now)
                 if not done or not budget.allows():
@@ -124,11 +122,11 @@ class ShareWorker:
         if closing := outstanding.to_close(these.shares, now):
             return lambda: self._close(these, closing[:size], budget)
         if ended := outstanding.to_end(these.shares, now):
-            why = ((s, ev.ShareRefused(ev.ended_unopened(s))) for s in ended[:WRITTEN_AT_ONCE])
-            over = [ev.evolve(s, refused, now) for s, refused in why]
-            return lambda: these.add_news(these.save(over, "its end came before it was opened"))
-        if these.news:
-            return lambda: self.waiters.wake(these.news, these.shares)
+            why = ((s, machine.ShareRefused(machine.ended_unopened(s))) for s in ended[:WRITTEN_AT_ONCE])
+            over = [machine.evolve(s, refused, now) for s, refused in why]
+            return lambda: these.add_to_wake(these.save(over, "its end came before it was opened"))
+        if these.to_wake:
+            return lambda: self.waiters.wake(these.to_wake, these.shares)
         if opening := outstanding.to_open(these.shares, now):
             return lambda: self._open(these, opening[:size], budget)
         if looked_at := outstanding.to_look_at(these.shares, now):
@@ -147,11 +145,11 @@ class ShareWorker:
             seen = self._not_own(these, fresh)
         except Refusal as refusal:
             what = f"not opened: {refusal.fault.what}"
-            these.add_news(these.save_some((self._with_refusal(s, refusal) for s in opening), what, budget))
+            these.add_to_wake(these.save_some((self._with_refusal(s, refusal) for s in opening), what, budget))
             return
         now = self.waker.clock()
-        doubtful = [s for s in fresh if s.share_name in seen and ev.doubtful(s, now)]
-        doubts = {s.share_name: ev.evolve(s, ev.SeenBefore(), now) for s in doubtful}
+        doubtful = [s for s in fresh if s.share_name in seen and machine.doubtful(s, now)]
+        doubts = {s.share_name: machine.evolve(s, machine.SeenBefore(), now) for s in doubtful}
         happened = "the permission shows before it was asked for: to be looked at again"
         these.save_some(doubts.values(), happened, budget)
         sure = [s for s in opening if s.share_name not in doubts]
@@ -159,19 +157,19 @@ class ShareWorker:
         these.add_unanswered(begun)
         begun += these.save_some(
             (
-                ev.evolve(s, ev.OpeningIntended(seen=s.share_name in seen), now)
+                machine.evolve(s, machine.OpeningIntended(seen=s.share_name in seen), now)
                 for s in sure
                 if s.state is not ShareState.OPENING
             ),
             "opening is intended",
             budget.part(FOR_INTENTS),
         )
-        results = [ev.evolve(s, ev.ShareOpened(), now) for s in begun if s.preexisting]
+        results = [machine.evolve(s, machine.ShareOpened(), now) for s in begun if s.preexisting]
         to_ask = [s for s in begun if not s.preexisting]
         opened = self._with_calls(these, lambda some: self._opened(these, some, budget))
         results += in_batches(these.adapter, to_ask, opened, self._with_refusal, budget)
         saved = these.save_results(results, "opening was tried", budget)
-        these.add_news(saved)
+        these.add_to_wake(saved)
         for s in saved:
             what = "opened" if s.state is ShareState.OPEN else "not opened"
             self.telemetry.share(these.resource, s.account, what, preexisting=s.preexisting, grant=s.grant_id)
@@ -188,7 +186,7 @@ class ShareWorker:
         these.save_some(gone, "the permission no longer shows: it is to be opened again", budget)
 
     def _not_looked_at(self, s: Share, _refusal: Refusal) -> Share:
-        return ev.evolve(s, ev.LookedAfter(showing=True), self.waker.clock())
+        return machine.evolve(s, machine.LookedAfter(showing=True), self.waker.clock())
 
     def _not_own(self, these: ResourceShares, fresh: Sequence[Share]) -> frozenset[str]:
         """Return the names of shares whose permissions show, though the service has not opened them.
@@ -212,9 +210,9 @@ class ShareWorker:
         refused, now = {**judged.refused, **elsewhere}, self.waker.clock()
         waits = {name: fault for name, fault in judged.waits.items() if name not in refused}
         out = [s for s in asked if s.share_name in refused]
-        over = [ev.evolve(s, ev.ShareRefused(refused[s.share_name]), now) for s in out]
-        these.add_news(these.save_some(over, f"refused: {_codes(refused)}", budget))
-        waiting = [ev.evolve(s, ev.PutOff(waits[s.share_name]), now) for s in asked if s.share_name in waits]
+        over = [machine.evolve(s, machine.ShareRefused(refused[s.share_name]), now) for s in out]
+        these.add_to_wake(these.save_some(over, f"refused: {_codes(refused)}", budget))
+        waiting = [machine.evolve(s, machine.PutOff(waits[s.share_name]), now) for s in asked if s.share_name in waits]
         these.save_some(waiting, f"not yet: {_codes(waits)}", budget)
         return [s for s in asked if s.share_name not in refused.keys() | waits.keys()]
 
@@ -235,14 +233,14 @@ class ShareWorker:
             if more.owed:
                 happened = f"not opened: {', '.join(sorted({one.fault.what for one in more.owed.values()}))}"
                 owed = [self._with_refusal(s, more.owed[s.share_name]) for s in some if s.share_name in more.owed]
-                these.add_news(these.save_some(owed, happened, budget))
+                these.add_to_wake(these.save_some(owed, happened, budget))
             judged = Judgement({**judged.refused, **more.refused}, {**judged.waits, **more.waits})
             asked += [s for s in some if s.share_name not in more.owed.keys() | more.later]
         return asked, judged
 
     def _opened(self, these: ResourceShares, some: Sequence[Share], budget: Budget) -> list[Share]:
         grants = refused_accounts.open_(these, some, budget, self.waker.clock())
-        return [ev.evolve(s, ev.ShareOpened(grants.get(s.share_name, "")), self.waker.clock()) for s in some]
+        return [machine.evolve(s, machine.ShareOpened(grants.get(s.share_name, "")), self.waker.clock()) for s in some]
 
     def _with_calls(self, these: ResourceShares, act: Act) -> Act:
         """Return ``act``, which then adds the AWS calls that it makes to the history of the shares that it is given."""
@@ -260,12 +258,12 @@ class ShareWorker:
         now = self.waker.clock()
         if s.state is ShareState.CLOSING and not outstanding.to_open([s], now):
             self.telemetry.share(s.resource, s.account, "not closed", why=refusal.fault.what)
-            ends = refusal.kind is not RefusalKind.THROTTLED and ev.gives_up(s)
-            return ev.evolve(s, ev.GivenUp(refusal.fault) if ends else ev.PutOff(), now)
+            ends = refusal.kind is not RefusalKind.THROTTLED and machine.gives_up(s)
+            return machine.evolve(s, machine.GivenUp(refusal.fault) if ends else machine.PutOff(), now)
         since = self._accessible_since(s, now) if refusal.kind is RefusalKind.NOT_YET else 0
-        if not ev.worth_waiting(s, refusal.kind, now, since):
-            return ev.evolve(s, ev.ShareRefused(refusal.fault), now)
-        return ev.evolve(s, ev.PutOff(None if refusal.kind is RefusalKind.THROTTLED else refusal.fault), now)
+        if not machine.worth_waiting(s, refusal.kind, now, since):
+            return machine.evolve(s, machine.ShareRefused(refusal.fault), now)
+        return machine.evolve(s, machine.PutOff(None if refusal.kind is RefusalKind.THROTTLED else refusal.fault), now)
 
     def _accessible_since(self, s: Share, now: int) -> int:
         """Return when the account itself got access to the key, for a grant to its service-linked role; otherwise 0."""
@@ -282,13 +280,13 @@ class ShareWorker:
         begun = [s for s in closing if s.state is ShareState.CLOSING]
         these.add_unanswered(begun)
         begun += these.save_some(
-            (ev.evolve(s, ev.ClosingIntended(), now) for s in closing if s.state is not ShareState.CLOSING),
+            (machine.evolve(s, machine.ClosingIntended(), now) for s in closing if s.state is not ShareState.CLOSING),
             "closing is intended",
             budget.part(FOR_INTENTS),
             unheld=True,
         )
         self._remind_audit(these, begun)
-        results = [ev.evolve(s, ev.ShareClosed(), now) for s in begun if s.preexisting]
+        results = [machine.evolve(s, machine.ShareClosed(), now) for s in begun if s.preexisting]
         own = [s for s in begun if not s.preexisting]
         if grant_names.nameless(these.resource):
             unlooked = [s for s in own if s.removed_at is not None]
@@ -345,12 +343,14 @@ class ShareWorker:
 
     def _removed(self, these: ResourceShares, some: Sequence[Share]) -> list[Share]:
         """Remove permissions without a name; later looks say whether they are gone."""
-        removed = ev.PermissionRemoved(these.adapter.close(some))
-        return [ev.evolve(s, removed, self.waker.clock()) for s in some]
+        removed = machine.PermissionRemoved(these.adapter.close(some))
+        return [machine.evolve(s, removed, self.waker.clock()) for s in some]
 
     def _looked_at(self, these: ResourceShares, some: Sequence[Share]) -> list[Share]:
         showing = these.adapter.showing(some)
-        return [ev.evolve(s, ev.LookedAfter(showing=s.share_name in showing), self.waker.clock()) for s in some]
+        return [
+            machine.evolve(s, machine.LookedAfter(showing=s.share_name in showing), self.waker.clock()) for s in some
+        ]
 
     def _revoked(self, these: ResourceShares, some: Sequence[Share], budget: Budget) -> list[Share]:
         """Remove permissions that have the service's name, and look at once: what still shows is the service's."""
@@ -396,14 +396,14 @@ def _elsewhere(s: Share) -> Fault | None:
 
 
 def _archived_lately(
-    key: RecordKey, before: Mapping[str, Any], left: Mapping[str, int], now: int
+    key: RecordKey, before: Mapping[str, Any], archived_at: Mapping[str, int], now: int
 ) -> Mapping[str, Mapping[str, int]]:
     """Return the member that lists a key's lately archived shares, by which the access monitor finds their history.
 
     If a run is killed before it writes this, the monitor looks through the whole archive.
     """
     known = before.get(addresses.ARCHIVED_LATELY)
-    both = {**(known if isinstance(known, dict) else {}), **left}
+    both = {**(known if isinstance(known, dict) else {}), **archived_at}
     lately = {name: at for name, at in both.items() if isinstance(at, int) and now < at + LATELY}
     return {addresses.ARCHIVED_LATELY: lately} if lately and not grant_names.nameless(key.pk) else {}
 

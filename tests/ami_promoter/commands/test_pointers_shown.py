@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from ami_promoter.hub import record_requests
 from chalicelib.delivery import model as delivery
 from chalicelib.engine import addresses
 from chalicelib.engine.faults import Fault
@@ -206,6 +207,23 @@ def test_retry_makes_the_service_look_at_a_pointer_with_a_fault(table, run, plac
     assert asked["again"] == []
 
 
+def test_retry_says_how_many_renamed_parameters_are_left_for_the_next_one(table, file, run, monkeypatch):
+    """The file has named the parameter of three targets since; here one entry has room for two."""
+    monkeypatch.setattr(record_requests, "MOST_PLACES", 2)
+    accounts = [DEV, PROD, "3" * 12]
+    promoted(table, *(named(account, parameter="") for account in accounts), value="all")
+    run(
+        "targets",
+        "apply",
+        "--yes",
+        file(f'groups: {{all: {accounts}}}\ndefaults: {{ssm_parameter: "/new/{{family}}"}}\n'),
+    )
+
+    said = run("retry", AMI).words
+    assert f"2 targets ({DEV} {REGION}, {PROD} {REGION}): from now on the AMI counts for /new/base." in said
+    assert "1 target more: run the command again." in said
+
+
 def test_retry_lets_a_parked_pointer_continue(table, run):
     """`status` names the command, as for every fault of a pointer."""
     promoted(table, named(DEV))
@@ -224,7 +242,7 @@ def test_where_a_familys_current_amis_are(table, run, monkeypatch):
     write(table, a_pointer(pin=Pin(AMI, "2026-01-01T00:00:00.000Z", NINE, "jane", "Slow.")))
     write(table, a_pointer(PROD, image="ami-0bbbbbbbbbbbbbbbb"))
     write(table, a_pointer("3" * 12, image="", fault=NOT_OURS))
-    write(table, a_pointer("4" * 12, unwanted=True))
+    write(table, a_pointer("4" * 12, unwanted=True, pin=Pin(AMI, "2026-01-01T00:00:00.000Z", NINE, "jane")))
     write(table, replace(a_pointer("5" * 12), family="web", parameter="/golden/web/current"))
 
     said = run("where", "--family", "base").lines
@@ -238,9 +256,10 @@ def test_where_a_familys_current_amis_are(table, run, monkeypatch):
         "222222222222 us-east-1  ami-0bbbbbbbbbbbbbbbb  ami-0fedcba9876543210",
         "333333333333 us-east-1  -                      -",
     ]
-    assert said[6:8] == [
+    assert said[6:9] == [
         f"  111111111111 us-east-1: A rollback holds it at {AMI}: Slow.",
         "  444444444444 us-east-1: The targets file no longer sets it, so nobody keeps it",
+        f"  up to date. A rollback holds it at {AMI}.",
     ]
     assert ids.out.splitlines() == [
         "111111111111 us-east-1 ami-0aaaaaaaaaaaaaaaa",

@@ -18,7 +18,7 @@ from chalicelib.engine import addresses
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.store.records import DynamoRecords
 from chalicelib.promotion.codec import PROMOTIONS
-from chalicelib.promotion.model import Promotion, Retry
+from chalicelib.promotion.model import Promotion, PromotionState, Retry
 from tests.ami_promoter.a_hub import DEV, HUB, PROD, REGION, a_delivery, delivered, track
 
 CALLER = "arn:aws:sts::123456789012:user/moto"
@@ -41,7 +41,8 @@ def ami(ec2, table, file, run):
     mapping = [{"DeviceName": "/dev/sda1", "Ebs": {"VolumeSize": 8}}]
     name = ec2.register_image(Name="golden", RootDeviceName="/dev/sda1", BlockDeviceMappings=mapping)["ImageId"]
     tag(ec2, name, "dev")
-    promotion = Promotion(name, HUB, REGION, value="dev", seen_value="dev", in_force_since=1, file="x")
+    over = PromotionState.OVER
+    promotion = Promotion(name, HUB, REGION, over, value="dev", seen_value="dev", in_force_since=1, file="x")
     DynamoRecords(table).create(PROMOTIONS.encode(promotion), 1)
     return name
 
@@ -76,7 +77,7 @@ def test_waiting_for_some_targets_says_nothing_of_the_others(table, ami, run):
     table.update(addresses.promotion(ami), "SET #state = :over", {":over": "over"}, names={"#state": "state"})
     delivered(table, *(replace(a_delivery(*one), ami=ami) for one in ((DEV, "delivered"), (PROD, "failed"))))
 
-    said = run("wait", ami, "--target", DEV).words
+    said = run("wait", ami, "--account", DEV).words
 
     assert "delivered. Its target has the AMI." in said
     assert PROD not in said
@@ -119,6 +120,22 @@ def test_a_value_that_ends_deliveries_is_asked_about(table, ami, run):
     assert Tag(Connection(REGION), "promote", ami).read() == "prod"
     assert f"{PROD} {REGION}: the share is withdrawn." in run("promote", ami, "dev", "--yes").out
     assert Tag(Connection(REGION), "promote", ami).read() == "dev"
+
+
+def test_a_value_whose_ou_is_not_read_yet_is_asked_about_too(table, ami, file, run):
+    """Once the service has read the OU it ends what was not named: nobody is asked then. What is named does not end."""
+    unit = 'organization: {id: o-abcdefgh12}\ngroups: {all: [ou-ab12-11111111], dev: ["%s"], prod: ["%s"]}\n'
+    run("targets", "apply", "--yes", file(unit % (DEV, PROD)))
+    for account in (DEV, PROD):
+        track(table, TrackedDelivery(account, account, REGION, 1, "running"), ami)
+    tag(boto3.client("ec2", region_name=REGION), ami, "dev prod")
+
+    asked = run("promote", ami, "all dev", exits=1)
+
+    assert f"{PROD} {REGION}: the delivery is cancelled." in asked.words
+    assert DEV not in asked.out
+    assert "The service has not read an OU of the value yet: what is there does not end." in asked.words
+    assert [one["account"] for one in run("promote", ami, "all dev", "--yes", "--json").data["ends"]] == [PROD]
 
 
 def test_what_ends_already_is_not_asked_about_again(table, ami, run):
@@ -287,6 +304,17 @@ def test_retry_starts_nothing_that_the_value_no_longer_names(table, ami, run):
     assert f"{PROD} {REGION}: cancelled; the tag's value no longer names it." in said
     assert f"To start it, write a value that does: `ami-promoter promote {ami} VALUE`." in said
     assert Retry.parse(inbox(table, ami)["retry"]).places == [f"{DEV}/{REGION}"]
+
+
+def test_retry_right_after_promote_does_not_judge_by_the_value_of_before(table, ami, run):
+    """The service has not looked yet: what the new value names starts again, and nobody is asked to write a value."""
+    delivered(table, replace(a_delivery(PROD, "cancelled"), ami=ami))
+    run("promote", ami, "prod")
+
+    said = run("retry", ami).words
+
+    assert f"{PROD} {REGION}: cancelled; starts again, if the value that the service still examines names it." in said
+    assert "VALUE" not in said
 
 
 def test_a_request_that_others_overtake_again_and_again_says_so(table, ami, monkeypatch):

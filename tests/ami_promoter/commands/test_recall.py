@@ -91,6 +91,13 @@ def test_a_recall_is_shown_asked_for_and_written(table, operators, run):
     assert run("recall", AMI, "--lift").words == f"Nothing to do: {AMI} is not recalled."
 
 
+def test_a_recall_of_a_misspelt_id_says_what_to_look_at(table, run):
+    """An AMI that was never promoted can be recalled, too, so that nothing begins: only a person knows which it is."""
+    said = run("recall", OLD, "--why", "Bad", exits=1).words
+
+    assert said == "It has no deliveries: check the id. None begins while it is recalled."
+
+
 def test_targets_whose_parameters_move_are_shown_together(table, run):
     """Each owns its copies, so each parameter moves to another AMI; hundreds must not hide what else is shown."""
     others = (Release(OLD, "2026-01-01T00:00:00.000Z", OLDER_COPY), Release(AMI, "2026-01-02T00:00:00.000Z", COPY))
@@ -301,10 +308,28 @@ def test_a_retry_in_one_account_tries_no_recall_again_that_another_has_refused_t
     assert asked_again(table) == [f"{BLOCKED}/{REGION}"]
 
 
-def test_two_operators_who_retry_a_refused_recall_in_two_accounts_at_the_same_moment_are_both_served(
-    table, operators, run, monkeypatch
+def test_who_recalls_once_more_keeps_what_another_operator_has_asked_for(table, operators, run):
+    """The service has read the other's request, and has tried one of its two accounts so far."""
+    fault = Fault("recall-not-done", "there", "It could not be deprecated within a day.", "Repair it.")
+    tried, other = (recalled(account, "recalled", faults=(fault,)) for account in (DEV, BLOCKED))
+    promoted(table, tried, other, handled=(asked := {"recall": f"{NINE}:{BLOCKED}/{REGION},{DEV}/{REGION}"}))
+    DynamoRecords(table).make_due(addresses.promotion(AMI), NINE, asked)
+    track(table, TrackedDelivery(tried.id, DEV, REGION, 2, "recalled", COPY, ended_at=NINE + 60))
+    stands(operators)
+    run("recall", AMI, "--why", "It does not boot.", "--yes")
+
+    assert asked_again(table) == [f"{BLOCKED}/{REGION}"]
+
+
+@pytest.mark.parametrize(
+    ("command", "asks"),
+    [(("retry", AMI, "--account", DEV), [DEV]), (("recall", AMI, "--why", "It does not boot."), [])],
+    ids=["retry", "recall"],
+)
+def test_two_operators_who_ask_about_a_refused_recall_at_the_same_moment_are_both_served(
+    table, operators, run, monkeypatch, command, asks
 ):
-    """One asks for the other account right after the other's command has read the record."""
+    """One retries it in another account right after the other's command has read the record."""
     fault = Fault("recall-not-done", "there", "It could not be deprecated within a day.", "Repair it.")
     promoted(table, *(recalled(account, "recalled", faults=(fault,)) for account in (DEV, BLOCKED)))
     stands(operators)
@@ -317,9 +342,9 @@ def test_two_operators_who_retry_a_refused_recall_in_two_accounts_at_the_same_mo
         return found
 
     monkeypatch.setattr(Reader, "promotion", promotion_read)
-    run("retry", AMI, "--account", DEV)
+    run(*command)
 
-    assert asked_again(table) == sorted((f"{DEV}/{REGION}", f"{BLOCKED}/{REGION}"))
+    assert asked_again(table) == sorted(f"{account}/{REGION}" for account in (BLOCKED, *asks))
 
 
 def test_a_recall_is_no_withdrawal_of_an_account(table, operators, run):
@@ -534,7 +559,7 @@ def test_what_a_rollback_does_fits_on_a_terminal(table, run, monkeypatch, width)
 
 
 def test_a_rollback_names_what_the_parameter_holds(table, run):
-    """That is the target's copy; its source stands beside it. Of several targets with copies of their own, the source.
+    """That is the target's copy; its source stands beside it. Of several targets with AMIs of their own, the source.
 
     A shared AMI is its own source.
     """
@@ -549,5 +574,6 @@ def test_a_rollback_names_what_the_parameter_holds(table, run):
     one = run("rollback", "base", "--account", DEV, exits=1).words
     assert f"names {COPY} (source AMI {AMI}) now, and {to}." in one
     several = run("rollback", "base", "--account", DEV, "--account", PROD, exits=1).words
-    assert f"names its copy of {AMI} now, and {to}." in several
+    assert f"names its AMI (source AMI {AMI}) now, and {to}." in several
+    assert "copy" not in run("rollback", "base", "--account", DEV, "--account", BLOCKED, exits=1).words
     assert f"and is held at {OLD} from now on." in run("rollback", "base", "--account", BLOCKED, exits=1).words

@@ -191,7 +191,8 @@ def test_what_a_rollback_holds_and_the_file_no_longer_names_is_shown(client, tab
         f"2 targets (111111111111 {REGION}, 222222222222 {REGION}): a rollback holds /old/base at {AMI}" in seen.words
     )
     both = "--account 111111111111 --account 222222222222"
-    assert f"`ami-promoter retry {AMI}`, then `ami-promoter rollback base {both} --to {AMI}`" in seen.words
+    again = f"`ami-promoter retry {AMI}`, or `promote` if its tag no longer names them; then"
+    assert f"{again} `ami-promoter rollback base {both} --to {AMI}`" in seen.words
     assert [one["parameter"] for one in run("targets", "apply", "--yes", renamed, "--json").data["held"]] == [
         "/old/base",
         "/old/base",

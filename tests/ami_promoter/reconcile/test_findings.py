@@ -7,7 +7,7 @@ import pytest
 
 from ami_promoter.hub.receivers import Receivers
 from ami_promoter.hub.records import record_of
-from ami_promoter.reconcile.facts import Grant, HubView, PolicyStatement, TargetFacts
+from ami_promoter.reconcile.facts import HubView, TargetFacts
 from ami_promoter.reconcile.findings import findings
 from ami_promoter.reconcile.repair_data import EndTracked, MakeDue, RecordOpen, ReleaseHolding, Remove, Reopen, Withdraw
 from ami_promoter.reconcile.sharing_trail import Change
@@ -15,7 +15,12 @@ from chalicelib.engine import addresses
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Resource
 from chalicelib.inventory.machine import OwnImage, OwnInstance, OwnSnapshot
+from chalicelib.sharing import key_policy
+from chalicelib.sharing.grant_names import grant_name
+from chalicelib.sharing.key_policy import Access, Audience
+from chalicelib.sharing.ports import SeenGrant
 from chalicelib.sharing.share import TRIES_BEFORE_ALARM, Share, ShareState
+from chalicelib.sharing.shown import of_grant
 from tests.fakes import copying, sharing
 
 HUB, DEV, REGION = "111111111111", "222222222222", "us-east-1"
@@ -71,7 +76,7 @@ def view(*items, **rest):
     every = {place: it for some in items for place, it in some.items()}
     ledger = {place: it for place, it in every.items() if isinstance(it, Share)}
     records = {place: it for place, it in every.items() if place not in ledger}
-    return HubView(NOW, records, ledger, **{"targets": {(DEV, REGION): TargetFacts()}, **rest})
+    return HubView(NOW, REGION, records, ledger, **{"targets": {(DEV, REGION): TargetFacts()}, **rest})
 
 
 def found(seen):
@@ -222,6 +227,12 @@ def test_a_share_that_shows_no_longer_is_opened_again_unless_somebody_took_it_aw
     assert found(seen) == [(code, repair)]
 
 
+@pytest.mark.parametrize("state", ["wanted", "opening", "closing"])
+def test_a_share_that_is_not_open_yet_or_closing_need_not_show(state):
+    """The share worker is at work on it."""
+    assert found(view(a_delivery(), a_share(state, HELD), permissions=HIDDEN)) == []
+
+
 @pytest.mark.parametrize(
     ("state", "holding", "preexisting", "receiver", "says"),
     [
@@ -304,23 +315,30 @@ def test_launch_permissions_are_compared_as_those_of_snapshots():
     assert found(gone) == [("open-only-in-ledger", Reopen(resource, DEV, 4))]
 
 
+OF_GRANT = f"{ID}-AmiCopyRole"
+"""The ledger's name of the share that it opens."""
+
+
+def a_grant(share_name, grantee=f"arn:aws:iam::{DEV}:role/AmiCopyRole"):
+    """A grant on the source key with the service's name for this share."""
+    name = grant_name(Share(KEY_RESOURCE, share_name, DEV, intended_at=1), REGION)
+    return of_grant(KEY, SeenGrant("g" * 64, name, "", grantee), REGION)
+
+
 @pytest.mark.parametrize(("state", "known_to_it"), [("open", True), ("closed", False), (None, False)])
 def test_a_grant_for_a_service_role_is_known_as_the_services_by_its_name(state, known_to_it):
     """The target created it under the service's name for its own role; the ledger has it under the role."""
     resource = addresses.role_resource(KEY, DEV).pk
     items = [] if state is None else [a_share(state, resource=resource, name=ROLE, grant_id="g" * 64)]
-    grant = Grant(KEY, "g" * 64, "", 1, DEV, f"arn:aws:iam::{DEV}:role/aws-service-role/{ROLE}")
+    grant = a_grant(ROLE, f"arn:aws:iam::{DEV}:role/aws-service-role/{ROLE}")
 
-    unknown = repairs(view(*items, grants=(grant,)), "open-unknown")
+    unknown = repairs(view(*items, grants={KEY: [grant]}), "open-unknown")
 
     named = [(repair.resource, repair.share_name, repair.grant_id) for repair in unknown]
     assert named == ([] if known_to_it else [(resource, ROLE, "g" * 64)])
 
 
-OF_GRANT = f"{ID}-AmiCopyRole"
-"""The ledger's name of the share that it opens."""
-A_GRANT = Grant(KEY, "g" * 64, ID, 1, DEV, f"arn:aws:iam::{DEV}:role/AmiCopyRole")
-"""A grant with the service's name on the source key."""
+A_GRANT = a_grant(OF_GRANT)
 
 
 @pytest.mark.parametrize(
@@ -339,20 +357,26 @@ A_GRANT = Grant(KEY, "g" * 64, ID, 1, DEV, f"arn:aws:iam::{DEV}:role/AmiCopyRole
 )
 def test_a_grant_with_the_services_name_that_the_ledger_lacks_is_put_into_it(items, share_name, wait):
     """The ledger gets it: as its delivery's share, or as another one if that share has another grant."""
-    (repair,) = repairs(view(*items, grants=(A_GRANT,)), "open-unknown")
+    (repair,) = repairs(view(*items, grants={KEY: [A_GRANT]}), "open-unknown")
     expected = (KEY_RESOURCE, share_name, "g" * 64, wait)
 
     assert (repair.resource, repair.share_name, repair.grant_id, repair.wait) == expected
 
 
+def test_a_grant_to_a_role_that_was_deleted_is_put_into_the_ledger_and_so_closed():
+    """KMS shows only the id of the role, so its account is not known."""
+    (repair,) = repairs(view(grants={KEY: [a_grant(OF_GRANT, "AROAEXAMPLEEXAMPLE")]}), "open-unknown")
+
+    assert (repair.grant_id, repair.grantee, repair.intended_at) == ("g" * 64, "AROAEXAMPLEEXAMPLE", 1)
+    assert repair.resource == addresses.key_resource(KEY, "AROAEXAMPLEEXAMPLE").pk
+
+
 @pytest.mark.parametrize(("items", "wait"), [([], 0), ([a_delivery()], 3600)])
 def test_a_standing_grant_that_the_ledger_lacks_waits_for_no_copy(items, wait):
     """No copy uses it: it is closed at once, unless a delivery to the account is under way and may need it."""
-    standing = replace(A_GRANT, delivery="")
+    (repair,) = repairs(view(*items, grants={KEY: [a_grant(DEV)]}, targets={}), "open-unknown")
 
-    (repair,) = repairs(view(*items, grants=(standing,), targets={}), "open-unknown")
-
-    assert repair.wait == wait
+    assert (repair.share_name, repair.wait) == (DEV, wait)
 
 
 @pytest.mark.parametrize("grant_id", ["g" * 64, ""])
@@ -360,7 +384,7 @@ def test_a_grant_that_the_ledger_knows_is_left_alone(grant_id):
     """By its id, or by the time of its intent if the id was not recorded."""
     items = [a_delivery(), a_share("opening", HELD, resource=KEY_RESOURCE, name=OF_GRANT, grant_id=grant_id)]
 
-    assert found(view(*items, grants=(A_GRANT,))) == []
+    assert found(view(*items, grants={KEY: [A_GRANT]})) == []
 
 
 @pytest.mark.parametrize(
@@ -469,43 +493,47 @@ POLICY = addresses.policy_resource(KEY).pk
 ROLE_ARN = f"arn:aws:iam::{DEV}:role/AmiCopyRole"
 
 
-STATEMENT = PolicyStatement(KEY, DEV, DEV, ROLE_ARN, complete=True)
-"""The service's statements for the target's role in the source key's policy."""
-POLICY_KEYS = frozenset({KEY})
-"""The keys whose policies could be read."""
+def a_policy(*statements):
+    """The source key's policy, as it was read."""
+    return {KEY: key_policy.read(KEY, json.dumps({"Statement": statements}), HUB_SID)}
+
+
+HUB_SID = key_policy.hub_sid(HUB, REGION)
+STATEMENTS = key_policy.statements(Access(DEV, Audience.COPIES, ROLE_ARN, HUB_SID))
+"""The service's statements for the target's role."""
 
 
 @pytest.mark.parametrize(
     ("items", "repair"),
     [
-        ([], RecordOpen(POLICY, DEV, DEV, 0, ROLE_ARN)),
-        ([a_share("closed", resource=POLICY)], RecordOpen(POLICY, DEV, DEV, 0, ROLE_ARN, version=4)),
-        ([a_delivery()], RecordOpen(POLICY, DEV, DEV, 3600, ROLE_ARN)),
+        ([], RecordOpen(POLICY, DEV, DEV, 0)),
+        ([a_share("closed", resource=POLICY)], RecordOpen(POLICY, DEV, DEV, 0, version=4)),
+        ([a_delivery()], RecordOpen(POLICY, DEV, DEV, 3600)),
     ],
 )
 def test_a_statement_of_the_service_that_the_ledger_lacks_is_put_into_it(items, repair):
     """Its Sid is the service's. While a copy may need the key, it waits for its delivery."""
-    assert found(view(*items, statements=(STATEMENT,), policy_keys=POLICY_KEYS)) == [("open-unknown", repair)]
+    assert found(view(*items, policies=a_policy(*STATEMENTS))) == [("open-unknown", repair)]
 
 
 def test_a_statement_that_the_ledger_knows_is_left_alone():
     """One that is open for a delivery; a preexisting one is reported, and stays."""
     held = a_share("open", HELD, resource=POLICY)
-    known_open = view(a_delivery(), held, statements=(STATEMENT,), policy_keys=POLICY_KEYS)
-    before = view(a_share("open", resource=POLICY, preexisting=True), statements=(STATEMENT,))
+    known_open = view(a_delivery(), held, policies=a_policy(*STATEMENTS))
+    before = view(a_share("open", resource=POLICY, preexisting=True), policies=a_policy(*STATEMENTS))
 
     assert found(known_open) == []
     assert found(before) == [("open-not-own", None)]
 
 
-WIDENED = replace(STATEMENT, principal=f"arn:aws:iam::{DEV}:root")
+WIDENED = key_policy.statements(Access(DEV, Audience.COPIES, f"arn:aws:iam::{DEV}:root", HUB_SID))
 
 
-@pytest.mark.parametrize("statements", [(), (replace(STATEMENT, complete=False),), (WIDENED,)])
+@pytest.mark.parametrize("statements", [(), STATEMENTS[:1], WIDENED])
 def test_a_statement_that_somebody_took_out_or_changed_is_written_again_for_whoever_needs_it(statements):
     """All or part of it: copies fail without it. The text names the call to search for, and says what shows."""
     share = a_share("open", HELD, resource=POLICY, grantee=ROLE_ARN)
-    read = {"statements": statements, "policy_keys": POLICY_KEYS}
+    read = {"policies": a_policy(*statements)}
 
     (one,) = findings(view(a_delivery(), share, **read))
 
@@ -523,7 +551,7 @@ def test_a_statement_that_somebody_took_out_or_changed_is_written_again_for_whoe
 def test_a_grant_that_shows_no_longer_is_made_again_for_whoever_needs_it(resource, name, read, opened_at, reported):
     """Also a service-linked role's. Not if the key's grants could not be read, or the grant may show late."""
     share = a_share("open", STANDING, resource=resource, name=name, grant_id="g" * 64, opened_at=opened_at)
-    every = findings(view(a_delivery("shared"), share, granted_keys=frozenset({KEY} if read else ())))
+    every = findings(view(a_delivery("shared"), share, grants={KEY: []} if read else {}))
 
     assert [(one.code, one.repair) for one in every] == (
         [("open-only-in-ledger", Reopen(resource, name, 4))] if reported else []

@@ -9,7 +9,7 @@ from ami_promoter.hub.aws import Connection
 from ami_promoter.reconcile.repair_data import EndTracked, MakeDue, RecordOpen, ReleaseHolding, Remove, Reopen, Withdraw
 from ami_promoter.reconcile.repairs import MOVED_ON, SLICE, Repairs
 from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
-from chalicelib.delivery.tracked import TrackedDelivery
+from chalicelib.delivery.tracked import EXPIRED, TrackedDelivery
 from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.ports import Write
@@ -47,9 +47,9 @@ def now():
     return int(time.time())
 
 
-def a_delivery(table, state="copying", episode=1, account=DEV):
+def a_delivery(table, state="copying", episode=1, account=DEV, **members):
     """Store a delivery's record."""
-    body = {"id": ID, "episode": episode, "state": state, "target": {"account": account}}
+    body = {"id": ID, "episode": episode, "state": state, "target": {"account": account}, **members}
     DynamoRecords(table).create(Write(addresses.delivery(ID), state, body, None), now())
 
 
@@ -211,6 +211,30 @@ def test_a_promotion_is_notified_how_a_delivery_ended(table, repairs, state, end
 
     assert [entry.state for entry in tracked.all(AMI)] == [ends or "running"]
     assert (result, due(table, addresses.promotion(AMI).pk)) == (("done", True) if ends else (MOVED_ON, False))
+
+
+@pytest.mark.parametrize(
+    ("state", "members", "tracked_as"),
+    [
+        ("recalled", {"ending": "recalled", "image": {"id": "ami-0b"}}, ("recalled", "ami-0b")),
+        ("failed", {"ending": "failed", "launch": {"kept": "ami-0b"}}, ("failed", "ami-0b")),
+        ("failed", {"image": {"id": "ami-0b"}}, ("failed", "")),
+        ("withdrawn", {"ending": "withdrawn", "sharing": {"expired": True}}, (EXPIRED, "")),
+    ],
+    ids=["recalled", "untested", "damaged", "expired"],
+)
+def test_a_promotion_keeps_the_ami_that_stays_and_a_share_that_ended_at_its_date(
+    table, repairs, state, members, tracked_as
+):
+    """A recall, or its lift, then reaches the AMI; and the share does not begin again by itself."""
+    tracked = DynamoTrackedDeliveries(table)
+    tracked.add(AMI, TrackedDelivery(ID, DEV, REGION, 1, "running"))
+    a_delivery(table, state, **members, entered={state: 7, "publishing": 1})
+
+    repairs.repair(EndTracked(AMI, ID))
+
+    (entry,) = tracked.all(AMI)
+    assert ((entry.state, entry.image), entry.ended_at) == (tracked_as, 7)
 
 
 @pytest.mark.parametrize("there", [True, False])

@@ -99,6 +99,18 @@ def test_a_region_in_which_the_hub_may_do_nothing_hides_no_other(table):
     assert ("not-seen", f"account {HUB}, eu-west-1") in [(one.code, one.where) for one in findings(view)]
 
 
+def test_a_key_policy_that_cannot_be_read_safely_is_a_finding(table):
+    """What its statements open is not known; the key's grants are seen all the same."""
+    kms = boto3.client("kms", region_name=REGION)
+    key = kms.create_key(Policy='{"Statement": [], "Statement": []}')["KeyMetadata"]["Arn"]
+
+    view = Looking(Connection(REGION), keys=[key]).look(targets=False)
+
+    assert (dict(view.grants), dict(view.policies)) == ({key: []}, {})
+    said = [one.what for one in findings(view) if (one.code, one.where) == ("not-seen", key)]
+    assert [one.startswith("The service's statements cannot be found: ") for one in said] == [True]
+
+
 def test_a_long_reading_says_how_far_it_is_now_and_then(capsys):
     """A line now and then, not at every step."""
     now = [0.0]

@@ -2,7 +2,7 @@
 
 from ami_promoter.report_page.current import families
 from ami_promoter.report_page.headlines import headlines
-from ami_promoter.report_page.model import RESTING
+from chalicelib.delivery.tracked import OUTCOMES
 from tests.ami_promoter.shown import a_delivery, a_page
 
 
@@ -56,7 +56,7 @@ def test_whom_nobody_promotes_any_more_does_not_count():
     cancelled = promoted("ami-3", "golden-2026-03", {"1": "cancelled", "2": "withdrawn"})
 
     assert lines(cancelled, recalled, old) == ["golden 2026-01: current in 1 of 1 account"]
-    assert {"cancelled", "withdrawn", "recalled"} < set(RESTING)
+    assert {"cancelled", "withdrawn", "recalled"} < set(OUTCOMES)
 
 
 def test_what_failed_comes_first():

@@ -214,7 +214,7 @@ TAGS_AT_CREATION = declare(
 TAGS_TWICE = declare(
     "ssm-tagging-is-authorised-with-a-doubled-slash",
     "The tags of a parameter whose name begins with a slash are authorised on an ARN with that slash doubled, too: "
-    "parameter//golden/x. [a denial in pepperize/cdk-ssm-parameters-cross-region#442; that the usual ARN is needed as "
+    "parameter//images/x. [a denial in pepperize/cdk-ssm-parameters-cross-region#442; that the usual ARN is needed as "
     "well UNVERIFIED]",
 )
 

@@ -23,7 +23,7 @@ Command = naming.OfferImage | naming.LookAtPointer | recalling.LookAtCopy | reca
 
 
 @dataclass(eq=False)
-class ReleaseCommands:
+class NamingAndRecallCommands:
     """Executes these commands of a delivery."""
 
     pointers: RecordedPointers
