@@ -200,8 +200,10 @@ def _renamed(
         if (delivery := good.get(entry.delivery)) is None:
             continue
         named = replace(entry, parameter=entry.parameter or delivery.it.naming.parameter)
-        if target := now.renamed(named, promotion):
-            parameter = promotion.parameter_of(target)
+        family = {delivery.it.target.family_tag: delivery.it.naming.family}
+        tagged = replace(promotion, families={**family, **promotion.families})
+        if target := now.renamed(named, tagged):
+            parameter = tagged.parameter_of(target)
             found[entry.place] = {"account": entry.account, "region": entry.region, "parameter": parameter}
     return found
 
