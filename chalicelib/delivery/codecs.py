@@ -64,6 +64,6 @@ def _lookup(record: Delivery, partition: str, **more: str) -> tuple[RecordKey, M
 DELIVERIES = DeliveryCodec()
 
 
-def quota_to_store(quota: CopyQuota) -> Write:
-    """Return a copy quota as it is to be stored."""
-    return Write(quota.key, "full" if quota.full else "open", codec.encode(quota), quota.due_at)
+def quota_to_store(quota: CopyQuota, due_at: int | None) -> Write:
+    """Return a copy quota as it is to be stored. ``due_at``: when its worker looks if no wake arrives; None: never."""
+    return Write(quota.key, "full" if quota.full else "open", codec.encode(quota), due_at)

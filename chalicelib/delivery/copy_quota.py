@@ -35,7 +35,6 @@ class CopyQuota:
     limit: int = LIMIT
     full: bool = False
     """Whether a delivery lacks a slot: then a slot that comes free must wake the quota's worker."""
-    due_at: int | None = None
 
     @property
     def key(self) -> addresses.RecordKey:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from chalicelib.delivery import machine
 from chalicelib.delivery.codecs import DELIVERIES
 from chalicelib.delivery.model import ENDED, CopyState, Delivery, DeliveryState
-from chalicelib.delivery.slots import begun
+from chalicelib.delivery.slots import used
 from chalicelib.delivery.tracked import GOOD
 from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RecordKey
@@ -135,7 +135,7 @@ class Invariants:
     def _copying(self, asked: Delivery, source: str) -> None:
         record = self.delivery(asked.id)
         lease = self._hub.stores.slots.lease(record.copy_quota, record.id)
-        held = lease is not None and lease.granted >= begun(record) and self._hub.cloud.now < lease.until
+        held = lease is not None and lease.granted >= used(record) and self._hub.cloud.now < lease.until
         assert held, f"invariant 7: {source} is copied for {asked.id} without a slot: {lease}"
 
     def _deleting(self, asked: Delivery, copies: set[str]) -> None:

@@ -13,6 +13,7 @@ from chalicelib.delivery.phases.ending import TIDY, begin_again, cancelled, fail
 from chalicelib.engine import schedule
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.transitions import Row, leads
+from chalicelib.sharing.entitlement import SOURCE_GONE
 from chalicelib.targets import approvals
 
 AWAIT_WAVE, AWAIT = StateEntry(DeliveryState.AWAITING_WAVE), StateEntry(DeliveryState.AWAITING_APPROVAL)
@@ -74,7 +75,7 @@ def _wave_seen(event: WaveSeen, delivery: Delivery, now: int) -> Delivery:
         return (AWAIT if approvals.needs(delivery.target) else REQUEST)(delivery, now)
     if event.gone:
         what = f"{delivery.ami} was deregistered, disabled, or no longer belongs to the hub, before its wave opened."
-        return fail(delivery, now, Fault("source-gone", delivery.where, what, "Nothing was opened. Tag another AMI."))
+        return fail(delivery, now, Fault(SOURCE_GONE, delivery.where, what, "Nothing was opened. Tag another AMI."))
     if delivery.last_look.failure is not None:
         return fail(delivery, now, delivery.last_look.failure, *((event.why,) if event.why else ()))
     opens_at = event.opens_at if event.opens_at > now else now + schedule.DAY

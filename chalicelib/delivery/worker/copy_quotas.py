@@ -59,8 +59,7 @@ class CopyQuotas:
         Parking it would delay every AMI for that account, and after a rollback every AMI for all accounts.
         """
         account, region = key.name.split("#")
-        fresh = CopyQuota(account, region, due_at=self.clock())
-        self.records.replace(quota_to_store(fresh), self.clock())
+        self.records.replace(quota_to_store(CopyQuota(account, region), self.clock()), self.clock())
         self.telemetry.repaired(key, f"The copy quota's record was written again. {error}")
 
     def _counted(self, stored: Stored, quota: CopyQuota, time_left: TimeLeft) -> bool:
@@ -71,10 +70,11 @@ class CopyQuotas:
         in_time = self._look(stored.key, after.limit, leases, now, time_left)
         in_time = in_time and self._grant(stored.key, after.limit, leases, now, time_left)
         next_look = copy_quota.next_look(leases.values(), now)
-        after = replace(after, full=next_look is not None, due_at=next_look if in_time else now)
-        if after == quota and stored.scheduled is None:
+        after = replace(after, full=next_look is not None)
+        due_at = next_look if in_time else now
+        if after == quota and due_at is None and stored.scheduled is None:
             return True
-        saved = self.records.save(stored, quota_to_store(after), (), now) is not None
+        saved = self.records.save(stored, quota_to_store(after, due_at), (), now) is not None
         if saved and after.full and not quota.full:
             self._ask_for_slots(leases, now)
         return saved and in_time

@@ -325,9 +325,9 @@ class DeliveryExecutor:
         if delivery.ending is not None:
             self._pass_on_slots(delivery)
         elif self._must_wake_quota(delivery, lease, again=again):
-            fresh = CopyQuota(delivery.target.account, delivery.target.region, due_at=self.clock())
+            fresh = CopyQuota(delivery.target.account, delivery.target.region)
             cause = f"{delivery.id}:{delivery.episode}:{wish.wanted}:{wish.done}:{self.clock()}"
-            self.waker.wake(fresh.key, cause, fresh=quota_to_store(fresh))
+            self.waker.wake(fresh.key, cause, fresh=quota_to_store(fresh, self.clock()))
         waits = delivery.state is DeliveryState.AWAITING_SLOT and again and lease.lacking > 0
         gone = self.approvals.source_gone(delivery) if waits else None
         return slots.SlotsAsked(wish.wanted, wish.done, lease.granted, lease.until, wish.limited_at, gone)

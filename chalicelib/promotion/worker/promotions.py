@@ -33,6 +33,7 @@ from chalicelib.promotion.model import WORTH_A_LOOK, PartOfPass, Promotion
 from chalicelib.promotion.wanted import WantedTargets, wanted_targets
 from chalicelib.promotion.wave_counts import WaveCount
 from chalicelib.promotion.worker.passes import READ_AT_ONCE, DeliveryPass
+from chalicelib.sharing.entitlement import SOURCE_GONE
 from chalicelib.sharing.ports import Ledger
 from chalicelib.targets.applied_file import AppliedFile, Target
 from chalicelib.targets.approvals import Asked
@@ -339,7 +340,7 @@ class PromotionExecutor:
         read = self.source.examine(promotion.ami)
         if read is None:
             what = "The AMI is gone, or does not belong to the hub."
-            return None, (Fault("source-gone", promotion.where, what, "Tag an AMI that the hub owns."),)
+            return None, (Fault(SOURCE_GONE, promotion.where, what, "Tag an AMI that the hub owns."),)
         image, key_facts = read
         faults = (
             *preflight.source_faults(image, promotion.hub, key_facts, targets, trigger_tag=self.trigger_tag),
