@@ -24,6 +24,8 @@ class TagSeen:
     image_name: str = ""
     own: bool = False
     """The AMI has the tag of a delivery: the service made it, so it never triggers."""
+    families: Mapping[str, str] = field(default_factory=dict)
+    """Its tags that name its family, by the applied file."""
     event: str = ""
     """The id of the tag event that caused this look; "" if none did, as when discovery found the tag."""
     changed_at: int = 0

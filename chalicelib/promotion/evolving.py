@@ -105,6 +105,8 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
         raised = _raised(raised, generation=max(now, raised.newest + 1), compare_after=0)
     elif named and raised.generation:  # one of the baseline waits for a tag event
         raised = _raised_for(raised, named)
+    if raised.newest > raised.passed_generation and raised.families != event.families:
+        raised = replace(raised, families=event.families)
     if event.own:
         return _made_here(raised, event.value, now)
     if not raised.newest:  # it is of the baseline

@@ -46,6 +46,7 @@ class HubSource:
             own=register.DELIVERY_TAG in tags,
             owned=found["OwnerId"] == self._account,
             snapshots=snapshots_of(found),
+            tags=tags,
         )
 
     def keys(self, snapshots: Collection[str]) -> frozenset[str]:

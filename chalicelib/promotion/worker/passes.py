@@ -18,6 +18,7 @@ from chalicelib.delivery.model import (
     EndRequest,
     HubCopy,
     Launch,
+    Naming,
     Recalled,
     Sharing,
     SlotRequest,
@@ -25,7 +26,7 @@ from chalicelib.delivery.model import (
 )
 from chalicelib.delivery.phases.recalling import begun as recall_begun
 from chalicelib.delivery.ports import TrackedDeliveries
-from chalicelib.delivery.tracked import CANCELLED, DELIVERED, FAILED, RECALLED, RUNNING, TrackedDelivery
+from chalicelib.delivery.tracked import ASKED, CANCELLED, DELIVERED, FAILED, RECALLED, RUNNING, TrackedDelivery
 from chalicelib.engine import addresses, schedule
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.budget import Budget, slices
@@ -55,7 +56,7 @@ AT_ONCE = 20
 READ_AT_ONCE = 100
 """Deliveries that are read together: one call."""
 
-CALLS_TO_END = CALLS_OF_STEP + 3
+CALLS_TO_END = CALLS_OF_STEP + 7
 """Calls for one delivery that is to end, or whose AMI is recalled, restored or renamed."""
 
 
@@ -183,11 +184,15 @@ class DeliveryPass:
         return (stored, record) if stored and record and record.state == one.state else None
 
     def _rename(self, promotion: Promotion, one: TrackedDelivery, wanted: Target) -> None:
-        """Let what a target has count for the parameter that the file sets now. Repeating is safe.
+        """Let what a target has count for the parameter that file and source name now. Repeating is safe.
 
-        The record comes first: from then on a recall, or the end of a share, takes the AMI from there. The pointer does
-        the rest. A parameter of before stays as it is.
+        What runs has its turn when it has ended. The record comes first: from then on a recall, or the end of a share,
+        takes the AMI from there. The pointer does the rest. A parameter of before stays as it is, unless it is of
+        another family.
         """
+        if one.state == RUNNING:
+            self.tracked.rename(promotion.ami, one.delivery, ASKED)
+            return
         if (found := self._over(one)) is None:
             return
         stored, record = found
@@ -195,19 +200,20 @@ class DeliveryPass:
             image = source_image(self.records, promotion.ami, record.source, record.key)
         except ParkRecord:
             return
+        self.tracked.rename(promotion.ami, one.delivery, ASKED)  # whatever the tag says when a killed run goes on
         target = replace(record.target, ssm_parameter=wanted.ssm_parameter, family_tag=wanted.family_tag)
-        renamed = replace(record, target=target, naming=naming.begun(image, target))
+        renamed = replace(record, target=target, naming=_naming(promotion, image, target))
         known = dict.fromkeys((*record.naming.before, record.naming.parameter))
         before = tuple(name for name in known if name not in ("", renamed.naming.parameter))
-        renamed = renamed.with_naming(before=before)
-        if renamed.naming.parameter:
-            renamed = renamed.with_naming(offered_at=self.clock(), offered=True, done=True)
-        happened = [f"Named by {renamed.naming.parameter or 'no parameter'}"]
+        renamed = renamed.with_naming(before=before, offered_at=self.clock(), offered=True, done=True)
+        happened = [f"Named by {renamed.naming.parameter}"]
         if self.records.save(stored, DELIVERIES.encode(renamed), happened, self.clock()) is None:
             raise LostRace(str(record.key))
-        if renamed.naming.parameter:
-            self._pointers.offer(naming.pointer(renamed), naming.release(renamed, image))
-        self.tracked.rename(promotion.ami, one.delivery, wanted.ssm_parameter)
+        self._pointers.offer(naming.pointer(renamed), naming.release(renamed, image))
+        for other in naming.pointers(renamed)[1:]:
+            if (there := self._pointers.look(other.key)) is None or there.family != other.family:
+                self._pointers.take_back(other, promotion.ami, record.id, record.episode)
+        self.tracked.rename(promotion.ami, one.delivery, renamed.naming.parameter)
 
     def _ask_to_end(
         self,
@@ -307,7 +313,8 @@ class DeliveryPass:
         fresh = self._fresh(promotion, image, beginning, before, episode)
         if fresh.shared:
             self.records.put(addresses.standing(promotion.ami), {"kind": "standing", "episode": promotion.episode})
-        self.tracked.add(promotion.ami, _tracked(promotion, fresh.target, episode, beginning.tracked), count=False)
+        begins = _tracked(promotion, fresh.target, episode, beginning.tracked, fresh.naming.parameter)
+        self.tracked.add(promotion.ami, begins, count=False)
         return fresh
 
     def _before(self, promotion: Promotion, beginning: _Beginning) -> tuple[Stored | None, Delivery | None]:
@@ -334,7 +341,9 @@ class DeliveryPass:
     def _catch_up(self, promotion: Promotion, running: Delivery, beginning: _Beginning) -> None:
         """Track a delivery that another run has begun, unless that run has tracked it."""
         if beginning.announced != running.episode:
-            self.tracked.add(promotion.ami, _tracked(promotion, beginning.target, running.episode, beginning.tracked))
+            parameter = running.naming.parameter
+            runs = _tracked(promotion, beginning.target, running.episode, beginning.tracked, parameter)
+            self.tracked.add(promotion.ami, runs)
             self.waker.send(running.key, _cause(promotion))
 
     def _fresh(
@@ -367,7 +376,7 @@ class DeliveryPass:
             method_why=why,
             launch=Launch() if before is None else instances.carried(before),
             recall=Recalled() if before is None else before.recall,
-            naming=naming.begun(image, target),
+            naming=_naming(promotion, image, target),
         )
         return delivery_started(fresh, self.clock(), waits=beginning.waits)
 
@@ -418,7 +427,14 @@ def _cause(promotion: Promotion) -> str:
     return f"begin:{promotion.ami}:{promotion.episode}"
 
 
-def _tracked(promotion: Promotion, target: Target, episode: int, before: TrackedDelivery | None) -> TrackedDelivery:
+def _naming(promotion: Promotion, image: SourceImage, target: Target) -> Naming:
+    """Return what names the AMI there; of the source's tags, the family's count as when somebody last asked."""
+    return naming.begun(replace(image, tags={**image.tags, **promotion.families}), target)
+
+
+def _tracked(
+    promotion: Promotion, target: Target, episode: int, before: TrackedDelivery | None, parameter: str = ""
+) -> TrackedDelivery:
     return TrackedDelivery(
         delivery=_id(promotion, target),
         account=target.account,
@@ -427,7 +443,7 @@ def _tracked(promotion: Promotion, target: Target, episode: int, before: Tracked
         state=RUNNING,
         generation=promotion.generation_of(target.account, target.place),
         joined=wave_counts.joined(promotion, target, before),
-        ssm_parameter=target.ssm_parameter,
+        parameter=parameter,
     )
 
 

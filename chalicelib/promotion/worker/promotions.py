@@ -22,6 +22,7 @@ from chalicelib.engine.stored import peek_all
 from chalicelib.engine.waker import Clock, Waker
 from chalicelib.engine.wakes import TagEntry
 from chalicelib.images import arriving
+from chalicelib.images.family import families
 from chalicelib.images.image import SourceImage
 from chalicelib.images.ports import Source
 from chalicelib.images.source_images import source_image, write_source
@@ -94,12 +95,14 @@ class PromotionExecutor:
 
     def _look(self, promotion: Promotion) -> ev.TagSeen:
         read = self.source.tag(promotion.ami)
+        keys = frozenset[str]() if read.value is None else self.targets.read().directory.family_tags
         caused = TagEntry.parse(promotion.unread("tag") or "")
         return ev.TagSeen(
             value=read.value,
             image_state=read.image_state,
             image_name=read.image_name,
             own=read.own,
+            families=families(read.tags, keys),
             event=caused.event,
             changed_at=caused.at or 0,
             answers=_answers(promotion, *machine.NEWS),
@@ -143,7 +146,7 @@ class PromotionExecutor:
         found = wave_counts.counts(wanted, tracked, begin, promotion) if known else []
         progress = self._waves(promotion, wanted, found, tracked, later=bool(surplus)) if known else promotion.waves
         if not promotion.is_gone and wanted.refused is None:
-            ends = {one.delivery for one in surplus}
+            ends = {one.delivery for one in surplus if not wanted.renames(one, promotion)}
             stay = [one for one in tracked if one.state == RUNNING and one.delivery not in ends]
             wanted = replace(wanted, faults=(*wanted.faults, *self._not_begun(wanted, found, begin, stay)))
         compared = ev.Compared(
