@@ -20,7 +20,7 @@ def own_grants(key: str, grants: Iterable[SeenGrant], hub: str, region: str) -> 
     target's own key are not compared, if the hub is that target.
     """
     for grant in grants:
-        one = of_grant(key, grant, region)
+        one = of_grant(key, grant, hub, region)
         issuer = one.on.account if one.on.kind == ROLE else hub
         if one.own and not one.on.at_home and f"::{issuer}:" in grant.issuer:
             yield one

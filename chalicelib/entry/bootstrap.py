@@ -357,8 +357,8 @@ class Application:
         from chalicelib.sharing.aws.grants import GrantListing
         from chalicelib.sharing.worker.grant_audit import GrantAudit
 
-        grants, region = GrantListing(self._sessions, self._settings.where), self._settings.region
-        return GrantAudit(self._records, self._ledger, grants, self._waker, now, self._telemetry, region=region)
+        grants, (hub, region) = GrantListing(self._sessions, self._settings.where), self._settings.hub
+        return GrantAudit(self._records, self._ledger, grants, self._waker, now, self._telemetry, hub, region)
 
     @cached_property
     def pointers(self) -> Runner[Any, Any, Any]:

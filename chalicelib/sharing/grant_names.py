@@ -8,7 +8,9 @@ from chalicelib.engine.places import Resource
 from chalicelib.sharing.share import Share, ShareState
 
 GRANT_PREFIX = "ami-promoter:"
-_NAME = re.compile(f"{GRANT_PREFIX}[^:]+:(?:(?P<delivery>[0-9a-f]{{20}})(?:-[^:]*)?|[^:]*):(?P<intended_at>[0-9]+)")
+_NAME = re.compile(
+    f"{GRANT_PREFIX}[^:]+:(?:(?P<delivery>[0-9a-f]{{20}})(?:-[^:]*)?|[^:]*):(?P<intended_at>[0-9]+)(?::(?P<hub>.+))?"
+)
 
 
 def service_role(grantee: str) -> str:
@@ -32,9 +34,11 @@ def grant_name(share: Share, region: str) -> str:
     return f"{grant_stem(share.share_name, region)}{share.intended_at}"
 
 
-def is_grant_of(name: str, region: str) -> bool:
-    """Whether a grant's name says that the hub in this Region made it."""
-    return name.startswith(f"{GRANT_PREFIX}{region}:")
+def is_grant_of(name: str, hub: str, region: str) -> bool:
+    """Whether a grant's name says that this hub made it; the name of one on a target's own key says which account's."""
+    found = _NAME.match(name)
+    other = found is not None and found["hub"] not in (None, hub)
+    return name.startswith(f"{GRANT_PREFIX}{region}:") and not other
 
 
 def delivery_of(name: str) -> str:

@@ -44,20 +44,20 @@ class ShownAccess:
         return Resource.parse(self.resource)
 
 
-def of_grant(key: str, grant: SeenGrant, region: str, siblings: Collection[str] = ()) -> ShownAccess:
+def of_grant(key: str, grant: SeenGrant, hub: str, region: str, siblings: Collection[str] = ()) -> ShownAccess:
     """Return the access that a grant gives to its grantee, or to its issuer if that is an AWS service.
 
-    ``region`` is the hub's, ``siblings`` the Regions of the account's other hubs. A deleted grantee is a receiver
-    without an account; KMS may show one that was made moments ago in the same way.
+    ``hub`` and ``region``: this hub; ``siblings``: the Regions of the account's other hubs. A deleted grantee is a
+    receiver without an account; KMS may show one that was made moments ago in the same way.
     """
     named = account_of(grant.grantee) or DEAD.fullmatch(grant.grantee)
     receiver = grant.grantee if named else grant.issuer
-    account, own = account_of(receiver) or receiver, is_grant_of(grant.name, region)
+    account, own = account_of(receiver) or receiver, is_grant_of(grant.name, hub, region)
     role, delivery = service_role(grant.grantee), delivery_of(grant.name)
     resource = Resource(ROLE if role else KEY, key, account)
     # One to copy by is for one delivery and role, or as a fallback for "root", the whole account.
     share_name = role or (f"{delivery}-{Arn.parse(grant.grantee).name}" if delivery else account)
-    sibling = any(is_grant_of(grant.name, one) for one in siblings)
+    sibling = any(is_grant_of(grant.name, hub, one) for one in siblings)
     of = str(resource), share_name, grant.id, grant.name, grant.grantee
     return ShownAccess(receiver, *of, own=own, sibling=sibling)
 

@@ -208,7 +208,7 @@ class Hub:
         waiters = WaitingDeliveries(records, ledger, waker)
         self.share_worker = ShareWorker(records, ledger, adapters, entitlements, waiters, waker, reported)
         grants = guard("keys", FakeGrantListing(cloud))
-        self.grant_audit = GrantAudit(records, ledger, grants, waker, clock, reported, region=REGION)
+        self.grant_audit = GrantAudit(records, ledger, grants, waker, clock, reported, HUB, REGION)
         self._sweep = Sweep(records, wakes, clock, reported, SHARDS)
         tags = TagPass(records, targets, waker, clock, HUB, REGION)
         standing = StandingPass(records, ledger, source, targets, tracked, waker, clock, reported, HUB)

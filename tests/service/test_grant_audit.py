@@ -19,7 +19,7 @@ from tests.service.gate import ProcessKilled
 from tests.stores import in_memory
 
 KEY_ARN = "arn:aws:kms:us-east-1:111111111111:key/5c7c9a1e-0000-4000-8000-000000000001"
-ACCOUNT, OTHER = "222222222222", "333333333333"
+HUB, ACCOUNT, OTHER = "111111111111", "222222222222", "333333333333"
 CLOSED_AT = 1_800_000_000
 OPENED_AT = CLOSED_AT - 3600
 REGION = "us-east-1"
@@ -56,7 +56,7 @@ class Audited(SentWakes):
         self.seconds = 1000
         self.waker = Waker(self.stores.records, self, lambda: self.now)
         self.audit = GrantAudit(
-            self.stores.records, self.stores.ledger, self, self.waker, lambda: self.now, self.reported, region=REGION
+            self.stores.records, self.stores.ledger, self, self.waker, lambda: self.now, self.reported, HUB, REGION
         )
 
     def page(self, key_arn: str, marker: str) -> tuple[Sequence[SeenGrant], str]:
@@ -336,3 +336,15 @@ def test_an_unrecorded_grant_is_closed_although_the_audit_was_killed_before_it_w
 
     assert RESOURCE.pk in it.woken
     assert it.due is not None, "it looks again until the grant is gone"
+
+
+@pytest.mark.parametrize(("maker", "closes"), [(HUB, True), (OTHER, False)])
+def test_a_grant_that_another_hub_made_on_a_target_s_own_key_stays(maker, closes):
+    """This hub's account is a target of that hub, too: closing it would take the other's AMIs from Auto Scaling."""
+    role = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
+    grantee = f"arn:aws:iam::{HUB}:role/aws-service-role/{role}"
+    name = f"ami-promoter:{REGION}:{role.replace('.', '_')}:{OPENED_AT}:{maker}"
+    it = Audited(SeenGrant("theirs", name, root(HUB), grantee))
+    it.run_later()
+
+    assert it.unrecorded(addresses.role_resource(KEY_ARN, HUB).pk) == (["theirs"] if closes else [])

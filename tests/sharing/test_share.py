@@ -319,8 +319,8 @@ def test_a_grants_name_is_one_that_kms_takes_and_says_whose_it_is():
 
     assert re.fullmatch("[a-zA-Z0-9:/_-]{1,256}", name)
     assert grant_name(a_share(share_name="0a1b", intended_at=7), "us-east-1") == "ami-promoter:us-east-1:0a1b:7"
-    assert grant_names.is_grant_of(name, "us-east-1")
-    assert not grant_names.is_grant_of(name, "us-east-2")
+    assert grant_names.is_grant_of(name, "111111111111", "us-east-1")
+    assert not grant_names.is_grant_of(name, "111111111111", "us-east-2")
 
 
 # --- the table -------------------------------------------------------------------------------------------------------

@@ -196,7 +196,7 @@ class DriftAudit:
             page, marker = self.access.grants(key, "")
             while True:
                 for one in page:
-                    shown = of_grant(key, one, self.region, self.siblings)
+                    shown = of_grant(key, one, self.hub, self.region, self.siblings)
                     if account := account_of(shown.receiver):  # else all that it names was deleted: it admits nobody
                         found[account].append(shown)
                 if not marker:

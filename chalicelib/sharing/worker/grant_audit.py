@@ -65,7 +65,7 @@ class _Place:
 
 @dataclass(eq=False)
 class GrantAudit:
-    """Works on one source key at a time. ``region`` is the hub's own."""
+    """Works on one source key at a time. ``hub`` and ``region``: the hub's own."""
 
     records: Records
     ledger: Ledger
@@ -73,6 +73,7 @@ class GrantAudit:
     waker: Waker
     clock: Clock
     telemetry: Telemetry
+    hub: str
     region: str
 
     def run(self, key: RecordKey, *, time_left: TimeLeft) -> None:
@@ -150,7 +151,7 @@ class GrantAudit:
         """Return for each account the service's grants to it and the grants that it made."""
         found: dict[str, list[ShownAccess]] = defaultdict(list)
         for grant in grants:
-            shown = of_grant(key_arn, grant, self.region)
+            shown = of_grant(key_arn, grant, self.hub, self.region)
             if account := account_of(shown.receiver if shown.own else grant.issuer):
                 found[account].append(shown)
         return found

@@ -322,7 +322,7 @@ OF_GRANT = f"{ID}-AmiCopyRole"
 def a_grant(share_name, grantee=f"arn:aws:iam::{DEV}:role/AmiCopyRole"):
     """A grant on the source key with the service's name for this share."""
     name = grant_name(Share(KEY_RESOURCE, share_name, DEV, intended_at=1), REGION)
-    return of_grant(KEY, SeenGrant("g" * 64, name, "", grantee), REGION)
+    return of_grant(KEY, SeenGrant("g" * 64, name, "", grantee), HUB, REGION)
 
 
 @pytest.mark.parametrize(("state", "known_to_it"), [("open", True), ("closed", False), (None, False)])
