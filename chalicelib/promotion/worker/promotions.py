@@ -95,7 +95,8 @@ class PromotionExecutor:
 
     def _look(self, promotion: Promotion) -> ev.TagSeen:
         read = self.source.tag(promotion.ami)
-        keys = frozenset[str]() if read.value is None else self.targets.read().directory.family_tags
+        may_differ = promotion.source and read.value is not None  # until it is examined, nothing of it was named
+        keys = self.targets.read().directory.family_tags if may_differ else frozenset[str]()
         caused = TagEntry.parse(promotion.unread("tag") or "")
         return ev.TagSeen(
             value=read.value,
