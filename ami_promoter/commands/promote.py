@@ -30,7 +30,7 @@ MEMBERS = {
     "ami": js.text("id of the source AMI"),
     "value": js.text("value of the tag"),
     "blocked": js.several("accounts that the value names and the service cannot deliver to", js.FAULT),
-    "ends": js.several("deliveries that the value ends, sorted by account and Region", endings.DOES),
+    "ends": js.several("deliveries that the value ends, as if OUs that are not read yet had no accounts", endings.DOES),
     **waiting.PRINTS["properties"],
     "withdrawn": js.described(
         "withdrawals that stay in force with this value, by account or ACCOUNT/REGION", withdrawals.SCHEMA
@@ -75,7 +75,7 @@ def promote(
     ends = [] if before in (None, value) else _ended(connection, ami, file, before, value)
     if ends:
         does = f"This tags {ami} {tag_key}={said}, and so ends what that value does not name"
-        unread = ["The service has not read an OU of the value yet: what is there does not end."]
+        unread = ["The service has not read an OU yet that the value needs: what it names by that OU does not end."]
         shown = [*endings.lines(ends, each=caller.wide), *(unread if resolution.waits else [])]
         lines += caller.confirm("promote", does, shown, yes=yes)
     tag.write(value)  # after all that is read: what AWS refuses from here on would leave a tag that nobody mentions

@@ -30,7 +30,6 @@ from chalicelib.delivery.tracked import GOOD, RECALLED, TrackedDelivery
 from chalicelib.engine import addresses
 from chalicelib.engine.faults import Fault, count
 from chalicelib.images.family import families
-from chalicelib.promotion.machine import has_news
 from chalicelib.promotion.model import Promotion
 from chalicelib.promotion.wanted import WantedTargets, wanted_targets, withdrawn_by
 from chalicelib.targets.applied_file import AppliedFile
@@ -98,7 +97,7 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     deliveries = [addresses.delivery(entry.delivery) for entry in wanted]
     freed = record_requests.unpark(connection, [addresses.promotion(ami), *deliveries, *at_fault])
     record_requests.look_at(connection, list(at_fault))
-    withdrawn = withdrawn_by(promotion.it, withdrawals, promotion.it.value)
+    withdrawn = withdrawn_by(_as_written(promotion.it), withdrawals, _written(promotion.it))
     failed = [(entry, covering(withdrawn, entry.place)) for entry in wanted if entry.state in BAD]
     kept_out = [(entry, by) for entry, by in failed if by is not None and recall is None]
     free = [] if ended or recall else [entry for entry, by in failed if by is None]
@@ -150,8 +149,21 @@ def _can_begin(entry: TrackedDelivery, now: WantedTargets) -> bool:
 
 
 def _unsettled(promotion: RecordSeen[Promotion]) -> bool:
-    """Whether the service has still to look at the tag, or to examine its value: another one may be in force then."""
-    return promotion.state in UNSETTLED or has_news(promotion.it)
+    """Whether another value may be in force soon: the tag's was written, or is being examined."""
+    written = promotion.it.unread("tag") is not None or _written(promotion.it) != promotion.it.value
+    return promotion.state in UNSETTLED or written
+
+
+def _written(promotion: Promotion) -> str | None:
+    """Return the value that was written last, as far as the record says; the service may not have looked yet."""
+    asked = promotion.unread("seen")
+    return promotion.value if asked is None else asked.partition(":")[2]
+
+
+def _as_written(promotion: Promotion) -> Promotion:
+    """Return a promotion as its next look will show it."""
+    written = _written(promotion)
+    return promotion if written == promotion.value else replace(promotion, seen_value=written)
 
 
 def _again(

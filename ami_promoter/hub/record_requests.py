@@ -129,7 +129,8 @@ def recall(connection: Connection, ami: str, places: Collection[str] = ()) -> No
             if promotion is None:
                 return
             before = Retry.parse(promotion.it.inbox.get(RECALL, ""))
-            waiting = sorted(one.it.place for one in reader.tracked(ami) if before.recalls_again(one.it))
+            tracked = reader.tracked(ami) if before.places else ()
+            waiting = sorted(one.it.place for one in tracked if before.recalls_again(one.it))
             again = [*dict.fromkeys((*sorted(places), *waiting))][:MOST_PLACES]
             when = int(connection.now()) if again else time.time_ns()
             if _leave(connection, promotion, RECALL, Retry(str(when), again)):

@@ -174,7 +174,7 @@ class Repairs:
         state = FAILED if record is None else record.state
         if entry is None or entry.state != RUNNING or state not in ENDED:
             return MOVED_ON
-        over = replace(entry, state=state)
+        over = replace(entry, state=state, image="")
         if record is not None:  # of a damaged one the state beside the body counts
             known = replace(record.it, ending=None if state == DELIVERED else DeliveryState(state))
             over = entry.ended(known, known.entered.get(state, self._now()))

@@ -576,8 +576,8 @@ class Delivery:
         return self.ending in (None, DeliveryState.RECALLED)
 
     @property
-    def usable(self) -> str:
-        """The AMI that the target can launch, as it ends or will if nothing goes wrong; "": there is none."""
+    def kept_image(self) -> str:
+        """The AMI that the target keeps, or may launch, as it ends or will if nothing goes wrong; "": there is none."""
         image = self.image.id or (self.ami if self.shared else "")
         return image if self.keeps_image else ""
 

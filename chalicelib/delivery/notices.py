@@ -39,7 +39,7 @@ def outcome(delivery: Delivery, now: int) -> dict[str, Any]:
     recall = delivery.recall
     return {
         **_of_delivery(delivery, kind, now),
-        "image": delivery.usable or None,
+        "image": delivery.kept_image or None,
         "key": _key(delivery),
         "copies": [{"source": copy.source, "copy": copy.copy} for copy in delivery.copies],
         "faults": said_faults(

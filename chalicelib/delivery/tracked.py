@@ -59,7 +59,7 @@ class TrackedDelivery:
         state = delivery.outcome.value
         if state == WITHDRAWN and delivery.sharing.expired:
             state = EXPIRED if delivery.began_publishing else FAILED
-        image, ended_at = delivery.usable or delivery.untested, delivery.entered.get(SHARED, at)
+        image, ended_at = delivery.kept_image or delivery.untested, delivery.entered.get(SHARED, at)
         return replace(self, state=state, image=image, ended_at=ended_at)
 
     @property

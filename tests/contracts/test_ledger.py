@@ -45,7 +45,7 @@ def test_a_share_and_a_tracked_delivery_may_have_400_kb_each(store, item, whole)
     fault = Fault("share-refused", "here", long, "")
     writes = {
         "share": lambda: store.ledger.save([replace(share, fault=fault)], "refused", NOW),
-        "tracked": lambda: store.tracked.add(AMI, replace(tracked("d1"), ssm_parameter=long)),
+        "tracked": lambda: store.tracked.add(AMI, replace(tracked("d1"), parameter=long)),
     }
     with nullcontext() if whole < 400 else pytest.raises((AssertionError, ClientError)):
         writes[item]()

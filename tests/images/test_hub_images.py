@@ -118,3 +118,13 @@ def test_snapshots_that_are_gone_do_not_hide_the_others(world):
 
     assert source.keys(there | gone) == {key}
     assert source.keys(gone) == frozenset()
+
+
+@pytest.mark.parametrize("code", ["InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"])
+def test_an_ami_that_ec2_does_not_have_any_more_is_gone_whatever_the_message_says(world, code):
+    """Else nothing of a deregistered AMI would be withdrawn."""
+    ami = world.ec2.seed_image(HUB, REGION, name="golden", tags={"promote": "dev"})
+    world.injections.refuse("DescribeImages", code)
+    read = HubSource(RootSessions(world), HUB, REGION, "promote").tag(ami)
+
+    assert (read.value, read.image_state) == (None, None)

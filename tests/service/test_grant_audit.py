@@ -348,3 +348,14 @@ def test_a_grant_that_another_hub_made_on_a_target_s_own_key_stays(maker, closes
     it.run_later()
 
     assert it.unrecorded(addresses.role_resource(KEY_ARN, HUB).pk) == (["theirs"] if closes else [])
+
+
+@pytest.mark.parametrize("grantee", ["", "a.form.that.nobody.knows"])
+def test_a_grant_whose_grantee_kms_shows_in_an_unknown_form_stays(grantee):
+    """It may be the one by which a copy runs."""
+    it = Audited(replace(ours("d1"), grantee=grantee))
+    it.dealt_with("d1", ShareState.OPEN)
+    it.run_later()
+
+    for account in (HUB, ACCOUNT):
+        assert it.unrecorded(addresses.key_resource(KEY_ARN, account).pk) == []

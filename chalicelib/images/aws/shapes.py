@@ -48,21 +48,25 @@ def by_id(ec2: Any, what: str, ids: Collection[str], **asked: Any) -> Sequence[M
     """Return those of these snapshots or images (``what``) that EC2 has, however many others there are.
 
     A filter would leave them out of every page of the account's. Of ids EC2 refuses all if it does not have one, and
-    names that.
+    names that; where more are gone, a filter takes as many calls as the account has pages, but no call for each.
     """
-    if not ids:
-        return ()
-    name = {"snapshots": "SnapshotIds", "images": "ImageIds"}[what]
-    try:
-        answer = getattr(ec2, f"describe_{what}")(**{name: sorted(ids)}, **asked)
-    except sdk.ClientError as error:
-        said = error.response["Error"]
-        missing = {*ids} & {*_WORD.findall(said.get("Message", ""))}
-        if said["Code"] not in GONE or not missing:
-            raise
-        return by_id(ec2, what, {*ids} - missing, **asked)
-    found: Sequence[Mapping[str, Any]] = answer[what.capitalize()]
-    return found
+    name, by = {"snapshots": ("SnapshotIds", "snapshot-id"), "images": ("ImageIds", "image-id")}[what]
+    left = sorted(ids)
+    for _ in range(2):
+        if not left:
+            return ()
+        try:
+            answer = getattr(ec2, f"describe_{what}")(**{name: left}, **asked)
+        except sdk.ClientError as error:
+            if error.response["Error"]["Code"] not in GONE:
+                raise
+            gone = left if len(left) == 1 else _WORD.findall(error.response["Error"].get("Message", ""))
+            left = [one for one in left if one not in gone]
+        else:
+            found: Sequence[Mapping[str, Any]] = answer[what.capitalize()]
+            return found
+    filters = [*asked.pop("Filters", ()), {"Name": by, "Values": left}]
+    return list(every(ec2, what, Filters=filters, **asked)) if left else ()
 
 
 _WORD = re.compile(r"[\w-]+")

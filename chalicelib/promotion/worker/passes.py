@@ -151,7 +151,7 @@ class DeliveryPass:
         if record is not None and record.ended and record.episode < one.episode:
             was = replace(one, episode=record.episode, generation=0).ended(record, record.entered.get(record.state, 0))
         elif record is None and is_missing(self.records, addresses.delivery(one.delivery)):
-            was = replace(one, episode=0, state=CANCELLED)
+            was = replace(one, episode=0, state=CANCELLED, image="")
         else:
             return False
         self.tracked.take_back(promotion.ami, one, was)

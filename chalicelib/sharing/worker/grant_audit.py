@@ -152,7 +152,7 @@ class GrantAudit:
         found: dict[str, list[ShownAccess]] = defaultdict(list)
         for grant in grants:
             shown = of_grant(key_arn, grant, self.hub, self.region)
-            if account := account_of(shown.receiver if shown.own else grant.issuer):
+            if account := account_of(grant.grantee if shown.own else grant.issuer):
                 found[account].append(shown)
         return found
 

@@ -134,7 +134,7 @@ def test_a_value_whose_ou_is_not_read_yet_is_asked_about_too(table, ami, file, r
 
     assert f"{PROD} {REGION}: the delivery is cancelled." in asked.words
     assert DEV not in asked.out
-    assert "The service has not read an OU of the value yet: what is there does not end." in asked.words
+    assert "has not read an OU yet that the value needs: what it names by that OU does not end." in asked.words
     assert [one["account"] for one in run("promote", ami, "all dev", "--yes", "--json").data["ends"]] == [PROD]
 
 
@@ -314,6 +314,27 @@ def test_retry_right_after_promote_does_not_judge_by_the_value_of_before(table, 
     said = run("retry", ami).words
 
     assert f"{PROD} {REGION}: cancelled; starts again, if the value that the service still examines names it." in said
+
+
+def test_a_second_retry_starts_no_more_than_the_first(table, ami, run):
+    """What the first has asked for is no other value."""
+    delivered(table, *(replace(a_delivery(*one), ami=ami) for one in ((DEV, "cancelled"), (PROD, "cancelled"))))
+    first = run("retry", ami).out
+
+    assert run("retry", ami).out == first
+    assert Retry.parse(inbox(table, ami)["retry"]).places == [f"{DEV}/{REGION}"]
+
+
+def test_retry_right_after_promote_names_no_withdrawal_that_the_new_value_ends(table, ami, run):
+    """A withdrawal ends as soon as the tag has another value."""
+    delivered(table, replace(a_delivery(DEV, "cancelled"), ami=ami))
+    run("withdraw", "--yes", ami, "--account", DEV)
+    run("promote", ami, "dev prod")
+
+    said = run("retry", ami).words
+
+    assert "withdrawn by" not in said
+    assert f"{DEV} {REGION}: cancelled; starts again, if the value that the service still examines names it." in said
     assert "VALUE" not in said
 
 

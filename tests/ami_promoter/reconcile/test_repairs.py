@@ -200,16 +200,20 @@ def test_nobody_is_withdrawn_whom_the_file_contains_by_now_or_while_it_is_not_kn
     ("state", "ends"), [(None, "failed"), ("delivered", "delivered"), ("cancelled", "cancelled"), ("copying", None)]
 )
 def test_a_promotion_is_notified_how_a_delivery_ended(table, repairs, state, ends):
-    """A lost delivery counts as failed, so that `retry` starts it again; a running one stays."""
+    """A lost delivery counts as failed, so that `retry` starts it again; a running one stays.
+
+    Of a lost one nothing can be recalled: with an AMI, the promotion of a recalled AMI would never end.
+    """
     tracked = DynamoTrackedDeliveries(table)
     DynamoRecords(table).create(Write(addresses.promotion(AMI), "running", {}, now() + 9000), now())
-    tracked.add(AMI, TrackedDelivery(ID, DEV, REGION, 1, "running"))
+    tracked.add(AMI, TrackedDelivery(ID, DEV, REGION, 1, "running", "ami-0b"))
     if state is not None:
         a_delivery(table, state)
 
     result = repairs.repair(EndTracked(AMI, ID))
 
-    assert [entry.state for entry in tracked.all(AMI)] == [ends or "running"]
+    [entry] = tracked.all(AMI)
+    assert (entry.state, entry.image) == ((ends, "") if ends else ("running", "ami-0b"))
     assert (result, due(table, addresses.promotion(AMI).pk)) == (("done", True) if ends else (MOVED_ON, False))
 
 
