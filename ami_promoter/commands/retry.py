@@ -26,7 +26,7 @@ from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import AMI_ID, PLACE, VerbCaller, ami_argument, verb
 from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.phases.recalling import NOT_DONE
-from chalicelib.delivery.tracked import GOOD, RECALLED, TrackedDelivery
+from chalicelib.delivery.tracked import ASKED, GOOD, RECALLED, RUNNING, TrackedDelivery
 from chalicelib.engine import addresses
 from chalicelib.engine.faults import Fault, count
 from chalicelib.images.family import families
@@ -85,6 +85,7 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     if place:
         _refuse_place(ami, place, wanted, accepted)
     good = reader.deliveries(entry.delivery for entry in wanted if entry.state in GOOD)
+    there = {**good, **reader.deliveries(entry.delivery for entry in wanted if entry.state == RUNNING)}
     at_fault = _at_fault(reader, good, named=place is not None)
     recall = recalls.to_json(OperatorsDecisions(connection).recall(ami))
     not_recalled = _not_recalled(reader, wanted) if recall else []
@@ -102,7 +103,7 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     kept_out = [(entry, by) for entry, by in failed if by is not None and recall is None]
     free = [] if ended or recall else [entry for entry, by in failed if by is None]
     again = [entry for entry in free if _unsettled(promotion) or _can_begin(entry, now)]
-    every_renamed = {} if ended or recall else _renamed(now, _as_tagged(connection, promotion.it, file), wanted, good)
+    every_renamed = {} if ended or recall else _renamed(now, _as_tagged(connection, promotion.it, file), wanted, there)
     renamed = dict(islice(every_renamed.items(), max(record_requests.MOST_PLACES - len(again), 0)))
     if not_recalled:
         record_requests.recall(connection, ami, [entry.place for entry in not_recalled])
@@ -209,7 +210,7 @@ def _renamed(
     """Find the targets for which file and source name another parameter by now, with its name."""
     found: dict[str, dict[str, str]] = {}
     for entry in wanted:
-        if (delivery := good.get(entry.delivery)) is None:
+        if (delivery := good.get(entry.delivery)) is None or entry.parameter == ASKED:
             continue
         named = replace(entry, parameter=entry.parameter or delivery.it.naming.parameter)
         family = {delivery.it.target.family_tag: delivery.it.naming.family}

@@ -85,6 +85,8 @@ class Examined:
     """Whether EC2 may not have shown all of the source, so that it must be examined again."""
     source: str = ""
     """The name of the source as it is to arrive."""
+    families: Mapping[str, str] = field(default_factory=dict)
+    """As in ``TagSeen``."""
     generation: int = 0
     inputs: str = ""
 

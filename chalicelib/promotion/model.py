@@ -154,7 +154,7 @@ class Promotion:
     seen_since: int = 0
     """When a look first showed ``seen_value``. One that names fewer targets counts after two looks, as absence does."""
     families: Mapping[str, str] = field(default_factory=dict)
-    """The tags of the source that name its family, by the applied file, as they were when somebody last asked."""
+    """The tags of the source that name its family, as they last did when somebody asked."""
     looked_at: int = 0
     """When the tag was last read."""
     refused_value: str | None = None

@@ -274,3 +274,69 @@ def test_a_process_that_is_killed_while_a_delivery_runs_loses_no_tag_event():
 
     for number, hub in killed_at_calls(asked, HOUR, every=3):
         assert named(hub.wait(2 * HOUR)) == NEW, number
+
+
+# --- what cannot be read, and what an approver has seen ---------------------------------------------------------------
+
+
+def test_a_parameter_that_the_file_renames_counts_though_the_source_has_lost_the_tag_of_its_family():
+    """What is there keeps its family: somebody may have removed the tag, or a look may miss it."""
+    hub = delivered_as("base")
+    of_family(hub, NEW, "")
+    hub.cloud.change_targets(ssm_parameter=RENAMED)
+    hub.cloud.tag(NEW, TAGGED_AGAIN)
+
+    assert named(hub.wait(HOUR)) == NEW
+
+
+def test_a_former_parameter_of_the_same_family_stays_though_its_pointer_is_parked():
+    """Who lets it continue, as its fault says, does not move it to an older AMI."""
+    hub = delivered_as("base")
+    hub.park(hub.pointer_key(DEV, NAME))
+    hub.cloud.change_targets(ssm_parameter=RENAMED)
+    hub.cloud.tag(NEW, TAGGED_AGAIN)
+    assert named(hub.wait(HOUR)) == NEW
+    hub.unpark(hub.pointer_key(DEV, NAME))
+
+    assert shown(hub.wait(2 * DAY)) == NEW
+
+
+@pytest.mark.parametrize("lost", ["delivery", "source"])
+def test_what_cannot_be_named_any_more_keeps_no_promotion_from_its_end(lost):
+    """Its summary is sent; once the record continues, the next request names the AMI."""
+    hub = running("copying")
+    hub.cloud.tag(NEW, TAGGED_AGAIN)
+    hub.until(lambda: any(one.parameter == "asked" for one in hub.stores.tracked.all(NEW)))
+    hub.until(lambda: any(one.state == "delivered" for one in hub.stores.tracked.all(NEW)))
+    records = hub.stores.records
+    if lost == "delivery":
+        hub.park(hub.delivery_key(NEW, DEV))
+    for key, item in [*records.items.items()] if lost == "source" else ():
+        if key.pk == addresses.promotion(NEW).pk and key.sk.startswith(addresses.SOURCE):
+            records.put(key, {**item, "body": "{}"})
+    hub.wait(HOUR)
+
+    assert peek(records, addresses.promotion(NEW), PROMOTIONS).state == "over"
+    if lost == "delivery":
+        hub.unpark(hub.delivery_key(NEW, DEV))
+        hub.retry(NEW)
+        assert named(hub.wait(HOUR)) == NEW
+
+
+def test_an_ami_that_an_approver_has_let_in_under_another_family_counts_for_the_right_one_later():
+    """It is delivered as it was approved; once the file asks for no approval, the next tag event names it."""
+    hub = a_family(target={"approval": "required"})
+    of_family(hub, NEW, "bsae")
+    hub.gate.refuse("target.keys", "describe", why=RefusalKind.DENIED)
+    hub.cloud.tag(NEW, "default")
+    hub.wait(HOUR)
+    hub.approve(NEW)
+    assert hub.wait(2 * HOUR).outcomes()[NEW, DEV] == "failed"
+    hub.gate.troubles = []
+    of_family(hub, NEW, "base")
+    hub.retry(NEW, DEV)
+    assert (shown(hub.wait(3 * HOUR), name=WRONG), shown(hub)) == (NEW, "")
+    hub.cloud.change_targets(approval="none")
+    hub.cloud.tag(NEW, TAGGED_AGAIN)
+
+    assert shown(hub.wait(HOUR)) == NEW

@@ -137,7 +137,11 @@ class DeliveryExecutor:
             case waiting.LookAtWave():
                 return self.waves.look(delivery)
             case waiting.LookAtApproval():
-                return self.approvals.look(delivery)
+                seen = self.approvals.look(delivery)
+                # An approval counts for the family that the approver has seen.
+                if seen.naming is not None and seen.naming.parameter != delivery.naming.parameter:
+                    self.tracked.rename(delivery.ami, delivery.id, seen.naming.parameter)
+                return seen
             case checking.AskHubCopy():
                 return hub_copies.look(self.records, self.snapshots, delivery)
             case slots.AskSlots():

@@ -115,7 +115,7 @@ class DeliveryPass:
             for one in budget.each(some, CALLS_TO_END):
                 upto = one.delivery
                 if wanted.renames(one, promotion):
-                    self._rename(promotion, one, wanted.targets[one.place])
+                    self._rename(promotion, one, wanted.targets[one.place], there.get(upto))
                 elif not one.may_end:
                     self._recall_or_restore(promotion, one, recalled=wanted.recalled)
                 elif not self._put_right(promotion, one, there.get(upto)):
@@ -183,7 +183,7 @@ class DeliveryPass:
             return None
         return (stored, record) if stored and record and record.state == one.state else None
 
-    def _rename(self, promotion: Promotion, one: TrackedDelivery, wanted: Target) -> None:
+    def _rename(self, promotion: Promotion, one: TrackedDelivery, wanted: Target, there: Delivery | None) -> None:
         """Let what a target has count for the parameter that file and source name now. Repeating is safe.
 
         What runs has its turn when it has ended. The record comes first: from then on a recall, or the end of a share,
@@ -193,12 +193,16 @@ class DeliveryPass:
         if one.state == RUNNING:
             self.tracked.rename(promotion.ami, one.delivery, ASKED)
             return
+        if there is None:  # it is parked or damaged: the next request counts, and the promotion's end waits for none
+            self.tracked.rename(promotion.ami, one.delivery, "")
+            return
         if (found := self._over(one)) is None:
             return
         stored, record = found
         try:
             image = source_image(self.records, promotion.ami, record.source, record.key)
         except ParkRecord:
+            self.tracked.rename(promotion.ami, one.delivery, "")
             return
         self.tracked.rename(promotion.ami, one.delivery, ASKED)  # whatever the tag says when a killed run goes on
         target = replace(record.target, ssm_parameter=wanted.ssm_parameter, family_tag=wanted.family_tag)
@@ -211,7 +215,8 @@ class DeliveryPass:
             raise LostRace(str(record.key))
         self._pointers.offer(naming.pointer(renamed), naming.release(renamed, image))
         for other in naming.pointers(renamed)[1:]:
-            if (there := self._pointers.look(other.key)) is None or there.family != other.family:
+            record_of_other = self._pointers.look(other.key)
+            if record_of_other is not None and record_of_other.family != other.family:
                 self._pointers.take_back(other, promotion.ami, record.id, record.episode)
         self.tracked.rename(promotion.ami, one.delivery, renamed.naming.parameter)
 

@@ -95,7 +95,7 @@ class PromotionExecutor:
 
     def _look(self, promotion: Promotion) -> ev.TagSeen:
         read = self.source.tag(promotion.ami)
-        may_differ = promotion.source and read.value is not None  # until it is examined, nothing of it was named
+        may_differ = promotion.source and read.value is not None  # before it is examined, nothing of it is named
         keys = self.targets.read().directory.family_tags if may_differ else frozenset[str]()
         caused = TagEntry.parse(promotion.unread("tag") or "")
         return ev.TagSeen(
@@ -327,7 +327,9 @@ class PromotionExecutor:
         if promotion.source and promotion.source_generation >= promotion.generation:
             before = self._examined_before(promotion)
         source = before or write_source(self.records, image)
-        return ev.Examined(source=source, generation=promotion.generation, inputs=inputs)
+        named_by = {one.family_tag for one in wanted.targets.values() if one.ssm_parameter}
+        tagged = families(image.tags, named_by)
+        return ev.Examined(source=source, families=tagged, generation=promotion.generation, inputs=inputs)
 
     def _examined_before(self, promotion: Promotion) -> str | None:
         try:
