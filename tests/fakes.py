@@ -534,7 +534,7 @@ class MemoryTrackedDeliveries:
         runs = (known.episode, known.state) == (tracked.episode, "running")
         taken_back = known.episode == tracked.episode and tracked.state in ("withdrawn", EXPIRED, "recalled")
         if runs or taken_back or known.episode < tracked.episode:
-            kept = {"generation": known.generation, "joined": known.joined, "parameter": known.parameter}
+            kept = {"generation": known.generation, "joined": known.joined, "ssm_parameter": known.ssm_parameter}
             self.items[ami, tracked.delivery] = replace(tracked, **kept)
         return not runs or not any(one.state == "running" for _, one in self.items.of(ami))
 
@@ -543,9 +543,9 @@ class MemoryTrackedDeliveries:
         if known is not None and known.episode == tracked.episode and known.state == "running":
             self.items[ami, tracked.delivery] = before
 
-    def rename(self, ami: str, delivery: str, parameter: str) -> None:
+    def rename(self, ami: str, delivery: str, ssm_parameter: str) -> None:
         if known := self.items.get((ami, delivery)):
-            self.items[ami, delivery] = replace(known, parameter=parameter)
+            self.items[ami, delivery] = replace(known, ssm_parameter=ssm_parameter)
 
     def all(self, ami: str) -> Sequence[TrackedDelivery]:
         return [tracked for _, tracked in self.items.of(ami)]

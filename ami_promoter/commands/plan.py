@@ -66,7 +66,7 @@ def plan(caller: VerbCaller, ami: str, value: str | None, tag_key: str) -> Repor
         file.waves,
         withdrawn_for(connection, ami, wanted),
         recalls.refused(ami, OperatorsDecisions(connection).recall(ami)),
-        {entry.place: entry.parameter for entry in entries},
+        {entry.place: entry.ssm_parameter for entry in entries},
     )
     data = plan_preview.plan(facts)
     lines = tuple(plan_preview.show(data, connection.place, wide=caller.wide))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 
@@ -11,25 +10,23 @@ import click
 
 from ami_promoter.hub import record_requests
 from ami_promoter.hub.applied_targets import applied_file
-from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.hub.records import UNSETTLED, Reader, RecordSeen, is_named, place_of
-from ami_promoter.hub.trigger_tag import source_tags
 from ami_promoter.hub.withdrawals import Withdrawn
 from ami_promoter.promotions import pointers, recalls
 from ami_promoter.promotions.promotion_data import BAD
 from ami_promoter.promotions.reading import no_delivery, unknown
-from ami_promoter.rights import FIND_AMI, LOOK_AGAIN, READ
+from ami_promoter.rights import LOOK_AGAIN, READ
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import groups, named
 from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import AMI_ID, PLACE, VerbCaller, ami_argument, verb
 from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.phases.recalling import NOT_DONE
-from chalicelib.delivery.tracked import ASKED, GOOD, RECALLED, RUNNING, TrackedDelivery
+from chalicelib.delivery.tracked import GOOD, RECALLED, TrackedDelivery
 from chalicelib.engine import addresses
 from chalicelib.engine.faults import Fault, count
-from chalicelib.images.family import families
+from chalicelib.images.family import parameter_of
 from chalicelib.promotion.model import Promotion
 from chalicelib.promotion.wanted import WantedTargets, wanted_targets, withdrawn_by
 from chalicelib.targets.applied_file import AppliedFile
@@ -42,7 +39,7 @@ PRINTS = js.some_of(
         unparked=js.several("parked records that continue", js.text("key of a record")),
         again=js.several("deliveries that the service tries again", js.text("id of a delivery")),
         pointers=js.several(
-            "parameters of the AMI's family at which the service looks again, or for which the AMI counts from now on",
+            "parameters of the AMI's family at which the service looks again, or that the file has set since",
             js.thing(**js.PLACE, parameter=js.text("name of the parameter")),
         ),
         accepted=js.text("with --accept: id of the AMI in the target that the delivery now uses"),
@@ -51,7 +48,7 @@ PRINTS = js.some_of(
 )
 
 
-@verb("retry", needs=READ | LOOK_AGAIN | FIND_AMI, prints=PRINTS)
+@verb("retry", needs=READ | LOOK_AGAIN, prints=PRINTS)
 @ami_argument
 @click.option("--account", "place", type=PLACE, help="Only this account, or ACCOUNT/REGION.")
 @click.option(
@@ -70,8 +67,7 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     what waited for that, in other accounts, too. Nothing of a recalled AMI starts again before `recall --lift`, but its
     recall is tried again where it was refused. Where the AMI is delivered or shared, and the parameter of its family
     has a fault, the service looks at that parameter again, and writes it if it can; with --account it looks even if the
-    hub knows of no fault. If the targets file, or the source's tag of the family, names another parameter by now, the
-    AMI counts for that one.
+    hub knows of no fault. If the targets file has another parameter by now, the AMI counts for that one.
     """
     if accepted and not place:
         raise click.UsageError(f"--accept needs an account. Write `--account ID --accept {accepted}`.")
@@ -85,7 +81,6 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     if place:
         _refuse_place(ami, place, wanted, accepted)
     good = reader.deliveries(entry.delivery for entry in wanted if entry.state in GOOD)
-    there = {**good, **reader.deliveries(entry.delivery for entry in wanted if entry.state == RUNNING)}
     at_fault = _at_fault(reader, good, named=place is not None)
     recall = recalls.to_json(OperatorsDecisions(connection).recall(ami))
     not_recalled = _not_recalled(reader, wanted) if recall else []
@@ -103,7 +98,7 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     kept_out = [(entry, by) for entry, by in failed if by is not None and recall is None]
     free = [] if ended or recall else [entry for entry, by in failed if by is None]
     again = [entry for entry in free if _unsettled(promotion) or _can_begin(entry, now)]
-    every_renamed = {} if ended or recall else _renamed(now, _as_tagged(connection, promotion.it, file), wanted, there)
+    every_renamed = {} if ended or recall else _renamed(now, wanted, good)
     renamed = dict(islice(every_renamed.items(), max(record_requests.MOST_PLACES - len(again), 0)))
     if not_recalled:
         record_requests.recall(connection, ami, [entry.place for entry in not_recalled])
@@ -202,32 +197,17 @@ def _more(targets: int) -> list[str]:
 
 
 def _renamed(
-    now: WantedTargets,
-    promotion: Promotion,
-    wanted: Sequence[TrackedDelivery],
-    good: Mapping[str, RecordSeen[Delivery]],
+    now: WantedTargets, wanted: Sequence[TrackedDelivery], good: Mapping[str, RecordSeen[Delivery]]
 ) -> dict[str, dict[str, str]]:
-    """Find the targets for which file and source name another parameter by now, with its name."""
+    """Find the targets whose parameter the file has set or renamed since, with its name."""
     found: dict[str, dict[str, str]] = {}
     for entry in wanted:
-        if (delivery := good.get(entry.delivery)) is None or entry.parameter == ASKED:
-            continue
-        named = replace(entry, parameter=entry.parameter or delivery.it.naming.parameter)
-        family = {delivery.it.target.family_tag: delivery.it.naming.family}
-        tagged = replace(promotion, families={**family, **promotion.families})
-        if target := now.renamed(named, tagged):
-            parameter = tagged.parameter_of(target)
+        delivery = good[entry.delivery].it if entry.delivery in good else None
+        before = entry.ssm_parameter or (delivery.target.ssm_parameter if delivery else "")
+        target = delivery and now.renamed(replace(entry, ssm_parameter=before))
+        if delivery and target and (parameter := parameter_of(target.ssm_parameter, delivery.naming.family)):
             found[entry.place] = {"account": entry.account, "region": entry.region, "parameter": parameter}
     return found
-
-
-def _as_tagged(connection: Connection, promotion: Promotion, file: AppliedFile) -> Promotion:
-    """Return a promotion with the families that the source's tags name now, as the service will see them."""
-    if not (keys := file.directory.family_tags):
-        return promotion
-    with suppress(HubError, NotDone):  # the source may be gone
-        return replace(promotion, families=families(source_tags(connection, promotion.ami), keys))
-    return promotion
 
 
 def _not_recalled(reader: Reader, wanted: Sequence[TrackedDelivery]) -> list[TrackedDelivery]:

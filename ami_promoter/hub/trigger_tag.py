@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.image_names import copy_of
 from ami_promoter.terminal.report import NotDone
 from chalicelib.engine.faults import Fault
 from chalicelib.images.aws.shapes import every
-from chalicelib.images.image import tags_of
 
 
 class Tag:
@@ -23,7 +20,12 @@ class Tag:
 
     def read(self) -> str | None:
         """Return the tag's value, None if there is no tag; raises NotDone if the hub owns no such AMI."""
-        return source_tags(self._connection, self._ami).get(self.key)
+        with self._connection.telling(f"looking at {self._ami}"):
+            wanted = [{"Name": "image-id", "Values": [self._ami]}]
+            found = list(every(self._ec2, "images", Owners=["self"], Filters=wanted, IncludeDisabled=True))
+        if not found:
+            raise no_such_ami(self._connection, self._ami)
+        return next((str(one["Value"]) for one in found[0].get("Tags", ()) if one["Key"] == self.key), None)
 
     def write(self, value: str) -> None:
         """Write the tag."""
@@ -34,16 +36,6 @@ class Tag:
         """Remove the tag."""
         with self._connection.telling(f"removing the tag of {self._ami}"):
             self._ec2.delete_tags(Resources=[self._ami], Tags=[{"Key": self.key}])
-
-
-def source_tags(connection: Connection, ami: str) -> Mapping[str, str]:
-    """Return an AMI's tags; raises NotDone if the hub owns no such AMI."""
-    with connection.telling(f"looking at {ami}"):
-        wanted = [{"Name": "image-id", "Values": [ami]}]
-        found = list(every(connection.client("ec2"), "images", Owners=["self"], Filters=wanted, IncludeDisabled=True))
-    if not found:
-        raise no_such_ami(connection, ami)
-    return tags_of(found[0])
 
 
 def no_tag(ami: str, tag_key: str) -> NotDone:

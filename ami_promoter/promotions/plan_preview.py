@@ -114,7 +114,7 @@ class PlanFacts:
     recalled: Fault | None = None
     """Why nothing is promoted: the AMI is recalled; None: it is not."""
     named_by: Mapping[str, str] = field(default_factory=dict)
-    """"account/region" -> the parameter for which its delivery counts."""
+    """"account/region" -> the setting `ssm_parameter` for which its delivery counts."""
 
 
 def plan(facts: PlanFacts) -> dict[str, Any]:
@@ -189,9 +189,8 @@ def _target(target: Target, facts: PlanFacts, foreign: Fault | None) -> dict[str
     gib = sum(sizes.get(one, 0) for one in wanted) if copied and begins else 0
     launched = prices.of_launch(target)
     pointer = pointers.planned(image, target, facts.pointers)
-    same = pointer is not None and pointer["parameter"] == facts.named_by.get(target.place)
-    moves = {THERE["delivered"]: not (same or needs(target)), "under way": same or not needs(target)}
-    moves[THERE["recalled"]] = same
+    same = target.ssm_parameter == facts.named_by.get(target.place)
+    moves = {THERE["delivered"]: not (same or needs(target)), "under way": same, THERE["recalled"]: same}
     faults = preflight.sharing_faults(target, int(facts.now))
     faults += (foreign,) if foreign is not None and begins and not target.roles_by_default else ()
     return {

@@ -175,8 +175,8 @@ class TrackedDeliveries(Protocol):
         episode, if ``take_back`` came in between. What ``add`` wrote of its generation and its parameter stays.
         """
 
-    def rename(self, ami: str, delivery: str, parameter: str) -> None:
-        """Write which parameter names its AMI from now on."""
+    def rename(self, ami: str, delivery: str, ssm_parameter: str) -> None:
+        """Write by which setting its AMI is named from now on."""
 
     def take_back(self, ami: str, tracked: TrackedDelivery, before: TrackedDelivery) -> None:
         """Write ``before``, of an older episode, if ``tracked`` has not changed: ``add`` announced it in vain."""

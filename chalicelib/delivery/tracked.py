@@ -10,8 +10,6 @@ RUNNING, EXPIRED = "running", "expired"
 """States: it has not ended; what was shared ended at the date ``until``, after which it does not begin by itself."""
 DELIVERED, SHARED = "delivered", "shared"
 FAILED, CANCELLED, WITHDRAWN, RECALLED = "failed", "cancelled", "withdrawn", "recalled"
-ASKED = "asked"
-"""Stands for a parameter: somebody has asked for another one, which is yet to be written, or waits for the end."""
 GOOD = (DELIVERED, SHARED)
 """The outcomes of a successful delivery."""
 OUTCOMES = (*GOOD, FAILED, CANCELLED, WITHDRAWN, RECALLED)
@@ -27,7 +25,7 @@ class TrackedDelivery:
     ``state``: running, delivered, recalled, failed or cancelled; in share mode shared, withdrawn, or ``EXPIRED``.
     ``generation``: that of its target when it began. ``joined``: the generation in which its account joined after all
     others had begun; 0: it did not. ``ended_at``: when it ended, or was first shared (epoch seconds).
-    ``parameter``: the one that names, or is to name, its AMI; "": none; ``ASKED``: another one is to.
+    ``ssm_parameter``: the setting by which its AMI is named.
     """
 
     delivery: str
@@ -39,7 +37,7 @@ class TrackedDelivery:
     generation: int = 0
     joined: int = 0
     ended_at: int = 0
-    parameter: str = ""
+    ssm_parameter: str = ""
 
     @property
     def has_copy(self) -> bool:

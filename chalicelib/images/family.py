@@ -6,7 +6,7 @@ It is read from that tag alone, never guessed from an AMI's name. Without the ta
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from chalicelib.engine.faults import Fault
 
@@ -19,18 +19,13 @@ def family_of(tags: Mapping[str, str], key: str) -> str:
     return value if _FORM.fullmatch(value) else ""
 
 
-def families(tags: Mapping[str, str], keys: Iterable[str]) -> dict[str, str]:
-    """Return the tags with these keys that name a family."""
-    return {key: name for key in keys if (name := family_of(tags, key))}
-
-
 def fault(tags: Mapping[str, str], key: str, where: str) -> Fault | None:
     """Return why the tag names no family that can be used; None: it does, or there is no such tag."""
     if key not in tags or family_of(tags, key):
         return None
     shown = ascii(tags[key][:80])
     what = f"The tag `{key}` of the source, {shown}, names no family: it has 1 to 64 letters, digits, `.`, `_` or `-`."
-    cure = "Correct the source's tag, then promote it again: an AMI that is delivered already counts, too."
+    cure = "Correct the source's tag, then promote it; if it is delivered already, promote the next AMI of the family."
     return Fault("family-not-usable", where, what, cure)
 
 

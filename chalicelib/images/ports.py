@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from chalicelib.images.image import SourceImage
@@ -23,7 +23,6 @@ class TagRead:
     """The hub owns it. EC2 also shows another account's AMI that the hub has tagged."""
     snapshots: frozenset[str] = frozenset()
     """Snapshots of its block devices."""
-    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

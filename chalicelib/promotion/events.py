@@ -24,8 +24,6 @@ class TagSeen:
     image_name: str = ""
     own: bool = False
     """The AMI has the tag of a delivery: the service made it, so it never triggers."""
-    families: Mapping[str, str] = field(default_factory=dict)
-    """Its tags that name its family, by the applied file."""
     event: str = ""
     """The id of the tag event that caused this look; "" if none did, as when discovery found the tag."""
     changed_at: int = 0
@@ -85,8 +83,6 @@ class Examined:
     """Whether EC2 may not have shown all of the source, so that it must be examined again."""
     source: str = ""
     """The name of the source as it is to arrive."""
-    families: Mapping[str, str] = field(default_factory=dict)
-    """As in ``TagSeen``."""
     generation: int = 0
     inputs: str = ""
 

@@ -105,8 +105,6 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
         raised = _raised(raised, generation=max(now, raised.newest + 1), compare_after=0)
     elif named and raised.generation:  # one of the baseline waits for a tag event
         raised = _raised_for(raised, named)
-    if raised.newest > raised.passed_generation and not event.families.items() <= raised.families.items():
-        raised = replace(raised, families={**raised.families, **event.families})
     if event.own:
         return _made_here(raised, event.value, now)
     if not raised.newest:  # it is of the baseline
@@ -370,9 +368,8 @@ def on_examined(event: ev.Examined, promotion: Promotion, now: int) -> Promotion
     if event.unfit:
         # The next comparison goes on with the last part of the pass.
         return RUN(_with_faults(promotion, event.faults), now, unfit_since=since, cursor=promotion.last_part)
-    families = {**event.families, **promotion.families}
-    examined = {"source": event.source, "source_generation": event.generation, "families": families}
-    return ADJUST(promotion, now, cursor=BEGIN, episode=promotion.episode + 1, unfit_since=0, **examined)
+    examined = {"cursor": BEGIN, "source": event.source, "source_generation": event.generation}
+    return ADJUST(promotion, now, episode=promotion.episode + 1, unfit_since=0, **examined)
 
 
 def on_sliced(event: ev.Sliced, promotion: Promotion, now: int) -> Promotion:

@@ -11,8 +11,6 @@ from chalicelib.delivery.tracked import CANCELLED, WITHDRAWN, TrackedDelivery
 from chalicelib.delivery.wave_progress import WaveProgress
 from chalicelib.engine import addresses, schedule
 from chalicelib.engine.faults import MOST_FAULTS, Fault, count
-from chalicelib.images.family import parameter_of
-from chalicelib.targets.applied_file import Target
 from chalicelib.targets.approvals import Asked
 from chalicelib.targets.withdrawals import EVERYWHERE
 
@@ -153,8 +151,6 @@ class Promotion:
     """The tag's value at the last look; None: it missed the tag, or the AMI."""
     seen_since: int = 0
     """When a look first showed ``seen_value``. One that names fewer targets counts after two looks, as absence does."""
-    families: Mapping[str, str] = field(default_factory=dict)
-    """The tags of the source that name its family, as they last did when somebody asked."""
     looked_at: int = 0
     """When the tag was last read."""
     refused_value: str | None = None
@@ -366,10 +362,6 @@ class Promotion:
     def named_generation_of(self, account: str, place: str) -> int:
         """Return the generation of a target without a lift of all: only this begins again what its date has ended."""
         return max(self.generation, self.retries.get(account, 0), self.retries.get(place, 0))
-
-    def parameter_of(self, target: Target) -> str:
-        """Return the parameter that is to name the AMI there by the file and by ``families``; "": none."""
-        return parameter_of(target.ssm_parameter, self.families.get(target.family_tag, ""))
 
     def was_left_out(self, account: str, region: str) -> bool:
         """Whether a withdrawal kept this target out before it began."""

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from chalicelib.delivery.tracked import ASKED, EXPIRED, FAILED, GOOD, RECALLED, RUNNING, SHARED, TrackedDelivery
+from chalicelib.delivery.tracked import EXPIRED, FAILED, GOOD, RECALLED, RUNNING, SHARED, TrackedDelivery
 from chalicelib.engine.addresses import digest
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Place
@@ -87,21 +87,19 @@ class WantedTargets:
         return one.has_copy if self.recalled else one.state == RECALLED
 
     def renames(self, one: TrackedDelivery, promotion: Promotion) -> bool:
-        """Whether another parameter is to name what a target has, or will have, and somebody has asked for that."""
-        target = self.renamed(one, promotion)
+        """Whether the file has another parameter for what a target has, and somebody has asked for the target since."""
+        target = self.renamed(one)
         if target is None or self.unbelieved or promotion.is_gone_for(one.account, one.place):
             return False
-        return one.state in GOOD if one.parameter == ASKED else _is_asked_for(target, promotion)
+        return _is_asked_for(target, promotion)
 
-    def renamed(self, one: TrackedDelivery, promotion: Promotion) -> Target | None:
-        """Return a delivery's target if file and source now name another parameter for its AMI; else None.
+    def renamed(self, one: TrackedDelivery) -> Target | None:
+        """Return the target of a delivered or shared AMI if the file now has another parameter for it; else None.
 
-        One that the file no longer sets stays as it is, as does that of a family that the source no longer names.
+        One that the file no longer sets stays as it is.
         """
-        target = None if self.recalled or one.state not in (RUNNING, *GOOD) else self.targets.get(one.place)
-        if target is None or needs(target):
-            return None
-        return target if promotion.parameter_of(target) not in ("", one.parameter) else None
+        target = None if self.recalled or one.state not in GOOD else self.targets.get(one.place)
+        return target if target and not needs(target) and target.ssm_parameter not in ("", one.ssm_parameter) else None
 
     def may_go_on(self, place: str) -> bool:
         """Whether a target is wanted, or its account is only blocked; while that is unknown: is not withdrawn."""

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from functools import cached_property
-from itertools import chain
 from typing import Any, Literal
 
 from chalicelib.engine import codec
@@ -267,13 +266,6 @@ class Directory:
         Hundreds of shares ask in turn.
         """
         return {name: organization.ways(members, self.membership) for name, members in self.groups.items()}
-
-    @cached_property
-    def family_tags(self) -> frozenset[str]:
-        """The keys of the tags by which a parameter's family is read; none if the file sets no parameter."""
-        own = (targets for by_group in self.own.values() for targets in by_group.values())
-        every = chain(self.accounts.values(), self.by_unit.values(), own)
-        return frozenset(target.family_tag for some in every for target in some if target.ssm_parameter)
 
     @cached_property
     def _groups_of(self) -> Mapping[str, Sequence[str]]:

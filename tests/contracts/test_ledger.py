@@ -45,7 +45,7 @@ def test_a_share_and_a_tracked_delivery_may_have_400_kb_each(store, item, whole)
     fault = Fault("share-refused", "here", long, "")
     writes = {
         "share": lambda: store.ledger.save([replace(share, fault=fault)], "refused", NOW),
-        "tracked": lambda: store.tracked.add(AMI, replace(tracked("d1"), parameter=long)),
+        "tracked": lambda: store.tracked.add(AMI, replace(tracked("d1"), ssm_parameter=long)),
     }
     with nullcontext() if whole < 400 else pytest.raises((AssertionError, ClientError)):
         writes[item]()
@@ -480,14 +480,14 @@ def test_a_delivery_keeps_that_its_account_joined_and_says_when_it_ended(trackin
 
 def test_a_delivery_keeps_the_parameter_that_it_got_when_it_had_ended(tracking):
     """Its worker, which may end it again, writes that not; what was never tracked gets none."""
-    assert tracking.add(AMI, replace(tracked("d1"), parameter="/a/base"))
+    assert tracking.add(AMI, replace(tracked("d1"), ssm_parameter="/a/{family}"))
     for name in ("d1", "d2"):
         tracking.end(AMI, tracked("d1", "shared"))
-        tracking.rename(AMI, name, "/b/base")
-    assert tracking.all(AMI) == [replace(tracked("d1", "shared"), parameter="/b/base")]
+        tracking.rename(AMI, name, "/b/{family}")
+    assert tracking.all(AMI) == [replace(tracked("d1", "shared"), ssm_parameter="/b/{family}")]
 
     tracking.end(AMI, tracked("d1", "withdrawn"))
-    assert tracking.all(AMI) == [replace(tracked("d1", "withdrawn"), parameter="/b/base")]
+    assert tracking.all(AMI) == [replace(tracked("d1", "withdrawn"), ssm_parameter="/b/{family}")]
 
 
 @pytest.mark.parametrize(

@@ -133,7 +133,7 @@ def test_a_tracked_delivery_whose_body_cannot_be_read_is_what_stands_beside_it(t
     """It does not hold up the others of its promotion, and each look at it is in the log."""
     telemetry = Quiet()
     tracked = DynamoTrackedDeliveries(table, telemetry=telemetry)
-    begun = TrackedDelivery("0123", "222222222222", "us-east-1", 2, "running", generation=7, parameter="/golden")
+    begun = TrackedDelivery("0123", "222222222222", "us-east-1", 2, "running", generation=7, ssm_parameter="/golden")
     tracked.add(AMI, begun)
     if state == "delivered":
         begun = replace(begun, state=state, image="ami-0b", ended_at=NOW)

@@ -128,3 +128,11 @@ def test_an_ami_that_ec2_does_not_have_any_more_is_gone_whatever_the_message_say
     read = HubSource(RootSessions(world), HUB, REGION, "promote").tag(ami)
 
     assert (read.value, read.image_state) == (None, None)
+
+
+def test_a_refused_look_at_an_ami_is_no_evidence_that_it_is_gone(world):
+    """Else a throttle would withdraw it everywhere."""
+    ami = world.ec2.seed_image(HUB, REGION, name="golden", tags={"promote": "dev"})
+    world.injections.refuse("DescribeImages", "UnauthorizedOperation")
+    with pytest.raises(Refusal):
+        HubSource(RootSessions(world), HUB, REGION, "promote").tag(ami)

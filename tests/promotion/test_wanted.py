@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.delivery.tracked import ASKED, EXPIRED, TrackedDelivery
+from chalicelib.delivery.tracked import EXPIRED, TrackedDelivery
 from chalicelib.engine.faults import Fault
 from chalicelib.promotion import evolving
 from chalicelib.promotion.codec import PROMOTIONS
@@ -105,29 +105,17 @@ def test_the_baseline_begins_nothing():
     assert differs(baseline, the_file(A)) == differs(baseline, an_ou(A)) == ([], [])
 
 
-def test_another_parameter_by_file_or_family_waits_for_a_tag_event():
-    """Or for a retry that names the target. What is no longer named begins nothing, nor does a recalled AMI."""
-    known = {"families": {"family": "base"}}
-    renamed, asked = the_file(A, B, ssm_parameter="/b/{family}"), a_promotion(generation=2, **known)
-    there = [replace(tracked(one, "delivered"), parameter="/a/base") for one in (A, B)]
-    assert differs(a_promotion(**known), renamed, *there) == ([], [])
+def test_another_parameter_in_the_file_waits_for_a_tag_event():
+    """Or for a retry that names the target. What the file no longer sets begins nothing, nor does a recalled AMI."""
+    renamed, asked = the_file(A, B, ssm_parameter="/b/{family}"), a_promotion(generation=2)
+    there = [replace(tracked(one, "delivered"), ssm_parameter="/a/{family}") for one in (A, B)]
+    assert differs(a_promotion(), renamed, *there) == ([], [])
 
     assert differs(asked, renamed, *there) == ([A, B], [])
-    assert differs(a_promotion(retries={B: 2}, **known), renamed, *there) == ([B], [])
-    assert differs(asked, the_file(A, B), *there) == differs(a_promotion(generation=2), renamed, *there) == ([], [])
+    assert differs(a_promotion(retries={B: 2}), renamed, *there) == ([B], [])
+    assert differs(asked, the_file(A, B), *there) == ([], [])
     assert differs(asked, the_file(A, B, ssm_parameter="/a/{family}"), *there) == ([], [])
     assert not wanted(asked, renamed, withdrawn(EVERYWHERE)).renames(there[0], asked)
-
-
-def test_what_runs_when_somebody_asks_for_another_parameter_is_named_by_it_when_it_has_ended():
-    """Then nobody need ask again."""
-    renamed, known = the_file(A, ssm_parameter="/b/{family}"), {"families": {"family": "base"}}
-    assert differs(a_promotion(generation=2, **known), renamed, replace(tracked(A), parameter="/a/base")) == ([A], [])
-    asked = a_promotion(generation=2, passed_generation=2, **known)
-    assert differs(asked, renamed, replace(tracked(A), parameter=ASKED)) == ([], [])
-
-    for state in ("delivered", "shared"):
-        assert differs(asked, renamed, replace(tracked(A, state), parameter=ASKED)) == ([A], [])
 
 
 def test_an_account_that_is_added_to_the_file_waits_for_a_tag_event():

@@ -120,6 +120,9 @@ def test_a_look_at_the_amis_of_a_family_reads_no_others_of_the_account(scene):
     look = scene.parameters.look(scene.target, scene.pointer(scene.new, ""), [scene.old, *gone])
     assert look.available == {scene.old}
     assert calls.count("DescribeImages") < 5, "of those that are gone, EC2 names one a call"
+    pending = scene.world.ec2.seed_image(DEV, REGION, name="pending", available_after=10**6)
+    look = scene.parameters.look(scene.target, scene.pointer(scene.new, ""), [scene.old, pending, *gone])
+    assert look.available == {scene.old}
 
 
 def test_a_write_that_is_refused_is_a_refusal_and_not_one_that_shows_late(scene):

@@ -700,7 +700,6 @@ class FakeSource(OfCloud):
             raw["Name"],
             register.DELIVERY_TAG in tags,
             snapshots=frozenset(mapping["Ebs"]["SnapshotId"] for mapping in raw["BlockDeviceMappings"]),
-            tags=tags,
         )
 
     def keys(self, snapshots):

@@ -31,13 +31,6 @@ def promoted(hub: Hub, *amis: str, seconds: int = 2 * HOUR) -> Hub:
     return hub.wait(seconds)
 
 
-def of_family(hub: Hub, ami: str, family: str) -> None:
-    """Write the tag of an AMI's family; "": remove it."""
-    others = [tag for tag in hub.cloud.hub_images[ami]["Tags"] if tag["Key"] != "family"]
-    hub.cloud.hub_images[ami]["Tags"] = [*others, *([{"Key": "family", "Value": family}] if family else [])]
-    hub.cloud.changed()
-
-
 def shown(hub: Hub, account: str = DEV, name: str = NAME) -> str:
     """The AMI that the parameter names, by its source; "" if there is none."""
     found = hub.cloud.parameters.get((account, name))

@@ -22,7 +22,7 @@ BY_ACCOUNT, BY_IMAGE = "account", "image"
 
 RUNS = "episode = :was AND running = :yes"
 """The condition that it has not ended, or begun again, since it was read."""
-BESIDE = ("generation", "joined", "parameter")
+BESIDE = ("generation", "joined", "ssm_parameter")
 """Attributes beside the body, which its delivery writes again when it ends."""
 LEAST = ("region", "state", "image", "ended_at")
 """Members of the body that are also beside it, for when it cannot be read."""
@@ -43,7 +43,7 @@ class DynamoTrackedDeliveries:
             "episode": tracked.episode,
             "generation": tracked.generation,
             "joined": tracked.joined,
-            "parameter": tracked.parameter,
+            "ssm_parameter": tracked.ssm_parameter,
             "running": True,
             "delivered_to": tracked.account,
         }
@@ -85,8 +85,8 @@ class DynamoTrackedDeliveries:
         if taken_back is not None:
             self.count(ami, -1)
 
-    def rename(self, ami: str, delivery: str, parameter: str) -> None:
-        written = setting({"parameter": parameter})
+    def rename(self, ami: str, delivery: str, ssm_parameter: str) -> None:
+        written = setting({"ssm_parameter": ssm_parameter})
         self._table.update(addresses.tracked_delivery(ami, delivery), **written, condition="attribute_exists(pk)")
 
     def all(self, ami: str) -> Sequence[TrackedDelivery]:

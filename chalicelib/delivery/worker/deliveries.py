@@ -137,11 +137,7 @@ class DeliveryExecutor:
             case waiting.LookAtWave():
                 return self.waves.look(delivery)
             case waiting.LookAtApproval():
-                seen = self.approvals.look(delivery)
-                # An approval counts for the family that the approver has seen.
-                if seen.naming is not None and seen.naming.parameter != delivery.naming.parameter:
-                    self.tracked.rename(delivery.ami, delivery.id, seen.naming.parameter)
-                return seen
+                return self.approvals.look(delivery)
             case checking.AskHubCopy():
                 return hub_copies.look(self.records, self.snapshots, delivery)
             case slots.AskSlots():

@@ -46,7 +46,6 @@ class HubSource:
             own=register.DELIVERY_TAG in tags,
             owned=found["OwnerId"] == self._account,
             snapshots=snapshots_of(found),
-            tags=tags,
         )
 
     def keys(self, snapshots: Collection[str]) -> frozenset[str]:

@@ -18,7 +18,6 @@ from chalicelib.delivery.model import (
     EndRequest,
     HubCopy,
     Launch,
-    Naming,
     Recalled,
     Sharing,
     SlotRequest,
@@ -26,7 +25,7 @@ from chalicelib.delivery.model import (
 )
 from chalicelib.delivery.phases.recalling import begun as recall_begun
 from chalicelib.delivery.ports import TrackedDeliveries
-from chalicelib.delivery.tracked import ASKED, CANCELLED, DELIVERED, FAILED, RECALLED, RUNNING, TrackedDelivery
+from chalicelib.delivery.tracked import CANCELLED, DELIVERED, FAILED, RECALLED, RUNNING, TrackedDelivery
 from chalicelib.engine import addresses, schedule
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.budget import Budget, slices
@@ -56,7 +55,7 @@ AT_ONCE = 20
 READ_AT_ONCE = 100
 """Deliveries that are read together: one call."""
 
-CALLS_TO_END = CALLS_OF_STEP + 7
+CALLS_TO_END = CALLS_OF_STEP + 3
 """Calls for one delivery that is to end, or whose AMI is recalled, restored or renamed."""
 
 
@@ -115,7 +114,7 @@ class DeliveryPass:
             for one in budget.each(some, CALLS_TO_END):
                 upto = one.delivery
                 if wanted.renames(one, promotion):
-                    self._rename(promotion, one, wanted.targets[one.place], there.get(upto))
+                    self._rename(promotion, one, wanted.targets[one.place])
                 elif not one.may_end:
                     self._recall_or_restore(promotion, one, recalled=wanted.recalled)
                 elif not self._put_right(promotion, one, there.get(upto)):
@@ -183,42 +182,32 @@ class DeliveryPass:
             return None
         return (stored, record) if stored and record and record.state == one.state else None
 
-    def _rename(self, promotion: Promotion, one: TrackedDelivery, wanted: Target, there: Delivery | None) -> None:
-        """Let what a target has count for the parameter that file and source name now. Repeating is safe.
+    def _rename(self, promotion: Promotion, one: TrackedDelivery, wanted: Target) -> None:
+        """Let what a target has count for the parameter that the file sets now. Repeating is safe.
 
-        What runs has its turn when it has ended. The record comes first: from then on a recall, or the end of a share,
-        takes the AMI from there. The pointer does the rest. A parameter of before stays as it is, unless it is of
-        another family.
+        The record comes first: from then on a recall, or the end of a share, takes the AMI from there. The pointer does
+        the rest. A parameter of before stays as it is.
         """
-        if one.state == RUNNING:
-            self.tracked.rename(promotion.ami, one.delivery, ASKED)
-            return
-        if there is None:  # it is parked or damaged: the next request counts, and the promotion's end waits for none
-            self.tracked.rename(promotion.ami, one.delivery, "")
-            return
         if (found := self._over(one)) is None:
             return
         stored, record = found
         try:
             image = source_image(self.records, promotion.ami, record.source, record.key)
         except ParkRecord:
-            self.tracked.rename(promotion.ami, one.delivery, "")
             return
-        self.tracked.rename(promotion.ami, one.delivery, ASKED)  # whatever the tag says when a killed run goes on
         target = replace(record.target, ssm_parameter=wanted.ssm_parameter, family_tag=wanted.family_tag)
-        renamed = replace(record, target=target, naming=_naming(promotion, image, target))
+        renamed = replace(record, target=target, naming=naming.begun(image, target))
         known = dict.fromkeys((*record.naming.before, record.naming.parameter))
         before = tuple(name for name in known if name not in ("", renamed.naming.parameter))
-        renamed = renamed.with_naming(before=before, offered_at=self.clock(), offered=True, done=True)
-        happened = [f"Named by {renamed.naming.parameter}"]
+        renamed = renamed.with_naming(before=before)
+        if renamed.naming.parameter:
+            renamed = renamed.with_naming(offered_at=self.clock(), offered=True, done=True)
+        happened = [f"Named by {renamed.naming.parameter or 'no parameter'}"]
         if self.records.save(stored, DELIVERIES.encode(renamed), happened, self.clock()) is None:
             raise LostRace(str(record.key))
-        self._pointers.offer(naming.pointer(renamed), naming.release(renamed, image))
-        for other in naming.pointers(renamed)[1:]:
-            record_of_other = self._pointers.look(other.key)
-            if record_of_other is not None and record_of_other.family != other.family:
-                self._pointers.take_back(other, promotion.ami, record.id, record.episode)
-        self.tracked.rename(promotion.ami, one.delivery, renamed.naming.parameter)
+        if renamed.naming.parameter:
+            self._pointers.offer(naming.pointer(renamed), naming.release(renamed, image))
+        self.tracked.rename(promotion.ami, one.delivery, wanted.ssm_parameter)
 
     def _ask_to_end(
         self,
@@ -318,8 +307,7 @@ class DeliveryPass:
         fresh = self._fresh(promotion, image, beginning, before, episode)
         if fresh.shared:
             self.records.put(addresses.standing(promotion.ami), {"kind": "standing", "episode": promotion.episode})
-        begins = _tracked(promotion, fresh.target, episode, beginning.tracked, fresh.naming.parameter)
-        self.tracked.add(promotion.ami, begins, count=False)
+        self.tracked.add(promotion.ami, _tracked(promotion, fresh.target, episode, beginning.tracked), count=False)
         return fresh
 
     def _before(self, promotion: Promotion, beginning: _Beginning) -> tuple[Stored | None, Delivery | None]:
@@ -346,9 +334,7 @@ class DeliveryPass:
     def _catch_up(self, promotion: Promotion, running: Delivery, beginning: _Beginning) -> None:
         """Track a delivery that another run has begun, unless that run has tracked it."""
         if beginning.announced != running.episode:
-            parameter = running.naming.parameter
-            runs = _tracked(promotion, beginning.target, running.episode, beginning.tracked, parameter)
-            self.tracked.add(promotion.ami, runs)
+            self.tracked.add(promotion.ami, _tracked(promotion, beginning.target, running.episode, beginning.tracked))
             self.waker.send(running.key, _cause(promotion))
 
     def _fresh(
@@ -381,7 +367,7 @@ class DeliveryPass:
             method_why=why,
             launch=Launch() if before is None else instances.carried(before),
             recall=Recalled() if before is None else before.recall,
-            naming=_naming(promotion, image, target),
+            naming=naming.begun(image, target),
         )
         return delivery_started(fresh, self.clock(), waits=beginning.waits)
 
@@ -432,14 +418,7 @@ def _cause(promotion: Promotion) -> str:
     return f"begin:{promotion.ami}:{promotion.episode}"
 
 
-def _naming(promotion: Promotion, image: SourceImage, target: Target) -> Naming:
-    """Return what names the AMI there; of the source's tags, the family's count as when somebody last asked."""
-    return naming.begun(replace(image, tags={**image.tags, **promotion.families}), target)
-
-
-def _tracked(
-    promotion: Promotion, target: Target, episode: int, before: TrackedDelivery | None, parameter: str = ""
-) -> TrackedDelivery:
+def _tracked(promotion: Promotion, target: Target, episode: int, before: TrackedDelivery | None) -> TrackedDelivery:
     return TrackedDelivery(
         delivery=_id(promotion, target),
         account=target.account,
@@ -448,7 +427,7 @@ def _tracked(
         state=RUNNING,
         generation=promotion.generation_of(target.account, target.place),
         joined=wave_counts.joined(promotion, target, before),
-        parameter=parameter,
+        ssm_parameter=target.ssm_parameter,
     )
 
 

@@ -22,7 +22,6 @@ from chalicelib.engine.stored import peek_all
 from chalicelib.engine.waker import Clock, Waker
 from chalicelib.engine.wakes import TagEntry
 from chalicelib.images import arriving
-from chalicelib.images.family import families
 from chalicelib.images.image import SourceImage
 from chalicelib.images.ports import Source
 from chalicelib.images.source_images import source_image, write_source
@@ -95,15 +94,12 @@ class PromotionExecutor:
 
     def _look(self, promotion: Promotion) -> ev.TagSeen:
         read = self.source.tag(promotion.ami)
-        may_differ = promotion.source and read.value is not None  # before it is examined, nothing of it is named
-        keys = self.targets.read().directory.family_tags if may_differ else frozenset[str]()
         caused = TagEntry.parse(promotion.unread("tag") or "")
         return ev.TagSeen(
             value=read.value,
             image_state=read.image_state,
             image_name=read.image_name,
             own=read.own,
-            families=families(read.tags, keys),
             event=caused.event,
             changed_at=caused.at or 0,
             answers=_answers(promotion, *machine.NEWS),
@@ -147,7 +143,7 @@ class PromotionExecutor:
         found = wave_counts.counts(wanted, tracked, begin, promotion) if known else []
         progress = self._waves(promotion, wanted, found, tracked, later=bool(surplus)) if known else promotion.waves
         if not promotion.is_gone and wanted.refused is None:
-            ends = {one.delivery for one in surplus if not wanted.renames(one, promotion)}
+            ends = {one.delivery for one in surplus}
             stay = [one for one in tracked if one.state == RUNNING and one.delivery not in ends]
             wanted = replace(wanted, faults=(*wanted.faults, *self._not_begun(wanted, found, begin, stay)))
         compared = ev.Compared(
@@ -327,9 +323,7 @@ class PromotionExecutor:
         if promotion.source and promotion.source_generation >= promotion.generation:
             before = self._examined_before(promotion)
         source = before or write_source(self.records, image)
-        named_by = {one.family_tag for one in wanted.targets.values() if one.ssm_parameter}
-        tagged = families(image.tags, named_by)
-        return ev.Examined(source=source, families=tagged, generation=promotion.generation, inputs=inputs)
+        return ev.Examined(source=source, generation=promotion.generation, inputs=inputs)
 
     def _examined_before(self, promotion: Promotion) -> str | None:
         try:

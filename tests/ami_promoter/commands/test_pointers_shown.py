@@ -6,8 +6,6 @@ import pytest
 
 from ami_promoter.hub import record_requests
 from chalicelib.delivery import model as delivery
-from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
-from chalicelib.delivery.tracked import ASKED
 from chalicelib.engine import addresses
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.store.records import DynamoRecords
@@ -224,18 +222,6 @@ def test_retry_says_how_many_renamed_parameters_are_left_for_the_next_one(table,
     said = run("retry", AMI).words
     assert f"2 targets ({DEV} {REGION}, {PROD} {REGION}): from now on the AMI counts for /new/base." in said
     assert "1 target more: run the command again." in said
-
-
-def test_retry_asks_for_the_parameter_of_a_delivery_that_runs_once(table, file, run):
-    """Its AMI is named when it has ended; a request that the service has read is not made again."""
-    one = named(DEV, parameter="/old/base")
-    promoted(table, replace(one, state=delivery.DeliveryState.PUBLISHING), value="all")
-    other = f'groups: {{all: ["{DEV}"]}}\ndefaults: {{ssm_parameter: "/new/{{family}}"}}\n'
-    run("targets", "apply", "--yes", file(other))
-
-    assert f"{DEV} {REGION}: from now on the AMI counts for /new/base." in run("retry", AMI).words
-    DynamoTrackedDeliveries(table).rename(AMI, one.id, ASKED)
-    assert run("retry", AMI).words.startswith("Nothing to do")
 
 
 def test_retry_lets_a_parked_pointer_continue(table, run):

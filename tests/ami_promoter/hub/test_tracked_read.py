@@ -15,7 +15,7 @@ COPY = "ami-0aaaaaaaaaaaaaaaa"
 def test_what_stands_beside_the_body_of_an_ended_delivery_counts(table):
     """The delivery writes the body when it ends, and does not know when its target joined, or by what it is named."""
     tracked = DynamoTrackedDeliveries(table)
-    begun = TrackedDelivery("d-1", DEV, REGION, 1, "running", generation=7, joined=7, parameter="/base")
+    begun = TrackedDelivery("d-1", DEV, REGION, 1, "running", generation=7, joined=7, ssm_parameter="/{family}")
     tracked.add(AMI, begun)
     tracked.end(AMI, TrackedDelivery("d-1", DEV, REGION, 1, "failed"))
 
@@ -26,7 +26,7 @@ def test_what_stands_beside_the_body_of_an_ended_delivery_counts(table):
 def test_of_a_damaged_one_all_that_stands_beside_the_body_is_shown(table):
     """A person sees whose it is, how it ended and which AMI came of it, as the service does."""
     tracked = DynamoTrackedDeliveries(table)
-    ended = TrackedDelivery("d-1", DEV, REGION, 2, "delivered", COPY, 7, 7, 9, "/base")
+    ended = TrackedDelivery("d-1", DEV, REGION, 2, "delivered", COPY, 7, 7, 9, "/{family}")
     tracked.add(AMI, ended)
     tracked.end(AMI, ended)
     table.update(addresses.tracked_delivery(AMI, "d-1"), "SET body = :body", {":body": "{"})
