@@ -722,3 +722,14 @@ def test_a_pin_that_is_lifted_and_whose_wake_is_lost_ends_within_a_day():
 
     hub.cloud.pins.clear()
     assert shown(hub.wait(25 * HOUR)) == NEW
+
+
+def test_a_recalled_ami_whose_delivery_is_lost_keeps_no_promotion_from_its_end():
+    """Without the record nobody can recall it: that it was there holds nothing up."""
+    hub = promoted(a_hub(), OLD, NEW)
+    hub.recall(NEW)
+    hub.until_state(NEW, DEV, "recalling")
+    del hub.stores.records.records[hub.delivery_key(NEW, DEV)]
+    hub.wait(DAY)
+
+    assert peek(hub.stores.records, addresses.promotion(NEW), PROMOTIONS).state == "over"

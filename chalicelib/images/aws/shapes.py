@@ -47,8 +47,9 @@ def every(ec2: Any, what: str, **asked: Any) -> Iterator[Mapping[str, Any]]:
 def by_id(ec2: Any, what: str, ids: Collection[str], **asked: Any) -> Sequence[Mapping[str, Any]]:
     """Return those of these snapshots or images (``what``) that EC2 has, however many others there are.
 
-    A filter would leave them out of every page of the account's. Of ids EC2 refuses all if it does not have one, and
-    names that; where more are gone, a filter takes as many calls as the account has pages, but no call for each.
+    EC2 cuts pages before it filters, so a filter takes a call for each page of the account. Of ids EC2 refuses all if
+    it does not have one, and names that [radkawar/stackd, volume_controls_snapshot_ids.json]. Where several are gone,
+    a filter takes fewer calls than one for each of them.
     """
     name, by = {"snapshots": ("SnapshotIds", "snapshot-id"), "images": ("ImageIds", "image-id")}[what]
     left = sorted(ids)

@@ -316,6 +316,14 @@ def test_retry_right_after_promote_does_not_judge_by_the_value_of_before(table, 
     assert f"{PROD} {REGION}: cancelled; starts again, if the value that the service still examines names it." in said
 
 
+def test_retry_does_not_judge_by_the_value_of_before_an_event_of_the_tag(table, ami, run):
+    """Somebody has tagged the AMI without the command line, and the service has not looked yet."""
+    delivered(table, replace(a_delivery(PROD, "cancelled"), ami=ami))
+    DynamoRecords(table).make_due(addresses.promotion(ami), 1, {"tag": "1800000000:event"})
+
+    assert f"{PROD} {REGION}: cancelled; starts again, if the value that the service" in run("retry", ami).words
+
+
 def test_a_second_retry_starts_no_more_than_the_first(table, ami, run):
     """What the first has asked for is no other value."""
     delivered(table, *(replace(a_delivery(*one), ami=ami) for one in ((DEV, "cancelled"), (PROD, "cancelled"))))
