@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Literal, NamedTuple
+from typing import Concatenate, Literal, NamedTuple, ParamSpec
 
 from chalicelib.engine import addresses
 from chalicelib.engine.faults import Fault
@@ -402,10 +402,16 @@ class Cleanup:
     """Two looks that agree found nothing there with this delivery's tags: see ``proof.carried``."""
 
 
-def _with(part: str) -> Callable[..., Delivery]:
-    """Return the method that returns a delivery with members of a part of its record changed."""
+P = ParamSpec("P")
 
-    def changed(delivery: Delivery, **changes: Any) -> Delivery:
+
+def _with(part: str, _kind: Callable[P, object]) -> Callable[Concatenate[Delivery, P], Delivery]:
+    """Return the method that returns a delivery with members of a part of its record changed.
+
+    It takes what the part's constructor takes: names that mypy checks, as all members of a part have defaults.
+    """
+
+    def changed(delivery: Delivery, /, *_none: P.args, **changes: P.kwargs) -> Delivery:
         return replace(delivery, **{part: replace(getattr(delivery, part), **changes)})
 
     return changed
@@ -597,14 +603,14 @@ class Delivery:
         """Whether its AMI is complete there and stays: it is delivered, or being published."""
         return self.state in (DeliveryState.PUBLISHING, DeliveryState.DELIVERED)
 
-    with_shares = _with("shares")
-    with_image = _with("image")
-    with_slots = _with("slots")
-    with_request = _with("request")
-    with_launch = _with("launch")
-    with_naming = _with("naming")
-    with_recall = _with("recall")
-    with_cleanup = _with("cleanup")
+    with_shares = _with("shares", HeldShares)
+    with_image = _with("image", NewImage)
+    with_slots = _with("slots", SlotRequest)
+    with_request = _with("request", ImageRequest)
+    with_launch = _with("launch", Launch)
+    with_naming = _with("naming", Naming)
+    with_recall = _with("recall", Recalled)
+    with_cleanup = _with("cleanup", Cleanup)
 
     def with_deletions(self, snapshots: Iterable[str]) -> Delivery:
         """Return it with more snapshots that are to be deleted, but for what stays in the target."""
