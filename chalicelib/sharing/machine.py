@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -30,9 +30,13 @@ GONE_NO_SOONER_THAN = 2 * schedule.MINUTE
 """Seconds from the removal to the second of these looks, at least."""
 
 
-# not by Entry[...], which early releases of Python 3.11 and 3.12 cannot call, as it is frozen
-_entries: Iterable[Entry[Share, ShareState]] = map(Entry, ShareState)
-WANTED, OPENING, OPEN, CLOSING, CLOSED, REFUSED, ARCHIVED = _entries
+WANTED: Entry[Share, ShareState] = Entry(ShareState.WANTED)
+OPENING: Entry[Share, ShareState] = Entry(ShareState.OPENING)
+OPEN: Entry[Share, ShareState] = Entry(ShareState.OPEN)
+CLOSING: Entry[Share, ShareState] = Entry(ShareState.CLOSING)
+CLOSED: Entry[Share, ShareState] = Entry(ShareState.CLOSED)
+REFUSED: Entry[Share, ShareState] = Entry(ShareState.REFUSED)
+ARCHIVED: Entry[Share, ShareState] = Entry(ShareState.ARCHIVED)
 
 
 @dataclass(frozen=True, slots=True)
