@@ -40,7 +40,7 @@ class RegisterImage(Command):
 class FindCopies(Command):
     """List copies by tag, for intents without a known result."""
 
-    acts = False
+    between_writes = False
 
 
 @dataclass(frozen=True, slots=True)

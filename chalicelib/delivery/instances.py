@@ -65,7 +65,7 @@ class RunInstance(Command):
 class LookAtInstance(Command):
     """Read the instance's state and status checks; and the end of its console output, if the AMI has failed."""
 
-    acts = False
+    between_writes = False
 
 
 class EndInstances(Command):

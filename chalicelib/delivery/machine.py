@@ -73,7 +73,7 @@ def record_intent(delivery: Delivery, wanted: Sequence[Command], now: int, nonce
     return intended
 
 
-def tells(before: Delivery, after: Delivery) -> bool:
+def enters_history(before: Delivery, after: Delivery) -> bool:
     """Whether more has changed than the time of the next look and the copies' progress."""
     return before.state is not after.state or _timeless(before) != _timeless(after)
 

@@ -33,7 +33,7 @@ class OfferImage(Command):
 class LookAtPointer(Command):
     """Read whether the pointer is right."""
 
-    acts = False
+    between_writes = False
 
 
 class ImageOffered(DeliveryEvent):

@@ -21,7 +21,7 @@ class Command:
 
     makes: ClassVar[bool] = False
     """Whether it creates something in the target, which gets a nonce of its own."""
-    acts: ClassVar[bool] = True
+    between_writes: ClassVar[bool] = True
     """Whether the record must be written before it and after it, because it changes something in AWS or a store."""
 
     call: ClassVar[str] = ""

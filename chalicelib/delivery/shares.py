@@ -27,7 +27,7 @@ class HoldShares(Command):
 class LookAtShares(Command):
     """Read the states of its shares in the ledger."""
 
-    acts = False
+    between_writes = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,13 +20,13 @@ A delivery that will copy has it from the beginning. So no request needs a write
 class AskSlots(Command):
     """Write its ``wish`` into the copy quota; if it waits for its first slot, look whether the source is there."""
 
-    acts = False
+    between_writes = False
 
 
 class LookAtSlots(Command):
     """Read how many slots the copy quota has granted."""
 
-    acts = False
+    between_writes = False
 
 
 @dataclass(frozen=True, slots=True)

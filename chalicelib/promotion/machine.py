@@ -123,7 +123,7 @@ def looks(promotion: Promotion, now: int) -> tuple[do.Command, ...]:
     return (do.Compare(),) if waits else ()
 
 
-def tells(before: Promotion, after: Promotion) -> bool:
+def enters_history(before: Promotion, after: Promotion) -> bool:
     """Whether the history gets an entry: not for a look, or a comparison, that shows nothing new."""
     quiet: dict[str, Any] = {"tries": 0, "next_try": 0, "looked_at": 0, "handled": {}, "doubted": {}}
     return replace(before, **quiet) != replace(after, **quiet)

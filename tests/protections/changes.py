@@ -500,7 +500,7 @@ CHANGES = {
         ),
     ),
     "a result counts for every episode": (
-        MemberChange(deliveries, "Machine", lambda counts, **parts: Machine(**parts)),
+        MemberChange(deliveries, "Machine", lambda results_count, **parts: Machine(**parts)),
     ),
     "a kept AMI that is gone goes on naming each try": (MemberChange(proof, "is_there", lambda *_: True),),
     "a kept AMI without its tags is taken for gone": (

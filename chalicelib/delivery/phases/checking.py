@@ -41,13 +41,13 @@ _ROLE_CURE = "Deploy deploy/target.yaml there, with the targets file's external 
 class AskHubCopy(Command):
     """Read whether the hub's own copy in this Region exists, from which this delivery copies."""
 
-    acts = False
+    between_writes = False
 
 
 class CheckTarget(Command):
     """Assume the role; read the key, the AMI name, and what the service has created there already."""
 
-    acts = False
+    between_writes = False
 
 
 class NotifyAwaitingRole(Command):

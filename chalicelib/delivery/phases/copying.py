@@ -65,7 +65,7 @@ class StartCopy(Command):
 class AskWhoWaits(Command):
     """Read whether another delivery waits for a slot in the target, which an ended copy would free."""
 
-    acts = False
+    between_writes = False
 
 
 @dataclass(frozen=True, slots=True)

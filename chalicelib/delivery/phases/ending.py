@@ -51,7 +51,7 @@ class RemoveLeftovers(Command):
 class LookAtClosing(Command):
     """Read in the ledger whether looks at AWS miss the permissions that it has released."""
 
-    acts = False
+    between_writes = False
 
 
 @dataclass(frozen=True, slots=True)

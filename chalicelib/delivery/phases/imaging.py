@@ -48,13 +48,13 @@ class DiscardImage(Command):
 class FindImage(Command):
     """List AMIs by name and tag, for an intent without a known result."""
 
-    acts = False
+    between_writes = False
 
 
 class VerifyImage(Command):
     """Read the new AMI and compare it with the source, field by field."""
 
-    acts = False
+    between_writes = False
 
 
 class FinishImage(Command):

@@ -49,7 +49,7 @@ class ImageProtected(DeliveryEvent):
 class LookAtEnd(Command):
     """Read the applied file's end date again, because the known end date has passed."""
 
-    acts = False
+    between_writes = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ class LookAtCopy(Command):
     The first look wakes the pointer of its family there, so that it moves before the AMI is deprecated.
     """
 
-    acts = False
+    between_writes = False
 
 
 @dataclass(frozen=True, slots=True)

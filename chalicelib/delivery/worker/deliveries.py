@@ -80,11 +80,11 @@ def delivery_machine(draw: Callable[[], str]) -> Machine[Delivery, Command, Deli
         due_events=machine.due_events,
         looks=machine.looks,
         record_intent=record_intent,
-        tells=machine.tells,
-        acts=lambda command: command.acts,
+        enters_history=machine.enters_history,
+        between_writes=lambda command: command.between_writes,
         intended_call=lambda record, command: command.intended_call(record),
-        tried=lambda record, command: command.attempt(record) is not None,
-        counts=lambda before, after: before.episode == after.episode,
+        has_attempt=lambda record, command: command.attempt(record) is not None,
+        results_count=lambda before, after: before.episode == after.episode,
     )
 
 

@@ -41,7 +41,7 @@ from chalicelib.targets.waves import FileWaves, Wave
 from chalicelib.targets.withdrawals import Withdrawal
 
 PROMOTION_MACHINE: Machine[Promotion, do.Command, ev.Event] = Machine(
-    machine.outstanding, machine.evolve, looks=machine.looks, tells=machine.tells
+    machine.outstanding, machine.evolve, looks=machine.looks, enters_history=machine.enters_history
 )
 
 

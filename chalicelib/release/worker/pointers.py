@@ -30,7 +30,7 @@ POINTER_MACHINE: Machine[Pointer, machine.Command, machine.Event] = Machine(
     machine.evolve,
     looks=machine.looks,
     record_intent=machine.record_intent,
-    acts=machine.acts,
+    between_writes=machine.between_writes,
     intended_call=machine.intended_call,
 )
 
