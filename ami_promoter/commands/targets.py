@@ -78,9 +78,12 @@ DIFFERENCE = js.thing(
         js.thing("", group=js.text("name of the group"), **{"from": WAVE, "to": WAVE}),
     ),
     withdraws=js.several("standing shares that the service closes because their targets are removed", shares.SCHEMA),
-    held=js.several(
-        "parameters that a rollback holds and the given file no longer names there: it holds no other ones",
-        js.thing("", **pointers.LISTED, fault=js.perhaps(js.described("its fault; null: none", js.FAULT))),
+    held=js.perhaps(
+        js.several(
+            "parameters that a rollback holds and the given file no longer names there: it holds no other ones; null: "
+            "that is not known, as the members of OUs cannot be read",
+            js.thing("", **pointers.LISTED, fault=js.perhaps(js.described("its fault; null: none", js.FAULT))),
+        )
     ),
     applied=js.flag("whether the given file is in force now"),
 )
@@ -290,7 +293,7 @@ def _difference(connection: Connection, applied: AppliedVersion, wanted: Directo
     before = (applied.current.digest or None) if applied.current else None
     digests = {"applied": before, "file": digest_of(to_items(wanted))}
     data = {**connection.named, "digest": digests, **to_json(change), "withdraws": ends}
-    data |= {"held": held, "applied": False}
+    data |= {"held": None if isinstance(held, Fault) else held, "applied": False}
     return Report(tuple(lines), data)
 
 
@@ -302,11 +305,17 @@ def _withdrawn(connection: Connection, gone: Collection[Place]) -> list[dict[str
     return [shares.open_share(share) for share in sorted(standing(found, gone), key=by_name)]
 
 
-def _held(connection: Connection, applied: Directory, wanted: Directory) -> list[dict[str, Any]]:
-    """Show the parameters that rollbacks hold and that the file no longer names. Reads the whole table, if need be."""
+def _held(connection: Connection, applied: Directory, wanted: Directory) -> list[dict[str, Any]] | Fault:
+    """Show the parameters that rollbacks hold and that the file no longer names; or say why that is not known.
+
+    Reads the whole table, if need be.
+    """
     if not (applied.accounts or applied.by_unit):
         return []
-    membership = applied_file(connection).directory.membership
+    in_force = applied_file(connection)
+    if in_force.fault is not None:
+        return in_force.fault
+    membership = in_force.directory.membership
     before, after = (in_effect(replace(one, membership=membership)) for one in (applied, wanted))
     lost = {
         place: then.ssm_parameter
@@ -322,7 +331,11 @@ def _held(connection: Connection, applied: Directory, wanted: Directory) -> list
     return sorted(held, key=lambda one: (one["family"], one["account"], one["region"]))
 
 
-def _held_lines(held: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
+def _held_lines(held: Sequence[Mapping[str, Any]] | Fault) -> Iterator[RenderableType]:
+    if isinstance(held, Fault):
+        what = "Whether a rollback holds a parameter that the file no longer names is not known"
+        yield f"{what}: {held.what} {held.cure}"
+        return
     for group in groups(held, lambda one: (one["family"], one["parameter"], one["pinned"])):
         first, accounts = group[0], dict.fromkeys(one["account"] for one in group)
         what = f"a rollback holds {first['parameter']} at {first['pinned']}; the file no longer names it"

@@ -201,6 +201,20 @@ def test_what_a_rollback_holds_and_the_file_no_longer_names_is_shown(client, tab
     assert run("targets", "diff", renamed, "--json").data["held"] == []
 
 
+def test_what_a_rollback_holds_is_not_known_while_the_members_are_damaged(client, table, file, run):
+    """A unit may bring the account that has the parameter: the difference says so, and does not say that none is."""
+    held_by_a_rollback(table, "222222222222", "/old/base", "base")
+    run("targets", "apply", "--yes", file(NAMED))
+    read_unit(client, "ou-ab12-11111111", "222222222222")
+    client.delete_item(TableName=MEMBERS, Key={"pk": {"S": "members"}, "sk": {"S": "units"}})
+    renamed = file(NAMED.replace("/old/", "/new/"))
+
+    assert "a parameter that the file no longer names is not known: the members of the OUs are not" in (
+        run("targets", "diff", renamed).words
+    )
+    assert run("targets", "diff", renamed, "--json").data["held"] is None
+
+
 def test_a_file_with_faults_changes_nothing(client, file, run):
     """Every fault on standard error, exit status 1; the file in force stays."""
     run("targets", "apply", "--yes", file(FILE))
