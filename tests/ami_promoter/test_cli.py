@@ -23,7 +23,7 @@ from ami_promoter.hub.aws import Connection
 from ami_promoter.terminal import remembered
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.examples import EXAMPLES
-from ami_promoter.terminal.exits import Exit
+from ami_promoter.terminal.report import Exit
 from ami_promoter.verbs import SECTIONS, Verb, root
 
 ROOT = Path(__file__).parents[2]
