@@ -111,8 +111,8 @@ def _withdraw(caller: VerbCaller, connection: Connection, seen: AmiSeen, places:
         raise NotDone(full)
     named = list(_named(seen.tracked, places))
     when = " once its promotion's record continues" if seen.parked else ""
-    ends = list(endings.lines(named, when, each=caller.wide))
-    shown = caller.confirm("withdraw", f"This withdraws {', '.join(fresh)} from {seen.ami}", ends, yes=yes or not fresh)
+    what = list(endings.lines(named, when, each=caller.wide))
+    shown = caller.confirm("withdraw", f"This withdraws {', '.join(fresh)} from {seen.ami}", what, yes=yes or not fresh)
     if fresh:
         entries.remove(seen.over)
         entries.write(fresh, seen.tag, seen.since)

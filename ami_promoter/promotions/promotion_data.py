@@ -247,7 +247,7 @@ def _copy(copy: Copy, now: float) -> dict[str, Any]:
     return {
         "source": copy.source,
         "state": copy.state.value,
-        "copy": copy.copy,
+        "copy": copy.id,
         "progress": copy.progress,
         "progress_at": moment(seen),
         "tries": copy.tries,
@@ -273,5 +273,5 @@ def seconds_left(progress: int, began: int | None, seen: int | None, now: float)
     """
     if seen is None or began is None or not 0 < progress < 100 or seen <= began:
         return None
-    ends: float = began + (seen - began) * 100 / progress
-    return max(0, round(ends - now))
+    end: float = began + (seen - began) * 100 / progress
+    return max(0, round(end - now))

@@ -280,13 +280,13 @@ def untested(delivery: Delivery, why: str) -> Fault:
 # --- the end of an instance -------------------------------------------------------------------------------------------
 
 
-def ends(delivery: Delivery, now: int) -> tuple[Command, ...]:
+def terminations(delivery: Delivery, now: int) -> tuple[Command, ...]:
     """List what is left to do until no instance can exist any more."""
     return (EndInstances(),) if delivery.launch.may_run and now >= delivery.launch.next_look else ()
 
 
 def ended(event: InstancesEnded, delivery: Delivery, now: int) -> Delivery:
-    """Keep the attempts whose instance still shows, or may show yet; after a day, as ``ends_later``."""
+    """Keep the attempts whose instance still shows, or may show yet; after a day, as ``terminate_later``."""
     found = {one.token: one.id for one in event.seen}
     left = {one.id for one in event.seen if one.state != "terminated"}
     known = (replace(one, id=one.id or found.get(one.nonce, "")) for one in delivery.launch.attempts)
@@ -296,7 +296,7 @@ def ended(event: InstancesEnded, delivery: Delivery, now: int) -> Delivery:
         one for one in known if one.id in left or (one.nonce in unseen and _may_show(one, unseen[one.nonce], now))
     )
     after = delivery.with_launch(attempts=open_, unseen=unseen)
-    return ends_later(after, now, event.refusal) if open_ else after
+    return terminate_later(after, now, event.refusal) if open_ else after
 
 
 def _may_show(attempt: Attempt, since: int, now: int) -> bool:
@@ -304,7 +304,7 @@ def _may_show(attempt: Attempt, since: int, now: int) -> bool:
     return now < max(attempt.at + schedule.SILENCE, since + schedule.SECOND_LOOK_AFTER)
 
 
-def ends_later(before: Delivery, now: int, why: Fault | None) -> Delivery:
+def terminate_later(before: Delivery, now: int, why: Fault | None) -> Delivery:
     """Try again; after a day the service gives up, and a fault names what may still run there. ``why``: a refusal."""
     looks = before.launch.looks
     delivery = before.with_launch(looks=looks + 1, next_look=now + schedule.step(END_LOOKS, looks))

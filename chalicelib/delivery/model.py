@@ -118,7 +118,7 @@ class Copy:
 
     source: str
     state: CopyState = CopyState.WANTED
-    copy: str | None = None
+    id: str | None = None
     adopted: bool = False
     """Found by its nonce: CopySnapshot's answer was not received."""
     tries: int = 0
@@ -643,7 +643,7 @@ def reduced(over: Delivery) -> Delivery:
         over,
         snapshots=(),
         entered={one: over.entered[one] for one in (over.state, DeliveryState.PUBLISHING) if one in over.entered},
-        copies=tuple(Copy(copy.source, copy.state, copy.copy) for copy in made),
+        copies=tuple(Copy(copy.source, copy.state, copy.id) for copy in made),
         shares=replace(over.shares, needed=standing, last_closing_at=None),
         slots=SlotRequest(),
         request=ImageRequest(),

@@ -41,7 +41,7 @@ def outcome(delivery: Delivery, now: int) -> dict[str, Any]:
         **_of_delivery(delivery, kind, now),
         "image": delivery.kept_image or None,
         "key": _key(delivery),
-        "copies": [{"source": copy.source, "copy": copy.copy} for copy in delivery.copies],
+        "copies": [{"source": copy.source, "copy": copy.id} for copy in delivery.copies],
         "faults": said_faults(
             retried(delivery.faults, delivery.ami) if kind in (FAILED, RECALLED) else delivery.faults
         ),

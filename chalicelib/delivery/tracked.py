@@ -14,6 +14,8 @@ GOOD = (DELIVERED, SHARED)
 """The outcomes of a successful delivery."""
 OUTCOMES = (*GOOD, FAILED, CANCELLED, WITHDRAWN, RECALLED)
 """All outcomes, as they are counted and shown: then nothing is left to do, but to end what is shared."""
+LATER_OUTCOMES = (WITHDRAWN, EXPIRED, RECALLED)
+"""They can follow another outcome of the same episode: that it was shared or delivered."""
 SUCCEEDED = (*GOOD, EXPIRED)
 """The states of a delivery that was successful: what was shared until its date has ended as it was meant to."""
 

@@ -89,7 +89,7 @@ class Entitlement:
         """Return until when (epoch seconds) a target may keep its standing shares; see ``end_in_force``."""
         return end_in_force(self.date(place), now) if self.may_go_on(place) else 0
 
-    def ends(self, now: int) -> list[int]:
+    def dates_after(self, now: int) -> list[int]:
         """Return the dates ``until`` that are after ``now`` (epoch seconds)."""
         dates = {*(target.until for target in self.targets.values()), *self.blocked_until.values()}
         return sorted(date for date in dates if date > now)
@@ -143,11 +143,11 @@ def while_unknown(
     dates = defaultdict[str, list[int]](list)
     for target in found.targets:
         dates[target.account].append(target.until)
-    ends = {account: max(some) if all(some) else 0 for account, some in dates.items()}
+    until = {account: max(some) if all(some) else 0 for account, some in dates.items()}
     nameless = ""  # of a damaged holding, which need not be a stranger's
     return Entitlement(
-        blocked=dict.fromkeys((nameless, *ends, *found.blocked), NOT_KNOWN),
-        blocked_until={**ends, **found.blocked_until},
+        blocked=dict.fromkeys((nameless, *until, *found.blocked), NOT_KNOWN),
+        blocked_until={**until, **found.blocked_until},
         withdrawn=withdrawn,
     )
 

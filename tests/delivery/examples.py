@@ -94,7 +94,7 @@ def with_copies(delivery: Delivery, *states: CopyState) -> Delivery:
         Copy(
             copy.source,
             state=state,
-            copy=f"{copy.source}c" if state in (CopyState.PENDING, CopyState.COMPLETED) else None,
+            id=f"{copy.source}c" if state in (CopyState.PENDING, CopyState.COMPLETED) else None,
             tries=0 if state is CopyState.WANTED else 1,
             intended_at=None if state is CopyState.WANTED else NOW,
         )
@@ -160,7 +160,7 @@ EVENTS: tuple[DeliveryEvent, ...] = (
     CopiesFound(()),
     CopiesFound((), "Renamed"),
     CopiesFound((seen("snap-0a", "pending"), seen("snap-0b", "error"))),
-    CopiesFound((seen("snap-0a", "pending"), seen("snap-0a", "pending", copy="snap-0other"))),
+    CopiesFound((seen("snap-0a", "pending"), seen("snap-0a", "pending", id="snap-0other"))),
     CopiesFound((seen("snap-0a", "completed", nonce=""),)),
     CopiesFound((seen("snap-0a", "completed"), seen("snap-0b", "completed"))),
     CopiesFound((seen("snap-0a", "error", message="Given key ID is not accessible"),)),

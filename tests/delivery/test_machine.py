@@ -50,7 +50,7 @@ from chalicelib.delivery.shares import (
     SharesReleased,
     SharesSeen,
 )
-from chalicelib.delivery.slots import AskSlots, SlotsAsked, free, wish
+from chalicelib.delivery.slots import AskSlots, SlotsAsked, free, request
 from chalicelib.delivery.worker import deliveries, launches, naming_and_recall
 from chalicelib.engine import codec, schedule
 from chalicelib.engine.errors import IllegalEvent, RefusalKind
@@ -585,12 +585,12 @@ def test_of_two_copies_the_oldest_is_kept_and_the_other_deleted():
     delivery = in_copying(C.INTENDED, C.COMPLETED)
     delivery = replace(delivery, attempts=(Attempt("earlier", "snap-0a", NOW - 200), *delivery.attempts))
     twins = (
-        seen("snap-0a", "pending", copy="snap-0young", started_at=NOW + 5),
-        seen("snap-0a", "pending", copy="snap-0old", started_at=NOW, nonce="earlier"),
+        seen("snap-0a", "pending", id="snap-0young", started_at=NOW + 5),
+        seen("snap-0a", "pending", id="snap-0old", started_at=NOW, nonce="earlier"),
     )
     after = machine.evolve(delivery, CopiesFound(twins), NOW)
 
-    assert after.copies[0].copy == "snap-0old"
+    assert after.copies[0].id == "snap-0old"
     assert DeleteSnapshots(("snap-0young",)) in machine.outstanding(after, NOW)
 
 
@@ -667,10 +667,10 @@ def test_after_that_they_are_listed_first():
 
     assert machine.outstanding(delivery, later) == (FindCopies(),)
 
-    there = seen("snap-0a", "completed", copy="snap-9a")
+    there = seen("snap-0a", "completed", id="snap-9a")
     found = machine.evolve(delivery, CopiesFound((there,)), later)
     expected = [(C.COMPLETED, "snap-9a"), (C.WANTED, None)]
-    assert [(copy.state, copy.copy) for copy in found.copies] == expected
+    assert [(copy.state, copy.id) for copy in found.copies] == expected
     assert StartCopy("snap-0b") in machine.outstanding(found, later)
     assert StartCopy("snap-0a") not in machine.outstanding(found, later)
 
@@ -832,7 +832,7 @@ def test_copies_that_were_tried_again_are_counted_once_more_at_the_end():
     delivery = replace(delivery, attempts=(Attempt("earlier", "snap-0a", NOW - 200), *delivery.attempts))
     assert machine.outstanding(delivery, NOW) == (FindCopies(),)
 
-    twin = seen("snap-0a", "completed", copy="snap-0late", nonce="earlier")
+    twin = seen("snap-0a", "completed", id="snap-0late", nonce="earlier")
     counted = machine.evolve(delivery, CopiesFound((seen("snap-0a", "completed"), twin)), NOW)
     assert machine.outstanding(counted, NOW) == (DeleteSnapshots(("snap-0late",)), RegisterImage())
 
@@ -843,12 +843,12 @@ def test_too_many_copies_gives_the_slot_back_and_tells_the_copy_quota():
     after = machine.evolve(delivery, Refused("StartCopy", RefusalKind.LIMIT, FAULT, "snap-0a"), NOW)
     assert after.copies[0].state is C.WANTED
     assert AskSlots() in machine.outstanding(after, NOW)
-    asked = wish(after, NOW)
+    asked = request(after, NOW)
     assert (asked.wanted, asked.granted, asked.done, asked.limited_at) == (3, 2, 1, NOW)
 
     answered = machine.evolve(after, SlotsAsked(2, 0, 2, NOW + schedule.LEASE), NOW)
     assert AskSlots() in machine.outstanding(answered, NOW)
-    assert wish(answered, NOW) == asked
+    assert request(answered, NOW) == asked
 
 
 def test_a_deadline_while_copying_deletes_the_copies_first():

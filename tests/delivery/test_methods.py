@@ -260,7 +260,7 @@ def test_a_copy_that_nobody_remembers_gets_its_shares_and_goes_on():
 
     assert (pending.state, pending.cleanup.to_delete, pending.image.adopted) == (DeliveryState.OPENING, (), False)
     assert (there.state, there.image.id, there.image.adopted) == (DeliveryState.VERIFYING, "ami-0b", True)
-    assert (left.state, left.cleanup.to_delete) == (DeliveryState.OPENING, (copies[0].copy,))
+    assert (left.state, left.cleanup.to_delete) == (DeliveryState.OPENING, (copies[0].id,))
 
 
 def test_tags_and_extras_are_seen_to_when_it_is_available():
@@ -269,7 +269,7 @@ def test_tags_and_extras_are_seen_to_when_it_is_available():
 
     assert machine.outstanding(there, NOW + 600) == (DeleteSnapshots(("snap-0cc",)), FinishImage())
     assert machine.evolve(there, ImageFinished(), NOW + 601).state is DeliveryState.PUBLISHING
-    assert [(copy.source, copy.copy) for copy in there.copies] == [("snap-0a", "snap-0ac"), ("snap-0b", "snap-0bc")]
+    assert [(copy.source, copy.id) for copy in there.copies] == [("snap-0a", "snap-0ac"), ("snap-0b", "snap-0bc")]
 
 
 # --- the comparison, and the session ---------------------------------------------------------------------------------

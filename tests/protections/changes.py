@@ -198,7 +198,7 @@ def keeps_its_slots(_executor, usual, record, command):
 
 def throws_away(executor, usual, record, command):
     """Delete a copy after looking at it."""
-    executor.snapshots.delete(record, [copy.copy for copy in record.copies if copy.copy])
+    executor.snapshots.delete(record, [copy.id for copy in record.copies if copy.id])
     return usual(record, command)
 
 

@@ -140,7 +140,7 @@ class Invariants:
 
     def _deleting(self, asked: Delivery, copies: set[str]) -> None:
         record = self.delivery(asked.id)
-        used = {copy.copy for copy in record.copies if copy.state in IN_USE and record.state not in REMOVES}
+        used = {copy.id for copy in record.copies if copy.state in IN_USE and record.state not in REMOVES}
         assert not used & copies, f"invariant 4: {asked.id} deletes {used & copies}, which it goes on with"
         self._spares_planted(asked, copies)
 

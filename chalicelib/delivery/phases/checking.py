@@ -19,7 +19,7 @@ from chalicelib.delivery.phases.awaiting_slot import (
     queued_too_long,
     until_queued_out,
 )
-from chalicelib.delivery.phases.ending import CANCELS, ENDS, TIDY, fail
+from chalicelib.delivery.phases.ending import CANCELS, ENDING, TIDY, fail
 from chalicelib.delivery.phases.imaging import REGISTER, VERIFY
 from chalicelib.delivery.phases.opening import OPEN
 from chalicelib.engine import schedule
@@ -163,7 +163,7 @@ def _ready(event: TargetReady, delivery: Delivery, now: int) -> Delivery:
     if event.image:  # CopyImage still makes it, and needs its shares and its snapshots
         return OPEN(delivery, now)
     if delivery.shared or delivery.copies_image:
-        return OPEN(delivery.with_deletions(seen.copy for seen in found.own), now)
+        return OPEN(delivery.with_deletions(seen.id for seen in found.own), now)
     return _to_copy(delivery, found.own, now)
 
 
@@ -179,7 +179,7 @@ def _to_copy(delivery: Delivery, there: tuple[proof.SeenCopy, ...], now: int) ->
     """Plan a copy of each snapshot; adopt those under the target's key that exist, and delete those under another."""
     wanted = replace(delivery, copies=tuple(Copy(snapshot.id, found_at=now) for snapshot in delivery.snapshots))
     wanted = attempts.match(wanted, tuple(s for s in there if s.key_arn == delivery.key_arn), now)
-    wanted = wanted.with_deletions(s.copy for s in there if s.key_arn != delivery.key_arn)
+    wanted = wanted.with_deletions(s.id for s in there if s.key_arn != delivery.key_arn)
     if not all(copy.state is CopyState.COMPLETED for copy in wanted.copies):
         return AWAIT_SLOT(wanted, now)
     copied = wanted.with_shares(needed=_standing(delivery))
@@ -241,9 +241,9 @@ def _row(state: StateEntry, cure: str) -> Row[Delivery]:
     """Return the part of a row that is the same in both states."""
     return {
         TargetReady: leads(_ready, AWAIT_SLOT, OPEN, REGISTER, VERIFY),
-        TargetUnfit: leads(_unfit, state, *ENDS),
+        TargetUnfit: leads(_unfit, state, *ENDING),
         KeptImageMissed: leads(_kept_missed, state),
-        Refused: leads(_refused, state, AWAIT_ROLE, *ENDS),
+        Refused: leads(_refused, state, AWAIT_ROLE, *ENDING),
         **CANCELS,
         DeadlinePassed: leads(queued_too_long(cure), state, TIDY),
     }
@@ -251,7 +251,7 @@ def _row(state: StateEntry, cure: str) -> Row[Delivery]:
 
 PHASES = {
     DeliveryState.REQUESTED: Phase(
-        on={HubCopySeen: leads(_hub_copy_seen, REQUEST, *ENDS), **_row(REQUEST, _REQUESTED_CURE)},
+        on={HubCopySeen: leads(_hub_copy_seen, REQUEST, *ENDING), **_row(REQUEST, _REQUESTED_CURE)},
         outstanding=_requested,
         deadline=queue_deadline,
         looks=_looks,

@@ -12,7 +12,7 @@ from chalicelib.delivery.common_changes import MAX_TRIES, copy_entries, each_cop
 from chalicelib.delivery.model import Attempt, Copy, CopyState, Delivery, DeliveryState
 from chalicelib.delivery.phase import Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.delivery.phases import trouble
-from chalicelib.delivery.phases.ending import CANCELS, ENDS, TIDY, fail
+from chalicelib.delivery.phases.ending import CANCELS, ENDING, TIDY, fail
 from chalicelib.delivery.phases.imaging import REGISTER, copy_cure
 from chalicelib.engine import schedule
 from chalicelib.engine.errors import RefusalKind
@@ -172,7 +172,7 @@ def _started(event: CopyStarted, delivery: Delivery, now: int) -> Delivery:
     if known is None or known.state is not CopyState.INTENDED:
         return trouble.late_copy(event, delivery, now)
     next_look = now + schedule.COPY_POLLS[0]
-    running = replace(known, state=CopyState.PENDING, copy=event.copy, next_look=next_look)
+    running = replace(known, state=CopyState.PENDING, id=event.copy, next_look=next_look)
     after = each_copy(delivery, lambda copy: running if copy is known else copy)
     return replace(proof.with_answer(after, event.nonce, event.source, event.copy), tries=0)
 
@@ -212,14 +212,14 @@ def _silent(delivery: Delivery, now: int) -> Delivery:
 
 def _judge(delivery: Delivery, seen: tuple[proof.SeenCopy, ...], now: int) -> Delivery:
     """Update the delivery's copies from what EC2 shows now."""
-    shown = {s.copy: s for s in seen}
+    shown = {s.id: s for s in seen}
     faults: list[Fault] = []
     useless: list[str] = []
 
     def judge(copy: Copy) -> Copy:
-        if copy.copy is None or copy.state not in (CopyState.PENDING, CopyState.COMPLETED):
+        if copy.id is None or copy.state not in (CopyState.PENDING, CopyState.COMPLETED):
             return copy
-        found = shown.get(copy.copy)
+        found = shown.get(copy.id)
         if found is None:
             return _missing(copy, now, faults, delivery) if copy.state is CopyState.PENDING else copy
         copy = replace(copy, missed_since=0)
@@ -232,7 +232,7 @@ def _judge(delivery: Delivery, seen: tuple[proof.SeenCopy, ...], now: int) -> De
         if found.state == "pending":
             soon = f"look#{copy.source}" in delivery.inbox  # an event says that it has ended, which may show late
             return replace(copy, next_look=now + schedule.COPY_POLLS[0 if soon else -1], progress=found.progress)
-        useless.append(found.copy)
+        useless.append(found.id)
         return _errored(copy, found, now, faults, delivery)
 
     judged = each_copy(delivery, judge).with_deletions(useless)
@@ -248,14 +248,14 @@ def _missing(copy: Copy, now: int, faults: list[Fault], delivery: Delivery) -> C
     since = copy.missed_since or now
     if now < since + schedule.SILENCE:
         return replace(copy, missed_since=since, next_look=now + schedule.POLLS[0])
-    what = f"The copy {copy.copy} of {copy.source} is gone."
+    what = f"The copy {copy.id} of {copy.source} is gone."
     cure = "Somebody probably deleted it: look for DeleteSnapshot in that account's CloudTrail, then tag the AMI again."
     faults.append(Fault("copy-vanished", delivery.where, what, cure))
     return copy
 
 
 def _wrong_key(delivery: Delivery, copy: Copy, found: proof.SeenCopy) -> Fault:
-    what = f"The copy {copy.copy} of {copy.source} is under {found.key_arn or 'no key'}, not {delivery.key_arn}."
+    what = f"The copy {copy.id} of {copy.source} is under {found.key_arn or 'no key'}, not {delivery.key_arn}."
     cure = "Check whether somebody moved the key's alias while the copy ran; then tag the AMI again."
     return Fault("copy-under-another-key", delivery.where, what, cure)
 
@@ -267,8 +267,8 @@ def _errored(copy: Copy, found: proof.SeenCopy, now: int, faults: list[Fault], d
     late = any(words in found.message for words in LATE)
     if late and early and copy.tries < MAX_TRIES:
         wait = schedule.step(schedule.NOT_YET, copy.tries - 1)
-        return replace(copy, state=CopyState.WANTED, copy=None, progress=0, next_look=now + wait)
-    what = f"The copy {found.copy} of {copy.source} ended in error: {found.message or 'no reason given'}."
+        return replace(copy, state=CopyState.WANTED, id=None, progress=0, next_look=now + wait)
+    what = f"The copy {found.id} of {copy.source} ended in error: {found.message or 'no reason given'}."
     faults.append(Fault("copy-failed", delivery.where, what, copy_cure(found.message, delivery.target.account)))
     return replace(copy, state=CopyState.ERROR)
 
@@ -323,15 +323,15 @@ PHASES = {
             slots.SlotsAsked: leads(slots.asked, COPY),
             slots.SlotsSeen: leads(slots.seen, COPY),
             OthersWait: leads(lambda event, delivery, _now: delivery.with_slots(others_wait=event.waits), COPY),
-            CopyStarted: leads(_started, COPY, *ENDS),
-            CopiesFound: leads(_found, COPY, REGISTER, *ENDS),
+            CopyStarted: leads(_started, COPY, *ENDING),
+            CopiesFound: leads(_found, COPY, REGISTER, *ENDING),
             leftovers.SnapshotsDeleted: leads(leftovers.deleted, COPY),
             shares.RoleRenamed: leads(
                 lambda event, delivery, now: permissions.renamed(delivery, event.role, now), COPY
             ),
             shares.SharesHeld: leads(partial(shares.held, look=_shares_seen), COPY),
             shares.SharesSeen: leads(_shares_seen, COPY),
-            Refused: leads(_refused, COPY, *ENDS),
+            Refused: leads(_refused, COPY, *ENDING),
             **CANCELS,
             DeadlinePassed: leads(trouble.looks_once_more(_CURE), COPY, TIDY),
         },

@@ -23,7 +23,7 @@ from chalicelib.sharing.entitlement import SETTINGS_CHANGED
 
 STOP, TIDY = StateEntry(DeliveryState.STOPPING), StateEntry(DeliveryState.TIDYING)
 RECALL, RECALLED = StateEntry(DeliveryState.RECALLING), StateEntry(DeliveryState.RECALLED)
-ENDS = (STOP, TIDY)
+ENDING = (STOP, TIDY)
 """Where trouble leads: a delivery that has begun something in the target stops first."""
 
 CLOSING_LOOKS = (schedule.SILENCE, schedule.SECOND_LOOK_AFTER)
@@ -158,13 +158,13 @@ def cancelled(event: CancelAsked, delivery: Delivery, now: int) -> Delivery:
     return cancel(replace(delivery, sharing=sharing, because=event.why), now)
 
 
-CANCELS: Row[Delivery] = {CancelAsked: leads(cancelled, *ENDS)}
+CANCELS: Row[Delivery] = {CancelAsked: leads(cancelled, *ENDING)}
 """In the row of each state in which it can still be cancelled."""
 
 
 def _end(delivery: Delivery, ending: DeliveryState, faults: tuple[Fault, ...], now: int) -> Delivery:
     asked = delivery.request.intended_at or delivery.request.copy_image_intended_at
-    made = delivery.image.id or asked or any(copy.tries or copy.copy for copy in delivery.copies)
+    made = delivery.image.id or asked or any(copy.tries or copy.id for copy in delivery.copies)
     changes: dict[str, Any] = {"ending": ending, "faults": (*delivery.faults, *faults)}
     if leaves_image(delivery):
         left = proof.left_there(delivery).with_cleanup(done=True, leftovers=(delivery.image.id or "",))
@@ -213,13 +213,14 @@ def _late_image(event: ImageRegistered, delivery: Delivery, now: int) -> Deliver
 def _stopping(delivery: Delivery, now: int) -> tuple[Command, ...]:
     looks = (RemoveLeftovers(),) if now >= delivery.next_try or _has_news(delivery) else ()
     released = shares.releases(delivery, now) if delivery.cleanup.deletes_accepted else ()
-    return (*instances.ends(delivery, now), *slots.reports(delivery), *released, *looks)
+    return (*instances.terminations(delivery, now), *slots.reports(delivery), *released, *looks)
 
 
 def _tidying(delivery: Delivery, now: int) -> tuple[Command, ...]:
     releases = (shares.ReleaseShares(),) if delivery.shares.held else ()
     useless = leftovers.deletes(delivery, now) if delivery.cleanup.done else ()
-    return (*slots.reports(delivery), *releases, *instances.ends(delivery, now), *useless, *_last_steps(delivery, now))
+    terminations = instances.terminations(delivery, now)
+    return (*slots.reports(delivery), *releases, *terminations, *useless, *_last_steps(delivery, now))
 
 
 def _last_steps(delivery: Delivery, now: int) -> tuple[Command, ...]:
@@ -268,7 +269,7 @@ def _left_behind(delivery: Delivery, now: int) -> Delivery:
 
 def _may_be_left(delivery: Delivery) -> Iterator[str]:
     """Name what was or may have been created there. The service cannot read the target, so a person must remove it."""
-    yield from (copy.copy or f"copy of {copy.source}" for copy in delivery.copies if copy.tries)
+    yield from (copy.id or f"copy of {copy.source}" for copy in delivery.copies if copy.tries)
     if delivery.image.id or delivery.request.intended_at is not None:
         yield delivery.image.id or f"AMI {delivery.image_name}"
 
@@ -328,7 +329,7 @@ def _delete_refused(delivery: Delivery) -> Delivery:
 def _unseen(delivery: Delivery, event: LeftoversSeen, now: int) -> bool:
     """Whether a copy or an AMI that the service began may exist and not show yet."""
     copies = any(
-        copy.state is CopyState.INTENDED or (copy.copy is not None and copy.copy not in event.left)
+        copy.state is CopyState.INTENDED or (copy.id is not None and copy.id not in event.left)
         for copy in delivery.copies
         if now < (copy.intended_at or 0) + schedule.SILENCE
     )
@@ -367,7 +368,7 @@ def try_later(event: Refused, delivery: Delivery, now: int) -> Delivery:
 
 def _stopping_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
     if event.step == instances.EndInstances.__name__:
-        return instances.ends_later(delivery, now, event.fault)
+        return instances.terminate_later(delivery, now, event.fault)
     if event.step == RemoveLeftovers.__name__:
         delivery = without_entries(delivery, copy_entries(delivery))
         if event.kind is not RefusalKind.THROTTLED or now >= delivery.entered[STOP.state] + THROTTLED_FOR:
@@ -377,7 +378,7 @@ def _stopping_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
 
 def _tidying_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
     if event.step == instances.EndInstances.__name__:
-        return _go_on(instances.ends_later(delivery, now, event.fault), now)
+        return _go_on(instances.terminate_later(delivery, now, event.fault), now)
     if event.step == RemoveLeftovers.__name__:
         delivery = without_entries(delivery, copy_entries(delivery))
         if delivery.last_look.since:

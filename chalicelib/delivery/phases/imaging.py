@@ -25,7 +25,7 @@ from chalicelib.delivery.common_changes import VERIFY_TRIES, again, looks_again,
 from chalicelib.delivery.model import Copy, CopyState, Delivery, DeliveryState
 from chalicelib.delivery.phase import Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.delivery.phases import trouble
-from chalicelib.delivery.phases.ending import CANCELS, ENDS, TIDY, beside, beside_in, fail, keep, leaves_image
+from chalicelib.delivery.phases.ending import CANCELS, ENDING, TIDY, beside, beside_in, fail, keep, leaves_image
 from chalicelib.delivery.phases.launching import NEXT, complete
 from chalicelib.engine import schedule
 from chalicelib.engine.errors import RefusalKind
@@ -307,15 +307,15 @@ def _verifying_refused(event: Refused, delivery: Delivery, now: int) -> Delivery
 PHASES = {
     DeliveryState.REGISTERING: Phase(
         on={
-            CopiesFound: leads(trouble.listed, REGISTER, *ENDS),
-            CopyStarted: leads(trouble.late_copy, REGISTER, *ENDS),
+            CopiesFound: leads(trouble.listed, REGISTER, *ENDING),
+            CopyStarted: leads(trouble.late_copy, REGISTER, *ENDING),
             **beside_in(REGISTER),
             ImageRegistered: leads(_registered, VERIFY, REGISTER),
-            ImageNotFound: leads(_not_found, REGISTER, *ENDS),
-            ImageDiscarded: leads(_discarded, REGISTER, *ENDS),
-            Refused: leads(_registering_refused, REGISTER, *ENDS),
+            ImageNotFound: leads(_not_found, REGISTER, *ENDING),
+            ImageDiscarded: leads(_discarded, REGISTER, *ENDING),
+            Refused: leads(_registering_refused, REGISTER, *ENDING),
             **CANCELS,
-            DeadlinePassed: leads(_registering_too_long, REGISTER, *ENDS),
+            DeadlinePassed: leads(_registering_too_long, REGISTER, *ENDING),
         },
         outstanding=_registering,
         deadline=_deadline,
@@ -324,11 +324,11 @@ PHASES = {
     ),
     DeliveryState.VERIFYING: Phase(
         on={
-            CopyStarted: leads(trouble.late_copy, VERIFY, *ENDS),
+            CopyStarted: leads(trouble.late_copy, VERIFY, *ENDING),
             **beside_in(VERIFY),
-            ImageSeen: leads(_seen, VERIFY, REGISTER, *NEXT, *ENDS),
+            ImageSeen: leads(_seen, VERIFY, REGISTER, *NEXT, *ENDING),
             ImageFinished: leads(lambda _event, delivery, now: complete(delivery, now), *NEXT),
-            Refused: leads(_verifying_refused, VERIFY, *ENDS),
+            Refused: leads(_verifying_refused, VERIFY, *ENDING),
             **CANCELS,
             DeadlinePassed: leads(trouble.looks_once_more(_VERIFYING_CURE), VERIFY, TIDY),
         },

@@ -17,7 +17,7 @@ from chalicelib.delivery.instances import EndInstances, InstanceSeen, InstancesE
 from chalicelib.delivery.model import Delivery, DeliveryState
 from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, Phase, Refused, StateEntry
 from chalicelib.delivery.phases import trouble
-from chalicelib.delivery.phases.ending import ENDS, beside, beside_in, cancelled, fail, keep, try_later, withdraw
+from chalicelib.delivery.phases.ending import ENDING, beside, beside_in, cancelled, fail, keep, try_later, withdraw
 from chalicelib.delivery.phases.publishing import PUBLISH, EndSeen, end_seen, looks_at_end
 from chalicelib.engine import schedule
 from chalicelib.engine.errors import RefusalKind
@@ -55,7 +55,7 @@ def _outstanding(delivery: Delivery, now: int) -> tuple[Command, ...]:
 
 def _steps(delivery: Delivery, now: int) -> tuple[Command, ...]:
     if delivery.launch.result:
-        return instances.ends(delivery, now)
+        return instances.terminations(delivery, now)
     if now < delivery.next_try:
         return ()
     attempt = instances.attempt_under_way(delivery)
@@ -121,7 +121,7 @@ def _refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
     if event.step not in _STEPS:
         return try_later(event, delivery, now)
     if event.step == EndInstances.__name__:
-        return _published(instances.ends_later(delivery, now, event.fault), now)
+        return _published(instances.terminate_later(delivery, now, event.fault), now)
     runs = event.step == RunInstance.__name__
     after = instances.refused(event, delivery) if runs else delivery
     if delivery.launch.result:
@@ -191,14 +191,14 @@ def _cancelled(event: CancelAsked, delivery: Delivery, now: int) -> Delivery:
 PHASES = {
     LAUNCH.state: Phase(
         on={
-            CopyStarted: leads(trouble.late_copy, LAUNCH, *ENDS),
+            CopyStarted: leads(trouble.late_copy, LAUNCH, *ENDING),
             **beside_in(LAUNCH),
             InstanceStarted: leads(_started, LAUNCH),
-            InstanceSeen: leads(_seen, *NEXT, *ENDS),
+            InstanceSeen: leads(_seen, *NEXT, *ENDING),
             InstancesEnded: leads(_ended, *NEXT),
-            Refused: leads(_refused, *NEXT, *ENDS),
-            EndSeen: leads(_end_seen, LAUNCH, *ENDS),
-            CancelAsked: leads(_cancelled, *NEXT, *ENDS),
+            Refused: leads(_refused, *NEXT, *ENDING),
+            EndSeen: leads(_end_seen, LAUNCH, *ENDING),
+            CancelAsked: leads(_cancelled, *NEXT, *ENDING),
             DeadlinePassed: leads(_too_long, LAUNCH),
         },
         outstanding=_outstanding,

@@ -10,7 +10,7 @@ from chalicelib.delivery.model import CopyState, Delivery, DeliveryState
 from chalicelib.delivery.phase import Command, DeadlinePassed, Phase, Refused, StateEntry
 from chalicelib.delivery.phases import trouble
 from chalicelib.delivery.phases.copying import COPY
-from chalicelib.delivery.phases.ending import CANCELS, ENDS, begin_again, cancel, fail
+from chalicelib.delivery.phases.ending import CANCELS, ENDING, begin_again, cancel, fail
 from chalicelib.delivery.phases.imaging import REGISTER, VERIFY
 from chalicelib.delivery.phases.launching import NEXT, complete
 from chalicelib.engine import schedule
@@ -70,13 +70,13 @@ PHASES = {
     DeliveryState.OPENING: Phase(
         on={
             slots.SlotsAsked: leads(slots.asked, OPEN),
-            shares.RoleRenamed: leads(_role_renamed, OPEN, *ENDS),
-            shares.SharesHeld: leads(partial(shares.held, look=_seen), OPEN, COPY, REGISTER, VERIFY, *NEXT, *ENDS),
-            shares.SharesSeen: leads(_seen, OPEN, COPY, REGISTER, VERIFY, *NEXT, *ENDS),
+            shares.RoleRenamed: leads(_role_renamed, OPEN, *ENDING),
+            shares.SharesHeld: leads(partial(shares.held, look=_seen), OPEN, COPY, REGISTER, VERIFY, *NEXT, *ENDING),
+            shares.SharesSeen: leads(_seen, OPEN, COPY, REGISTER, VERIFY, *NEXT, *ENDING),
             leftovers.SnapshotsDeleted: leads(leftovers.deleted, OPEN),
-            Refused: leads(trouble.refused, OPEN, *ENDS),
+            Refused: leads(trouble.refused, OPEN, *ENDING),
             **CANCELS,
-            DeadlinePassed: leads(_too_long, *ENDS),
+            DeadlinePassed: leads(_too_long, *ENDING),
         },
         outstanding=_outstanding,
         looks=lambda delivery, _now: (shares.LookAtShares(),) if delivery.shares.held else (),

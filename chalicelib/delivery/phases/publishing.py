@@ -13,7 +13,7 @@ from chalicelib.delivery.common_changes import again
 from chalicelib.delivery.model import Delivery, DeliveryState
 from chalicelib.delivery.phase import CancelAsked, Command, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.delivery.phases.ending import (
-    ENDS,
+    ENDING,
     RECALL,
     OutcomeNotified,
     beside,
@@ -169,8 +169,8 @@ PHASES = {
             naming.PointerSeen: leads(naming.seen, PUBLISH),
             OutcomeNotified: leads(over, PUBLISH, DELIVERED, SHARED),
             Refused: leads(_refused, PUBLISH),
-            EndSeen: leads(end_seen, PUBLISH, *ENDS),
-            CancelAsked: leads(_cancelled, RECALL, *ENDS),
+            EndSeen: leads(end_seen, PUBLISH, *ENDING),
+            CancelAsked: leads(_cancelled, RECALL, *ENDING),
         },
         outstanding=_outstanding,
         deadline=tidied_by,
@@ -178,7 +178,7 @@ PHASES = {
         may_cancel=_may_cancel,
     ),
     SHARED.state: Phase(
-        on={CancelAsked: leads(_cancelled, *ENDS), EndSeen: leads(end_seen, SHARED, *ENDS)},
+        on={CancelAsked: leads(_cancelled, *ENDING), EndSeen: leads(end_seen, SHARED, *ENDING)},
         outstanding=looks_at_end,
         deadline=end_date,
         may_last=True,

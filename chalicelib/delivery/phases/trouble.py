@@ -64,7 +64,7 @@ def listed(event: CopiesFound, delivery: Delivery, now: int) -> Delivery:
     found = proof.copies(delivery, event.copies)
     known = leftovers.with_unproven(delivery, found)
     if doubled := proof.in_doubt(known, found.doubled):
-        return fail(known, now, proof.doubled_fault(known.where, [one.copy for one in doubled]))
+        return fail(known, now, proof.doubled_fault(known.where, [one.id for one in doubled]))
     return each_copy(attempts.match(known, found.own, now), lambda copy: replace(copy, found_at=now))
 
 

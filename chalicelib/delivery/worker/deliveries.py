@@ -171,7 +171,7 @@ class DeliveryExecutor:
                 return self._register(delivery)
             case imaging.DiscardImage():
                 own = proof.copies(delivery, self.snapshots.find(delivery)).own
-                made = [one.copy for one in own if one.source == proof.UNKNOWN]
+                made = [one.id for one in own if one.source == proof.UNKNOWN]
                 self.images.deregister(delivery, delivery.image.id or "")
                 self.snapshots.delete(delivery, made)
                 return imaging.ImageDiscarded()
@@ -319,18 +319,18 @@ class DeliveryExecutor:
         )
 
     def _ask_slots(self, delivery: Delivery) -> DeliveryEvent:
-        wish = slots.wish(delivery, self.clock())
-        lease = self.leases.ask(delivery.copy_quota, wish)
+        request = slots.request(delivery, self.clock())
+        lease = self.leases.ask(delivery.copy_quota, request)
         again = slots.is_asked(delivery)
         if delivery.ending is not None:
             self._pass_on_slots(delivery)
         elif self._must_wake_quota(delivery, lease, again=again):
             fresh = CopyQuota(delivery.target.account, delivery.target.region)
-            cause = f"{delivery.id}:{delivery.episode}:{wish.wanted}:{wish.done}:{self.clock()}"
+            cause = f"{delivery.id}:{delivery.episode}:{request.wanted}:{request.done}:{self.clock()}"
             self.waker.wake(fresh.key, cause, fresh=quota_to_store(fresh, self.clock()))
         waits = delivery.state is DeliveryState.AWAITING_SLOT and again and lease.lacking > 0
         gone = self.approvals.source_gone(delivery) if waits else None
-        return slots.SlotsAsked(wish.wanted, wish.done, lease.granted, lease.until, wish.limited_at, gone)
+        return slots.SlotsAsked(request.wanted, request.done, lease.granted, lease.until, request.limited_at, gone)
 
     def _pass_on_slots(self, delivery: Delivery) -> None:
         """Leave the slots of a delivery that fails or is cancelled to the sweep, if another delivery waits for them.
@@ -462,7 +462,7 @@ class DeliveryExecutor:
         differences = comparison.differences(
             image, seen.raw, seen.attributes, copies, name=delivery.image_name, tags=tags
         )
-        checked = {copy.copy for copy in delivery.copies}  # when they ended
+        checked = {copy.id for copy in delivery.copies}  # when they ended
         keys = {one: listed.get(one) for one in sorted(set(copies.values()) - checked)}
         wrong = [_under_another_key(delivery, one, key) for one, key in keys.items() if key != delivery.key_arn]
         faults = (*differences, *wrong)
@@ -481,17 +481,17 @@ class DeliveryExecutor:
         Besides, the keys of the copies that EC2 lists, and which of these are the delivery's own. EC2 is not asked if
         all are on record. ``named``: those that the AMI names, by device; ``by_device``: the same for CopyImage.
         """
-        on_record = {copy.source: copy.copy for copy in delivery.copies if copy.copy}
-        used: set[str | None] = {*by_device.values()} or {copy.copy for copy in delivery.copies}
+        on_record = {copy.source: copy.id for copy in delivery.copies if copy.id}
+        used: set[str | None] = {*by_device.values()} or {copy.id for copy in delivery.copies}
         all_known = bool(delivery.copies) and used <= set(on_record.values())
         shown = () if all_known else self.snapshots.find(delivery)
         own = proof.copies(delivery, shown).own
         # CopyImage's AMI itself names its snapshots, and an operator accepts an AMI together with its snapshots.
         listed = shown if by_device or delivery.image.id == delivery.accepted else own
         # Of several copies of one snapshot, such as one that failed and could not be deleted, the AMI's own counts.
-        by_source = {copy.source: copy.copy for copy in sorted(listed, key=lambda copy: copy.copy in named.values())}
-        keys = {copy.copy: copy.key_arn for copy in listed}
-        return by_device or {**by_source, **on_record}, keys, frozenset(one.copy for one in own)
+        by_source = {copy.source: copy.id for copy in sorted(listed, key=lambda copy: copy.id in named.values())}
+        keys = {copy.id: copy.key_arn for copy in listed}
+        return by_device or {**by_source, **on_record}, keys, frozenset(one.id for one in own)
 
     def _finish(self, delivery: Delivery) -> DeliveryEvent:
         image = self._image(delivery)

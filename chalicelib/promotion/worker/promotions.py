@@ -143,8 +143,8 @@ class PromotionExecutor:
         found = wave_counts.counts(wanted, tracked, begin, promotion) if known else []
         progress = self._waves(promotion, wanted, found, tracked, later=bool(surplus)) if known else promotion.waves
         if not promotion.is_gone and wanted.refused is None:
-            ends = {one.delivery for one in surplus}
-            stay = [one for one in tracked if one.state == RUNNING and one.delivery not in ends]
+            ending = {one.delivery for one in surplus}
+            stay = [one for one in tracked if one.state == RUNNING and one.delivery not in ending]
             wanted = replace(wanted, faults=(*wanted.faults, *self._not_begun(wanted, found, begin, stay)))
         compared = ev.Compared(
             value=wanted.value,
