@@ -94,7 +94,7 @@ def _look(connection: Connection, ami: str, tag_key: str) -> AmiSeen:
         raise NotDone(unknown(ami, connection))
     tracked = [one.it for one in reader.tracked(ami)]
     found = reader.deliveries(entry.delivery for entry in tracked)
-    launched = {one.it.target.place: one.it.sharing.launched_by for one in found.values()}
+    launched = {one.it.target.place: one.it.share_mode.launched_by for one in found.values()}
     every = Withdrawn(connection, ami).read()
     withdrawn = by_place(in_force(every, promotion.it, tag))
     since = counts_from(promotion.it, tag)

@@ -156,7 +156,7 @@ class LaunchVerdict(NamedTuple):
 
 def image(delivery: Delivery) -> str:
     """Return the AMI that is tested: the target's own, or the hub's in share mode."""
-    return delivery.ami if delivery.shared else delivery.image.id or ""
+    return delivery.ami if delivery.in_share_mode else delivery.image.id or ""
 
 
 def test_of(delivery: Delivery) -> LaunchTest:
@@ -232,9 +232,9 @@ def too_early(delivery: Delivery, seen: InstanceSeen) -> bool:
 
     A missing right on the key shows late: the instance terminates by itself [aws-facts, VERIFIED].
     """
-    attempt, opened = attempt_under_way(delivery), delivery.shares.opened_at
+    attempt, opened = attempt_under_way(delivery), delivery.holdings.opened_at
     late = attempt is not None and opened is not None and attempt.at <= opened + schedule.NOT_YET_FOR
-    return delivery.shared and late and _by_key(seen) and seen.state in OVER
+    return delivery.in_share_mode and late and _by_key(seen) and seen.state in OVER
 
 
 def _by_key(seen: InstanceSeen) -> bool:
@@ -269,7 +269,7 @@ def _failed(delivery: Delivery, why: str) -> Fault:
 def untested(delivery: Delivery, why: str) -> Fault:
     """Return the fault of an AMI of which no launch test says anything."""
     what = f"The AMI {image(delivery)} could not be tested on {test_of(delivery).instance_type}: {why.rstrip('.')}."
-    stays = "" if delivery.shared else "The AMI stays there, and nobody is notified of it. "
+    stays = "" if delivery.in_share_mode else "The AMI stays there, and nobody is notified of it. "
     cure = (
         f"{stays}Remove the cause; then `ami-promoter retry {delivery.ami} --account {delivery.target.account}` tests "
         "it again, without another copy."

@@ -72,7 +72,7 @@ def _pointer(delivery: Delivery) -> dict[str, Any] | None:
 
 def _key(delivery: Delivery) -> str | None:
     """The key that a launch needs: the target's own, or in share mode the hub's."""
-    if delivery.shared:
+    if delivery.in_share_mode:
         return next(iter(delivery.source_keys), None)
     return delivery.key_arn or None
 

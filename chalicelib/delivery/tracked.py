@@ -57,7 +57,7 @@ class TrackedDelivery:
         A share whose date came before its launch test was over has failed.
         """
         state = delivery.outcome.value
-        if state == WITHDRAWN and delivery.sharing.expired:
+        if state == WITHDRAWN and delivery.share_mode.expired:
             state = EXPIRED if delivery.began_publishing else FAILED
         image, ended_at = delivery.kept_image or delivery.untested, delivery.entered.get(SHARED, at)
         return replace(self, state=state, image=image, ended_at=ended_at)

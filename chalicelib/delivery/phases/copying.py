@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
-from chalicelib.delivery import attempts, leftovers, permissions, proof, shares, slots
+from chalicelib.delivery import attempts, holdings, leftovers, permissions, proof, slots
 from chalicelib.delivery.attempts import CopiesFound, CopyStarted, FindCopies
 from chalicelib.delivery.common_changes import MAX_TRIES, copy_entries, each_copy, without_entries
 from chalicelib.delivery.model import Attempt, Copy, CopyState, Delivery, DeliveryState
@@ -104,10 +104,10 @@ def _copies(delivery: Delivery, now: int) -> tuple[Command, ...]:
     poll = _polls(delivery, now)
     looks = (FindCopies(),) if poll or _worth_looking_now(delivery) else ()
     if _reopens(delivery):
-        return (*looks, *shares.steps(delivery, now))
+        return (*looks, *holdings.steps(delivery, now))
     if looks:  # the shares may have been closed and refused since
-        asks = poll and now >= (delivery.shares.opened_at or 0) + SHARES_SEEN_FOR
-        return (*looks, shares.LookAtShares()) if asks else looks
+        asks = poll and now >= (delivery.holdings.opened_at or 0) + SHARES_SEEN_FOR
+        return (*looks, holdings.LookAtShares()) if asks else looks
     ready = [c for c in delivery.copies if due and c.state is CopyState.WANTED and now >= c.next_look]
     ready = ready[: slots.free(delivery, now)]
     if any(now > copy.found_at + LISTED_FOR for copy in ready):
@@ -127,7 +127,7 @@ def _polls(delivery: Delivery, now: int) -> bool:
 
 def _reopens(delivery: Delivery) -> bool:
     """Whether its next copies wait until its shares are open again, because the file has renamed the copy role."""
-    return delivery.shares.opened_at is None
+    return delivery.holdings.opened_at is None
 
 
 def _said_of_copies(delivery: Delivery) -> list[str]:
@@ -161,7 +161,7 @@ def _looks(delivery: Delivery, now: int) -> Iterator[Command]:
     if slots.lacks(delivery):
         yield slots.LookAtSlots()
     if _reopens(delivery) and delivery.tries:
-        yield shares.LookAtShares()
+        yield holdings.LookAtShares()
 
 
 # --- starting and finding copies --------------------------------------------------------------------------------------
@@ -262,7 +262,7 @@ def _wrong_key(delivery: Delivery, copy: Copy, found: proof.SeenCopy) -> Fault:
 
 def _errored(copy: Copy, found: proof.SeenCopy, now: int, faults: list[Fault], delivery: Delivery) -> Copy:
     """Handle a failed copy. For ten minutes, a missing share or key access may only be late and is not a failure."""
-    opened_at = delivery.shares.opened_at
+    opened_at = delivery.holdings.opened_at
     early = opened_at is None or (copy.intended_at or now) - opened_at <= schedule.NOT_YET_FOR
     late = any(words in found.message for words in LATE)
     if late and early and copy.tries < MAX_TRIES:
@@ -276,10 +276,10 @@ def _errored(copy: Copy, found: proof.SeenCopy, now: int, faults: list[Fault], d
 # --- shares and refusals ----------------------------------------------------------------------------------------------
 
 
-def _shares_seen(event: shares.SharesSeen, delivery: Delivery, now: int) -> Delivery:
+def _shares_seen(event: holdings.SharesSeen, delivery: Delivery, now: int) -> Delivery:
     """Go on if its shares are open again. If one was refused, look at the copies once more: finished ones are good."""
     if event.open and _reopens(delivery):
-        return replace(delivery.with_shares(opened_at=now, wait_for=None), tries=0, next_try=now)
+        return replace(delivery.with_holdings(opened_at=now, wait_for=None), tries=0, next_try=now)
     if event.refused is None or delivery.last_look.failure is not None:
         return delivery
     return trouble.await_look(delivery, event.refused, now)
@@ -300,7 +300,7 @@ def _copy_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
         return delivery  # ignore it: another worker has changed the record since
     if event.unknown:
         return replace(delivery, last_refusal=event.fault)
-    early = _reopens(delivery) or now - (delivery.shares.opened_at or 0) <= schedule.NOT_YET_FOR
+    early = _reopens(delivery) or now - (delivery.holdings.opened_at or 0) <= schedule.NOT_YET_FOR
     waits = {
         RefusalKind.THROTTLED: schedule.step(schedule.RETRIES, copy.tries - 1),
         RefusalKind.LIMIT: schedule.MINUTE,
@@ -326,11 +326,11 @@ PHASES = {
             CopyStarted: leads(_started, COPY, *ENDING),
             CopiesFound: leads(_found, COPY, REGISTER, *ENDING),
             leftovers.SnapshotsDeleted: leads(leftovers.deleted, COPY),
-            shares.RoleRenamed: leads(
+            holdings.RoleRenamed: leads(
                 lambda event, delivery, now: permissions.renamed(delivery, event.role, now), COPY
             ),
-            shares.SharesHeld: leads(partial(shares.held, look=_shares_seen), COPY),
-            shares.SharesSeen: leads(_shares_seen, COPY),
+            holdings.SharesHeld: leads(partial(holdings.held, look=_shares_seen), COPY),
+            holdings.SharesSeen: leads(_shares_seen, COPY),
             Refused: leads(_refused, COPY, *ENDING),
             **CANCELS,
             DeadlinePassed: leads(trouble.looks_once_more(_CURE), COPY, TIDY),

@@ -176,7 +176,7 @@ def _registering_refused(event: Refused, delivery: Delivery, now: int) -> Delive
     if event.step == DiscardImage.__name__ and event.fault.code == STILL_IN_USE:
         event = replace(event, kind=RefusalKind.NOT_YET)
     if event.step == RegisterImage.__name__ and delivery.copies_image and event.fault.code != NAME_NOT_FREE:
-        comes_true = now - (delivery.shares.opened_at or 0) <= schedule.NOT_YET_FOR
+        comes_true = now - (delivery.holdings.opened_at or 0) <= schedule.NOT_YET_FOR
     looks = event.step in (FindCopies.__name__, FindImage.__name__)
     return trouble.refused(event, delivery, now, looks=looks, comes_true=comes_true)
 
@@ -272,7 +272,7 @@ def _image_failed(seen: ImageSeen, delivery: Delivery, now: int) -> Delivery:
 
 
 def _access_was_late(seen: ImageSeen, delivery: Delivery) -> bool:
-    early = (delivery.request.copy_image_intended_at or 0) - (delivery.shares.opened_at or 0) <= schedule.NOT_YET_FOR
+    early = (delivery.request.copy_image_intended_at or 0) - (delivery.holdings.opened_at or 0) <= schedule.NOT_YET_FOR
     late_access = any(words in seen.reason for words in ("not accessible", "internal error"))
     return early and late_access and not delivery.image.adopted and delivery.last_look.failure is None
 

@@ -45,7 +45,7 @@ def complete(delivery: Delivery, now: int) -> Delivery:
 
 def _none_kept(delivery: Delivery) -> Delivery:
     """Nothing waits for a test any more. A copy that did stays in a target that uses the hub's own by now: name it."""
-    left = (delivery.launch.kept,) if delivery.shared and delivery.launch.kept else ()
+    left = (delivery.launch.kept,) if delivery.in_share_mode and delivery.launch.kept else ()
     return delivery.with_launch(kept="").with_cleanup(leftovers=(*delivery.cleanup.leftovers, *left))
 
 
@@ -103,7 +103,7 @@ def _undecided(event: InstanceSeen, delivery: Delivery, now: int) -> Delivery:
 def _untested(delivery: Delivery, now: int, *faults: Fault) -> Delivery:
     """Keep the copy, which took hours, unpublished. What is shared closes: for another test it opens in seconds."""
     over = delivery.with_launch(result="untested")
-    if delivery.shared:
+    if delivery.in_share_mode:
         return fail(over, now, *faults)
     return keep(over.with_launch(kept=delivery.image.id or ""), now, *faults)
 
@@ -170,7 +170,7 @@ def _too_long(_event: DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
 
 def _may_cancel(delivery: Delivery) -> bool:
     """A shared AMI at any time, as its shares must close. A copy that is finished stays, unless it is recalled."""
-    if delivery.shared:
+    if delivery.in_share_mode:
         return True
     return not delivery.launch.result and delivery.recall_asked
 
@@ -183,7 +183,7 @@ def _end_seen(event: EndSeen, delivery: Delivery, now: int) -> Delivery:
 
 def _cancelled(event: CancelAsked, delivery: Delivery, now: int) -> Delivery:
     stopped = delivery.with_launch(result="stopped")
-    if not delivery.shared:
+    if not delivery.in_share_mode:
         return _published(stopped.with_launch(kept=delivery.image.id or ""), now)
     return withdraw(stopped, now, expired=True) if event.expired else cancelled(event, stopped, now)
 

@@ -9,6 +9,7 @@ from functools import partial
 from chalicelib.delivery import (
     attempts,
     forwarded,
+    holdings,
     leftovers,
     machine,
     naming,
@@ -16,7 +17,6 @@ from chalicelib.delivery import (
     permissions,
     preflight,
     proof,
-    shares,
     slots,
 )
 from chalicelib.delivery.codecs import quota_to_store
@@ -148,14 +148,14 @@ class DeliveryExecutor:
                 return slots.SlotsSeen(lease.granted, lease.until) if lease and held else slots.SlotsSeen(0, 0)
             case copying.AskWhoWaits():
                 return copying.OthersWait(self._waits(delivery.copy_quota) is not False)
-            case shares.HoldShares():
+            case holdings.HoldShares():
                 return self._hold(delivery, budget)
-            case shares.LookAtShares():
+            case holdings.LookAtShares():
                 return self._look_at_shares(delivery)
-            case shares.ReleaseShares(everything):
+            case holdings.ReleaseShares(everything):
                 return self._release(delivery, budget, everything=everything)
             case ending.LookAtClosing():
-                places = [(share.resource, share.share_name) for share in delivery.shares.needed]
+                places = [(share.resource, share.share_name) for share in delivery.holdings.needed]
                 return ending.ClosingSeen(permissions.still_open(self.ledger.find(places)))
             case copying.StartCopy(source):
                 if self.snapshots.role(delivery) != delivery.target.role_name:
@@ -246,7 +246,7 @@ class DeliveryExecutor:
         place, unplaced = self._launches.check(delivery)
         subnet, group = (next(iter(found), "") for found in (place.subnets, place.groups))
         ready = partial(checking.TargetReady, without_roles=without_roles, subnet=subnet, group=group)
-        if not delivery.shared:
+        if not delivery.in_share_mode:
             return self._check_for_copy(delivery, unplaced, ready)
         ended = preflight.sharing_faults(delivery.target, self.clock())
         faults = (*ended, *self._policy_faults(delivery), *unplaced)
@@ -254,7 +254,7 @@ class DeliveryExecutor:
 
     def _check_service_roles(self, delivery: Delivery) -> tuple[Fault | None, tuple[Fault, ...]]:
         """Return why the target goes without grants to service-linked roles; and why it is unfit because of them."""
-        target, keys = delivery.target, delivery.source_keys if delivery.shared else ()
+        target, keys = delivery.target, delivery.source_keys if delivery.in_share_mode else ()
         foreign = preflight.roles_on_foreign_keys(target, delivery.hub, keys)
         if foreign is not None:
             return (foreign, ()) if target.roles_by_default else (None, (foreign,))
@@ -363,8 +363,8 @@ class DeliveryExecutor:
     def _hold(self, delivery: Delivery, budget: Budget) -> DeliveryEvent:
         role = self.snapshots.role(delivery)
         if role != delivery.target.role_name:
-            return shares.RoleRenamed(role)
-        needed, done = delivery.shares.needed, delivery.shares.continue_at
+            return holdings.RoleRenamed(role)
+        needed, done = delivery.holdings.needed, delivery.holdings.continue_at
         for _ in budget.each(needed[done:], CALLS_FOR_SHARES):
             some = needed[done : done + SHARES_AT_ONCE]
             wanted = [(self._wanted(delivery, share), _holding(delivery, share)) for share in some]
@@ -375,10 +375,10 @@ class DeliveryExecutor:
                 break
         upto = _upto(delivery, done)
         looks = not upto and not permissions.is_first(delivery)
-        return shares.SharesHeld(upto, self._look_at_shares(delivery) if looks else None)
+        return holdings.SharesHeld(upto, self._look_at_shares(delivery) if looks else None)
 
-    def _look_at_shares(self, delivery: Delivery) -> shares.SharesSeen:
-        wanted = [(share.resource, share.share_name, delivery.id) for share in delivery.shares.needed]
+    def _look_at_shares(self, delivery: Delivery) -> holdings.SharesSeen:
+        wanted = [(share.resource, share.share_name, delivery.id) for share in delivery.holdings.needed]
         return permissions.seen(delivery, self.ledger.find_for(wanted))
 
     def _wanted(self, delivery: Delivery, share: NeededShare) -> Share:
@@ -387,7 +387,7 @@ class DeliveryExecutor:
             share_name=share.share_name,
             account=permissions.receiver(delivery, share),
             grantee=permissions.grantee(delivery, share, self.partition),
-            last_closing_at=0 if share.standing else delivery.shares.last_closing_at or 0,
+            last_closing_at=0 if share.standing else delivery.holdings.last_closing_at or 0,
         )
 
     def _keep_own_key(self, delivery: Delivery) -> None:
@@ -397,7 +397,7 @@ class DeliveryExecutor:
         Those of an AMI that was recalled untested close, as nothing was delivered.
         """
         ledger = self.ledger
-        own = [share for share in delivery.shares.needed if Resource.parse(share.resource).at_home]
+        own = [share for share in delivery.holdings.needed if Resource.parse(share.resource).at_home]
         theirs = [(share.resource, share.share_name, DELIVERED_AMIS) for share in own]
         kept = {(one.resource, one.share_name) for one in (ledger.find_for(theirs) if own else ()) if one.holdings}
         for share in own:
@@ -410,14 +410,14 @@ class DeliveryExecutor:
             self._wake_resources(delivery, own, "release")
 
     def _release(self, delivery: Delivery, budget: Budget, *, everything: bool) -> DeliveryEvent:
-        done = delivery.shares.continue_at
-        for some in budget.each(slices(delivery.shares.needed[done:], SHARES_AT_ONCE), CALLS_FOR_SHARES):
+        done = delivery.holdings.continue_at
+        for some in budget.each(slices(delivery.holdings.needed[done:], SHARES_AT_ONCE), CALLS_FOR_SHARES):
             over = [share for share in some if everything or not share.standing]
             for share in over:
                 self.ledger.release(share.resource, share.share_name, _holding(delivery, share))
             self._wake_resources(delivery, over, "release")
             done += len(some)
-        return shares.SharesReleased(everything, _upto(delivery, done))
+        return holdings.SharesReleased(everything, _upto(delivery, done))
 
     def _wake_resources(self, delivery: Delivery, shares: Iterable[NeededShare], what: str) -> None:
         cause = f"{delivery.id}:{delivery.episode}:{what}:{self.clock()}"
@@ -567,7 +567,7 @@ def _renamed(delivery: Delivery) -> Fault:
 
 def _upto(delivery: Delivery, done: int) -> int:
     """Return the number of shares done, at which the next run continues; 0: all are done."""
-    return done if done < len(delivery.shares.needed) else 0
+    return done if done < len(delivery.holdings.needed) else 0
 
 
 def _keys_seen(seen: Mapping[str, str]) -> str:
@@ -580,7 +580,7 @@ def _keys_seen(seen: Mapping[str, str]) -> str:
 
 def _holding(delivery: Delivery, share: NeededShare) -> Holding:
     target = delivery.target
-    dated = share.standing and delivery.shared and target.until  # what a copied AMI needs stays with it
+    dated = share.standing and delivery.in_share_mode and target.until  # what a copied AMI needs stays with it
     end = target.until + schedule.LEDGER_CLOSES_AFTER if dated else 0
     purpose = Purpose.STANDING if share.standing else Purpose.COPY
     return Holding(delivery.ami, target.account, target.region, delivery.id, delivery.episode, purpose, end)
