@@ -191,7 +191,12 @@ class DeliveryExecutor:
             case publishing.LookAtEnd():
                 return self._look_at_end(delivery)
             case ending.NotifyOutcome(publish):
-                return self._notify(delivery, publish=publish)
+                self._note_events(delivery)
+                if publish:
+                    self.notices.publish(notices.outcome(delivery, self.clock()))
+                self._leave(delivery)
+                self._end_tracked(delivery)
+                return ending.OutcomeNotified(delivery.outcome)
             case _ if isinstance(command, launches.Command):
                 return self._launches.execute(delivery, command)
             case _ if isinstance(command, naming_and_recall.Command):
@@ -511,15 +516,16 @@ class DeliveryExecutor:
         date = resolution.until(delivery.target.place) if resolution.understood else None
         return publishing.EndSeen(end_in_force(date, now))
 
-    def _notify(self, delivery: Delivery, *, publish: bool) -> DeliveryEvent:
-        self._note_events(delivery)
-        if publish:
-            self.notices.publish(notices.outcome(delivery, self.clock()))
+    def _leave(self, delivery: Delivery) -> None:
+        """Leave what an AMI that stays needs to a holder of its own; take what a withdrawal ends from its pointers."""
         if delivery.keeps_image:
             self._keep_own_key(delivery)
         elif delivery.ending is DeliveryState.WITHDRAWN and (delivery.naming.offered_at or delivery.naming.before):
             for pointer in naming.pointers(delivery):
                 self.pointers.take_back(pointer, delivery.ami, delivery.id, delivery.episode)
+
+    def _end_tracked(self, delivery: Delivery) -> None:
+        """Track it as ended, and wake who waits for that: its promotion, and deliveries that copy from its AMI."""
         target = delivery.target
         running = TrackedDelivery(delivery.id, target.account, target.region, delivery.episode, RUNNING)
         tracked = running.ended(delivery, self.clock())
@@ -528,7 +534,6 @@ class DeliveryExecutor:
             self.waker.wake(addresses.promotion(delivery.ami), cause)
         if target.account == delivery.hub:
             hub_copies.wake_waiting(self.waker, self.tracked, delivery)
-        return ending.OutcomeNotified(delivery.outcome)
 
     def _note_events(self, delivery: Delivery) -> None:
         """Record whether events arrived from the target: one write for each delivery instead of one for each event."""

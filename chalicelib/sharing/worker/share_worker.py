@@ -21,7 +21,7 @@ from chalicelib.engine.budget import Budget, TimeLeft
 from chalicelib.engine.calls import TakeCalls
 from chalicelib.engine.errors import LostRace, ParkRecord, Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
-from chalicelib.engine.places import Arn, Resource
+from chalicelib.engine.places import ROLE, Arn, Resource
 from chalicelib.engine.ports import Records, Stored, Telemetry, Write
 from chalicelib.engine.waker import Waker, new_resource
 from chalicelib.sharing import account_access, grant_names, holders, machine, outstanding, share
@@ -267,7 +267,7 @@ class ShareWorker:
 
     def _accessible_since(self, s: Share, now: int) -> int:
         """Return when the account itself got access to the key, for a grant to its service-linked role; otherwise 0."""
-        if Resource.parse(s.resource).kind != "role":
+        if Resource.parse(s.resource).kind != ROLE:
             return 0
         return account_access.open_since(self.ledger.find(account_access.places(s.resource, s.account)), now)
 
