@@ -52,6 +52,8 @@ def plan(caller: VerbCaller, ami: str, value: str | None, tag_key: str) -> Repor
     entries = [entry.it for entry in reader.tracked(ami)]
     tracked = {entry.delivery: entry.place for entry in entries}
     states = {tracked[one]: record.state for one, record in reader.deliveries(tracked).items()}
+    decisions = OperatorsDecisions(connection)
+    pins = decisions.pins(key for one in resolution.targets if (key := pointers.pin_for(image, one)) is not None)
     facts = plan_preview.PlanFacts(
         ami,
         wanted,
@@ -63,9 +65,10 @@ def plan(caller: VerbCaller, ami: str, value: str | None, tag_key: str) -> Repor
         connection.now(),
         states,
         reader.many(key for one in resolution.targets if (key := pointers.key_for(image, one)) is not None),
+        pins,
         file.waves,
         withdrawn_for(connection, ami, wanted),
-        recalls.refused(ami, OperatorsDecisions(connection).recall(ami)),
+        recalls.refused(ami, decisions.recall(ami)),
         {entry.place: entry.ssm_parameter for entry in entries},
     )
     data = plan_preview.plan(facts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from ami_promoter.hub.aws import UNCHANGED, Connection
 from chalicelib.engine import addresses
@@ -36,15 +36,14 @@ class OperatorsDecisions:
             ]
         return {str(item["sk"]): recalls.read(item[recalls.ATTRIBUTE]) for item in items}
 
-    def pins(self, found: Sequence[Pointer]) -> Mapping[RecordKey, str]:
-        """Return the pins of these pointers, by record key: the source AMI, or "" if a pin is damaged.
+    def pins(self, keys: Iterable[RecordKey]) -> Mapping[RecordKey, Pin | None]:
+        """Return the pins that stand among these; None: it is damaged.
 
         The record of a pointer does not know a pin before its worker has looked.
         """
-        keys = {_place(one): one.key for one in found}
         with self._connection.telling("reading the pins"):
-            items = [item for item in self._table.get_all(list(keys)) if BODY in item]
-        return {keys[RecordKey.of(item)]: _source(item[BODY]) for item in items}
+            items = [item for item in self._table.get_all(list(dict.fromkeys(keys))) if BODY in item]
+        return {RecordKey.of(item): _read(item[BODY]) for item in items}
 
     def recall_it(self, ami: str, why: str) -> Recall:
         """Recall an AMI; return the recall."""
@@ -59,23 +58,24 @@ class OperatorsDecisions:
             self._table.update(addresses.withdrawals(ami), **setting({}, removing=[recalls.ATTRIBUTE]))
 
     def pin(self, pointer: Pointer, release: Release, why: str) -> None:
-        """Hold a pointer at a release."""
+        """Hold a pointer's family there at a release."""
         one = Pin(release.source, release.made_at, int(self._connection.now()), self._connection.caller, why)
         with self._connection.telling("rolling back (run the command again; it keeps what it has written)"):
-            self._table.update(_place(pointer), **setting({BODY: recalls.written(one)}))
+            self._table.update(pin_of(pointer), **setting({BODY: recalls.written(one)}))
 
     def unpin(self, pointer: Pointer) -> None:
-        """End a pin: the pointer names again what is current."""
+        """End the pin of a pointer's family there: the parameter names again what is current."""
         with self._connection.telling("lifting a rollback (run the command again)"):
-            self._table.update(_place(pointer), **setting({}, removing=[BODY]))
+            self._table.update(pin_of(pointer), **setting({}, removing=[BODY]))
 
 
-def _place(pointer: Pointer) -> RecordKey:
-    return addresses.pin(pointer.account, pointer.region, pointer.parameter)
+def pin_of(pointer: Pointer) -> RecordKey:
+    """Return the record key of the pin that holds a pointer."""
+    return addresses.pin(pointer.account, pointer.region, pointer.family)
 
 
-def _source(body: object) -> str:
+def _read(body: object) -> Pin | None:
     try:
-        return recalls.read_pin(body).source
+        return recalls.read_pin(body)
     except ValueError:
-        return ""
+        return None

@@ -36,7 +36,7 @@ def must_close_at(share: Share) -> int:
 def names_former_role(share: Share) -> bool:
     """Whether an open statement names a role that the applied file has renamed since."""
     open_ = share.state is ShareState.OPEN and is_statement(share)
-    return open_ and share.opened_to not in ("", share.grantee)
+    return open_ and "" not in (share.opened_to, share.grantee) and share.opened_to != share.grantee
 
 
 def is_statement(share: Share) -> bool:

@@ -753,8 +753,8 @@ class FakeTargets(OfCloud):
         assert "" not in amis, "DynamoDB refuses an empty key"
         return frozenset(amis) & self._cloud.recalls.keys()
 
-    def pin(self, account, region, parameter):
-        return self._cloud.pins.get((account, parameter))
+    def pin(self, account, region, family):
+        return self._cloud.pins.get((account, family))
 
     def withdrawals(self, ami):
         recall = [self._cloud.recalls[ami].withdrawal] if ami in self._cloud.recalls else []

@@ -620,7 +620,7 @@ class ModelView:
 
     def usable(self, delivery, image):
         cloud, account, release = self._hub.cloud, delivery.target.account, (self.made_at(delivery.ami), delivery.ami)
-        pin = cloud.pins.get((account, delivery.naming.parameter))
+        pin = cloud.pins.get((account, delivery.naming.family))
         allowed = delivery.ami not in cloud.recalls and (pin is None or release <= pin.order)
         return allowed and image in cloud.launchable(account)
 

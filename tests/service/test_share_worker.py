@@ -786,6 +786,21 @@ def test_an_account_that_was_closed_does_not_keep_anothers_statement_in_a_keys_p
     assert all(account in text for account in rest for text in puts) == (closed == 1 and seconds < 1)
 
 
+@pytest.mark.parametrize("is_open", [False, True], ids=["wanted", "open"])
+def test_no_statement_is_written_for_an_empty_principal(is_open):
+    """The ledger has lost whom a share is for: what is open stays as it is, and nothing else opens."""
+    (name,) = accounts(1)
+    cloud, _, policy = policy_of([name] if is_open else [])
+    policy.hold([name])
+    (wanted,) = policy.shares
+    before = cloud.policy(source_key(0))
+    policy.stores.ledger.hold(replace(wanted, grantee=""), copying("another", name))
+    policy.run_on()
+
+    assert cloud.policy(source_key(0)) == before
+    assert [s.fault and s.fault.code for s in policy.shares] == [None if is_open else "grantee-elsewhere"]
+
+
 @pytest.mark.parametrize(("closed", "come"), [(1, 1), (1, 5), (0, 5)], ids=["one comes", "five come", "it comes"])
 def test_an_account_that_was_closed_does_not_keep_another_out_of_a_keys_policy(closed, come):
     """Its statement goes in the same put, and nobody else is without access for a moment; the fault is its own."""

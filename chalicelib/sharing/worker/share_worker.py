@@ -387,10 +387,10 @@ def _codes(faults: Mapping[str, Fault]) -> str:
 
 
 def _elsewhere(s: Share) -> Fault | None:
-    """Return the fault of a grantee of another account than the share's. The entitlement was asked for the share's."""
-    if not s.grantee or Arn.parse(s.grantee).account == s.account:
+    """Return the fault of a grantee that is not of the share's account, for which the entitlement was asked."""
+    if grant_names.nameless(s.resource) or Arn.parse(s.grantee).account == s.account:
         return None
-    what = f"The share is for account {s.account}, and its grantee {s.grantee} is not of that account."
+    what = f"The share is for account {s.account}, and its grantee {s.grantee!r} is not of that account."
     cure = "Find out who wrote this share: its history, and CloudTrail for the service's table. Nothing was opened."
     return Fault("grantee-elsewhere", s.resource, what, cure)
 
