@@ -210,8 +210,8 @@ def _does(report: Report, applies: str) -> str:
     """Say what applying a file does, for the question before it."""
     if not (gone := report.data["targets"]["removed"]):
         return f"This applies {applies}"
-    ends = "the service withdraws their standing shares; they keep the AMIs that they own"
-    return f"This removes {named([place_of(target) for target in gone])}; {ends}"
+    then = "the service withdraws their standing shares; they keep the AMIs that they own"
+    return f"This removes {named([place_of(target) for target in gone])}; {then}"
 
 
 def _compiled(source: str, name: str, region: str, account: str | None) -> Directory:
@@ -275,11 +275,11 @@ def _difference(connection: Connection, applied: AppliedVersion, wanted: Directo
     change = difference(applied.directory, wanted)
     lines: list[RenderableType] = list(_heading(connection, applied))
     lines += list(map(_signed, to_text(change))) or ["No difference."]
-    ends = _withdrawn(connection, {Place(*place) for place in change.removed})
-    lines += [f"Withdraws from {one['account']}: {shares.named(one['resource'])}" for one in ends]
+    withdraws = _withdrawn(connection, {Place(*place) for place in change.removed})
+    lines += [f"Withdraws from {one['account']}: {shares.named(one['resource'])}" for one in withdraws]
     before = (applied.current.digest or None) if applied.current else None
     digests = {"applied": before, "file": digest_of(to_items(wanted))}
-    data = {**connection.named, "digest": digests, **to_json(change), "withdraws": ends, "applied": False}
+    data = {**connection.named, "digest": digests, **to_json(change), "withdraws": withdraws, "applied": False}
     return Report(tuple(lines), data)
 
 
