@@ -51,9 +51,8 @@ def plan(caller: VerbCaller, ami: str, value: str | None, tag_key: str) -> Repor
     entries = [entry.it for entry in reader.tracked(ami)]
     tracked = {entry.delivery: entry.place for entry in entries}
     states = {tracked[one]: record.state for one, record in reader.deliveries(tracked).items()}
-    pins = recalls.OperatorsDecisions(connection).pins(
-        key for one in resolution.targets if (key := pointers.pin_for(image, one)) is not None
-    )
+    held = (key for one in resolution.targets if (key := pointers.pin_for(image, one)) is not None)
+    pins = recalls.OperatorsDecisions(connection).pins(held)
     facts = plan_preview.PlanFacts(
         ami,
         wanted,
