@@ -346,6 +346,21 @@ def test_retry_right_after_promote_names_no_withdrawal_that_the_new_value_ends(t
     assert "VALUE" not in said
 
 
+def test_a_retry_right_after_a_withdrawal_while_the_value_is_refused_keeps_the_one_of_before(ec2, table, ami, run):
+    """The tag has a value that was refused, which ends nothing: both accounts stay withdrawn."""
+    delivered(table, *(replace(a_delivery(*one), ami=ami) for one in ((DEV, "cancelled"), (PROD, "cancelled"))))
+    run("withdraw", "--yes", ami, "--account", DEV)
+    tag(ec2, ami, "dve")
+    stored = PROMOTIONS.decode(DynamoRecords(table).read(addresses.promotion(ami)))
+    refused = replace(stored, seen_value="dve", refused_value="dve", handled=stored.inbox)
+    table.update(addresses.promotion(ami), "SET body = :body", {":body": json.dumps(PROMOTIONS.encode(refused).body)})
+    run("withdraw", "--yes", ami, "--account", PROD)
+
+    said = run("retry", ami).words
+
+    assert f"2 targets ({DEV} {REGION}, {PROD} {REGION}): was withdrawn by {CALLER}; it does not start again." in said
+
+
 def test_a_request_that_others_overtake_again_and_again_says_so(table, ami, monkeypatch):
     """The operator runs the command again."""
     others_beside(monkeypatch, table, ami, 1000)

@@ -90,6 +90,7 @@ ROLE, FOR_SERVICE = f"arn:aws:iam::{DEV}:role/AmiCopyRole", "arn:aws:iam::{}:rol
         (NAME, DEV, ROLE, []),
         (NAME.replace(REGION, "eu-west-1"), HUB, ROLE, []),
         ("backup-of-dev", HUB, f"arn:aws:iam::{DEV}:root", []),
+        (f"ami-promoter:{REGION}:by-hand", HUB, ROLE, []),
         ("", HUB, DEV, []),
         (name_for(SERVICE_ROLE), DEV, FOR_SERVICE.format(DEV), [SERVICE_ROLE]),
         (name_for(SERVICE_ROLE), HUB, FOR_SERVICE.format(DEV), []),
@@ -98,7 +99,7 @@ ROLE, FOR_SERVICE = f"arn:aws:iam::{DEV}:role/AmiCopyRole", "arn:aws:iam::{}:rol
     ],
 )
 def test_a_grant_is_the_services_by_its_name_and_its_issuer(name, issuer, grantee, share_names):
-    """Anyone can write a name. A grant of the hub in another Region is that hub's.
+    """Anyone can write a name, and the service's have their form. A grant of the hub in another Region is that hub's.
 
     An account itself makes the grants for its service-linked roles; those on its own key stay with its AMIs, also
     while KMS shows a new role by its id.
