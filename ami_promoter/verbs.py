@@ -26,10 +26,9 @@ from ami_promoter.rights import NOTHING, Rights
 from ami_promoter.terminal import durations, remembered
 from ami_promoter.terminal.account_names import naming
 from ami_promoter.terminal.examples import examples
-from ami_promoter.terminal.exits import MEANS, Exit
 from ami_promoter.terminal.output import console, emit, show
 from ami_promoter.terminal.preferences import VARIABLES, UnusableFile, preferences
-from ami_promoter.terminal.report import NotDone, Report
+from ami_promoter.terminal.report import MEANS, Exit, NotDone, Report
 from ami_promoter.terminal.schema import Schema
 from chalicelib.engine.faults import Fault
 

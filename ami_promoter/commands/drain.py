@@ -26,8 +26,7 @@ from ami_promoter.promotions.following import follow
 from ami_promoter.promotions.promotion_text import shares_table
 from ami_promoter.rights import LOOK_AGAIN, READ_ALL, SWITCH
 from ami_promoter.terminal import schema as js
-from ami_promoter.terminal.exits import Exit
-from ami_promoter.terminal.report import Report
+from ami_promoter.terminal.report import Exit, Report
 from ami_promoter.verbs import TerminalClock, VerbCaller, admin, verb, wait_at_most, yes_option
 from chalicelib.delivery.model import ENDED, Delivery, DeliveryState, EndRequest
 from chalicelib.engine.addresses import RecordKey

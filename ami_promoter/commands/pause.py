@@ -8,8 +8,7 @@ from ami_promoter.hub import pause_switch, record_requests
 from ami_promoter.hub.aws import HubError
 from ami_promoter.rights import LOOK_AGAIN, READ, READ_ALL, SWITCH
 from ami_promoter.terminal import schema as js
-from ami_promoter.terminal.exits import Exit
-from ami_promoter.terminal.report import Report
+from ami_promoter.terminal.report import Exit, Report
 from ami_promoter.verbs import WHY, VerbCaller, admin, verb
 from chalicelib.engine.faults import count
 

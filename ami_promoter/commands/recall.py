@@ -8,12 +8,12 @@ from typing import Any
 import click
 from rich.console import RenderableType
 
-from ami_promoter.hub import record_requests
+from ami_promoter.hub import recalls, record_requests
 from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.hub.image_names import copied_from
-from ami_promoter.hub.recall_items import OperatorsDecisions
+from ami_promoter.hub.recalls import OperatorsDecisions
 from ami_promoter.hub.records import Reader, RecordSeen, image_of, place_of
-from ami_promoter.promotions import pointers, recalls
+from ami_promoter.promotions import pointers
 from ami_promoter.reconcile import uses
 from ami_promoter.rights import ASK_TARGETS, FIND_DELIVERIES, LOOK_AGAIN, READ, SWITCH
 from ami_promoter.terminal import schema as js

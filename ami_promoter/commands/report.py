@@ -9,7 +9,7 @@ import click
 
 from ami_promoter.hub import organization, pause_switch
 from ami_promoter.hub.aws import Connection, HubError
-from ami_promoter.hub.recall_items import OperatorsDecisions
+from ami_promoter.hub.recalls import OperatorsDecisions
 from ami_promoter.report_page import reading
 from ami_promoter.report_page.document import FIRST, NOTHING, render
 from ami_promoter.report_page.model import Overview, ReportContext, overview

@@ -12,15 +12,14 @@ from rich.console import RenderableType
 from ami_promoter.hub import record_requests
 from ami_promoter.hub.applied_targets import applied_file, named_targets
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.recall_items import OperatorsDecisions, pin_of
+from ami_promoter.hub.recalls import OperatorsDecisions, pin_of
 from ami_promoter.hub.records import Reader, is_named, not_there
 from ami_promoter.promotions.reading import unknown_family
 from ami_promoter.rights import LOOK_AGAIN, READ_ALL, SWITCH
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import first_of, groups, named
-from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import Folded
-from ami_promoter.terminal.report import NotDone, Report
+from ami_promoter.terminal.report import Exit, NotDone, Report
 from ami_promoter.verbs import AMI, FAMILY, GROUP, PLACE, WHY, VerbCaller, verb, yes_option
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.faults import Fault, count

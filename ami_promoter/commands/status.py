@@ -9,11 +9,11 @@ from typing import Any
 import click
 from rich.console import RenderableType
 
-from ami_promoter.hub import organization, pause_switch
+from ami_promoter.hub import organization, pause_switch, recalls
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.recall_items import OperatorsDecisions
+from ami_promoter.hub.recalls import OperatorsDecisions
 from ami_promoter.hub.records import Reader, target_of
-from ami_promoter.promotions import pointers, promotion_data, promotion_text, recalls
+from ami_promoter.promotions import pointers, promotion_data, promotion_text
 from ami_promoter.promotions.choosing import Choice, choosing, read
 from ami_promoter.promotions.following import follow, states
 from ami_promoter.promotions.reading import read_page, unknown

@@ -19,9 +19,8 @@ from ami_promoter.targets_file.difference import to_json, to_text
 from ami_promoter.targets_file.publishing import AppliedVersion, Publisher
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import named
-from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import Folded, Whole, tell
-from ami_promoter.terminal.report import NotDone, Report, moment
+from ami_promoter.terminal.report import Exit, NotDone, Report, moment
 from ami_promoter.verbs import AT_THE_HUB, VerbCaller, table_option, targets, verb, yes_option
 from chalicelib.engine.addresses import APPLIED_FILE, digest_of
 from chalicelib.engine.faults import Fault, count

@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from ami_promoter.hub import withdrawals
+from ami_promoter.hub import recalls, withdrawals
 from ami_promoter.hub.records import RecordSeen, place_of
-from ami_promoter.promotions import launches, pointers, recalls, shares, waves
+from ami_promoter.promotions import launches, pointers, shares, waves
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import moment
 from chalicelib.delivery.model import ENDED, Copy, CopyState, Delivery, DeliveryState

@@ -12,8 +12,9 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ami_promoter.hub import recalls
 from ami_promoter.hub.records import place_of, target_of
-from ami_promoter.promotions import endings, launches, pointers, recalls, shares, waves
+from ami_promoter.promotions import endings, launches, pointers, shares, waves
 from ami_promoter.promotions.outcome import STOPPED
 from ami_promoter.promotions.promotion_data import BAD, only_failed
 from ami_promoter.terminal.alike import alike, alike_anywhere, first_of, groups, named

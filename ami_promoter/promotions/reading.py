@@ -10,7 +10,7 @@ from typing import Any
 from ami_promoter.hub.applied_targets import applied_file
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.image_names import copy_of
-from ami_promoter.hub.recall_items import OperatorsDecisions
+from ami_promoter.hub.recalls import OperatorsDecisions
 from ami_promoter.hub.records import Reader, RecordSeen
 from ami_promoter.hub.withdrawals import Withdrawn
 from ami_promoter.promotions import pointers, promotion_data, shares, waves

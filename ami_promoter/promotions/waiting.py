@@ -16,9 +16,8 @@ from ami_promoter.promotions.following import follow, states
 from ami_promoter.promotions.outcome import Outcome, deliveries, outcome
 from ami_promoter.promotions.reading import no_delivery, read_page
 from ami_promoter.terminal import schema as js
-from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import tell
-from ami_promoter.terminal.report import NotDone, Report
+from ami_promoter.terminal.report import Exit, NotDone, Report
 from ami_promoter.verbs import VerbCaller
 from chalicelib.engine.faults import Fault
 

@@ -8,8 +8,8 @@ from typing import Any
 from rich.console import RenderableType
 
 from ami_promoter.terminal.alike import alike, groups, named, place
-from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import Folded
+from ami_promoter.terminal.report import Exit
 from chalicelib.engine.faults import count
 from chalicelib.engine.places import Place
 

@@ -7,8 +7,9 @@ from itertools import groupby
 from typing import Any
 from xml.etree.ElementTree import Element
 
+from ami_promoter.hub import recalls
 from ami_promoter.hub.records import target_of
-from ami_promoter.promotions import pointers, promotion_text, recalls
+from ami_promoter.promotions import pointers, promotion_text
 from ami_promoter.report_page import chart
 from ami_promoter.report_page.current import Family, Placed
 from ami_promoter.report_page.exposure import UNREADABLE, Exposure

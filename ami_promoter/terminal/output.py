@@ -23,8 +23,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ami_promoter.terminal.account_names import COMMAND, NAMED, with_names
-from ami_promoter.terminal.exits import Exit
-from ami_promoter.terminal.report import Report
+from ami_promoter.terminal.report import Exit, Report
 from chalicelib.engine.faults import Fault, count
 from chalicelib.engine.places import last_part
 
