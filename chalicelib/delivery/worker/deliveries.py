@@ -114,8 +114,9 @@ class DeliveryExecutor:
     _sources: dict[tuple[str, str], SourceImage] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
-        after = (self.pointers, self.targets, self.images, self.roles)
-        self._naming_and_recall = naming_and_recall.NamingAndRecallCommands(*after, self._image, self.clock)
+        self._naming_and_recall = naming_and_recall.NamingAndRecallCommands(
+            self.pointers, self.targets, self.images, self.roles, self._image, self.clock
+        )
         self._launches = launches.LaunchCommands(self.instances, self._image, self.clock)
 
     def execute(self, record: Delivery, command: Command, budget: Budget) -> DeliveryEvent:
@@ -234,8 +235,9 @@ class DeliveryExecutor:
             if copy in left and why is None:
                 deleted.append(copy)
             left.discard(copy)
-        seen = plan.showing, plan.unfinished, refusal, plan.unproven, plan.learnt
-        return ending.LeftoversSeen(*seen, deleted=tuple(deleted), more=bool(left))
+        return ending.LeftoversSeen(
+            plan.showing, plan.unfinished, refusal, plan.unproven, plan.learnt, tuple(deleted), more=bool(left)
+        )
 
     def _check(self, delivery: Delivery) -> DeliveryEvent:
         gone = self.approvals.source_gone(delivery) if delivery.state is DeliveryState.AWAITING_ROLE else None
@@ -250,12 +252,11 @@ class DeliveryExecutor:
             return checking.TargetUnfit(roles_faults)
         place, unplaced = self._launches.check(delivery)
         subnet, group = (next(iter(found), "") for found in (place.subnets, place.groups))
-        ready = partial(checking.TargetReady, without_roles=without_roles, subnet=subnet, group=group)
-        if not delivery.in_share_mode:
-            return self._check_for_copy(delivery, unplaced, ready)
-        ended = preflight.sharing_faults(delivery.target, self.clock())
-        faults = (*ended, *self._policy_faults(delivery), *unplaced)
-        return checking.TargetUnfit(faults) if faults else ready("")
+        check = self._check_for_share if delivery.in_share_mode else self._check_for_copy
+        found = check(delivery, unplaced)
+        if not isinstance(found, checking.TargetReady):
+            return found
+        return replace(found, without_roles=without_roles, subnet=subnet, group=group)
 
     def _check_service_roles(self, delivery: Delivery) -> tuple[Fault | None, tuple[Fault, ...]]:
         """Return why the target goes without grants to service-linked roles; and why it is unfit because of them."""
@@ -269,9 +270,12 @@ class DeliveryExecutor:
             return None, preflight.roles_missing(target, missing)
         return without, ()
 
-    def _check_for_copy(
-        self, delivery: Delivery, unplaced: tuple[Fault, ...], ready: Callable[..., checking.TargetReady]
-    ) -> DeliveryEvent:
+    def _check_for_share(self, delivery: Delivery, unplaced: tuple[Fault, ...]) -> DeliveryEvent:
+        ended = preflight.sharing_faults(delivery.target, self.clock())
+        faults = (*ended, *self._policy_faults(delivery), *unplaced)
+        return checking.TargetUnfit(faults) if faults else checking.TargetReady("")
+
+    def _check_for_copy(self, delivery: Delivery, unplaced: tuple[Fault, ...]) -> DeliveryEvent:
         """Check what only a copy needs: the role's rights, key and name, and what is there already.
 
         ``unplaced``: why its launch test cannot run there.
@@ -301,7 +305,7 @@ class DeliveryExecutor:
         faults += (*self._policy_faults(delivery), *unplaced)
         if faults or key is None:
             return checking.TargetUnfit(faults)
-        return ready(
+        return checking.TargetReady(
             key.arn,
             image=named.own,
             nonce=named.nonce,
@@ -461,8 +465,7 @@ class DeliveryExecutor:
             reason = (seen.raw.get("StateReason") or {}).get("Message", "")
             return imaging.ImageSeen(seen.raw["State"], reason=reason)
         named = comparison.copies_by_device(image, seen.raw)
-        by_device = named if delivery.copies_image else {}
-        copies, listed, own = self._copies_of_image(delivery, named, by_device)
+        copies, listed, own = self._copies_of_image(delivery, named)
         tags = image_tags(delivery, image, self.trigger_tag)
         differences = comparison.differences(
             image, seen.raw, seen.attributes, copies, name=delivery.image_name, tags=tags
@@ -475,17 +478,18 @@ class DeliveryExecutor:
             finished = deprecation.deprecate_at(image, self.clock()) is None
             return imaging.ImageSeen("available", faults, finished=finished)
         sources = {device.name: device.snapshot_id or "" for device in image.devices}
-        pairs = tuple((sources[device], copy) for device, copy in by_device.items())
-        return imaging.ImageSeen("available", faults, copies=pairs, extras=tuple(sorted(own - set(by_device.values()))))
+        pairs = tuple((sources[device], copy) for device, copy in named.items())
+        return imaging.ImageSeen("available", faults, copies=pairs, extras=tuple(sorted(own - set(named.values()))))
 
     def _copies_of_image(
-        self, delivery: Delivery, named: Mapping[str, str], by_device: Mapping[str, str]
+        self, delivery: Delivery, named: Mapping[str, str]
     ) -> tuple[Mapping[str, str], Mapping[str, str], frozenset[str]]:
         """Return the copies of which the new AMI must be made: by device for CopyImage, else by source snapshot.
 
         Besides, the keys of the copies that EC2 lists, and which of these are the delivery's own. EC2 is not asked if
-        all are on record. ``named``: those that the AMI names, by device; ``by_device``: the same for CopyImage.
+        all are on record. ``named``: those that the AMI names, by device.
         """
+        by_device = named if delivery.copies_image else {}
         on_record = {copy.source: copy.id for copy in delivery.copies if copy.id}
         used: set[str | None] = {*by_device.values()} or {copy.id for copy in delivery.copies}
         all_known = bool(delivery.copies) and used <= set(on_record.values())

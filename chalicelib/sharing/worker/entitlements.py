@@ -284,10 +284,10 @@ class LiveEntitlements:
         place = holding.place
         standing = holding.purpose is Purpose.STANDING
         if not entitled.may_open(place, share.resource, share.share_name, self.clock(), standing=standing):
-            by = covering(entitled.withdrawn, place)
             if place in entitled.targets:
                 return _other_settings(share, holding)
-            return entitled.blocked.get(holding.account) or _not_now(share, holding, by)
+            withdrawn_by = covering(entitled.withdrawn, place)
+            return entitled.blocked.get(holding.account) or _not_now(share, holding, withdrawn_by)
         if share.account != _receiver(entitled.targets[place], share.resource, standing=standing):
             return _stranger(share, f"It names another receiver than the target {place} of {holding.ami}.")
         if (outside := self.bounds.fault(share.resource, share.account)) is not None:
@@ -487,7 +487,7 @@ def _other_settings(share: Share, holding: Holding) -> Fault:
     return Fault(SETTINGS_CHANGED, f"{share.resource}, {share.account}", what, cure)
 
 
-def _not_now(share: Share, holding: Holding, withdrawn_by: str | None = None) -> Fault:
+def _not_now(share: Share, holding: Holding, withdrawn_by: str | None) -> Fault:
     where = f"{share.resource}, {share.account}"
     if withdrawn_by is not None:
         what = f"Nothing is shared: it was withdrawn from {holding.ami} by {withdrawn_by}."
