@@ -6,9 +6,8 @@ import click
 
 from ami_promoter.hub import recalls
 from ami_promoter.hub.applied_targets import applied_file
+from ami_promoter.hub.hub_images import Tag, examine, no_such_ami
 from ami_promoter.hub.records import Reader
-from ami_promoter.hub.source_checks import examine
-from ami_promoter.hub.trigger_tag import Tag, no_such_ami
 from ami_promoter.hub.withdrawals import withdrawn_for
 from ami_promoter.promotions import plan_preview, pointers
 from ami_promoter.rights import EXAMINE, READ
