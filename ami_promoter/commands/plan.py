@@ -50,6 +50,9 @@ def plan(caller: VerbCaller, ami: str, value: str | None, tag_key: str) -> Repor
     entries = [entry.it for entry in reader.tracked(ami)]
     tracked = {entry.delivery: entry.place for entry in entries}
     states = {tracked[one]: record.state for one, record in reader.deliveries(tracked).items()}
+    pins = recalls.pins(
+        connection, (key for one in resolution.targets if (key := pointers.pin_for(image, one)) is not None)
+    )
     facts = plan_preview.PlanFacts(
         ami,
         wanted,
@@ -61,6 +64,7 @@ def plan(caller: VerbCaller, ami: str, value: str | None, tag_key: str) -> Repor
         connection.now(),
         states,
         reader.many(key for one in resolution.targets if (key := pointers.key_for(image, one)) is not None),
+        pins,
         file.waves,
         withdrawn_for(connection, ami, wanted),
         recalls.refused(connection, ami),

@@ -148,8 +148,8 @@ def cancel(caller: VerbCaller, ami: str, *, yes: bool, tag_key: str) -> Report:
         caller.confirm("cancel", does, _what_ends(connection, ami, each=caller.wide), yes=yes)
     tag.remove()
     warning = record_requests.nudge(connection, ami, "", again=False)
-    ends = "within minutes the service cancels running deliveries and withdraws standing shares; delivered AMIs stay."
-    lines = [f"{ami} no longer has the tag {tag_key}: {ends}"]
+    then = "within minutes the service cancels running deliveries and withdraws standing shares; delivered AMIs stay."
+    lines = [f"{ami} no longer has the tag {tag_key}: {then}"]
     with suppress(HubError):  # it is done, whether the caller may read this or not
         lines += recalls.lines(ami, recalls.read(connection, ami))
     return Report(tuple(lines), {"ami": ami, "changed": True}, warnings=(warning,) if warning else ())

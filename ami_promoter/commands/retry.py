@@ -82,7 +82,8 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     good = reader.deliveries(entry.delivery for entry in wanted if entry.state in GOOD)
     at_fault = _at_fault(reader, good, named=place is not None)
     recall = recalls.read(connection, ami)
-    not_recalled = _not_recalled(reader, wanted) if recall else []
+    every_refused = _not_recalled(reader, wanted) if recall else []
+    not_recalled = every_refused[: record_requests.MOST_PLACES]
     ended = promotion.it.value is None and not promotion.parked
     if ended and not (at_fault or not_recalled):
         raise NotDone(_no_value(promotion, ami))
@@ -120,6 +121,7 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     lines += [*_again(promotion, free, again, wide=caller.wide), *_kept_out(ami, kept_out, wide=caller.wide)]
     lines += [*_parameters(at_fault.values(), AGAIN, wide=caller.wide), *recalls.lines(ami, recall)]
     lines += [*_parameters(renamed.values(), COUNTS, wide=caller.wide), *_more(len(every_renamed) - len(renamed))]
+    lines += _more(len(every_refused) - len(not_recalled))
     nothing = f"no delivery of {ami} has failed, no pointer of it has a fault, and nothing is parked."
     return Report(tuple(lines or [f"Nothing to do: {nothing}"]), data)
 

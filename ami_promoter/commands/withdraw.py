@@ -93,7 +93,7 @@ def _look(connection: Connection, ami: str, tag_key: str) -> AmiSeen:
         raise NotDone(unknown(ami, connection))
     tracked = [one.it for one in reader.tracked(ami)]
     found = reader.deliveries(entry.delivery for entry in tracked)
-    launched = {one.it.target.place: one.it.sharing.launched_by for one in found.values()}
+    launched = {one.it.target.place: one.it.share_mode.launched_by for one in found.values()}
     every = Withdrawn(connection, ami).read()
     withdrawn = by_place(in_force(every, promotion.it, tag))
     since = counts_from(promotion.it, tag)
@@ -110,8 +110,8 @@ def _withdraw(caller: VerbCaller, connection: Connection, seen: AmiSeen, places:
         raise NotDone(full)
     named = list(_named(seen.tracked, places))
     when = " once its promotion's record continues" if seen.parked else ""
-    ends = list(endings.lines(named, when, each=caller.wide))
-    shown = caller.confirm("withdraw", f"This withdraws {', '.join(fresh)} from {seen.ami}", ends, yes=yes or not fresh)
+    what = list(endings.lines(named, when, each=caller.wide))
+    shown = caller.confirm("withdraw", f"This withdraws {', '.join(fresh)} from {seen.ami}", what, yes=yes or not fresh)
     if fresh:
         entries.remove(seen.over)
         entries.write(fresh, seen.tag, seen.since)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ami_promoter.hub.aws import UNCHANGED, Connection
@@ -50,15 +50,14 @@ def every(connection: Connection) -> Mapping[str, Recall]:
     return {str(item["sk"]): read_recall(item[ATTRIBUTE]) for item in items if ATTRIBUTE in item}
 
 
-def pins(connection: Connection, found: Sequence[Pointer]) -> Mapping[RecordKey, str]:
-    """Return the pins of these pointers, by record key: the source AMI, or "" if a pin is damaged.
+def pins(connection: Connection, keys: Iterable[RecordKey]) -> Mapping[RecordKey, Pin | None]:
+    """Return the pins that stand among these; None: it is damaged.
 
     The record of a pointer does not know a pin before its worker has looked.
     """
-    keys = {_place(one): one.key for one in found}
     with connection.telling("reading the pins"):
-        items = [item for item in connection.operators.get_all(list(keys)) if BODY in item]
-    return {keys[RecordKey.of(item)]: _source(item[BODY]) for item in items}
+        items = [item for item in connection.operators.get_all(list(dict.fromkeys(keys))) if BODY in item]
+    return {RecordKey.of(item): _pin(item[BODY]) for item in items}
 
 
 def recall_it(connection: Connection, ami: str, why: str) -> Recall:
@@ -76,27 +75,28 @@ def end(connection: Connection, ami: str) -> None:
 
 
 def pin(connection: Connection, pointer: Pointer, release: Release, why: str) -> None:
-    """Hold a pointer at a release."""
+    """Hold a pointer's family there at a release."""
     one = Pin(release.source, release.made_at, int(connection.now()), connection.caller, why)
     with connection.telling("rolling back (run the command again; it keeps what it has written)"):
-        connection.operators.update(_place(pointer), **setting({BODY: written(one)}))
+        connection.operators.update(pin_of(pointer), **setting({BODY: written(one)}))
 
 
 def unpin(connection: Connection, pointer: Pointer) -> None:
-    """End a pin: the pointer names again what is current."""
+    """End the pin of a pointer's family there: the parameter names again what is current."""
     with connection.telling("lifting a rollback (run the command again)"):
-        connection.operators.update(_place(pointer), **setting({}, removing=[BODY]))
+        connection.operators.update(pin_of(pointer), **setting({}, removing=[BODY]))
 
 
-def _place(pointer: Pointer) -> RecordKey:
-    return addresses.pin(pointer.account, pointer.region, pointer.parameter)
+def pin_of(pointer: Pointer) -> RecordKey:
+    """Return the record key of the pin that holds a pointer."""
+    return addresses.pin(pointer.account, pointer.region, pointer.family)
 
 
-def _source(body: object) -> str:
+def _pin(body: object) -> Pin | None:
     try:
-        return read_pin(body).source
+        return read_pin(body)
     except ValueError:
-        return ""
+        return None
 
 
 def to_json(recall: Recall | None) -> dict[str, str] | None:

@@ -239,11 +239,11 @@ def delivery(
         "recall": recalls.of_delivery(one, state),
         "launch_test": _launch_test(one, consoles=consoles),
         "faults": [fault.to_json() for fault in (*one.faults, *record.faults)],
-        "waits_for": _to_json(one.last_refusal or one.shares.wait_for),
-        "protect": one.target.protect and not one.shared,
+        "waits_for": _to_json(one.last_refusal or one.holdings.wait_for),
+        "protect": one.target.protect and not one.in_share_mode,
         "protected": one.image.protected,
         "unprotected": _to_json(one.image.unprotected),
-        "without_roles": _to_json(one.sharing.without_roles if one.outcome in GOOD else None),
+        "without_roles": _to_json(one.share_mode.without_roles if one.outcome in GOOD else None),
         "leftovers": left,
         "parked": record.parked,
     }
@@ -270,7 +270,7 @@ def _copy(copy: Copy, now: float) -> dict[str, Any]:
     return {
         "source": copy.source,
         "state": copy.state.value,
-        "copy": copy.copy,
+        "copy": copy.id,
         "progress": copy.progress,
         "progress_at": moment(seen),
         "tries": copy.tries,
@@ -296,5 +296,5 @@ def seconds_left(progress: int, began: int | None, seen: int | None, now: float)
     """
     if seen is None or began is None or not 0 < progress < 100 or seen <= began:
         return None
-    ends: float = began + (seen - began) * 100 / progress
-    return max(0, round(ends - now))
+    end: float = began + (seen - began) * 100 / progress
+    return max(0, round(end - now))

@@ -285,8 +285,8 @@ def _launch_test(test: Mapping[str, Any] | None, state: str) -> Iterator[str]:
     if test is None:
         return
     if state == DeliveryState.LAUNCHING:
-        ends = "its instance is being terminated" if test["result"] else "its instance must pass its status checks"
-        yield f"launch test on {test['instance_type']}: {ends}."
+        next_ = "its instance is being terminated" if test["result"] else "its instance must pass its status checks"
+        yield f"launch test on {test['instance_type']}: {next_}."
     yield from (f"console: {line}" for line in test["console"].splitlines()[-MOST_LINES:])
 
 

@@ -103,7 +103,7 @@ def _places(delivery: RecordSeen[Delivery], source: SourceImage | None) -> Itera
 
     An ended delivery has no list of its own: it is computed.
     """
-    needed = delivery.it.shares.needed
+    needed = delivery.it.holdings.needed
     if delivery.state in ENDED and not delivery.damage:
         snapshots = () if source is None else snapshots_of(source)
         needed = permissions.needed(replace(delivery.it, snapshots=snapshots))

@@ -80,8 +80,8 @@ def verdict(checks: Sequence[Check]) -> str:
     where = ["the hub"] if any(one["where"] == HUB for one in wrong) else []
     where += [f"{len(bad):,} of {count(len(targets), 'target')}"] if bad else []
     failed = sum(one["passed"] is False for one in wrong)
-    ends = ((failed, "failed"), (len(wrong) - failed, "could not be made"))
-    said = " and ".join(f"{number:,} {what}" for number, what in ends if number)
+    counts = ((failed, "failed"), (len(wrong) - failed, "could not be made"))
+    said = " and ".join(f"{number:,} {what}" for number, what in counts if number)
     return f"Of {count(len(checks), 'check')}, {said}: {' and '.join(where)}."
 
 

@@ -161,5 +161,5 @@ def spans(steps: Sequence[Step]) -> list[Span]:
             changes = []
         if not changes or changes[-1][1] != state:
             changes.append((at, state))
-    ends = [*(at for at, _ in changes[1:]), None]
-    return [Span(state, at, at if state in ENDED else end) for (at, state), end in zip(changes, ends, strict=False)]
+    until = [*(at for at, _ in changes[1:]), None]
+    return [Span(state, at, at if state in ENDED else end) for (at, state), end in zip(changes, until, strict=False)]

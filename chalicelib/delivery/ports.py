@@ -135,12 +135,12 @@ class TargetRoles(Protocol):
 class SlotLeases(Protocol):
     """The leases of a copy quota: how many slots deliveries ask for, and have."""
 
-    def ask(self, quota: RecordKey, wish: SlotLease) -> SlotLease:
+    def ask(self, quota: RecordKey, request: SlotLease) -> SlotLease:
         """Write what a delivery wants and has done in its episode, renew its lease, and return the lease.
 
-        Granted slots stay granted. A delivery without a lease in this episode gets the wish's ``granted``, which is its
-        running copies. A wish that wants nothing more deletes the lease; one of an older episode changes nothing; both
-        are returned as they are.
+        Granted slots stay granted. A delivery without a lease in this episode gets the request's ``granted``, which is
+        its running copies. A request that wants nothing more deletes the lease; one of an older episode changes
+        nothing; both are returned as they are.
         """
 
     def leases(self, quota: RecordKey) -> Sequence[SlotLease]:

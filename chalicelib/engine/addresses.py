@@ -72,9 +72,9 @@ def withdrawals(ami: str) -> RecordKey:
     return RecordKey("withdrawals", ami)
 
 
-def pin(account: str, region: str, parameter: str) -> RecordKey:
-    """One per pinned pointer, in the operators' table."""
-    return RecordKey("pins", f"{account}/{region}{parameter}")
+def pin(account: str, region: str, family: str) -> RecordKey:
+    """One per target and family that a rollback holds, in the operators' table."""
+    return RecordKey("pins", f"{account}/{region}/{family}")
 
 
 APPROVALS = "approvals"

@@ -123,7 +123,7 @@ class Entitlements(Protocol):
         An account that an OU brings takes a call of its own, so it asks ``has_time`` before each share but the first.
         """
 
-    def ends(self, shares: Sequence[Share]) -> Mapping[str, int]:
+    def may_stay_until(self, shares: Sequence[Share]) -> Mapping[str, int]:
         """Return by ``share_name`` until when (epoch seconds) a standing share may stay open; 0: no longer.
 
         The share worker asks again then. A share that cannot be judged now is left out; see ``MISSED``, too. Raises

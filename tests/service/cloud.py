@@ -753,8 +753,8 @@ class FakeTargets(OfCloud):
         assert "" not in amis, "DynamoDB refuses an empty key"
         return frozenset(amis) & self._cloud.recalls.keys()
 
-    def pin(self, account, region, parameter):
-        return self._cloud.pins.get((account, parameter))
+    def pin(self, account, region, family):
+        return self._cloud.pins.get((account, family))
 
     def withdrawals(self, ami):
         recall = [self._cloud.recalls[ami].withdrawal] if ami in self._cloud.recalls else []
@@ -830,8 +830,8 @@ class FakeTargetSnapshots(OfCloud):
 
     def tag(self, delivery, image):
         for copy in delivery.copies:
-            assert self._cloud.copies[copy.copy].source == copy.source
-            self._cloud.copies[copy.copy].tagged = True
+            assert self._cloud.copies[copy.id].source == copy.source
+            self._cloud.copies[copy.id].tagged = True
 
     def delete(self, delivery, snapshots):
         used = {copy for image in self._cloud.images.values() for copy in image.copies}
@@ -845,7 +845,7 @@ class FakeTargetImages(OfCloud):
     """The port ``TargetImages``."""
 
     def register(self, delivery, image):
-        copies = {copy.source: copy.copy for copy in delivery.copies}
+        copies = {copy.source: copy.id for copy in delivery.copies}
         request = register.request(image, copies, delivery.image_name, image_tags(delivery, image, TRIGGER))
         return self._cloud.register(delivery.target.account, request, delivery.id, delivery.ami, delivery.nonce())
 

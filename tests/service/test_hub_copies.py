@@ -86,7 +86,7 @@ def test_a_copy_there_under_an_earlier_key_is_not_copied_from():
     made = replace(a_delivery(DeliveryState.DELIVERED), copies=(), key_arn=TARGET_KEY)
     earlier = Attempt("before", "snap-0a", NOW - HOUR, "snap-0before", 1)
     made = replace(made, attempts=(earlier, *(replace(one, id=f"{one.source}c") for one in made.attempts)))
-    extra = seen("snap-0a", "completed", copy="snap-0before", key_arn="arn:another", nonce="before")
+    extra = seen("snap-0a", "completed", id="snap-0before", key_arn="arn:another", nonce="before")
     for shown in ((*RIGHT, extra), (extra, *RIGHT)):
         assert look(made, shown) == COPIED
 

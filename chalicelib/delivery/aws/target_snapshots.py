@@ -61,16 +61,16 @@ class AwsTargetSnapshots:
         """Tagging again changes nothing. Of many it leaves out those that a run before has tagged, which was killed."""
         sources = {snapshot.id: snapshot for snapshot in image.snapshots}
         ec2 = self._sessions.client("ec2", "retag", delivery)
-        copies = [copy.copy for copy in delivery.copies if copy.copy] if len(delivery.copies) > TAGGED_IN_A_RUN else ()
+        copies = [copy.id for copy in delivery.copies if copy.id] if len(delivery.copies) > TAGGED_IN_A_RUN else ()
         with self._sessions.as_refusal("DescribeSnapshots", delivery.where):
             found = by_id(ec2, "snapshots", copies, OwnerIds=["self"])
         shown = {raw["SnapshotId"]: tags_of(raw) for raw in found}
         for copy in delivery.copies:
             tags = snapshot_tags(delivery, sources[copy.source], self._trigger_tag)
-            if tags.items() <= shown.get(copy.copy, {}).items():
+            if tags.items() <= shown.get(copy.id, {}).items():
                 continue
-            with self._sessions.as_refusal("CreateTags", f"{delivery.where}, {copy.copy}"):
-                ec2.create_tags(Resources=[copy.copy], Tags=tag_list(tags))
+            with self._sessions.as_refusal("CreateTags", f"{delivery.where}, {copy.id}"):
+                ec2.create_tags(Resources=[copy.id], Tags=tag_list(tags))
 
     def delete(self, delivery: Delivery, snapshots: Sequence[str]) -> None:
         ec2 = self._sessions.client("ec2", "tidy", delivery)
@@ -79,7 +79,7 @@ class AwsTargetSnapshots:
                 with self._sessions.as_refusal("DeleteSnapshot", f"{delivery.where}, {snapshot}"), gone(*GONE):
                     ec2.delete_snapshot(SnapshotId=snapshot)
             except Refusal as refused:  # a deleted snapshot has no tags, and the role may delete only by tag
-                if refused.kind is not RefusalKind.DENIED or any(one.copy == snapshot for one in self.find(delivery)):
+                if refused.kind is not RefusalKind.DENIED or any(one.id == snapshot for one in self.find(delivery)):
                     raise
 
 
@@ -93,7 +93,7 @@ def _session_snapshots(delivery: Delivery, source: str) -> list[str]:
 def _seen(raw: Mapping[str, Any]) -> SeenCopy:
     progress, tags = str(raw.get("Progress") or "0%").rstrip("%"), tags_of(raw)
     return SeenCopy(
-        copy=raw["SnapshotId"],
+        id=raw["SnapshotId"],
         source=tags.get(OUR_SOURCE_SNAPSHOT, ""),
         state=raw["State"],
         progress=int(progress) if progress.isdigit() else 0,

@@ -64,13 +64,13 @@ def listed(event: CopiesFound, delivery: Delivery, now: int) -> Delivery:
     found = proof.copies(delivery, event.copies)
     known = leftovers.with_unproven(delivery, found)
     if doubled := proof.in_doubt(known, found.doubled):
-        return fail(known, now, proof.doubled_fault(known.where, [one.copy for one in doubled]))
+        return fail(known, now, proof.doubled_fault(known.where, [one.id for one in doubled]))
     return each_copy(attempts.match(known, found.own, now), lambda copy: replace(copy, found_at=now))
 
 
 def deadline_fault(delivery: Delivery, cure: str) -> Fault:
     """Return the fault of a passed deadline, with the last refusal."""
-    waits_for = delivery.shares.wait_for
+    waits_for = delivery.holdings.wait_for
     cause = waits_for or delivery.last_refusal
     last = "" if cause is None else f" The last refusal was: {cause.what}"
     what = f"The state {delivery.state} has lasted until its deadline.{last}"

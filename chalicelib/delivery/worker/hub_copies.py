@@ -49,12 +49,12 @@ def look(records: Records, snapshots: TargetSnapshots, delivery: Delivery) -> De
     if not copy.is_there:  # one that was recalled is restored before a delivery begins again
         began = copy.entered.get(DeliveryState.REQUESTED, 0)
         return HubCopySeen(waits=copy.state is DeliveryState.AWAITING_APPROVAL, began=began)
-    known = {one.source: one.copy for one in copy.copies if one.copy}
+    known = {one.source: one.id for one in copy.copies if one.id}
     if not known:  # its AMI was there already: the snapshots' tags name their sources
         shown = snapshots.find(copy)
         shown = shown if copy.accepted and copy.accepted == copy.image.id else proof.copies(copy, shown).own
         usable = (seen for seen in shown if (seen.state, seen.key_arn) == ("completed", copy.key_arn))
-        known = {seen.source: seen.copy for seen in usable}
+        known = {seen.source: seen.id for seen in usable}
     wanted = [snapshot.id for snapshot in delivery.snapshots]
     if any(snapshot not in known for snapshot in wanted):
         what = f"The hub's own AMI {copy.image.id} in {copy.target.region} does not show a copy of each snapshot."

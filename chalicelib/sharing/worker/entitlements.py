@@ -205,7 +205,7 @@ class LiveEntitlements:
         read = self._read(ami)
         return None if _usable(read) else source_gone(where, ami, read.image_state if read.owned else None)
 
-    def ends(self, shares: Sequence[Share]) -> Mapping[str, int]:
+    def may_stay_until(self, shares: Sequence[Share]) -> Mapping[str, int]:
         """Return until when each standing share may stay, by the first of its holdings that may keep it.
 
         It first leaves out the holdings that the applied file alone ends, then asks about ``MOST_ASKED`` of the AMIs.
@@ -214,13 +214,13 @@ class LiveEntitlements:
         now, applied = self.clock(), self.targets.read()
         is_over = cache(lambda account, place: _is_over(applied, account, place, now))
         keeps = cache(lambda ami: self._keeps(ami, applied))
-        ends: dict[str, int] = {}
+        until: dict[str, int] = {}
         for share in shares:
             left = [one for one in share.holdings if one.stands and not is_over(one.account, one.place)]
             end = _end(share, left, keeps, now)
             if end is not None:
-                ends[share.share_name] = end
-        return ends
+                until[share.share_name] = end
+        return until
 
     def _keeps(self, ami: str, applied: AppliedFile) -> Entitlement | Fault | Refusal:
         try:
