@@ -1,7 +1,6 @@
 """The service's statements in a key policy: added, found and removed; the text of others stays."""
 
 import json
-import re
 from typing import Any
 
 import pytest
@@ -108,15 +107,6 @@ def test_statements_of_others_keep_their_text_whatever_is_added_and_removed(thei
         assert removed(policy, *there.values()) == text
 
 
-def test_one_statement_alone_becomes_the_first_of_a_list():
-    """KMS accepts a Statement that is not a list; it is the same after the service's came and went."""
-    text = json.dumps({"Version": "2012-10-17", "Statement": OWNERS}, indent=4)
-    after = removed(added(text, copies()), copies())
-
-    assert json.loads(after)["Statement"] == [OWNERS]
-    assert json.dumps(OWNERS, indent=4).replace("\n", "\n    ") in after
-
-
 def test_a_member_that_stands_twice_in_a_strangers_statement_stays_twice():
     """Parsing the statement would keep the last one only."""
     twice = '{"Sid":"a","Sid":"b","Effect":"Deny","Principal":"*","Action":"kms:Encrypt","Resource":"*"}'
@@ -135,25 +125,6 @@ def test_statements_that_resemble_the_services_stay():
 
     assert removed(text, copies(), whole()) == text
     assert document(text).sids == frozenset()
-
-
-def test_another_hubs_statement_for_the_same_account_stays():
-    """Two hubs in two Regions of one account share a key: each adds and removes its own statements only."""
-    other = Access(DEV, Audience.COPIES, role(DEV), key_policy.hub_sid(HUB, "eu-west-1"))
-    assert all(re.fullmatch("[A-Za-z0-9]+", sid) for sid in other.sids | copies().sids)
-
-    theirs = json.dumps({**POLICY, "Statement": [OWNERS, *key_policy.statements(other)]})
-    both = added(theirs, copies())
-    assert document(both).sids == copies().sids
-    assert removed(both, copies()) == theirs
-
-
-def test_statements_of_the_service_that_no_share_needs_go_with_an_edit():
-    """By their Sids alone: their share is no longer known."""
-    text = added(POLICY, copies(PROD))
-
-    after = key_policy.edited(document(text), [copies()], (), copies(PROD).sids)
-    assert after == added(POLICY, copies())
 
 
 def test_a_statement_that_somebody_has_changed_is_written_again_and_only_once():
