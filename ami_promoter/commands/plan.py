@@ -6,9 +6,8 @@ import click
 
 from ami_promoter.hub import recalls
 from ami_promoter.hub.applied_targets import applied_file
+from ami_promoter.hub.hub_images import Tag, examine, no_such_ami
 from ami_promoter.hub.records import Reader
-from ami_promoter.hub.source_checks import examine
-from ami_promoter.hub.trigger_tag import Tag, no_such_ami
 from ami_promoter.hub.withdrawals import withdrawn_for
 from ami_promoter.promotions import plan_preview, pointers
 from ami_promoter.rights import EXAMINE, READ
@@ -51,9 +50,8 @@ def plan(caller: VerbCaller, ami: str, value: str | None, tag_key: str) -> Repor
     entries = [entry.it for entry in reader.tracked(ami)]
     tracked = {entry.delivery: entry.place for entry in entries}
     states = {tracked[one]: record.state for one, record in reader.deliveries(tracked).items()}
-    pins = recalls.OperatorsDecisions(connection).pins(
-        key for one in resolution.targets if (key := pointers.pin_for(image, one)) is not None
-    )
+    held = (key for one in resolution.targets if (key := pointers.pin_for(image, one)) is not None)
+    pins = recalls.pins(connection, held)
     facts = plan_preview.PlanFacts(
         ami,
         wanted,

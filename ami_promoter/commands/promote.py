@@ -11,8 +11,8 @@ from rich.console import RenderableType
 from ami_promoter.hub import pause_switch, recalls, record_requests, withdrawals
 from ami_promoter.hub.applied_targets import applied_file
 from ami_promoter.hub.aws import Connection, HubError
+from ami_promoter.hub.hub_images import Tag
 from ami_promoter.hub.records import Reader
-from ami_promoter.hub.trigger_tag import Tag
 from ami_promoter.hub.withdrawals import withdrawn_for
 from ami_promoter.promotions import endings, waiting
 from ami_promoter.rights import FIND_AMI, READ, TAG, UNTAG
@@ -68,7 +68,7 @@ def promote(
     if no := recalls.refused(connection, ami):
         raise NotDone(no)
     withdrawn = withdrawn_for(connection, ami, value)
-    paused = pause_switch.Switch(connection).read()
+    paused = pause_switch.read(connection)
     said = repr(value) if value else "'' (group `default`)"
     lines: list[RenderableType] = []
     ends = [] if before in (None, value) else _ended(connection, ami, file, before, value)

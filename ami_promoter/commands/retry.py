@@ -29,7 +29,7 @@ from chalicelib.images.family import parameter_of
 from chalicelib.promotion.model import Promotion
 from chalicelib.promotion.wanted import WantedTargets, wanted_targets, withdrawn_by
 from chalicelib.targets.applied_file import AppliedFile
-from chalicelib.targets.withdrawals import covering
+from chalicelib.targets.withdrawals import Withdrawal, covering
 
 AGAIN, COUNTS = "the service looks at the parameter {} again.", "from now on the AMI counts for {}."
 PRINTS = js.some_of(
@@ -93,7 +93,7 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     deliveries = [addresses.delivery(entry.delivery) for entry in wanted]
     freed = record_requests.unpark(connection, [addresses.promotion(ami), *deliveries, *at_fault])
     record_requests.look_at(connection, list(at_fault))
-    withdrawn = withdrawn_by(_as_written(promotion.it), withdrawals, _written(promotion.it))
+    withdrawn = _withdrawn(promotion.it, withdrawals)
     failed = [(entry, covering(withdrawn, entry.place)) for entry in wanted if entry.state in BAD]
     kept_out = [(entry, by) for entry, by in failed if by is not None and recall is None]
     free = [] if ended or recall else [entry for entry, by in failed if by is None]
@@ -157,10 +157,12 @@ def _written(promotion: Promotion) -> str | None:
     return promotion.value if asked is None else asked.partition(":")[2]
 
 
-def _as_written(promotion: Promotion) -> Promotion:
-    """Return a promotion as its next look will show it."""
+def _withdrawn(promotion: Promotion, withdrawals: Iterable[Withdrawal]) -> Mapping[str, str]:
+    """Return whom operators have withdrawn, as the promotion's next look will show it: a refused value ends none."""
     written = _written(promotion)
-    return promotion if written == promotion.value else replace(promotion, seen_value=written)
+    if written in (promotion.value, promotion.refused_value):
+        return withdrawn_by(promotion, withdrawals, promotion.value)
+    return withdrawn_by(replace(promotion, seen_value=written), withdrawals, written)
 
 
 def _again(

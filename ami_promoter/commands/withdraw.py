@@ -10,8 +10,8 @@ import click
 from ami_promoter.hub import recalls, record_requests, withdrawals
 from ami_promoter.hub.applied_targets import applied_file
 from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.hub_images import Tag, no_tag
 from ami_promoter.hub.records import Reader, is_named
-from ami_promoter.hub.trigger_tag import Tag, no_tag
 from ami_promoter.hub.withdrawals import Withdrawn, counts_from, in_force, over
 from ami_promoter.promotions import endings
 from ami_promoter.promotions.reading import unknown

@@ -37,55 +37,54 @@ DONE = js.perhaps(
 STATES = frozenset((DeliveryState.RECALLING, DeliveryState.RESTORING, DeliveryState.RECALLED))
 
 
-class OperatorsDecisions:
-    """What operators have decided about AMIs, under the caller's credentials."""
+def stored(connection: Connection, ami: str) -> Recall | None:
+    """Return an AMI's recall; None: it is not recalled."""
+    with connection.telling("reading the recall"):
+        return connection.applied.recall(ami)
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._table = connection.operators
 
-    def recall(self, ami: str) -> Recall | None:
-        """Return an AMI's recall; None: it is not recalled."""
-        with self._connection.telling("reading the recall"):
-            return self._connection.applied.recall(ami)
+def every(connection: Connection) -> Mapping[str, Recall]:
+    """Return all recalls, by AMI."""
+    with connection.telling("reading the recalls"):
+        items = list(connection.operators.query(addresses.withdrawals("").pk, "ami-"))
+    return {str(item["sk"]): read_recall(item[ATTRIBUTE]) for item in items if ATTRIBUTE in item}
 
-    def recalls(self) -> Mapping[str, Recall]:
-        """Return all recalls, by AMI."""
-        with self._connection.telling("reading the recalls"):
-            items = [item for item in self._table.query(addresses.withdrawals("").pk, "ami-") if ATTRIBUTE in item]
-        return {str(item["sk"]): read_recall(item[ATTRIBUTE]) for item in items}
 
-    def pins(self, keys: Iterable[RecordKey]) -> Mapping[RecordKey, Pin | None]:
-        """Return the pins that stand among these; None: it is damaged.
+def pins(connection: Connection, keys: Iterable[RecordKey]) -> Mapping[RecordKey, Pin | None]:
+    """Return the pins that stand among these; None: it is damaged.
 
-        The record of a pointer does not know a pin before its worker has looked.
-        """
-        with self._connection.telling("reading the pins"):
-            items = [item for item in self._table.get_all(list(dict.fromkeys(keys))) if BODY in item]
-        return {RecordKey.of(item): _pin(item[BODY]) for item in items}
+    The record of a pointer does not know a pin before its worker has looked.
+    """
+    with connection.telling("reading the pins"):
+        items = [item for item in connection.operators.get_all(list(dict.fromkeys(keys))) if BODY in item]
+    return {RecordKey.of(item): _pin(item[BODY]) for item in items}
 
-    def recall_it(self, ami: str, why: str) -> Recall:
-        """Recall an AMI; return the recall."""
-        one = Recall(int(self._connection.now()), self._connection.caller, why)
-        with self._connection.telling(f"recalling {UNCHANGED}"):
-            self._table.update(addresses.withdrawals(ami), **setting({ATTRIBUTE: written(one)}))
-        return one
 
-    def lift(self, ami: str) -> None:
-        """End an AMI's recall."""
-        with self._connection.telling(f"lifting the recall {UNCHANGED}"):
-            self._table.update(addresses.withdrawals(ami), **setting({}, removing=[ATTRIBUTE]))
+def recall_it(connection: Connection, ami: str, why: str) -> Recall:
+    """Recall an AMI; return the recall."""
+    one = Recall(int(connection.now()), connection.caller, why)
+    with connection.telling(f"recalling {UNCHANGED}"):
+        connection.operators.update(addresses.withdrawals(ami), **setting({ATTRIBUTE: written(one)}))
+    return one
 
-    def pin(self, pointer: Pointer, release: Release, why: str) -> None:
-        """Hold a pointer's family there at a release."""
-        one = Pin(release.source, release.made_at, int(self._connection.now()), self._connection.caller, why)
-        with self._connection.telling("rolling back (run the command again; it keeps what it has written)"):
-            self._table.update(pin_of(pointer), **setting({BODY: written(one)}))
 
-    def unpin(self, pointer: Pointer) -> None:
-        """End the pin of a pointer's family there: the parameter names again what is current."""
-        with self._connection.telling("lifting a rollback (run the command again)"):
-            self._table.update(pin_of(pointer), **setting({}, removing=[BODY]))
+def end(connection: Connection, ami: str) -> None:
+    """End an AMI's recall."""
+    with connection.telling(f"lifting the recall {UNCHANGED}"):
+        connection.operators.update(addresses.withdrawals(ami), **setting({}, removing=[ATTRIBUTE]))
+
+
+def pin(connection: Connection, pointer: Pointer, release: Release, why: str) -> None:
+    """Hold a pointer's family there at a release."""
+    one = Pin(release.source, release.made_at, int(connection.now()), connection.caller, why)
+    with connection.telling("rolling back (run the command again; it keeps what it has written)"):
+        connection.operators.update(pin_of(pointer), **setting({BODY: written(one)}))
+
+
+def unpin(connection: Connection, pointer: Pointer) -> None:
+    """End the pin of a pointer's family there: the parameter names again what is current."""
+    with connection.telling("lifting a rollback (run the command again)"):
+        connection.operators.update(pin_of(pointer), **setting({}, removing=[BODY]))
 
 
 def pin_of(pointer: Pointer) -> RecordKey:
@@ -126,7 +125,7 @@ def lines(ami: str, recall: Mapping[str, str] | None) -> tuple[str, ...]:
 
 def read(connection: Connection, ami: str) -> dict[str, str] | None:
     """Read an AMI's recall, and show it; None: it is not recalled."""
-    return to_json(OperatorsDecisions(connection).recall(ami))
+    return to_json(stored(connection, ami))
 
 
 def refused(connection: Connection, ami: str) -> Fault | None:

@@ -36,9 +36,8 @@ def grant_name(share: Share, region: str) -> str:
 
 def is_grant_of(name: str, hub: str, region: str) -> bool:
     """Whether a grant's name says that this hub made it; the name of one on a target's own key says which account's."""
-    found = _NAME.match(name)
-    other = found is not None and found["hub"] not in (None, hub)
-    return name.startswith(f"{GRANT_PREFIX}{region}:") and not other
+    found = _NAME.fullmatch(name)
+    return found is not None and name.startswith(f"{GRANT_PREFIX}{region}:") and found["hub"] in (None, hub)
 
 
 def delivery_of(name: str) -> str:

@@ -6,10 +6,9 @@ import pytest
 
 from chalicelib.delivery import machine
 from chalicelib.delivery.attempts import ImageRegistered, RegisterImage
-from chalicelib.delivery.aws.session_policies import LIMIT, SNAPSHOTS_PER_SESSION, policy
 from chalicelib.delivery.holdings import ReleaseShares
 from chalicelib.delivery.leftovers import DeleteSnapshots
-from chalicelib.delivery.model import Delivery, DeliveryState, ImageRequest, NewImage, Snapshot
+from chalicelib.delivery.model import Delivery, DeliveryState, ImageRequest, NewImage
 from chalicelib.delivery.phase import CancelAsked, DeliveryEvent, Refused
 from chalicelib.delivery.phases import imaging
 from chalicelib.delivery.phases.checking import TargetReady
@@ -25,7 +24,7 @@ from chalicelib.delivery.slots import wanted as slots_wanted
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.images import comparison
-from tests.delivery.examples import FAULT, NOW, SOURCE_KEY, TARGET, TARGET_KEY, a_delivery, seen
+from tests.delivery.examples import FAULT, NOW, TARGET, TARGET_KEY, a_delivery, seen
 from tests.images.examples import an_image, describe_image, describe_snapshot, describe_volume
 
 LATE = ImageSeen("failed", reason="AMI snapshot copy failed with error: Given key ID is not accessible")
@@ -272,7 +271,7 @@ def test_tags_and_extras_are_seen_to_when_it_is_available():
     assert [(copy.source, copy.id) for copy in there.copies] == [("snap-0a", "snap-0ac"), ("snap-0b", "snap-0bc")]
 
 
-# --- the comparison, and the session ---------------------------------------------------------------------------------
+# --- the comparison --------------------------------------------------------------------------------------------------
 
 
 def test_an_image_copy_is_compared_by_device():
@@ -297,16 +296,3 @@ def test_an_image_copy_is_compared_by_device():
     bare = {"DeviceName": "/dev/xvdb", "Ebs": {k: v for k, v in made[1]["Ebs"].items() if k != "SnapshotId"}}
     assert "ami-0b BlockDeviceMappings[/dev/xvdb].Ebs.SnapshotId" in differences(BlockDeviceMappings=[made[0], bare])
     assert differences(PlatformDetails="Windows") == ["ami-0b PlatformDetails"]
-
-
-@pytest.mark.parametrize("count", [1, SNAPSHOTS_PER_SESSION, 20])
-def test_a_session_for_copy_image_fits(count):
-    """It names up to four snapshots. CopyImage needs all at once: beyond four it may read any snapshot."""
-    snapshots = tuple(Snapshot(f"snap-{n:017x}", SOURCE_KEY) for n in range(count))
-    delivery = an_image_copy(ami="ami-0123456789abcdef0", snapshots=snapshots, key_arn=TARGET_KEY)
-    text = policy("image", delivery, [snapshot.id for snapshot in snapshots])
-
-    assert len(text) <= LIMIT
-    assert ("::snapshot/snap-" in text) == (count <= SNAPSHOTS_PER_SESSION)
-    assert f"::image/{delivery.ami}" in text
-    assert len(policy("retag", delivery)) <= LIMIT

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from ami_promoter.hub.receivers import Receivers
+from ami_promoter.hub.applied_targets import Receivers
+from ami_promoter.hub.cloudtrail import Change
 from ami_promoter.hub.records import record_of
 from ami_promoter.reconcile.facts import HubView, TargetFacts
 from ami_promoter.reconcile.findings import findings
 from ami_promoter.reconcile.repair_data import EndTracked, MakeDue, RecordOpen, ReleaseHolding, Remove, Reopen, Withdraw
-from ami_promoter.reconcile.sharing_trail import Change
 from chalicelib.engine import addresses
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Resource
