@@ -185,7 +185,7 @@ class HubCopy:
 
 
 @dataclass(frozen=True, slots=True)
-class Holdings:
+class DeliveryHoldings:
     """The shares that the delivery needs, and what it knows of its holdings in the ledger."""
 
     needed: tuple[NeededShare, ...] = ()
@@ -450,7 +450,7 @@ class Delivery:
     attempts: tuple[Attempt, ...] = ()
     """The attempts that may have created something, also in earlier episodes: their nonces are the proof."""
     hub_copy: HubCopy = field(default_factory=HubCopy)
-    holdings: Holdings = field(default_factory=Holdings)
+    holdings: DeliveryHoldings = field(default_factory=DeliveryHoldings)
     share_mode: ShareMode = field(default_factory=ShareMode)
     slots: SlotRequest = field(default_factory=SlotRequest)
     request: ImageRequest = field(default_factory=ImageRequest)
@@ -603,7 +603,7 @@ class Delivery:
         """Whether its AMI is complete there and stays: it is delivered, or being published."""
         return self.state in (DeliveryState.PUBLISHING, DeliveryState.DELIVERED)
 
-    with_holdings = _with("holdings", Holdings)
+    with_holdings = _with("holdings", DeliveryHoldings)
     with_image = _with("image", NewImage)
     with_slots = _with("slots", SlotRequest)
     with_request = _with("request", ImageRequest)

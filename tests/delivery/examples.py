@@ -7,7 +7,16 @@ from chalicelib.delivery.attempts import CopiesFound, CopyStarted, ImageRegister
 from chalicelib.delivery.holdings import RoleRenamed, SharesHeld, SharesReleased, SharesSeen
 from chalicelib.delivery.instances import InstanceSeen, InstancesEnded, InstanceStarted, SeenInstance
 from chalicelib.delivery.leftovers import SnapshotsDeleted
-from chalicelib.delivery.model import ENDED, Attempt, Copy, CopyState, Delivery, DeliveryState, Holdings, Snapshot
+from chalicelib.delivery.model import (
+    ENDED,
+    Attempt,
+    Copy,
+    CopyState,
+    Delivery,
+    DeliveryHoldings,
+    DeliveryState,
+    Snapshot,
+)
 from chalicelib.delivery.phase import CancelAsked, DeadlinePassed, DeliveryEvent, Refused
 from chalicelib.delivery.phases import recalling
 from chalicelib.delivery.phases.checking import (
@@ -54,7 +63,7 @@ def a_delivery(state: DeliveryState = DeliveryState.REQUESTED, **changes: object
 
     ``changes``: its members, those of its held shares, or settings of its target.
     """
-    held = {name: changes.pop(name) for name in Holdings.__slots__ if name in changes}
+    held = {name: changes.pop(name) for name in DeliveryHoldings.__slots__ if name in changes}
     settings = {name: changes.pop(name) for name in Target.__slots__ if name in changes}
     fresh = machine.started(
         Delivery(

@@ -103,7 +103,7 @@ class PromotionExecutor:
             event=caused.event,
             changed_at=caused.at or 0,
             answers=_answers(promotion, *machine.NEWS),
-            basis=promotion.basis,
+            starting_point=promotion.starting_point,
         )
 
     # --- what is wanted, and what there is ---------------------------------------------------------------------------
@@ -153,7 +153,7 @@ class PromotionExecutor:
             faults=self._all_faults(promotion, wanted, inputs),
             waves=promotion.waves,
             answers=_answers(promotion, machine.WITHDRAW, machine.RECALL),
-            basis=record.basis,
+            starting_point=record.starting_point,
             turn=record.turn,
         )
         if not (wanted.unknown or wanted.unbelieved):
