@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -89,7 +89,9 @@ class HubView:
     permissions: Mapping[Resource, frozenset[str]] = field(default_factory=dict)
     """Accounts and, for an AMI, OUs and organizations; "all" if it is public. Absent: not read."""
     grants: Mapping[str, Sequence[ShownAccess]] = field(default_factory=dict)
-    """Key -> the grants that the service made on it. Absent: not read to the end."""
+    """Key -> the grants that the service made on it. Absent: not read."""
+    cut: Collection[str] = ()
+    """Keys whose grants were not read to the end."""
     policies: Mapping[str, Document] = field(default_factory=dict)
     """Key -> its policy. Absent: not read."""
     changes: Mapping[tuple[Resource, str], Change] = field(default_factory=dict)

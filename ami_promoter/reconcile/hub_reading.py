@@ -50,6 +50,7 @@ class HubReading:
         self._named = named
         self._sessions = CallersSessions(connection)
         self.faults: list[Fault] = []
+        self.cut: set[str] = set()
 
     def there(self, candidates: Candidates) -> tuple[list[Resource], set[str]]:
         """Return the candidates that the hub owns, and the hub's keys that encrypt them.
@@ -96,18 +97,19 @@ class HubReading:
         return found
 
     def grants(self, keys: Iterable[str]) -> dict[str, Sequence[ShownAccess]]:
-        """Read the service's grants on these keys, each key's to the end; ``faults`` gets what cannot be read."""
+        """Read the service's grants on these keys; ``faults`` gets what cannot be read, and ``cut`` its keys."""
         found: dict[str, Sequence[ShownAccess]] = {}
         hub, region = self._connection.account, self._connection.region
         listing = GrantListing(self._sessions, self._connection.place)
         for key in _each(sorted(keys), "Reading the grants on keys"):
-            with self._noticing(key, "Its grants", "kms:ListGrants"):
+            self.cut.add(key)
+            with self._noticing(key, "Its grants, or the rest of them,", "kms:ListGrants"):
                 page, marker = listing.page(key, "")
-                own = [*own_grants(key, page, hub, region)]
+                own = found[key] = [*own_grants(key, page, hub, region)]
                 while marker:
                     page, marker = listing.page(key, marker)
                     own += own_grants(key, page, hub, region)
-                found[key] = own
+                self.cut.remove(key)
         return found
 
     def policies(self, keys: Iterable[str]) -> dict[str, Document]:
