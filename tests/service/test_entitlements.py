@@ -766,7 +766,7 @@ def test_the_hubs_copies_abroad_are_judged_however_many_snapshots_it_has_there(c
     asked.abroad_by_way_of_the_hub()
     asked.delivers_to_itself("nonce-1", made="snap-0c")
     record = addresses.delivery(addresses.delivery_id(HUB, AMI, HUB, ABROAD))
-    asked.records.records[record].body["copies"] = [{"source": "snap-00", "state": "completed", "copy": copy}]
+    asked.records.records[record].body["copies"] = [{"source": "snap-00", "state": "completed", "id": copy}]
 
     for resource, answer in (
         (COPY_ABROAD, "may"),
