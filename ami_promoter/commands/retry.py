@@ -8,12 +8,11 @@ from itertools import islice
 
 import click
 
-from ami_promoter.hub import record_requests
+from ami_promoter.hub import recalls, record_requests
 from ami_promoter.hub.applied_targets import applied_file
-from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.hub.records import UNSETTLED, Reader, RecordSeen, is_named, place_of
 from ami_promoter.hub.withdrawals import Withdrawn
-from ami_promoter.promotions import pointers, recalls
+from ami_promoter.promotions import pointers
 from ami_promoter.promotions.promotion_data import BAD
 from ami_promoter.promotions.reading import no_delivery, unknown
 from ami_promoter.rights import LOOK_AGAIN, READ
@@ -82,7 +81,7 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
         _refuse_place(ami, place, wanted, accepted)
     good = reader.deliveries(entry.delivery for entry in wanted if entry.state in GOOD)
     at_fault = _at_fault(reader, good, named=place is not None)
-    recall = recalls.to_json(OperatorsDecisions(connection).recall(ami))
+    recall = recalls.read(connection, ami)
     every_refused = _not_recalled(reader, wanted) if recall else []
     not_recalled = every_refused[: record_requests.MOST_PLACES]
     ended = promotion.it.value is None and not promotion.parked

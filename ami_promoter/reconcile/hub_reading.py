@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from ami_promoter.hub.aws import Connection, errors
-from ami_promoter.hub.source_checks import CallersSessions
-from ami_promoter.reconcile.shares_at_aws import own_grants
-from ami_promoter.terminal.progress import Progress
+from ami_promoter.hub.aws import CallersSessions, Connection, errors
+from ami_promoter.reconcile.facts import own_grants
+from ami_promoter.terminal.output import Progress
 from chalicelib.engine.aws.refusals import KEY_GONE, as_refusal, code_of
 from chalicelib.engine.budget import slices
 from chalicelib.engine.errors import Refusal

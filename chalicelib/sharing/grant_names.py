@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from chalicelib.engine.places import Resource
+from chalicelib.engine.places import IMAGE, SNAPSHOT, Resource
 from chalicelib.sharing.share import Share, ShareState
 
 GRANT_PREFIX = "ami-promoter:"
@@ -75,4 +75,4 @@ def unrecorded_name(grant_id: str) -> str:
 
 def nameless(resource: str) -> bool:
     """Whether permissions on a resource have no name, so that the service's look like any other."""
-    return Resource.parse(resource).kind in ("snapshot", "image")
+    return Resource.parse(resource).kind in (SNAPSHOT, IMAGE)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ami_promoter.reconcile.open_defaults import OPEN
+from ami_promoter.reconcile.doctor_checks import OPEN
 from demo import stage
 from tests.scenarios.failures import write
 from tests.scenarios.monitoring import MONITOR, monitored

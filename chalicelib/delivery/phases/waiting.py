@@ -27,13 +27,13 @@ WAVE_LOOKS = (*schedule.POLLS, schedule.HOUR)
 class LookAtWave(Command):
     """Read which wave its account has now, and what its promotion has computed for that."""
 
-    acts = False
+    between_writes = False
 
 
 class LookAtApproval(Command):
     """Read whether an approver has approved the delivery."""
 
-    acts = False
+    between_writes = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,10 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from ami_promoter.hub import record_requests
+from ami_promoter.hub import pause_switch, record_requests
 from ami_promoter.hub.aws import Connection, HubError
-from ami_promoter.hub.pause_switch import Switch
+from ami_promoter.hub.hub_images import Tag
 from ami_promoter.hub.records import Reader
-from ami_promoter.hub.trigger_tag import Tag
 from ami_promoter.hub.withdrawals import Withdrawn
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import addresses
@@ -175,7 +174,7 @@ def test_an_approver_of_a_refused_ami_learns_why(table, ami, file, run):
 
 def test_an_ami_is_not_tagged_where_what_is_to_be_said_cannot_be_read(ec2, ami, run, monkeypatch):
     """Exit status 3 lets the operator believe that nothing has begun; nothing has."""
-    monkeypatch.setattr(Switch, "read", refuse)
+    monkeypatch.setattr(pause_switch, "read", refuse)
     with pytest.raises(ClientError):
         run("promote", ami, "prod")
 

@@ -7,8 +7,7 @@ import pytest
 
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import Reader
-from ami_promoter.reconcile.facts import HubView
-from ami_promoter.reconcile.shares_at_aws import missing, own_grants, unexplained
+from ami_promoter.reconcile.facts import HubView, missing, own_grants, unexplained
 from ami_promoter.reconcile.view_reading import had_open
 from chalicelib.engine import addresses
 from chalicelib.engine.store.table import Table

@@ -10,7 +10,7 @@ from ami_promoter.hub.aws import Connection
 from ami_promoter.reconcile.facts import Resource
 from ami_promoter.reconcile.findings import findings
 from ami_promoter.reconcile.view_reading import Looking
-from ami_promoter.terminal.progress import EVERY, Progress
+from ami_promoter.terminal.output import EVERY, Progress
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import addresses
 from chalicelib.engine.ports import Write
