@@ -9,18 +9,17 @@ from typing import Any
 import click
 from rich.console import RenderableType
 
-from ami_promoter.hub import record_requests
+from ami_promoter.hub import recalls, record_requests
 from ami_promoter.hub.applied_targets import applied_file, named_targets
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.recall_items import OperatorsDecisions, pin_of
+from ami_promoter.hub.recalls import pin_of
 from ami_promoter.hub.records import Reader, is_named, not_there
 from ami_promoter.promotions.reading import unknown_family
 from ami_promoter.rights import LOOK_AGAIN, READ_ALL, SWITCH
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import first_of, groups, named
-from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import Folded
-from ami_promoter.terminal.report import NotDone, Report
+from ami_promoter.terminal.report import Exit, NotDone, Report
 from ami_promoter.verbs import AMI, FAMILY, GROUP, PLACE, WHY, VerbCaller, verb, yes_option
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.faults import Fault, count
@@ -97,12 +96,11 @@ def rollback(
         raise click.UsageError("--to and --why have no effect with --lift.")
     connection = caller.connect()
     found = _pointers(connection, family, group, places)
-    decisions = OperatorsDecisions(connection)
-    pins = decisions.pins(map(pin_of, found))
+    pins = recalls.pins(connection, map(pin_of, found))
     moves = [_Move(one, None) for one in found if pin_of(one) in pins]
     faults: list[Fault] = []
     if not lift:
-        moves, faults = chosen(found, to, pins, decisions.recalls())
+        moves, faults = chosen(found, to, pins, recalls.every(connection))
     if not moves:
         record_requests.look_at(connection, [one.key for one in found])  # a request that was lost is made again
         if faults:
@@ -117,9 +115,9 @@ def rollback(
     shown = caller.confirm("rollback", does, lines, yes=yes)
     for move in moves:
         if move.to is None:
-            decisions.unpin(move.pointer)
+            recalls.unpin(connection, move.pointer)
         else:
-            decisions.pin(move.pointer, move.to, why or "")
+            recalls.pin(connection, move.pointer, move.to, why or "")
     record_requests.look_at(connection, [one.key for one in found])
     done = f"`ami-promoter where --family {family}` shows what they name."
     exit_ = Exit.UNFINISHED if faults else Exit.OK

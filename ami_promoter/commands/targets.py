@@ -11,17 +11,16 @@ from rich.console import RenderableType
 
 from ami_promoter.hub.applied_targets import remember
 from ami_promoter.hub.aws import Connection, HubError, regions
+from ami_promoter.hub.record_requests import wake
 from ami_promoter.hub.records import Reader, by_name, place_of, standing
-from ami_promoter.hub.wakes import wake
 from ami_promoter.promotions import shares
 from ami_promoter.rights import APPLY, NOTHING, READ, READ_ALL, WAKE
 from ami_promoter.targets_file.difference import to_json, to_text
 from ami_promoter.targets_file.publishing import AppliedVersion, Publisher
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import named
-from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import Folded, Whole, tell
-from ami_promoter.terminal.report import NotDone, Report, moment
+from ami_promoter.terminal.report import Exit, NotDone, Report, moment
 from ami_promoter.verbs import AT_THE_HUB, VerbCaller, table_option, targets, verb, yes_option
 from chalicelib.engine.addresses import APPLIED_FILE, digest_of
 from chalicelib.engine.faults import Fault, count
@@ -211,8 +210,8 @@ def _does(report: Report, applies: str) -> str:
     """Say what applying a file does, for the question before it."""
     if not (gone := report.data["targets"]["removed"]):
         return f"This applies {applies}"
-    ends = "the service withdraws their standing shares; they keep the AMIs that they own"
-    return f"This removes {named([place_of(target) for target in gone])}; {ends}"
+    then = "the service withdraws their standing shares; they keep the AMIs that they own"
+    return f"This removes {named([place_of(target) for target in gone])}; {then}"
 
 
 def _compiled(source: str, name: str, region: str, account: str | None) -> Directory:
@@ -276,11 +275,11 @@ def _difference(connection: Connection, applied: AppliedVersion, wanted: Directo
     change = difference(applied.directory, wanted)
     lines: list[RenderableType] = list(_heading(connection, applied))
     lines += list(map(_signed, to_text(change))) or ["No difference."]
-    ends = _withdrawn(connection, {Place(*place) for place in change.removed})
-    lines += [f"Withdraws from {one['account']}: {shares.named(one['resource'])}" for one in ends]
+    withdraws = _withdrawn(connection, {Place(*place) for place in change.removed})
+    lines += [f"Withdraws from {one['account']}: {shares.named(one['resource'])}" for one in withdraws]
     before = (applied.current.digest or None) if applied.current else None
     digests = {"applied": before, "file": digest_of(to_items(wanted))}
-    data = {**connection.named, "digest": digests, **to_json(change), "withdraws": ends, "applied": False}
+    data = {**connection.named, "digest": digests, **to_json(change), "withdraws": withdraws, "applied": False}
     return Report(tuple(lines), data)
 
 

@@ -328,8 +328,8 @@ def _row(group: Sequence[Mapping[str, Any]], *, wide: bool) -> Sequence[Renderab
 
 def _does_to(one: Mapping[str, Any]) -> str:
     """Say what happens to a target: what the value ends has not ended yet."""
-    ends = {"cancelled": "ends", **({} if one["withdrawn_by"] else {"withdrawn": "is withdrawn"})}
-    return ends.get(one["does"], str(one["does"]))
+    words = {"cancelled": "ends", **({} if one["withdrawn_by"] else {"withdrawn": "is withdrawn"})}
+    return words.get(one["does"], str(one["does"]))
 
 
 def _calls(targets: Sequence[Mapping[str, Any]]) -> str:

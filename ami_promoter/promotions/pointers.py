@@ -146,7 +146,7 @@ def _parked(record: RecordSeen[Pointer], delivery: Delivery) -> Fault | None:
 
 def _why(delivery: Delivery, pointer: Pointer, names: Release | None) -> str:
     """Return in a sentence why it does not name this delivery's AMI; "": it does."""
-    own = delivery.ami if delivery.shared else delivery.image.id
+    own = delivery.ami if delivery.in_share_mode else delivery.image.id
     if names is not None and names.image == own:
         return ""
     if not pointer.settled:

@@ -18,7 +18,7 @@ A delivery that will copy has it from the beginning. So no request needs a write
 
 
 class AskSlots(Command):
-    """Write its ``wish`` into the copy quota; if it waits for its first slot, look whether the source is there."""
+    """Write its ``request`` into the copy quota; if it waits for its first slot, look whether the source is there."""
 
     between_writes = False
 
@@ -86,7 +86,7 @@ def used(delivery: Delivery) -> int:
     return sum(copy.tries for copy in delivery.copies)
 
 
-def wish(delivery: Delivery, now: int) -> SlotLease:
+def request(delivery: Delivery, now: int) -> SlotLease:
     """Return its request to the copy quota: the tries that it needs, has begun and has ended; and a new lease."""
     all_, done = wanted(delivery)
     return SlotLease(

@@ -446,9 +446,9 @@ def resolve(value: str, directory: Directory, digest: str = "", *, in_force: boo
     )
     groups = {target.place: tuple(chosen.get(target.account, ())) for target in targets}
     back_fill = directory.organization is None or directory.organization.back_fill
-    ends = {account: directory.latest_date(account) for account in blocked}
+    dates = {account: directory.latest_date(account) for account in blocked}
     units = {one.account: directory.units[one.account] for one in targets if one.account in directory.units}
-    return Resolution(targets, groups, blocked, ends, digest=digest, members=members, back_fill=back_fill, units=units)
+    return Resolution(targets, groups, blocked, dates, digest=digest, members=members, back_fill=back_fill, units=units)
 
 
 def _waves(directory: Directory) -> FileWaves:

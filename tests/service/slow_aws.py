@@ -89,7 +89,7 @@ class EverybodyMay:
     def __init__(self, resource: SlowResource) -> None:
         self._resource = resource
 
-    def ends(self, shares: Sequence[Share]) -> Mapping[str, int]:
+    def may_stay_until(self, shares: Sequence[Share]) -> Mapping[str, int]:
         return {share.share_name: 0 for share in shares}
 
     def judge(self, _shares: Sequence[Share], _has_time: object = None) -> Judgement:

@@ -91,7 +91,7 @@ class AsksOfEachAmi:
         names = (one.share_name for one in shares if all(holding.ami == self.unknown for holding in one.holdings))
         return Judgement(owed=dict.fromkeys(names, refused))
 
-    def ends(self, shares):
+    def may_stay_until(self, shares):
         """See the port. The applied file prolongs each share by a day."""
         self.judge(shares)
         return {one.share_name: self.resource.clock() + 24 * 3600 for one in shares}

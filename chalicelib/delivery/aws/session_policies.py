@@ -119,7 +119,7 @@ def _launch(delivery: Delivery, partition: str, *, wider: bool) -> list[dict[str
     tagged = {"StringEquals": {"aws:RequestTag/ami-promoter:delivery": delivery.id}}
     keys = [
         str(Arn(partition, "kms", "*", delivery.target.account, "key/*")),
-        *(delivery.source_keys if delivery.shared else ()),
+        *(delivery.source_keys if delivery.in_share_mode else ()),
     ]
     few = len(keys) <= KEYS_PER_SESSION and not wider
     chosen = [f"{ec2}image/{instances.image(delivery)}", f"{own}subnet/{delivery.launch.subnet}"]

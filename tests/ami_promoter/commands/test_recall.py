@@ -10,6 +10,7 @@ import pytest
 import time_machine
 
 from ami_promoter.commands.rollback import chosen
+from ami_promoter.hub import record_requests
 from ami_promoter.hub.aws import HubError
 from ami_promoter.hub.records import Reader
 from ami_promoter.verbs import TerminalClock
@@ -293,6 +294,18 @@ def test_a_retry_asks_for_another_recall_only_where_it_was_refused(table, operat
     assert f"{BLOCKED} us-east-1: refused the recall; it is tried again." in said
     run("recall", AMI, "--why", "It does not boot.", "--yes")
     assert asked_again(table) == sorted((f"{DEV}/{REGION}", f"{BLOCKED}/{REGION}"))
+
+
+def test_a_retry_says_how_many_refused_recalls_are_left_for_the_next_one(table, operators, run, monkeypatch):
+    """Three targets have refused it; here one entry has room for two."""
+    monkeypatch.setattr(record_requests, "MOST_PLACES", 2)
+    fault = Fault("recall-not-done", "there", "It could not be deprecated within a day.", "Repair it.")
+    promoted(table, *(recalled(account, "recalled", faults=(fault,)) for account in (DEV, PROD, BLOCKED)))
+    stands(operators)
+
+    said = run("retry", AMI).words
+    assert f"2 targets ({DEV} {REGION}, {PROD} {REGION}): refused the recall; it is tried again." in said
+    assert "1 target more: run the command again." in said
 
 
 def test_a_retry_in_one_account_tries_no_recall_again_that_another_has_refused_twice(table, operators, run):
