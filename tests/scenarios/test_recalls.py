@@ -65,19 +65,6 @@ def test_where_the_stack_allows_it_a_recalled_ami_is_disabled_and_comes_back(rel
     scene.assert_invariants()
 
 
-def test_an_ami_without_a_deprecation_date_has_none_when_its_recall_is_lifted(scene):
-    """A stack without AllowDisable has the right that this needs; a target without a parameter has nothing to move."""
-    scene.promote("")
-    scene.ask("recall", scene.image, "--yes", "--why", WHY)
-    until(scene, "recalled", DEV, image=scene.image)
-    assert "DeprecationTime" in copy(scene, scene.image)
-
-    scene.ask("recall", scene.image, "--yes", "--lift")
-    until(scene, "delivered", DEV, image=scene.image)
-    assert "DeprecationTime" not in copy(scene, scene.image)
-    scene.assert_invariants()
-
-
 @pytest.mark.parametrize("image", ["kept", "deregistered"])
 @pytest.mark.thorough_but("kept")
 def test_a_copy_that_ec2_calls_unavailable_right_after_it_was_enabled_gets_its_former_date_all_the_same(scene, image):
@@ -86,6 +73,7 @@ def test_a_copy_that_ec2_calls_unavailable_right_after_it_was_enabled_gets_its_f
     scene.promote("")
     scene.ask("recall", scene.image, "--yes", "--why", WHY)
     until(scene, "recalled", DEV, image=scene.image)
+    assert "DeprecationTime" in copy(scene, scene.image)
     ours = copy(scene, scene.image)["ImageId"]
     if image == "deregistered":
         owner = scene.world.client("ec2", DEV, REGION)
