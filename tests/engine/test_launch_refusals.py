@@ -15,22 +15,19 @@ def refused(code: str, status: int = 400) -> Refusal:
     return refusal(ClientError(answer, "RunInstances"), "RunInstances", "ec2")
 
 
-@pytest.mark.parametrize("code", QUOTA)
-def test_a_full_quota_of_launches_is_waited_for_and_says_that_a_larger_one_helps(code):
-    """A copy that ends makes no room for an instance."""
-    refusal = refused(code)
-    assert refusal.kind is RefusalKind.LIMIT
-    assert "larger quota" in refusal.fault.cure
+@pytest.mark.parametrize(
+    ("code", "status", "kind", "helps"),
+    [
+        *((code, 400, RefusalKind.LIMIT, "larger quota") for code in QUOTA),
+        *(("InsufficientInstanceCapacity", status, RefusalKind.THROTTLED, "another zone") for status in (400, 500)),
+        ("Unsupported", 400, RefusalKind.DENIED, "another zone"),
+    ],
+)
+def test_a_launch_that_ec2_refuses_says_what_helps_there(code, status, kind, helps):
+    """A copy that ends makes no room for an instance, and tagging the AMI again would meet the same subnet.
 
-
-@pytest.mark.parametrize("status", [400, 500])
-def test_a_zone_without_capacity_is_waited_for_and_says_what_else_helps(status):
-    """AWS's status and the account's limits say nothing of it. The status of its answer is not documented."""
-    refusal = refused("InsufficientInstanceCapacity", status)
-    assert refusal.kind is RefusalKind.THROTTLED
-    assert "another zone" in refusal.fault.cure
-
-
-def test_an_instance_type_that_the_zone_does_not_have_says_what_helps():
-    """Tagging the AMI again would meet the same subnet."""
-    assert "another zone" in refused("Unsupported").fault.cure
+    A full quota is waited for, and so is a zone without capacity: the status of that answer is not documented.
+    """
+    refusal = refused(code, status)
+    assert refusal.kind is kind
+    assert helps in refusal.fault.cure

@@ -3,8 +3,7 @@
 import pytest
 
 from chalicelib.engine import addresses
-from chalicelib.engine.addresses import RecordKey
-from chalicelib.engine.places import Arn, Place, Resource, last_part
+from chalicelib.engine.places import Arn, Place, Resource
 from chalicelib.engine.wakes import TagEntry, said_of
 
 KEY = "arn:aws:kms:eu-central-1:111111111111:key/1"
@@ -76,16 +75,6 @@ def test_the_share_in_a_sort_key():
 
     assert {key.share_name for key in keys} == {"d1-Role#x"}
     assert held.holder == "d1"
-
-
-def test_the_parts_of_a_record_key():
-    """A kind, and what follows it."""
-    assert (RecordKey("promotion#ami-1").kind, RecordKey("promotion#ami-1").name) == ("promotion", "ami-1")
-
-
-def test_the_last_part():
-    """Of a path; a name without one is itself."""
-    assert (last_part("autoscaling.amazonaws.com/Role"), last_part("Role")) == ("Role", "Role")
 
 
 @pytest.mark.parametrize("said", ["", said_of(None), said_of("dev"), said_of("\ud800")])

@@ -74,14 +74,16 @@ def scene(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[SessionsS
         yield SessionsSetup(world)
 
 
-@pytest.mark.parametrize(("snapshots", "keys"), [(1, 1), (4, 1), (20, 1), (20, 12)])
+@pytest.mark.parametrize(("snapshots", "keys"), [(1, 1), (5, 1), (20, 1), (20, 12)])
 def test_a_session_for_any_ami_is_taken_at_the_first_try(scene, snapshots, keys):
-    """One snapshot or twenty, one key or twelve: the policy lists only what fits."""
-    scene.copying(scene.delivery(snapshots, keys))
+    """One snapshot or twenty, one key or twelve: beyond five it may read any, as CopyImage needs all at once."""
+    delivery = scene.delivery(snapshots, keys)
+    scene.copying(delivery)
 
     ((error, policy),) = scene.asked()
     assert error == ""
-    assert (f"snapshot/snap-{0:017x}" in policy) == (snapshots <= 4)
+    assert f"::image/{delivery.ami}" in policy
+    assert (f"snapshot/snap-{0:017x}" in policy) == (snapshots <= 5)
     assert scene.packed == [len(policy) * 9 // 100 + 1]
 
 

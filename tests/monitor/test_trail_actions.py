@@ -120,30 +120,30 @@ def test_other_tags_are_no_action():
     assert trail_actions.read(record("two AMIs are tagged"), "release") == ()
 
 
-def test_the_older_form_of_the_request_is_read():
-    """OperationType, UserIds and UserGroups."""
-    old = record("a snapshot is shared")
-    old["requestParameters"] = {
-        "snapshotId": "snap-0a1",
-        "operationType": "add",
-        "userIdSet": {"items": [{"userId": "222222222222"}]},
-        "groupSet": {"items": [{"group": "all"}]},
-    }
+ORGANIZATION = "arn:aws:organizations::555555555555:organization/o-zzzzzzzzzz"
+TO_ALL = {"userIdSet": {"items": [{"userId": "222222222222"}]}, "groupSet": {"items": [{"group": "all"}]}}
+
+
+@pytest.mark.parametrize(
+    ("asked", "resource", "receivers"),
+    [
+        ({"snapshotId": "snap-0a1", **TO_ALL}, "snap-0a1", ("222222222222", PUBLIC)),
+        *(
+            (
+                {"imageId": "ami-0a1", "attributeType": "launchPermission", "organizationArnSet": member},
+                "ami-0a1",
+                (ORGANIZATION,),
+            )
+            for member in ({"items": [{"organizationArn": ORGANIZATION}]}, [ORGANIZATION], {"items": [ORGANIZATION]})
+        ),
+    ],
+)
+def test_the_older_form_of_the_request_is_read(asked, resource, receivers):
+    """OperationType, UserIds and UserGroups; and OrganizationArns wherever they stand: no record of them is public."""
+    old = record("a snapshot is shared") | {"requestParameters": {"operationType": "add", **asked}}
 
     (action,) = trail_actions.read(old, "promote")
-    assert (action.act, action.receivers) == (Act.ADDED, ("222222222222", PUBLIC))
-
-
-def test_an_organization_in_the_older_form_of_the_request_is_found_wherever_it_stands():
-    """OrganizationArns and OrganizationalUnitArns, of which no record is public."""
-    organization = "arn:aws:organizations::555555555555:organization/o-zzzzzzzzzz"
-    for member in ({"items": [{"organizationArn": organization}]}, [organization], {"items": [organization]}):
-        old = record("a snapshot is shared")
-        asked = {"imageId": "ami-0a1", "attributeType": "launchPermission", "operationType": "add"}
-        old["requestParameters"] = asked | {"organizationArnSet": member}
-
-        (action,) = trail_actions.read(old, "promote")
-        assert (action.act, action.resource, action.receivers) == (Act.ADDED, "ami-0a1", (organization,))
+    assert (action.act, action.resource, action.receivers) == (Act.ADDED, resource, receivers)
 
 
 def test_nothing_that_may_come_raises():

@@ -160,7 +160,7 @@ def test_what_has_failed_or_expired_begins_again_for_a_newer_generation_only(sta
 def test_what_a_date_has_ended_does_not_begin_again_with_all_that_has_failed():
     """A retry of hundreds, or the lift of a recall, is for what has failed. The file has got a later date since."""
     before = a_promotion(inbox={"lifted": "1:"})
-    look = TagSeen("dev", "available", answers=before.inbox, basis=before.basis)
+    look = TagSeen("dev", "available", answers=before.inbox, starting_point=before.starting_point)
     again = evolving.on_tag_seen(look, before, NOW)
     there = [tracked(A, "failed"), tracked(B, EXPIRED)]
 

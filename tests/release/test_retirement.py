@@ -47,18 +47,17 @@ def test_only_usable_ones_count_as_newer():
     assert deprecated(40, 30, gone=(40,)) == []
 
 
-def test_the_hubs_own_ami_is_never_deprecated():
-    """In share mode there is no copy."""
-    releases = [release(30, shared=True), release(20, shared=True)]
-
-    assert to_deprecate(releases, {one.image for one in releases}, (), Retirement(1, DAY), NOW) == {}
-
-
-def test_a_copy_whose_source_has_no_date_is_never_deprecated():
-    """EC2 may show none; the others are judged all the same."""
-    releases = [Release("ami-src", "", "ami-copy"), release(30), release(20)]
-
-    assert to_deprecate(releases, {one.image for one in releases}, (), Retirement(1, DAY), NOW) == {"ami-30": NOW}
+@pytest.mark.parametrize(
+    ("others", "found"),
+    [
+        ([release(30, shared=True), release(20, shared=True)], {}),
+        ([Release("ami-src", "", "ami-copy"), release(30), release(20)], {"ami-30": NOW}),
+    ],
+    ids=["the hub's own", "without a date"],
+)
+def test_what_is_no_copy_or_has_no_date_is_never_deprecated(others, found):
+    """In share mode there is no copy. EC2 may show no date of a source; the others are judged all the same."""
+    assert to_deprecate(others, {one.image for one in others}, (), Retirement(1, DAY), NOW) == found
 
 
 def test_what_is_forgotten_next_gets_its_date_ahead():

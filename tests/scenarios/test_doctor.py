@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ami_promoter.reconcile.open_defaults import OPEN
+from ami_promoter.reconcile.doctor_checks import OPEN
 from demo import stage
 from tests.scenarios.monitoring import MONITOR, monitored
 from tests.scenarios.platform import ROOT, alarmed, hub_checks

@@ -62,22 +62,15 @@ shares = st.builds(
 
 
 @given(shares)
-def test_a_share_is_never_to_be_opened_and_closed_at_once(one):
-    """The two lists have nothing in common."""
+def test_a_share_opens_only_while_it_is_held_and_whatever_must_still_change_has_a_due_date(one):
+    """Invariant 1 in the ledger: no share without a holding or past its end, and none to be opened and closed at once.
+
+    An open share is due at its last closing time at the latest; a later opening or closing is due at its time.
+    """
     assert not (outstanding.to_open([one], NOW) and outstanding.to_close([one], NOW))
-
-
-@given(shares)
-def test_nothing_opens_without_a_holder_or_past_its_end(one):
-    """Invariant 1 in the ledger: no share without a holding, and none without an end."""
     for opening in outstanding.to_open([one], NOW):
         assert opening.holdings
         assert opening.last_closing_at > NOW
-
-
-@given(shares)
-def test_what_must_still_change_has_a_due_date(one):
-    """An open share is due at its last closing time at the latest; a later opening or closing is due at its time."""
     later = max(one.next_try, one.last_closing_at, NOW)
     if outstanding.to_open([one], later) or outstanding.to_close([one], later):
         assert outstanding.due_at([one], NOW) is not None
@@ -332,23 +325,17 @@ def test_every_state_has_a_row_and_only_what_is_archived_has_an_empty_one():
     assert [state for state, row in TRANSITIONS.items() if not row] == [ShareState.ARCHIVED]
 
 
-def test_two_looks_a_minute_apart_and_two_minutes_after_the_removal_close_it():
-    """The run of the sweep that is a minute after the first look has the second, and not the run after it."""
-    first = evolve(a_share(ShareState.CLOSING, removed_at=NOW), LookedAfter(showing=False), NOW + 63)
-    late = evolve(a_share(ShareState.CLOSING, removed_at=NOW), LookedAfter(showing=False), NOW + 150)
+@pytest.mark.parametrize(("first", "second"), [(30, 120), (63, 123), (150, 210)], ids=["early", "in time", "late"])
+def test_two_looks_a_minute_apart_and_two_minutes_after_the_removal_close_it(first, second):
+    """The run of the sweep that is a minute after the first look has the second, and not the run after it.
 
-    assert outstanding.due_at([first], NOW + 63) == NOW + 123
-    assert evolve(first, LookedAfter(showing=False), NOW + 122).state is ShareState.CLOSING
-    assert evolve(first, LookedAfter(showing=False), NOW + 123).state is ShareState.CLOSED
-    assert evolve(late, LookedAfter(showing=False), NOW + 209).state is ShareState.CLOSING
+    A first look that an event brings early makes the second no earlier.
+    """
+    looked = evolve(a_share(ShareState.CLOSING, removed_at=NOW), LookedAfter(showing=False), NOW + first)
 
-
-def test_the_second_look_is_no_sooner_than_two_minutes_after_the_removal():
-    """A first look that an event brings early makes the second no earlier."""
-    first = evolve(a_share(ShareState.CLOSING, removed_at=NOW), LookedAfter(showing=False), NOW + 30)
-
-    assert evolve(first, LookedAfter(showing=False), NOW + 119).state is ShareState.CLOSING
-    assert evolve(first, LookedAfter(showing=False), NOW + 120).state is ShareState.CLOSED
+    assert outstanding.due_at([looked], NOW + first) == NOW + second
+    assert evolve(looked, LookedAfter(showing=False), NOW + second - 1).state is ShareState.CLOSING
+    assert evolve(looked, LookedAfter(showing=False), NOW + second).state is ShareState.CLOSED
 
 
 EVENTS = (
