@@ -172,28 +172,25 @@ def test_the_worker_promotes_nothing_itself_where_the_hub_is_a_target(by_way):
 
 
 def test_the_worker_disables_nothing_of_a_targets_own_and_what_is_ours_only_if_the_stack_allows_it(delivered):
-    """Without AllowDisable it can neither disable nor enable an AMI."""
+    """Without AllowDisable it can neither disable nor enable an AMI.
+
+    Without AllowUseReport it cannot ask what names an AMI; with it EC2 answers that one question, and it still lists
+    nothing that runs there.
+    """
     scene = delivered
     own = scene.world.ec2.seed_image(DEV, REGION, name="theirs", volumes=(8,))
     ours = scene.delivery_record(DEV)["image"]["id"]
-    ec2 = entered(scene, "worker", COPIES, "ec2")
+    ec2, ssm = (entered(scene, "worker", COPIES, service) for service in ("ec2", "ssm"))
+    asked = {"ImageIds": [ours], "ResourceTypes": [{"ResourceType": "ec2:Instance"}]}
 
     for call in (ec2.disable_image, ec2.enable_image):
         refused(call, ImageId=ours)
-    deploy(scene, AllowDisable="true")
+    refused(ec2.describe_image_references, **asked)
+    deploy(scene, AllowDisable="true", AllowUseReport="true")
     for call in (ec2.disable_image, ec2.enable_image):
         refused(call, ImageId=own)
         call(ImageId=ours)
     refused(ec2.disable_image_deregistration_protection, ImageId=ours)
-
-
-def test_the_worker_lists_nothing_that_runs_in_a_target(delivered):
-    """Without AllowUseReport it cannot ask what names an AMI; with it EC2 answers that one question, and no other."""
-    ids = [delivered.delivery_record(DEV)["image"]["id"]]
-    asked = {"ImageIds": ids, "ResourceTypes": [{"ResourceType": "ec2:Instance"}]}
-    refused(entered(delivered, "worker", COPIES, "ec2").describe_image_references, **asked)
-    deploy(delivered, AllowUseReport="true")
-    ec2, ssm = (entered(delivered, "worker", COPIES, service) for service in ("ec2", "ssm"))
 
     assert ec2.describe_image_references(**asked)["ImageReferences"] == []
     for call in (ec2.describe_instances, ec2.describe_launch_templates):
