@@ -8,7 +8,7 @@ target keeps.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -160,22 +160,23 @@ def launches(scene: Scene, account: str) -> list[tuple[str, str]]:
     return [(by, why) for by, why in tried.items() if why]
 
 
-def _share_and_untag(run: ScenarioRun) -> None:
-    _share(run, "", DEV)
-    run.scene.untag()
-    _until_withdrawn(run, DEV)
+def _share_and(end: Callable[[Scene], object]) -> Callable[[ScenarioRun], None]:
+    """Share it with DEV, and let somebody end that."""
+
+    def act(run: ScenarioRun) -> None:
+        _share(run, "", DEV)
+        end(run.scene)
+        _until_withdrawn(run, DEV)
+
+    return act
 
 
-def _share_and_deregister(run: ScenarioRun) -> None:
-    _share(run, "", DEV)
-    run.scene.client("ec2").deregister_image(ImageId=run.scene.image)
-    _until_withdrawn(run, DEV)
+def _deregister(scene: Scene) -> None:
+    scene.client("ec2").deregister_image(ImageId=scene.image)
 
 
-def _share_and_disable(run: ScenarioRun) -> None:
-    _share(run, "", DEV)
-    run.scene.client("ec2").disable_image(ImageId=run.scene.image)
-    _until_withdrawn(run, DEV)
+def _disable(scene: Scene) -> None:
+    scene.client("ec2").disable_image(ImageId=scene.image)
 
 
 def _share_and_narrow(run: ScenarioRun) -> None:
@@ -436,9 +437,9 @@ def _granted(scene: Scene, count: int) -> list[str]:
     return [] if len(found) == count else [f"{len(found)} grants to Auto Scaling on the target's key"]
 
 
-WITHDRAWN = Scenario("shared and withdrawn", _share_and_untag, _withdrawn, _sharing)
-DEREGISTERED = Scenario("shared and deregistered", _share_and_deregister, _withdrawn_with_image, _sharing)
-DISABLED = Scenario("shared and disabled", _share_and_disable, _withdrawn_with_image, _sharing)
+WITHDRAWN = Scenario("shared and withdrawn", _share_and(Scene.untag), _withdrawn, _sharing)
+DEREGISTERED = Scenario("shared and deregistered", _share_and(_deregister), _withdrawn_with_image, _sharing)
+DISABLED = Scenario("shared and disabled", _share_and(_disable), _withdrawn_with_image, _sharing)
 NARROWED = Scenario("shared and narrowed", _share_and_narrow, _narrowed, _sharing)
 BY_POLICY = Scenario("by policy, for Auto Scaling", tag, _delivered_to_scale, _by_policy)
 BY_POLICY_FAILED = Scenario("by policy, failed", tag, _failed_to_register, _by_policy_unregistrable)

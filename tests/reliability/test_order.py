@@ -1,10 +1,25 @@
-"""Events and wakes in any order, number and time, on the packaged functions: the same end, if later."""
+"""Events and wakes in any order, number and time, on the packaged functions, in every mode: the same end, if later."""
 
 from random import Random
 
 import pytest
 
 from tests.reliability.ending import AT_ONCE_SECONDS, SEEDS, each, ended
+from tests.reliability.modes import (
+    BETWEEN,
+    BY_POLICY_FAILED,
+    COPY_IMAGE,
+    COPY_IMAGE_CANCELLED,
+    DEREGISTERED,
+    DISABLED,
+    MODES,
+    NAMED,
+    NARROWED,
+    RESTORED,
+    TESTED,
+    UNNAMED,
+    WAVES,
+)
 from tests.reliability.plans import (
     A_DAY_LATE,
     BOTH_TWICE,
@@ -24,25 +39,37 @@ from tests.reliability.soak import STORMY, play
 
 pytestmark = pytest.mark.thorough
 
+PLAIN = (DELIVERED, CANCELLED, FAILED)
 SWEPT = 16 * 60
-"""Seconds in which the sweep and discovery alone end each scenario: five minutes to find it, then looks, of which those
+"""Seconds in which the sweep and discovery alone end a plain copy: five minutes to find it, then looks, of which those
 after a removal fall on whole minutes."""
 SWEPT_AND_CANCELLED = 17 * 60 + 30
 """The same where a removal of the tag ends running copies: their shares close two minutes after it was found, and four
 more pass until the last look."""
-STORMS = 4
+SEVERAL_TIMES = 30 * 60
+"""Seconds in which the sweep and discovery alone find and finish what two acts of people cause, as in most modes."""
+WAVE_AFTER_WAVE = 50 * 60
+"""The same for three deliveries, one after the other: the promotion looks at the end of one, and the next one at its
+wave, each within a quarter of an hour. With 24 seeds it took 29 to 47 minutes.
+"""
 
 
-@each(DELIVERED, CANCELLED, FAILED)
+def in_time(scenario):
+    """Seconds in which a scenario ends, whatever becomes of its events."""
+    return SWEPT if scenario in PLAIN else SEVERAL_TIMES
+
+
+@each(*PLAIN)
 def test_every_event_is_lost(machine, scenario):
     """Discovery finds the tag and its removal, looks find the rest."""
     ended(machine, scenario, NO_EVENTS, SWEPT, "events lost")
 
 
-@each(DELIVERED, CANCELLED, FAILED)
+@each(*PLAIN, DEREGISTERED, NARROWED, COPY_IMAGE, BETWEEN, WAVES, NAMED, RESTORED, TESTED)
 def test_every_event_and_every_wake_but_the_sweeps_is_lost(machine, scenario):
-    """The sweep alone is enough."""
-    seconds = SWEPT_AND_CANCELLED if scenario is CANCELLED else SWEPT
+    """Also events of an AMI that was deregistered, and of one that CopyImage made: the sweep alone is enough."""
+    longer = {CANCELLED: SWEPT_AND_CANCELLED, WAVES: WAVE_AFTER_WAVE}
+    seconds = longer.get(scenario, in_time(scenario))
     ended(machine, scenario, NOTHING_COMES, seconds, "events lost", "messages lost")
 
 
@@ -51,16 +78,16 @@ def test_every_wake_but_the_sweeps_is_lost(machine):
     ended(machine, DELIVERED, NO_WAKES, SWEPT, "messages lost")
 
 
-@each(DELIVERED, CANCELLED, FAILED)
+@each(*PLAIN, DISABLED, COPY_IMAGE, UNNAMED, RESTORED)
 def test_every_event_comes_three_times(machine, scenario):
-    """Some arrive after the end: one AMI, one outcome, one notice."""
-    ended(machine, scenario, THREE_TIMES, SWEPT, "events repeated")
+    """Also an AMI's states in hub and target, some of them after the end: one AMI, one outcome, one notice."""
+    ended(machine, scenario, THREE_TIMES, in_time(scenario), "events repeated")
 
 
-@each(DELIVERED, CANCELLED, FAILED)
+@each(*PLAIN, DEREGISTERED, NARROWED, COPY_IMAGE, COPY_IMAGE_CANCELLED)
 def test_events_come_out_of_order(machine, scenario):
-    """Each up to ten minutes late: tag and removal, ends of copies and of the AMI, in any order."""
-    ended(machine, scenario, SHUFFLED, SWEPT)
+    """Each up to ten minutes late: tag and removal, ends of copies and of the AMI, available and deregistered."""
+    ended(machine, scenario, SHUFFLED, in_time(scenario))
 
 
 def test_events_come_before_the_call_that_caused_them_has_returned(machine):
@@ -82,15 +109,19 @@ TWICE = {
     "cancelled-both": (CANCELLED, BOTH_TWICE),
     "failed-both": (FAILED, BOTH_TWICE),
 }
+IN_MODES = (NARROWED, BY_POLICY_FAILED, COPY_IMAGE, COPY_IMAGE_CANCELLED, WAVES, NAMED, RESTORED, TESTED)
+TWICE |= {one.name: (one, BOTH_TWICE) for one in IN_MODES}
 
 
 @pytest.mark.parametrize(("scenario", "messages"), TWICE.values(), ids=TWICE)
 def test_each_message_is_given_to_two_invocations_at_once(machine, scenario, messages):
-    """The same step twice at the same moment, alternating at calls: one copy of each snapshot, one AMI."""
-    ended(machine, scenario, messages, SWEPT, "messages given out twice", seeds=SEEDS)
+    """The same step twice at the same moment, alternating at calls: one statement, one grant, one copy, one AMI."""
+    seeds = SEEDS if scenario in PLAIN else SEEDS[:1]
+    ended(machine, scenario, messages, in_time(scenario), "messages given out twice", seeds=seeds)
 
 
-def test_storms(machine):
+@pytest.mark.parametrize(("names", "count"), [(STORMY, 4), (sorted(MODES), 2)], ids=["plain", "modes"])
+def test_storms(machine, names, count):
     """A seeded mixture of all injections with kills; the soak plays others."""
-    for name, outcome in play(machine, storms(STORMY, Random(SEEDS[0]), STORMS)):
+    for name, outcome in play(machine, storms(names, Random(SEEDS[0]), count)):
         assert not outcome.problems, f"{name}: {outcome}"

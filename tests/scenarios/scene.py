@@ -379,6 +379,13 @@ class Scene:
         (found,) = self.images_in(account)
         return found
 
+    def copy_of(self, image: str, account: str = DEV, region: str = REGION) -> dict[str, Any]:
+        """The copy of an AMI in a target, disabled or not, as EC2 shows it to the account."""
+        tag = [{"Name": "tag:ami-promoter:source-image", "Values": [image]}]
+        ec2 = self.world.client("ec2", account, region)
+        (found,) = ec2.describe_images(Owners=["self"], Filters=tag, IncludeDisabled=True)["Images"]
+        return dict(found)
+
     def snapshots_of(self, image: str, account: str = HUB) -> list[str]:
         """The snapshots of an account's AMI."""
         (shown,) = self.client("ec2", account).describe_images(ImageIds=[image])["Images"]

@@ -69,7 +69,7 @@ def test_a_promotion_and_its_withdrawal_raise_nothing(scene, way):
 
 
 def test_a_stolen_share_worker_pages_even_where_it_forges_the_ledger(scene):
-    """It shares with a stranger, and with a listed account for which nothing was promoted."""
+    """It shares with a stranger, and with a listed account without a promotion, and grants that account a key."""
     monitored(scene, **OF_AN_ORGANIZATION)
     share(scene, STRANGER, by="share-worker")
     assert verdicts(scene.after(LATE)) == [("page", "own-without-intent")]
@@ -81,6 +81,11 @@ def test_a_stolen_share_worker_pages_even_where_it_forges_the_ledger(scene):
     share(scene, PROD, by="share-worker")
     assert verdicts(scene.after(LATE)) == [("page", "own-without-intent")] * 2
 
+    client(scene, "share-worker", "kms").create_grant(
+        KeyId=scene.key, GranteePrincipal=f"arn:aws:iam::{PROD}:root", Operations=["Decrypt"]
+    )
+    assert verdicts(scene.after(LATE)) == [("page", "own-without-intent")] * 3
+
     scene.wait(HOUR)
     now = int(scene.world.now.timestamp())
     forged = {
@@ -90,21 +95,15 @@ def test_a_stolen_share_worker_pages_even_where_it_forges_the_ledger(scene):
     }
     client(scene, "share-worker", "dynamodb").put_item(TableName=f"ami-promoter-{REGION}", Item=forged)
     permit(client(scene, "share-worker", "ec2"), scene.snapshots[1], STRANGER)
-    assert verdicts(scene.after(LATE)) == [("page", "own-without-intent")] * 3
+    assert verdicts(scene.after(LATE)) == [("page", "own-without-intent")] * 4
     assert "does not list" in findings(scene)[-1]["why"]
 
 
-def test_a_stolen_share_worker_that_grants_a_key_pages(scene):
-    """To a listed account's root, without a share in the ledger."""
-    monitored(scene)
-    client(scene, "share-worker", "kms").create_grant(
-        KeyId=scene.key, GranteePrincipal=f"arn:aws:iam::{PROD}:root", Operations=["Decrypt"]
-    )
-    assert verdicts(scene.after(LATE)) == [("page", "own-without-intent")]
-
-
 def test_a_person_who_shares_with_a_listed_account_is_a_notice_and_with_everybody_a_page(scene):
-    """The file lists the account, so there is no harm, but the notice says that it happened."""
+    """The file lists the account, so there is no harm, but the notice says that it happened.
+
+    Where the block of public snapshots is lifted, nothing need have become public yet.
+    """
     monitored(scene)
     share(scene, DEV)
     assert verdicts(scene.after(LATE)) == [("notice", "foreign-listed")]
@@ -117,13 +116,10 @@ def test_a_person_who_shares_with_a_listed_account_is_a_notice_and_with_everybod
     expected = [("DisableImageBlockPublicAccess", ["all"]), ("ModifyImageAttribute", ["all"])]
     assert [(one["call"], one["receivers"]) for one in findings(scene)[1:]] == expected
 
-
-def test_lifting_the_block_of_public_snapshots_is_a_page(scene):
-    """A person or a stolen function's role; nothing need have become public yet."""
-    monitored(scene)
-    scene.client("ec2").disable_snapshot_block_public_access()
-    assert verdicts(scene.after(LATE)) == [("page", "foreign-stranger")]
-    assert findings(scene)[0]["call"] == "DisableSnapshotBlockPublicAccess"
+    scene.wait(HOUR)
+    ec2.disable_snapshot_block_public_access()
+    assert verdicts(scene.after(LATE))[3:] == [("page", "foreign-stranger")]
+    assert findings(scene)[3]["call"] == "DisableSnapshotBlockPublicAccess"
 
 
 def test_a_stranger_in_a_keys_policy_pages(scene):
@@ -202,29 +198,20 @@ def silent(scene: Scene) -> int:
 
 
 def test_a_trail_without_the_services_grants_is_silent(scene):
-    """Half an hour after a grant that no event showed, and until one shows."""
+    """Half an hour after a grant that no event showed, and until one shows; not where there is nothing to show."""
     monitored(scene)
+    assert silent(scene.after(HOUR)) == 0
     scene.world.cloudtrail.stop_logging(HUB)
     scene.copying("dev", 1500)
     assert silent(scene.after(25 * 60)) == 0
     assert silent(scene.after(15 * 60)) >= 1
 
     scene.world.cloudtrail.start_logging(HUB)
-    scene.world.ec2.pace.copy = 30
     scene.promote("dev", scene.seed("another"))
     scene.wait(LATE + 300)
     before = silent(scene)
     assert silent(scene.after(HOUR)) == before
-
-
-def test_a_trail_that_shows_the_services_grants_is_not_silent(scene):
-    """Nor is a trail with nothing to show."""
-    monitored(scene)
-    scene.wait(HOUR)
-    scene.world.ec2.pace.copy = 1500
-    scene.promote("dev")
-    assert judged(scene.after(HOUR)) > 3
-    assert silent(scene) == 0
+    assert judged(scene) > 3
 
 
 # --- off and on again ---

@@ -89,24 +89,20 @@ def test_the_share_worker_can_touch_no_image_and_no_snapshot_of_a_target(deliver
     assert [image["ImageId"] for image in scene.images_in(DEV)] == [ours["ImageId"]]
 
 
-def test_the_share_worker_can_end_no_grant_of_others_on_a_targets_key(delivered):
-    """It may retire its own grants; it may revoke none, and retire none of another principal."""
-    scene, key = delivered, delivered.delivery(DEV)["key"]
-    admin = scene.client("kms", DEV)
-    other = admin.create_grant(KeyId=key, GranteePrincipal=SLR, Operations=["Decrypt"], Name="another")["GrantId"]
-    kms = entered(scene, "share-worker", GRANTS, "kms")
-    [ours] = [grant["GrantId"] for grant in admin.list_grants(KeyId=key)["Grants"] if grant["GrantId"] != other]
-
-    for grant in (other, ours):
-        refused(kms.revoke_grant, KeyId=key, GrantId=grant)
-    refused(kms.retire_grant, KeyId=key, GrantId=other)
-    assert {grant["GrantId"] for grant in admin.list_grants(KeyId=key)["Grants"]} == {other, ours}
-
-
 def test_the_share_worker_can_let_nobody_but_service_linked_roles_use_a_key(delivered):
-    """It can neither use a key nor change it, in the target or, through the target, in the hub."""
+    """It can neither use a key nor change it, in the target or, through the target, in the hub.
+
+    It may retire its own grants on the target's; it may revoke none, and retire none of another principal.
+    """
     scene, kms = delivered, entered(delivered, "share-worker", GRANTS, "kms")
-    own = scene.delivery(DEV)["key"]
+    own, admin = scene.delivery(DEV)["key"], scene.client("kms", DEV)
+    [ours] = [grant["GrantId"] for grant in admin.list_grants(KeyId=own)["Grants"]]
+    other = admin.create_grant(KeyId=own, GranteePrincipal=SLR, Operations=["Decrypt"], Name="another")["GrantId"]
+    for grant in (other, ours):
+        refused(kms.revoke_grant, KeyId=own, GrantId=grant)
+    refused(kms.retire_grant, KeyId=own, GrantId=other)
+    assert {grant["GrantId"] for grant in admin.list_grants(KeyId=own)["Grants"]} == {other, ours}
+
     for key in (own, scene.key):
         for grantee in (STRANGER, f"arn:aws:iam::{STRANGER}:root", f"arn:aws:iam::{DEV}:role/{GRANTS}", TEST):
             refused(kms.create_grant, KeyId=key, GranteePrincipal=grantee, Operations=GRANT)
@@ -176,28 +172,25 @@ def test_the_worker_promotes_nothing_itself_where_the_hub_is_a_target(by_way):
 
 
 def test_the_worker_disables_nothing_of_a_targets_own_and_what_is_ours_only_if_the_stack_allows_it(delivered):
-    """Without AllowDisable it can neither disable nor enable an AMI."""
+    """Without AllowDisable it can neither disable nor enable an AMI.
+
+    Without AllowUseReport it cannot ask what names an AMI; with it EC2 answers that one question, and it still lists
+    nothing that runs there.
+    """
     scene = delivered
     own = scene.world.ec2.seed_image(DEV, REGION, name="theirs", volumes=(8,))
     ours = scene.delivery_record(DEV)["image"]["id"]
-    ec2 = entered(scene, "worker", COPIES, "ec2")
+    ec2, ssm = (entered(scene, "worker", COPIES, service) for service in ("ec2", "ssm"))
+    asked = {"ImageIds": [ours], "ResourceTypes": [{"ResourceType": "ec2:Instance"}]}
 
     for call in (ec2.disable_image, ec2.enable_image):
         refused(call, ImageId=ours)
-    deploy(scene, AllowDisable="true")
+    refused(ec2.describe_image_references, **asked)
+    deploy(scene, AllowDisable="true", AllowUseReport="true")
     for call in (ec2.disable_image, ec2.enable_image):
         refused(call, ImageId=own)
         call(ImageId=ours)
     refused(ec2.disable_image_deregistration_protection, ImageId=ours)
-
-
-def test_the_worker_lists_nothing_that_runs_in_a_target(delivered):
-    """Without AllowUseReport it cannot ask what names an AMI; with it EC2 answers that one question, and no other."""
-    ids = [delivered.delivery_record(DEV)["image"]["id"]]
-    asked = {"ImageIds": ids, "ResourceTypes": [{"ResourceType": "ec2:Instance"}]}
-    refused(entered(delivered, "worker", COPIES, "ec2").describe_image_references, **asked)
-    deploy(delivered, AllowUseReport="true")
-    ec2, ssm = (entered(delivered, "worker", COPIES, service) for service in ("ec2", "ssm"))
 
     assert ec2.describe_image_references(**asked)["ImageReferences"] == []
     for call in (ec2.describe_instances, ec2.describe_launch_templates):
@@ -207,21 +200,19 @@ def test_the_worker_lists_nothing_that_runs_in_a_target(delivered):
     refused(ssm.get_parameters, Names=["/theirs"])
 
 
-def test_the_worker_grants_nothing_in_a_target(scene):
-    """Neither on the target's own key nor on the hub's; what it cannot open in the hub is in test_reach.py."""
-    kms = entered(scene, "worker", COPIES, "kms")
-    own = scene.stage.targets[DEV].outputs["KeyArn"]
-    for key in (own, scene.key):
-        refused(kms.create_grant, KeyId=key, GranteePrincipal=SLR, Operations=GRANT)
-    refused(kms.list_grants, KeyId=own)
-    assert scene.world.shares_open() == []
-
-
 def test_the_worker_uses_keys_through_ec2_alone(scene):
-    """While a copy runs it can neither read with the hub's key nor write with the target's; EC2 can for it."""
+    """While a copy runs it can neither read with the hub's key nor write with the target's; EC2 can for it.
+
+    It grants neither; what it cannot open in the hub is in test_reach.py.
+    """
     scene.copying("dev", 600)
     thief, *_ = scene.world.accounts.issue(f"arn:aws:iam::{DEV}:role/{COPIES}", "thief")
     own = scene.stage.targets[DEV].outputs["KeyArn"]
+    kms, before = entered(scene, "worker", COPIES, "kms"), scene.world.shares_open()
+    for key in (own, scene.key):
+        refused(kms.create_grant, KeyId=key, GranteePrincipal=SLR, Operations=GRANT)
+    refused(kms.list_grants, KeyId=own)
+    assert scene.world.shares_open() == before
 
     for action, key in (("Decrypt", scene.key), ("ReEncryptFrom", scene.key), ("GenerateDataKey", own)):
         allowed = {
@@ -286,12 +277,20 @@ def test_no_path_of_a_role_or_user_passes_for_an_account_that_may_receive_grants
 
 
 def test_the_share_worker_can_lock_the_owner_out_of_a_key_whose_policy_it_may_write(scene):
-    """KMS's own check only demands that the writer may write again; only keys that the stack names are at stake."""
+    """KMS's own check only demands that the writer may write again; only keys that the stack names are at stake.
+
+    The parameter takes no wildcard, and without it the statement does not exist.
+    """
     kms, owner = client(scene, "share-worker", "kms"), scene.client("kms")
     payroll = owner.create_key()["KeyMetadata"]["Arn"]
     alone = document(lets(f"arn:aws:iam::{HUB}:role/{TABLE}-share-worker", "kms:*"))
     written = {"PolicyName": "default", "Policy": json.dumps(alone)}
 
+    with pytest.raises(TemplateError, match="PolicyKeyArns"):
+        redeploy(scene, PolicyKeyArns=f"arn:aws:kms:{REGION}:{HUB}:key/*")
+    redeploy(scene, PolicyKeyArns="")
+    refused(kms.put_key_policy, KeyId=scene.key, **written)
+    redeploy(scene)
     refused(kms.put_key_policy, KeyId=payroll, **written)
     refused(kms.put_key_policy, KeyId=scene.key, **written, BypassPolicyLockoutSafetyCheck=True)
     kms.put_key_policy(KeyId=scene.key, **written)
@@ -299,15 +298,6 @@ def test_the_share_worker_can_lock_the_owner_out_of_a_key_whose_policy_it_may_wr
     administrator = scene.person("KeyAdmin", "kms")
     refused(administrator.schedule_key_deletion, KeyId=scene.key)
     refused(administrator.put_key_policy, KeyId=scene.key, **written)
-
-
-def test_the_share_worker_writes_no_key_policy_where_no_key_is_named(scene):
-    """The parameter takes no wildcard, and without it the statement does not exist."""
-    kms = client(scene, "share-worker", "kms")
-    redeploy(scene, PolicyKeyArns="")
-    refused(kms.put_key_policy, KeyId=scene.key, PolicyName="default", Policy="{}")
-    with pytest.raises(TemplateError, match="PolicyKeyArns"):
-        redeploy(scene, PolicyKeyArns=f"arn:aws:kms:{REGION}:{HUB}:key/*")
 
 
 def test_the_share_worker_reaches_no_key_that_source_key_arns_does_not_name(scene):
@@ -377,17 +367,18 @@ def trusting(scene: Scene, account: str) -> None:
         scene.role(account, name, admits=HUB)
 
 
-@pytest.mark.parametrize(("function", "role"), [("worker", COPIES), ("share-worker", GRANTS)])
-def test_no_account_is_entered_that_the_stack_does_not_name(scene, function, role):
+ENTERS = (("worker", COPIES), ("share-worker", GRANTS))
+
+
+def test_no_account_is_entered_that_the_stack_does_not_name(scene):
     """A role with the expected name elsewhere cannot be assumed, whatever it trusts."""
     trusting(scene, STRANGER)
+    for function, role in ENTERS:
+        refused(entered, scene, function, role, "ec2", STRANGER)
+        entered(scene, function, role, "ec2", TEST)
 
-    refused(entered, scene, function, role, "ec2", STRANGER)
-    entered(scene, function, role, "ec2", TEST)
 
-
-@pytest.mark.parametrize(("function", "role"), [("worker", COPIES), ("share-worker", GRANTS)])
-def test_of_an_organization_its_accounts_alone_are_entered(scene, function, role):
+def test_of_an_organization_its_accounts_alone_are_entered(scene):
     """Those in it, those listed besides, and the hub's own; not those of another organization or of none."""
     people = scene.world.organizations
     ours, theirs = people.create("900000000000"), people.create("900000000001")
@@ -398,26 +389,27 @@ def test_of_an_organization_its_accounts_alone_are_entered(scene, function, role
     for account in (HUB, PROD, STRANGER):
         trusting(scene, account)
 
-    for account in (DEV, TEST, HUB):
-        entered(scene, function, role, "ec2", account)
-    for account in (PROD, STRANGER):
-        refused(entered, scene, function, role, "ec2", account)
+    for function, role in ENTERS:
+        for account in (DEV, TEST, HUB):
+            entered(scene, function, role, "ec2", account)
+        for account in (PROD, STRANGER):
+            refused(entered, scene, function, role, "ec2", account)
 
 
-@pytest.mark.parametrize("among", ["alone", "with an account that is named"])
-def test_the_share_worker_adds_nobody_whom_the_stack_does_not_name(scene, among):
+def test_the_share_worker_adds_nobody_whom_the_stack_does_not_name(scene):
     """Neither to a snapshot nor to a key; of several accounts one stranger is enough to refuse the call."""
     ec2, kms = client(scene, "share-worker", "ec2"), client(scene, "share-worker", "kms")
-    added = [{"UserId": account} for account in ((STRANGER,) if among == "alone" else (DEV, STRANGER))]
+    alone, among = [{"UserId": STRANGER}], [{"UserId": DEV}, {"UserId": STRANGER}]
     snapshot = scene.snapshots[0]
 
-    refused(ec2.modify_snapshot_attribute, SnapshotId=snapshot, CreateVolumePermission={"Add": added})
+    for added in (alone, among):
+        refused(ec2.modify_snapshot_attribute, SnapshotId=snapshot, CreateVolumePermission={"Add": added})
     for to in (f"arn:aws:iam::{STRANGER}:root", f"arn:aws:iam::{STRANGER}:role/{COPIES}"):
         refused(kms.create_grant, KeyId=scene.key, GranteePrincipal=to, Operations=GRANT)
     assert scene.world.shares_open() == []
 
     redeploy(scene, TargetAccounts="")
-    ec2.modify_snapshot_attribute(SnapshotId=snapshot, CreateVolumePermission={"Add": added})
+    ec2.modify_snapshot_attribute(SnapshotId=snapshot, CreateVolumePermission={"Add": among})
     assert scene.world.shares_open(), "the attack works where no account is named"
 
 

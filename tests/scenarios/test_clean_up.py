@@ -42,19 +42,12 @@ def three(scene: Scene) -> list[str]:
     for month in ("02", "03"):
         sources.append(successor(scene, f"golden-2026-{month}"))
         scene.promote("dev", sources[-1])
-    copies = [copy_of(scene, source) for source in sources]
+    copies = [scene.copy_of(source)["ImageId"] for source in sources]
     assert shows(scene) == copies[-1]
     for image in copies[:-1]:
         deprecate(scene, image)
     scene.wait(120)
     return copies
-
-
-def copy_of(scene: Scene, source: str) -> str:
-    """DEV's copy of a source."""
-    tag = [{"Name": "tag:ami-promoter:source-image", "Values": [source]}]
-    (found,) = scene.client("ec2", DEV).describe_images(Owners=["self"], Filters=tag)["Images"]
-    return str(found["ImageId"])
 
 
 def deprecate(scene: Scene, image: str) -> None:
@@ -278,7 +271,7 @@ def test_what_the_hub_retires_its_administrator_can_remove(scene, as_admin):
     scene.promote("dev", third)
     before = scene.notices()
     assert "No copy is retired" in scene.cli("status", "--retired")[1]
-    copies = {source: copy_of(scene, source) for source in (scene.image, second, third)}
+    copies = {source: scene.copy_of(source)["ImageId"] for source in (scene.image, second, third)}
 
     for function in ("discover", "sweep"):
         pace(scene, function, 60)

@@ -25,7 +25,10 @@ def two_releases(scene):
 
 
 def test_a_bad_ami_is_taken_back_and_everybody_can_see_it(scene):
-    """Asked for, carried out, refused to all who would promote it, and shown with who and why."""
+    """Asked for, carried out, refused to all who would promote it, and shown with who and why; then all is as before.
+
+    A stack without AllowDisable has the right that this needs.
+    """
     newer, bad, good = two_releases(scene)
     assert shows(scene) == bad
 
@@ -62,6 +65,8 @@ def test_a_bad_ami_is_taken_back_and_everybody_can_see_it(scene):
     assert scene.prints("recall", newer, "--lift", "--yes")[0] == 0
     scene.wait(HOUR)
     assert (shows(scene), copy_of(scene, newer)) == (bad, bad)
+    (image,) = scene.client("ec2", DEV).describe_images(ImageIds=[bad])["Images"]
+    assert "DeprecationTime" not in image
     assert "recalled" not in scene.prints("status", newer)[1]
     assert scene.prints("history", newer)[1].count("no answer is recorded") == 0
     scene.assert_invariants()
