@@ -539,17 +539,6 @@ def test_one_look_that_shows_a_shared_image_disabled_ends_nothing():
     assert play(once, ev.TagSeen("dev", "disabled"), now=LATER).is_gone
 
 
-def test_a_tag_event_that_comes_after_the_first_look_counts():
-    """A new hub took the AMI into its baseline before the tag's event arrived: it is promoted all the same."""
-    baseline = replace(
-        evolving.baseline("ami-0a", "111111111111", "us-east-1", "dev", NOW),
-        inbox={"tag": str(TagEntry(2, NOW - 60, "e-2"))},
-    )
-    after = play(baseline, TAG, now=NOW + 60)
-
-    assert (after.state, after.generation) == (S.COMPARING, NOW + 60)
-
-
 @pytest.mark.parametrize("state", [S.RUNNING, S.OVER])
 def test_a_removed_tag_that_is_known_is_not_looked_for_again(state):
     """Two concurrent invocations see it gone: the second does not start another wait."""

@@ -317,22 +317,6 @@ def test_a_blocked_account_keeps_what_it_has_and_gets_nothing():
     assert differs(a_promotion(), applied, tracked(A), tracked(B), out=(withdrawn(B),)) == ([B], [])
 
 
-def test_a_refused_value_changes_nothing_of_the_one_in_force():
-    """People are notified of its faults; who is no longer in the file ends all the same."""
-    typo = a_promotion(seen_value="dve", generation=2)
-    found = wanted(typo, the_file(A))
-
-    assert (found.value, found.refused, [fault.code for fault in found.faults]) == ("dev", "dve", ["unknown-group"])
-    assert differs(typo, the_file(A), tracked(A), tracked(B)) == ([B], [])
-
-
-def test_a_first_value_that_is_refused_names_nobody():
-    """There is none in force."""
-    found = wanted(a_promotion(seen_value="dve", value=None, file="", passed_generation=0), the_file(A))
-
-    assert (found.value, found.refused, dict(found.targets)) == (None, "dve", {})
-
-
 def test_a_name_in_force_that_the_file_has_lost_names_nobody():
     """It was understood before: its accounts end."""
     assert differs(a_promotion(), the_file(A, groups=("others",)), tracked(A)) == ([A], [])

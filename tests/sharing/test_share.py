@@ -200,16 +200,6 @@ def test_a_nameless_permission_that_is_closing_opens_again_for_who_came():
         assert outstanding.to_close([finishing], NOW) == [finishing]
 
 
-def test_a_refusal_after_the_intent_is_closed_like_an_open_share():
-    """An earlier call may have taken effect: the holders are woken, and the permission is revoked."""
-    intended = evolve(a_share(), OpeningIntended(seen=False), NOW)
-    refused = evolve(intended, ShareRefused(FAULT), NOW)
-    assert outstanding.to_close([refused], NOW) == [refused]
-    assert holders.refusal(refused) == FAULT
-
-    assert evolve(refused, ShareClosed(), NOW).state is ShareState.REFUSED
-
-
 def test_a_permission_that_one_look_shows_is_looked_at_again():
     """One stale answer must not make a share preexisting, which never closes."""
     assert machine.doubtful(a_share(), NOW)
