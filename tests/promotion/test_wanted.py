@@ -331,15 +331,6 @@ def test_nothing_ends_or_begins_while_nobody_knows_whom_the_value_names():
     assert differs(a_promotion(generation=9), broken, *there) == ([], [])
 
 
-def test_a_unit_that_was_never_read_is_waited_for():
-    """It passes by itself: until then nothing begins, and only what an operator has withdrawn ends."""
-    applied = an_ou()
-    never = AppliedFile(replace(applied.directory, membership=Membership()), "file")
-
-    found = wanted_targets(a_promotion(), "dev", never, ())
-    assert (found.unknown, found.waits is None, found.missing((), a_promotion())) == (True, False, [])
-
-
 # --- inputs, and what is announced -----------------------------------------------------------------------------------
 
 
