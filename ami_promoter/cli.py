@@ -34,8 +34,8 @@ from ami_promoter.commands import (  # noqa: F401 - each adds its verbs when it 
     withdraw,
 )
 from ami_promoter.hub.aws import HubError
-from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import PROGRAM, discard_output, failed
+from ami_promoter.terminal.report import Exit
 from ami_promoter.verbs import Exemplified, TerminalClock, before_the_verb, root
 from chalicelib.engine.faults import Fault
 

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any
 
 import click
@@ -21,15 +20,15 @@ from rich.console import RenderableType
 
 from ami_promoter.hub import aws
 from ami_promoter.hub.applied_targets import AccountNames
-from ami_promoter.hub.image_names import ami_named
+from ami_promoter.hub.hub_images import ami_named
 from ami_promoter.rights import NOTHING, Rights
 from ami_promoter.terminal import durations, remembered
 from ami_promoter.terminal.account_names import naming
+from ami_promoter.terminal.alike import meant
 from ami_promoter.terminal.examples import examples
-from ami_promoter.terminal.exits import MEANS, Exit
 from ami_promoter.terminal.output import console, emit, show
 from ami_promoter.terminal.preferences import VARIABLES, UnusableFile, preferences
-from ami_promoter.terminal.report import NotDone, Report
+from ami_promoter.terminal.report import MEANS, Exit, NotDone, Report
 from ami_promoter.terminal.schema import Schema
 from chalicelib.engine.faults import Fault
 
@@ -177,8 +176,7 @@ def unknown_region(name: str) -> str:
     known = aws.regions()
     if name in known:
         return ""
-    close = get_close_matches(name, known, n=2)
-    cure = f"Did you mean {' or '.join(close)}?" if close else "Write a Region's name, like us-east-1."
+    cure = meant(name, known) or "Write a Region's name, like us-east-1."
     return f"{name!r} is not a Region that the AWS SDK knows. {cure}"
 
 

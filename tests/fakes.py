@@ -11,7 +11,7 @@ from operator import attrgetter, itemgetter
 from typing import Any, TypeVar
 
 from chalicelib.delivery.copy_quota import SlotLease
-from chalicelib.delivery.tracked import EXPIRED, TrackedDelivery
+from chalicelib.delivery.tracked import LATER_OUTCOMES, TrackedDelivery
 from chalicelib.engine import addresses, codec, schedule
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.errors import LostRace, Unreadable
@@ -319,17 +319,17 @@ class MemorySlotLeases:
             itemgetter(0), lambda key, lease: (addresses.slot(RecordKey(key[0]), lease.delivery), codec.encode(lease))
         )
 
-    def ask(self, quota: RecordKey, wish: SlotLease) -> SlotLease:
-        known = self.items.get((quota.pk, wish.delivery))
-        if known is not None and known.episode > wish.episode:
-            return wish
-        if wish.over:
+    def ask(self, quota: RecordKey, request: SlotLease) -> SlotLease:
+        known = self.items.get((quota.pk, request.delivery))
+        if known is not None and known.episode > request.episode:
+            return request
+        if request.over:
             if known is not None:
-                del self.items[quota.pk, wish.delivery]
-            return wish
-        same = known is not None and known.episode == wish.episode
-        self.items[quota.pk, wish.delivery] = replace(wish, granted=known.granted) if known and same else wish
-        return self.items[quota.pk, wish.delivery]
+                del self.items[quota.pk, request.delivery]
+            return request
+        same = known is not None and known.episode == request.episode
+        self.items[quota.pk, request.delivery] = replace(request, granted=known.granted) if known and same else request
+        return self.items[quota.pk, request.delivery]
 
     def leases(self, quota: RecordKey) -> Sequence[SlotLease]:
         return [lease for _, lease in self.items.of(quota.pk)]
@@ -532,7 +532,7 @@ class MemoryTrackedDeliveries:
         if known is None:
             return True
         runs = (known.episode, known.state) == (tracked.episode, "running")
-        taken_back = known.episode == tracked.episode and tracked.state in ("withdrawn", EXPIRED, "recalled")
+        taken_back = known.episode == tracked.episode and tracked.state in LATER_OUTCOMES
         if runs or taken_back or known.episode < tracked.episode:
             kept = {"generation": known.generation, "joined": known.joined, "ssm_parameter": known.ssm_parameter}
             self.items[ami, tracked.delivery] = replace(tracked, **kept)

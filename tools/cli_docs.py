@@ -15,7 +15,7 @@ from ami_promoter.cli import root
 from ami_promoter.promotions.promotion_data import PAGE
 from ami_promoter.rights import READ, SEE_APPROVERS, Rights
 from ami_promoter.terminal.examples import examples
-from ami_promoter.terminal.exits import MEANS
+from ami_promoter.terminal.report import MEANS
 from ami_promoter.terminal.schema import FAILURE
 from ami_promoter.verbs import AT_THE_HUB, COMMON, SECTIONS, Verb
 from tools.cli_policies import APPROVER, READ_ONLY, TAGGER, policy

@@ -7,10 +7,8 @@ from typing import Any
 
 import click
 
-from ami_promoter.hub import approval_items, record_requests
-from ami_promoter.hub.recall_items import OperatorsDecisions
+from ami_promoter.hub import approval_items, recalls, record_requests
 from ami_promoter.hub.records import Reader
-from ami_promoter.promotions import recalls
 from ami_promoter.promotions.promotion_text import quoted
 from ami_promoter.rights import APPROVE, EXAMINE, READ, WAKE
 from ami_promoter.terminal import schema as js
@@ -86,7 +84,7 @@ def approve(
     --yes is needed. `--dry-run` needs no right to approve.
     """
     connection = caller.connect()
-    if recalled := recalls.refused(ami, OperatorsDecisions(connection).recall(ami)):
+    if recalled := recalls.refused(connection, ami):
         raise NotDone(recalled)
     seen = approval_items.asked(connection, ami, tag_key)
     asked = seen.question

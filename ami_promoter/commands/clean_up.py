@@ -16,9 +16,8 @@ from ami_promoter.promotions.clean_up import JudgedCopy, judged, superseded
 from ami_promoter.rights import CLEAN_UP
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import groups
-from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import Folded, table
-from ami_promoter.terminal.report import Report
+from ami_promoter.terminal.report import Exit, Report
 from ami_promoter.verbs import ANYWHERE, FAMILY, VerbCaller, admin, verb, yes_option
 from chalicelib.engine.aws.refusals import STALE_CREDENTIALS
 from chalicelib.engine.faults import Fault, count

@@ -9,17 +9,15 @@ import click
 from rich.console import RenderableType
 
 from ami_promoter.hub import approvers, health, organization, pause_switch
-from ami_promoter.hub.applied_targets import applied_file, named_targets
+from ami_promoter.hub.applied_targets import Receivers, applied_file, named_targets, receivers
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.receivers import Receivers, receivers
 from ami_promoter.hub.records import Reader
 from ami_promoter.reconcile import doctor_checks, grouped_checks
 from ami_promoter.reconcile.doctor_target_checks import HubNames, KnownAtHub
 from ami_promoter.reconcile.inventories import Inventories
 from ami_promoter.rights import ASK_TARGETS, CHECK_KEY, READ_ALL, SEE_APPROVERS, SEE_HEALTH, SEE_WRITERS
 from ami_promoter.terminal import schema as js
-from ami_promoter.terminal.exits import Exit
-from ami_promoter.terminal.report import Report
+from ami_promoter.terminal.report import Exit, Report
 from ami_promoter.verbs import ACCOUNT, VerbCaller, answers_within_option, hub_only_option, verb
 from chalicelib.delivery.copy_quota import CopyQuota
 from chalicelib.delivery.model import ENDED, Delivery, DeliveryState
@@ -129,7 +127,7 @@ def _facts(connection: Connection, file: AppliedFile) -> doctor_checks.HubFacts:
         connection.region,
         connection.now(),
         file.fault,
-        pause_switch.said(pause_switch.Switch(connection).read()),
+        pause_switch.said(pause_switch.read(connection)),
         troubles,
         parked,
         due,

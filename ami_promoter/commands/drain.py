@@ -19,15 +19,14 @@ from rich.console import RenderableType
 
 from ami_promoter.hub import pause_switch
 from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.record_requests import wake
 from ami_promoter.hub.records import UNSETTLED, Reader, RecordSeen, by_name
-from ami_promoter.hub.wakes import wake
 from ami_promoter.promotions import promotion_data, shares
 from ami_promoter.promotions.following import follow
 from ami_promoter.promotions.promotion_text import shares_table
 from ami_promoter.rights import LOOK_AGAIN, READ_ALL, SWITCH
 from ami_promoter.terminal import schema as js
-from ami_promoter.terminal.exits import Exit
-from ami_promoter.terminal.report import Report
+from ami_promoter.terminal.report import Exit, Report
 from ami_promoter.verbs import TerminalClock, VerbCaller, admin, verb, wait_at_most, yes_option
 from chalicelib.delivery.model import ENDED, Delivery, DeliveryState, EndRequest
 from chalicelib.engine.addresses import RecordKey
@@ -165,8 +164,7 @@ def drained(
     drain: Drain, *, delete_copies: bool = False, wait: bool = False, timeout: int | None = None, wide: bool = False
 ) -> Report:
     """Drain the hub and report; may raise HubError."""
-    switch = pause_switch.Switch(drain.connection)
-    switch.turn(paused=True, why=WHY)
+    pause_switch.turn(drain.connection, paused=True, why=WHY)
     view = drain.look()
     drain.cancel(view, delete_copies=delete_copies)
     if wait:
@@ -174,7 +172,7 @@ def drained(
     left = [shares.open_share(share) for share in sorted(view.shares, key=by_name)]
     kept = [shares.open_share(share) for share in sorted(view.kept, key=by_name)]
     data = {
-        "paused": pause_switch.to_json(switch.read()),
+        "paused": pause_switch.to_json(pause_switch.read(drain.connection)),
         "cancelled": len(drain.cancelled),
         "promotions": promotion_data.counts(view.promotions),
         "under_way": promotion_data.counts(view.running),

@@ -62,7 +62,10 @@ def key_policy() -> None:
     "--service-roles", is_flag=True, help="Also what the grant role needs, for a target with `service_linked_roles`."
 )
 def target(caller: VerbCaller, key: str | None, role_name: str, *, launch_test: bool, service_roles: bool) -> Report:
-    """Print what a target's own key must allow, or check KEY with the target's credentials."""
+    """Print what a target's own key must allow, or check KEY.
+
+    The check needs the target's credentials.
+    """
     connection = caller.connect()
     if _is_hub_alone(connection):
         what = f"account {connection.account} is the hub, and no target: these statements would name the wrong account."
@@ -84,7 +87,10 @@ def target(caller: VerbCaller, key: str | None, role_name: str, *, launch_test: 
     help="The `key_access` of the targets in the targets file; may be repeated.",
 )
 def hub(caller: VerbCaller, key: str | None, access: tuple[str, ...]) -> Report:
-    """Print what a key of the hub must allow, or check KEY with the hub's credentials."""
+    """Print what a key of the hub must allow, or check KEY.
+
+    The check needs the hub's credentials.
+    """
     return _answer(caller.account(), key, hub_needs(caller.region, access))
 
 

@@ -12,8 +12,7 @@ from ami_promoter.hub.aws import UNCHANGED, Connection
 from ami_promoter.hub.organization import some
 from ami_promoter.rights import ACCEPT, READ
 from ami_promoter.terminal import schema as js
-from ami_promoter.terminal.exits import Exit
-from ami_promoter.terminal.report import Report
+from ami_promoter.terminal.report import Exit, Report
 from ami_promoter.verbs import ACCOUNT, VerbCaller, targets, verb
 from chalicelib.targets.departures import MembersReading
 

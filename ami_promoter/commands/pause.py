@@ -8,8 +8,7 @@ from ami_promoter.hub import pause_switch, record_requests
 from ami_promoter.hub.aws import HubError
 from ami_promoter.rights import LOOK_AGAIN, READ, READ_ALL, SWITCH
 from ami_promoter.terminal import schema as js
-from ami_promoter.terminal.exits import Exit
-from ami_promoter.terminal.report import Report
+from ami_promoter.terminal.report import Exit, Report
 from ami_promoter.verbs import WHY, VerbCaller, admin, verb
 from chalicelib.engine.faults import count
 
@@ -22,12 +21,11 @@ PRINTS = js.thing(**js.HUB, changed=js.flag("whether this command changed the sw
 def pause(caller: VerbCaller, why: str | None) -> Report:
     """Start nothing new; running deliveries continue."""
     connection = caller.connect()
-    turned = pause_switch.Switch(connection)
-    changed = turned.turn(paused=True, why=why or "")
-    found = turned.read() or {}
+    changed = pause_switch.turn(connection, paused=True, why=why or "")
+    found = pause_switch.read(connection) or {}
     explains = why is not None and why != found.get("why")
     if explains:
-        turned.explain(why or "")
+        pause_switch.explain(connection, why or "")
         found = {**found, "why": why}
     first = "Paused" if changed else "Already paused, for another reason now," if explains else "Already paused"
     data = {**connection.named, "changed": changed or explains, "paused": pause_switch.to_json(found)}
@@ -38,7 +36,7 @@ def pause(caller: VerbCaller, why: str | None) -> Report:
 def resume(caller: VerbCaller) -> Report:
     """End the pause."""
     connection = caller.connect()
-    changed = pause_switch.Switch(connection).turn(paused=False, why="")
+    changed = pause_switch.turn(connection, paused=False, why="")
     data = {**connection.named, "changed": changed, "paused": None}
     if not changed:
         return Report((f"Nothing to do: promotions are not paused in {connection.place}.",), data)

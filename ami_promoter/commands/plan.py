@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import click
 
+from ami_promoter.hub import recalls
 from ami_promoter.hub.applied_targets import applied_file
-from ami_promoter.hub.recall_items import OperatorsDecisions
+from ami_promoter.hub.hub_images import Tag, examine, no_such_ami
 from ami_promoter.hub.records import Reader
-from ami_promoter.hub.source_checks import examine
-from ami_promoter.hub.trigger_tag import Tag, no_such_ami
 from ami_promoter.hub.withdrawals import withdrawn_for
-from ami_promoter.promotions import plan_preview, pointers, recalls
+from ami_promoter.promotions import plan_preview, pointers
 from ami_promoter.rights import EXAMINE, READ
-from ami_promoter.terminal.exits import Exit
-from ami_promoter.terminal.report import NotDone, Report
+from ami_promoter.terminal.report import Exit, NotDone, Report
 from ami_promoter.verbs import VALUE, VerbCaller, ami_argument, tag_key_option, verb
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Place
@@ -52,6 +50,8 @@ def plan(caller: VerbCaller, ami: str, value: str | None, tag_key: str) -> Repor
     entries = [entry.it for entry in reader.tracked(ami)]
     tracked = {entry.delivery: entry.place for entry in entries}
     states = {tracked[one]: record.state for one, record in reader.deliveries(tracked).items()}
+    held = (key for one in resolution.targets if (key := pointers.pin_for(image, one)) is not None)
+    pins = recalls.pins(connection, held)
     facts = plan_preview.PlanFacts(
         ami,
         wanted,
@@ -63,9 +63,10 @@ def plan(caller: VerbCaller, ami: str, value: str | None, tag_key: str) -> Repor
         connection.now(),
         states,
         reader.many(key for one in resolution.targets if (key := pointers.key_for(image, one)) is not None),
+        pins,
         file.waves,
         withdrawn_for(connection, ami, wanted),
-        recalls.refused(ami, OperatorsDecisions(connection).recall(ami)),
+        recalls.refused(connection, ami),
         {entry.place: entry.ssm_parameter for entry in entries},
     )
     data = plan_preview.plan(facts)

@@ -8,14 +8,13 @@ from contextlib import suppress
 import click
 from rich.console import RenderableType
 
-from ami_promoter.hub import pause_switch, record_requests, withdrawals
+from ami_promoter.hub import pause_switch, recalls, record_requests, withdrawals
 from ami_promoter.hub.applied_targets import applied_file
 from ami_promoter.hub.aws import Connection, HubError
-from ami_promoter.hub.recall_items import OperatorsDecisions
+from ami_promoter.hub.hub_images import Tag
 from ami_promoter.hub.records import Reader
-from ami_promoter.hub.trigger_tag import Tag
 from ami_promoter.hub.withdrawals import withdrawn_for
-from ami_promoter.promotions import endings, recalls, waiting
+from ami_promoter.promotions import endings, waiting
 from ami_promoter.rights import FIND_AMI, READ, TAG, UNTAG
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import console, show, warn
@@ -66,10 +65,10 @@ def promote(
     resolution = file.judge(value, in_force=False)
     if resolution.faults:
         raise NotDone(*resolution.faults)
-    if no := recalls.refused(ami, OperatorsDecisions(connection).recall(ami)):
+    if no := recalls.refused(connection, ami):
         raise NotDone(no)
     withdrawn = withdrawn_for(connection, ami, value)
-    paused = pause_switch.Switch(connection).read()
+    paused = pause_switch.read(connection)
     said = repr(value) if value else "'' (group `default`)"
     lines: list[RenderableType] = []
     ends = [] if before in (None, value) else _ended(connection, ami, file, before, value)
@@ -149,10 +148,10 @@ def cancel(caller: VerbCaller, ami: str, *, yes: bool, tag_key: str) -> Report:
         caller.confirm("cancel", does, _what_ends(connection, ami, each=caller.wide), yes=yes)
     tag.remove()
     warning = record_requests.nudge(connection, ami, "", again=False)
-    ends = "within minutes the service cancels running deliveries and withdraws standing shares; delivered AMIs stay."
-    lines = [f"{ami} no longer has the tag {tag_key}: {ends}"]
+    then = "within minutes the service cancels running deliveries and withdraws standing shares; delivered AMIs stay."
+    lines = [f"{ami} no longer has the tag {tag_key}: {then}"]
     with suppress(HubError):  # it is done, whether the caller may read this or not
-        lines += recalls.lines(ami, recalls.to_json(OperatorsDecisions(connection).recall(ami)))
+        lines += recalls.lines(ami, recalls.read(connection, ami))
     return Report(tuple(lines), {"ami": ami, "changed": True}, warnings=(warning,) if warning else ())
 
 

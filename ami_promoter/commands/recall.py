@@ -8,12 +8,11 @@ from typing import Any
 import click
 from rich.console import RenderableType
 
-from ami_promoter.hub import record_requests
+from ami_promoter.hub import recalls, record_requests
 from ami_promoter.hub.aws import Connection, HubError
-from ami_promoter.hub.image_names import copied_from
-from ami_promoter.hub.recall_items import OperatorsDecisions
+from ami_promoter.hub.hub_images import copied_from
 from ami_promoter.hub.records import Reader, RecordSeen, image_of, place_of
-from ami_promoter.promotions import pointers, recalls
+from ami_promoter.promotions import pointers
 from ami_promoter.reconcile import uses
 from ami_promoter.rights import ASK_TARGETS, FIND_DELIVERIES, LOOK_AGAIN, READ, SWITCH
 from ami_promoter.terminal import schema as js
@@ -85,8 +84,7 @@ def recall(caller: VerbCaller, ami: str, why: str | None, *, lift: bool, yes: bo
     if lift and why is not None:
         raise click.UsageError("--why has no effect with --lift.")
     connection = caller.connect()
-    decisions = OperatorsDecisions(connection)
-    every = decisions.recalls()
+    every = recalls.every(connection)
     stands = every.get(ami)
     if stands is None and lift:  # a request that was lost is made again, here and below
         record_requests.recall(connection, ami)
@@ -104,11 +102,11 @@ def recall(caller: VerbCaller, ami: str, why: str | None, *, lift: bool, yes: bo
         lines += tuple(_used(connection, caller, ami, deliveries))
     shown = caller.confirm("recall", does, lines, yes=yes)
     if lift:
-        decisions.lift(ami)
+        recalls.end(connection, ami)
         record_requests.recall_lifted(connection, ami)
         done = f"The recall of {ami} is lifted. What had begun is promoted again, if its tag names it."
         return Report((*shown, done), _data(ami, None, deliveries, changed=True))
-    recall = decisions.recall_it(ami, why or "")
+    recall = recalls.recall_it(connection, ami, why or "")
     record_requests.recall(connection, ami)
     done = f"{ami} is recalled. `ami-promoter status {ami} --watch` shows each target."
     return Report((*shown, done), _data(ami, recall, deliveries, changed=True))

@@ -23,9 +23,8 @@ from ami_promoter.reconcile.view_reading import Looking
 from ami_promoter.rights import ASK_TARGETS, READ_ALL, REPAIR, SEE_OPEN
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import alike_anywhere, first_of, groups
-from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import Folded
-from ami_promoter.terminal.report import NotDone, Report
+from ami_promoter.terminal.report import Exit, NotDone, Report
 from ami_promoter.verbs import Duration, Matching, VerbCaller, admin, answers_within_option, hub_only_option, verb
 from chalicelib.delivery.model import ENDED
 from chalicelib.engine.addresses import RecordKey

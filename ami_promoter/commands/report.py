@@ -7,9 +7,8 @@ from pathlib import Path
 
 import click
 
-from ami_promoter.hub import organization, pause_switch
+from ami_promoter.hub import organization, pause_switch, recalls
 from ami_promoter.hub.aws import Connection, HubError
-from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.report_page import reading
 from ami_promoter.report_page.document import FIRST, NOTHING, render
 from ami_promoter.report_page.model import Overview, ReportContext, overview
@@ -116,13 +115,12 @@ def report(caller: VerbCaller, output: Path | None, address: str | None, days: i
 
 def _read(connection: Connection, days: int) -> Overview:
     trouble = tuple(organization.trouble_lines(connection))
-    paused = pause_switch.said(pause_switch.Switch(connection).read())
+    paused = pause_switch.said(pause_switch.read(connection))
     since = int(connection.now()) - days * DAY
     records = reading.read(connection, since)
     now = int(connection.now())
     place = connection.account, connection.region, connection.table
-    recalls = OperatorsDecisions(connection).recalls()
-    return overview(records, ReportContext(*place, now, since, days, paused, trouble, recalls))
+    return overview(records, ReportContext(*place, now, since, days, paused, trouble, recalls.every(connection)))
 
 
 def _publish(connection: Connection, page: bytes, to: str) -> None:

@@ -8,12 +8,11 @@ from itertools import islice
 
 import click
 
-from ami_promoter.hub import record_requests
+from ami_promoter.hub import recalls, record_requests
 from ami_promoter.hub.applied_targets import applied_file
-from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.hub.records import UNSETTLED, Reader, RecordSeen, is_named, place_of
 from ami_promoter.hub.withdrawals import Withdrawn
-from ami_promoter.promotions import pointers, recalls
+from ami_promoter.promotions import pointers
 from ami_promoter.promotions.promotion_data import BAD
 from ami_promoter.promotions.reading import no_delivery, unknown
 from ami_promoter.rights import LOOK_AGAIN, READ
@@ -30,7 +29,7 @@ from chalicelib.images.family import parameter_of
 from chalicelib.promotion.model import Promotion
 from chalicelib.promotion.wanted import WantedTargets, wanted_targets, withdrawn_by
 from chalicelib.targets.applied_file import AppliedFile
-from chalicelib.targets.withdrawals import covering
+from chalicelib.targets.withdrawals import Withdrawal, covering
 
 AGAIN, COUNTS = "the service looks at the parameter {} again.", "from now on the AMI counts for {}."
 PRINTS = js.some_of(
@@ -82,8 +81,9 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
         _refuse_place(ami, place, wanted, accepted)
     good = reader.deliveries(entry.delivery for entry in wanted if entry.state in GOOD)
     at_fault = _at_fault(reader, good, named=place is not None)
-    recall = recalls.to_json(OperatorsDecisions(connection).recall(ami))
-    not_recalled = _not_recalled(reader, wanted) if recall else []
+    recall = recalls.read(connection, ami)
+    every_refused = _not_recalled(reader, wanted) if recall else []
+    not_recalled = every_refused[: record_requests.MOST_PLACES]
     ended = promotion.it.value is None and not promotion.parked
     if ended and not (at_fault or not_recalled):
         raise NotDone(_no_value(promotion, ami))
@@ -93,7 +93,7 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     deliveries = [addresses.delivery(entry.delivery) for entry in wanted]
     freed = record_requests.unpark(connection, [addresses.promotion(ami), *deliveries, *at_fault])
     record_requests.look_at(connection, list(at_fault))
-    withdrawn = withdrawn_by(_as_written(promotion.it), withdrawals, _written(promotion.it))
+    withdrawn = _withdrawn(promotion.it, withdrawals)
     failed = [(entry, covering(withdrawn, entry.place)) for entry in wanted if entry.state in BAD]
     kept_out = [(entry, by) for entry, by in failed if by is not None and recall is None]
     free = [] if ended or recall else [entry for entry, by in failed if by is None]
@@ -121,6 +121,7 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     lines += [*_again(promotion, free, again, wide=caller.wide), *_kept_out(ami, kept_out, wide=caller.wide)]
     lines += [*_parameters(at_fault.values(), AGAIN, wide=caller.wide), *recalls.lines(ami, recall)]
     lines += [*_parameters(renamed.values(), COUNTS, wide=caller.wide), *_more(len(every_renamed) - len(renamed))]
+    lines += _more(len(every_refused) - len(not_recalled))
     nothing = f"no delivery of {ami} has failed, no pointer of it has a fault, and nothing is parked."
     return Report(tuple(lines or [f"Nothing to do: {nothing}"]), data)
 
@@ -156,10 +157,12 @@ def _written(promotion: Promotion) -> str | None:
     return promotion.value if asked is None else asked.partition(":")[2]
 
 
-def _as_written(promotion: Promotion) -> Promotion:
-    """Return a promotion as its next look will show it."""
+def _withdrawn(promotion: Promotion, withdrawals: Iterable[Withdrawal]) -> Mapping[str, str]:
+    """Return whom operators have withdrawn, as the promotion's next look will show it: a refused value ends none."""
     written = _written(promotion)
-    return promotion if written == promotion.value else replace(promotion, seen_value=written)
+    if written in (promotion.value, promotion.refused_value):
+        return withdrawn_by(promotion, withdrawals, promotion.value)
+    return withdrawn_by(replace(promotion, seen_value=written), withdrawals, written)
 
 
 def _again(

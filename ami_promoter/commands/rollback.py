@@ -9,24 +9,26 @@ from typing import Any
 import click
 from rich.console import RenderableType
 
-from ami_promoter.hub import record_requests
+from ami_promoter.hub import recalls, record_requests
 from ami_promoter.hub.applied_targets import applied_file, named_targets
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.recall_items import OperatorsDecisions
+from ami_promoter.hub.recalls import pin_of
 from ami_promoter.hub.records import Reader, is_named, not_there
 from ami_promoter.promotions.reading import unknown_family
 from ami_promoter.rights import LOOK_AGAIN, READ_ALL, SWITCH
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import first_of, groups, named
-from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import Folded
-from ami_promoter.terminal.report import NotDone, Report
+from ami_promoter.terminal.report import Exit, NotDone, Report
 from ami_promoter.verbs import AMI, FAMILY, GROUP, PLACE, WHY, VerbCaller, verb, yes_option
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.faults import Fault, count
 from chalicelib.engine.places import Place
+from chalicelib.images.family import parameter_of
 from chalicelib.release.current import Release
 from chalicelib.release.pointer import Pointer
+from chalicelib.targets.applied_file import AppliedFile, Target
+from chalicelib.targets.recalls import Pin
 
 PRINTS = js.thing(
     family=js.text("the family"),
@@ -94,17 +96,16 @@ def rollback(
         raise click.UsageError("--to and --why have no effect with --lift.")
     connection = caller.connect()
     found = _pointers(connection, family, group, places)
-    decisions = OperatorsDecisions(connection)
-    pins = decisions.pins(found)
-    moves = [_Move(one, None) for one in found if one.key in pins]
+    pins = recalls.pins(connection, map(pin_of, found))
+    moves = [_Move(one, None) for one in found if pin_of(one) in pins]
     faults: list[Fault] = []
     if not lift:
-        moves, faults = chosen(found, to, pins, decisions.recalls())
+        moves, faults = chosen(found, to, pins, recalls.every(connection))
     if not moves:
         record_requests.look_at(connection, [one.key for one in found])  # a request that was lost is made again
         if faults:
             raise NotDone(*faults)
-        held = first_of(sorted({*pins.values()}))
+        held = first_of(sorted({one.source for one in pins.values() if one}))
         says = f"each parameter of `{family}` is held at {held} already; `--to AMI` chooses another."
         says = f"no parameter of `{family}` is held there." if lift else says
         return Report((f"Nothing to do: {says}",), _data(family, (), (), lift=lift))
@@ -114,9 +115,9 @@ def rollback(
     shown = caller.confirm("rollback", does, lines, yes=yes)
     for move in moves:
         if move.to is None:
-            decisions.unpin(move.pointer)
+            recalls.unpin(connection, move.pointer)
         else:
-            decisions.pin(move.pointer, move.to, why or "")
+            recalls.pin(connection, move.pointer, move.to, why or "")
     record_requests.look_at(connection, [one.key for one in found])
     done = f"`ami-promoter where --family {family}` shows what they name."
     exit_ = Exit.UNFINISHED if faults else Exit.OK
@@ -124,11 +125,14 @@ def rollback(
 
 
 def _pointers(connection: Connection, family: str, groups_named: Sequence[str], places: Sequence[str]) -> list[Pointer]:
-    """Return the pointers of the family in these targets; raises NotDone if a named account has none, or nobody has."""
+    """Return the family's pointer in each of these targets; raises NotDone if a named account has none, or nobody has.
+
+    A target can have several: those of before the file renamed its parameter, which follow no rollback.
+    """
     every = [one.it for one in Reader(connection).pointers(f'"{family}"') if one.it.family == family]
-    wanted = list(places)
+    wanted, file = list(places), applied_file(connection)
     if groups_named:
-        resolved = named_targets(applied_file(connection), groups_named)
+        resolved = named_targets(file, groups_named)
         wanted += [*resolved.by_place, *resolved.blocked]
     if not every:
         raise unknown_family(connection, family)
@@ -138,16 +142,22 @@ def _pointers(connection: Connection, family: str, groups_named: Sequence[str], 
         what = f"it has no parameter in {', '.join(missing) or 'any of these targets'}."
         cure = f"`ami-promoter where --family {family}` lists those that there are."
         raise NotDone(Fault("no-pointer", family, what, cure))
-    return sorted(there, key=lambda one: (one.account, one.region, one.parameter))
+    there.sort(key=lambda one: (one.account, one.region, _is_set(file, one), one.parameter))
+    return list({(one.account, one.region): one for one in there}.values())
+
+
+def _is_set(file: AppliedFile, pointer: Pointer) -> bool:
+    target = file.target(pointer.account, pointer.region)
+    return isinstance(target, Target) and parameter_of(target.ssm_parameter, pointer.family) == pointer.parameter
 
 
 def chosen(
-    found: Sequence[Pointer], to: str | None, pins: Mapping[RecordKey, str], recalled: Collection[str]
+    found: Sequence[Pointer], to: str | None, pins: Mapping[RecordKey, Pin | None], recalled: Collection[str]
 ) -> tuple[list[_Move], list[Fault]]:
     """Choose for each pointer the release at which it is held; one that is held there already is left out.
 
-    ``to``: at this source AMI; None: at the last one before what it names, unless a pin stands. ``pins``: source AMIs
-    of the pins that stand, "" if one is damaged.
+    ``to``: at this source AMI; None: at the last one before what it names, unless a pin stands. ``pins``: those that
+    stand, None if one is damaged.
     """
     moves: list[_Move] = []
     faults: list[Fault] = []
@@ -156,12 +166,12 @@ def chosen(
         fit = [one for one in pointer.launchable if one.source not in recalled]
         before = [one for one in fit if now is not None and one.order < now.order]
         choice = [one for one in fit if one.source == to] if to else before[-1:]
-        pin = pins.get(pointer.key)
+        pin = pins.get(pin_of(pointer))
         if pin and not to:
             continue
         if not choice:
             faults.append(_nothing_chosen(pointer, to, recalled))
-        elif pin != choice[0].source:
+        elif pin is None or pin.source != choice[0].source:
             moves.append(_Move(pointer, choice[0]))
     return moves, faults
 
@@ -203,10 +213,10 @@ def _image(releases: Iterable[Release | None]) -> str:
 
 
 def _stay(
-    found: Sequence[Pointer], moves: Sequence[_Move], pins: Mapping[RecordKey, str], *, wide: bool
+    found: Sequence[Pointer], moves: Sequence[_Move], pins: Mapping[RecordKey, Pin | None], *, wide: bool
 ) -> Iterator[RenderableType]:
     moved = {move.pointer.key for move in moves}
-    held = [(one, pins[one.key]) for one in found if one.key not in moved and pins.get(one.key)]
+    held = [(one, pin.source) for one in found if one.key not in moved and (pin := pins.get(pin_of(one)))]
     for group in groups(held, lambda pair: (pair[0].parameter, pair[1]), each=wide):
         where = named([str(Place(one.account, one.region)) for one, _ in group])
         yield Folded(f"{where}: the parameter {group[0][0].parameter} is held at {group[0][1]} already.", 2)

@@ -9,11 +9,10 @@ from typing import Any
 import click
 from rich.console import RenderableType
 
-from ami_promoter.hub import organization, pause_switch
+from ami_promoter.hub import organization, pause_switch, recalls
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.hub.records import Reader, target_of
-from ami_promoter.promotions import pointers, promotion_data, promotion_text, recalls
+from ami_promoter.promotions import pointers, promotion_data, promotion_text
 from ami_promoter.promotions.choosing import Choice, choosing, read
 from ami_promoter.promotions.following import follow, states
 from ami_promoter.promotions.reading import read_page, unknown
@@ -81,7 +80,7 @@ def status(caller: VerbCaller, ami: str | None, *, watch: bool, failed: bool, re
         raise click.UsageError("--retired lists the copies of all families; it goes with neither AMI nor --failed.")
     connection = caller.connect()
     troubles = tuple(organization.trouble_lines(connection))
-    paused = pause_switch.Switch(connection).read()
+    paused = pause_switch.read(connection)
     if retired:
         report = _retired(connection)
     elif ami:
@@ -147,7 +146,7 @@ def _refusals(listed: Sequence[Mapping[str, Any]], *, wide: bool) -> list[Render
 
 
 def _recalls(connection: Connection) -> list[dict[str, str]]:
-    found = sorted(OperatorsDecisions(connection).recalls().items(), key=lambda pair: pair[1].at, reverse=True)
+    found = sorted(recalls.every(connection).items(), key=lambda pair: pair[1].at, reverse=True)
     return [{"ami": ami, **(recalls.to_json(one) or {})} for ami, one in found]
 
 

@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import RenderableType
 
-from ami_promoter.hub.applied_targets import applied_file, remember
+from ami_promoter.hub.applied_targets import remember
 from ami_promoter.hub.aws import Connection, HubError, regions
+from ami_promoter.hub.record_requests import wake
 from ami_promoter.hub.records import Reader, by_name, place_of, standing
-from ami_promoter.hub.wakes import wake
-from ami_promoter.promotions import pointers, shares
+from ami_promoter.promotions import shares
 from ami_promoter.rights import APPLY, NOTHING, READ, READ_ALL, WAKE
 from ami_promoter.targets_file.difference import to_json, to_text
 from ami_promoter.targets_file.publishing import AppliedVersion, Publisher
 from ami_promoter.terminal import schema as js
-from ami_promoter.terminal.alike import NAMED, groups, named
-from ami_promoter.terminal.exits import Exit
+from ami_promoter.terminal.alike import named
 from ami_promoter.terminal.output import Folded, Whole, tell
-from ami_promoter.terminal.report import NotDone, Report, moment
+from ami_promoter.terminal.report import Exit, NotDone, Report, moment
 from ami_promoter.verbs import AT_THE_HUB, VerbCaller, table_option, targets, verb, yes_option
 from chalicelib.engine.addresses import APPLIED_FILE, digest_of
 from chalicelib.engine.faults import Fault, count
 from chalicelib.engine.places import Place
-from chalicelib.images.family import parameter_of
-from chalicelib.release.pointer import Pointer
 from chalicelib.targets.applied_file import Directory
 from chalicelib.targets.applied_items import to_items
-from chalicelib.targets.difference import difference, in_effect
+from chalicelib.targets.difference import difference
 
 file_argument = click.argument("file", type=click.Path())
 SIGNS = {"+": "green", "-": "red", "~": "yellow"}
@@ -78,10 +74,6 @@ DIFFERENCE = js.thing(
         js.thing("", group=js.text("name of the group"), **{"from": WAVE, "to": WAVE}),
     ),
     withdraws=js.several("standing shares that the service closes because their targets are removed", shares.SCHEMA),
-    held=js.several(
-        "parameters that a rollback holds and the given file no longer names there: it holds no other ones",
-        js.thing("", **pointers.LISTED, fault=js.perhaps(js.described("its fault; null: none", js.FAULT))),
-    ),
     applied=js.flag("whether the given file is in force now"),
 )
 
@@ -218,8 +210,8 @@ def _does(report: Report, applies: str) -> str:
     """Say what applying a file does, for the question before it."""
     if not (gone := report.data["targets"]["removed"]):
         return f"This applies {applies}"
-    ends = "the service withdraws their standing shares; they keep the AMIs that they own"
-    return f"This removes {named([place_of(target) for target in gone])}; {ends}"
+    then = "the service withdraws their standing shares; they keep the AMIs that they own"
+    return f"This removes {named([place_of(target) for target in gone])}; {then}"
 
 
 def _compiled(source: str, name: str, region: str, account: str | None) -> Directory:
@@ -283,14 +275,11 @@ def _difference(connection: Connection, applied: AppliedVersion, wanted: Directo
     change = difference(applied.directory, wanted)
     lines: list[RenderableType] = list(_heading(connection, applied))
     lines += list(map(_signed, to_text(change))) or ["No difference."]
-    ends = _withdrawn(connection, {Place(*place) for place in change.removed})
-    lines += [f"Withdraws from {one['account']}: {shares.named(one['resource'])}" for one in ends]
-    held = _held(connection, applied.directory, wanted)
-    lines += _held_lines(held)
+    withdraws = _withdrawn(connection, {Place(*place) for place in change.removed})
+    lines += [f"Withdraws from {one['account']}: {shares.named(one['resource'])}" for one in withdraws]
     before = (applied.current.digest or None) if applied.current else None
     digests = {"applied": before, "file": digest_of(to_items(wanted))}
-    data = {**connection.named, "digest": digests, **to_json(change), "withdraws": ends}
-    data |= {"held": held, "applied": False}
+    data = {**connection.named, "digest": digests, **to_json(change), "withdraws": withdraws, "applied": False}
     return Report(tuple(lines), data)
 
 
@@ -300,38 +289,6 @@ def _withdrawn(connection: Connection, gone: Collection[Place]) -> list[dict[str
         return []
     _, found = Reader(connection, "reading the standing shares").under_way()
     return [shares.open_share(share) for share in sorted(standing(found, gone), key=by_name)]
-
-
-def _held(connection: Connection, applied: Directory, wanted: Directory) -> list[dict[str, Any]]:
-    """Show the parameters that rollbacks hold and that the file no longer names. Reads the whole table, if need be."""
-    if not (applied.accounts or applied.by_unit):
-        return []
-    membership = applied_file(connection).directory.membership
-    before, after = (in_effect(replace(one, membership=membership)) for one in (applied, wanted))
-    lost = {
-        place: then.ssm_parameter
-        for place, then in before.items()
-        if (now := after.get(place)) is not None and then.ssm_parameter not in ("", now.ssm_parameter)
-    }
-
-    def is_lost(one: Pointer) -> bool:
-        return one.parameter == parameter_of(lost.get(str(Place(one.account, one.region)), ""), one.family)
-
-    found = Reader(connection, "reading what rollbacks hold").pointers('"pin"') if lost else []
-    held = [pointers.listed(one) for one in found if one.it.pin is not None and is_lost(one.it)]
-    return sorted(held, key=lambda one: (one["family"], one["account"], one["region"]))
-
-
-def _held_lines(held: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
-    for group in groups(held, lambda one: (one["family"], one["parameter"], one["pinned"])):
-        first, accounts = group[0], dict.fromkeys(one["account"] for one in group)
-        what = f"a rollback holds {first['parameter']} at {first['pinned']}; the file no longer names it"
-        yield Folded(f"{named([place_of(one) for one in group])}: {what}, and the rollback holds no other.")
-        where = " ".join(f"--account {one}" for one in accounts) if len(accounts) <= NAMED else "--group GROUP"
-        hold = f"`ami-promoter rollback {first['family']} {where} --to {first['pinned']}`"
-        again = f"`ami-promoter retry {first['pinned']}`, or `promote` if its tag no longer names them"
-        waits = "With `approval`, the next AMI counts for it."
-        yield Folded(f"If the file names another: {again}; then {hold} holds that. {waits}", 4)
 
 
 def _heading(connection: Connection, applied: AppliedVersion) -> Iterator[str]:

@@ -19,8 +19,7 @@ from ami_promoter.reconcile.hub_reading import Candidates, HubReading
 from ami_promoter.reconcile.inventories import Inventories
 from ami_promoter.rights import ASK_TARGETS, FIND_DELIVERIES, READ_ALL, SEE_OPEN
 from ami_promoter.terminal import schema as js
-from ami_promoter.terminal.exits import Exit
-from ami_promoter.terminal.report import NotDone, Report
+from ami_promoter.terminal.report import Exit, NotDone, Report
 from ami_promoter.verbs import PLACE, VerbCaller, ami_argument, answers_within_option, verb
 from chalicelib.delivery.tracked import GOOD
 from chalicelib.engine.faults import count

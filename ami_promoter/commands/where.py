@@ -8,11 +8,11 @@ from typing import Any
 import click
 from rich.console import RenderableType
 
+from ami_promoter.hub import recalls
 from ami_promoter.hub.applied_targets import applied_file, named_targets
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.recall_items import OperatorsDecisions
 from ami_promoter.hub.records import Reader, image_of, is_named, place_of, target_of
-from ami_promoter.promotions import pointers, recalls
+from ami_promoter.promotions import pointers
 from ami_promoter.promotions.choosing import Choice, choosing, read
 from ami_promoter.promotions.reading import unknown, unknown_family
 from ami_promoter.reconcile import uses
@@ -256,7 +256,7 @@ def _find(connection: Connection, ami: str) -> dict[str, Any]:
         "account": connection.account,
         "region": connection.region,
         "asked": asked,
-        "recall": recalls.to_json(OperatorsDecisions(connection).recall(source)),
+        "recall": recalls.read(connection, source),
         "copies": sorted(copies, key=place_of),
     }
 

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 import click
 
-from ami_promoter.hub import record_requests, withdrawals
+from ami_promoter.hub import recalls, record_requests, withdrawals
 from ami_promoter.hub.applied_targets import applied_file
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.recall_items import OperatorsDecisions
+from ami_promoter.hub.hub_images import Tag, no_tag
 from ami_promoter.hub.records import Reader, is_named
-from ami_promoter.hub.trigger_tag import Tag, no_tag
 from ami_promoter.hub.withdrawals import Withdrawn, counts_from, in_force, over
-from ami_promoter.promotions import endings, recalls
+from ami_promoter.promotions import endings
 from ami_promoter.promotions.reading import unknown
 from ami_promoter.rights import FIND_AMI, LOOK_AGAIN, READ, SWITCH
 from ami_promoter.terminal import schema as js
@@ -94,11 +93,11 @@ def _look(connection: Connection, ami: str, tag_key: str) -> AmiSeen:
         raise NotDone(unknown(ami, connection))
     tracked = [one.it for one in reader.tracked(ami)]
     found = reader.deliveries(entry.delivery for entry in tracked)
-    launched = {one.it.target.place: one.it.sharing.launched_by for one in found.values()}
+    launched = {one.it.target.place: one.it.share_mode.launched_by for one in found.values()}
     every = Withdrawn(connection, ami).read()
     withdrawn = by_place(in_force(every, promotion.it, tag))
     since = counts_from(promotion.it, tag)
-    recall = recalls.to_json(OperatorsDecisions(connection).recall(ami))
+    recall = recalls.read(connection, ami)
     return AmiSeen(ami, tag, since, tracked, launched, withdrawn, over(every, promotion.it), promotion.parked, recall)
 
 
@@ -111,8 +110,8 @@ def _withdraw(caller: VerbCaller, connection: Connection, seen: AmiSeen, places:
         raise NotDone(full)
     named = list(_named(seen.tracked, places))
     when = " once its promotion's record continues" if seen.parked else ""
-    ends = list(endings.lines(named, when, each=caller.wide))
-    shown = caller.confirm("withdraw", f"This withdraws {', '.join(fresh)} from {seen.ami}", ends, yes=yes or not fresh)
+    what = list(endings.lines(named, when, each=caller.wide))
+    shown = caller.confirm("withdraw", f"This withdraws {', '.join(fresh)} from {seen.ami}", what, yes=yes or not fresh)
     if fresh:
         entries.remove(seen.over)
         entries.write(fresh, seen.tag, seen.since)

@@ -1,17 +1,17 @@
-"""Reads the applied targets file, with the accounts of the units that it names."""
+"""Reads the applied targets file, with the accounts of the units that it names, and who may receive any AMI."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from ami_promoter.hub.aws import Connection, HubError
-from ami_promoter.hub.receivers import Receivers, receivers
 from ami_promoter.terminal import remembered
 from ami_promoter.terminal.report import NotDone
 from chalicelib.engine.errors import TargetsDamaged
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.places import Place
 from chalicelib.targets.applied_file import VALUE, AppliedFile, Directory, Resolution, names
 
 
@@ -55,6 +55,43 @@ class AccountNames:
 def remember(profile: str | None, directory: Directory) -> None:
     """Let completion offer the groups and accounts of the file that was applied with a profile."""
     remembered.keep(profile, directory.groups.keys(), {**dict.fromkeys(directory.accounts, ""), **names(directory)})
+
+
+@dataclass(frozen=True, slots=True)
+class Receivers:
+    """Who may receive any AMI, whatever a tag names.
+
+    ``regions``: account -> the Regions in which it is a target. ``units``: ARNs of the units that groups name.
+    ``unread``: ids of units whose accounts discovery has not read yet. ``digest``: of the applied file, for messages.
+    ``known``: the whole applied file was read. ``faults`` say what could not be read.
+    """
+
+    regions: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    units: frozenset[str] = frozenset()
+    unread: tuple[str, ...] = ()
+    digest: str = ""
+    known: bool = False
+    faults: tuple[Fault, ...] = ()
+
+    def contain(self, receiver: str) -> bool | None:
+        """Whether an account id or a unit's ARN may receive anything; None: file and units do not say it."""
+        if receiver in self.regions or receiver in self.units:
+            return True
+        return False if self.known and not self.unread else None
+
+    def places(self, hub: tuple[str, str] = ("", "")) -> tuple[Place, ...]:
+        """Return every target, sorted, without ``hub``, which is no target."""
+        every = {Place(account, region) for account, regions in self.regions.items() for region in regions}
+        return tuple(sorted(every - {Place(*hub)}))
+
+
+def receivers(directory: Directory, digest: str = "") -> Receivers:
+    """Collect all accounts that the file lists, or that a unit brings into a group, with their Regions."""
+    units = directory.membership.units
+    named = {member for members in directory.groups.values() for member in members if member in units}
+    unread = directory.unread((), every=True)
+    arns = frozenset(units[one].arn for one in named)
+    return Receivers(directory.regions(), arns, tuple(unread), digest, known=True)
 
 
 def in_force(connection: Connection) -> Receivers:

@@ -9,12 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ami_promoter.hub import source_checks
 from ami_promoter.hub.applied_targets import applied_file
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.operators_table import write
+from ami_promoter.hub.hub_images import Tag, examine, no_tag
 from ami_promoter.hub.records import Reader
-from ami_promoter.hub.trigger_tag import no_such_ami, no_tag
 from ami_promoter.hub.withdrawals import Withdrawn, counts_from
 from ami_promoter.terminal.report import NotDone
 from chalicelib.engine import addresses
@@ -22,7 +20,6 @@ from chalicelib.engine.faults import Fault
 from chalicelib.engine.store.table import wire
 from chalicelib.images.arriving import ExaminedSource, arriving, kept
 from chalicelib.images.family import family_of
-from chalicelib.images.ports import TagRead
 from chalicelib.sharing.entitlement import USELESS, entitlement
 from chalicelib.targets import approvals
 from chalicelib.targets.applied_file import carried
@@ -49,9 +46,12 @@ def asked(connection: Connection, ami: str, tag_key: str) -> QuestionSeen:
 
     Raises NotDone if there is none; may raise HubError.
     """
-    with connection.telling(f"looking at {ami}"):
-        read = source_checks.sources(connection, tag_key).tag(ami)
-    _refuse_useless(connection, ami, read, tag_key)
+    read = Tag(connection, tag_key, ami).look()
+    if read.value is None:
+        raise no_tag(ami, tag_key)
+    if read.image_state in USELESS:
+        what = f"it is {read.image_state}, so no account can get it."
+        raise NotDone(Fault("ami-useless", ami, what, "Enable it, or tag another."))
     record = Reader(connection).promotion(ami)
     promotion = None if record is None else record.it
     last = promotion.value if promotion and promotion.file else None
@@ -74,7 +74,7 @@ def asked(connection: Connection, ami: str, tag_key: str) -> QuestionSeen:
         target = entitled.targets[place]
         alike.setdefault((carried(target), family_of(examined.tags, target.family_tag)), []).append(place)
     arrives = tuple((tuple(places), family, arriving(examined, keys)) for (keys, family), places in alike.items())
-    live = source_checks.examine(connection, ami, tag_key)
+    live = examine(connection, ami, tag_key)
     now = {} if live is None else arriving(kept(live[0], tag_key), ["*"])
     since = [name for name, value in arriving(examined, ["*"]).items() if now and now[name] != value]
     return QuestionSeen(found, read.image_name, arrives, tuple(since))
@@ -91,15 +91,5 @@ def approve(connection: Connection, question: Question, seconds: int) -> int:
         item = wire({"pk": key.pk, "sk": key.sk, BY_AMI: question.ami, "body": body})
         requests.append({"PutRequest": {"Item": item}})
     with connection.telling("approving (run the command again; it keeps what it has written)"):
-        write(connection, requests, "The targets that were written are approved.")
+        connection.write_operators(requests, "The targets that were written are approved.")
     return until
-
-
-def _refuse_useless(connection: Connection, ami: str, read: TagRead, tag_key: str) -> None:
-    if read.image_state is None or not read.owned:
-        raise no_such_ami(connection, ami)
-    if read.value is None:
-        raise no_tag(ami, tag_key)
-    if read.image_state in USELESS:
-        what = f"it is {read.image_state}, so no account can get it."
-        raise NotDone(Fault("ami-useless", ami, what, "Enable it, or tag another."))

@@ -10,7 +10,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from importlib.util import find_spec
@@ -19,6 +19,8 @@ from typing import Any
 
 from chalicelib.engine.aws import legible, sdk
 from chalicelib.engine.aws.refusals import NOT_ACTIVE, STALE_CREDENTIALS, THROTTLED
+from chalicelib.engine.aws.sessions import Sessions
+from chalicelib.engine.budget import slices
 from chalicelib.engine.errors import Misconfigured, Refusal
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Arn
@@ -29,6 +31,10 @@ from chalicelib.targets.store.targets_table import TargetsTable
 
 UNCHANGED = "(nothing has changed)"
 """In the name of what a command does, of a change that is one call."""
+TRIES = 8
+"""Tries for items that DynamoDB leaves unprocessed, within half a minute."""
+AT_ONCE = 25
+"""Most requests of one BatchWriteItem."""
 
 
 def errors() -> tuple[type[Exception], ...]:
@@ -49,25 +55,29 @@ class HubError(Exception):
         return cls(fault.what, fault.where, fault.cure, fault.code)
 
 
-@functools.cache
 def regions() -> tuple[str, ...]:
     """Return every Region that the SDK knows, of all partitions."""
+    return tuple(sorted(set().union(*partitions())))
+
+
+@functools.cache
+def partitions() -> list[set[str]]:
+    """Return the Regions that the SDK knows, those of each partition."""
     found = find_spec("botocore")
-    return tuple(sorted(regions_in(Path(str(found and found.origin)).parent / "data" / "endpoints.json")))
+    return partitions_in(Path(str(found and found.origin)).parent / "data" / "endpoints.json")
 
 
-def regions_in(file: Path) -> set[str]:
+def partitions_in(file: Path) -> list[set[str]]:
     """Read the SDK's file without the SDK, for which a shell that completes a word does not wait.
 
     If the file is not there, or has another form, the SDK itself is asked.
     """
     try:
         each = json.loads(file.read_text(encoding="utf-8"))["partitions"]
-        return {name for one in each for name in one["services"]["ec2"]["endpoints"] if name in one["regions"]}
+        return [set(one["services"]["ec2"]["endpoints"]) & set(one["regions"]) for one in each]
     except (OSError, KeyError, TypeError, ValueError):
         session = sdk.Session(region_name="us-east-1")
-        partitions = session.get_available_partitions()
-        return {name for one in partitions for name in session.get_available_regions("ec2", one)}
+        return [set(session.get_available_regions("ec2", one)) for one in session.get_available_partitions()]
 
 
 def region(profile: str | None = None) -> str | None:
@@ -189,6 +199,38 @@ class Connection(Account):
     def named(self) -> dict[str, str]:
         """Account, Region and table as JSON data."""
         return {"account": self.account, "region": self.region, "table": self.table}
+
+    def write_operators(
+        self, requests: Sequence[Mapping[str, Any]], left: str, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        """Write many items into the operators' table, and send again what DynamoDB leaves. May raise HubError.
+
+        ``left``: a sentence for the error that says what was written.
+        """
+        for some in slices(requests, AT_ONCE):
+            rest = some
+            for attempt in range(TRIES):
+                answer = self.dynamodb.batch_write_item(RequestItems={self.config_table: rest})
+                rest = answer["UnprocessedItems"].get(self.config_table, [])
+                if not rest:
+                    break
+                sleep(min(0.1 * 2**attempt, 5))
+            else:
+                what = f"DynamoDB still leaves items unwritten after several tries. {left}"
+                raise HubError(what, self.place, "Wait a minute and run the command again.", "items-unwritten")
+
+
+class CallersSessions(Sessions):
+    """``Sessions`` with the caller's own clients instead of a function's."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection.region, connection.now)
+        self._connection = connection
+
+    def own(self, service: str, *, once: bool = False, region: str = "") -> Any:
+        """See Sessions; ``once`` does not matter, because what a command does by this may be done twice."""
+        del once
+        return self._connection.client(service, region or None)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
-"""CloudTrail's event history: who called what in the hub. It needs no trail, and keeps 90 days of one Region.
+"""CloudTrail's event history: who called what in the hub, and who shared an AMI or a snapshot.
 
-An event appears some minutes after its call.
+It needs no trail, and keeps 90 days of one Region. An event appears some minutes after its call.
 """
 
 from __future__ import annotations
@@ -8,11 +8,18 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.aws import Connection, errors
+from ami_promoter.terminal.report import moment
+from chalicelib.engine.faults import Fault
+from chalicelib.monitor import trail_actions
+from chalicelib.monitor.trail_actions import Act
 
+SHARING = ("ModifySnapshotAttribute", "ModifyImageAttribute", "ResetSnapshotAttribute", "ResetImageAttribute")
+"""Calls that change who may use a snapshot or launch an AMI."""
 PAUSE = 0.5
 """Seconds between requests: CloudTrail allows two a second [CloudTrail API reference, LookupEvents]."""
 
@@ -58,3 +65,42 @@ def asked(record: Mapping[str, Any]) -> Mapping[str, Any]:
 def caller(record: Mapping[str, Any]) -> str:
     """Return who called: the ARN of a user, or of a role's session, which often names a person."""
     return str((record.get("userIdentity") or {}).get("arn") or "somebody")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The last change of a permission, by the ARN ``by``. ``own``: that is this service's share worker."""
+
+    added: bool
+    own: bool
+    by: str
+    at: str
+
+
+def changes(connection: Connection, since: int, region: str) -> Mapping[tuple[str, str], Change] | Fault:
+    """Return the last change of each (snapshot or AMI, account or ARN) since a time (epoch seconds).
+
+    "" as the receiver: all permissions were removed at once, also of receivers whose own change was earlier.
+    ``region``: of the event history; "": the hub's own. If that cannot be read, return why.
+    """
+    history = EventHistory(connection, region)
+    try:
+        records = [record for name in SHARING for record in history.calls(name, since)]
+    except errors() as error:
+        what = (
+            f"CloudTrail's history of {history.region} cannot be read, so it is unknown who shared "
+            f"what: {error} (cloudtrail:LookupEvents is needed)"
+        )
+        return Fault("not-seen", "CloudTrail", what, "")
+    found: dict[tuple[str, str], Change] = {}
+    records.reverse()  # CloudTrail lists the latest first: of two in one second the later one must count
+    actions = (action for record in records for action in trail_actions.read(record, trigger_tag=""))
+    for action in sorted(actions, key=lambda one: one.at):
+        own = action.principal.endswith(f":role/ami-promoter-{connection.region}-share-worker")
+        receivers = action.receivers
+        if action.act is Act.CLEARED:
+            receivers = ("", *(receiver for shared, receiver in found if shared == action.resource))
+        for receiver in receivers:
+            change = Change(action.act is Act.ADDED, own, action.principal, moment(action.at))
+            found[action.resource, receiver] = change
+    return found

@@ -26,31 +26,27 @@ SCHEMA = js.perhaps(
 """The schema of what ``to_json`` returns."""
 
 
-class Switch:
-    """The switch of one hub, under the caller's credentials."""
+def read(connection: Connection) -> Mapping[str, Any] | None:
+    """Return the switch's item if promotions are paused; None otherwise."""
+    with connection.telling("reading whether promotions are paused"):
+        item = connection.operators.get(SWITCH)
+    return item if item and item.get("paused") else None
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._table = connection.operators
 
-    def read(self) -> Mapping[str, Any] | None:
-        """Return the switch's item if promotions are paused; None otherwise."""
-        with self._connection.telling("reading whether promotions are paused"):
-            item = self._table.get(SWITCH)
-        return item if item and item.get("paused") else None
+def turn(connection: Connection, *, paused: bool, why: str) -> bool:
+    """Pause or resume, and record who did it; False: it was so already."""
+    by, at = connection.caller, int(connection.now())
+    item = {"kind": "switch", "paused": paused, "by": by, "at": at, "why": why}
+    turned = "#paused = :other" + (" OR attribute_not_exists(#paused)" if paused else "")
+    with connection.telling(f"pausing or resuming {UNCHANGED}"):
+        written = connection.operators.update(SWITCH, **setting(item, {":other": not paused}), condition=turned)
+    return written is not None
 
-    def turn(self, *, paused: bool, why: str) -> bool:
-        """Pause or resume, and record who did it; False: it was so already."""
-        by, at = self._connection.caller, int(self._connection.now())
-        item = {"kind": "switch", "paused": paused, "by": by, "at": at, "why": why}
-        turned = "#paused = :other" + (" OR attribute_not_exists(#paused)" if paused else "")
-        with self._connection.telling(f"pausing or resuming {UNCHANGED}"):
-            return self._table.update(SWITCH, **setting(item, {":other": not paused}), condition=turned) is not None
 
-    def explain(self, why: str) -> None:
-        """Write another reason for the pause that is in force; since when and by whom stay."""
-        with self._connection.telling(f"writing the reason {UNCHANGED}"):
-            self._table.update(SWITCH, **setting({"why": why}, {":yes": True}), condition="paused = :yes")
+def explain(connection: Connection, why: str) -> None:
+    """Write another reason for the pause that is in force; since when and by whom stay."""
+    with connection.telling(f"writing the reason {UNCHANGED}"):
+        connection.operators.update(SWITCH, **setting({"why": why}, {":yes": True}), condition="paused = :yes")
 
 
 def said(item: Mapping[str, Any] | None) -> str:

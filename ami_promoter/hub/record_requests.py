@@ -1,4 +1,4 @@
-"""Writes an operator's requests to records: look again, withdraw, accept, continue after parking."""
+"""Writes an operator's requests to records (look again, withdraw, accept, continue after parking), and wakes them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from types import MappingProxyType
 
-from ami_promoter.hub.aws import Connection, HubError
+from ami_promoter.hub.aws import CallersSessions, Connection, HubError, errors
 from ami_promoter.hub.records import UNSETTLED, Reader, RecordSeen, record_of
-from ami_promoter.hub.wakes import wake
 from chalicelib.delivery.model import ACCEPTED, DeliveryState
 from chalicelib.engine import addresses
+from chalicelib.engine.aws.sqs import SqsWakes
+from chalicelib.engine.errors import Refusal
 from chalicelib.engine.store.records import INBOX
 from chalicelib.engine.store.table import setting
 from chalicelib.promotion.machine import RECALL, WITHDRAW
@@ -21,6 +22,17 @@ MOST_PLACES = 500
 """Most places of an entry: a promotion's record keeps them."""
 ASK_TRIES = 10
 """Others may write the same entry at the same moment."""
+
+
+def wake(connection: Connection, keys: Iterable[addresses.RecordKey]) -> None:
+    """Send a wake to the worker of each record. A lost or refused wake is harmless: the sweep wakes within a minute."""
+    wakes = [(key, f"operator:{time.time_ns()}") for key in keys]
+    if not wakes:
+        return
+    with suppress(Refusal, *errors()):
+        name = f"ami-promoter-{connection.region}-worker.fifo"
+        queue = connection.client("sqs").get_queue_url(QueueName=name)["QueueUrl"]
+        SqsWakes(CallersSessions(connection), queue, "").wake_all(wakes)
 
 
 def look_again(connection: Connection, ami: str, places: Collection[str] = ()) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.salvage import salvage
 from ami_promoter.terminal.alike import first_of
-from ami_promoter.terminal.progress import Progress
+from ami_promoter.terminal.output import Progress
 from chalicelib.delivery.copy_quota import CopyQuota
 from chalicelib.delivery.model import ENDED, Delivery
 from chalicelib.delivery.store.tracked_deliveries import BESIDE, BY_ACCOUNT, BY_IMAGE, stand_beside

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ami_promoter.hub import recalls
 from ami_promoter.hub.records import UNSETTLED, is_named, not_there, place_of
-from ami_promoter.promotions import recalls, waves
-from ami_promoter.terminal.exits import Exit
+from ami_promoter.promotions import waves
+from ami_promoter.terminal.report import Exit
 from chalicelib.delivery.tracked import OUTCOMES
 from chalicelib.engine.faults import MOST_FAULTS, count
 from chalicelib.engine.places import Place

@@ -18,6 +18,7 @@ from ami_promoter.terminal.alike import alike, alike_anywhere, first_of, groups,
 from ami_promoter.terminal.output import short, state, table
 from chalicelib.delivery import naming, preflight
 from chalicelib.delivery.model import ENDED
+from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.faults import Fault, count
 from chalicelib.engine.places import Place, last_part
 from chalicelib.images import names
@@ -26,6 +27,7 @@ from chalicelib.images.image import SourceImage, snapshots_to_copy
 from chalicelib.images.keys import KeyFacts, source_keys
 from chalicelib.targets.applied_file import VALUE, Resolution, Target
 from chalicelib.targets.approvals import needs
+from chalicelib.targets.recalls import Pin
 from chalicelib.targets.waves import FileWaves
 from chalicelib.targets.withdrawals import covering
 
@@ -108,6 +110,8 @@ class PlanFacts:
     """"account/region" -> state of its delivery."""
     pointers: pointers.Pointers = field(default_factory=dict)
     """Those that the AMI has in its targets."""
+    pins: Mapping[RecordKey, Pin | None] = field(default_factory=dict)
+    """Those that hold them; None: a damaged one."""
     waves: FileWaves = field(default_factory=lambda: FileWaves({}, {}))
     withdrawn: Mapping[str, str] = field(default_factory=dict)
     """Place -> the operator who has withdrawn it."""
@@ -188,7 +192,8 @@ def _target(target: Target, facts: PlanFacts, foreign: Fault | None) -> dict[str
     begins = does in ("new", "tried again")
     gib = sum(sizes.get(one, 0) for one in wanted) if copied and begins else 0
     launched = prices.of_launch(target)
-    pointer = pointers.planned(image, target, facts.pointers)
+    held = pointers.pin_for(image, target)
+    pointer = pointers.planned(image, target, facts.pointers, facts.pins.get(held) if held else None)
     same = target.ssm_parameter == facts.named_by.get(target.place)
     moves = {THERE["delivered"]: not (same or needs(target)), "under way": same, THERE["recalled"]: same}
     faults = preflight.sharing_faults(target, int(facts.now))
@@ -323,8 +328,8 @@ def _row(group: Sequence[Mapping[str, Any]], *, wide: bool) -> Sequence[Renderab
 
 def _does_to(one: Mapping[str, Any]) -> str:
     """Say what happens to a target: what the value ends has not ended yet."""
-    ends = {"cancelled": "ends", **({} if one["withdrawn_by"] else {"withdrawn": "is withdrawn"})}
-    return ends.get(one["does"], str(one["does"]))
+    words = {"cancelled": "ends", **({} if one["withdrawn_by"] else {"withdrawn": "is withdrawn"})}
+    return words.get(one["does"], str(one["does"]))
 
 
 def _calls(targets: Sequence[Mapping[str, Any]]) -> str:

@@ -21,6 +21,7 @@ from chalicelib.images.image import SourceImage
 from chalicelib.release.current import Release
 from chalicelib.release.pointer import Pointer
 from chalicelib.targets.applied_file import Target
+from chalicelib.targets.recalls import Pin
 
 Pointers = Mapping[RecordKey, RecordSeen[Pointer]]
 """Pointers that were read, by their record keys."""
@@ -145,7 +146,7 @@ def _parked(record: RecordSeen[Pointer], delivery: Delivery) -> Fault | None:
 
 def _why(delivery: Delivery, pointer: Pointer, names: Release | None) -> str:
     """Return in a sentence why it does not name this delivery's AMI; "": it does."""
-    own = delivery.ami if delivery.shared else delivery.image.id
+    own = delivery.ami if delivery.in_share_mode else delivery.image.id
     if names is not None and names.image == own:
         return ""
     if not pointer.settled:
@@ -153,11 +154,12 @@ def _why(delivery: Delivery, pointer: Pointer, names: Release | None) -> str:
     if pointer.unwanted:
         lost = "The targets file no longer sets it for this target: it only moves off what is recalled or withdrawn."
         return f"{lost} If the file names another one, `ami-promoter retry {delivery.ami}` lets this AMI count there."
-    if names is None:
-        return "It names no AMI: the target shows none of the family available."
     mine = next((one for one in pointer.releases if one.source == delivery.ami), None)
     if mine is not None and pointer.pin is not None and mine.order > pointer.pin.order:
-        return f"It names {names.image}: a {held(pointer.pin.why, f'at {pointer.pin.source}')}"
+        named = names.image if names else "no AMI"
+        return f"It names {named}: a {held(pointer.pin.why, f'at {pointer.pin.source}')}"
+    if names is None:
+        return "It names no AMI: the target shows none of the family available."
     if mine is not None and mine.order > names.order:
         return f"It names {names.image}: the target does not show this AMI available."
     if mine is None and not delivery.naming.offered:
@@ -171,23 +173,32 @@ def key_for(image: SourceImage, target: Target) -> RecordKey | None:
     return addresses.pointer(target.account, target.region, parameter) if parameter else None
 
 
-def planned(image: SourceImage, target: Target, found: Pointers) -> dict[str, Any] | None:
+def pin_for(image: SourceImage, target: Target) -> RecordKey | None:
+    """Return the record key of the pin that can hold that pointer; None: the AMI has no pointer there."""
+    named = naming.begun(image, target)
+    return addresses.pin(target.account, target.region, named.family) if named.parameter else None
+
+
+def planned(image: SourceImage, target: Target, found: Pointers, pin: Pin | None) -> dict[str, Any] | None:
     """Say whether a promotion will move the pointer, as far as the hub knows; None: there is no pointer."""
     key = key_for(image, target)
     if key is None:
         return None
     record = found.get(key)
     names = None if record is None else record.it.named
-    why = "" if record is None else _why_not(image, record.it)
+    why = _why_not(image, None if record is None else record.it, pin)
     parameter = naming.begun(image, target).parameter
     return {"parameter": parameter, "image": names.image if names else None, "why": why}
 
 
-def _why_not(image: SourceImage, pointer: Pointer) -> str:
+def _why_not(image: SourceImage, pointer: Pointer | None, pin: Pin | None) -> str:
     """Return in a sentence why a pointer would not name an AMI that is promoted now; "": it would."""
-    names, order = pointer.named, (image.creation_date or "", image.id)
-    if pointer.pin is not None and order > pointer.pin.order:
-        return f"A {held(pointer.pin.why, f'at {pointer.pin.source}')}"
+    order = (image.creation_date or "", image.id)
+    if pin is not None and order > pin.order:
+        return f"A {held(pin.why, f'at {pin.source}')}"
+    if pointer is None:
+        return ""
+    names = pointer.named
     if names is not None and names.order > order:
         return f"It names {names.image} from {names.source}, which is newer."
     if pointer.fault is not None:

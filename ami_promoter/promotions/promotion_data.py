@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from ami_promoter.hub import withdrawals
+from ami_promoter.hub import recalls, withdrawals
 from ami_promoter.hub.records import RecordSeen, place_of
-from ami_promoter.promotions import launches, pointers, recalls, shares, waves
+from ami_promoter.promotions import pointers, shares, waves
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import moment
 from chalicelib.delivery.model import ENDED, Copy, CopyState, Delivery, DeliveryState
@@ -44,6 +44,17 @@ _COPY = js.thing(
         js.number("estimated seconds until the copy completes, from its progress so far; null: no estimate")
     ),
 )
+_LAUNCH_TEST = js.perhaps(
+    js.thing(
+        "the launch test of the AMI in the target; null: the target has none",
+        instance_type=js.text("type of the instance that must start from the AMI"),
+        result=js.text(
+            "passed, failed, untested (it could not be tested), or stopped (it was cancelled or recalled); empty: the "
+            "test has no result yet"
+        ),
+        console=js.text("end of the instance's console output, if the AMI failed; only `status` of one AMI shows it"),
+    )
+)
 _DELIVERY = js.thing(
     "the delivery to one target",
     id=js.perhaps(js.text("id of the delivery, as records, tags and notices contain it")),
@@ -67,7 +78,7 @@ _DELIVERY = js.thing(
     copies=js.several("one entry for each snapshot that is copied", _COPY),
     cancelled_because=js.text("why the delivery was cancelled or withdrawn; empty: it was not"),
     recall=recalls.DONE,
-    launch_test=launches.SCHEMA,
+    launch_test=_LAUNCH_TEST,
     faults=js.FAULTS,
     waits_for=_fault("the fault that delays the delivery; null: none"),
     protect=js.flag("whether the targets file asks for deregistration protection of the AMI"),
@@ -226,16 +237,28 @@ def delivery(
         "copies": [_copy(each, now) for each in one.copies],
         "cancelled_because": one.because if state in ("cancelled", "withdrawn") else "",
         "recall": recalls.of_delivery(one, state),
-        "launch_test": launches.of_delivery(one, consoles=consoles),
+        "launch_test": _launch_test(one, consoles=consoles),
         "faults": [fault.to_json() for fault in (*one.faults, *record.faults)],
-        "waits_for": _to_json(one.last_refusal or one.shares.wait_for),
-        "protect": one.target.protect and not one.shared,
+        "waits_for": _to_json(one.last_refusal or one.holdings.wait_for),
+        "protect": one.target.protect and not one.in_share_mode,
         "protected": one.image.protected,
         "unprotected": _to_json(one.image.unprotected),
-        "without_roles": _to_json(one.sharing.without_roles if one.outcome in GOOD else None),
+        "without_roles": _to_json(one.share_mode.without_roles if one.outcome in GOOD else None),
         "leftovers": left,
         "parked": record.parked,
     }
+
+
+def _launch_test(delivery: Delivery, *, consoles: bool) -> dict[str, Any] | None:
+    """Show a delivery's launch test; None: the target has none. ``consoles``: with the console output.
+
+    The end of that may hold secrets: `status` of one AMI shows it, and nothing else does.
+    """
+    test, launch = delivery.target.launch_test, delivery.launch
+    if test is None and not launch.result:
+        return None
+    console = launch.console if consoles else ""
+    return {"instance_type": test.instance_type if test else "", "result": launch.result, "console": console}
 
 
 def _to_json(fault: Fault | None) -> dict[str, Any] | None:
@@ -247,7 +270,7 @@ def _copy(copy: Copy, now: float) -> dict[str, Any]:
     return {
         "source": copy.source,
         "state": copy.state.value,
-        "copy": copy.copy,
+        "copy": copy.id,
         "progress": copy.progress,
         "progress_at": moment(seen),
         "tries": copy.tries,
@@ -273,5 +296,5 @@ def seconds_left(progress: int, began: int | None, seen: int | None, now: float)
     """
     if seen is None or began is None or not 0 < progress < 100 or seen <= began:
         return None
-    ends: float = began + (seen - began) * 100 / progress
-    return max(0, round(ends - now))
+    end: float = began + (seen - began) * 100 / progress
+    return max(0, round(end - now))

@@ -12,20 +12,23 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ami_promoter.hub import recalls
 from ami_promoter.hub.records import place_of, target_of
-from ami_promoter.promotions import endings, launches, pointers, recalls, shares, waves
+from ami_promoter.promotions import endings, pointers, shares, waves
 from ami_promoter.promotions.outcome import STOPPED
 from ami_promoter.promotions.promotion_data import BAD, only_failed
 from ami_promoter.terminal.alike import alike, alike_anywhere, first_of, groups, named
 from ami_promoter.terminal.output import COLORS, Bar, Folded, cell, short, state, table
 from ami_promoter.terminal.report import span
-from chalicelib.delivery.model import CopyState
+from chalicelib.delivery.model import CopyState, DeliveryState
 from chalicelib.delivery.tracked import GOOD
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.faults import AGAIN, count
 from chalicelib.promotion.model import PromotionState
 from chalicelib.targets import approvals
 
+MOST_LINES = 20
+"""Of the console output on a terminal."""
 BARS = 12
 """Up to this many copies have a row each; with more (and without --wide) each delivery has one bar."""
 SINGLY = 24
@@ -263,7 +266,7 @@ def remarks(delivery: Data) -> Iterator[tuple[str, str]]:
     if recall := delivery["recall"]:
         done = recalls.remark(delivery["state"], recall, faulty=bool(delivery["faults"]))
         yield from [(done, "")] if done else []
-    yield from ((said, "") for said in launches.remarks(delivery["launch_test"], delivery["state"]))
+    yield from ((said, "") for said in _launch_test(delivery["launch_test"], delivery["state"]))
     for fault in delivery["faults"]:
         yield str(fault.get("what", "")), str(fault.get("cure", ""))
     # with its AMI there, only a recall waits for what concerns a person
@@ -275,6 +278,16 @@ def remarks(delivery: Data) -> Iterator[tuple[str, str]]:
         yield pointers.remark(delivery["family"], pointer)
     if leftovers := delivery["leftovers"]:
         yield f"leftovers: {', '.join(leftovers)}", ""
+
+
+def _launch_test(test: Mapping[str, Any] | None, state: str) -> Iterator[str]:
+    """Yield what a terminal shows of a launch test: that it runs, and the console output of one that failed."""
+    if test is None:
+        return
+    if state == DeliveryState.LAUNCHING:
+        next_ = "its instance is being terminated" if test["result"] else "its instance must pass its status checks"
+        yield f"launch test on {test['instance_type']}: {next_}."
+    yield from (f"console: {line}" for line in test["console"].splitlines()[-MOST_LINES:])
 
 
 def said(fault: Data) -> str:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import Any
 
+from ami_promoter.hub import recalls
 from ami_promoter.hub.applied_targets import applied_file
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.image_names import copy_of
-from ami_promoter.hub.recall_items import OperatorsDecisions
+from ami_promoter.hub.hub_images import copy_of
 from ami_promoter.hub.records import Reader, RecordSeen
 from ami_promoter.hub.withdrawals import Withdrawn
 from ami_promoter.promotions import pointers, promotion_data, shares, waves
-from ami_promoter.terminal.alike import first_of
+from ami_promoter.terminal.alike import first_of, meant
 from ami_promoter.terminal.report import NotDone
 from chalicelib.delivery import permissions
 from chalicelib.delivery.model import ENDED, Delivery, snapshots_of
@@ -50,7 +49,7 @@ def read_page(connection: Connection, ami: str, *, consoles: bool = False) -> di
         states, file = {one.it.id: one.state for one in deliveries}, applied_file(connection)
         wanted = wanted_targets(record.it, record.it.value, file, withdrawals)
         in_waves = waves.of_promotion(record.it, file.waves, counted(wanted, tracked.values()), states, now)
-    recall = OperatorsDecisions(connection).recall(ami)
+    recall = recalls.stored(connection, ami)
     withdrawn = withdrawn_by(record.it, withdrawals, record.it.value)
     page = promotion_data.page(record, deliveries, still, now, named, recall, consoles=consoles)
     return {**page, "withdrawn": withdrawn, "waves": in_waves}
@@ -85,10 +84,8 @@ def no_delivery(ami: str, places: Sequence[str]) -> NotDone:
 def unknown_family(connection: Connection, family: str) -> NotDone:
     """Return what to raise if no parameter is of a family."""
     known = sorted({one.it.family for one in Reader(connection).pointers()} - {""})
-    close = [f"`{one}`" for one in get_close_matches(family, known, n=2)]
-    meant = f"Did you mean {' or '.join(close)}? " if close else ""
     what = f"no parameter in a target names an AMI of it, as {connection.place} knows."
-    cure = f"{meant}Known: {first_of(known, 10)}."
+    cure = f"{meant(family, known)} Known: {first_of(known, 10)}.".lstrip()
     if not known:
         cure = "`ami-promoter status AMI` shows an AMI's family; the targets file sets `ssm_parameter`."
     return NotDone(Fault("unknown-family", family, what, cure))
@@ -106,7 +103,7 @@ def _places(delivery: RecordSeen[Delivery], source: SourceImage | None) -> Itera
 
     An ended delivery has no list of its own: it is computed.
     """
-    needed = delivery.it.shares.needed
+    needed = delivery.it.holdings.needed
     if delivery.state in ENDED and not delivery.damage:
         snapshots = () if source is None else snapshots_of(source)
         needed = permissions.needed(replace(delivery.it, snapshots=snapshots))

@@ -24,7 +24,7 @@ PRINCIPAL = re.compile("arn:[a-z-]+:(?:iam|sts):")
 ID = re.compile(r"snap-[0-9a-f]{17}|arn:[\w:/+=,@-]+|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32,64}")
 CODE = re.compile(r"Fault\(code='([^']*)'")
 QUOTE = "'"
-HIDDEN = ("changed_at", "answers", "basis", "faulty", "inputs", "learnt", "turn", "waves")
+HIDDEN = ("changed_at", "answers", "starting_point", "faulty", "inputs", "learnt", "turn", "waves")
 """Members that a person reads elsewhere, or that say nothing to one."""
 NAMES = {
     "key_arn": "key",

@@ -9,16 +9,15 @@ from typing import Any
 from rich.console import RenderableType
 
 from ami_promoter.hub import pause_switch
+from ami_promoter.hub.hub_images import Tag
 from ami_promoter.hub.records import not_there, place_of, target_of
-from ami_promoter.hub.trigger_tag import Tag
 from ami_promoter.promotions import promotion_data, promotion_text, waves
 from ami_promoter.promotions.following import follow, states
 from ami_promoter.promotions.outcome import Outcome, deliveries, outcome
 from ami_promoter.promotions.reading import no_delivery, read_page
 from ami_promoter.terminal import schema as js
-from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import tell
-from ami_promoter.terminal.report import NotDone, Report
+from ami_promoter.terminal.report import Exit, NotDone, Report
 from ami_promoter.verbs import VerbCaller
 from chalicelib.engine.faults import Fault
 
@@ -62,7 +61,7 @@ def wait(
     if not written and data is None and tag.read() is None:
         cure = f"Write `ami-promoter promote {ami} VALUE`."
         raise NotDone(Fault("no-tag", ami, f"it has no tag `{tag_key}` and has never been promoted.", cure))
-    if paused := pause_switch.Switch(connection).read():
+    if paused := pause_switch.read(connection):
         tell(f"Paused {pause_switch.said(paused)}. Nothing new starts until `ami-promoter admin resume`.")
     unseen_since: float | None = None
 

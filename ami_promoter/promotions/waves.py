@@ -95,8 +95,8 @@ def stopped(shown: Iterable[Mapping[str, Any]]) -> str:
     waiting = [one for one in shown if one["waiting"]]
     if any(one["state"] != "stopped" and not (one["state"] == "waits" and one["pending"]) for one in waiting):
         return ""
-    ends = (one for one in waiting if one["state"] == "stopped")
-    return " ".join(f"The wave {one['after']} -> {', '.join(one['groups'])} is {_progress(one)}." for one in ends)
+    over = (one for one in waiting if one["state"] == "stopped")
+    return " ".join(f"The wave {one['after']} -> {', '.join(one['groups'])} is {_progress(one)}." for one in over)
 
 
 def planned_lines(shown: Iterable[Mapping[str, Any]]) -> Iterator[str]:

@@ -9,7 +9,6 @@ from typing import Any
 from ami_promoter.hub.approvers import Approvers
 from ami_promoter.hub.health import EventMapping, Health
 from ami_promoter.hub.key_needs import asked, hub_needs, unfit
-from ami_promoter.reconcile import open_defaults
 from ami_promoter.reconcile.doctor_target_checks import HubNames, KnownAtHub, findings
 from ami_promoter.reconcile.facts import TargetFacts
 from ami_promoter.reconcile.grouped_checks import bad, good, judged, unseen
@@ -31,6 +30,16 @@ FOR_THE_MONITOR = 7
 """Those of the access monitor's stack: five for its queue, and one each for its schedule and the drift audit."""
 LEAST_AT_ONCE = 2
 """The least MaximumConcurrency of an event source mapping [aws-facts, SQS FIFO and Lambda]."""
+_STRICT = "Deploy the hub with {name} (deploy/strict.json; docs/guide/deploy-production.md#for-a-bank)"
+OPEN = {
+    "SourceKeyArns": "The share worker may make and end grants on every key of the account that leaves it to IAM.",
+    "GoldenTagValue": "The share worker may share every snapshot of the account, also of what is no golden AMI.",
+    "DataKeyArn": "No key policy says who reads tables, queues and logs, and the topic of notices is not encrypted.",
+    "BlockPublicSnapshots": "The stack does not keep people from making the account's snapshots public.",
+}
+"""Parameter of the stack -> what its open value, which is empty or ``false``, lets in."""
+ADMITTED = ("OrganizationId", "TargetAccounts")
+"""Parameters of which one must have a value."""
 
 FINDING = js.thing(
     "one check",
@@ -90,7 +99,7 @@ def hub(facts: HubFacts) -> list[dict[str, Any]]:
     every += _of_health(facts, "notices", "subscriptions", _notices)
     every += _of_health(facts, "alarms", "alarms", _alarms)
     every += [*_source_keys(facts), _writers(facts.health), *_approvers(facts), *_approvals(facts)]
-    every += _of_health(facts, open_defaults.CHECK, "parameters", lambda _, found: open_defaults.findings(found))
+    every += _of_health(facts, "open-defaults", "parameters", lambda _, found: open_defaults(found))
     every += _of_health(facts, "public-images", "public_images", _public_images)
     every += _of_health(facts, "access-monitor", "monitor", _access_monitor)
     return [{"where": "hub", **one} for one in every]
@@ -325,6 +334,22 @@ def _approvals(facts: HubFacts) -> Iterator[dict[str, Any]]:
         yield bad("approvals", what, f"An approver must check and approve it: ami-promoter approve {one.ami}{digest}")
     if facts.approvers is not None and not facts.unapproved:
         yield good("approvals", "No delivery waits for an approval.")
+
+
+def open_defaults(parameters: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    """Warn of each parameter of the stack with an open value: a choice, no fault. `deploy/strict.json` closes all.
+
+    A parameter that the stack does not have is not judged: its template is of another version.
+    """
+    found = []
+    if set(ADMITTED) <= parameters.keys() and not any(parameters[name] for name in ADMITTED):
+        what = "The hub may enter every account whose role trusts it, and open AMIs to every account of the file."
+        found.append((" or ".join(ADMITTED), what))
+    found += [(name, what) for name, what in OPEN.items() if parameters.get(name) in ("", "false")]
+    for name, what in found:
+        yield good("open-defaults", f"{name}: {what}", f"{_STRICT.format(name=name)}.")
+    if not found:
+        yield good("open-defaults", "No parameter of the stack has an open value.")
 
 
 def _access_monitor(facts: HubFacts, monitor: Mapping[str, str]) -> Iterator[dict[str, Any]]:

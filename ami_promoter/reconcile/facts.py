@@ -1,25 +1,29 @@
-"""What `admin reconcile` knows about one hub: plain values, which ``view_reading`` reads and ``findings`` compares."""
+"""What `admin reconcile` knows about one hub, and where the ledger and what AWS shows differ. Pure.
+
+``view_reading`` reads these plain values, and ``findings`` compares the rest of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ami_promoter.hub.receivers import Receivers
+from ami_promoter.hub.applied_targets import Receivers
+from ami_promoter.hub.cloudtrail import Change
 from ami_promoter.hub.records import RecordSeen
-from ami_promoter.reconcile.sharing_trail import Change
 from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.target_seen import TargetSeen
 from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RECORD, RecordKey
 from chalicelib.engine.faults import Fault, without_afterwards
-from chalicelib.engine.places import IMAGE, Place, Resource
+from chalicelib.engine.places import IMAGE, POLICY, ROLE, Place, Resource
 from chalicelib.inventory.machine import AmiUse, OwnImage, OwnInstance, OwnSnapshot
 from chalicelib.sharing.holders import is_statement, standing
-from chalicelib.sharing.key_policy import Document
+from chalicelib.sharing.key_policy import Access, Document, PolicyShare
+from chalicelib.sharing.ports import SeenGrant
 from chalicelib.sharing.share import OPEN_STATES, TRIES_BEFORE_ALARM, Share, ShareState
-from chalicelib.sharing.shown import ShownAccess
+from chalicelib.sharing.shown import ShownAccess, of_grant, shares_of
 
 
 def is_going(share: Share) -> bool:
@@ -85,7 +89,9 @@ class HubView:
     permissions: Mapping[Resource, frozenset[str]] = field(default_factory=dict)
     """Accounts and, for an AMI, OUs and organizations; "all" if it is public. Absent: not read."""
     grants: Mapping[str, Sequence[ShownAccess]] = field(default_factory=dict)
-    """Key -> the grants that the service made on it. Absent: not read to the end."""
+    """Key -> the grants that the service made on it. Absent: not read."""
+    cut: Collection[str] = ()
+    """Keys whose grants were not read to the end."""
     policies: Mapping[str, Document] = field(default_factory=dict)
     """Key -> its policy. Absent: not read."""
     changes: Mapping[tuple[Resource, str], Change] = field(default_factory=dict)
@@ -119,3 +125,55 @@ class HubView:
     def share(self, resource: str, share_name: str) -> Share | None:
         """Read a share."""
         return self.ledger.get((resource, share_name))
+
+
+def own_grants(key: str, grants: Iterable[SeenGrant], hub: str, region: str) -> Iterator[ShownAccess]:
+    """Yield the grants on a key of the hub that the service made, by their name and issuer.
+
+    The hub issues the grants for targets; an account issues the grants for its own service-linked roles. Those on a
+    target's own key are not compared, if the hub is that target.
+    """
+    for grant in grants:
+        one = of_grant(key, grant, hub, region)
+        issuer = one.on.account if one.on.kind == ROLE else hub
+        at_home = one.on.at_home or grant.name.endswith(f":{hub}")  # KMS may show no role as its grantee
+        if one.own and not at_home and f"::{issuer}:" in grant.issuer:
+            yield one
+
+
+def unexplained(view: HubView) -> list[ShownAccess]:
+    """Return what AWS shows and the ledger does not list as opened by the service."""
+    return [one for one, shares in _compared(view).items() if not any(map(explained, shares))]
+
+
+def missing(view: HubView) -> list[Share]:
+    """Return the shares that the ledger calls open and that AWS does not show, of what was read."""
+    showing = {share.key for shares in _compared(view).values() for share in shares}
+    open_ = [share for share in view.ledger.values() if share.state is ShareState.OPEN]
+    return [one for one in open_ if (one.key not in showing and _was_read(view, one)) or is_changed(view, one)]
+
+
+def is_changed(view: HubView, share: Share) -> bool:
+    """Whether a key's policy shows the statements of a share, but not as the service writes them.
+
+    It is not known of a damaged share that does not say whom it is for.
+    """
+    wanted, key = share.opened_to or share.grantee, Resource.parse(share.resource).arn
+    document = view.policies.get(key) if is_statement(share) and wanted else None
+    if document is None:
+        return False
+    access = Access(*PolicyShare.parse(share.share_name), wanted, document.hub)
+    return document.shows(access) and not document.gives(access)
+
+
+def _compared(view: HubView) -> Mapping[ShownAccess, Sequence[Share]]:
+    """Return what AWS shows with its shares: where the ledger knows the id of a grant, another grant is not its."""
+    known = shares_of(view.shown, view.ledger.values(), view.region)
+    return {one: [s for s in shares if not one.grant or s.grant_id in ("", one.grant)] for one, shares in known.items()}
+
+
+def _was_read(view: HubView, share: Share) -> bool:
+    it = Resource.parse(share.resource)
+    if it.arn:
+        return not it.at_home and it.arn in (view.policies if it.kind == POLICY else view.grants)
+    return it in view.permissions

@@ -132,4 +132,4 @@ def _target(view: HubView, place: Place, target: TargetFacts) -> Iterator[Findin
 
 def _known(delivery: Delivery) -> set[str | None]:
     """Snapshots in a delivery's record."""
-    return {*(copy.copy for copy in delivery.copies), *delivery.cleanup.to_delete, *delivery.cleanup.leftovers}
+    return {*(copy.id for copy in delivery.copies), *delivery.cleanup.to_delete, *delivery.cleanup.leftovers}

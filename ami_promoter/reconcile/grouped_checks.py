@@ -8,8 +8,8 @@ from typing import Any
 from rich.console import RenderableType
 
 from ami_promoter.terminal.alike import alike, groups, named, place
-from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import Folded
+from ami_promoter.terminal.report import Exit
 from chalicelib.engine.faults import count
 from chalicelib.engine.places import Place
 
@@ -80,8 +80,8 @@ def verdict(checks: Sequence[Check]) -> str:
     where = ["the hub"] if any(one["where"] == HUB for one in wrong) else []
     where += [f"{len(bad):,} of {count(len(targets), 'target')}"] if bad else []
     failed = sum(one["passed"] is False for one in wrong)
-    ends = ((failed, "failed"), (len(wrong) - failed, "could not be made"))
-    said = " and ".join(f"{number:,} {what}" for number, what in ends if number)
+    counts = ((failed, "failed"), (len(wrong) - failed, "could not be made"))
+    said = " and ".join(f"{number:,} {what}" for number, what in counts if number)
     return f"Of {count(len(checks), 'check')}, {said}: {' and '.join(where)}."
 
 

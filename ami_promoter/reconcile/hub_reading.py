@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from ami_promoter.hub.aws import Connection, errors
-from ami_promoter.hub.source_checks import CallersSessions
-from ami_promoter.reconcile.shares_at_aws import own_grants
-from ami_promoter.terminal.progress import Progress
+from ami_promoter.hub.aws import CallersSessions, Connection, errors
+from ami_promoter.reconcile.facts import own_grants
+from ami_promoter.terminal.output import Progress
 from chalicelib.engine.aws.refusals import KEY_GONE, as_refusal, code_of
 from chalicelib.engine.budget import slices
 from chalicelib.engine.errors import Refusal
@@ -51,6 +50,7 @@ class HubReading:
         self._named = named
         self._sessions = CallersSessions(connection)
         self.faults: list[Fault] = []
+        self.cut: set[str] = set()
 
     def there(self, candidates: Candidates) -> tuple[list[Resource], set[str]]:
         """Return the candidates that the hub owns, and the hub's keys that encrypt them.
@@ -97,18 +97,19 @@ class HubReading:
         return found
 
     def grants(self, keys: Iterable[str]) -> dict[str, Sequence[ShownAccess]]:
-        """Read the service's grants on these keys, each key's to the end; ``faults`` gets what cannot be read."""
+        """Read the service's grants on these keys; ``faults`` gets what cannot be read, and ``cut`` its keys."""
         found: dict[str, Sequence[ShownAccess]] = {}
         hub, region = self._connection.account, self._connection.region
         listing = GrantListing(self._sessions, self._connection.place)
         for key in _each(sorted(keys), "Reading the grants on keys"):
-            with self._noticing(key, "Its grants", "kms:ListGrants"):
+            self.cut.add(key)
+            with self._noticing(key, "Its grants, or the rest of them,", "kms:ListGrants"):
                 page, marker = listing.page(key, "")
-                own = [*own_grants(key, page, hub, region)]
+                own = found[key] = [*own_grants(key, page, hub, region)]
                 while marker:
                     page, marker = listing.page(key, marker)
                     own += own_grants(key, page, hub, region)
-                found[key] = own
+                self.cut.remove(key)
         return found
 
     def policies(self, keys: Iterable[str]) -> dict[str, Document]:

@@ -15,11 +15,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.record_requests import wake
 from ami_promoter.hub.records import Reader, RecordSeen
-from ami_promoter.hub.wakes import wake
 from ami_promoter.reconcile.facts import TargetFacts
-from ami_promoter.terminal.output import tell
-from ami_promoter.terminal.progress import Progress
+from ami_promoter.terminal.output import Progress, tell
 from ami_promoter.verbs import TerminalClock
 from chalicelib.delivery.target_seen import TargetSeen
 from chalicelib.engine import addresses, codec

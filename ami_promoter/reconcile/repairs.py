@@ -9,9 +9,8 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from ami_promoter.hub.applied_targets import in_force
+from ami_promoter.hub.applied_targets import Receivers, in_force
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.receivers import Receivers
 from ami_promoter.hub.records import Reader, RecordSeen
 from ami_promoter.reconcile.inventories import POLL
 from ami_promoter.reconcile.repair_data import (

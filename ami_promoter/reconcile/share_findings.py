@@ -10,11 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ami_promoter.hub.cloudtrail import Change
 from ami_promoter.hub.records import RecordSeen
-from ami_promoter.reconcile.facts import HubView, described, explained, is_going, may_be_open
+from ami_promoter.reconcile.facts import (
+    HubView,
+    described,
+    explained,
+    is_changed,
+    is_going,
+    may_be_open,
+    missing,
+    unexplained,
+)
 from ami_promoter.reconcile.repair_data import Finding, RecordOpen, ReleaseHolding, Reopen, Withdraw
-from ami_promoter.reconcile.shares_at_aws import is_changed, missing, unexplained
-from ami_promoter.reconcile.sharing_trail import Change
 from ami_promoter.terminal.alike import first_of
 from chalicelib.delivery.model import ENDED, Delivery, DeliveryState
 from chalicelib.engine import schedule

@@ -10,15 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ami_promoter.hub import cloudtrail
 from ami_promoter.hub.applied_targets import in_force
 from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.cloudtrail import Change
 from ami_promoter.hub.records import IN_ENDED, Reader, RecordSeen, record_of, source_of
-from ami_promoter.reconcile import sharing_trail
-from ami_promoter.reconcile.facts import HubView, TargetFacts, may_be_open
+from ami_promoter.reconcile.facts import HubView, TargetFacts, may_be_open, missing, unexplained
 from ami_promoter.reconcile.hub_reading import Candidates, HubReading
 from ami_promoter.reconcile.inventories import Inventories
-from ami_promoter.reconcile.shares_at_aws import missing, unexplained
-from ami_promoter.reconcile.sharing_trail import Change
 from ami_promoter.verbs import TerminalClock
 from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.tracked import TrackedDelivery
@@ -113,7 +112,8 @@ class Looking:
             read.ledger,
             hub.permissions(sources),
             hub.grants(keys),
-            hub.policies(keys),
+            policies=hub.policies(keys),
+            cut=hub.cut,
             targets=seen,
             receivers=receivers,
             troubles=(*(receivers.faults if targets or not receivers.known else ()), *hub.faults),
@@ -185,7 +185,7 @@ class Looking:
         changes: dict[tuple[Resource, str], Change] = {}
         faults: list[Fault] = []
         for region in sorted(regions):
-            seen = sharing_trail.changes(self.connection, view.now - self.since, region)
+            seen = cloudtrail.changes(self.connection, view.now - self.since, region)
             if isinstance(seen, Fault):
                 faults.append(seen)
             else:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from ami_promoter.promotions import shares
 from ami_promoter.report_page.reading import HubRecords, Step
 from ami_promoter.terminal.report import plainly
-from chalicelib.engine.addresses import SHARE
+from chalicelib.engine.addresses import SHARE, RecordKey
 from chalicelib.engine.places import IMAGE, KEY, POLICY, SNAPSHOT, Resource
 from chalicelib.sharing.key_policy import PolicyShare
 from chalicelib.sharing.share import OPEN_STATES, Share
@@ -78,7 +78,7 @@ def _exposure(share: Share, records: HubRecords) -> Exposure | None:
     state, end = str(share.state), share.removed_at or share.closed_at
     if share.state in OPEN_STATES:
         end = None
-        state = UNREADABLE if (pk, f"{SHARE}{holder}") in records.damaged else state
+        state = UNREADABLE if RecordKey(pk, f"{SHARE}{holder}") in records.damaged else state
     elif end is None or not (opened or intended):
         return None
     elif share.preexisting:
@@ -121,7 +121,7 @@ def _named(pk: str, holder: str, records: HubRecords) -> Exposure:
     amis = (one.name,) if one.kind == IMAGE else by_kind.get(one.kind, ())
     if one.kind == POLICY:
         holder = PolicyShare.parse(holder).account
-    return Exposure(one.kind, one.name, one.account or holder, "", CLOSED, None, None, amis=tuple(sorted(amis)))
+    return Exposure(one.kind, one.name, one.account or holder, "", CLOSED, None, None, amis=tuple(sorted(set(amis))))
 
 
 def _with_history(

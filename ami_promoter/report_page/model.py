@@ -9,9 +9,8 @@ from typing import Any
 from ami_promoter.hub.records import RecordSeen, record_of
 from ami_promoter.promotions import pointers, promotion_data
 from ami_promoter.promotions.reading import placed
-from ami_promoter.report_page.current import Family, families
+from ami_promoter.report_page.current import Family, Headline, families, headlines
 from ami_promoter.report_page.exposure import Exposure, exposures
-from ami_promoter.report_page.headlines import Headline, headlines
 from ami_promoter.report_page.reading import HubRecords, Step
 from chalicelib.delivery.model import ENDED, Delivery
 from chalicelib.delivery.tracked import OUTCOMES, TrackedDelivery
@@ -162,5 +161,5 @@ def spans(steps: Sequence[Step]) -> list[Span]:
             changes = []
         if not changes or changes[-1][1] != state:
             changes.append((at, state))
-    ends = [*(at for at, _ in changes[1:]), None]
-    return [Span(state, at, at if state in ENDED else end) for (at, state), end in zip(changes, ends, strict=False)]
+    until = [*(at for at, _ in changes[1:]), None]
+    return [Span(state, at, at if state in ENDED else end) for (at, state), end in zip(changes, until, strict=False)]

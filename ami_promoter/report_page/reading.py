@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import Reader, RecordSeen, record_of, source_of
@@ -13,7 +14,7 @@ from ami_promoter.terminal.alike import first_of
 from chalicelib.delivery.model import Delivery, snapshots_of
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import codec
-from chalicelib.engine.addresses import HOLD, RECORD, SHARE, RecordKey
+from chalicelib.engine.addresses import RECORD, RecordKey
 from chalicelib.engine.errors import NewerSchema, Unreadable
 from chalicelib.engine.schema import VERSION, check
 from chalicelib.engine.store.records import history as entries_of
@@ -33,33 +34,37 @@ WHICH = (
 )
 Step = tuple[int, str]
 """(epoch seconds, state): when a record entered a state, or was written in it again."""
+SHOWN = (Promotion, TrackedDelivery, Delivery, Pointer, Share)
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class HubRecords:
     """The records that were read, by kind."""
 
-    promotions: dict[str, RecordSeen[Promotion]] = field(default_factory=dict)
+    promotions: Mapping[str, RecordSeen[Promotion]]
     """By source AMI."""
-    tracked: dict[str, list[TrackedDelivery]] = field(default_factory=dict)
+    tracked: Mapping[str, list[TrackedDelivery]]
     """By source AMI: the promotion's tracked deliveries."""
-    deliveries: dict[str, RecordSeen[Delivery]] = field(default_factory=dict)
+    deliveries: Mapping[str, RecordSeen[Delivery]]
     """By id."""
-    pointers: dict[RecordKey, RecordSeen[Pointer]] = field(default_factory=dict)
-    source_of: dict[str, set[str]] = field(default_factory=dict)
+    pointers: Mapping[RecordKey, RecordSeen[Pointer]]
+    source_of: Mapping[str, list[str]]
     """Snapshot -> source AMIs that use it."""
-    promoted_by: dict[str, set[str]] = field(default_factory=dict)
+    promoted_by: Mapping[str, list[str]]
     """Delivery -> its source AMI."""
-    shares: list[Share] = field(default_factory=list)
+    shares: list[Share]
     """In the ledger."""
-    archived: list[Share] = field(default_factory=list)
-    delivery_steps: dict[str, list[Step]] = field(default_factory=dict)
-    share_steps: dict[tuple[str, str], list[Step]] = field(default_factory=dict)
+    archived: list[Share]
+    delivery_steps: Mapping[str, list[Step]]
+    share_steps: Mapping[tuple[str, str], list[Step]]
     """By (partition key, share name)."""
-    parked: dict[str, str] = field(default_factory=dict)
-    damaged: dict[tuple[str, str], str] = field(default_factory=dict)
-    """(pk, sk) -> why it cannot be read."""
-    items: int = 0
+    parked: Mapping[str, str]
+    damaged: Mapping[RecordKey, str]
+    """Why an item cannot be read completely; the page still shows what can be read of it."""
+    items: int
 
 
 def read(connection: Connection, since: int) -> HubRecords:
@@ -72,60 +77,51 @@ def sort(
     found: Iterable[Mapping[str, Any]], shares_in: Callable[[Iterable[Mapping[str, Any]]], list[Share]]
 ) -> HubRecords:
     """Sort items by kind, and find records that cannot be read. ``shares_in``: reads shares with their holdings."""
-    records = HubRecords()
-    ledger = []
-    for item in found:
-        one = record_of(item)
-        _sort(records, one, one.key)
-        if one.key.kind == "resource" and one.key.sk.startswith((SHARE, HOLD)):
-            ledger.append(item)
-        records.items += 1
-    records.shares = shares_in(ledger)
-    for steps in (*records.delivery_steps.values(), *records.share_steps.values()):
-        steps.sort(key=lambda step: step[0])  # those of one second stay in the order of their versions
-    return records
+    of_kind = defaultdict[tuple[str, str], list[RecordSeen[Any]]](list)
+    for one in map(record_of, found):
+        of_kind[one.key.kind, _kind(one)].append(one)
+    every = [one for some in of_kind.values() for one in some]
+    tracked, deliveries = of_kind["promotion", "delivery"], of_kind["delivery", "record"]
+    archived, ledger = of_kind["resource", "closed"], of_kind["resource", "share"]
+    of_deliveries = (*of_kind["delivery", "history"], *deliveries)
+    of_shares = (*archived, *of_kind["resource", "history"], *ledger)
+    return HubRecords(
+        promotions={one.key.name: one for one in of_kind["promotion", "record"]},
+        tracked=_gathered((one.key.name, one.it) for one in tracked),
+        deliveries={one.key.name: one for one in deliveries},
+        pointers={one.key: one for one in of_kind["pointer", "record"]},
+        source_of=_gathered(
+            (snapshot.id, one.key.name)
+            for one in of_kind["promotion", "image"]
+            if (source := source_of(one.item))
+            for snapshot in snapshots_of(source)
+        ),
+        promoted_by={one.it.delivery: [one.key.name] for one in tracked},
+        shares=shares_in(one.item for one in (*ledger, *of_kind["resource", "hold"])),
+        archived=[one.it for one in archived],
+        delivery_steps=_in_turn((one.key.name, step) for one in of_deliveries for step in _steps(one)),
+        share_steps=_in_turn(((one.key.pk, one.key.share_name), step) for one in of_shares for step in _steps(one)),
+        parked={one.key.pk: one.parked for one in every if one.key.sk == RECORD and one.parked},
+        damaged={one.key: why for one in every if (why := _damage(one))},
+        items=len(every),
+    )
 
 
-def _sort(records: HubRecords, one: RecordSeen[Any], key: RecordKey) -> None:
-    name, what = key.name, RecordKey(key.sk).kind
-    if key.sk == RECORD and one.parked:
-        records.parked[key.pk] = one.parked
-    match key.kind, what:
-        case "promotion", "record":
-            records.promotions[name] = one
-            _check(records, one)
-        case "promotion", "delivery":
-            records.tracked.setdefault(name, []).append(one.it)
-            records.promoted_by[one.it.delivery] = {name}
-            _check(records, one)
-        case "promotion", "image":
-            _source(records, one)
-        case "delivery", "record":
-            records.deliveries[name] = one
-            records.delivery_steps.setdefault(name, []).extend(_steps(one))
-            _check(records, one)
-        case "delivery", "history":
-            steps = _steps(one)
-            records.delivery_steps.setdefault(name, []).extend(steps)
-            if not steps:
-                _damaged(records, one, "it has no time or no state")
-        case "pointer", "record":
-            records.pointers[key] = one
-            _check(records, one)
-        case "resource", "share" | "closed" | "history":
-            _share(records, one, what)
+def _kind(one: RecordSeen[Any]) -> str:
+    """Return of which kind an item is in its partition: the beginning of its sort key."""
+    return RecordKey(one.key.sk).kind
 
 
-def _share(records: HubRecords, one: RecordSeen[Any], what: str) -> None:
-    steps = _steps(one)
-    if steps:
-        records.share_steps.setdefault((one.key.pk, one.key.share_name), []).extend(steps)
-    if what == "closed":
-        records.archived.append(one.it)
-    if what != "history":
-        _check(records, one)
-    elif not steps:
-        _damaged(records, one, "it has no time or no state")
+def _gathered(pairs: Iterable[tuple[K, V]]) -> dict[K, list[V]]:
+    found: dict[K, list[V]] = {}
+    for key, value in pairs:
+        found.setdefault(key, []).append(value)
+    return found
+
+
+def _in_turn(pairs: Iterable[tuple[K, Step]]) -> dict[K, list[Step]]:
+    """Gather steps by time; those of one second stay in the order of their versions."""
+    return {key: sorted(steps, key=lambda step: step[0]) for key, steps in _gathered(pairs).items()}
 
 
 def _steps(one: RecordSeen[Any]) -> list[Step]:
@@ -133,23 +129,20 @@ def _steps(one: RecordSeen[Any]) -> list[Step]:
     return [(each["at"], each["state"]) for each in entries_of(one.item) if each["at"] and each["state"]]
 
 
-def _source(records: HubRecords, one: RecordSeen[Any]) -> None:
-    source = source_of(one.item)
-    if source is None:
-        _damaged(records, one, "it is damaged")
-    for snapshot in snapshots_of(source) if source else ():
-        records.source_of.setdefault(snapshot.id, set()).add(one.key.name)
-
-
-def _check(records: HubRecords, one: RecordSeen[Any]) -> None:
-    """Collect a record that the service could not read; the page still shows what can be read of it."""
+def _damage(one: RecordSeen[Any]) -> str:
+    """Return why the service could not read an item; "": it could, or the page does not show it."""
+    if _kind(one) == "image":
+        return "" if source_of(one.item) else "it is damaged"
+    if _kind(one) == "history":
+        return "" if _steps(one) else "it has no time or no state"
+    if not isinstance(one.it, SHOWN):
+        return ""
     try:
         check("", one.item.get("schema"), VERSION)
     except (NewerSchema, Unreadable):
-        _damaged(records, one, f"it was written by another version: its schema is {one.item.get('schema')!r}")
-    else:
-        if why := first_of(one.damage) or _unknown(one):
-            _damaged(records, one, f"it is damaged: {why}")
+        return f"it was written by another version: its schema is {one.item.get('schema')!r}"
+    why = first_of(one.damage) or _unknown(one)
+    return f"it is damaged: {why}" if why else ""
 
 
 def _unknown(one: RecordSeen[Any]) -> str:
@@ -160,7 +153,3 @@ def _unknown(one: RecordSeen[Any]) -> str:
     except (TypeError, ValueError) as error:
         return str(error)
     return ""
-
-
-def _damaged(records: HubRecords, one: RecordSeen[Any], why: str) -> None:
-    records.damaged[one.key.pk, one.key.sk] = why

@@ -7,9 +7,9 @@ from itertools import groupby
 from typing import Any
 from xml.etree.ElementTree import Element
 
+from ami_promoter.hub import recalls
 from ami_promoter.hub.records import target_of
-from ami_promoter.promotions import pointers, promotion_text, recalls
-from ami_promoter.report_page import chart
+from ami_promoter.promotions import pointers, promotion_text
 from ami_promoter.report_page.current import Family, Placed
 from ami_promoter.report_page.exposure import UNREADABLE, Exposure
 from ami_promoter.report_page.html import Content, el
@@ -20,6 +20,7 @@ from ami_promoter.report_page.parts import (
     Scale,
     TableKind,
     code,
+    drawing,
     folded,
     legend,
     prose,
@@ -215,7 +216,7 @@ def exposure(shown: Overview) -> Element:
     return section(
         "exposure",
         head,
-        chart.drawing(found, drawn, now),
+        drawing(found, drawn, now),
         el("h3", "Open now"),
         opened,
         el("h3", "By resource"),

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
-from difflib import get_close_matches
-from functools import cache
+from dataclasses import dataclass
 from typing import Any
 
-import botocore.session
-from botocore.exceptions import UnknownRegionError
-
+from ami_promoter.hub.aws import partitions
 from ami_promoter.targets_file import document, modes, shape, units, waves
 from ami_promoter.targets_file.document import Path, YamlDocument, position
-from ami_promoter.targets_file.settings import BUILT_IN, DurationBounds, bounds, duration_bounds, table
-from ami_promoter.terminal.alike import first_of
+from ami_promoter.targets_file.settings import BUILT_IN, is_duration
+from ami_promoter.terminal.alike import first_of, meant
 from ami_promoter.terminal.durations import duration, seconds
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Arn
@@ -144,8 +140,8 @@ class _Compiler:
 
     def _stored(self, name: str, value: Any, path: Path) -> Any:
         """Return a setting's value as a target has it."""
-        if limits := bounds(name):
-            return self._duration(name, value, limits, path)
+        if is_duration(name):
+            return seconds(value)
         match name:
             case "regions":
                 return self._regions(value, path)
@@ -157,26 +153,10 @@ class _Compiler:
                 after = {"after": seconds(value["after"])} if "after" in value else {}
                 return Retirement(**{**value, **after})
             case "launch_test":
-                return self._launch_test(value, path)
+                return _launch_test(value)
             case "until":
                 return modes.day(value)
         return value
-
-    def _duration(self, name: str, value: str | int, limits: DurationBounds, path: Path) -> int:
-        length = seconds(value)
-        if not limits.admit(length):
-            self._fault("targets-duration", path, f"`{name}` cannot be `{value}`.", f"Write {limits.words}.")
-        return length
-
-    def _launch_test(self, value: Mapping[str, Any], path: Path) -> LaunchTest | None:
-        """Return it with its time in seconds. A mapping that lost its type for a fault is none."""
-        if "instance_type" not in value:
-            return None
-        test = LaunchTest(value["instance_type"])
-        limits = duration_bounds(table()["launch_test"]["properties"]["within"])
-        if "within" not in value:
-            return test
-        return replace(test, within=self._duration("within", value["within"], limits, (*path, "within")))
 
     def _roles(self, listed: list[str | None], path: Path) -> tuple[str, ...]:
         roles: list[str] = []
@@ -196,7 +176,8 @@ class _Compiler:
 
     def _regions(self, listed: list[str | None], path: Path) -> tuple[str, ...]:
         """Check the names against the Regions that the SDK knows: it could not call any other."""
-        known = _regions_beside(self._hub.region)
+        here = self._hub.region
+        known = next((names for names in partitions() if here in names), {here})
         before = len(self.faults)
         for index, region in enumerate(listed):
             if region is None:  # it has had its fault
@@ -205,8 +186,7 @@ class _Compiler:
                 self._fault("targets-region", (*path, index), f"`{region}` is here twice.", "Delete one.")
             elif region not in known:
                 what = f"`{region}` is not a Region that this version knows beside the hub's {self._hub.region}."
-                close = [f"`{one}`" for one in get_close_matches(region, known, n=2)]
-                cure = f"Did you mean {' or '.join(close)}?" if close else "Write a Region's name, like `eu-central-1`."
+                cure = meant(region, known) or "Write a Region's name, like `eu-central-1`."
                 self._fault("targets-region", (*path, index), what, cure)
         if len(self.faults) > before:  # what has a fault brings forth no others
             return (self._hub.region,)
@@ -298,7 +278,7 @@ def _misshapen(written: Any, good: Mapping[str, Any]) -> set[str]:
 def _written(read: YamlDocument, block: _Block, setting: str, built_in: Mapping[str, Any]) -> str:
     if setting not in block:
         value: Any = built_in.get(setting)
-        return f"{duration(value) if bounds(setting) else _plainly(value) or 'nothing'}, the default"
+        return f"{duration(value) if is_duration(setting) else _plainly(value) or 'nothing'}, the default"
     return read.raw.get(block[setting].path) or _plainly(block[setting].value) or "none"
 
 
@@ -327,6 +307,14 @@ def _foreign_keys(read: YamlDocument, resolved: Mapping[str, _Block], hub_region
         yield Fault("targets-key", read.where(path), what, cure)
 
 
+def _launch_test(value: Mapping[str, Any]) -> LaunchTest | None:
+    """Return it with its time in seconds. A mapping that lost its type for a fault is none."""
+    if "instance_type" not in value:
+        return None
+    within = {"within": seconds(value["within"])} if "within" in value else {}
+    return LaunchTest(value["instance_type"], **within)
+
+
 def _regions_of(block: _Block, hub_region: str) -> tuple[str, ...]:
     return block["regions"].value if "regions" in block else (hub_region,)
 
@@ -335,14 +323,3 @@ def _key_in(block: _Block, region: str) -> str | None:
     """Return the key for a Region; None: the built-in one, also where the block has keys for other Regions only."""
     value = block["key"].value if "key" in block else None
     return value.get(region) if isinstance(value, Mapping) else value
-
-
-@cache
-def _regions_beside(hub_region: str) -> frozenset[str]:
-    """Return the Regions of the hub's partition."""
-    session = botocore.session.get_session()
-    try:
-        partition = session.get_partition_for_region(hub_region)
-    except UnknownRegionError:
-        return frozenset({hub_region})
-    return frozenset(session.get_available_regions("ec2", partition)) | {hub_region}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ami_promoter.targets_file.settings import bounds
+from ami_promoter.targets_file.settings import is_duration
 from ami_promoter.terminal.durations import duration
 from chalicelib.engine import codec
 from chalicelib.engine.faults import count
@@ -101,7 +101,7 @@ def _settings_json(settings: Changes) -> dict[str, dict[str, Any]]:
 
 
 def _shown(key: str, value: Any) -> str:
-    if bounds(key):
+    if is_duration(key):
         return duration(value)
     if key == "launch_test" and value:
         return f"{value['instance_type']} within {duration(value['within'])}"

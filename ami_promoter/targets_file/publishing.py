@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from ami_promoter.hub.aws import UNCHANGED, Connection, HubError
-from ami_promoter.hub.operators_table import write
 from chalicelib.engine.addresses import RecordKey, digest_of
 from chalicelib.engine.errors import Misconfigured, TargetsDamaged
 from chalicelib.engine.store.table import wire
@@ -126,7 +125,7 @@ class Publisher:
             raise HubError(what, self._connection.place, cure, "targets-raced")
 
     def _write(self, requests: Sequence[Item]) -> None:
-        write(self._connection, requests, "The targets in force are unchanged.", self._sleep)
+        self._connection.write_operators(requests, "The targets in force are unchanged.", self._sleep)
 
 
 def _items(version: str, items: Mapping[str, str], source: str) -> Iterator[Item]:

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, fields
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from ami_promoter.terminal.durations import seconds
 from chalicelib.targets.applied_file import Target
 
 BUILT_IN: Mapping[str, Any] = {
@@ -42,28 +41,6 @@ def only_in(mode: str) -> tuple[str, ...]:
     return tuple(name for name, rule in table().items() if rule.get("only") == mode)
 
 
-@dataclass(frozen=True, slots=True)
-class DurationBounds:
-    """The shortest and the longest value of a duration, and of which length it must be a multiple; in seconds."""
-
-    least: int
-    most: int
-    step: int
-    words: str
-
-    def admit(self, length: int) -> bool:
-        """Whether a duration may be so long."""
-        return self.least <= length <= self.most and length % self.step == 0
-
-
-def bounds(name: str) -> DurationBounds | None:
-    """Return the bounds of a duration; None for any other setting."""
-    rule = table().get(name, {})
-    return duration_bounds(rule) if "bounds" in rule else None
-
-
-def duration_bounds(rule: Mapping[str, Any]) -> DurationBounds:
-    """Return the bounds in the rule of a duration."""
-    (least, most), step = rule["bounds"], rule.get("step", "1s")
-    words = f"{step} to {most}, in steps of {step}; or {least}" if "step" in rule else f"{least} to {most}"
-    return DurationBounds(seconds(least), seconds(most), seconds(step), words)
+def is_duration(name: str) -> bool:
+    """Whether a setting is a length of time; a target has it in seconds."""
+    return "bounds" in table().get(name, {})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -13,6 +13,8 @@ import jsonschema
 
 from ami_promoter.targets_file.document import Path, YamlDocument, unquoted
 from ami_promoter.targets_file.settings import schema, table
+from ami_promoter.terminal.alike import meant
+from ami_promoter.terminal.durations import seconds
 from chalicelib.engine.faults import Fault
 
 
@@ -39,7 +41,19 @@ def names_nobody(document: YamlDocument) -> Fault:
 @cache
 def _validator() -> jsonschema.Draft202012Validator:
     of_days = jsonschema.FormatChecker(["date"])
-    return jsonschema.Draft202012Validator(schema(), format_checker=of_days)
+    extended: type[jsonschema.Draft202012Validator]
+    extended = jsonschema.validators.extend(jsonschema.Draft202012Validator, {"bounds": _bounds})  # type: ignore[no-untyped-call]
+    return extended(schema(), format_checker=of_days)
+
+
+def _bounds(_: Any, bounds: list[str], value: Any, rule: Mapping[str, Any]) -> Iterator[jsonschema.ValidationError]:
+    """Judge a duration by its bounds, a keyword of this project; what is no duration has the fault of its form."""
+    (least, most), step = bounds, rule.get("step", "1s")
+    with suppress(ValueError):
+        length = seconds(value)
+        if not seconds(least) <= length <= seconds(most) or length % seconds(step):
+            words = f"{step} to {most}, in steps of {step}; or {least}" if "step" in rule else f"{least} to {most}"
+            yield jsonschema.ValidationError(f"Write {words}.")
 
 
 def _faults(document: YamlDocument, error: jsonschema.ValidationError) -> Iterator[tuple[Path, Fault]]:
@@ -63,6 +77,9 @@ def _faults(document: YamlDocument, error: jsonschema.ValidationError) -> Iterat
         what = f"group `{path[-1]}` has no `members`." if group else f"`{path[-1]}` has no `{lacks}`."
         code = "targets-no-members" if group else "targets-organization" if lacks == "id" else "targets-value"
         yield path, Fault(code, document.where_key(path), what, cure)
+    elif error.validator == "bounds":
+        what = f"{_name(path)} cannot be `{instance}`."
+        yield path, Fault("targets-duration", document.where_key(path), what, error.message)
     elif isinstance(instance, int) and _fits_quoted(document.raw[path], rule):
         yield path, unquoted(document.raw[path], document.where(path))
     else:
@@ -82,10 +99,7 @@ def _known(schema_of_object: Mapping[str, Any]) -> set[str]:
 
 
 def _unread(key: str, known: set[str]) -> str:
-    close = get_close_matches(key, known, n=1)
-    return (
-        f"Did you mean `{close[0]}`?" if close else f"Known here: {', '.join(f'`{name}`' for name in sorted(known))}."
-    )
+    return meant(key, known, 1) or f"Known here: {', '.join(f'`{name}`' for name in sorted(known))}."
 
 
 def _name(path: Path) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ami_promoter.targets_file.document import Path, YamlDocument
-from ami_promoter.targets_file.settings import duration_bounds, schema
 from ami_promoter.targets_file.units import Members
 from ami_promoter.terminal.durations import seconds
 from chalicelib.engine.faults import Fault
@@ -30,16 +29,12 @@ def faults(read: YamlDocument, groups: Mapping[str, Mapping[str, Any]], members:
 
     ``members``: of each group; a unit stands for the accounts that it will bring. ``hub``: its account id, or "".
     """
-    limits = duration_bounds(schema()["$defs"]["group"]["properties"]["soak"])
     for name, group in groups.items():
         path: Path = ("groups", name)
         for key in KEYS[1:] if "after" not in _written(read, name) else ():
             if key in group:
                 what = f"`{key}` has no effect for group `{name}`, which waits for no other group."
                 yield _fault(read, (*path, key), what, "Write `after: GROUP` beside it, or leave it out.")
-        if "soak" in group and not limits.admit(seconds(group["soak"])):
-            what = f"`soak` cannot be `{group['soak']}`."
-            yield Fault("targets-duration", read.where_key((*path, "soak")), what, f"Write {limits.words}.")
         if group.get("after", name) not in members:
             what = f"group `{name}` waits for `{group['after']}`, which is no group of this file."
             yield _fault(read, (*path, "after"), what, "Name a group of this file, or leave `after` out.")

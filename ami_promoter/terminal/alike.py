@@ -1,9 +1,10 @@
-"""Shows once what differs only in the target, and names the first targets. Pure."""
+"""Shows once what differs only in the target, names the first targets, and asks what a wrong word means. Pure."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+from difflib import get_close_matches
 from typing import TypeVar
 
 from chalicelib.engine.faults import count
@@ -49,6 +50,12 @@ def first_of(names: Sequence[str], most: int = NAMED) -> str:
     """Write the first names, and how many more there are."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return f"{', '.join(names[:most])}{more}"
+
+
+def meant(word: str, known: Collection[str], most: int = 2) -> str:
+    """Ask whether one of the known words that are most like a word is meant; "": none is like it."""
+    close = [f"`{one}`" for one in get_close_matches(word, known, n=most)]
+    return f"Did you mean {' or '.join(close)}?" if close else ""
 
 
 def place(where: str) -> str:

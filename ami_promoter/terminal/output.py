@@ -12,7 +12,8 @@ import os
 import re
 import sys
 import textwrap
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import metadata
 from pathlib import Path
 from typing import Any, TextIO
@@ -23,8 +24,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ami_promoter.terminal.account_names import COMMAND, NAMED, with_names
-from ami_promoter.terminal.exits import Exit
-from ami_promoter.terminal.report import Report
+from ami_promoter.terminal.report import Exit, Report
 from chalicelib.engine.faults import Fault, count
 from chalicelib.engine.places import last_part
 
@@ -44,6 +44,8 @@ BAR, LONGEST_BAR, BESIDE_BAR = 10, 30, 65
 """Columns of a bar, at least and at most; columns of a table beside it."""
 SHORT = 8
 """Digits of a short id."""
+EVERY = 5
+"""Seconds between two lines about a progress."""
 COLORS = {
     "delivered": "green",
     "shared": "green",
@@ -218,6 +220,21 @@ def show(lines: Iterable[RenderableType], to: Console) -> None:
 def tell(line: str) -> None:
     """Print a line about the progress to standard error."""
     show([line], console(sys.stderr))
+
+
+class Progress:
+    """Reports the progress of one reading, at most every five seconds, so that a short one prints nothing."""
+
+    def __init__(self, what: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._what = what
+        self._clock = clock
+        self._notified_at = self._clock()
+
+    def at(self, done: int, of: int | None = None) -> None:
+        """So many are done."""
+        if self._clock() >= self._notified_at + EVERY:
+            self._notified_at = self._clock()
+            tell(f"{self._what}: {done:,}{'' if of is None else f' of {of:,}'}.")
 
 
 def warn(warnings: Iterable[str]) -> None:

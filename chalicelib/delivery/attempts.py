@@ -38,9 +38,9 @@ class RegisterImage(Command):
 
 
 class FindCopies(Command):
-    """List copies by tag, for intents without a known result."""
+    """List copies: by tag for intents without a known result, else by their ids."""
 
-    acts = False
+    between_writes = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +79,14 @@ def answered_late(event: CopyStarted, delivery: Delivery) -> tuple[Delivery, tup
     known = next((copy for copy in delivery.copies if copy.source == event.source), None)
     on_record = next((one.id for one in delivery.attempts if one.nonce == event.nonce), "")
     delivery = proof.with_answer(delivery, event.nonce, event.source, event.copy)
-    mistaken = known is not None and known.adopted and known.copy == on_record != event.copy
-    if known is None or (known.copy != event.copy and not mistaken):
+    mistaken = known is not None and known.adopted and known.id == on_record != event.copy
+    if known is None or (known.id != event.copy and not mistaken):
         return delivery.with_deletions([event.copy]), ()
-    ours = replace(known, copy=event.copy, adopted=False)  # now AWS has confirmed it
+    ours = replace(known, id=event.copy, adopted=False)  # now AWS has confirmed it
     right = each_copy(delivery, lambda copy: ours if copy is known else copy)
     if not mistaken:
         return right, ()
-    return right, (proof.doubled_fault(delivery.where, [str(known.copy), event.copy]),)
+    return right, (proof.doubled_fault(delivery.where, [str(known.id), event.copy]),)
 
 
 def is_old(delivery: Delivery, event: Refused) -> bool:
@@ -116,23 +116,23 @@ def match(delivery: Delivery, seen: tuple[SeenCopy, ...], now: int) -> Delivery:
     on_record = {one.id for one in delivery.attempts}
 
     def one_copy(copy: Copy) -> Copy:
-        found = sorted((s for s in seen if s.source == copy.source), key=lambda s: (s.started_at, s.copy))
+        found = sorted((s for s in seen if s.source == copy.source), key=lambda s: (s.started_at, s.id))
         if copy.state not in (CopyState.WANTED, CopyState.INTENDED):
-            useless.extend(s.copy for s in found if s.copy != copy.copy)
+            useless.extend(s.id for s in found if s.id != copy.id)
             return copy
         live = [s for s in found if s.state in ("pending", "completed")]
         if copy.state is CopyState.INTENDED and not live:
             # A copy that ended in error at once is this intent's result, too, and is handled like any other.
             live = [s for s in found if s.started_at >= (copy.intended_at or 0)]
-        useless.extend(s.copy for s in found if s not in live[:1])
+        useless.extend(s.id for s in found if s not in live[:1])
         if not live:
             return copy
         state = CopyState.COMPLETED if live[0].state == "completed" else CopyState.PENDING
         return replace(
             copy,
             state=state,
-            copy=live[0].copy,
-            adopted=live[0].copy not in on_record,
+            id=live[0].id,
+            adopted=live[0].id not in on_record,
             tries=max(copy.tries, 1),
             found_at=0,
             next_look=now + schedule.COPY_POLLS[0],

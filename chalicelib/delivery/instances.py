@@ -65,7 +65,7 @@ class RunInstance(Command):
 class LookAtInstance(Command):
     """Read the instance's state and status checks; and the end of its console output, if the AMI has failed."""
 
-    acts = False
+    between_writes = False
 
 
 class EndInstances(Command):
@@ -156,7 +156,7 @@ class LaunchVerdict(NamedTuple):
 
 def image(delivery: Delivery) -> str:
     """Return the AMI that is tested: the target's own, or the hub's in share mode."""
-    return delivery.ami if delivery.shared else delivery.image.id or ""
+    return delivery.ami if delivery.in_share_mode else delivery.image.id or ""
 
 
 def test_of(delivery: Delivery) -> LaunchTest:
@@ -232,9 +232,9 @@ def too_early(delivery: Delivery, seen: InstanceSeen) -> bool:
 
     A missing right on the key shows late: the instance terminates by itself [aws-facts, VERIFIED].
     """
-    attempt, opened = attempt_under_way(delivery), delivery.shares.opened_at
+    attempt, opened = attempt_under_way(delivery), delivery.holdings.opened_at
     late = attempt is not None and opened is not None and attempt.at <= opened + schedule.NOT_YET_FOR
-    return delivery.shared and late and _by_key(seen) and seen.state in OVER
+    return delivery.in_share_mode and late and _by_key(seen) and seen.state in OVER
 
 
 def _by_key(seen: InstanceSeen) -> bool:
@@ -269,7 +269,7 @@ def _failed(delivery: Delivery, why: str) -> Fault:
 def untested(delivery: Delivery, why: str) -> Fault:
     """Return the fault of an AMI of which no launch test says anything."""
     what = f"The AMI {image(delivery)} could not be tested on {test_of(delivery).instance_type}: {why.rstrip('.')}."
-    stays = "" if delivery.shared else "The AMI stays there, and nobody is notified of it. "
+    stays = "" if delivery.in_share_mode else "The AMI stays there, and nobody is notified of it. "
     cure = (
         f"{stays}Remove the cause; then `ami-promoter retry {delivery.ami} --account {delivery.target.account}` tests "
         "it again, without another copy."
@@ -280,13 +280,13 @@ def untested(delivery: Delivery, why: str) -> Fault:
 # --- the end of an instance -------------------------------------------------------------------------------------------
 
 
-def ends(delivery: Delivery, now: int) -> tuple[Command, ...]:
+def terminations(delivery: Delivery, now: int) -> tuple[Command, ...]:
     """List what is left to do until no instance can exist any more."""
     return (EndInstances(),) if delivery.launch.may_run and now >= delivery.launch.next_look else ()
 
 
 def ended(event: InstancesEnded, delivery: Delivery, now: int) -> Delivery:
-    """Keep the attempts whose instance still shows, or may show yet; after a day, as ``ends_later``."""
+    """Keep the attempts whose instance still shows, or may show yet; after a day, as ``terminate_later``."""
     found = {one.token: one.id for one in event.seen}
     left = {one.id for one in event.seen if one.state != "terminated"}
     known = (replace(one, id=one.id or found.get(one.nonce, "")) for one in delivery.launch.attempts)
@@ -296,7 +296,7 @@ def ended(event: InstancesEnded, delivery: Delivery, now: int) -> Delivery:
         one for one in known if one.id in left or (one.nonce in unseen and _may_show(one, unseen[one.nonce], now))
     )
     after = delivery.with_launch(attempts=open_, unseen=unseen)
-    return ends_later(after, now, event.refusal) if open_ else after
+    return terminate_later(after, now, event.refusal) if open_ else after
 
 
 def _may_show(attempt: Attempt, since: int, now: int) -> bool:
@@ -304,7 +304,7 @@ def _may_show(attempt: Attempt, since: int, now: int) -> bool:
     return now < max(attempt.at + schedule.SILENCE, since + schedule.SECOND_LOOK_AFTER)
 
 
-def ends_later(before: Delivery, now: int, why: Fault | None) -> Delivery:
+def terminate_later(before: Delivery, now: int, why: Fault | None) -> Delivery:
     """Try again; after a day the service gives up, and a fault names what may still run there. ``why``: a refusal."""
     looks = before.launch.looks
     delivery = before.with_launch(looks=looks + 1, next_look=now + schedule.step(END_LOOKS, looks))

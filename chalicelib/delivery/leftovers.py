@@ -49,5 +49,5 @@ def stay(delivery: Delivery) -> Delivery:
 
 def with_unproven(delivery: Delivery, found: proof.Copies) -> Delivery:
     """Record resources with the service's tags but no proof: a notice names them, and the service leaves them."""
-    names = sorted(one.copy for one in (*found.doubled, *found.unproven))
+    names = sorted(one.id for one in (*found.doubled, *found.unproven))
     return delivery.with_cleanup(unproven=tuple(names[:MOST_UNPROVEN]))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from chalicelib.delivery import shares, slots
+from chalicelib.delivery import holdings, slots
 from chalicelib.delivery.common_changes import extended
 from chalicelib.delivery.model import BY_DATE, Delivery, DeliveryState
 from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, DeliveryEvent, Phase
@@ -73,15 +73,15 @@ def record_intent(delivery: Delivery, wanted: Sequence[Command], now: int, nonce
     return intended
 
 
-def tells(before: Delivery, after: Delivery) -> bool:
+def enters_history(before: Delivery, after: Delivery) -> bool:
     """Whether more has changed than the time of the next look and the copies' progress."""
     return before.state is not after.state or _timeless(before) != _timeless(after)
 
 
 def _timeless(delivery: Delivery) -> Delivery:
     copies = tuple(replace(copy, found_at=0, looks=0, next_look=0, progress=0) for copy in delivery.copies)
-    sharing = replace(delivery.sharing, next_read=0)
-    timeless = replace(delivery, copies=copies, sharing=sharing, tries=0, next_try=0, inbox={})
+    share_mode = replace(delivery.share_mode, next_read=0)
+    timeless = replace(delivery, copies=copies, share_mode=share_mode, tries=0, next_try=0, inbox={})
     return timeless.with_slots(asks=0, next_ask=0, until=0, others_wait=False)
 
 
@@ -121,7 +121,7 @@ def _times(delivery: Delivery) -> Iterator[int | None]:
     """Yield each time on its record for which commands or a deadline may wait."""
     yield from (deadline(delivery), delivery.next_try, delivery.slots.next_ask, slots.renewal(delivery))
     yield delivery.launch.next_look
-    yield shares.released_from(delivery) if delivery.shares.holds_copy else None
+    yield holdings.released_from(delivery) if delivery.holdings.holds_copy else None
     yield publishing.end_due(delivery)
     yield from (copy.next_look for copy in delivery.copies)
 
@@ -131,5 +131,5 @@ def waits_for_shares(delivery: Delivery) -> bool:
 
     The shares may have opened while no worker could read the ledger.
     """
-    held = delivery.shares.held and delivery.shares.opened_at is None
-    return held and shares.SharesSeen in TRANSITIONS[delivery.state]
+    held = delivery.holdings.held and delivery.holdings.opened_at is None
+    return held and holdings.SharesSeen in TRANSITIONS[delivery.state]

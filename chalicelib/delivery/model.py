@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Literal, NamedTuple
+from typing import Concatenate, Literal, NamedTuple, ParamSpec
 
 from chalicelib.engine import addresses
 from chalicelib.engine.faults import Fault
@@ -118,7 +118,7 @@ class Copy:
 
     source: str
     state: CopyState = CopyState.WANTED
-    copy: str | None = None
+    id: str | None = None
     adopted: bool = False
     """Found by its nonce: CopySnapshot's answer was not received."""
     tries: int = 0
@@ -185,7 +185,7 @@ class HubCopy:
 
 
 @dataclass(frozen=True, slots=True)
-class HeldShares:
+class DeliveryHoldings:
     """The shares that the delivery needs, and what it knows of its holdings in the ledger."""
 
     needed: tuple[NeededShare, ...] = ()
@@ -211,7 +211,7 @@ class HeldShares:
 
 
 @dataclass(frozen=True, slots=True)
-class Sharing:
+class ShareMode:
     """To whom, and until when, the hub's AMI is shared (mode ``share``)."""
 
     launched_by: tuple[str, ...] = ()
@@ -402,10 +402,16 @@ class Cleanup:
     """Two looks that agree found nothing there with this delivery's tags: see ``proof.carried``."""
 
 
-def _with(part: str) -> Callable[..., Delivery]:
-    """Return the method that returns a delivery with members of a part of its record changed."""
+P = ParamSpec("P")
 
-    def changed(delivery: Delivery, **changes: Any) -> Delivery:
+
+def _with(part: str, _kind: Callable[P, object]) -> Callable[Concatenate[Delivery, P], Delivery]:
+    """Return the method that returns a delivery with members of a part of its record changed.
+
+    It takes what the part's constructor takes: names that mypy checks, as all members of a part have defaults.
+    """
+
+    def changed(delivery: Delivery, /, *_none: P.args, **changes: P.kwargs) -> Delivery:
         return replace(delivery, **{part: replace(getattr(delivery, part), **changes)})
 
     return changed
@@ -444,8 +450,8 @@ class Delivery:
     attempts: tuple[Attempt, ...] = ()
     """The attempts that may have created something, also in earlier episodes: their nonces are the proof."""
     hub_copy: HubCopy = field(default_factory=HubCopy)
-    shares: HeldShares = field(default_factory=HeldShares)
-    sharing: Sharing = field(default_factory=Sharing)
+    holdings: DeliveryHoldings = field(default_factory=DeliveryHoldings)
+    share_mode: ShareMode = field(default_factory=ShareMode)
     slots: SlotRequest = field(default_factory=SlotRequest)
     request: ImageRequest = field(default_factory=ImageRequest)
     image: NewImage = field(default_factory=NewImage)
@@ -511,14 +517,14 @@ class Delivery:
         return tuple(dict.fromkeys(s.key_arn for s in self.snapshots if s.key_arn is not None))
 
     @property
-    def shared(self) -> bool:
+    def in_share_mode(self) -> bool:
         """Whether the target uses the hub's own AMI (mode ``share``)."""
         return self.target.mode == "share"
 
     @property
     def launch_roles(self) -> tuple[str, ...]:
         """The service-linked roles ("SERVICE/NAME") that get a grant on the AMI's key."""
-        return () if self.sharing.without_roles else self.target.service_linked_roles
+        return () if self.share_mode.without_roles else self.target.service_linked_roles
 
     @property
     def began_opening(self) -> bool:
@@ -568,7 +574,7 @@ class Delivery:
     @property
     def outcome(self) -> DeliveryState:
         """How it ends, or will if nothing goes wrong."""
-        return self.ending or (DeliveryState.SHARED if self.shared else DeliveryState.DELIVERED)
+        return self.ending or (DeliveryState.SHARED if self.in_share_mode else DeliveryState.DELIVERED)
 
     @property
     def keeps_image(self) -> bool:
@@ -578,7 +584,7 @@ class Delivery:
     @property
     def kept_image(self) -> str:
         """The AMI that the target keeps, or may launch, as it ends or will if nothing goes wrong; "": there is none."""
-        image = self.image.id or (self.ami if self.shared else "")
+        image = self.image.id or (self.ami if self.in_share_mode else "")
         return image if self.keeps_image else ""
 
     @property
@@ -597,14 +603,14 @@ class Delivery:
         """Whether its AMI is complete there and stays: it is delivered, or being published."""
         return self.state in (DeliveryState.PUBLISHING, DeliveryState.DELIVERED)
 
-    with_shares = _with("shares")
-    with_image = _with("image")
-    with_slots = _with("slots")
-    with_request = _with("request")
-    with_launch = _with("launch")
-    with_naming = _with("naming")
-    with_recall = _with("recall")
-    with_cleanup = _with("cleanup")
+    with_holdings = _with("holdings", DeliveryHoldings)
+    with_image = _with("image", NewImage)
+    with_slots = _with("slots", SlotRequest)
+    with_request = _with("request", ImageRequest)
+    with_launch = _with("launch", Launch)
+    with_naming = _with("naming", Naming)
+    with_recall = _with("recall", Recalled)
+    with_cleanup = _with("cleanup", Cleanup)
 
     def with_deletions(self, snapshots: Iterable[str]) -> Delivery:
         """Return it with more snapshots that are to be deleted, but for what stays in the target."""
@@ -632,13 +638,13 @@ def reduced(over: Delivery) -> Delivery:
     """
     made = over.copies if over.keeps_image else ()
     test, kept = over.launch, over.untested
-    standing = tuple(share for share in over.shares.needed if share.standing)
+    standing = tuple(share for share in over.holdings.needed if share.standing)
     return replace(
         over,
         snapshots=(),
         entered={one: over.entered[one] for one in (over.state, DeliveryState.PUBLISHING) if one in over.entered},
-        copies=tuple(Copy(copy.source, copy.state, copy.copy) for copy in made),
-        shares=replace(over.shares, needed=standing, last_closing_at=None),
+        copies=tuple(Copy(copy.source, copy.state, copy.id) for copy in made),
+        holdings=replace(over.holdings, needed=standing, last_closing_at=None),
         slots=SlotRequest(),
         request=ImageRequest(),
         launch=Launch(attempts=test.attempts, result=test.result, console=test.console, kept=kept, looks=test.looks),

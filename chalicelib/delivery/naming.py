@@ -33,7 +33,7 @@ class OfferImage(Command):
 class LookAtPointer(Command):
     """Read whether the pointer is right."""
 
-    acts = False
+    between_writes = False
 
 
 class ImageOffered(DeliveryEvent):
@@ -101,7 +101,7 @@ def release(delivery: Delivery, image: SourceImage) -> Release:
     return Release(
         delivery.ami,
         image.creation_date or "",
-        delivery.ami if delivery.shared else delivery.image.id or "",
+        delivery.ami if delivery.in_share_mode else delivery.image.id or "",
         image.architecture or "",
         delivery.id,
         delivery.episode,

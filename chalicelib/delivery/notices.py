@@ -41,7 +41,7 @@ def outcome(delivery: Delivery, now: int) -> dict[str, Any]:
         **_of_delivery(delivery, kind, now),
         "image": delivery.kept_image or None,
         "key": _key(delivery),
-        "copies": [{"source": copy.source, "copy": copy.copy} for copy in delivery.copies],
+        "copies": [{"source": copy.source, "copy": copy.id} for copy in delivery.copies],
         "faults": said_faults(
             retried(delivery.faults, delivery.ami) if kind in (FAILED, RECALLED) else delivery.faults
         ),
@@ -72,7 +72,7 @@ def _pointer(delivery: Delivery) -> dict[str, Any] | None:
 
 def _key(delivery: Delivery) -> str | None:
     """The key that a launch needs: the target's own, or in share mode the hub's."""
-    if delivery.shared:
+    if delivery.in_share_mode:
         return next(iter(delivery.source_keys), None)
     return delivery.key_arn or None
 

@@ -18,8 +18,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from chalicelib.delivery.holdings import SharesSeen
 from chalicelib.delivery.model import Delivery, NeededShare
-from chalicelib.delivery.shares import SharesSeen
 from chalicelib.engine import addresses
 from chalicelib.engine.places import POLICY, Arn, Resource
 from chalicelib.sharing import holders
@@ -38,7 +38,7 @@ def needed(delivery: Delivery) -> tuple[NeededShare, ...]:
 def is_first(delivery: Delivery) -> bool:
     """Whether one of its shares cannot be open when it comes to hold them: its own grant, in its first episode."""
     return delivery.episode == 1 and any(
-        share.share_name.startswith(f"{delivery.id}-") for share in delivery.shares.needed
+        share.share_name.startswith(f"{delivery.id}-") for share in delivery.holdings.needed
     )
 
 
@@ -47,7 +47,7 @@ def seen(delivery: Delivery, found: Iterable[Share]) -> SharesSeen:
     holds = [s for s in found if any((h.delivery, h.episode) == (delivery.id, delivery.episode) for h in s.holdings)]
     return SharesSeen(
         open=sum(s.state is ShareState.OPEN and not holders.names_former_role(s) for s in holds)
-        == len(delivery.shares.needed),
+        == len(delivery.holdings.needed),
         refused=next(filter(None, map(holders.refusal, holds)), None),
         waits_for=next((s.waits_for for s in holds if s.waits_for is not None), None),
     )
@@ -65,7 +65,7 @@ def still_open(found: Iterable[Share]) -> tuple[str, ...]:
 def _image(delivery: Delivery) -> Iterator[NeededShare]:
     resource = addresses.image_resource(delivery.ami).pk
     if delivery.target.mode == "share":
-        for principal in delivery.sharing.launched_by or (delivery.target.account,):
+        for principal in delivery.share_mode.launched_by or (delivery.target.account,):
             yield NeededShare(resource, principal, standing=True)
     elif delivery.copies_image:
         yield NeededShare(resource, delivery.target.account)
@@ -116,7 +116,7 @@ def _own_key(delivery: Delivery) -> Iterator[NeededShare]:
 
 def receiver(delivery: Delivery, share: NeededShare) -> str:
     """Return the receiver of a share: the account, or the organization or unit that it names instead."""
-    return share.share_name if share.share_name in delivery.sharing.launched_by else delivery.target.account
+    return share.share_name if share.share_name in delivery.share_mode.launched_by else delivery.target.account
 
 
 def grantee(delivery: Delivery, share: NeededShare, partition: str) -> str:
@@ -146,8 +146,8 @@ def renamed(delivery: Delivery, role: str, now: int) -> Delivery:
     it started may still run.
     """
     after = replace(delivery, target=replace(delivery.target, role_name=role), tries=0, next_try=now)
-    before = delivery.shares.needed if delivery.shares.held else ()
-    return after.with_shares(needed=tuple(dict.fromkeys((*before, *needed(after)))), continue_at=0, opened_at=None)
+    before = delivery.holdings.needed if delivery.holdings.held else ()
+    return after.with_holdings(needed=tuple(dict.fromkeys((*before, *needed(after)))), continue_at=0, opened_at=None)
 
 
 def in_policies(delivery: Delivery, partition: str, hub: str) -> dict[str, list[Access]]:

@@ -21,7 +21,7 @@ class Command:
 
     makes: ClassVar[bool] = False
     """Whether it creates something in the target, which gets a nonce of its own."""
-    acts: ClassVar[bool] = True
+    between_writes: ClassVar[bool] = True
     """Whether the record must be written before it and after it, because it changes something in AWS or a store."""
 
     call: ClassVar[str] = ""
@@ -98,10 +98,10 @@ class StateEntry(Entry[Delivery, DeliveryState]):
     def enter(self, delivery: Delivery, now: int) -> Delivery:
         """Enter the state, with its counts of tries and looks at zero."""
         entered = {**delivery.entered, self.state: delivery.entered.get(self.state, now)}
-        fresh = replace(delivery.with_shares(continue_at=0), entered=entered, tries=0, next_try=now, clear_since=None)
+        fresh = replace(delivery.with_holdings(continue_at=0), entered=entered, tries=0, next_try=now, clear_since=None)
         if self.state is delivery.state:
             return fresh
-        return replace(fresh.with_shares(wait_for=None), state=self.state, last_look=LastLook())
+        return replace(fresh.with_holdings(wait_for=None), state=self.state, last_look=LastLook())
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,8 +31,14 @@ class TargetSnapshots(Protocol):
     def role(self, delivery: Delivery) -> str:
         """Return the name of the copy role, as the applied file has it now."""
 
-    def find(self, delivery: Delivery) -> tuple[SeenCopy, ...]:
-        """List every snapshot in the target that has the delivery's tag."""
+    def find(
+        self, delivery: Delivery, *, token: str = "", ids: Collection[str] = ()
+    ) -> tuple[tuple[SeenCopy, ...], str]:
+        """List those of a page of the target's snapshots that have the delivery's tag; and the next page's token.
+
+        "": the first page, and behind the last one. Raises StaleCursor if AWS no longer knows the token.
+        ``ids``: instead, those that it has of these snapshots, however many others there are.
+        """
 
     def copy(self, delivery: Delivery, source: SourceSnapshot) -> str:
         """CopySnapshot, tagged at creation; returns the copy's id. Never retried by the SDK."""
@@ -135,12 +141,12 @@ class TargetRoles(Protocol):
 class SlotLeases(Protocol):
     """The leases of a copy quota: how many slots deliveries ask for, and have."""
 
-    def ask(self, quota: RecordKey, wish: SlotLease) -> SlotLease:
+    def ask(self, quota: RecordKey, request: SlotLease) -> SlotLease:
         """Write what a delivery wants and has done in its episode, renew its lease, and return the lease.
 
-        Granted slots stay granted. A delivery without a lease in this episode gets the wish's ``granted``, which is its
-        running copies. A wish that wants nothing more deletes the lease; one of an older episode changes nothing; both
-        are returned as they are.
+        Granted slots stay granted. A delivery without a lease in this episode gets the request's ``granted``, which is
+        its running copies. A request that wants nothing more deletes the lease; one of an older episode changes
+        nothing; both are returned as they are.
         """
 
     def leases(self, quota: RecordKey) -> Sequence[SlotLease]:

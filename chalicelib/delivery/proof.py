@@ -42,7 +42,7 @@ CLOCKS_DIFFER = 5 * schedule.MINUTE
 class SeenCopy:
     """One copy as the target's EC2 shows it now. ``state`` is EC2's word."""
 
-    copy: str
+    id: str
     source: str
     state: str
     progress: int = 0
@@ -54,7 +54,7 @@ class SeenCopy:
 
     def __repr__(self) -> str:
         """Say it shortly, for history."""
-        return f"{self.copy} of {self.source}: {self.state} {self.message or f'{self.progress} %'}"
+        return f"{self.id} of {self.source}: {self.state} {self.message or f'{self.progress} %'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,16 +98,16 @@ class Named:
 
 def copies(delivery: Delivery, seen: Iterable[SeenCopy]) -> Copies:
     """Sort snapshots that have the delivery's tag: by their ids, else by the nonces that they have."""
-    known = {copy.copy for copy in delivery.copies if copy.copy} | set(delivery.cleanup.to_delete)
+    known = {copy.id for copy in delivery.copies if copy.id} | set(delivery.cleanup.to_delete)
     made = {one.id: one for one in delivery.attempts}
-    adopted = {copy.copy for copy in delivery.copies if copy.adopted}
+    adopted = {copy.id for copy in delivery.copies if copy.adopted}
     own, unproven = [], []
     bearers: dict[str, list[SeenCopy]] = defaultdict(list)
     for one in seen:
         attempt = _attempt(delivery, one.nonce, one.started_at)
-        if one.copy in made:  # somebody there may have changed the tag that names its source
-            own.append(replace(one, source=made[one.copy].source))
-        elif one.copy in known:
+        if one.id in made:  # somebody there may have changed the tag that names its source
+            own.append(replace(one, source=made[one.id].source))
+        elif one.id in known:
             own.append(one)
         elif attempt is None:
             unproven.append(one)
@@ -118,7 +118,7 @@ def copies(delivery: Delivery, seen: Iterable[SeenCopy]) -> Copies:
         else:
             bearers[one.nonce].append(one)
     doubled: list[SeenCopy] = []
-    not_open = {one.nonce for one in own if one.copy not in adopted}  # known by the id of the attempt, or of the copy
+    not_open = {one.nonce for one in own if one.id not in adopted}  # known by the id of the attempt, or of the copy
     for nonce, found in bearers.items():
         rivals = [*found, *(one for one in own if one.nonce == nonce)]
         if nonce in not_open:
@@ -128,6 +128,13 @@ def copies(delivery: Delivery, seen: Iterable[SeenCopy]) -> Copies:
         else:
             doubled.extend(rivals)
     return Copies(tuple(one for one in own if one not in doubled), tuple(doubled), tuple(unproven))
+
+
+def all_known(delivery: Delivery) -> frozenset[str]:
+    """Return the ids of its copies, and of those that it could not delete; none if there may be more of them."""
+    named = all(one.id and not one.adopted for one in delivery.copies) and all(one.id for one in delivery.attempts)
+    stayed = {one.id for one in delivery.attempts if one.source} & {*delivery.cleanup.leftovers}
+    return frozenset({*stayed, *(one.id for one in delivery.copies if one.id)} if named else ())
 
 
 def _shares_its_nonce(delivery: Delivery, attempt: Attempt) -> bool:
@@ -143,14 +150,14 @@ def in_doubt(delivery: Delivery, doubled: Iterable[SeenCopy]) -> tuple[SeenCopy,
     """Return the doubled snapshots of which the delivery would use one. Those of an older attempt are left alone."""
     unsure = [copy.source for copy in delivery.copies if copy.state is CopyState.INTENDED or copy.adopted]
     nonces = {one.nonce for one in map(delivery.attempt, unsure) if one is not None}
-    used = {copy.copy for copy in delivery.copies if copy.adopted}
-    nonces |= {one.nonce for one in doubled if one.copy in used}
+    used = {copy.id for copy in delivery.copies if copy.adopted}
+    nonces |= {one.nonce for one in doubled if one.id in used}
     return tuple(one for one in doubled if one.nonce in nonces)
 
 
 def is_own(delivery: Delivery, snapshot: str, nonce: str) -> bool:
     """Whether a snapshot with this nonce is the delivery's own copy."""
-    known = {one.id for one in delivery.attempts} | {one.copy for one in delivery.copies}
+    known = {one.id for one in delivery.attempts} | {one.id for one in delivery.copies}
     return snapshot in known or any(one.nonce == nonce and one.source and not one.id for one in delivery.attempts)
 
 
@@ -226,17 +233,17 @@ def removal(delivery: Delivery, shown: Sequence[ShownImage], seen: Sequence[Seen
     left = {one.id for one in delivery.attempts if one.stays}
     in_use = {*left, delivery.accepted, ""}
     images_there = [one.id for one in there if one.id not in in_use]
-    copies_there = [one for one in found.own if one.copy not in in_use]
+    copies_there = [one for one in found.own if one.id not in in_use]
     its_image = {delivery.image.id or ""} - in_use
-    its_copies = {copy.copy or "" for copy in delivery.copies} - {*in_use, *delivery.cleanup.deleted}
-    unproven = [one.id for one in strange] + [one.copy for one in (*found.doubled, *found.unproven)]
-    left_there = sorted(left & {*(one.id for one in there), *(one.copy for one in found.own)})
-    goes = {*(one.copy for one in copies_there if _goes(delivery, one)), *its_copies}
+    its_copies = {copy.id or "" for copy in delivery.copies} - {*in_use, *delivery.cleanup.deleted}
+    unproven = [one.id for one in strange] + [one.id for one in (*found.doubled, *found.unproven)]
+    left_there = sorted(left & {*(one.id for one in there), *(one.id for one in found.own)})
+    goes = {*(one.id for one in copies_there if _goes(delivery, one)), *its_copies}
     return Removal(
         images=tuple(sorted({*images_there, *its_image})),
         copies=tuple(sorted(goes - {*unproven})),
-        showing=(*images_there, *(one.copy for one in copies_there)),
-        unfinished=tuple(one.copy for one in copies_there if one.state == "pending"),
+        showing=(*images_there, *(one.id for one in copies_there)),
+        unfinished=tuple(one.id for one in copies_there if one.state == "pending"),
         unproven=(*unproven, *left_there),
         learnt=learnt(delivery, found.own, there),
     )
@@ -244,7 +251,7 @@ def removal(delivery: Delivery, shown: Sequence[ShownImage], seen: Sequence[Seen
 
 def _goes(delivery: Delivery, copy: SeenCopy) -> bool:
     """Whether its deletion must be asked for, again if it has ended and shows all the same."""
-    return copy.state != "pending" or copy.copy not in delivery.cleanup.deleted
+    return copy.state != "pending" or copy.id not in delivery.cleanup.deleted
 
 
 def begin(delivery: Delivery, nonce: str, source: str, now: int) -> Delivery:
@@ -267,7 +274,7 @@ def with_answer(delivery: Delivery, nonce: str, source: str, made: str) -> Deliv
 def learnt(delivery: Delivery, seen: Iterable[SeenCopy], shown: Iterable[ShownImage] = ()) -> tuple[Attempt, ...]:
     """Return the attempts whose resource a look has found, with its id. ``seen``, ``shown``: the delivery's own."""
     known = {one.id for one in delivery.attempts}
-    new = [(one.nonce, one.source, one.copy) for one in seen] + [(one.nonce, "", one.id) for one in shown]
+    new = [(one.nonce, one.source, one.id) for one in seen] + [(one.nonce, "", one.id) for one in shown]
     candidates = {(one.nonce, one.source): one for one in delivery.attempts if not one.id}
     # An attempt to make the image may be CopyImage, which makes snapshots with its nonce, too.
     candidates |= {(one.nonce, UNKNOWN): replace(one, source=UNKNOWN) for one in delivery.attempts if not one.source}

@@ -18,15 +18,15 @@ A delivery that will copy has it from the beginning. So no request needs a write
 
 
 class AskSlots(Command):
-    """Write its ``wish`` into the copy quota; if it waits for its first slot, look whether the source is there."""
+    """Write its ``request`` into the copy quota; if it waits for its first slot, look whether the source is there."""
 
-    acts = False
+    between_writes = False
 
 
 class LookAtSlots(Command):
     """Read how many slots the copy quota has granted."""
 
-    acts = False
+    between_writes = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def used(delivery: Delivery) -> int:
     return sum(copy.tries for copy in delivery.copies)
 
 
-def wish(delivery: Delivery, now: int) -> SlotLease:
+def request(delivery: Delivery, now: int) -> SlotLease:
     """Return its request to the copy quota: the tries that it needs, has begun and has ended; and a new lease."""
     all_, done = wanted(delivery)
     return SlotLease(

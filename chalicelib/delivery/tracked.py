@@ -14,6 +14,8 @@ GOOD = (DELIVERED, SHARED)
 """The outcomes of a successful delivery."""
 OUTCOMES = (*GOOD, FAILED, CANCELLED, WITHDRAWN, RECALLED)
 """All outcomes, as they are counted and shown: then nothing is left to do, but to end what is shared."""
+LATER_OUTCOMES = (WITHDRAWN, EXPIRED, RECALLED)
+"""They can follow another outcome of the same episode: that it was shared or delivered."""
 SUCCEEDED = (*GOOD, EXPIRED)
 """The states of a delivery that was successful: what was shared until its date has ended as it was meant to."""
 
@@ -55,7 +57,7 @@ class TrackedDelivery:
         A share whose date came before its launch test was over has failed.
         """
         state = delivery.outcome.value
-        if state == WITHDRAWN and delivery.sharing.expired:
+        if state == WITHDRAWN and delivery.share_mode.expired:
             state = EXPIRED if delivery.began_publishing else FAILED
         image, ended_at = delivery.kept_image or delivery.untested, delivery.entered.get(SHARED, at)
         return replace(self, state=state, image=image, ended_at=ended_at)

@@ -72,9 +72,9 @@ def withdrawals(ami: str) -> RecordKey:
     return RecordKey("withdrawals", ami)
 
 
-def pin(account: str, region: str, parameter: str) -> RecordKey:
-    """One per pinned pointer, in the operators' table."""
-    return RecordKey("pins", f"{account}/{region}{parameter}")
+def pin(account: str, region: str, family: str) -> RecordKey:
+    """One per target and family that a rollback holds, in the operators' table."""
+    return RecordKey("pins", f"{account}/{region}/{family}")
 
 
 APPROVALS = "approvals"
@@ -137,6 +137,11 @@ def delivery(delivery: str) -> RecordKey:
 def copy_quota(account: str, region: str) -> RecordKey:
     """One per (account, Region): how many copies may run into it."""
     return RecordKey(f"quota#{account}#{region}")
+
+
+def copy_search(delivery_id: str) -> RecordKey:
+    """Return the key of the place at which a delivery's search for its copies has stopped."""
+    return RecordKey(delivery(delivery_id).pk, "search")
 
 
 def last_event(account: str, region: str) -> RecordKey:

@@ -47,15 +47,15 @@ class Machine(Generic[R, C, E]):
     """(record, now): what to read from AWS after a wake even if nothing is due, as a wake carries no facts."""
     record_intent: Callable[[R, Sequence[C], int], R] = lambda record, _commands, _now: record
     """(record, commands, now): the record to write before the commands are executed."""
-    tells: Callable[[R, R], bool] = lambda before, after: before != after
+    enters_history: Callable[[R, R], bool] = lambda before, after: before != after
     """(before, after): whether the history gets an entry; not for a look that shows nothing new."""
-    acts: Callable[[C], bool] = lambda _command: True
+    between_writes: Callable[[C], bool] = lambda _command: True
     """(command): whether it changes anything, so that the record must be written before it and after it."""
     intended_call: Callable[[R, C], str] = lambda _record, _command: ""
     """(record, command): the history's name of the AWS call whose intent is on the record; "": none."""
-    tried: Callable[[R, C], bool] = lambda _record, _command: False
+    has_attempt: Callable[[R, C], bool] = lambda _record, _command: False
     """(record, command): whether its intent was written before, and a look must show what came of that."""
-    counts: Callable[[R, R], bool] = lambda _before, _after: True
+    results_count: Callable[[R, R], bool] = lambda _before, _after: True
     """(before, after): whether what was done for a record still counts for it as another run has written it."""
 
 
@@ -160,11 +160,11 @@ class Runner(Generic[R, C, E]):
         while next(steps, None) is not None and budget.allows(CALLS_OF_STEP):
             commands = () if run.over else self._next(run, woken=woken)
             woken = False
-            again = any(self.machine.tried(run.record, command) for command in commands)
+            again = any(self.machine.has_attempt(run.record, command) for command in commands)
             if again and run.since.results and not self._write(run, last=False):
                 return self._again(run)
             self._intend(run, commands)
-            must = run.since.urgent or not commands or any(map(self.machine.acts, commands))
+            must = run.since.urgent or not commands or any(map(self.machine.between_writes, commands))
             if must and not self._write(run, last=not commands):
                 return self._again(run)
             if not commands:
@@ -218,7 +218,7 @@ class Runner(Generic[R, C, E]):
             since.results.append((event, now))
             happened += [_short(event), *map(str, self.take_calls())]
             run.record = self.machine.evolve(run.record, event, now)
-            since.urgent = since.urgent or self.machine.acts(command)
+            since.urgent = since.urgent or self.machine.between_writes(command)
             self.telemetry.did(run.record.key, run.record.state.value, command, event)
             if run.record.state != before.state or not budget.allows(CALLS_OF_STEP):
                 break
@@ -227,7 +227,7 @@ class Runner(Generic[R, C, E]):
         run.over = run.record == before
         since.called = since.called or called
         since.answers += happened
-        since.happened += happened if called or self.machine.tells(before, run.record) else ()
+        since.happened += happened if called or self.machine.enters_history(before, run.record) else ()
         since.items += self.codec.result_items(run.record, events)
         if called or not run.over:
             since.moves.append((before, run.record))
@@ -261,7 +261,7 @@ class Runner(Generic[R, C, E]):
             if fresh is None or fresh.parked or not since.results:
                 return fresh
             before, after = self._decoded(fresh, run.inbox)
-            results = since.results if self.machine.counts(run.record, after) else ()
+            results = since.results if self.machine.results_count(run.record, after) else ()
             for event, at in results:
                 try:
                     after = self.machine.evolve(after, event, at)
@@ -269,7 +269,7 @@ class Runner(Generic[R, C, E]):
                     self.telemetry.old_news(fresh.key, str(old_news))
             if after == before and not since.called:
                 return fresh
-            said = since.answers if since.called or self.machine.tells(before, after) else ()
+            said = since.answers if since.called or self.machine.enters_history(before, after) else ()
             items = self.codec.result_items(after, [event for event, _ in results])
             written = self._save(fresh, after, said, items, goes_on=True)
             if written is not None:

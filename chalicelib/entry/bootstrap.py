@@ -78,7 +78,8 @@ class Application:
         """Receives events."""
         from chalicelib.entry.events import Events
 
-        return Events(self._records, self._wakes, *self._settings.hub, self._settings.trigger_tag)
+        settings = self._settings
+        return Events(self._records, self._wakes, settings.hub_account, settings.region, settings.trigger_tag)
 
     @cached_property
     def worker_entry(self) -> QueueConsumer:
@@ -104,7 +105,7 @@ class Application:
     def _new_promotion(self, ami: str) -> Write:
         from chalicelib.promotion.codec import new_promotion
 
-        return new_promotion(ami, *self._settings.hub, now())
+        return new_promotion(ami, self._settings.hub_account, self._settings.region, now())
 
     def sweep(self) -> Sweep:
         """Return the sweep."""
@@ -119,12 +120,14 @@ class Application:
         from chalicelib.promotion.worker.tag_pass import TagPass
         from chalicelib.targets.worker.applied_versions import VersionWatch
 
-        tags = TagPass(self._records, self._targets, self._waker, now, *self._settings.hub)
-        ports = self._ledger, self._source, self._targets, self._tracked
-        standing = StandingPass(self._records, *ports, self._waker, now, self._telemetry, self._settings.hub_account)
+        records, targets, waker, hub = self._records, self._targets, self._waker, self._settings.hub
+        tags = TagPass(records, targets, waker, now, hub.account, hub.region)
+        standing = StandingPass(
+            records, self._ledger, self._source, targets, self._tracked, waker, now, self._telemetry, hub.account
+        )
         passes = (tags, standing, self._members)
-        versions = VersionWatch(self._targets, self._notified, self._wakes, now)
-        return Discover(self._records, self._source, passes, versions, now, self._telemetry)
+        versions = VersionWatch(targets, self._notified, self._wakes, now)
+        return Discover(records, self._source, passes, versions, now, self._telemetry)
 
     def access_monitor(self, event: Mapping[str, Any], time_left: TimeLeft) -> Mapping[str, Any]:
         """Judge the events of a batch; without one, which is the schedule, look whether the trail is silent.
@@ -225,8 +228,8 @@ class Application:
     def _targets(self) -> TargetsTable:
         from chalicelib.targets.store.targets_table import TargetsTable
 
-        tables = (self._settings.config_table, self._settings.members_table)
-        return TargetsTable(self._sessions.own("dynamodb"), *tables, self._settings.hub)
+        client, settings = self._sessions.own("dynamodb"), self._settings
+        return TargetsTable(client, settings.config_table, settings.members_table, settings.hub)
 
     @cached_property
     def _notified(self) -> NumberedItem[Notified]:
@@ -240,22 +243,25 @@ class Application:
         """Notifies people of new versions of the applied file."""
         from chalicelib.targets.worker.applied_versions import AppliedVersions
 
-        ports = self._targets, self._notified, self._notices
-        return AppliedVersions(*ports, now, self._telemetry, *self._settings.hub)
+        hub = self._settings.hub
+        return AppliedVersions(
+            self._targets, self._notified, self._notices, now, self._telemetry, hub.account, hub.region
+        )
 
     @cached_property
     def _members(self) -> Members:
         from chalicelib.targets.store.members_table import MembersTable
         from chalicelib.targets.worker.members import Members
 
-        tables = (self._settings.members_table, self._settings.config_table)
-        members = MembersTable(self._sessions.own("dynamodb"), *tables)
+        client, settings = self._sessions.own("dynamodb"), self._settings
+        members = MembersTable(client, settings.members_table, settings.config_table)
         return Members(self._targets, members, self._organization, now, self._telemetry)
 
     def _organization(self, named: Organization) -> OrganizationReader:
         from chalicelib.targets.aws.organizations import AwsOrganization
 
-        return AwsOrganization(self._sessions, named, *self._settings.hub, self._settings.function)
+        settings = self._settings
+        return AwsOrganization(self._sessions, named, settings.hub_account, settings.region, settings.function)
 
     @cached_property
     def _live_members(self) -> LiveMembers:
@@ -330,8 +336,8 @@ class Application:
     ) -> Runner[R, C, E]:
         from chalicelib.engine.runner import Runner
 
-        loop = (self._records, self._waker, now, self._telemetry, self._sessions.take_calls)
-        return Runner(machine, executor, codec, *loop)
+        take_calls = self._sessions.take_calls
+        return Runner(machine, executor, codec, self._records, self._waker, now, self._telemetry, take_calls)
 
     @cached_property
     def promotions(self) -> Runner[Any, Any, Any]:
@@ -339,8 +345,18 @@ class Application:
         from chalicelib.promotion.codec import PROMOTIONS
         from chalicelib.promotion.worker.promotions import PROMOTION_MACHINE, PromotionExecutor
 
-        ports = self._source, self._targets, self._tracked, self._ledger, self._notices, self._approvals
-        executor = PromotionExecutor(self._records, self._waker, now, *ports, self._settings.trigger_tag)
+        executor = PromotionExecutor(
+            self._records,
+            self._waker,
+            now,
+            source=self._source,
+            targets=self._targets,
+            tracked=self._tracked,
+            ledger=self._ledger,
+            notices=self._notices,
+            approvals=self._approvals,
+            trigger_tag=self._settings.trigger_tag,
+        )
         return self._runner(PROMOTION_MACHINE, executor, PROMOTIONS)
 
     @cached_property
@@ -357,8 +373,10 @@ class Application:
         from chalicelib.sharing.aws.grants import GrantListing
         from chalicelib.sharing.worker.grant_audit import GrantAudit
 
-        grants, (hub, region) = GrantListing(self._sessions, self._settings.where), self._settings.hub
-        return GrantAudit(self._records, self._ledger, grants, self._waker, now, self._telemetry, hub, region)
+        grants, hub = GrantListing(self._sessions, self._settings.where), self._settings.hub
+        return GrantAudit(
+            self._records, self._ledger, grants, self._waker, now, self._telemetry, hub.account, hub.region
+        )
 
     @cached_property
     def pointers(self) -> Runner[Any, Any, Any]:
@@ -407,7 +425,7 @@ class Application:
         from chalicelib.sharing.ports import PermissionAdapter
         from chalicelib.sharing.worker.share_worker import ShareWorker
 
-        (hub, region), where = self._settings.hub, self._settings.where
+        hub, region, where = self._settings.hub_account, self._settings.region, self._settings.where
         adapters: Mapping[str, PermissionAdapter] = {
             "snapshot": SnapshotPermissions(self._sessions, where),
             "image": LaunchPermissions(self._sessions, where),
@@ -415,9 +433,9 @@ class Application:
             "role": RoleGrants(self._sessions, self._targets, hub, region),
             "policy": PolicyStatements(self._sessions, self._ledger, hub, region),
         }
-        loop = (self._waker, self._telemetry, self._sessions.take_calls)
-        waiters = WaitingDeliveries(self._records, self._ledger, self._waker)
-        return ShareWorker(self._records, self._ledger, adapters, self._entitlements, waiters, *loop)
+        records, ledger, waker = self._records, self._ledger, self._waker
+        waiters, take_calls = WaitingDeliveries(records, ledger, waker), self._sessions.take_calls
+        return ShareWorker(records, ledger, adapters, self._entitlements, waiters, waker, self._telemetry, take_calls)
 
     @cached_property
     def _entitlements(self) -> LiveEntitlements:
@@ -426,9 +444,9 @@ class Application:
         from chalicelib.sharing.worker.entitlements import LiveEntitlements
 
         hub, accounts = self._settings.hub, self._settings.target_accounts
-        bounds = Bounds(accounts and accounts | {hub[0]}, self._settings.organization)
-        ports = (self._records, RecordedDeliveries(self._records), self._source, self._targets, self._live_members)
-        return LiveEntitlements(*ports, now, hub, bounds)
+        bounds = Bounds(accounts and accounts | {hub.account}, self._settings.organization)
+        records, deliveries = self._records, RecordedDeliveries(self._records)
+        return LiveEntitlements(records, deliveries, self._source, self._targets, self._live_members, now, hub, bounds)
 
     @cached_property
     def _approvals(self) -> LiveApprovals:

@@ -7,7 +7,7 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 from chalicelib.engine.errors import Misconfigured
-from chalicelib.engine.places import Arn
+from chalicelib.engine.places import Arn, Place
 
 PREFIX = "AMI_PROMOTER_"
 BY_LAMBDA = {"region": "AWS_REGION", "function": "AWS_LAMBDA_FUNCTION_NAME"}
@@ -52,9 +52,9 @@ class Settings:
     """Regions of this account's other hubs."""
 
     @property
-    def hub(self) -> tuple[str, str]:
+    def hub(self) -> Place:
         """The hub's account and Region."""
-        return self.hub_account, self.region
+        return Place(self.hub_account, self.region)
 
     @property
     def where(self) -> str:

@@ -1,7 +1,7 @@
 """The events of a promotion.
 
-Each result says what it started from (``basis``, ``turn``, ``inputs``, ``after``). If the record has moved on since,
-the state machine drops the result, and the next step asks again.
+Each result says what it started from (``starting_point``, ``turn``, ``inputs``, ``after``). If the record has moved on
+since, the state machine drops the result, and the next step asks again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class TagSeen:
     """When the tag changed, by that event (epoch seconds); 0: unknown."""
     answers: Mapping[str, str] = field(default_factory=dict)
     """The inbox entries that had come before the look. One that comes later asks for another look."""
-    basis: str = ""
+    starting_point: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Compared:
     awaited: bool = False
     """Whether a wave waits for deliveries that are under way."""
     answers: Mapping[str, str] = field(default_factory=dict)
-    basis: str = ""
+    starting_point: str = ""
     turn: str = ""
 
 

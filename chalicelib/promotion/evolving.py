@@ -79,7 +79,7 @@ def on_tag_seen(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
 
     A look that misses the tag, or the AMI, counts once a second one agrees; until then it answers no inbox entry.
     """
-    if event.basis not in ("", promotion.basis):
+    if event.starting_point not in ("", promotion.starting_point):
         return promotion
     gone = event.image_state is None or (event.image_state == "disabled" and promotion.standing)
     shown = None if gone else event.value
@@ -251,7 +251,7 @@ def on_compared(event: ev.Compared, promotion: Promotion, now: int) -> Promotion
     A value that names fewer targets counts after two looks. A pass that is complete is not repeated for the same
     inputs, except for what was cancelled meanwhile, and for what has not ended after several polls.
     """
-    if (event.basis, event.turn) != (promotion.basis, promotion.turn):
+    if (event.starting_point, event.turn) != (promotion.starting_point, promotion.turn):
         return promotion
     if event.unbelieved:
         return _not_believed(promotion, event, now)

@@ -71,7 +71,7 @@ def outstanding(promotion: Promotion, now: int) -> tuple[do.Command, ...]:
     may_compare = now >= promotion.compare_after
     may_look, asked_at = now >= promotion.look_after, _asked_at(promotion)
     is_to_look = may_look and ((asked_at is not None and now >= asked_at) or (due and needs_look(promotion)))
-    if _ends(promotion):
+    if _asks_to_end(promotion):
         if not due:
             return ()
         slice_ = do.Slice(promotion.cursor)
@@ -123,13 +123,13 @@ def looks(promotion: Promotion, now: int) -> tuple[do.Command, ...]:
     return (do.Compare(),) if waits else ()
 
 
-def tells(before: Promotion, after: Promotion) -> bool:
+def enters_history(before: Promotion, after: Promotion) -> bool:
     """Whether the history gets an entry: not for a look, or a comparison, that shows nothing new."""
     quiet: dict[str, Any] = {"tries": 0, "next_try": 0, "looked_at": 0, "handled": {}, "doubted": {}}
     return replace(before, **quiet) != replace(after, **quiet)
 
 
-def _ends(promotion: Promotion) -> bool:
+def _asks_to_end(promotion: Promotion) -> bool:
     """Whether the pass asks deliveries to end. News waits unless that was refused, as a comparison follows anyway."""
     return promotion.state is S.ADJUSTING and promotion.cursor.part in (PartOfPass.END, PartOfPass.END_AGAIN)
 
@@ -173,7 +173,7 @@ def needs_look(promotion: Promotion) -> bool:
 
 def due_at(promotion: Promotion) -> int | None:
     """Return when to look again if no wake arrives; None: it has ended, and nothing is in doubt."""
-    if _ends(promotion):
+    if _asks_to_end(promotion):
         return promotion.next_try
     asked_at = _asked_at(promotion)
     times = [] if asked_at is None else [max(asked_at, promotion.look_after)]

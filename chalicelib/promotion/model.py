@@ -232,7 +232,7 @@ class Promotion:
         return 0 if self.seen_value is not None or self.is_believed else self.seen_since
 
     @property
-    def basis(self) -> str:
+    def starting_point(self) -> str:
         """Digest of what a look or a comparison starts from: once this has changed, its result does not count."""
         seen = (self.seen_value, self.absent_since, self.value, self.refused_value)
         generations = (self.generation, self.gone_generation, sorted(self.retried.items()))

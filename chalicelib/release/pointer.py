@@ -307,7 +307,7 @@ def record_intent(pointer: Pointer, commands: Sequence[Command], _now: int) -> P
     return replace(pointer, intent=replace(intent, begun=intent.begun + 1))
 
 
-def acts(command: Command) -> bool:
+def between_writes(command: Command) -> bool:
     """Whether it changes anything, so that the record must be written before it and after it."""
     return not isinstance(command, Look)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from chalicelib.engine import schedule
 from chalicelib.engine.faults import Fault
-from chalicelib.engine.places import Place, Resource
+from chalicelib.engine.places import IMAGE, POLICY, ROLE, SNAPSHOT, Place, Resource
 from chalicelib.sharing.key_policy import Audience, PolicyShare
 from chalicelib.targets.applied_file import AppliedFile, Resolution, Target
 from chalicelib.targets.recalls import recalled
@@ -89,7 +89,7 @@ class Entitlement:
         """Return until when (epoch seconds) a target may keep its standing shares; see ``end_in_force``."""
         return end_in_force(self.date(place), now) if self.may_go_on(place) else 0
 
-    def ends(self, now: int) -> list[int]:
+    def dates_after(self, now: int) -> list[int]:
         """Return the dates ``until`` that are after ``now`` (epoch seconds)."""
         dates = {*(target.until for target in self.targets.values()), *self.blocked_until.values()}
         return sorted(date for date in dates if date > now)
@@ -143,11 +143,11 @@ def while_unknown(
     dates = defaultdict[str, list[int]](list)
     for target in found.targets:
         dates[target.account].append(target.until)
-    ends = {account: max(some) if all(some) else 0 for account, some in dates.items()}
+    until = {account: max(some) if all(some) else 0 for account, some in dates.items()}
     nameless = ""  # of a damaged holding, which need not be a stranger's
     return Entitlement(
-        blocked=dict.fromkeys((nameless, *ends, *found.blocked), NOT_KNOWN),
-        blocked_until={**ends, **found.blocked_until},
+        blocked=dict.fromkeys((nameless, *until, *found.blocked), NOT_KNOWN),
+        blocked_until={**until, **found.blocked_until},
         withdrawn=withdrawn,
     )
 
@@ -206,16 +206,16 @@ def end_in_force(until: int | None, now: int) -> int:
 
 def _stands(target: Target, resource: str, share_name: str, now: int) -> bool:
     """Whether the target's settings, as they are now, include this standing share."""
-    kind = Resource.parse(resource).kind
-    if kind == "role" and share_name not in target.service_linked_roles:
+    it = Resource.parse(resource)
+    if it.kind == ROLE and share_name not in target.service_linked_roles:
         return False
-    if Resource.parse(resource).at_home:  # a grant on the target's own key, for the target's own AMI: in either mode
+    if it.at_home:  # a grant on the target's own key, for the target's own AMI: in either mode
         return True
     if target.mode != "share" or 0 < target.until <= now:
         return False
     for_roles = str(PolicyShare(target.account, Audience.ROLES))
-    if kind == "policy" and share_name == for_roles and not target.service_linked_roles:
+    if it.kind == POLICY and share_name == for_roles and not target.service_linked_roles:
         return False
-    if kind == "image":
+    if it.kind == IMAGE:
         return share_name == launched_by(target)
-    return kind != "snapshot" or target.share_snapshots
+    return it.kind != SNAPSHOT or target.share_snapshots

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from chalicelib.engine.places import Resource
+from chalicelib.engine.places import IMAGE, SNAPSHOT, Resource
 from chalicelib.sharing.share import Share, ShareState
 
 GRANT_PREFIX = "ami-promoter:"
@@ -36,9 +36,8 @@ def grant_name(share: Share, region: str) -> str:
 
 def is_grant_of(name: str, hub: str, region: str) -> bool:
     """Whether a grant's name says that this hub made it; the name of one on a target's own key says which account's."""
-    found = _NAME.match(name)
-    other = found is not None and found["hub"] not in (None, hub)
-    return name.startswith(f"{GRANT_PREFIX}{region}:") and not other
+    found = _NAME.fullmatch(name)
+    return found is not None and name.startswith(f"{GRANT_PREFIX}{region}:") and found["hub"] in (None, hub)
 
 
 def delivery_of(name: str) -> str:
@@ -76,4 +75,4 @@ def unrecorded_name(grant_id: str) -> str:
 
 def nameless(resource: str) -> bool:
     """Whether permissions on a resource have no name, so that the service's look like any other."""
-    return Resource.parse(resource).kind in ("snapshot", "image")
+    return Resource.parse(resource).kind in (SNAPSHOT, IMAGE)

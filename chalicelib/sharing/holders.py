@@ -25,18 +25,18 @@ def must_close_at(share: Share) -> int:
     stand = [holding.until for holding in share.holdings if holding.stands]
     if 0 in stand:
         return 0
-    ends = [*stand, share.later_end] if stand else []
+    times = [*stand, share.later_end] if stand else []
     if len(stand) < len(share.holdings):
-        ends.append(share.last_closing_at or ENDED_LONG_AGO)
+        times.append(share.last_closing_at or ENDED_LONG_AGO)
     elif not stand:
-        ends.append(share.last_closing_at)
-    return max(ends)
+        times.append(share.last_closing_at)
+    return max(times)
 
 
 def names_former_role(share: Share) -> bool:
     """Whether an open statement names a role that the applied file has renamed since."""
     open_ = share.state is ShareState.OPEN and is_statement(share)
-    return open_ and share.opened_to not in ("", share.grantee)
+    return open_ and "" not in (share.opened_to, share.grantee) and share.opened_to != share.grantee
 
 
 def is_statement(share: Share) -> bool:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from chalicelib.engine import schedule, transitions
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.faults import Fault
-from chalicelib.engine.places import Resource
+from chalicelib.engine.places import KEY, ROLE, Resource
 from chalicelib.engine.transitions import Entry, Row, leads
 from chalicelib.sharing.entitlement import SOURCE_GONE
 from chalicelib.sharing.grant_names import nameless, unrecorded_name
@@ -30,9 +30,13 @@ GONE_NO_SOONER_THAN = 2 * schedule.MINUTE
 """Seconds from the removal to the second of these looks, at least."""
 
 
-# not by Entry[...], which early releases of Python 3.11 and 3.12 cannot call, as it is frozen
-_entries: Iterable[Entry[Share, ShareState]] = map(Entry, ShareState)
-WANTED, OPENING, OPEN, CLOSING, CLOSED, REFUSED, ARCHIVED = _entries
+WANTED: Entry[Share, ShareState] = Entry(ShareState.WANTED)
+OPENING: Entry[Share, ShareState] = Entry(ShareState.OPENING)
+OPEN: Entry[Share, ShareState] = Entry(ShareState.OPEN)
+CLOSING: Entry[Share, ShareState] = Entry(ShareState.CLOSING)
+CLOSED: Entry[Share, ShareState] = Entry(ShareState.CLOSED)
+REFUSED: Entry[Share, ShareState] = Entry(ShareState.REFUSED)
+ARCHIVED: Entry[Share, ShareState] = Entry(ShareState.ARCHIVED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +279,7 @@ def _looked_for_nameless(share: Share, now: int, *, showing: bool) -> Share:
 
 def believable_from(share: Share) -> int:
     """Return from when a grant or statement that does not show counts as gone, instead of late to show."""
-    without_answer = Resource.parse(share.resource).kind in ("key", "role") and not share.grant_id
+    without_answer = Resource.parse(share.resource).kind in (KEY, ROLE) and not share.grant_id
     return share.intended_at + (GRANTS_SHOW_WITHIN if without_answer else schedule.SECOND_LOOK_AFTER)
 
 

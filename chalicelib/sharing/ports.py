@@ -123,7 +123,7 @@ class Entitlements(Protocol):
         An account that an OU brings takes a call of its own, so it asks ``has_time`` before each share but the first.
         """
 
-    def ends(self, shares: Sequence[Share]) -> Mapping[str, int]:
+    def may_stay_until(self, shares: Sequence[Share]) -> Mapping[str, int]:
         """Return by ``share_name`` until when (epoch seconds) a standing share may stay open; 0: no longer.
 
         The share worker asks again then. A share that cannot be judged now is left out; see ``MISSED``, too. Raises
@@ -179,6 +179,9 @@ class BegunDeliveries(Protocol):
 
     def accepted(self, delivery: str) -> str:
         """Return the AMI that an operator has accepted as this delivery's; "": none."""
+
+    def copy_ids(self, delivery: str) -> Collection[str]:
+        """Return the ids of all its copies; none if it may have more than its record names."""
 
     def own_copies(self, delivery: str, shown: Mapping[str, HubSnapshot]) -> frozenset[str]:
         """Return which of these snapshots, by id, the delivery has made: their ids or open nonces are on its record."""

@@ -431,9 +431,9 @@ def resolve(value: str, directory: Directory, digest: str = "", *, in_force: boo
     faults += [] if in_force else [_no_group(name, directory.groups) for name in unknown]
     unread = directory.unread(trigger.groups, every=bool(strangers))
     faults += [directory.membership.troubles[unit] for unit in unread if unit in directory.membership.troubles]
-    named = directory.organization.id if directory.organization else ""
     if unread and not faults:
-        return Resolution(digest=digest, members=members, waits=organization.not_read_yet(unread, named))
+        waits = organization.not_read_yet(unread, directory.organization)
+        return Resolution(digest=digest, members=members, waits=waits)
     faults += [] if in_force else [_no_account(account) for account in strangers]
     if faults:
         return Resolution(faults=tuple(dict.fromkeys(faults)), digest=digest, members=members)
@@ -446,16 +446,16 @@ def resolve(value: str, directory: Directory, digest: str = "", *, in_force: boo
     )
     groups = {target.place: tuple(chosen.get(target.account, ())) for target in targets}
     back_fill = directory.organization is None or directory.organization.back_fill
-    ends = {account: directory.latest_date(account) for account in blocked}
+    dates = {account: directory.latest_date(account) for account in blocked}
     units = {one.account: directory.units[one.account] for one in targets if one.account in directory.units}
-    return Resolution(targets, groups, blocked, ends, digest=digest, members=members, back_fill=back_fill, units=units)
+    return Resolution(targets, groups, blocked, dates, digest=digest, members=members, back_fill=back_fill, units=units)
 
 
 def _waves(directory: Directory) -> FileWaves:
     unread = directory.unread((*directory.waves, *(wave.after for wave in directory.waves.values())), every=False)
-    named, troubles = directory.organization.id if directory.organization else "", directory.membership.troubles
+    troubles = directory.membership.troubles
     why = [troubles[unit] for unit in unread if unit in troubles]
-    unknown = why[0] if why else organization.not_read_yet(unread, named) if unread else None
+    unknown = why[0] if why else organization.not_read_yet(unread, directory.organization) if unread else None
     return FileWaves(directory.waves, directory.ways, directory.hub[0], unknown)
 
 

@@ -136,7 +136,7 @@ def loosened(before: Directory, after: Directory, departed: Collection[str]) -> 
     brings back without its approval, counts.
     """
     found = [*_of_organization(before.organization, after.organization)]
-    old, new = in_effect(before), in_effect(after)
+    old, new = _in_effect(before), _in_effect(after)
     for place, target in new.items():
         if place in old:
             found += _of_target(place, old[place], target)
@@ -155,11 +155,11 @@ def loosened(before: Directory, after: Directory, departed: Collection[str]) -> 
 
 def departing(before: Directory, after: Directory, departed: Collection[str]) -> tuple[str, ...]:
     """Return the targets that the newer file does not have, and that needed an approval when a file last had them."""
-    needing = {place for place, target in in_effect(before).items() if target.approval == "required"}
-    return tuple(sorted((needing | set(departed)) - in_effect(after).keys()))[:MOST_DEPARTED]
+    needing = {place for place, target in _in_effect(before).items() if target.approval == "required"}
+    return tuple(sorted((needing | set(departed)) - _in_effect(after).keys()))[:MOST_DEPARTED]
 
 
-def in_effect(file: Directory) -> dict[str, Target]:
+def _in_effect(file: Directory) -> dict[str, Target]:
     """Return every target that the file has, also through its units, by place; without accounts in conflict."""
     value = " ".join((*file.groups, *file.accounts))
     return {one.place: one for one in resolve(value, file.as_read(), in_force=True).targets} if value else {}

@@ -113,11 +113,11 @@ def allowance(most_leaving: str, accounts: int) -> int:
     return int(most_leaving)
 
 
-def not_read_yet(units: Iterable[str], id_: str) -> Fault:
+def not_read_yet(units: Iterable[str], named: Organization | None) -> Fault:
     """Return the fault of a value whose units discovery has not read yet; it passes by itself."""
     what = f"the service has not read yet which accounts {', '.join(units)} has."
     cure = "The service reads it every five minutes, and then looks at the value again."
-    return Fault(NOT_READ_YET, f"organization {id_}", what, cure)
+    return Fault(NOT_READ_YET, f"organization {named.id if named else ''}", what, cure)
 
 
 def conflict(account: str, differing: Iterable[str], groups: Iterable[str]) -> Fault:

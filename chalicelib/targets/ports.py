@@ -88,8 +88,8 @@ class Targets(Protocol):
     def recalled(self, amis: Collection[str]) -> frozenset[str]:
         """Return those of these AMIs, at most 100, that are recalled."""
 
-    def pin(self, account: str, region: str, parameter: str) -> Pin | None:
-        """Read a pointer's pin; None: it has none. Raises Refusal if it is damaged."""
+    def pin(self, account: str, region: str, family: str) -> Pin | None:
+        """Read the pin of a family in a target; None: it has none. Raises Refusal if it is damaged."""
 
     def approvals(self, ami: str, places: Collection[str]) -> Given:
         """Read an AMI's approvals for these targets ("account/region"), also expired and void ones.

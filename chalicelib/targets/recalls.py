@@ -3,7 +3,8 @@
 ``ami-promoter recall`` and ``rollback`` write them into the operators' table, which no function can write.
 
 A recall takes an AMI back everywhere, until it is lifted: it counts like a withdrawal of every target, whatever value
-the tag gets, and what was delivered is deprecated. A pin holds the parameter of a family in one target at a release.
+the tag gets, and what was delivered is deprecated. A pin holds a family in one target at a release, whatever parameter
+the targets file sets for it there.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Recall:
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """A pointer's pin: nothing newer than this release is current. ``made_at``: its source's creation date."""
+    """A family's pin: nothing newer than this release is current. ``made_at``: its source's creation date."""
 
     source: str
     made_at: str

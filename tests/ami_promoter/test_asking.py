@@ -6,9 +6,8 @@ import sys
 import pytest
 
 from ami_promoter.terminal.account_names import naming
-from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import emit
-from ami_promoter.terminal.report import NotDone
+from ami_promoter.terminal.report import Exit, NotDone
 from ami_promoter.verbs import VerbCaller
 
 DEV = "222222222222"

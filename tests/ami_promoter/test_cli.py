@@ -23,7 +23,7 @@ from ami_promoter.hub.aws import Connection
 from ami_promoter.terminal import remembered
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.examples import EXAMPLES
-from ami_promoter.terminal.exits import Exit
+from ami_promoter.terminal.report import Exit
 from ami_promoter.verbs import SECTIONS, Verb, root
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +33,8 @@ WRONG = {
     "targets aply x": "ami-promoter targets: No such command 'aply'. Did you mean 'apply'?",
     f"retry {AMI} --jsno": "ami-promoter retry: No such option '--jsno'. Did you mean '--json'?",
     "status --region us-est-1": (
-        "'us-est-1' is not a Region that the AWS SDK knows. Did you mean us-west-1 or us-east-1? `ami-promoter status"
+        "'us-est-1' is not a Region that the AWS SDK knows. Did you mean `us-west-1` or `us-east-1`? "
+        "`ami-promoter status"
     ),
     "status --region US": "'US' is not a Region that the AWS SDK knows. Write a Region's name, like us-east-1.",
     "status i-123": "Invalid value for 'AMI': 'i-123' is not an AMI's id, like ami-0123456789abcdef0, or its name.",
@@ -98,7 +99,8 @@ def test_the_help_of_a_group_lists_its_commands_as_a_person_meets_them(environme
 
     assert found == ["validate", "diff", "apply", "show", "members"]
     assert "admin (pause, resume, drain, reconcile, clean-up, key-policy)" in run("--help").out
-    assert "..." not in of_file.replace("[ARGS]...", "") + of_admin.replace("[ARGS]...", "")
+    of_keys = run("admin", "key-policy", "--help").out
+    assert "..." not in (of_file + of_admin + of_keys).replace("[ARGS]...", "")
 
 
 def test_the_first_page_of_help_explains_the_ten_verbs_of_every_day_and_names_the_others(environment, run):
@@ -273,7 +275,7 @@ def test_an_unknown_ami_is_notified_to_a_program_too(client, run):
 @pytest.mark.parametrize("region", ["", "us-east-1"])
 def test_a_profile_that_is_not_there_is_a_sentence(environment, client, file, run, words, option, region):
     """By option or variable, for every verb, with or without a Region variable: no traceback, and a cure."""
-    aws.regions.cache_clear()
+    aws.partitions.cache_clear()
     file("groups: {}", "x")
     if not option:
         environment.setenv("AWS_PROFILE", "nobody")
@@ -289,7 +291,7 @@ def test_a_profile_that_is_not_there_is_a_sentence(environment, client, file, ru
 @pytest.mark.parametrize("region", ["", "us-east-1"])
 def test_a_broken_configuration_file_is_a_sentence(environment, tmp_path, run, region):
     """The message names the file."""
-    aws.regions.cache_clear()
+    aws.partitions.cache_clear()
     if region:
         environment.setenv("AWS_REGION", region)
     config = tmp_path / "config"
@@ -414,7 +416,8 @@ def test_the_regions_are_those_that_the_sdk_knows(tmp_path):
     (tmp_path / "other.json").write_text('{"partitions": [{}]}', encoding="utf-8")
 
     assert set(aws.regions()) == known
-    assert aws.regions_in(tmp_path / "none.json") == aws.regions_in(tmp_path / "other.json") == known
+    for file in ("none.json", "other.json"):
+        assert set().union(*aws.partitions_in(tmp_path / file)) == known
 
 
 @pytest.mark.parametrize("words", ["--help", "status --help", "sta", "status --region eu", "promote ami-0 d"])

@@ -9,8 +9,7 @@ import pytest
 from ami_promoter.cli import main
 from ami_promoter.promotions import waiting
 from ami_promoter.terminal import remembered
-from ami_promoter.terminal.exits import Exit
-from ami_promoter.terminal.report import Report
+from ami_promoter.terminal.report import Exit, Report
 from ami_promoter.verbs import before_the_verb
 
 AMI = "ami-0123456789abcdef0"

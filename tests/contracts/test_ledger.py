@@ -359,7 +359,7 @@ WISH = SlotLease("d1", 1, NOW, 2, 0, until=NOW + 3600)
 
 
 def test_asking_again_keeps_what_was_granted_and_renews_the_lease(store):
-    """The delivery writes its wish, the quota's worker the grant; the answer contains the lease."""
+    """The delivery writes its request, the quota's worker the grant; the answer contains the lease."""
     assert store.slots.ask(QUOTA, WISH) == WISH
     store.slots.grant(QUOTA, replace(WISH, granted=1, until=NOW + 3700))
     asked = store.slots.ask(QUOTA, replace(WISH, wanted=3, done=1, until=NOW + 3800))

@@ -112,16 +112,16 @@ def test_a_share_of_a_newer_version_is_not_opened_and_closes_all_the_same(table,
 def test_a_damaged_slot_stops_nobody_and_is_mended_or_dropped(table, name):
     """A damaged number counts as 0; the delivery's next write repairs it, or the quota's worker drops the lease."""
     slots = DynamoSlotLeases(table)
-    wish = SlotLease("0123", 1, NOW, 2, 0, until=NOW + 60)
-    slots.ask(QUOTA, wish)
+    request = SlotLease("0123", 1, NOW, 2, 0, until=NOW + 60)
+    slots.ask(QUOTA, request)
     table.update(addresses.slot(QUOTA, "0123"), f"SET {name} = :text", {":text": "many"})
 
     (damaged,) = slots.leases(QUOTA)
 
-    assert damaged == replace(wish, **{name.removeprefix("lease_"): 0})
-    slots.ask(QUOTA, wish)
-    slots.grant(QUOTA, replace(wish, granted=2))
-    assert slots.leases(QUOTA) == [replace(wish, granted=2)]
+    assert damaged == replace(request, **{name.removeprefix("lease_"): 0})
+    slots.ask(QUOTA, request)
+    slots.grant(QUOTA, replace(request, granted=2))
+    assert slots.leases(QUOTA) == [replace(request, granted=2)]
     table.update(addresses.slot(QUOTA, "0123"), f"SET {name} = :text", {":text": "many"})
     slots.drop(QUOTA, slots.leases(QUOTA)[0])
     assert slots.leases(QUOTA) == []

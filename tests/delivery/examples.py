@@ -4,9 +4,19 @@ from dataclasses import replace
 
 from chalicelib.delivery import machine, naming
 from chalicelib.delivery.attempts import CopiesFound, CopyStarted, ImageRegistered
+from chalicelib.delivery.holdings import RoleRenamed, SharesHeld, SharesReleased, SharesSeen
 from chalicelib.delivery.instances import InstanceSeen, InstancesEnded, InstanceStarted, SeenInstance
 from chalicelib.delivery.leftovers import SnapshotsDeleted
-from chalicelib.delivery.model import ENDED, Attempt, Copy, CopyState, Delivery, DeliveryState, HeldShares, Snapshot
+from chalicelib.delivery.model import (
+    ENDED,
+    Attempt,
+    Copy,
+    CopyState,
+    Delivery,
+    DeliveryHoldings,
+    DeliveryState,
+    Snapshot,
+)
 from chalicelib.delivery.phase import CancelAsked, DeadlinePassed, DeliveryEvent, Refused
 from chalicelib.delivery.phases import recalling
 from chalicelib.delivery.phases.checking import (
@@ -27,7 +37,6 @@ from chalicelib.delivery.phases.imaging import (
 from chalicelib.delivery.phases.publishing import EndSeen, ImageProtected
 from chalicelib.delivery.phases.waiting import ApprovalSeen, WaveSeen
 from chalicelib.delivery.proof import SeenCopy
-from chalicelib.delivery.shares import RoleRenamed, SharesHeld, SharesReleased, SharesSeen
 from chalicelib.delivery.slots import SlotsAsked, SlotsSeen
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.faults import Fault
@@ -54,7 +63,7 @@ def a_delivery(state: DeliveryState = DeliveryState.REQUESTED, **changes: object
 
     ``changes``: its members, those of its held shares, or settings of its target.
     """
-    held = {name: changes.pop(name) for name in HeldShares.__slots__ if name in changes}
+    held = {name: changes.pop(name) for name in DeliveryHoldings.__slots__ if name in changes}
     settings = {name: changes.pop(name) for name in Target.__slots__ if name in changes}
     fresh = machine.started(
         Delivery(
@@ -80,7 +89,7 @@ def a_delivery(state: DeliveryState = DeliveryState.REQUESTED, **changes: object
         ending=ENDINGS.get(state),
     )
     opened = {"opened_at": NOW - 3600} if state is DeliveryState.COPYING else {}
-    built = built.with_shares(**{"last_closing_at": NOW + 25 * 3600 if late else None, **opened, **held})
+    built = built.with_holdings(**{"last_closing_at": NOW + 25 * 3600 if late else None, **opened, **held})
     if state is DeliveryState.LAUNCHING:
         built = built.with_launch(attempts=(Attempt("nonce-i", "ami-0b", NOW, "i-0a", episode=built.episode),))
     if state is DeliveryState.SHARED:
@@ -94,7 +103,7 @@ def with_copies(delivery: Delivery, *states: CopyState) -> Delivery:
         Copy(
             copy.source,
             state=state,
-            copy=f"{copy.source}c" if state in (CopyState.PENDING, CopyState.COMPLETED) else None,
+            id=f"{copy.source}c" if state in (CopyState.PENDING, CopyState.COMPLETED) else None,
             tries=0 if state is CopyState.WANTED else 1,
             intended_at=None if state is CopyState.WANTED else NOW,
         )
@@ -160,7 +169,7 @@ EVENTS: tuple[DeliveryEvent, ...] = (
     CopiesFound(()),
     CopiesFound((), "Renamed"),
     CopiesFound((seen("snap-0a", "pending"), seen("snap-0b", "error"))),
-    CopiesFound((seen("snap-0a", "pending"), seen("snap-0a", "pending", copy="snap-0other"))),
+    CopiesFound((seen("snap-0a", "pending"), seen("snap-0a", "pending", id="snap-0other"))),
     CopiesFound((seen("snap-0a", "completed", nonce=""),)),
     CopiesFound((seen("snap-0a", "completed"), seen("snap-0b", "completed"))),
     CopiesFound((seen("snap-0a", "error", message="Given key ID is not accessible"),)),

@@ -20,6 +20,14 @@ from hypothesis import strategies as st
 from chalicelib import delivery as delivery_room
 from chalicelib.delivery import common_changes, machine, notices, permissions
 from chalicelib.delivery.attempts import CopiesFound, CopyStarted, FindCopies, ImageRegistered, RegisterImage
+from chalicelib.delivery.holdings import (
+    HoldShares,
+    LookAtShares,
+    ReleaseShares,
+    SharesHeld,
+    SharesReleased,
+    SharesSeen,
+)
 from chalicelib.delivery.instances import END_LOOKS, InstancesEnded, SeenInstance
 from chalicelib.delivery.leftovers import DeleteSnapshots, SnapshotsDeleted
 from chalicelib.delivery.model import (
@@ -42,15 +50,7 @@ from chalicelib.delivery.phases.ending import ClosingSeen, LeftoversSeen, Notify
 from chalicelib.delivery.phases.imaging import FindImage, FinishImage, ImageNotFound, ImageSeen
 from chalicelib.delivery.phases.recalling import CopySeen, begun
 from chalicelib.delivery.phases.waiting import ApprovalSeen
-from chalicelib.delivery.shares import (
-    HoldShares,
-    LookAtShares,
-    ReleaseShares,
-    SharesHeld,
-    SharesReleased,
-    SharesSeen,
-)
-from chalicelib.delivery.slots import AskSlots, SlotsAsked, free, wish
+from chalicelib.delivery.slots import AskSlots, SlotsAsked, free, request
 from chalicelib.delivery.worker import deliveries, launches, naming_and_recall
 from chalicelib.engine import codec, schedule
 from chalicelib.engine.errors import IllegalEvent, RefusalKind
@@ -183,7 +183,7 @@ HISTORIES = st.builds(drive, st.sampled_from(BEGINNINGS), PICKS)
 def test_whatever_is_outstanding_has_a_due_date(history):
     """In any history: until a delivery has ended, or is shared without a date, a worker looks again by itself."""
     for delivery in history:
-        rests = delivery.ended or (delivery.state is DeliveryState.SHARED and not delivery.sharing.ends_at)
+        rests = delivery.ended or (delivery.state is DeliveryState.SHARED and not delivery.share_mode.ends_at)
         assert (machine.due_at(delivery) is None) == rests
 
 
@@ -205,7 +205,7 @@ def test_at_its_due_date_and_not_before_there_is_something_to_do_or_to_hear(hist
 def shared_until(until: int) -> Delivery:
     """A shared AMI whose end date has come, while the applied file cannot be read until then."""
     shared = a_delivery(DeliveryState.SHARED)
-    return replace(shared, sharing=replace(shared.sharing, ends_at=NOW, next_read=until))
+    return replace(shared, share_mode=replace(shared.share_mode, ends_at=NOW, next_read=until))
 
 
 @pytest.mark.parametrize(
@@ -294,12 +294,12 @@ def test_what_is_copied_already_is_registered_once_its_service_roles_have_their_
     copies = tuple(seen(snapshot.id, "completed") for snapshot in fresh.snapshots)
 
     opening = machine.evolve(fresh, TargetReady(TARGET_KEY, copies=copies), NOW)
-    done = machine.evolve(opening.with_shares(holds_standing=True), SharesSeen(open=True), NOW)
+    done = machine.evolve(opening.with_holdings(holds_standing=True), SharesSeen(open=True), NOW)
 
     assert opening.state is DeliveryState.OPENING
-    assert [(share.resource.split("#")[1], share.standing) for share in opening.shares.needed] == [("role", True)]
+    assert [(share.resource.split("#")[1], share.standing) for share in opening.holdings.needed] == [("role", True)]
     assert done.state is DeliveryState.REGISTERING
-    assert done.shares.holds_standing
+    assert done.holdings.holds_standing
 
 
 def test_an_ami_that_is_there_already_gets_its_service_roles_grants_first_and_they_stay():
@@ -307,13 +307,13 @@ def test_an_ami_that_is_there_already_gets_its_service_roles_grants_first_and_th
     fresh = a_delivery(service_linked_roles=(AUTO_SCALING,))
     opening = machine.evolve(fresh, TargetReady(TARGET_KEY, "ami-0b"), NOW)
     assert opening.state is DeliveryState.OPENING
-    assert [(share.resource, share.share_name, share.standing) for share in opening.shares.needed] == [
+    assert [(share.resource, share.share_name, share.standing) for share in opening.holdings.needed] == [
         (f"resource#role#{TARGET_KEY}#{TARGET}", AUTO_SCALING, True)
     ]
 
     held = machine.record_intent(opening, machine.outstanding(opening, NOW), NOW, ())
     verifying = machine.evolve(held, SharesSeen(open=True), NOW)
-    assert (verifying.state, verifying.image.id, verifying.shares.holds_standing) == (
+    assert (verifying.state, verifying.image.id, verifying.holdings.holds_standing) == (
         DeliveryState.VERIFYING,
         "ami-0b",
         True,
@@ -351,7 +351,7 @@ def test_each_service_role_is_received_of_by_itself_and_names_what_it_waits_for(
     assert permissions.seen(held, in_ledger(opening)) == SharesSeen(open=True)
     assert permissions.seen(held, in_ledger(opening)[1:]) == SharesSeen(open=False)
     waiting = machine.evolve(held, permissions.seen(held, shares), NOW)
-    assert (waiting.state, waiting.shares.wait_for) == (DeliveryState.OPENING, waits_for)
+    assert (waiting.state, waiting.holdings.wait_for) == (DeliveryState.OPENING, waits_for)
     last = machine.deadline(held)
     assert machine.due_events(held, last) == ()
     assert machine.outstanding(held, last) == (LookAtShares(),)
@@ -372,18 +372,18 @@ def test_the_intent_to_hold_says_when_to_look_so_that_nothing_is_left_to_write_a
     assert machine.outstanding(more, NOW + 20) == (hold,)
     last = machine.record_intent(more, [hold], NOW + 20, [])
     after = machine.evolve(last, SharesHeld(), NOW + 30)
-    assert (after.tries, after.next_try, after.shares.continue_at) == (1, NOW + 20 + schedule.POLLS[0], 0)
+    assert (after.tries, after.next_try, after.holdings.continue_at) == (1, NOW + 20 + schedule.POLLS[0], 0)
 
 
 @pytest.mark.parametrize("state", [DeliveryState.OPENING, DeliveryState.COPYING])
 def test_who_holds_what_is_open_already_goes_on_at_once(state):
     """Others held it before. One that must wait reads the ledger when it is woken, or at the next poll."""
     wants = with_copies(a_delivery(state, holds_copy=True), C.WANTED, C.WANTED)
-    holds = machine.record_intent(wants.with_shares(opened_at=None), [HoldShares()], NOW, [])
+    holds = machine.record_intent(wants.with_holdings(opened_at=None), [HoldShares()], NOW, [])
     waits = machine.evolve(holds, SharesHeld(seen=SharesSeen(open=False)), NOW)
 
-    assert machine.evolve(holds, SharesHeld(seen=SharesSeen(open=True)), NOW).shares.opened_at == NOW
-    assert waits.shares.opened_at is None
+    assert machine.evolve(holds, SharesHeld(seen=SharesSeen(open=True)), NOW).holdings.opened_at == NOW
+    assert waits.holdings.opened_at is None
     assert LookAtShares() not in machine.outstanding(waits, NOW)
     assert LookAtShares() in machine.looks(waits, NOW)
     assert LookAtShares() in machine.outstanding(waits, waits.next_try)
@@ -396,7 +396,7 @@ def in_ledger(delivery: Delivery, others: Mapping[str, Any] = MappingProxyType({
         ledger.Share(
             s.resource, s.share_name, TARGET, state=ledger.ShareState.OPEN, asked=1, holdings=frozenset({holding})
         )
-        for s in delivery.shares.needed
+        for s in delivery.holdings.needed
     ]
     return [replace(share, **others.get(share.share_name, {})) for share in shares]
 
@@ -412,7 +412,7 @@ def test_shares_that_are_refused_while_copies_run_end_it_after_a_last_look():
     """A poll of a copy also asks the ledger, but not in the first hour; completed copies remain usable."""
     copying_now = in_copying(C.PENDING, C.COMPLETED, holds_copy=True)
     for minutes, asks in ((59, False), (60, True)):
-        polled = copying_now.with_shares(opened_at=NOW - minutes * 60)
+        polled = copying_now.with_holdings(opened_at=NOW - minutes * 60)
         assert (LookAtShares() in machine.outstanding(polled, NOW)) is asks
     refused = machine.evolve(copying_now, SharesSeen(open=False, refused=FAULT), NOW)
     assert (refused.state, refused.last_look.failure) == (DeliveryState.COPYING, FAULT)
@@ -423,8 +423,8 @@ def test_each_statement_in_a_keys_policy_is_received_of_by_itself():
     """The account's own statement was refused, for lack of room, the roles' was added: the AMI is not shared."""
     fresh = a_delivery(mode="share", key_access="policy", service_linked_roles=(AUTO_SCALING,))
     opening = machine.evolve(fresh, TargetReady(""), NOW)
-    account, *others = sorted(opening.shares.needed, key=lambda share: not share.share_name.endswith("-share"))
-    assert len(opening.shares.needed) == len(others) + 1
+    account, *others = sorted(opening.holdings.needed, key=lambda share: not share.share_name.endswith("-share"))
+    assert len(opening.holdings.needed) == len(others) + 1
     refused = {account.share_name: {"state": ledger.ShareState.REFUSED, "fault": FAULT, "answered": 1}}
     seen_now = permissions.seen(opening, in_ledger(opening, refused))
     assert seen_now == SharesSeen(open=False, refused=FAULT)
@@ -572,12 +572,12 @@ def test_of_two_copies_the_oldest_is_kept_and_the_other_deleted():
     delivery = in_copying(C.INTENDED, C.COMPLETED)
     delivery = replace(delivery, attempts=(Attempt("earlier", "snap-0a", NOW - 200), *delivery.attempts))
     twins = (
-        seen("snap-0a", "pending", copy="snap-0young", started_at=NOW + 5),
-        seen("snap-0a", "pending", copy="snap-0old", started_at=NOW, nonce="earlier"),
+        seen("snap-0a", "pending", id="snap-0young", started_at=NOW + 5),
+        seen("snap-0a", "pending", id="snap-0old", started_at=NOW, nonce="earlier"),
     )
     after = machine.evolve(delivery, CopiesFound(twins), NOW)
 
-    assert after.copies[0].copy == "snap-0old"
+    assert after.copies[0].id == "snap-0old"
     assert DeleteSnapshots(("snap-0young",)) in machine.outstanding(after, NOW)
 
 
@@ -654,10 +654,10 @@ def test_after_that_they_are_listed_first():
 
     assert machine.outstanding(delivery, later) == (FindCopies(),)
 
-    there = seen("snap-0a", "completed", copy="snap-9a")
+    there = seen("snap-0a", "completed", id="snap-9a")
     found = machine.evolve(delivery, CopiesFound((there,)), later)
     expected = [(C.COMPLETED, "snap-9a"), (C.WANTED, None)]
-    assert [(copy.state, copy.copy) for copy in found.copies] == expected
+    assert [(copy.state, copy.id) for copy in found.copies] == expected
     assert StartCopy("snap-0b") in machine.outstanding(found, later)
     assert StartCopy("snap-0a") not in machine.outstanding(found, later)
 
@@ -819,7 +819,7 @@ def test_copies_that_were_tried_again_are_counted_once_more_at_the_end():
     delivery = replace(delivery, attempts=(Attempt("earlier", "snap-0a", NOW - 200), *delivery.attempts))
     assert machine.outstanding(delivery, NOW) == (FindCopies(),)
 
-    twin = seen("snap-0a", "completed", copy="snap-0late", nonce="earlier")
+    twin = seen("snap-0a", "completed", id="snap-0late", nonce="earlier")
     counted = machine.evolve(delivery, CopiesFound((seen("snap-0a", "completed"), twin)), NOW)
     assert machine.outstanding(counted, NOW) == (DeleteSnapshots(("snap-0late",)), RegisterImage())
 
@@ -830,12 +830,12 @@ def test_too_many_copies_gives_the_slot_back_and_tells_the_copy_quota():
     after = machine.evolve(delivery, Refused("StartCopy", RefusalKind.LIMIT, FAULT, "snap-0a"), NOW)
     assert after.copies[0].state is C.WANTED
     assert AskSlots() in machine.outstanding(after, NOW)
-    asked = wish(after, NOW)
+    asked = request(after, NOW)
     assert (asked.wanted, asked.granted, asked.done, asked.limited_at) == (3, 2, 1, NOW)
 
     answered = machine.evolve(after, SlotsAsked(2, 0, 2, NOW + schedule.LEASE), NOW)
     assert AskSlots() in machine.outstanding(answered, NOW)
-    assert wish(answered, NOW) == asked
+    assert request(answered, NOW) == asked
 
 
 def test_a_deadline_while_copying_deletes_the_copies_first():
@@ -855,9 +855,9 @@ def test_a_deadline_while_copying_deletes_the_copies_first():
 def test_stopping_ends_at_the_hard_close_with_its_leftovers_listed():
     """The role was deleted during the copy: the record must end all the same."""
     stopping = with_copies(a_delivery(DeliveryState.STOPPING, holds_copy=True), C.PENDING, C.COMPLETED)
-    assert machine.due_events(stopping, stopping.shares.last_closing_at) == (DeadlinePassed(),)
+    assert machine.due_events(stopping, stopping.holdings.last_closing_at) == (DeadlinePassed(),)
 
-    after = machine.evolve(stopping, DeadlinePassed(), stopping.shares.last_closing_at)
+    after = machine.evolve(stopping, DeadlinePassed(), stopping.holdings.last_closing_at)
     assert after.state is DeliveryState.TIDYING
     assert after.cleanup.leftovers == ("snap-0ac", "snap-0bc")
 

@@ -6,6 +6,7 @@ import pytest
 
 from chalicelib.delivery import machine
 from chalicelib.delivery.attempts import ImageRegistered, RegisterImage
+from chalicelib.delivery.holdings import ReleaseShares
 from chalicelib.delivery.leftovers import DeleteSnapshots
 from chalicelib.delivery.model import Delivery, DeliveryState, ImageRequest, NewImage
 from chalicelib.delivery.phase import CancelAsked, DeliveryEvent, Refused
@@ -19,7 +20,6 @@ from chalicelib.delivery.phases.imaging import (
     ImageFinished,
     ImageSeen,
 )
-from chalicelib.delivery.shares import ReleaseShares
 from chalicelib.delivery.slots import wanted as slots_wanted
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.faults import Fault
@@ -54,9 +54,9 @@ def test_it_needs_a_launch_permission_beside_snapshots_and_key_and_no_slot():
     after = machine.evolve(a_delivery(method="image"), TargetReady(TARGET_KEY), NOW)
 
     assert after.state is DeliveryState.OPENING
-    assert [share.resource.split("#")[1] for share in after.shares.needed] == ["image", "snapshot", "snapshot", "key"]
-    assert after.shares.needed[0].share_name == TARGET
-    assert not any(share.standing for share in after.shares.needed)
+    assert [share.resource.split("#")[1] for share in after.holdings.needed] == ["image", "snapshot", "snapshot", "key"]
+    assert after.holdings.needed[0].share_name == TARGET
+    assert not any(share.standing for share in after.holdings.needed)
     assert slots_wanted(after) == (0, 0)
 
 
@@ -259,7 +259,7 @@ def test_a_copy_that_nobody_remembers_gets_its_shares_and_goes_on():
 
     assert (pending.state, pending.cleanup.to_delete, pending.image.adopted) == (DeliveryState.OPENING, (), False)
     assert (there.state, there.image.id, there.image.adopted) == (DeliveryState.VERIFYING, "ami-0b", True)
-    assert (left.state, left.cleanup.to_delete) == (DeliveryState.OPENING, (copies[0].copy,))
+    assert (left.state, left.cleanup.to_delete) == (DeliveryState.OPENING, (copies[0].id,))
 
 
 def test_tags_and_extras_are_seen_to_when_it_is_available():
@@ -268,7 +268,7 @@ def test_tags_and_extras_are_seen_to_when_it_is_available():
 
     assert machine.outstanding(there, NOW + 600) == (DeleteSnapshots(("snap-0cc",)), FinishImage())
     assert machine.evolve(there, ImageFinished(), NOW + 601).state is DeliveryState.PUBLISHING
-    assert [(copy.source, copy.copy) for copy in there.copies] == [("snap-0a", "snap-0ac"), ("snap-0b", "snap-0bc")]
+    assert [(copy.source, copy.id) for copy in there.copies] == [("snap-0a", "snap-0ac"), ("snap-0b", "snap-0bc")]
 
 
 # --- the comparison --------------------------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ def shown(image: str, **changes: object) -> ShownImage:
 )
 def test_a_completed_snapshot_with_the_services_tags_that_no_attempt_made_is_never_used_or_deleted(changes):
     """Planted under the target's key before the first look: everything is copied; the planted one is named."""
-    planted = tuple(seen(source, "completed", copy=f"{source}x", **changes) for source in ("snap-0a",))
+    planted = tuple(seen(source, "completed", id=f"{source}x", **changes) for source in ("snap-0a",))
     ready = machine.evolve(a_delivery(), TargetReady(TARGET_KEY, copies=planted), NOW)
 
     assert ready.state is DeliveryState.AWAITING_SLOT
@@ -63,17 +63,17 @@ def test_the_one_bearer_of_an_attempts_nonce_is_adopted():
     delivery = in_copying(C.INTENDED, C.COMPLETED)
     delivery = replace(delivery, attempts=(Attempt("older", "snap-0a", NOW - 300), *delivery.attempts))
     adopted = machine.evolve(delivery, CopiesFound((seen("snap-0a", "pending"),)), NOW)
-    late = seen("snap-0a", "pending", copy="snap-0late", nonce="older")
+    late = seen("snap-0a", "pending", id="snap-0late", nonce="older")
     both = machine.evolve(adopted, CopiesFound((seen("snap-0a", "pending"), late)), NOW)
 
-    assert (adopted.copies[0].state, adopted.copies[0].copy) == (C.PENDING, "snap-0ac")
-    assert (both.copies[0].copy, both.cleanup.to_delete) == ("snap-0ac", ("snap-0late",))
+    assert (adopted.copies[0].state, adopted.copies[0].id) == (C.PENDING, "snap-0ac")
+    assert (both.copies[0].id, both.cleanup.to_delete) == ("snap-0ac", ("snap-0late",))
 
 
 def test_of_two_bearers_of_one_nonce_neither_is_adopted_or_deleted_and_a_fault_names_both():
     """Someone copied the tag from the service's snapshot before CopySnapshot's answer was recorded."""
     delivery = in_copying(C.INTENDED, C.COMPLETED)
-    twins = (seen("snap-0a", "completed"), seen("snap-0a", "completed", copy="snap-0x"))
+    twins = (seen("snap-0a", "completed"), seen("snap-0a", "completed", id="snap-0x"))
     after = machine.evolve(delivery, CopiesFound(twins), NOW)
 
     assert (after.state, after.ending) == (DeliveryState.STOPPING, DeliveryState.FAILED)
@@ -87,10 +87,10 @@ def test_of_two_bearers_of_one_nonce_neither_is_adopted_or_deleted_and_a_fault_n
 def test_a_second_bearer_that_shows_after_the_first_was_adopted_is_noticed_before_registering():
     """A copy that was found by its nonce, without CopySnapshot's answer, is listed again when all have completed."""
     delivery = in_copying(C.INTENDED, C.COMPLETED)
-    ready = machine.evolve(delivery, CopiesFound((seen("snap-0a", "completed", copy="snap-0x"),)), NOW)
+    ready = machine.evolve(delivery, CopiesFound((seen("snap-0a", "completed", id="snap-0x"),)), NOW)
     assert machine.outstanding(ready, NOW) == (FindCopies(),)
 
-    twins = (seen("snap-0a", "completed"), seen("snap-0a", "completed", copy="snap-0x"))
+    twins = (seen("snap-0a", "completed"), seen("snap-0a", "completed", id="snap-0x"))
     after = machine.evolve(ready, CopiesFound(twins), NOW)
     assert [fault.code for fault in after.faults] == ["attempt-doubled"]
     assert not {"snap-0ac", "snap-0x"} & set(proof.removal(after, (), twins).copies)
@@ -99,11 +99,11 @@ def test_a_second_bearer_that_shows_after_the_first_was_adopted_is_noticed_befor
 def test_where_aws_named_the_copy_another_snapshot_with_its_nonce_is_left():
     """The id that CopySnapshot returned is the proof; the other one is named."""
     delivery = in_copying(C.PENDING, C.COMPLETED)
-    twins = (seen("snap-0a", "completed"), seen("snap-0a", "completed", copy="snap-0x"))
+    twins = (seen("snap-0a", "completed"), seen("snap-0a", "completed", id="snap-0x"))
     after = machine.evolve(delivery, CopiesFound(twins), NOW)
 
     assert (after.state, after.cleanup.unproven) == (DeliveryState.REGISTERING, ("snap-0x",))
-    assert after.copies[0].copy == "snap-0ac"
+    assert after.copies[0].id == "snap-0ac"
 
 
 def with_ids(delivery: Delivery, **ids: str) -> Delivery:
@@ -115,13 +115,13 @@ def with_ids(delivery: Delivery, **ids: str) -> Delivery:
 def test_once_it_is_known_what_an_attempt_made_only_that_is_proven_in_every_later_episode():
     """Whatever has its nonce; and its own source counts, not the tag that somebody there can change."""
     delivery = with_ids(a_delivery(episode=2), snap_0a="snap-0ac")
-    planted = seen("snap-0a", "completed", copy="snap-0x")
+    planted = seen("snap-0a", "completed", id="snap-0x")
     ours = seen("snap-0a", "completed", nonce="changed")
 
     assert proof.copies(delivery, (planted,)).unproven == (planted,)
     assert proof.copies(delivery, (planted, replace(ours, source="snap-0b"))).own == (ours,)
     ready = machine.evolve(delivery, TargetReady(TARGET_KEY, copies=(planted, ours)), NOW)
-    assert (ready.copies[0].copy, ready.copies[0].adopted) == ("snap-0ac", False)
+    assert (ready.copies[0].id, ready.copies[0].adopted) == ("snap-0ac", False)
     assert ready.cleanup.unproven == ("snap-0x",)
 
 
@@ -139,13 +139,13 @@ def test_an_answer_a_look_and_a_cleanup_say_what_an_attempt_made(state):
     assert [one.id for one in after.attempts] == ["snap-0ac", "", "ami-0b"]
 
     by_image = replace(begun, method="image")
-    made = proof.removal(by_image, (), (seen("", "pending", copy="snap-0i", nonce="nonce-"),))
+    made = proof.removal(by_image, (), (seen("", "pending", id="snap-0i", nonce="nonce-"),))
     assert made.copies == ("snap-0bc", "snap-0i")
     kept = proof.with_attempts(by_image, made.learnt)
     assert kept.attempts[-1] == Attempt("nonce-", proof.UNKNOWN, NOW, "snap-0i", episode=1)
-    listed = proof.copies(kept, (seen("", "", copy="snap-0i"),))
+    listed = proof.copies(kept, (seen("", "", id="snap-0i"),))
     assert proof.with_attempts(kept, proof.learnt(kept, listed.own)) == kept
-    more = proof.removal(kept, (), (seen("", "pending", copy="snap-0j", nonce="nonce-"),))
+    more = proof.removal(kept, (), (seen("", "pending", id="snap-0j", nonce="nonce-"),))
     both = proof.with_attempts(kept, more.learnt)
     assert [one.id for one in both.attempts[-2:]] == ["snap-0i", "snap-0j"]  # a later look's does not replace the first
 
@@ -186,24 +186,24 @@ def test_a_delivery_that_tidies_asks_for_every_deletion_before_it_waits_or_gives
 def test_what_copyimage_made_is_proven_by_its_nonce_only_in_its_episode_and_until_the_ami_shows_it():
     """After that, a snapshot with the nonce is left alone; each of the AMI's is proven by its own id."""
     running = with_ids(a_delivery(DeliveryState.VERIFYING, method="image"), **{"": "ami-0b"}).with_image(id="ami-0b")
-    planted = seen("snap-0a", "completed", copy="snap-0x", nonce="nonce-")
+    planted = seen("snap-0a", "completed", id="snap-0x", nonce="nonce-")
     parts = (("snap-0a", "snap-0ac"), ("snap-0b", "snap-0bc"))
     there = machine.evolve(running, ImageSeen("available", copies=parts), NOW)
-    own = seen("", "completed", copy="snap-0bc", nonce="nonce-")
+    own = seen("", "completed", id="snap-0bc", nonce="nonce-")
 
     assert proof.copies(running, (planted,)).own == (replace(planted, source=proof.UNKNOWN),)
     found = proof.copies(there, (planted, own))
-    assert (found.own, [one.copy for one in found.unproven]) == ((replace(own, source="snap-0b"),), ["snap-0x"])
+    assert (found.own, [one.id for one in found.unproven]) == ((replace(own, source="snap-0b"),), ["snap-0x"])
     later = replace(running, episode=2, created_at=NOW + 1)
-    assert [one.copy for one in proof.copies(later, (planted,)).unproven] == ["snap-0x"]
-    assert [one.copy for one in proof.copies(replace(running, method="snapshots"), (planted,)).unproven] == ["snap-0x"]
+    assert [one.id for one in proof.copies(later, (planted,)).unproven] == ["snap-0x"]
+    assert [one.id for one in proof.copies(replace(running, method="snapshots"), (planted,)).unproven] == ["snap-0x"]
 
 
 @pytest.mark.parametrize("state", [DeliveryState.COPYING, DeliveryState.REGISTERING, DeliveryState.VERIFYING])
 def test_a_late_answer_that_names_another_snapshot_than_was_adopted_ends_the_delivery(state):
     """A look of another run found only the one that somebody had planted; AWS's answer counts."""
     begun = in_copying(C.INTENDED, C.COMPLETED)
-    planted = seen("snap-0a", "completed", copy="snap-0x")
+    planted = seen("snap-0a", "completed", id="snap-0x")
     misled = replace(machine.evolve(begun, CopiesFound((planted,)), NOW), state=state)
     after = machine.evolve(misled, CopyStarted("snap-0a", "snap-0ac", "nonce-snap-0a"), NOW)
 
@@ -251,7 +251,7 @@ def test_an_adopted_ami_that_differs_stays_also_when_a_later_episode_removes_wha
 
     fresh = (*proof.carried(failed, NOW), Attempt("nonce-new", "snap-0a", NOW, id="snap-0an", episode=3))
     stopping = a_delivery(DeliveryState.STOPPING, episode=3, attempts=fresh)
-    copies = (seen("snap-0a", "completed"), seen("snap-0b", "completed"), seen("snap-0a", "pending", copy="snap-0an"))
+    copies = (seen("snap-0a", "completed"), seen("snap-0b", "completed"), seen("snap-0a", "pending", id="snap-0an"))
     plan = proof.removal(stopping, (shown("ami-0b"),), copies)
     assert (plan.images, plan.copies, plan.showing) == ((), ("snap-0an",), ("snap-0an",))
     assert plan.unproven == ("ami-0b", "snap-0ac", "snap-0bc")
@@ -269,7 +269,7 @@ def test_the_snapshots_of_an_ami_that_was_left_are_not_among_what_a_later_episod
     left = proof.left_there(before.with_image(id="ami-0b", adopted=True))
     own = Attempt("nonce-new", "snap-0b", NOW, id="snap-0bn", episode=2)
     next_one = a_delivery(episode=3, attempts=(*proof.carried(left, NOW), own), **how)
-    made = (seen("snap-0b", "completed", nonce=one.nonce, copy=one.id) for one in (own, other))
+    made = (seen("snap-0b", "completed", nonce=one.nonce, id=one.id) for one in (own, other))
     ready = machine.evolve(next_one, TargetReady("arn:another key", copies=(seen("snap-0a", "completed"), *made)), NOW)
 
     assert ready.cleanup.to_delete == ("snap-0bn", "snap-0bo")

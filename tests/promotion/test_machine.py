@@ -69,10 +69,10 @@ def answered(promotion: Promotion, event: ev.Event) -> ev.Event:
     match event:
         case ev.TagSeen():
             answers = {name: inbox[name] for name in machine.NEWS if name in inbox}
-            return replace(event, answers=answers, basis=promotion.basis)
+            return replace(event, answers=answers, starting_point=promotion.starting_point)
         case ev.Compared():
             answers = {name: inbox[name] for name in [machine.WITHDRAW] if name in inbox}
-            return replace(event, answers=answers, basis=promotion.basis, turn=promotion.turn)
+            return replace(event, answers=answers, starting_point=promotion.starting_point, turn=promotion.turn)
         case ev.Paused() | ev.NotExecuted(look=False):
             return replace(event, turn=promotion.turn)
         case ev.Examined():

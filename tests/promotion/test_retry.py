@@ -28,7 +28,9 @@ def over(**changes: object) -> Promotion:
 def looked(promotion: Promotion, value: str | None = "dev", later: int = 0) -> Promotion:
     """The promotion after a look, so many seconds later, that shows this value."""
     answers = {name: entry for name, entry in promotion.inbox.items() if name in NEWS}
-    return evolve(promotion, TagSeen(value, "available", answers=answers, basis=promotion.basis), NOW + later)
+    return evolve(
+        promotion, TagSeen(value, "available", answers=answers, starting_point=promotion.starting_point), NOW + later
+    )
 
 
 def generations(promotion: Promotion) -> list[int]:
@@ -94,7 +96,9 @@ def test_people_are_notified_again_of_what_still_prevents_it():
     fault = Fault("code", "where", "what", "cure")
     refused = over(refused_value="dve", seen_value="dve", faults=(fault,), inbox={"retry": "1:"})
     again = looked(replace(refused, notified=refused.faulty), "dve")
-    found = Compared("dev", refused="dve", faults=(fault,), inputs="i", basis=again.basis, turn=again.turn)
+    found = Compared(
+        "dev", refused="dve", faults=(fault,), inputs="i", starting_point=again.starting_point, turn=again.turn
+    )
 
     assert evolve(again, found, NOW).unnotified
 

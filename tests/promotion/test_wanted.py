@@ -31,12 +31,12 @@ def the_file(
     return AppliedFile(Directory(dict.fromkeys(groups, accounts), listed), digest)
 
 
-def an_ou(*members: str, back_fill: bool = True, reading: str = "read") -> AppliedFile:
-    """A file whose group ``dev`` has an OU with these members."""
+def an_ou(*members: str, listed: tuple[str, ...] = (), back_fill: bool = True, reading: str = "read") -> AppliedFile:
+    """A file whose group ``dev`` has an OU with these members, and accounts of its own."""
     return AppliedFile(
         Directory(
-            {"dev": (OU,)},
-            {},
+            {"dev": (OU, *listed)},
+            {account: (Target(account, REGION),) for account in listed},
             {"dev": (Target("", REGION),)},
             organization=Organization("o-a1b2c3d4e5", {OU: ("dev",)}, back_fill=back_fill),
             membership=Membership(reading, {OU: Unit(ARN + OU, members)}),
@@ -140,15 +140,40 @@ def test_an_account_that_joins_an_ou_begins_at_once():
     assert differs(a_promotion(generation=2), an_ou(A, B, back_fill=False), tracked(A)) == ([], [B])
 
 
+def test_an_account_that_the_file_lists_besides_an_ou_is_an_addition_of_the_file():
+    """The editor of the file decides about the next tag event, not about what is tagged."""
+    assert differs(a_promotion(), an_ou(A, listed=(B,)), tracked(A)) == ([], [])
+
+
+@pytest.mark.parametrize("state", ["failed", EXPIRED])
+def test_what_has_failed_or_expired_begins_again_for_a_newer_generation_only(state):
+    """A tag event, or a retry that names it: also one that came while it was failing."""
+    there = tracked(A, state)
+    assert differs(a_promotion(), the_file(A), there) == ([], [])
+
+    assert differs(a_promotion(generation=2), the_file(A), there) == ([], [A])
+    assert differs(a_promotion(retries={A: 2}), the_file(A), there) == ([], [A])
+    assert differs(a_promotion(retries={B: 2}), the_file(A, B), there, tracked(B)) == ([], [])
+    assert differs(a_promotion(generation=2), the_file(A), tracked(A, state, generation=2)) == ([], [])
+
+
 def test_what_a_date_has_ended_does_not_begin_again_with_all_that_has_failed():
     """A retry of hundreds, or the lift of a recall, is for what has failed. The file has got a later date since."""
     before = a_promotion(inbox={"lifted": "1:"})
-    look = TagSeen("dev", "available", answers=before.inbox, basis=before.basis)
+    look = TagSeen("dev", "available", answers=before.inbox, starting_point=before.starting_point)
     again = evolving.on_tag_seen(look, before, NOW)
     there = [tracked(A, "failed"), tracked(B, EXPIRED)]
 
     assert differs(again, the_file(A, B), *there) == ([], [A])
     assert differs(replace(again, generation=9), the_file(A, B), *there) == ([], [A, B]), "a tag event begins it"
+
+
+@pytest.mark.parametrize("state", ["cancelled", "withdrawn"])
+def test_what_was_cancelled_or_withdrawn_begins_again_as_soon_as_it_is_wanted_again(state):
+    """The account is back in the file, or the tag was put back while it ended."""
+    there = tracked(A, state)
+    assert differs(a_promotion(), the_file(A), there) == ([], [A])
+    assert differs(a_promotion(), the_file(B), there, tracked(B)) == ([], [])
 
 
 def test_the_hubs_own_copy_begins_with_a_target_that_waits_for_it():

@@ -17,6 +17,7 @@ from chalicelib.delivery.attempts import CopiesFound, FindCopies, RegisterImage
 from chalicelib.delivery.aws.target_images import AwsTargetImages
 from chalicelib.delivery.aws.target_sessions import TargetSessions
 from chalicelib.delivery.codecs import DELIVERIES, DeliveryCodec
+from chalicelib.delivery.holdings import SharesHeld, SharesReleased
 from chalicelib.delivery.model import Attempt, DeliveryState
 from chalicelib.delivery.phase import DeadlinePassed
 from chalicelib.delivery.phases import ending, trouble
@@ -26,7 +27,6 @@ from chalicelib.delivery.phases.ending import LeftoversSeen, NotifyOutcome, Remo
 from chalicelib.delivery.phases.imaging import VerifyImage
 from chalicelib.delivery.phases.recalling import RestoreCopy
 from chalicelib.delivery.phases.waiting import ApprovalSeen, WaveSeen
-from chalicelib.delivery.shares import SharesHeld, SharesReleased
 from chalicelib.delivery.slots import AskSlots, SlotsAsked
 from chalicelib.delivery.worker import deliveries
 from chalicelib.delivery.worker.copy_quotas import CopyQuotas
@@ -184,7 +184,7 @@ def lets_go_early(executor, usual, record, command):
 def opens_before_its_turn(executor, usual, record, command):
     """Hold the shares while it waits for a slot."""
     if record.state is DeliveryState.AWAITING_SLOT:
-        executor._hold(record.with_shares(last_closing_at=executor.clock() + 10**5), Budget(lambda: 30))
+        executor._hold(record.with_holdings(last_closing_at=executor.clock() + 10**5), Budget(lambda: 30))
     return usual(record, command)
 
 
@@ -198,7 +198,7 @@ def keeps_its_slots(_executor, usual, record, command):
 
 def throws_away(executor, usual, record, command):
     """Delete a copy after looking at it."""
-    executor.snapshots.delete(record, [copy.copy for copy in record.copies if copy.copy])
+    executor.snapshots.delete(record, [copy.id for copy in record.copies if copy.id])
     return usual(record, command)
 
 
@@ -246,9 +246,9 @@ def nothing_while_ending(release, self, delivery, time_left, *, everything):
 
 def the_first_of_the_withdrawn(release, self, delivery, time_left, *, everything):
     """Release only the first share of a withdrawn delivery."""
-    needed = delivery.shares.needed
+    needed = delivery.holdings.needed
     some = needed[:1] if delivery.ending == "withdrawn" else needed
-    return release(self, delivery.with_shares(needed=some), time_left, everything=everything)
+    return release(self, delivery.with_holdings(needed=some), time_left, everything=everything)
 
 
 class Anew:
@@ -496,11 +496,11 @@ CHANGES = {
         MemberChange(
             ending,
             "_is_tidy",
-            lambda delivery: delivery.cleanup.done and not (delivery.shares.held or delivery.launch.may_run),
+            lambda delivery: delivery.cleanup.done and not (delivery.holdings.held or delivery.launch.may_run),
         ),
     ),
     "a result counts for every episode": (
-        MemberChange(deliveries, "Machine", lambda counts, **parts: Machine(**parts)),
+        MemberChange(deliveries, "Machine", lambda results_count, **parts: Machine(**parts)),
     ),
     "a kept AMI that is gone goes on naming each try": (MemberChange(proof, "is_there", lambda *_: True),),
     "a kept AMI without its tags is taken for gone": (

@@ -8,7 +8,7 @@ from typing import Any
 
 import boto3
 
-from tests.scenarios.scene import HUB, REGION, ROOT, Scene
+from tests.scenarios.scene import REGION, ROOT, Scene
 
 PASSED, FAULT, NOT_SEEN, FAILED = 0, 1, 4, 5
 """Exit statuses of ``verify``."""
@@ -24,19 +24,6 @@ def backup(scene: Scene) -> Any:
 def restore(scene: Scene, items: Any) -> None:
     """Restore the table: every item of the copy, and no later one."""
     scene._table().items = copy.deepcopy(items)
-
-
-def switch(scene: Scene, queue: str, *, on: bool) -> None:
-    """Switch a queue's event source mapping on or off; ``queue`` is ``worker`` or ``share-worker``."""
-    client = scene.client("lambda")
-    arn = f"arn:aws:sqs:{REGION}:{HUB}:ami-promoter-{REGION}-{queue}.fifo"
-    (mapping,) = client.list_event_source_mappings(EventSourceArn=arn)["EventSourceMappings"]
-    client.update_event_source_mapping(UUID=mapping["UUID"], Enabled=on)
-
-
-def schedule(scene: Scene, function: str, *, on: bool) -> None:
-    client = scene.client("events")
-    (client.enable_rule if on else client.disable_rule)(Name=rule_of(scene, function))
 
 
 def pace(scene: Scene, function: str, minutes: int) -> None:
@@ -104,6 +91,12 @@ def hub_checks(scene: Scene, check: str) -> list[tuple[bool | None, str, str]]:
     """What ``doctor`` says of the hub by one of its checks: whether that passed, what was seen, and the cure."""
     found = scene.answer("doctor", "--hub-only")[1]["findings"]
     return [(one["passed"], one["what"], one["cure"]) for one in found if one["check"] == check]
+
+
+def alarmed(scene: Scene) -> set[str]:
+    """The logical ids of the alarms in the state ALARM."""
+    alarms = scene.client("cloudwatch").describe_alarms(StateValue="ALARM")["MetricAlarms"]
+    return {one["AlarmName"].split("-")[2] for one in alarms}
 
 
 def own_client(service: str) -> Any:

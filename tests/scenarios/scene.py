@@ -519,11 +519,6 @@ class Scene:
 
     # --- the invariants -----------------------------------------------------------------------------------------------
 
-    def assert_arrives(self, *accounts: str) -> None:
-        """Run until the promotion is over, and assert that it is delivered to these accounts."""
-        self.run_until_over()
-        self.assert_delivered(*accounts)
-
     def assert_delivered(self, *accounts: str, errors_allowed: bool = False) -> None:
         """Assert that each of the accounts owns one AMI with its two copies, and nothing is open."""
         assert self.states() == dict.fromkeys(accounts, "delivered"), self.describe()

@@ -22,17 +22,21 @@ def history(scene, *words):
     return scene.ask("history", scene.image, *words)
 
 
-def by_ids(reported):
-    """The calls that a history lists: (name, error) by request id."""
+def calls_of(reported):
+    """The calls that a history lists."""
     steps = [*reported["entries"], *(step for one in reported["shares"] for step in one["steps"])]
-    made = [call for step in steps for call in step["calls"] if call["request_id"] is not None]
-    return {call["request_id"]: (call["call"], call["error"]) for call in made}
+    return [call for step in steps for call in step["calls"]]
+
+
+def by_ids(reported):
+    """Those with a known request id: (name, error) by that id."""
+    known = [one for one in calls_of(reported) if one["request_id"] is not None]
+    return {one["request_id"]: (one["call"], one["error"]) for one in known}
 
 
 def unknown(reported):
-    """The names of a history's calls without a known request id."""
-    steps = [*reported["entries"], *(step for one in reported["shares"] for step in one["steps"])]
-    return [call["call"] for step in steps for call in step["calls"] if call["request_id"] is None]
+    """The names of those without one."""
+    return [one["call"] for one in calls_of(reported) if one["request_id"] is None]
 
 
 def made(scene):

@@ -3,6 +3,7 @@
 import json
 
 from tests.scenarios.failures import write
+from tests.scenarios.platform import hub_checks
 from tests.scenarios.scene import DEV, TEST, targets_file
 
 
@@ -38,16 +39,19 @@ def test_retry_tries_again_what_failed_at_one_account_or_at_all(scene):
 
 
 def test_retry_lets_a_parked_delivery_go_on(scene):
-    """A damaged record was parked while it copied; after the repair it continues and is delivered."""
+    """A damaged record was parked while it copied, as doctor says; after the repair it continues and is delivered."""
     scene.begin_copies(DEV, 600)
     record = f"delivery#{scene.delivery(DEV)['id']}"
     good = scene.record(record)["body"]
     write(scene, record, body={"S": "{"})
     scene.run_until(lambda: scene.record(record).get("parked"))
+    ((passed, _, cure),) = hub_checks(scene, "parked")
+    assert (passed, cure.endswith(f"ami-promoter admin reconcile --unpark '{record}'")) == (False, True)
     write(scene, record, body={"S": good})
 
     assert scene.ask("retry", scene.image)["unparked"] == [record]
-    scene.assert_arrives(DEV)
+    scene.run_until_over()
+    scene.assert_delivered(DEV)
 
 
 def test_who_may_wake_the_worker_is_answered_within_seconds(scene):

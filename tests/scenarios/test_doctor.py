@@ -5,11 +5,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ami_promoter.reconcile.open_defaults import OPEN
+from ami_promoter.reconcile.doctor_checks import OPEN
 from demo import stage
-from tests.scenarios.failures import write
 from tests.scenarios.monitoring import MONITOR, monitored
-from tests.scenarios.platform import ROOT, hub_checks
+from tests.scenarios.platform import ROOT, alarmed, hub_checks
 from tests.scenarios.scene import DEV, HUB, PROD, REGION, TEST
 
 NOTICES = f"arn:aws:sns:{REGION}:{HUB}:ami-promoter-{REGION}-notices"
@@ -57,21 +56,11 @@ def test_a_healthy_hub(scene):
     assert {where for where, what in last.items() if "the last event arrived 2026" in what} == {f"{DEV}/{REGION}"}
     warned = {one["what"].partition(":")[0] for one in reported["findings"] if one["check"] == "open-defaults"}
     assert warned == set(OPEN)
+    assert [one["cure"] for one in reported["findings"] if one["check"] == "public-images"] == [""]
     said = scene.cli("doctor", "--hub-only")[1]
     assert f"Checked account {HUB}, {REGION}.\n" in said
     assert "All checks passed, with warnings." in said
     scene.assert_invariants()
-
-
-def test_the_hubs_key_of_what_is_under_way(scene):
-    """Disabled: named with the command that helps."""
-    scene.begin_copies(DEV, 7200)
-    scene.client("kms").disable_key(KeyId=scene.key)
-
-    status, bad, _ = doctor(scene, "--hub-only")
-
-    assert (status, bad.keys()) == (SICK, {("hub", "source-key")})
-    assert f"aws kms enable-key --region {REGION} --key-id {scene.key}" in bad["hub", "source-key"]["cure"]
 
 
 def test_it_warns_where_no_access_monitor_is_deployed_and_compares_its_parameters(scene):
@@ -117,7 +106,13 @@ def test_a_target_without_the_role(scene):
 
 
 def test_what_an_operator_left(scene):
-    """Paused, a worker's queue switched off, topics without subscribers: each with the command that helps."""
+    """Paused, a worker's queue switched off, topics without subscribers, the key of what is under way disabled.
+
+    Each has the command that helps. That AMIs may be made public is a warning.
+    """
+    scene.begin_copies(DEV, 7200)
+    scene.client("kms").disable_key(KeyId=scene.key)
+    scene.client("ec2").disable_image_block_public_access()
     scene.cli("admin", "pause", "--why", "KMS outage")
     mapping = scene.client("lambda").list_event_source_mappings(FunctionName=f"ami-promoter-{REGION}-share-worker")
     (source,) = mapping["EventSourceMappings"]
@@ -128,26 +123,18 @@ def test_what_an_operator_left(scene):
             sns.unsubscribe(SubscriptionArn=one["SubscriptionArn"])
     scene.wait(120)
 
-    status, bad, _ = doctor(scene, "--hub-only")
+    status, bad, reported = doctor(scene, "--hub-only")
 
-    assert (status, bad.keys()) == (SICK, {("hub", name) for name in ("pause", "workers", "notices", "alarms")})
+    found = {("hub", name) for name in ("pause", "workers", "notices", "alarms", "source-key")}
+    assert (status, bad.keys()) == (SICK, found)
     assert "KMS outage" in bad["hub", "pause"]["what"]
     assert f"--uuid {source['UUID']} --enabled" in bad["hub", "workers"]["cure"]
     assert f"aws sns subscribe --topic-arn {NOTICES} " in bad["hub", "notices"]["cure"]
     assert f"aws sns subscribe --topic-arn {ALARMS} " in bad["hub", "alarms"]["cure"]
-
-
-def test_a_parked_record_and_its_dead_letter(scene):
-    """The finding has the command that unparks it."""
-    scene.begin_copies(DEV, 600)
-    pk = f"delivery#{scene.delivery(DEV)['id']}"
-    write(scene, pk, body={"S": "{"})
-    scene.run_until(lambda: scene.record(pk).get("parked"))
-
-    status, bad, _ = doctor(scene, "--hub-only")
-
-    assert status == SICK
-    assert bad["hub", "parked"]["cure"].endswith(f"ami-promoter admin reconcile --unpark '{pk}'")
+    assert f"aws kms enable-key --region {REGION} --key-id {scene.key}" in bad["hub", "source-key"]["cure"]
+    (public,) = (one for one in reported["findings"] if one["check"] == "public-images")
+    assert (public["passed"], "enable-image-block-public-access" in public["cure"]) == (True, True)
+    assert REGION in public["cure"]
 
 
 def test_a_sweep_that_stands_still(scene):
@@ -251,12 +238,10 @@ def test_no_other_function_can_hide_that_sweep_and_discovery_have_stopped(scene)
     """Somebody disables their rules; the stolen ``on-tag-change`` writes their metrics into its own log."""
     scene.play_every_sweep()
     scene.wait(1000)
-    cloudwatch, events = scene.client("cloudwatch"), scene.client("events")
+    events = scene.client("events")
 
     def stopped() -> set[str]:
-        alarms = cloudwatch.describe_alarms()["MetricAlarms"]
-        named = {alarm["AlarmName"].split("-")[2]: alarm["StateValue"] for alarm in alarms}
-        return {name for name, state in named.items() if name.endswith("StoppedAlarm") and state == "ALARM"}
+        return {name for name in alarmed(scene) if name.endswith("StoppedAlarm")}
 
     assert stopped() == set()
     for rule in events.list_rules()["Rules"]:
@@ -289,27 +274,15 @@ def test_what_an_operator_sees_without_a_dashboard(scene):
         logGroupName=f"/aws/lambda/ami-promoter-{REGION}-worker", filterPattern="target-key-not-enabled"
     )["events"]
 
-    assert {name for name, alarm in alarms.items() if alarm["StateValue"] == "ALARM"} == {"DeliveriesFailedAlarm"}
+    assert alarmed(scene) == {"DeliveriesFailedAlarm"}
     assert {alarms[name]["StateValue"] for name in ("ErrorsAlarm", "FoundBySweepAlarm")} == {"OK"}
     assert alarms["DeliveriesFailedAlarm"]["AlarmActions"] == [ALARMS]
     assert [point["Sum"] for point in failed] == [1.0]
     assert said
 
-    def ringing():
-        listed = cloudwatch.describe_alarms(StateValue="ALARM")["MetricAlarms"]
-        return {alarm["AlarmName"].split("-")[2] for alarm in listed}
-
     scene.wait(3600)
-    assert ringing() == {"DeliveriesFailedAlarm"}  # it lasts for as long as nobody repairs it
+    assert alarmed(scene) == {"DeliveriesFailedAlarm"}  # it lasts for as long as nobody repairs it
     scene.client("kms", TEST).enable_key(KeyId=scene.stage.targets[TEST].outputs["KeyArn"])
     scene.cli("retry", scene.image)
     scene.wait(1800)
-    assert (scene.states(), ringing()) == ({TEST: "delivered"}, set())
-
-
-def test_an_account_that_lets_amis_be_made_public_is_warned_of_with_the_command(scene):
-    """A warning blocks nothing; where the block is on there is nothing to do."""
-    assert [(passed, cure) for passed, _, cure in hub_checks(scene, "public-images")] == [(True, "")]
-    scene.client("ec2").disable_image_block_public_access()
-    ((passed, _, cure),) = hub_checks(scene, "public-images")
-    assert (passed, "enable-image-block-public-access" in cure, REGION in cure) == (True, True, True)
+    assert (scene.states(), alarmed(scene)) == ({TEST: "delivered"}, set())

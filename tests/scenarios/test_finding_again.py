@@ -3,7 +3,7 @@
 import pytest
 
 from ami_promoter.promotions import choosing
-from tests.scenarios.scene import DEV, HOUR, PROD, TEST
+from tests.scenarios.scene import DEV, HOUR, TEST
 
 
 @pytest.fixture
@@ -56,6 +56,8 @@ def test_what_is_chosen_is_listed(three, monkeypatch):
     monkeypatch.setattr(choosing, "LISTED_AT_ONCE", 1)
     assert "1 older promotion not shown" in three.cli("where", "--image", "golden-*")[1]
     assert len(three.cli("where", "--image", "golden-*", "--ids")[1].splitlines()) == 3
+    assert three.cli("where", "--image", "nothing-*")[1].startswith("No promotion matches")
+    assert three.cli("history", "--image", "nothing-*")[0] == 0
 
 
 def cut_in_time(three):
@@ -66,11 +68,3 @@ def cut_in_time(three):
         assert len(late["shares"]) < len(whole["shares"])
     of_test = three.ask("history", "--account", TEST, "--image", "golden-*")
     assert {one["account"] for one in of_test["entries"]} == {TEST}
-
-
-def test_nothing_that_matches_is_said(scene):
-    """It is no fault."""
-    assert scene.cli("where", "--image", "nothing-*")[1].startswith("No promotion exists")
-    scene.promote(PROD)
-    assert scene.cli("where", "--image", "nothing-*")[1].startswith("No promotion matches")
-    assert scene.cli("history", "--image", "nothing-*")[0] == 0

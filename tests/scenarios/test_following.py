@@ -6,12 +6,6 @@ from tests.scenarios.sharing import share_with
 DELIVERED, FAULT, AWS, TIMED_OUT, FAILED, CANCELLED = 0, 1, 3, 4, 5, 6
 
 
-def without_role(scene, account):
-    """Delete the role of a target, so that its delivery fails at its deadline; return what makes it again."""
-    scene.apply(targets_file(queue_deadline="10m"))
-    return scene.drop_role(account)
-
-
 def test_promote_and_wait_until_all_is_delivered(scene):
     """Exit status 0, with each target's AMI; meanwhile standard error shows the changes."""
     status, out, err = scene.cli("promote", scene.image, "dev", "--wait")
@@ -46,7 +40,8 @@ def test_an_ami_that_goes_as_soon_as_it_is_tagged_is_not_called_unchanged(scene)
 
 def test_a_failed_delivery(scene):
     """Exit status 5 and the cause; the delivered target is no failure."""
-    without_role(scene, TEST)
+    scene.apply(targets_file(queue_deadline="10m"))
+    scene.drop_role(TEST)
 
     status, reported = scene.answer("promote", scene.image, "dev", "--wait")
 

@@ -10,7 +10,7 @@ from awsim.services.ec2.state import Boot
 from tests.scenarios.failures import deny
 from tests.scenarios.platform import pace, reconcile
 from tests.scenarios.pointers import notice
-from tests.scenarios.scene import DEV, HOUR, HUB, HUB_TAG, REGION, targets_file
+from tests.scenarios.scene import DEV, HOUR, HUB, HUB_TAG, REGION, put_key_policy, targets_file
 
 CHOSEN = {"ami-promoter:launch-test": "true"}
 ENDS = {"copy": "delivered", "share": "shared"}
@@ -40,6 +40,16 @@ def instances(scene):
 def started(scene):
     """The parameters of each RunInstances call of the service."""
     return [call.params for call in scene.calls("RunInstances")]
+
+
+def deny_key(scene, *actions):
+    """Let the policy of DEV's key deny the launch role some actions; return what takes that back."""
+    kms, key = scene.client("kms", DEV), scene.stage.targets[DEV].outputs["KeyArn"]
+    before = kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"]
+    role = f"arn:aws:iam::{DEV}:role/AmiCopyRole-launch"
+    denied = {"Effect": "Deny", "Principal": {"AWS": role}, "Action": list(actions), "Resource": "*"}
+    put_key_policy(kms, key, *json.loads(before)["Statement"], denied)
+    return lambda: kms.put_key_policy(KeyId=key, PolicyName="default", Policy=before)
 
 
 def codes(scene):
@@ -85,17 +95,6 @@ def test_an_ami_with_a_blank_volume_is_tested_with_that_volume(testing):
     testing.assert_invariants()
 
 
-def test_a_type_without_the_tpm_that_the_ami_needs_is_said_before_anything_is_opened(testing):
-    """EC2 would refuse the launch after hours of copies."""
-    wants(testing, kind="t4g.micro")
-    image = testing.seed("with-tpm", Architecture="arm64", BootMode="uefi", TpmSupport="v2.0", EnaSupport=True)
-    assert testing.promoted("", image) == {DEV: "failed"}
-
-    assert [one["code"] for one in notice(testing, image)["faults"]] == ["launch-type"]
-    assert testing.snapshots_in(DEV) == []
-    testing.assert_invariants()
-
-
 def test_an_ami_whose_checks_stay_impaired_is_removed_and_its_console_is_for_status_alone(testing):
     """A hostile console shows as text; no notice has it, and no line of the log."""
     testing.world.ec2.state.boots[testing.image] = Boot(impaired="instance", console="panic \x1b[31m hunter2")
@@ -117,19 +116,14 @@ def test_an_ami_whose_checks_stay_impaired_is_removed_and_its_console_is_for_sta
 
 def test_a_copy_whose_key_the_launch_role_may_not_use_stays_and_is_tested_again_when_it_may(testing):
     """The key's policy admits the copy role and not the launch role: that says nothing about the AMI."""
-    kms, key = testing.client("kms", DEV), testing.stage.targets[DEV].outputs["KeyArn"]
-    before = kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"]
-    role = f"arn:aws:iam::{DEV}:role/AmiCopyRole-launch"
-    denied = {"Effect": "Deny", "Principal": {"AWS": role}, "Action": "kms:CreateGrant", "Resource": "*"}
-    policy = {**json.loads(before), "Statement": [*json.loads(before)["Statement"], denied]}
-    kms.put_key_policy(KeyId=key, PolicyName="default", Policy=json.dumps(policy))
+    admit = deny_key(testing, "kms:CreateGrant")
     assert testing.promoted("") == {DEV: "failed"}
     assert codes(testing) == ["launch-not-tested"]
     (fault,) = notice(testing)["faults"]
     assert "AmiCopyRole-launch may not use the key" in fault["what"]
     copies = testing.calls("CopySnapshot")
 
-    kms.put_key_policy(KeyId=key, PolicyName="default", Policy=before)
+    admit()
     testing.ask("retry", testing.image)
     testing.run_until(lambda: testing.delivery_state(DEV) == "delivered", HOUR)
     assert testing.calls("CopySnapshot") == copies
@@ -137,12 +131,7 @@ def test_a_copy_whose_key_the_launch_role_may_not_use_stays_and_is_tested_again_
 
 def test_a_key_whose_policy_admits_the_copy_role_alone_is_said_before_anything_is_opened(testing):
     """Hours of copying would end in an AMI that nobody can test; the cure names what to add to the key's policy."""
-    kms, key = testing.client("kms", DEV), testing.stage.targets[DEV].outputs["KeyArn"]
-    policy = json.loads(kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"])
-    role = f"arn:aws:iam::{DEV}:role/AmiCopyRole-launch"
-    denied = {"Effect": "Deny", "Principal": {"AWS": role}, "Action": "kms:*", "Resource": "*"}
-    policy["Statement"].append(denied)
-    kms.put_key_policy(KeyId=key, PolicyName="default", Policy=json.dumps(policy))
+    deny_key(testing, "kms:*")
     testing.wait(10 * 60)
     assert testing.promoted("") == {DEV: "failed"}
 
@@ -200,21 +189,26 @@ def test_an_ami_that_ec2_calls_unavailable_right_after_its_recall_was_lifted_is_
     assert codes(testing) == []
 
 
-@pytest.mark.parametrize("lacks", ["subnet", "type", "role", "ena", "uefi", "volumes"])
-@pytest.mark.thorough_but("type")
+UNFIT = {
+    "ena": {"EnaSupport": False},
+    "uefi": {"BootMode": "uefi"},
+    "tpm": {"Architecture": "arm64", "BootMode": "uefi", "TpmSupport": "v2.0", "EnaSupport": True},
+    "volumes": {"volumes": (8,) * 29},
+}
+"""What the instance type lacks -> an AMI that needs it."""
+
+
+@pytest.mark.parametrize("lacks", ["subnet", "type", "role", *UNFIT])
+@pytest.mark.thorough_but("type", "tpm")
 def test_what_the_target_lacks_is_said_before_anything_is_opened(scene, lacks):
     """No subnet with the tag, a type that the role may not run, no launch role; an AMI that the type cannot start."""
     if lacks != "role":
-        scene.deploy_target(LaunchTest="true", LaunchTestTypes="t2.micro,t3.micro")
+        scene.deploy_target(LaunchTest="true", LaunchTestTypes="t2.micro,t3.micro,t4g.micro")
     if lacks != "subnet":
         scene.world.ec2.seed_subnet(DEV, REGION, tags=CHOSEN)
-    wants(scene, kind={"type": "t3.small", "uefi": "t2.micro"}.get(lacks, "t3.micro"))
-    if lacks == "ena":
-        scene.image = scene.seed("old-kernel", EnaSupport=False)
-    if lacks == "uefi":
-        scene.image = scene.seed("secure-boot", BootMode="uefi")
-    if lacks == "volumes":
-        scene.image = scene.seed("many-volumes", volumes=(8,) * 29)
+    wants(scene, kind={"type": "t3.small", "uefi": "t2.micro", "tpm": "t4g.micro"}.get(lacks, "t3.micro"))
+    if lacks in UNFIT:
+        scene.image = scene.seed(lacks, **UNFIT[lacks])
     scene.tag("")
     scene.wait(10 * 60)
 

@@ -62,7 +62,13 @@ def test_each_outcome_has_its_notice(scene):
 
 
 def test_each_documented_filter_policy_brings_what_it_is_for(scene):
-    """Each policy of docs/reference/events.md on a subscriber, with SNS's selection of real notices."""
+    """Each policy of docs/reference/events.md on a subscriber, with SNS's selection of real notices.
+
+    That of docs/guide/pipelines.md brings a pipeline the end and a refusal, and nothing else.
+    """
+    page = (ROOT / "docs" / "guide" / "pipelines.md").read_text(encoding="utf-8")
+    (policy,) = re.findall(r"^```json\n(\{\"event\".*?\})\n```", page, re.MULTILINE)
+    pipeline = scene.subscribe(FilterPolicy=policy)
     subscribers = {
         wanted: scene.subscribe(FilterPolicy=json.dumps(policy)) for wanted, policy in events.FILTER_POLICIES.items()
     }
@@ -84,6 +90,8 @@ def test_each_documented_filter_policy_brings_what_it_is_for(scene):
         "One build's images": [("delivery.delivered", DEV), ("delivery.delivered", TEST)],
         "What an approver must look at": [],
     }
+    ends = [json.loads(one["Message"])["event"] for one in pipeline.inbox]
+    assert ends == ["promotion.over", "promotion.refused"]
 
 
 def test_a_mail_is_text_and_everything_else_receives_json(scene):

@@ -222,7 +222,10 @@ def test_the_pages_first_command_runs_with_the_pages_rights(scene, become):
 
 
 def test_the_build_can_write_no_other_tag_and_remove_none(scene, become):
-    """It cannot write another key, alone or beside the trigger, nor tag a snapshot, nor remove a tag."""
+    """It cannot write another key, alone or beside the trigger, nor tag a snapshot, nor remove a tag.
+
+    Terraform can remove the trigger with the rights that it adds, and no other tag.
+    """
     become(RIGHTS)
     refused = [
         lambda: write_tag(scene.image, key="owner"),
@@ -235,6 +238,12 @@ def test_the_build_can_write_no_other_tag_and_remove_none(scene, become):
         with pytest.raises(ClientError, match="UnauthorizedOperation"):
             call()
     write_tag(scene.image)
+
+    (more,) = documents("Terraform")
+    become({**RIGHTS, "Statement": [*RIGHTS["Statement"], *more["Statement"]]})
+    own_client("ec2").delete_tags(Resources=[scene.image], Tags=[{"Key": "promote"}])
+    with pytest.raises(ClientError, match="UnauthorizedOperation"):
+        own_client("ec2").delete_tags(Resources=[scene.image], Tags=[{"Key": "Name"}])
 
 
 def test_the_build_of_the_page_makes_an_ami_under_a_key_of_the_hub(scene, shell, tmp_path):
@@ -283,17 +292,6 @@ def test_each_trust_of_a_service_holds_for_the_account_alone():
         (statement,) = trust["Statement"]
         assert conditions.hold(statement["Condition"], {"aws:sourceaccount": HUB})
         assert not conditions.hold(statement["Condition"], {"aws:sourceaccount": DEV})
-
-
-def test_terraform_can_remove_the_tag_with_the_rights_that_it_adds(scene, become):
-    """And no other tag."""
-    (more,) = documents("Terraform")
-    scene.tag("dev")
-    become({**RIGHTS, "Statement": [*RIGHTS["Statement"], *more["Statement"]]})
-
-    own_client("ec2").delete_tags(Resources=[scene.image], Tags=[{"Key": "promote"}])
-    with pytest.raises(ClientError, match="UnauthorizedOperation"):
-        own_client("ec2").delete_tags(Resources=[scene.image], Tags=[{"Key": "Name"}])
 
 
 @pytest.mark.parametrize("tool", ["Packer", "Terraform"])
@@ -385,14 +383,3 @@ def conditions_of_a_resource(policy, action, arn):
     """Whether a statement allows an action on a resource of a service that is not simulated."""
     allowed = [one["Resource"] for one in policy["Statement"] if one["Action"] == action]
     return any(re.fullmatch(re.escape(pattern).replace(r"\*", ".*"), arn) for pattern in allowed)
-
-
-def test_the_documented_filter_policy_brings_what_a_pipeline_waits_for(scene):
-    """A pipeline's queue receives the end and a refusal, and nothing else."""
-    (policy,) = re.findall(r"^```json\n(\{\"event\".*?\})\n```", PAGE, re.MULTILINE)
-    subscriber = scene.subscribe(FilterPolicy=policy)
-    scene.promote("dev")
-    scene.tag("nobody")
-    scene.run_until_refused()
-
-    assert [json.loads(one["Message"])["event"] for one in subscriber.inbox] == ["promotion.over", "promotion.refused"]

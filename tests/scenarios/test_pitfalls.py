@@ -4,15 +4,13 @@
 """
 
 import pytest
-from botocore.exceptions import ClientError
 
 from demo import stage
 from tests.scenarios.failures import assert_untouched
 from tests.scenarios.platform import doctor
-from tests.scenarios.scene import DEV, HOUR, HUB, PROD, REGION, TEST, document, lets, put_key_policy, targets_file
+from tests.scenarios.scene import DEV, HOUR, HUB, REGION, TEST, document, lets, put_key_policy, targets_file
 from tests.scenarios.sharing import sharing_file
 
-FAR = "eu-west-1"
 ROLE = f"arn:aws:iam::{DEV}:role/AmiCopyRole"
 USE = ["kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*"]
 NO_RIGHT = "Client.InternalError: Client error on launch"
@@ -136,27 +134,6 @@ def test_the_keys_policy_lacks_an_action(scene):
     fault = fails(scene)
     assert (fault["code"], "not accessible" in fault["what"]) == ("copy-failed", True)
     assert f"ami-promoter doctor --account {DEV}" in fault["cure"]
-    scene.assert_invariants()
-
-
-def test_the_snapshot_is_in_another_region(scene):
-    """By hand the AMI cannot be registered there; the service copies into that Region first, and registers the copy."""
-    own = scene.world.ec2.seed_image(PROD, REGION, name="by-hand")
-    (image,) = scene.client("ec2", PROD).describe_images(ImageIds=[own])["Images"]
-    far = scene.world.client("ec2", PROD, FAR)
-    with pytest.raises(ClientError, match=r"InvalidSnapshotID\.NotFound"):
-        far.register_image(Name="by-hand", RootDeviceName="/dev/xvda", BlockDeviceMappings=image["BlockDeviceMappings"])
-    scene.apply(targets_file(accounts={PROD: {"regions": [FAR]}}))
-    bad = doctor(scene, "--account", PROD)
-    assert "CreateKey=true" in bad[PROD, "key"]["cure"]
-    scene.deploy_target(PROD, FAR, CreateRole="false")
-    assert doctor(scene, "--account", PROD) == {}
-
-    scene.promote(PROD)
-
-    (made,) = far.describe_images(Owners=["self"])["Images"]
-    copies = {device["Ebs"]["SnapshotId"] for device in made["BlockDeviceMappings"]}
-    assert copies == {one["SnapshotId"] for one in far.describe_snapshots(OwnerIds=["self"])["Snapshots"]}
     scene.assert_invariants()
 
 

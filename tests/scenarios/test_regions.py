@@ -6,7 +6,7 @@ import pytest
 
 from awsim.services.ec2.snapshot_sharing import changed
 from tests.scenarios.monitoring import LATE, findings, judged_events, monitored, verdicts
-from tests.scenarios.platform import ROOT
+from tests.scenarios.platform import ROOT, doctor
 from tests.scenarios.regions import FAR, between, everywhere, found, regions_of
 from tests.scenarios.scene import DEV, HOUR, HUB, REGION, STRANGER, TEST
 
@@ -42,8 +42,12 @@ def test_an_account_gets_its_ami_in_each_of_its_regions(abroad):
 
 
 def test_a_region_that_was_not_prepared_fails_alone(scene):
-    """Its key is missing: the message names account, Region and what to deploy. The other Region is delivered."""
+    """Its key is missing: the message names account, Region and what to deploy. The other Region is delivered.
+
+    Doctor says it before, until the Region is prepared.
+    """
     scene.apply(everywhere())
+    assert "CreateKey=true" in doctor(scene, "--account", DEV)[DEV, "key"]["cure"]
     scene.promote("")
 
     assert regions_of(scene.status()["deliveries"]) == {(DEV, REGION, "delivered"), (DEV, FAR, "failed")}
@@ -53,6 +57,8 @@ def test_a_region_that_was_not_prepared_fails_alone(scene):
     assert "alias/ami-promoter" in fault["what"]
     assert found(scene, DEV, FAR) == ([], [])
     scene.assert_invariants()
+    scene.deploy_target(DEV, FAR, CreateRole="false")
+    assert doctor(scene, "--account", DEV) == {}
 
 
 def test_by_way_of_the_hub_nobody_reads_across_regions(by_way):

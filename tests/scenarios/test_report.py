@@ -184,6 +184,7 @@ def test_an_empty_hub(scene):
     assert "No permission is open now, and none was open in this time." in page.sections["exposure"]
     assert "No AMI has been promoted." in page.sections["deliveries"]
     assert "Every record could be read." in page.sections["read"]
+    assert scene.cli("where", "--image", "nothing-*")[1].startswith("No promotion exists")
 
     scene.cli("admin", "pause", "--why", "KMS outage")
     file = scene._directory / "page.html"

@@ -27,7 +27,10 @@ def used(scene: Scene) -> Scene:
 
 
 def test_what_names_each_copy_is_listed(used):
-    """An instance, an old version of a launch template and a parameter; nothing where nothing names it."""
+    """An instance, an old version of a launch template and a parameter; nothing where nothing names it.
+
+    A recall ends no instance: their owners replace them, and must find them.
+    """
     scene, ec2 = used, used.client("ec2", DEV)
     copy = scene.delivery_record(DEV)["image"]["id"]
     instance = ec2.run_instances(ImageId=copy, MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
@@ -47,17 +50,10 @@ def test_what_names_each_copy_is_listed(used):
     assert f"{DEV} {REGION}: instance {instance}" in said
     assert "uses" not in scene.ask("where", scene.image)
 
-
-def test_who_still_runs_a_recalled_ami_is_listed(used):
-    """A recall ends no instance: their owners replace them, and must find them."""
-    scene = used
-    copy = scene.delivery_record(DEV)["image"]["id"]
-    (instance,) = scene.client("ec2", DEV).run_instances(ImageId=copy, MinCount=1, MaxCount=1)["Instances"]
     scene.ask("recall", scene.image, "--why", "bad", "--yes")
     scene.run_until(lambda: scene.states() == {DEV: "recalled", TEST: "recalled"})
-
     found = scene.ask("where", scene.image, "--use")
-    assert f"instance/{instance['InstanceId']}" in uses(found)[DEV]
+    assert f"instance/{instance}" in uses(found)[DEV]
     assert [one["image"] for one in found["copies"]] == [None, None], "nobody is to launch it"
 
 

@@ -226,6 +226,9 @@ class Cloud:
     notices: list[Mapping[str, Any]] = field(default_factory=list)
     to_come: list[tuple[int, int, Callable[[], None]]] = field(default_factory=list)
 
+    pages: int = 1
+    """Pages of snapshots that each target has; EC2 lists them one by one, whatever the filter."""
+
     def __post_init__(self) -> None:
         self._ids = itertools.count(1)
         self._versions = itertools.count(1)
@@ -705,7 +708,7 @@ class FakeSource(OfCloud):
     def keys(self, snapshots):
         return frozenset(self._cloud.hub_snapshots[one].get("KmsKeyId") for one in snapshots) - {None}
 
-    def copies(self, ami, region):
+    def copies(self, ami, region, ids=()):
         """See the port. This hub has no copies in other Regions."""
         return {}
 
@@ -753,8 +756,8 @@ class FakeTargets(OfCloud):
         assert "" not in amis, "DynamoDB refuses an empty key"
         return frozenset(amis) & self._cloud.recalls.keys()
 
-    def pin(self, account, region, parameter):
-        return self._cloud.pins.get((account, parameter))
+    def pin(self, account, region, family):
+        return self._cloud.pins.get((account, family))
 
     def withdrawals(self, ami):
         recall = [self._cloud.recalls[ami].withdrawal] if ami in self._cloud.recalls else []
@@ -822,16 +825,21 @@ class FakeTargetSnapshots(OfCloud):
         live = FakeTargets(self._cloud).live(delivery.target.account)
         return live[0] if live else delivery.target.role_name
 
-    def find(self, delivery):
-        return self._cloud.shown(delivery.target.account, delivery.id)
+    def find(self, delivery, *, token="", ids=()):
+        number, pages = int(token or 0), self._cloud.pages
+        shown = self._cloud.shown(delivery.target.account, delivery.id)
+        if ids:
+            return tuple(one for one in shown if one.id in ids), ""
+        on_it = tuple(one for one in shown if int(one.id[5:11], 16) % pages == number)
+        return on_it, str(number + 1) if number + 1 < pages else ""
 
     def copy(self, delivery, source):
         return self._cloud.start_copy(delivery.target.account, source.id, delivery.id, delivery.nonce(source.id))
 
     def tag(self, delivery, image):
         for copy in delivery.copies:
-            assert self._cloud.copies[copy.copy].source == copy.source
-            self._cloud.copies[copy.copy].tagged = True
+            assert self._cloud.copies[copy.id].source == copy.source
+            self._cloud.copies[copy.id].tagged = True
 
     def delete(self, delivery, snapshots):
         used = {copy for image in self._cloud.images.values() for copy in image.copies}
@@ -845,7 +853,7 @@ class FakeTargetImages(OfCloud):
     """The port ``TargetImages``."""
 
     def register(self, delivery, image):
-        copies = {copy.source: copy.copy for copy in delivery.copies}
+        copies = {copy.source: copy.id for copy in delivery.copies}
         request = register.request(image, copies, delivery.image_name, image_tags(delivery, image, TRIGGER))
         return self._cloud.register(delivery.target.account, request, delivery.id, delivery.ami, delivery.nonce())
 

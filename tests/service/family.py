@@ -7,7 +7,8 @@ from tests.service.cloud import CloudBehavior
 from tests.service.hub import OPERATOR, Hub
 
 DEV = "200000000001"
-NAME = "/golden/base/current"
+FAMILY = "base"
+NAME = f"/golden/{FAMILY}/current"
 PLACE = (DEV, NAME)
 OLD, NEW, NEXT = "ami-0a", "ami-0b", "ami-0c"
 MADE = {OLD: "2026-01-01T00:00:00.000Z", NEW: "2026-02-01T00:00:00.000Z", NEXT: "2026-03-01T00:00:00.000Z"}
@@ -20,7 +21,7 @@ def a_family(accounts: tuple[str, ...] = (DEV,), target: dict[str, Any] | None =
     settings = {"ssm_parameter": "/golden/{family}/current", **(target or {})}
     hub = Hub(accounts=accounts, behavior=CloudBehavior(**behavior), target=settings)
     for number, (ami, made) in enumerate(MADE.items()):
-        hub.cloud.make_image(ami, {f"snap-{number}": True}, family="base", CreationDate=made)
+        hub.cloud.make_image(ami, {f"snap-{number}": True}, family=FAMILY, CreationDate=made)
     return hub
 
 
@@ -47,14 +48,14 @@ def raw(hub: Hub, ami: str = NEW) -> dict[str, Any]:
 
 def pinned(hub: Hub, ami: str) -> Hub:
     """Let an operator hold the pointer at an AMI, and a day pass."""
-    hub.cloud.pins[PLACE] = Pin(ami, MADE[ami], hub.cloud.now, OPERATOR)
+    hub.cloud.pins[DEV, FAMILY] = Pin(ami, MADE[ami], hub.cloud.now, OPERATOR)
     return hub.wait(25 * HOUR)
 
 
 def another_architecture(hub: Hub) -> str:
     """Make the newest AMI of the family, for another architecture."""
     later = "2026-04-01T00:00:00.000Z"
-    hub.cloud.make_image("ami-0d", {"snap-9": True}, family="base", CreationDate=later, Architecture="i386")
+    hub.cloud.make_image("ami-0d", {"snap-9": True}, family=FAMILY, CreationDate=later, Architecture="i386")
     return "ami-0d"
 
 

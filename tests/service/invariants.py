@@ -140,7 +140,7 @@ class Invariants:
 
     def _deleting(self, asked: Delivery, copies: set[str]) -> None:
         record = self.delivery(asked.id)
-        used = {copy.copy for copy in record.copies if copy.state in IN_USE and record.state not in REMOVES}
+        used = {copy.id for copy in record.copies if copy.state in IN_USE and record.state not in REMOVES}
         assert not used & copies, f"invariant 4: {asked.id} deletes {used & copies}, which it goes on with"
         self._spares_planted(asked, copies)
 
@@ -303,7 +303,7 @@ class Invariants:
             return True
         found = [self._hub.stores.records.read(key) for key in keys]
         parsed = [DELIVERIES.decode(stored) for stored in found if stored is not None]
-        return any(delivery.shares.held for delivery in parsed)
+        return any(delivery.holdings.held for delivery in parsed)
 
     # --- whose a permission is ---------------------------------------------------------------------------------------
 
@@ -453,7 +453,7 @@ class Invariants:
         key = addresses.delivery(delivery)
         if key in self.poisoned:
             return True
-        needed = {(one.resource, one.share_name) for one in self.delivery(delivery).shares.needed}
+        needed = {(one.resource, one.share_name) for one in self.delivery(delivery).holdings.needed}
         return (share.resource, share.share_name) in needed
 
     def _kept(self, share: Share) -> bool:
@@ -497,7 +497,7 @@ class Invariants:
         """Check that AWS has every permission that a shared delivery holds, except for those that people revoked."""
         cloud, delivery = self._hub.cloud, self.delivery(ident)
         granted = {(key, stem(name)) for key, name in cloud.grants}
-        for share in delivery.shares.needed:
+        for share in delivery.holdings.needed:
             kind, name = share.resource.split("#")[1:3]
             place, shown = {
                 "snapshot": ((name, share.share_name), cloud.permissions),
@@ -620,7 +620,7 @@ class ModelView:
 
     def usable(self, delivery, image):
         cloud, account, release = self._hub.cloud, delivery.target.account, (self.made_at(delivery.ami), delivery.ami)
-        pin = cloud.pins.get((account, delivery.naming.parameter))
+        pin = cloud.pins.get((account, delivery.naming.family))
         allowed = delivery.ami not in cloud.recalls and (pin is None or release <= pin.order)
         return allowed and image in cloud.launchable(account)
 

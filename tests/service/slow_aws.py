@@ -12,6 +12,7 @@ from chalicelib.engine.errors import Refusal
 from chalicelib.engine.ports import Write
 from chalicelib.engine.waker import Waker
 from chalicelib.engine.wakes import Wake
+from chalicelib.sharing.grant_names import nameless
 from chalicelib.sharing.ports import Judgement
 from chalicelib.sharing.share import Share, ShareState
 from chalicelib.sharing.worker.share_worker import ShareWorker
@@ -88,7 +89,7 @@ class EverybodyMay:
     def __init__(self, resource: SlowResource) -> None:
         self._resource = resource
 
-    def ends(self, shares: Sequence[Share]) -> Mapping[str, int]:
+    def may_stay_until(self, shares: Sequence[Share]) -> Mapping[str, int]:
         return {share.share_name: 0 for share in shares}
 
     def judge(self, _shares: Sequence[Share], _has_time: object = None) -> Judgement:
@@ -144,8 +145,9 @@ class SlowResource:
     def hold(self, names: Sequence[str], *, account: str = "") -> None:
         """Let one delivery hold each share; both have the same name."""
         for name in names:
-            grantee = ROLE if "#key#" in self.key.pk else ""
-            wanted = Share(self.key.pk, name, account or name, grantee, last_closing_at=START + 10**7)
+            whose = account or name
+            grantee = "" if nameless(self.key.pk) else f"arn:aws:iam::{whose}:role/AmiCopyRole"
+            wanted = Share(self.key.pk, name, whose, grantee, last_closing_at=START + 10**7)
             self.stores.ledger.hold(wanted, copying(f"d-{name}", account or name))
         self._note()
 

@@ -71,6 +71,15 @@ def test_it_ends_within_minutes_where_its_ami_is_gone_or_disabled(state):
     assert not opened(hub)
 
 
+def test_a_share_is_not_waited_for_once_its_date_has_come():
+    """An approval would open nothing any more: the delivery fails with the date's fault within the hour."""
+    hub = waiting(target={"mode": "share", "until": int(START) + DAY})
+    assert outcomes(hub, after=DAY - 2 * HOUR) == {(AMI, A): WAITS}
+    assert outcomes(hub, after=2 * HOUR) == {(AMI, A): "failed"}
+    assert [one for one in hub.faults() if one.startswith("share-until-passed")]
+    assert not opened(hub)
+
+
 def test_the_queue_deadline_begins_with_the_approval():
     """After the approval the delivery still waits hours for a slot."""
     hub = waiting(target={"queue_deadline": 2 * HOUR})

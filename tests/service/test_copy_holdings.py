@@ -21,7 +21,7 @@ IMAGE = an_image()
 ONE = TrackedDelivery("d1", TARGET, REGION, 1, "running")
 
 
-class Holdings(SentWakes):
+class CopyHoldings(SentWakes):
     """The open shares of an AMI, its snapshot and its key, held by one delivery."""
 
     def __init__(self):
@@ -56,7 +56,7 @@ def killed(*_args, **_options):
 
 def test_a_share_whose_wake_a_killed_run_never_sent_is_woken_by_the_next():
     """Its holding is gone by then; without a wake it would stay open for another hour."""
-    it = Holdings()
+    it = CopyHoldings()
     it.dies = True
     with pytest.raises(ProcessKilled):
         it.release()
@@ -68,7 +68,7 @@ def test_a_share_whose_wake_a_killed_run_never_sent_is_woken_by_the_next():
 
 def test_without_time_for_all_each_run_releases_some_and_says_that_others_are_left():
     """A run that is out of time ends by itself, so that it is not killed again and again."""
-    it = Holdings()
+    it = CopyHoldings()
     said = [it.release(seconds=0) for _ in it.places]
 
     assert (it.held(), said[0]) == ([], False)

@@ -70,7 +70,7 @@ def _may_begin(hub: Hub, key: RecordKey) -> bool:
     record = peek(hub.stores.records, key, DELIVERIES)
     if record is None or not machine.waits_for_shares(record):
         return False
-    found = hub.stores.ledger.find([(s.resource, s.share_name) for s in record.shares.needed])
+    found = hub.stores.ledger.find([(s.resource, s.share_name) for s in record.holdings.needed])
     return permissions.seen(record, found).open
 
 

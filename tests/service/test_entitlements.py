@@ -63,6 +63,8 @@ class TaggedSource(FakeSource):
         self.asked: list[str] = []
         self.abroad = {AMI: {"snap-0c": HubSnapshot(KEY_ABROAD, "nonce-1")}}
         self.owned = True
+        self.too_many = False
+        """Whether the hub has too many snapshots there for one invocation to list."""
 
     def tag(self, ami):
         self.asked.append(ami)
@@ -70,8 +72,11 @@ class TaggedSource(FakeSource):
             raise self.refuses[ami]
         return replace(super().tag(ami), owned=self.owned)
 
-    def copies(self, ami, region):
-        return self.abroad.get(ami, {}) if region == ABROAD else {}
+    def copies(self, ami, region, ids=()):
+        if self.too_many and not ids:
+            raise refusal(RefusalKind.THROTTLED, "RequestLimitExceeded")
+        shown = self.abroad.get(ami, {}) if region == ABROAD else {}
+        return {one: copy for one, copy in shown.items() if not ids or one in ids}
 
     def snapshots_of(self, image, region):
         """See the port: one AMI of the hub in the other Region."""
@@ -753,6 +758,24 @@ def test_a_snapshot_abroad_is_the_hubs_copy_by_the_nonce_of_an_attempt_that_made
     assert asked.answer(looked_for(share(COPY_ABROAD, A, held(region=ABROAD)))) == answer
 
 
+@pytest.mark.parametrize("copy", ["snap-0c", "snap-0later"])
+def test_the_hubs_copies_abroad_are_judged_however_many_snapshots_it_has_there(copy):
+    """The hub's delivery there has their ids on record, also those of an earlier episode."""
+    asked = AskedSource()
+    asked.source.too_many = True
+    asked.abroad_by_way_of_the_hub()
+    asked.delivers_to_itself("nonce-1", made="snap-0c")
+    record = addresses.delivery(addresses.delivery_id(HUB, AMI, HUB, ABROAD))
+    asked.records.records[record].body["copies"] = [{"source": "snap-00", "state": "completed", "copy": copy}]
+
+    for resource, answer in (
+        (COPY_ABROAD, "may"),
+        (addresses.key_resource(KEY_ABROAD, A).pk, "may"),
+        (addresses.snapshot_resource("snap-0d", ABROAD).pk, "refused"),
+    ):
+        assert asked.answer(looked_for(share(resource, A, held(region=ABROAD)))) == answer
+
+
 def test_a_batch_of_many_accounts_is_judged_with_as_few_questions_as_one():
     """Copies in another Region, and accounts that the tag does not name: 500 reads would outlast the function."""
     asked = AskedSource()
@@ -806,7 +829,7 @@ def test_until_when_many_may_keep_an_ami_is_asked_once():
     asked.targets.read = lambda: reads.append(1) or read()
     shares = [standing(IMAGE, name=f"share-{number}") for number in range(500)]
 
-    ends = asked.live().ends(shares)
+    ends = asked.live().may_stay_until(shares)
 
     assert set(ends) == {one.share_name for one in shares}
     assert (len(asked.source.asked), len(reads)) == (1, 1)
@@ -818,7 +841,7 @@ def test_until_when_a_grant_of_many_amis_may_stand_takes_few_questions(until):
     asked = AskedSource(mode="share", key_access="grant", until=until)
     grant = asked.many(500, tagged=slice(None))
 
-    ends = asked.live().ends([grant])
+    ends = asked.live().may_stay_until([grant])
 
     assert (ends[A] > asked.cloud.now) is not bool(until)
     assert len(asked.source.asked) <= 1
@@ -835,7 +858,7 @@ def test_a_grant_of_many_amis_takes_few_questions_and_each_ami_has_its_turn(stan
     for tries in range(200):
         asked.source.asked.clear()
         again = replace(grant, tries=tries)
-        found = live.ends([again]) if stands else asked.answer(again)
+        found = live.may_stay_until([again]) if stands else asked.answer(again)
         assert len(asked.source.asked) <= most
         if found not in ({}, "waits"):
             break
@@ -848,10 +871,10 @@ def test_a_grant_stands_while_one_of_its_amis_is_tagged():
     grant = share(KEY, A, *(held(ami=ami, purpose=Purpose.STANDING) for ami in (AMI, OTHER)))
     entitled = asked.live()
     asked.cloud.tag(AMI, None)
-    assert entitled.ends([replace(grant, missed_since=asked.cloud.now - SECOND_LOOK_AFTER)])[A] == 0
+    assert entitled.may_stay_until([replace(grant, missed_since=asked.cloud.now - SECOND_LOOK_AFTER)])[A] == 0
     asked.cloud.tag(OTHER, A)
     asked.cloud.now += FRESH
-    assert entitled.ends([grant])[A] > asked.cloud.now
+    assert entitled.may_stay_until([grant])[A] > asked.cloud.now
 
 
 # --- AWS refuses to show an AMI --------------------------------------------------------------------------------------
@@ -925,13 +948,13 @@ def test_until_when_a_grant_stands_is_said_by_those_amis_that_aws_shows():
     entitled = asked.live()
     asked.source.refuses[AMI] = refusal(RefusalKind.DENIED, "InvalidAMIID.Malformed")
     lone = share(KEY, A, held(purpose=Purpose.STANDING), name="lone")
-    ends = entitled.ends([share(KEY, A, *GRANT), lone])
+    ends = entitled.may_stay_until([share(KEY, A, *GRANT), lone])
     assert ends[A] > asked.cloud.now
     assert "lone" not in ends
 
     asked.cloud.tag(OTHER, None)
     asked.cloud.now += FRESH
-    assert A not in entitled.ends([share(KEY, A, *GRANT)])
+    assert A not in entitled.may_stay_until([share(KEY, A, *GRANT)])
 
 
 @pytest.mark.parametrize("head", [True, False], ids=["damaged head", "no head"])
@@ -943,7 +966,7 @@ def test_a_damaged_head_is_no_evidence_against_what_stands_while_a_value_is_not_
     asked.cloud.tag(AMI, "dve")
 
     looked_at = replace(standing(KEY), missed_since=asked.cloud.now - SECOND_LOOK_AFTER)
-    assert asked.live().ends([looked_at]) == ({} if head else {A: 0})
+    assert asked.live().may_stay_until([looked_at]) == ({} if head else {A: 0})
 
 
 def test_a_grant_that_the_last_of_its_many_amis_keeps_stays_open_past_its_date():
@@ -951,7 +974,8 @@ def test_a_grant_that_the_last_of_its_many_amis_keeps_stays_open_past_its_date()
     asked = AskedSource(mode="share", key_access="grant")
     key = SlowResource(addresses.key_resource(source_key(0), A), batch=1)
     for one in asked.many(20, tagged=slice(-1, None)).holdings:
-        key.stores.ledger.hold(share(KEY), replace(one, until=key.clock() + 3600))
+        granted = replace(share(KEY), grantee=f"arn:aws:iam::{A}:role/AmiCopyRole")
+        key.stores.ledger.hold(granted, replace(one, until=key.clock() + 3600))
     key.stores.records.make_due(key.key, key.clock())
     key.run_on()
     key.worker.entitlements = entitled = asked.live()
@@ -1003,7 +1027,7 @@ def test_a_withdrawal_that_another_value_may_have_ended_closes_nothing(head):
         asked.damage_head()
     asked.cloud.withdrawn[AMI, A] = WITHDRAWN
 
-    assert asked.live().ends([standing(KEY)])[A] > asked.cloud.now
+    assert asked.live().may_stay_until([standing(KEY)])[A] > asked.cloud.now
 
 
 def test_an_units_arn_opens_nothing_while_one_of_its_accounts_is_withdrawn():

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -40,8 +39,12 @@ def look(made: Delivery, shown: Sequence[SeenCopy] | None, waiting: Delivery | N
     stores = in_memory()
     stores.records.create(DELIVERIES.encode(made), NOW)
     waiting = waiting or a_delivery(hub_copy=HubCopy(made.id), promotion_episode=made.promotion_episode)
-    there: Any = None if shown is None else SimpleNamespace(find=lambda _: shown)
-    return hub_copies.look(stores.records, there, waiting)
+
+    def find(_copy: Delivery) -> tuple[SeenCopy, ...]:
+        assert shown is not None
+        return tuple(shown)
+
+    return hub_copies.look(stores.records, find, waiting)
 
 
 @pytest.mark.parametrize("state", DeliveryState)
@@ -86,7 +89,7 @@ def test_a_copy_there_under_an_earlier_key_is_not_copied_from():
     made = replace(a_delivery(DeliveryState.DELIVERED), copies=(), key_arn=TARGET_KEY)
     earlier = Attempt("before", "snap-0a", NOW - HOUR, "snap-0before", 1)
     made = replace(made, attempts=(earlier, *(replace(one, id=f"{one.source}c") for one in made.attempts)))
-    extra = seen("snap-0a", "completed", copy="snap-0before", key_arn="arn:another", nonce="before")
+    extra = seen("snap-0a", "completed", id="snap-0before", key_arn="arn:another", nonce="before")
     for shown in ((*RIGHT, extra), (extra, *RIGHT)):
         assert look(made, shown) == COPIED
 

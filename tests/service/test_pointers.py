@@ -20,6 +20,7 @@ from tests.service.family import (
     a_family,
     another_architecture,
     calls_for_pointers,
+    pinned,
     promoted,
     shown,
 )
@@ -377,6 +378,20 @@ def test_what_is_there_already_counts_for_a_parameter_that_the_file_sets_later_w
     assert named(hub.wait(HOUR)) == NEW
     assert ({**hub.cloud.images}, [one for one in hub.cloud.notices if "delivery" in one], hub.outcomes()) == had
     assert shown(hub) == (NEW if before else "")
+
+
+@pytest.mark.parametrize("mode", ["copy", "share"])
+def test_a_rollback_holds_the_parameter_that_the_file_names_later(mode):
+    """Otherwise a renaming would bring back the AMI from which somebody has rolled back."""
+    hub = pinned(renamed(mode, before="/golden/{family}/current"), OLD)
+    hub.retry(NEW)
+    assert named(hub.wait(HOUR)) == ""
+
+    hub.retry(OLD)
+    assert named(hub.wait(HOUR)) == OLD
+
+    hub.cloud.pins.clear()
+    assert named(hub.wait(25 * HOUR)) == NEW
 
 
 def test_an_older_ami_that_counts_later_leaves_the_newer_one_current():

@@ -224,6 +224,23 @@ def test_a_failed_copy_whose_deletion_is_throttled_for_hours_is_named_when_the_a
     assert delivered["leftovers"] == [copy.id for copy in hub.cloud.live_copies() if copy.state == "error"]
 
 
+def test_a_copy_whose_deletion_is_throttled_for_a_day_after_a_cancel_is_named_in_the_last_notice():
+    """Its shares have closed within the hour, and the delivery has ended: its owner reads what is left to delete."""
+    hub = HubSetup(accounts=1, behavior=CloudBehavior(copying=(9 * 24 * 3600,))).hub()
+    hub.cloud.tag(AMI, "default")
+    hub.wait(600)
+    hub.gate.refuse("target.snapshots", "delete", why=RefusalKind.THROTTLED, times=WITHOUT_END)
+    hub.cloud.tag(AMI, None)
+    hub.wait(3600)
+    assert not hub.cloud.permissions | set(hub.cloud.grants)
+    hub.wait(2 * 24 * 3600)
+
+    (cancelled,) = hub.notified("delivery.cancelled")
+    left = {copy.id for copy in hub.cloud.live_copies()}
+    assert left
+    assert set(cancelled["leftovers"]) == left
+
+
 @pytest.mark.parametrize("cancelled_in", ["awaiting-slot", "opening"])
 def test_copies_that_an_earlier_episode_has_left_are_deleted_although_it_is_cancelled_before_it_copies(cancelled_in):
     """The target refused their deletion then, and allows it now."""

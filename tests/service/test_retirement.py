@@ -147,7 +147,7 @@ def test_a_retired_copy_that_a_rollback_makes_current_is_deprecated_no_longer(ru
     rolled_back(hub).wait(2 * DAY)
     assert (deprecated(hub), hub.gate.made["target.parameters", "end_retirement"]) == ({FIRST}, 1)
 
-    del hub.cloud.pins[PLACE]
+    hub.cloud.pins.clear()
     hub.wait(25 * HOUR)
     assert pointer(hub).source == THIRD
     assert deprecated(hub) == ({FIRST, SECOND} if rule else {FIRST})

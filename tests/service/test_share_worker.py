@@ -91,7 +91,7 @@ class AsksOfEachAmi:
         names = (one.share_name for one in shares if all(holding.ami == self.unknown for holding in one.holdings))
         return Judgement(owed=dict.fromkeys(names, refused))
 
-    def ends(self, shares):
+    def may_stay_until(self, shares):
         """See the port. The applied file prolongs each share by a day."""
         self.judge(shares)
         return {one.share_name: self.resource.clock() + 24 * 3600 for one in shares}
@@ -784,6 +784,21 @@ def test_an_account_that_was_closed_does_not_keep_anothers_statement_in_a_keys_p
     assert {s.share_name for s in policy.shares if s.state is ShareState.OPEN} == set(rest)
     puts = [text for _, _, text in cloud.policies[source_key(0)][before:]]
     assert all(account in text for account in rest for text in puts) == (closed == 1 and seconds < 1)
+
+
+@pytest.mark.parametrize("is_open", [False, True], ids=["wanted", "open"])
+def test_no_statement_is_written_for_an_empty_principal(is_open):
+    """The ledger has lost whom a share is for: what is open stays as it is, and nothing else opens."""
+    (name,) = accounts(1)
+    cloud, _, policy = policy_of([name] if is_open else [])
+    policy.hold([name])
+    (wanted,) = policy.shares
+    before = cloud.policy(source_key(0))
+    policy.stores.ledger.hold(replace(wanted, grantee=""), copying("another", name))
+    policy.run_on()
+
+    assert cloud.policy(source_key(0)) == before
+    assert [s.fault and s.fault.code for s in policy.shares] == [None if is_open else "grantee-elsewhere"]
 
 
 @pytest.mark.parametrize(("closed", "come"), [(1, 1), (1, 5), (0, 5)], ids=["one comes", "five come", "it comes"])

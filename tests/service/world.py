@@ -46,7 +46,8 @@ NO_TARGET = "999999999998"
 """An account without a listed target in the hub: settings that use it as the way cannot be followed."""
 LOOKS = 4
 """Passes of discovery after all is at rest: two looks at a removal, and what follows from them."""
-PARAMETER = "/golden/base/current"
+FAMILY = "base"
+PARAMETER = f"/golden/{FAMILY}/current"
 NOBODY = "nobody"
 """A value that names no group: the service refuses it, and changes nothing."""
 
@@ -308,7 +309,7 @@ class ModelWorld(Hub):
             of: dict[str, Any] = {}
             if shape.dates is not None:
                 day = shape.dates[number % len(shape.dates)]
-                of = {"family": "base", "CreationDate": f"2026-03-{day:02}T0{number}:00:00.000Z"}
+                of = {"family": FAMILY, "CreationDate": f"2026-03-{day:02}T0{number}:00:00.000Z"}
             cloud.make_image(ami, {f"snap-0{n}": shape.encrypted[n] for n in snapshots}, state, **of)
             self.values[ami] = None
         what = ", ".join(f"{ami} of {list(snapshots)}" for ami, snapshots in zip(AMIS, shape.amis, strict=False))
@@ -617,12 +618,12 @@ class ModelWorld(Hub):
         stored = None if key in self.invariants.poisoned else self.stores.records.read(key)
         known = () if stored is None else POINTERS.decode(stored).launchable
         fit = [one for one in known if one.source not in self.cloud.recalls]
-        if self.cloud.pins.pop((account, PARAMETER), None):
-            self.tell(f"The rollback of {PARAMETER} in {account} is lifted.")
+        if self.cloud.pins.pop((account, FAMILY), None):
+            self.tell(f"The rollback of {FAMILY} in {account} is lifted.")
         elif fit:
             chosen = fit[number // 3 % len(fit)]
-            self.tell(f"An operator holds {PARAMETER} in {account} at {chosen.source}.")
-            self.cloud.pins[account, PARAMETER] = Pin(chosen.source, chosen.made_at, self.cloud.now, OPERATOR)
+            self.tell(f"An operator holds {FAMILY} in {account} at {chosen.source}.")
+            self.cloud.pins[account, FAMILY] = Pin(chosen.source, chosen.made_at, self.cloud.now, OPERATOR)
         else:
             return  # the command line refuses
         self.stores.records.make_due(key, self.cloud.now)

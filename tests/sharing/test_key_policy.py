@@ -1,6 +1,7 @@
 """The service's statements in a key policy: added, found and removed; the text of others stays."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -107,6 +108,15 @@ def test_statements_of_others_keep_their_text_whatever_is_added_and_removed(thei
         assert removed(policy, *there.values()) == text
 
 
+def test_one_statement_alone_becomes_the_first_of_a_list():
+    """KMS accepts a Statement that is not a list; it is the same after the service's came and went."""
+    text = json.dumps({"Version": "2012-10-17", "Statement": OWNERS}, indent=4)
+    after = removed(added(text, copies()), copies())
+
+    assert json.loads(after)["Statement"] == [OWNERS]
+    assert json.dumps(OWNERS, indent=4).replace("\n", "\n    ") in after
+
+
 def test_a_member_that_stands_twice_in_a_strangers_statement_stays_twice():
     """Parsing the statement would keep the last one only."""
     twice = '{"Sid":"a","Sid":"b","Effect":"Deny","Principal":"*","Action":"kms:Encrypt","Resource":"*"}'
@@ -125,6 +135,25 @@ def test_statements_that_resemble_the_services_stay():
 
     assert removed(text, copies(), whole()) == text
     assert document(text).sids == frozenset()
+
+
+def test_another_hubs_statement_for_the_same_account_stays():
+    """Two hubs in two Regions of one account share a key: each adds and removes its own statements only."""
+    other = Access(DEV, Audience.COPIES, role(DEV), key_policy.hub_sid(HUB, "eu-west-1"))
+    assert all(re.fullmatch("[A-Za-z0-9]+", sid) for sid in other.sids | copies().sids)
+
+    theirs = json.dumps({**POLICY, "Statement": [OWNERS, *key_policy.statements(other)]})
+    both = added(theirs, copies())
+    assert document(both).sids == copies().sids
+    assert removed(both, copies()) == theirs
+
+
+def test_statements_of_the_service_that_no_share_needs_go_with_an_edit():
+    """By their Sids alone: their share is no longer known."""
+    text = added(POLICY, copies(PROD))
+
+    after = key_policy.edited(document(text), [copies()], (), copies(PROD).sids)
+    assert after == added(POLICY, copies())
 
 
 def test_a_statement_that_somebody_has_changed_is_written_again_and_only_once():
@@ -214,15 +243,11 @@ def test_a_document_that_cannot_be_taken_apart_is_refused(text, why):
     assert found.where == KEY
 
 
-@pytest.mark.parametrize("letter", ["x", "ä"])
-def test_a_policy_about_to_pass_32_kilobytes_is_refused_with_the_grant_as_the_way_out(letter):
-    """A policy of exactly the limit is written; the fault names the size, in bytes of UTF-8 and not in letters."""
-    room = key_policy.LIMIT - len(added(POLICY, copies()).encode())
-    fill = letter * (room // len(letter.encode()))
-    fits, over = (
-        json.dumps({**POLICY, "Id": POLICY["Id"] + "x" * (room - len(fill.encode())) + fill + more}, ensure_ascii=False)
-        for more in ("", "x")
-    )
+def test_a_policy_about_to_pass_32_kilobytes_is_refused_with_the_grant_as_the_way_out():
+    """A policy of exactly the limit is written; the fault names the size."""
+    size = len(added(POLICY, copies()).encode())
+    fits = json.dumps({**POLICY, "Id": POLICY["Id"] + "x" * (key_policy.LIMIT - size)})
+    over = json.dumps({**POLICY, "Id": POLICY["Id"] + "x" * (key_policy.LIMIT - size + 1)})
 
     assert len(added(fits, copies()).encode()) == key_policy.LIMIT
     found = fault(key_policy.edited(document(over), [copies()]))
@@ -230,6 +255,14 @@ def test_a_policy_about_to_pass_32_kilobytes_is_refused_with_the_grant_as_the_wa
     assert "32769 bytes" in found.what
     assert f"account {DEV}" in found.what
     assert "key_access: grant" in found.cure
+
+
+def test_bytes_are_counted_and_not_letters():
+    """A letter outside ASCII takes two bytes in UTF-8."""
+    size = len(added(POLICY, copies()).encode())
+    over = json.dumps({**POLICY, "Id": "ä" * ((key_policy.LIMIT - size) // 2 + 20)}, ensure_ascii=False)
+
+    assert fault(key_policy.edited(document(over), [copies()])).code == "key-policy-too-large"
 
 
 def test_a_policy_that_is_too_large_already_still_loses_the_services_statements():

@@ -15,7 +15,7 @@ from tests.service.cloud import HUB, REGION, refusal, source_key, target_key
 from tests.service.gate import PortTrouble
 from tests.service.hub import DISCOVERY, OPERATOR, Hub
 from tests.service.world import ROLE_METHODS, WITHOUT_END
-from tests.stories.driver import DAY, DEV, HOUR, NAME, PROD, TEST, WHY, Driver
+from tests.stories.driver import DAY, DEV, FAMILY, HOUR, NAME, PROD, TEST, WHY, Driver
 
 BOOTS = {"ok": "ok", "impaired": "impaired", "none": "Server.InsufficientInstanceCapacity"}
 
@@ -93,11 +93,11 @@ class MemoryDriver(Driver):
 
     def roll_back(self, account: str, ami: str) -> None:
         made = self.cloud.hub_images[ami]["CreationDate"]
-        self.cloud.pins[account, NAME] = Pin(ami, made, self.cloud.now, OPERATOR)
+        self.cloud.pins[account, FAMILY] = Pin(ami, made, self.cloud.now, OPERATOR)
         self._look_at_parameter(account)
 
     def lift_rollback(self, account: str) -> None:
-        del self.cloud.pins[account, NAME]
+        del self.cloud.pins[account, FAMILY]
         self._look_at_parameter(account)
 
     def _look_at_parameter(self, account: str) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.templates.conftest import FUNCTIONS, MONITORING, resources
+from tests.templates.conftest import FUNCTIONS, MONITORING
 from tools.templates_docs import names
 
 EVERY = FUNCTIONS | MONITORING
@@ -39,14 +39,6 @@ def test_no_name_and_no_logical_id_changes_silently(both):
     }
 
     assert found == PROMISED
-
-
-def test_handlers_keep_their_names(both):
-    """A renamed handler is another function, and the old one's queued messages stay unprocessed."""
-    functions = (resources(template, "AWS::Lambda::Function").items() for template in both.values())
-    handlers = {logical: it["Handler"] for found in functions for logical, it in found}
-
-    assert handlers == {logical: f"app.{name.replace('-', '_')}" for logical, name in EVERY.items()}
 
 
 def test_two_hubs_in_one_account_share_no_name(both):

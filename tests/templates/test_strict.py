@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ami_promoter.reconcile import open_defaults
+from ami_promoter.reconcile.doctor_checks import ADMITTED, OPEN, open_defaults
 from awsim import cfn
 from tools import release
 
@@ -20,7 +20,7 @@ ELSEWHERE = {"AlarmTopicArn", "Operators", "Approvers"}
 
 def named(parameters):
     """The parameters that doctor names as open; of those of which one is enough, the first."""
-    found = [one["what"] for one in open_defaults.findings(parameters) if one["cure"]]
+    found = [one["what"] for one in open_defaults(parameters) if one["cure"]]
     return {re.split(r":| or ", what)[0] for what in found}
 
 
@@ -46,12 +46,12 @@ def test_cloudformation_refuses_what_must_be_replaced_and_takes_the_rest(name):
     assert valid(name, GIVEN[name]) == ("REPLACE" not in GIVEN[name])
 
 
-@pytest.mark.parametrize("name", [*open_defaults.OPEN, *open_defaults.ADMITTED])
+@pytest.mark.parametrize("name", [*OPEN, *ADMITTED])
 def test_doctor_judges_parameters_that_exist(name):
     """And each by its own name."""
     closed = DEFAULTS | GIVEN
     assert name in DECLARED
-    if name in open_defaults.OPEN:
+    if name in OPEN:
         assert named(closed | {name: DEFAULTS[name]}) == {name}
 
 
@@ -59,7 +59,7 @@ def test_doctor_says_what_is_not_encrypted_at_all_without_a_data_key():
     """Tables, queues and logs are under AWS's keys then; a topic is under none unless its template names one."""
     closed, resources = DEFAULTS | GIVEN, cfn.read(ROOT / "build" / "hub" / "template.yaml")["Resources"]
     topics = {name: it.get("Properties", {}) for name, it in resources.items() if it["Type"] == "AWS::SNS::Topic"}
-    (said,) = (one["what"] for one in open_defaults.findings(closed | {"DataKeyArn": ""}))
+    (said,) = (one["what"] for one in open_defaults(closed | {"DataKeyArn": ""}))
 
     assert {name: it["KmsMasterKeyId"] for name, it in topics.items()} == {
         "Notices": {"Fn::If": ["HasDataKey", {"Ref": "DataKeyArn"}, {"Ref": "AWS::NoValue"}]}

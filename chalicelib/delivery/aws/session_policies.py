@@ -12,7 +12,7 @@ followed by RegisterImage at once, and a session of its own for each would cost 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 from chalicelib.delivery import instances
 from chalicelib.delivery.model import Delivery
@@ -32,65 +32,71 @@ _SETTINGS = ["ec2:GetEbs*", "ec2:Get*BlockPublicAccessState", "ec2:GetAllowedIma
 _LOOK = ["ec2:DescribeSnapshots", "ec2:DescribeImage*", "kms:DescribeKey"]
 
 
-def policy(work: Work, delivery: Delivery, snapshots: Sequence[str] | None = (), partition: str = "aws") -> str:
+def policy(  # noqa: C901 - one case each
+    work: Work, delivery: Delivery, snapshots: Sequence[str] | None = (), partition: str = "aws"
+) -> str:
     """Return the session policy for one kind of work on a delivery.
 
     ``snapshots``: the sources to copy; None for the wider form, which names neither snapshots nor keys.
     """
     statements: list[dict[str, Any]] = [_allow(_LOOK, "*")]
     ec2 = Arn(partition, "ec2", delivery.target.region)
+    image, snapshot = f"{ec2}image/*", f"{ec2}snapshot/*"
     tagged = {"StringEquals": {"aws:RequestTag/ami-promoter:delivery": delivery.id}}
-    if work == "copy":
-        new = f"{ec2}snapshot/*"
-        statements += [
-            _allow("ec2:CopySnapshot", _sources(snapshots, partition)),
-            _allow(["ec2:CopySnapshot", "ec2:CreateTags"], new, tagged),
-            _allow(_KEY_USE, _keys(delivery, snapshots, partition), _VIA_EC2),
-        ]
-    elif work == "register":
-        statements += [
-            _allow("ec2:RegisterImage", f"{ec2}snapshot/*"),
-            _allow(["ec2:RegisterImage", "ec2:CreateTags"], f"{ec2}image/*", tagged),
-            _allow("ec2:EnableImageDe*", f"{ec2}image/*", _tagged(delivery)),  # deprecation, deregistration protection
-        ]
-    elif work == "image":
-        few = None if snapshots is None or len(snapshots) > SNAPSHOTS_PER_SESSION else snapshots  # it takes all at once
-        sources = [str(Arn(partition, "ec2", "*", "", f"image/{delivery.ami}")), *_sources(few, partition)]
-        both = [f"{ec2}image/*", f"{ec2}snapshot/*"]
-        statements += [
-            _allow("ec2:CopyImage", sources),
-            _allow(["ec2:CopyImage", "ec2:CreateTags"], both, tagged),
-            _allow(_KEY_USE, _keys(delivery, snapshots, partition), _VIA_EC2),
-        ]
-    elif work == "look":
-        statements += [_see_itself(delivery, partition)]
-    elif work == "retag":
-        statements += [_allow("ec2:CreateTags", f"{ec2}snapshot/*", _tagged(delivery))]
-    elif work == "recall":
-        recall = ["ec2:EnableImage*", "ec2:DisableImage", "ec2:DisableImageDeprecation"]
-        statements += [_allow(recall, f"{ec2}image/*", _tagged(delivery))]
-    elif work == "use":
-        statements = [_allow(_USE, "*")]
-    elif work in ("launch", "instance"):
-        wider = snapshots is None
-        statements = _launch(delivery, partition, wider=wider) if work == "launch" else _instance(delivery, partition)
-    elif work == "roles":
-        statements = [_see_roles(delivery, partition)]
-    elif work == "check":
-        own = delivery.target.region, delivery.target.account
-        statements = [
-            _allow(["kms:DescribeKey", "kms:GetKeyPolicy"], str(Arn(partition, "kms", *own, "key/*"))),
-            _allow(["events:DescribeRule", "events:ListTargetsByRule"], str(Arn(partition, "events", *own, "rule/*"))),
-            _see_roles(delivery, partition),
-            _see_itself(delivery, partition),
-            _allow(_SETTINGS, "*"),
-        ]
-    elif work == "tidy":
-        statements += [
-            _allow(
-                ["ec2:DeleteSnapshot", "ec2:DeregisterImage"], [f"{ec2}snapshot/*", f"{ec2}image/*"], _tagged(delivery)
-            )
-        ]
+    match work:
+        case "copy":
+            statements += [
+                _allow("ec2:CopySnapshot", _sources(snapshots, partition)),
+                _allow(["ec2:CopySnapshot", "ec2:CreateTags"], snapshot, tagged),
+                _allow(_KEY_USE, _keys(delivery, snapshots, partition), _VIA_EC2),
+            ]
+        case "register":
+            statements += [
+                _allow("ec2:RegisterImage", snapshot),
+                _allow(["ec2:RegisterImage", "ec2:CreateTags"], image, tagged),
+                _allow("ec2:EnableImageDe*", image, _tagged(delivery)),  # deprecation, deregistration protection
+            ]
+        case "image":
+            many = snapshots is None or len(snapshots) > SNAPSHOTS_PER_SESSION  # it takes all at once
+            sources = [
+                str(Arn(partition, "ec2", "*", "", f"image/{delivery.ami}")),
+                *_sources(None if many else snapshots, partition),
+            ]
+            statements += [
+                _allow("ec2:CopyImage", sources),
+                _allow(["ec2:CopyImage", "ec2:CreateTags"], [image, snapshot], tagged),
+                _allow(_KEY_USE, _keys(delivery, snapshots, partition), _VIA_EC2),
+            ]
+        case "look":
+            statements += [_see_itself(delivery, partition)]
+        case "retag":
+            statements += [_allow("ec2:CreateTags", snapshot, _tagged(delivery))]
+        case "recall":
+            recall = ["ec2:EnableImage*", "ec2:DisableImage", "ec2:DisableImageDeprecation"]
+            statements += [_allow(recall, image, _tagged(delivery))]
+        case "use":
+            statements = [_allow(_USE, "*")]
+        case "launch":
+            statements = _launch(delivery, partition, wider=snapshots is None)
+        case "instance":
+            statements = _instance(delivery, partition)
+        case "roles":
+            statements = [_see_roles(delivery, partition)]
+        case "check":
+            own = delivery.target.region, delivery.target.account
+            rules = str(Arn(partition, "events", *own, "rule/*"))
+            statements = [
+                _allow(["kms:DescribeKey", "kms:GetKeyPolicy"], str(Arn(partition, "kms", *own, "key/*"))),
+                _allow(["events:DescribeRule", "events:ListTargetsByRule"], rules),
+                _see_roles(delivery, partition),
+                _see_itself(delivery, partition),
+                _allow(_SETTINGS, "*"),
+            ]
+        case "tidy":
+            removal = ["ec2:DeleteSnapshot", "ec2:DeregisterImage"]
+            statements += [_allow(removal, [snapshot, image], _tagged(delivery))]
+        case _:
+            assert_never(work)
     return session_policy(*statements)
 
 
@@ -113,7 +119,7 @@ def _launch(delivery: Delivery, partition: str, *, wider: bool) -> list[dict[str
     tagged = {"StringEquals": {"aws:RequestTag/ami-promoter:delivery": delivery.id}}
     keys = [
         str(Arn(partition, "kms", "*", delivery.target.account, "key/*")),
-        *(delivery.source_keys if delivery.shared else ()),
+        *(delivery.source_keys if delivery.in_share_mode else ()),
     ]
     few = len(keys) <= KEYS_PER_SESSION and not wider
     chosen = [f"{ec2}image/{instances.image(delivery)}", f"{own}subnet/{delivery.launch.subnet}"]

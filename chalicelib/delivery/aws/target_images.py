@@ -29,7 +29,7 @@ class AwsTargetImages:
 
     def register(self, delivery: Delivery, image: SourceImage) -> str:
         ec2 = self._sessions.client("ec2", "register", delivery, once=True)
-        copies = {copy.source: copy.copy for copy in delivery.copies if copy.copy}
+        copies = {copy.source: copy.id for copy in delivery.copies if copy.id}
         tags = image_tags(delivery, image, self._trigger_tag, delivery.nonce())
         request = register.request(image, copies, delivery.image_name, tags)
         with self._sessions.as_refusal("RegisterImage", delivery.where):

@@ -49,11 +49,11 @@ class AwsTargetInstances:
             tuple(kind.get("ProcessorInfo", {}).get("SupportedArchitectures", ())),
             tuple(kind.get("SupportedBootModes", ())),
             template_rights.launch_types(policy),
-            template_rights.closed_keys(policy, delivery.source_keys) if delivery.shared and policy else (),
+            template_rights.closed_keys(policy, delivery.source_keys) if delivery.in_share_mode and policy else (),
             kind.get("NetworkInfo", {}).get("EnaSupport") == "required",
             kind.get("NitroTpmSupport") == "unsupported",
             kind.get("EbsInfo", {}).get("MaximumEbsAttachments", 0),
-            key_refusal="" if delivery.shared else self._key_refusal(delivery),
+            key_refusal="" if delivery.in_share_mode else self._key_refusal(delivery),
         )
 
     def _key_refusal(self, delivery: Delivery) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ from chalicelib.delivery.tags import snapshot_tags
 from chalicelib.engine.aws.refusals import GONE, gone
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.images import register
-from chalicelib.images.aws.shapes import by_id, described, every, tag_list, within_time
+from chalicelib.images.aws.shapes import IN_A_PAGE, as_page, by_id, described, tag_list, within_time
 from chalicelib.images.image import SourceImage, SourceSnapshot, tags_of
 
 OUR_SOURCE_SNAPSHOT = "ami-promoter:source-snapshot"
@@ -33,13 +33,19 @@ class AwsTargetSnapshots:
     def role(self, delivery: Delivery) -> str:
         return self._sessions.role_name(delivery)
 
-    def find(self, delivery: Delivery) -> tuple[SeenCopy, ...]:
+    def find(
+        self, delivery: Delivery, *, token: str = "", ids: Collection[str] = ()
+    ) -> tuple[tuple[SeenCopy, ...], str]:
         """RegisterImage follows the look that sees the last copy completed: one session serves both."""
         copies = delivery.copies and delivery.ending is None
         ec2 = self._sessions.client("ec2", "register" if copies else "look", delivery, looks=True)
-        own = {"Name": f"tag:{register.DELIVERY_TAG}", "Values": [delivery.id]}
-        with self._sessions.as_refusal("DescribeSnapshots", delivery.where):
-            return tuple(map(_seen, every(ec2, "snapshots", OwnerIds=["self"], Filters=[own])))
+        step = "DescribeSnapshots", delivery.where
+        with self._sessions.as_refusal(*step), as_page(*step, token):
+            if ids:
+                return tuple(map(_seen, by_id(ec2, "snapshots", ids, OwnerIds=["self"]))), ""
+            asked = {"MaxResults": IN_A_PAGE, **({"NextToken": token} if token else {})}
+            answer = ec2.describe_snapshots(OwnerIds=["self"], Filters=_own(delivery), **asked)
+            return tuple(map(_seen, answer["Snapshots"])), answer.get("NextToken") or ""
 
     def copy(self, delivery: Delivery, source: SourceSnapshot) -> str:
         ec2 = self._sessions.client("ec2", "copy", delivery, _session_snapshots(delivery, source.id), once=True)
@@ -61,16 +67,16 @@ class AwsTargetSnapshots:
         """Tagging again changes nothing. Of many it leaves out those that a run before has tagged, which was killed."""
         sources = {snapshot.id: snapshot for snapshot in image.snapshots}
         ec2 = self._sessions.client("ec2", "retag", delivery)
-        copies = [copy.copy for copy in delivery.copies if copy.copy] if len(delivery.copies) > TAGGED_IN_A_RUN else ()
+        copies = [copy.id for copy in delivery.copies if copy.id] if len(delivery.copies) > TAGGED_IN_A_RUN else ()
         with self._sessions.as_refusal("DescribeSnapshots", delivery.where):
             found = by_id(ec2, "snapshots", copies, OwnerIds=["self"])
         shown = {raw["SnapshotId"]: tags_of(raw) for raw in found}
         for copy in delivery.copies:
             tags = snapshot_tags(delivery, sources[copy.source], self._trigger_tag)
-            if tags.items() <= shown.get(copy.copy, {}).items():
+            if tags.items() <= shown.get(copy.id, {}).items():
                 continue
-            with self._sessions.as_refusal("CreateTags", f"{delivery.where}, {copy.copy}"):
-                ec2.create_tags(Resources=[copy.copy], Tags=tag_list(tags))
+            with self._sessions.as_refusal("CreateTags", f"{delivery.where}, {copy.id}"):
+                ec2.create_tags(Resources=[copy.id], Tags=tag_list(tags))
 
     def delete(self, delivery: Delivery, snapshots: Sequence[str]) -> None:
         ec2 = self._sessions.client("ec2", "tidy", delivery)
@@ -79,8 +85,16 @@ class AwsTargetSnapshots:
                 with self._sessions.as_refusal("DeleteSnapshot", f"{delivery.where}, {snapshot}"), gone(*GONE):
                     ec2.delete_snapshot(SnapshotId=snapshot)
             except Refusal as refused:  # a deleted snapshot has no tags, and the role may delete only by tag
-                if refused.kind is not RefusalKind.DENIED or any(one.copy == snapshot for one in self.find(delivery)):
+                if refused.kind is not RefusalKind.DENIED:
                     raise
+                with self._sessions.as_refusal("DescribeSnapshots", delivery.where):
+                    shown = by_id(ec2, "snapshots", [snapshot], OwnerIds=["self"], Filters=_own(delivery))
+                if shown:
+                    raise
+
+
+def _own(delivery: Delivery) -> list[dict[str, Any]]:
+    return [{"Name": f"tag:{register.DELIVERY_TAG}", "Values": [delivery.id]}]
 
 
 def _session_snapshots(delivery: Delivery, source: str) -> list[str]:
@@ -93,7 +107,7 @@ def _session_snapshots(delivery: Delivery, source: str) -> list[str]:
 def _seen(raw: Mapping[str, Any]) -> SeenCopy:
     progress, tags = str(raw.get("Progress") or "0%").rstrip("%"), tags_of(raw)
     return SeenCopy(
-        copy=raw["SnapshotId"],
+        id=raw["SnapshotId"],
         source=tags.get(OUR_SOURCE_SNAPSHOT, ""),
         state=raw["State"],
         progress=int(progress) if progress.isdigit() else 0,

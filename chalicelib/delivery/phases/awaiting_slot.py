@@ -8,7 +8,7 @@ from chalicelib.delivery import slots
 from chalicelib.delivery.model import Delivery, DeliveryState
 from chalicelib.delivery.phase import Command, DeadlinePassed, Phase, StateEntry
 from chalicelib.delivery.phases import trouble
-from chalicelib.delivery.phases.ending import CANCELS, ENDS, TIDY, fail
+from chalicelib.delivery.phases.ending import CANCELS, ENDING, TIDY, fail
 from chalicelib.delivery.phases.opening import OPEN
 from chalicelib.engine import schedule
 from chalicelib.engine.faults import Fault
@@ -85,8 +85,8 @@ def _go_on(delivery: Delivery, now: int) -> Delivery:
 PHASES = {
     DeliveryState.AWAITING_SLOT: Phase(
         on={
-            slots.SlotsAsked: leads(_asked, AWAIT_SLOT, OPEN, *ENDS),
-            slots.SlotsSeen: leads(_seen, AWAIT_SLOT, OPEN, *ENDS),
+            slots.SlotsAsked: leads(_asked, AWAIT_SLOT, OPEN, *ENDING),
+            slots.SlotsSeen: leads(_seen, AWAIT_SLOT, OPEN, *ENDING),
             **CANCELS,
             DeadlinePassed: leads(queued_too_long(_CURE), AWAIT_SLOT, TIDY),
         },

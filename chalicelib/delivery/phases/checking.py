@@ -19,7 +19,7 @@ from chalicelib.delivery.phases.awaiting_slot import (
     queued_too_long,
     until_queued_out,
 )
-from chalicelib.delivery.phases.ending import CANCELS, ENDS, TIDY, fail
+from chalicelib.delivery.phases.ending import CANCELS, ENDING, TIDY, fail
 from chalicelib.delivery.phases.imaging import REGISTER, VERIFY
 from chalicelib.delivery.phases.opening import OPEN
 from chalicelib.engine import schedule
@@ -41,13 +41,13 @@ _ROLE_CURE = "Deploy deploy/target.yaml there, with the targets file's external 
 class AskHubCopy(Command):
     """Read whether the hub's own copy in this Region exists, from which this delivery copies."""
 
-    acts = False
+    between_writes = False
 
 
 class CheckTarget(Command):
     """Assume the role; read the key, the AMI name, and what the service has created there already."""
 
-    acts = False
+    between_writes = False
 
 
 class NotifyAwaitingRole(Command):
@@ -151,10 +151,10 @@ def _not_overdue(event: HubCopySeen, delivery: Delivery, now: int) -> Delivery:
 
 
 def _ready(event: TargetReady, delivery: Delivery, now: int) -> Delivery:
-    sharing = replace(delivery.sharing, without_roles=event.without_roles)
-    delivery = replace(delivery, key_arn=event.key_arn, sharing=sharing)
+    share_mode = replace(delivery.share_mode, without_roles=event.without_roles)
+    delivery = replace(delivery, key_arn=event.key_arn, share_mode=share_mode)
     delivery = delivery.with_launch(subnet=event.subnet, group=event.group)
-    delivery = delivery.with_shares(needed=permissions.needed(delivery))
+    delivery = delivery.with_holdings(needed=permissions.needed(delivery))
     found = proof.copies(delivery, event.copies)
     delivery = leftovers.with_unproven(delivery, found)
     delivery = proof.with_answer(delivery, event.nonce, "", event.image or "")
@@ -162,32 +162,32 @@ def _ready(event: TargetReady, delivery: Delivery, now: int) -> Delivery:
         return _image_there(delivery, event.image, now)
     if event.image:  # CopyImage still makes it, and needs its shares and its snapshots
         return OPEN(delivery, now)
-    if delivery.shared or delivery.copies_image:
-        return OPEN(delivery.with_deletions(seen.copy for seen in found.own), now)
+    if delivery.in_share_mode or delivery.copies_image:
+        return OPEN(delivery.with_deletions(seen.id for seen in found.own), now)
     return _to_copy(delivery, found.own, now)
 
 
 def _image_there(delivery: Delivery, image: str, now: int) -> Delivery:
     """Continue with an AMI that exists already: nothing is copied, and its snapshots stay."""
-    there = delivery.with_image(id=image, adopted=True).with_shares(needed=_standing(delivery))
+    there = delivery.with_image(id=image, adopted=True).with_holdings(needed=_standing(delivery))
     if image == delivery.accepted:  # no nonce proves its snapshots, and they stay
         there = there.with_cleanup(unproven=())
-    return OPEN(there, now) if there.shares.needed else VERIFY(there, now)
+    return OPEN(there, now) if there.holdings.needed else VERIFY(there, now)
 
 
 def _to_copy(delivery: Delivery, there: tuple[proof.SeenCopy, ...], now: int) -> Delivery:
     """Plan a copy of each snapshot; adopt those under the target's key that exist, and delete those under another."""
     wanted = replace(delivery, copies=tuple(Copy(snapshot.id, found_at=now) for snapshot in delivery.snapshots))
     wanted = attempts.match(wanted, tuple(s for s in there if s.key_arn == delivery.key_arn), now)
-    wanted = wanted.with_deletions(s.copy for s in there if s.key_arn != delivery.key_arn)
+    wanted = wanted.with_deletions(s.id for s in there if s.key_arn != delivery.key_arn)
     if not all(copy.state is CopyState.COMPLETED for copy in wanted.copies):
         return AWAIT_SLOT(wanted, now)
-    copied = wanted.with_shares(needed=_standing(delivery))
-    return OPEN(copied, now) if copied.shares.needed else REGISTER(copied, now)
+    copied = wanted.with_holdings(needed=_standing(delivery))
+    return OPEN(copied, now) if copied.holdings.needed else REGISTER(copied, now)
 
 
 def _standing(delivery: Delivery) -> tuple[NeededShare, ...]:
-    return tuple(share for share in delivery.shares.needed if share.standing)
+    return tuple(share for share in delivery.holdings.needed if share.standing)
 
 
 def _kept_missed(event: KeptImageMissed, delivery: Delivery, now: int) -> Delivery:
@@ -241,9 +241,9 @@ def _row(state: StateEntry, cure: str) -> Row[Delivery]:
     """Return the part of a row that is the same in both states."""
     return {
         TargetReady: leads(_ready, AWAIT_SLOT, OPEN, REGISTER, VERIFY),
-        TargetUnfit: leads(_unfit, state, *ENDS),
+        TargetUnfit: leads(_unfit, state, *ENDING),
         KeptImageMissed: leads(_kept_missed, state),
-        Refused: leads(_refused, state, AWAIT_ROLE, *ENDS),
+        Refused: leads(_refused, state, AWAIT_ROLE, *ENDING),
         **CANCELS,
         DeadlinePassed: leads(queued_too_long(cure), state, TIDY),
     }
@@ -251,7 +251,7 @@ def _row(state: StateEntry, cure: str) -> Row[Delivery]:
 
 PHASES = {
     DeliveryState.REQUESTED: Phase(
-        on={HubCopySeen: leads(_hub_copy_seen, REQUEST, *ENDS), **_row(REQUEST, _REQUESTED_CURE)},
+        on={HubCopySeen: leads(_hub_copy_seen, REQUEST, *ENDING), **_row(REQUEST, _REQUESTED_CURE)},
         outstanding=_requested,
         deadline=queue_deadline,
         looks=_looks,

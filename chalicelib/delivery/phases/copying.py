@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
-from chalicelib.delivery import attempts, leftovers, permissions, proof, shares, slots
+from chalicelib.delivery import attempts, holdings, leftovers, permissions, proof, slots
 from chalicelib.delivery.attempts import CopiesFound, CopyStarted, FindCopies
 from chalicelib.delivery.common_changes import MAX_TRIES, copy_entries, each_copy, without_entries
 from chalicelib.delivery.model import Attempt, Copy, CopyState, Delivery, DeliveryState
 from chalicelib.delivery.phase import Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.delivery.phases import trouble
-from chalicelib.delivery.phases.ending import CANCELS, ENDS, TIDY, fail
+from chalicelib.delivery.phases.ending import CANCELS, ENDING, TIDY, fail
 from chalicelib.delivery.phases.imaging import REGISTER, copy_cure
 from chalicelib.engine import schedule
 from chalicelib.engine.errors import RefusalKind
@@ -65,7 +65,7 @@ class StartCopy(Command):
 class AskWhoWaits(Command):
     """Read whether another delivery waits for a slot in the target, which an ended copy would free."""
 
-    acts = False
+    between_writes = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +104,10 @@ def _copies(delivery: Delivery, now: int) -> tuple[Command, ...]:
     poll = _polls(delivery, now)
     looks = (FindCopies(),) if poll or _worth_looking_now(delivery) else ()
     if _reopens(delivery):
-        return (*looks, *shares.steps(delivery, now))
+        return (*looks, *holdings.steps(delivery, now))
     if looks:  # the shares may have been closed and refused since
-        asks = poll and now >= (delivery.shares.opened_at or 0) + SHARES_SEEN_FOR
-        return (*looks, shares.LookAtShares()) if asks else looks
+        asks = poll and now >= (delivery.holdings.opened_at or 0) + SHARES_SEEN_FOR
+        return (*looks, holdings.LookAtShares()) if asks else looks
     ready = [c for c in delivery.copies if due and c.state is CopyState.WANTED and now >= c.next_look]
     ready = ready[: slots.free(delivery, now)]
     if any(now > copy.found_at + LISTED_FOR for copy in ready):
@@ -127,7 +127,7 @@ def _polls(delivery: Delivery, now: int) -> bool:
 
 def _reopens(delivery: Delivery) -> bool:
     """Whether its next copies wait until its shares are open again, because the file has renamed the copy role."""
-    return delivery.shares.opened_at is None
+    return delivery.holdings.opened_at is None
 
 
 def _said_of_copies(delivery: Delivery) -> list[str]:
@@ -161,7 +161,7 @@ def _looks(delivery: Delivery, now: int) -> Iterator[Command]:
     if slots.lacks(delivery):
         yield slots.LookAtSlots()
     if _reopens(delivery) and delivery.tries:
-        yield shares.LookAtShares()
+        yield holdings.LookAtShares()
 
 
 # --- starting and finding copies --------------------------------------------------------------------------------------
@@ -172,7 +172,7 @@ def _started(event: CopyStarted, delivery: Delivery, now: int) -> Delivery:
     if known is None or known.state is not CopyState.INTENDED:
         return trouble.late_copy(event, delivery, now)
     next_look = now + schedule.COPY_POLLS[0]
-    running = replace(known, state=CopyState.PENDING, copy=event.copy, next_look=next_look)
+    running = replace(known, state=CopyState.PENDING, id=event.copy, next_look=next_look)
     after = each_copy(delivery, lambda copy: running if copy is known else copy)
     return replace(proof.with_answer(after, event.nonce, event.source, event.copy), tries=0)
 
@@ -212,14 +212,14 @@ def _silent(delivery: Delivery, now: int) -> Delivery:
 
 def _judge(delivery: Delivery, seen: tuple[proof.SeenCopy, ...], now: int) -> Delivery:
     """Update the delivery's copies from what EC2 shows now."""
-    shown = {s.copy: s for s in seen}
+    shown = {s.id: s for s in seen}
     faults: list[Fault] = []
     useless: list[str] = []
 
     def judge(copy: Copy) -> Copy:
-        if copy.copy is None or copy.state not in (CopyState.PENDING, CopyState.COMPLETED):
+        if copy.id is None or copy.state not in (CopyState.PENDING, CopyState.COMPLETED):
             return copy
-        found = shown.get(copy.copy)
+        found = shown.get(copy.id)
         if found is None:
             return _missing(copy, now, faults, delivery) if copy.state is CopyState.PENDING else copy
         copy = replace(copy, missed_since=0)
@@ -232,7 +232,7 @@ def _judge(delivery: Delivery, seen: tuple[proof.SeenCopy, ...], now: int) -> De
         if found.state == "pending":
             soon = f"look#{copy.source}" in delivery.inbox  # an event says that it has ended, which may show late
             return replace(copy, next_look=now + schedule.COPY_POLLS[0 if soon else -1], progress=found.progress)
-        useless.append(found.copy)
+        useless.append(found.id)
         return _errored(copy, found, now, faults, delivery)
 
     judged = each_copy(delivery, judge).with_deletions(useless)
@@ -248,27 +248,27 @@ def _missing(copy: Copy, now: int, faults: list[Fault], delivery: Delivery) -> C
     since = copy.missed_since or now
     if now < since + schedule.SILENCE:
         return replace(copy, missed_since=since, next_look=now + schedule.POLLS[0])
-    what = f"The copy {copy.copy} of {copy.source} is gone."
+    what = f"The copy {copy.id} of {copy.source} is gone."
     cure = "Somebody probably deleted it: look for DeleteSnapshot in that account's CloudTrail, then tag the AMI again."
     faults.append(Fault("copy-vanished", delivery.where, what, cure))
     return copy
 
 
 def _wrong_key(delivery: Delivery, copy: Copy, found: proof.SeenCopy) -> Fault:
-    what = f"The copy {copy.copy} of {copy.source} is under {found.key_arn or 'no key'}, not {delivery.key_arn}."
+    what = f"The copy {copy.id} of {copy.source} is under {found.key_arn or 'no key'}, not {delivery.key_arn}."
     cure = "Check whether somebody moved the key's alias while the copy ran; then tag the AMI again."
     return Fault("copy-under-another-key", delivery.where, what, cure)
 
 
 def _errored(copy: Copy, found: proof.SeenCopy, now: int, faults: list[Fault], delivery: Delivery) -> Copy:
     """Handle a failed copy. For ten minutes, a missing share or key access may only be late and is not a failure."""
-    opened_at = delivery.shares.opened_at
+    opened_at = delivery.holdings.opened_at
     early = opened_at is None or (copy.intended_at or now) - opened_at <= schedule.NOT_YET_FOR
     late = any(words in found.message for words in LATE)
     if late and early and copy.tries < MAX_TRIES:
         wait = schedule.step(schedule.NOT_YET, copy.tries - 1)
-        return replace(copy, state=CopyState.WANTED, copy=None, progress=0, next_look=now + wait)
-    what = f"The copy {found.copy} of {copy.source} ended in error: {found.message or 'no reason given'}."
+        return replace(copy, state=CopyState.WANTED, id=None, progress=0, next_look=now + wait)
+    what = f"The copy {found.id} of {copy.source} ended in error: {found.message or 'no reason given'}."
     faults.append(Fault("copy-failed", delivery.where, what, copy_cure(found.message, delivery.target.account)))
     return replace(copy, state=CopyState.ERROR)
 
@@ -276,10 +276,10 @@ def _errored(copy: Copy, found: proof.SeenCopy, now: int, faults: list[Fault], d
 # --- shares and refusals ----------------------------------------------------------------------------------------------
 
 
-def _shares_seen(event: shares.SharesSeen, delivery: Delivery, now: int) -> Delivery:
+def _shares_seen(event: holdings.SharesSeen, delivery: Delivery, now: int) -> Delivery:
     """Go on if its shares are open again. If one was refused, look at the copies once more: finished ones are good."""
     if event.open and _reopens(delivery):
-        return replace(delivery.with_shares(opened_at=now, wait_for=None), tries=0, next_try=now)
+        return replace(delivery.with_holdings(opened_at=now, wait_for=None), tries=0, next_try=now)
     if event.refused is None or delivery.last_look.failure is not None:
         return delivery
     return trouble.await_look(delivery, event.refused, now)
@@ -300,7 +300,7 @@ def _copy_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
         return delivery  # ignore it: another worker has changed the record since
     if event.unknown:
         return replace(delivery, last_refusal=event.fault)
-    early = _reopens(delivery) or now - (delivery.shares.opened_at or 0) <= schedule.NOT_YET_FOR
+    early = _reopens(delivery) or now - (delivery.holdings.opened_at or 0) <= schedule.NOT_YET_FOR
     waits = {
         RefusalKind.THROTTLED: schedule.step(schedule.RETRIES, copy.tries - 1),
         RefusalKind.LIMIT: schedule.MINUTE,
@@ -323,15 +323,15 @@ PHASES = {
             slots.SlotsAsked: leads(slots.asked, COPY),
             slots.SlotsSeen: leads(slots.seen, COPY),
             OthersWait: leads(lambda event, delivery, _now: delivery.with_slots(others_wait=event.waits), COPY),
-            CopyStarted: leads(_started, COPY, *ENDS),
-            CopiesFound: leads(_found, COPY, REGISTER, *ENDS),
+            CopyStarted: leads(_started, COPY, *ENDING),
+            CopiesFound: leads(_found, COPY, REGISTER, *ENDING),
             leftovers.SnapshotsDeleted: leads(leftovers.deleted, COPY),
-            shares.RoleRenamed: leads(
+            holdings.RoleRenamed: leads(
                 lambda event, delivery, now: permissions.renamed(delivery, event.role, now), COPY
             ),
-            shares.SharesHeld: leads(partial(shares.held, look=_shares_seen), COPY),
-            shares.SharesSeen: leads(_shares_seen, COPY),
-            Refused: leads(_refused, COPY, *ENDS),
+            holdings.SharesHeld: leads(partial(holdings.held, look=_shares_seen), COPY),
+            holdings.SharesSeen: leads(_shares_seen, COPY),
+            Refused: leads(_refused, COPY, *ENDING),
             **CANCELS,
             DeadlinePassed: leads(trouble.looks_once_more(_CURE), COPY, TIDY),
         },

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from chalicelib.delivery import attempts, instances, leftovers, proof, shares, slots
+from chalicelib.delivery import attempts, holdings, instances, leftovers, proof, slots
 from chalicelib.delivery.attempts import CopyStarted, ImageRegistered
 from chalicelib.delivery.common_changes import again, copy_entries, each_copy, extended, looks_again, without_entries
 from chalicelib.delivery.model import Attempt, CopyState, Delivery, DeliveryState, LastLook, Recalled, reduced
@@ -23,7 +23,7 @@ from chalicelib.sharing.entitlement import SETTINGS_CHANGED
 
 STOP, TIDY = StateEntry(DeliveryState.STOPPING), StateEntry(DeliveryState.TIDYING)
 RECALL, RECALLED = StateEntry(DeliveryState.RECALLING), StateEntry(DeliveryState.RECALLED)
-ENDS = (STOP, TIDY)
+ENDING = (STOP, TIDY)
 """Where trouble leads: a delivery that has begun something in the target stops first."""
 
 CLOSING_LOOKS = (schedule.SILENCE, schedule.SECOND_LOOK_AFTER)
@@ -51,7 +51,7 @@ class RemoveLeftovers(Command):
 class LookAtClosing(Command):
     """Read in the ledger whether looks at AWS miss the permissions that it has released."""
 
-    acts = False
+    between_writes = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def cancel(delivery: Delivery, now: int, *faults: Fault) -> Delivery:
 def withdraw(delivery: Delivery, now: int, *, expired: bool, why: str = "") -> Delivery:
     """Turn towards ``withdrawn``, if its AMI is shared. ``expired``: the date of the targets file has come."""
     because = "The date `until` of the targets file has come." if expired else why
-    over = replace(delivery, sharing=replace(delivery.sharing, expired=expired), because=because)
+    over = replace(delivery, share_mode=replace(delivery.share_mode, expired=expired), because=because)
     return _end(over, DeliveryState.WITHDRAWN, (), now)
 
 
@@ -154,17 +154,17 @@ def leaves_image(delivery: Delivery) -> bool:
 
 def cancelled(event: CancelAsked, delivery: Delivery, now: int) -> Delivery:
     """End it, as the tag, the applied file or an operator asks."""
-    sharing = replace(delivery.sharing, expired=event.expired)
-    return cancel(replace(delivery, sharing=sharing, because=event.why), now)
+    share_mode = replace(delivery.share_mode, expired=event.expired)
+    return cancel(replace(delivery, share_mode=share_mode, because=event.why), now)
 
 
-CANCELS: Row[Delivery] = {CancelAsked: leads(cancelled, *ENDS)}
+CANCELS: Row[Delivery] = {CancelAsked: leads(cancelled, *ENDING)}
 """In the row of each state in which it can still be cancelled."""
 
 
 def _end(delivery: Delivery, ending: DeliveryState, faults: tuple[Fault, ...], now: int) -> Delivery:
     asked = delivery.request.intended_at or delivery.request.copy_image_intended_at
-    made = delivery.image.id or asked or any(copy.tries or copy.copy for copy in delivery.copies)
+    made = delivery.image.id or asked or any(copy.tries or copy.id for copy in delivery.copies)
     changes: dict[str, Any] = {"ending": ending, "faults": (*delivery.faults, *faults)}
     if leaves_image(delivery):
         left = proof.left_there(delivery).with_cleanup(done=True, leftovers=(delivery.image.id or "",))
@@ -183,7 +183,7 @@ def _tidy(delivery: Delivery, now: int, **changes: Any) -> Delivery:
 
 def beside(delivery: Delivery, now: int, *, released: bool = True) -> tuple[Command, ...]:
     """List what gives back slots, shares for copies (if ``released``) and snapshots that it no longer needs."""
-    releases = shares.releases(delivery, now) if released else ()
+    releases = holdings.releases(delivery, now) if released else ()
     return (*slots.reports(delivery), *releases, *leftovers.deletes(delivery, now))
 
 
@@ -191,7 +191,7 @@ def beside_in(state: StateEntry) -> Row[Delivery]:
     """Return the part of a state's row for what comes of the commands of ``beside``."""
     return {
         slots.SlotsAsked: leads(slots.asked, state),
-        shares.SharesReleased: leads(shares.released, state),
+        holdings.SharesReleased: leads(holdings.released, state),
         leftovers.SnapshotsDeleted: leads(leftovers.deleted, state),
     }
 
@@ -212,14 +212,15 @@ def _late_image(event: ImageRegistered, delivery: Delivery, now: int) -> Deliver
 
 def _stopping(delivery: Delivery, now: int) -> tuple[Command, ...]:
     looks = (RemoveLeftovers(),) if now >= delivery.next_try or _has_news(delivery) else ()
-    released = shares.releases(delivery, now) if delivery.cleanup.deletes_accepted else ()
-    return (*instances.ends(delivery, now), *slots.reports(delivery), *released, *looks)
+    released = holdings.releases(delivery, now) if delivery.cleanup.deletes_accepted else ()
+    return (*instances.terminations(delivery, now), *slots.reports(delivery), *released, *looks)
 
 
 def _tidying(delivery: Delivery, now: int) -> tuple[Command, ...]:
-    releases = (shares.ReleaseShares(),) if delivery.shares.held else ()
+    releases = (holdings.ReleaseShares(),) if delivery.holdings.held else ()
     useless = leftovers.deletes(delivery, now) if delivery.cleanup.done else ()
-    return (*slots.reports(delivery), *releases, *instances.ends(delivery, now), *useless, *_last_steps(delivery, now))
+    terminations = instances.terminations(delivery, now)
+    return (*slots.reports(delivery), *releases, *terminations, *useless, *_last_steps(delivery, now))
 
 
 def _last_steps(delivery: Delivery, now: int) -> tuple[Command, ...]:
@@ -228,7 +229,7 @@ def _last_steps(delivery: Delivery, now: int) -> tuple[Command, ...]:
         return (RemoveLeftovers(),) if due or _has_news(delivery) else ()
     if not (due and _is_tidy(delivery)):
         return ()
-    if delivery.ending is DeliveryState.WITHDRAWN and not delivery.shares.gone:
+    if delivery.ending is DeliveryState.WITHDRAWN and not delivery.holdings.gone:
         return (LookAtClosing(),)
     return (notify(delivery, now),)
 
@@ -236,7 +237,7 @@ def _last_steps(delivery: Delivery, now: int) -> tuple[Command, ...]:
 def _is_tidy(delivery: Delivery) -> bool:
     """Whether nothing is left to remove, to release or to terminate: then the notice says how it ended."""
     left = delivery.cleanup.to_delete  # also copies of an earlier episode that this one did not use
-    return delivery.cleanup.done and not (left or delivery.shares.held or delivery.launch.may_run)
+    return delivery.cleanup.done and not (left or delivery.holdings.held or delivery.launch.may_run)
 
 
 def _has_news(delivery: Delivery) -> bool:
@@ -246,7 +247,7 @@ def _has_news(delivery: Delivery) -> bool:
 
 def tidied_by(delivery: Delivery) -> int:
     """Return the deadline of a delivery that only has to release its shares and to send its last notice."""
-    return max(delivery.entered[delivery.state], shares.released_from(delivery)) + schedule.TIDYING_DEADLINE
+    return max(delivery.entered[delivery.state], holdings.released_from(delivery)) + schedule.TIDYING_DEADLINE
 
 
 def _stopping_too_long(_event: DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
@@ -268,7 +269,7 @@ def _left_behind(delivery: Delivery, now: int) -> Delivery:
 
 def _may_be_left(delivery: Delivery) -> Iterator[str]:
     """Name what was or may have been created there. The service cannot read the target, so a person must remove it."""
-    yield from (copy.copy or f"copy of {copy.source}" for copy in delivery.copies if copy.tries)
+    yield from (copy.id or f"copy of {copy.source}" for copy in delivery.copies if copy.tries)
     if delivery.image.id or delivery.request.intended_at is not None:
         yield delivery.image.id or f"AMI {delivery.image_name}"
 
@@ -328,7 +329,7 @@ def _delete_refused(delivery: Delivery) -> Delivery:
 def _unseen(delivery: Delivery, event: LeftoversSeen, now: int) -> bool:
     """Whether a copy or an AMI that the service began may exist and not show yet."""
     copies = any(
-        copy.state is CopyState.INTENDED or (copy.copy is not None and copy.copy not in event.left)
+        copy.state is CopyState.INTENDED or (copy.id is not None and copy.id not in event.left)
         for copy in delivery.copies
         if now < (copy.intended_at or 0) + schedule.SILENCE
     )
@@ -352,7 +353,7 @@ def _closing_seen(event: ClosingSeen, delivery: Delivery, now: int) -> Delivery:
     if event.open and now < extended(delivery, tidied_by(delivery)):
         return again(delivery, now, schedule.step(CLOSING_LOOKS, delivery.tries))
     faults = (holders.still_open(delivery.where, event.open),) if event.open else ()
-    gone = delivery.with_shares(gone=True)
+    gone = delivery.with_holdings(gone=True)
     return replace(gone, faults=(*delivery.faults, *faults), tries=0, next_try=now)
 
 
@@ -367,7 +368,7 @@ def try_later(event: Refused, delivery: Delivery, now: int) -> Delivery:
 
 def _stopping_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
     if event.step == instances.EndInstances.__name__:
-        return instances.ends_later(delivery, now, event.fault)
+        return instances.terminate_later(delivery, now, event.fault)
     if event.step == RemoveLeftovers.__name__:
         delivery = without_entries(delivery, copy_entries(delivery))
         if event.kind is not RefusalKind.THROTTLED or now >= delivery.entered[STOP.state] + THROTTLED_FOR:
@@ -377,7 +378,7 @@ def _stopping_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
 
 def _tidying_refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
     if event.step == instances.EndInstances.__name__:
-        return _go_on(instances.ends_later(delivery, now, event.fault), now)
+        return _go_on(instances.terminate_later(delivery, now, event.fault), now)
     if event.step == RemoveLeftovers.__name__:
         delivery = without_entries(delivery, copy_entries(delivery))
         if delivery.last_look.since:
@@ -434,13 +435,13 @@ PHASES = {
             instances.InstanceStarted: leads(instances.started, STOP),
             instances.InstancesEnded: leads(instances.ended, STOP),
             slots.SlotsAsked: leads(slots.asked, STOP),
-            shares.SharesReleased: leads(shares.released, STOP),
+            holdings.SharesReleased: leads(holdings.released, STOP),
             LeftoversSeen: leads(_seen_stopping, STOP, TIDY),
             Refused: leads(_stopping_refused, STOP),
             DeadlinePassed: leads(_stopping_too_long, TIDY),
         },
         outstanding=_stopping,
-        deadline=lambda delivery: delivery.shares.last_closing_at or tidied_by(delivery),
+        deadline=lambda delivery: delivery.holdings.last_closing_at or tidied_by(delivery),
     ),
     DeliveryState.TIDYING: Phase(
         on={

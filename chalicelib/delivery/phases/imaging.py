@@ -25,7 +25,7 @@ from chalicelib.delivery.common_changes import VERIFY_TRIES, again, looks_again,
 from chalicelib.delivery.model import Copy, CopyState, Delivery, DeliveryState
 from chalicelib.delivery.phase import Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.delivery.phases import trouble
-from chalicelib.delivery.phases.ending import CANCELS, ENDS, TIDY, beside, beside_in, fail, keep, leaves_image
+from chalicelib.delivery.phases.ending import CANCELS, ENDING, TIDY, beside, beside_in, fail, keep, leaves_image
 from chalicelib.delivery.phases.launching import NEXT, complete
 from chalicelib.engine import schedule
 from chalicelib.engine.errors import RefusalKind
@@ -48,13 +48,13 @@ class DiscardImage(Command):
 class FindImage(Command):
     """List AMIs by name and tag, for an intent without a known result."""
 
-    acts = False
+    between_writes = False
 
 
 class VerifyImage(Command):
     """Read the new AMI and compare it with the source, field by field."""
 
-    acts = False
+    between_writes = False
 
 
 class FinishImage(Command):
@@ -176,7 +176,7 @@ def _registering_refused(event: Refused, delivery: Delivery, now: int) -> Delive
     if event.step == DiscardImage.__name__ and event.fault.code == STILL_IN_USE:
         event = replace(event, kind=RefusalKind.NOT_YET)
     if event.step == RegisterImage.__name__ and delivery.copies_image and event.fault.code != NAME_NOT_FREE:
-        comes_true = now - (delivery.shares.opened_at or 0) <= schedule.NOT_YET_FOR
+        comes_true = now - (delivery.holdings.opened_at or 0) <= schedule.NOT_YET_FOR
     looks = event.step in (FindCopies.__name__, FindImage.__name__)
     return trouble.refused(event, delivery, now, looks=looks, comes_true=comes_true)
 
@@ -272,7 +272,7 @@ def _image_failed(seen: ImageSeen, delivery: Delivery, now: int) -> Delivery:
 
 
 def _access_was_late(seen: ImageSeen, delivery: Delivery) -> bool:
-    early = (delivery.request.copy_image_intended_at or 0) - (delivery.shares.opened_at or 0) <= schedule.NOT_YET_FOR
+    early = (delivery.request.copy_image_intended_at or 0) - (delivery.holdings.opened_at or 0) <= schedule.NOT_YET_FOR
     late_access = any(words in seen.reason for words in ("not accessible", "internal error"))
     return early and late_access and not delivery.image.adopted and delivery.last_look.failure is None
 
@@ -307,15 +307,15 @@ def _verifying_refused(event: Refused, delivery: Delivery, now: int) -> Delivery
 PHASES = {
     DeliveryState.REGISTERING: Phase(
         on={
-            CopiesFound: leads(trouble.listed, REGISTER, *ENDS),
-            CopyStarted: leads(trouble.late_copy, REGISTER, *ENDS),
+            CopiesFound: leads(trouble.listed, REGISTER, *ENDING),
+            CopyStarted: leads(trouble.late_copy, REGISTER, *ENDING),
             **beside_in(REGISTER),
             ImageRegistered: leads(_registered, VERIFY, REGISTER),
-            ImageNotFound: leads(_not_found, REGISTER, *ENDS),
-            ImageDiscarded: leads(_discarded, REGISTER, *ENDS),
-            Refused: leads(_registering_refused, REGISTER, *ENDS),
+            ImageNotFound: leads(_not_found, REGISTER, *ENDING),
+            ImageDiscarded: leads(_discarded, REGISTER, *ENDING),
+            Refused: leads(_registering_refused, REGISTER, *ENDING),
             **CANCELS,
-            DeadlinePassed: leads(_registering_too_long, REGISTER, *ENDS),
+            DeadlinePassed: leads(_registering_too_long, REGISTER, *ENDING),
         },
         outstanding=_registering,
         deadline=_deadline,
@@ -324,11 +324,11 @@ PHASES = {
     ),
     DeliveryState.VERIFYING: Phase(
         on={
-            CopyStarted: leads(trouble.late_copy, VERIFY, *ENDS),
+            CopyStarted: leads(trouble.late_copy, VERIFY, *ENDING),
             **beside_in(VERIFY),
-            ImageSeen: leads(_seen, VERIFY, REGISTER, *NEXT, *ENDS),
+            ImageSeen: leads(_seen, VERIFY, REGISTER, *NEXT, *ENDING),
             ImageFinished: leads(lambda _event, delivery, now: complete(delivery, now), *NEXT),
-            Refused: leads(_verifying_refused, VERIFY, *ENDS),
+            Refused: leads(_verifying_refused, VERIFY, *ENDING),
             **CANCELS,
             DeadlinePassed: leads(trouble.looks_once_more(_VERIFYING_CURE), VERIFY, TIDY),
         },

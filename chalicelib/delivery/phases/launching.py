@@ -17,7 +17,7 @@ from chalicelib.delivery.instances import EndInstances, InstanceSeen, InstancesE
 from chalicelib.delivery.model import Delivery, DeliveryState
 from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, Phase, Refused, StateEntry
 from chalicelib.delivery.phases import trouble
-from chalicelib.delivery.phases.ending import ENDS, beside, beside_in, cancelled, fail, keep, try_later, withdraw
+from chalicelib.delivery.phases.ending import ENDING, beside, beside_in, cancelled, fail, keep, try_later, withdraw
 from chalicelib.delivery.phases.publishing import PUBLISH, EndSeen, end_seen, looks_at_end
 from chalicelib.engine import schedule
 from chalicelib.engine.errors import RefusalKind
@@ -45,7 +45,7 @@ def complete(delivery: Delivery, now: int) -> Delivery:
 
 def _none_kept(delivery: Delivery) -> Delivery:
     """Nothing waits for a test any more. A copy that did stays in a target that uses the hub's own by now: name it."""
-    left = (delivery.launch.kept,) if delivery.shared and delivery.launch.kept else ()
+    left = (delivery.launch.kept,) if delivery.in_share_mode and delivery.launch.kept else ()
     return delivery.with_launch(kept="").with_cleanup(leftovers=(*delivery.cleanup.leftovers, *left))
 
 
@@ -55,7 +55,7 @@ def _outstanding(delivery: Delivery, now: int) -> tuple[Command, ...]:
 
 def _steps(delivery: Delivery, now: int) -> tuple[Command, ...]:
     if delivery.launch.result:
-        return instances.ends(delivery, now)
+        return instances.terminations(delivery, now)
     if now < delivery.next_try:
         return ()
     attempt = instances.attempt_under_way(delivery)
@@ -103,7 +103,7 @@ def _undecided(event: InstanceSeen, delivery: Delivery, now: int) -> Delivery:
 def _untested(delivery: Delivery, now: int, *faults: Fault) -> Delivery:
     """Keep the copy, which took hours, unpublished. What is shared closes: for another test it opens in seconds."""
     over = delivery.with_launch(result="untested")
-    if delivery.shared:
+    if delivery.in_share_mode:
         return fail(over, now, *faults)
     return keep(over.with_launch(kept=delivery.image.id or ""), now, *faults)
 
@@ -121,7 +121,7 @@ def _refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
     if event.step not in _STEPS:
         return try_later(event, delivery, now)
     if event.step == EndInstances.__name__:
-        return _published(instances.ends_later(delivery, now, event.fault), now)
+        return _published(instances.terminate_later(delivery, now, event.fault), now)
     runs = event.step == RunInstance.__name__
     after = instances.refused(event, delivery) if runs else delivery
     if delivery.launch.result:
@@ -170,7 +170,7 @@ def _too_long(_event: DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
 
 def _may_cancel(delivery: Delivery) -> bool:
     """A shared AMI at any time, as its shares must close. A copy that is finished stays, unless it is recalled."""
-    if delivery.shared:
+    if delivery.in_share_mode:
         return True
     return not delivery.launch.result and delivery.recall_asked
 
@@ -183,7 +183,7 @@ def _end_seen(event: EndSeen, delivery: Delivery, now: int) -> Delivery:
 
 def _cancelled(event: CancelAsked, delivery: Delivery, now: int) -> Delivery:
     stopped = delivery.with_launch(result="stopped")
-    if not delivery.shared:
+    if not delivery.in_share_mode:
         return _published(stopped.with_launch(kept=delivery.image.id or ""), now)
     return withdraw(stopped, now, expired=True) if event.expired else cancelled(event, stopped, now)
 
@@ -191,14 +191,14 @@ def _cancelled(event: CancelAsked, delivery: Delivery, now: int) -> Delivery:
 PHASES = {
     LAUNCH.state: Phase(
         on={
-            CopyStarted: leads(trouble.late_copy, LAUNCH, *ENDS),
+            CopyStarted: leads(trouble.late_copy, LAUNCH, *ENDING),
             **beside_in(LAUNCH),
             InstanceStarted: leads(_started, LAUNCH),
-            InstanceSeen: leads(_seen, *NEXT, *ENDS),
+            InstanceSeen: leads(_seen, *NEXT, *ENDING),
             InstancesEnded: leads(_ended, *NEXT),
-            Refused: leads(_refused, *NEXT, *ENDS),
-            EndSeen: leads(_end_seen, LAUNCH, *ENDS),
-            CancelAsked: leads(_cancelled, *NEXT, *ENDS),
+            Refused: leads(_refused, *NEXT, *ENDING),
+            EndSeen: leads(_end_seen, LAUNCH, *ENDING),
+            CancelAsked: leads(_cancelled, *NEXT, *ENDING),
             DeadlinePassed: leads(_too_long, LAUNCH),
         },
         outstanding=_outstanding,

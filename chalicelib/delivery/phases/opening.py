@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
-from chalicelib.delivery import leftovers, permissions, shares, slots
+from chalicelib.delivery import holdings, leftovers, permissions, slots
 from chalicelib.delivery.model import CopyState, Delivery, DeliveryState
 from chalicelib.delivery.phase import Command, DeadlinePassed, Phase, Refused, StateEntry
 from chalicelib.delivery.phases import trouble
 from chalicelib.delivery.phases.copying import COPY
-from chalicelib.delivery.phases.ending import CANCELS, ENDS, begin_again, cancel, fail
+from chalicelib.delivery.phases.ending import CANCELS, ENDING, begin_again, cancel, fail
 from chalicelib.delivery.phases.imaging import REGISTER, VERIFY
 from chalicelib.delivery.phases.launching import NEXT, complete
 from chalicelib.engine import schedule
@@ -29,15 +29,15 @@ _CURE = "Look at the function `share-worker`: its dead letters and errors; then 
 
 
 def _outstanding(delivery: Delivery, now: int) -> tuple[Command, ...]:
-    steps = shares.steps(delivery, now)
+    steps = holdings.steps(delivery, now)
     return (*slots.reports(delivery), *leftovers.deletes(delivery, now), *steps)
 
 
-def _seen(event: shares.SharesSeen, delivery: Delivery, now: int) -> Delivery:
+def _seen(event: holdings.SharesSeen, delivery: Delivery, now: int) -> Delivery:
     """Continue if all are open. This look also decides a passed deadline: they may have opened during an outage."""
     if event.open:
         return _opened(replace(delivery, last_refusal=None), now)
-    delivery = delivery.with_shares(wait_for=event.waits_for)
+    delivery = delivery.with_holdings(wait_for=event.waits_for)
     asked_again = now >= delivery.entered[OPEN.state] + FAULT_OF_BEFORE
     if event.waits_for is not None and event.waits_for.code in BEGINS_AGAIN and asked_again:
         return cancel(delivery, now, event.waits_for)  # the next episode asks for another approval, or has new settings
@@ -47,8 +47,8 @@ def _seen(event: shares.SharesSeen, delivery: Delivery, now: int) -> Delivery:
 
 
 def _opened(delivery: Delivery, now: int) -> Delivery:
-    delivery = delivery.with_shares(opened_at=now)
-    if delivery.shared:
+    delivery = delivery.with_holdings(opened_at=now)
+    if delivery.in_share_mode:
         return complete(delivery, now)
     if delivery.image.adopted and delivery.image.id:
         return VERIFY(delivery, now)
@@ -56,31 +56,33 @@ def _opened(delivery: Delivery, now: int) -> Delivery:
     return REGISTER(delivery, now) if copied or delivery.copies_image else COPY(delivery, now)
 
 
-def _role_renamed(event: shares.RoleRenamed, delivery: Delivery, now: int) -> Delivery:
+def _role_renamed(event: holdings.RoleRenamed, delivery: Delivery, now: int) -> Delivery:
     """Hold what the new role needs. What may wait for the former role would never open."""
     after = permissions.renamed(delivery, event.role, now)
-    return after if after.shares.needed == delivery.shares.needed else begin_again(delivery, now)
+    return after if after.holdings.needed == delivery.holdings.needed else begin_again(delivery, now)
 
 
 def _too_long(_event: DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
     return fail(delivery, now, trouble.deadline_fault(delivery, _CURE))
 
 
+_ONCE_SEEN = (OPEN, COPY, REGISTER, VERIFY, *NEXT, *ENDING)
+
 PHASES = {
     DeliveryState.OPENING: Phase(
         on={
             slots.SlotsAsked: leads(slots.asked, OPEN),
-            shares.RoleRenamed: leads(_role_renamed, OPEN, *ENDS),
-            shares.SharesHeld: leads(partial(shares.held, look=_seen), OPEN, COPY, REGISTER, VERIFY, *NEXT, *ENDS),
-            shares.SharesSeen: leads(_seen, OPEN, COPY, REGISTER, VERIFY, *NEXT, *ENDS),
+            holdings.RoleRenamed: leads(_role_renamed, OPEN, *ENDING),
+            holdings.SharesHeld: leads(partial(holdings.held, look=_seen), *_ONCE_SEEN),
+            holdings.SharesSeen: leads(_seen, *_ONCE_SEEN),
             leftovers.SnapshotsDeleted: leads(leftovers.deleted, OPEN),
-            Refused: leads(trouble.refused, OPEN, *ENDS),
+            Refused: leads(trouble.refused, OPEN, *ENDING),
             **CANCELS,
-            DeadlinePassed: leads(_too_long, *ENDS),
+            DeadlinePassed: leads(_too_long, *ENDING),
         },
         outstanding=_outstanding,
-        looks=lambda delivery, _now: (shares.LookAtShares(),) if delivery.shares.held else (),
+        looks=lambda delivery, _now: (holdings.LookAtShares(),) if delivery.holdings.held else (),
         deadline=lambda delivery: delivery.copies_due_by,
-        deadline_acts=lambda delivery: not delivery.shares.held,  # then a read of the ledger decides it
+        deadline_acts=lambda delivery: not delivery.holdings.held,  # then a read of the ledger decides it
     )
 }

@@ -13,7 +13,7 @@ from chalicelib.delivery.common_changes import again
 from chalicelib.delivery.model import Delivery, DeliveryState
 from chalicelib.delivery.phase import CancelAsked, Command, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.delivery.phases.ending import (
-    ENDS,
+    ENDING,
     RECALL,
     OutcomeNotified,
     beside,
@@ -49,7 +49,7 @@ class ImageProtected(DeliveryEvent):
 class LookAtEnd(Command):
     """Read the applied file's end date again, because the known end date has passed."""
 
-    acts = False
+    between_writes = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +74,13 @@ def _publishes(delivery: Delivery, now: int) -> tuple[Command, ...]:
         return (ProtectImage(),)
     if to_name := naming.steps(delivery):
         return to_name
-    waits_for_others = delivery.shares.holds_copy or delivery.cleanup.to_delete
+    waits_for_others = delivery.holdings.holds_copy or delivery.cleanup.to_delete
     return () if waits_for_others else (notify(delivery, now),)
 
 
 def _to_protect(delivery: Delivery) -> bool:
     """Whether its AMI must be protected first. From now on the service never removes it."""
-    wanted = delivery.target.protect and not delivery.shared
+    wanted = delivery.target.protect and not delivery.in_share_mode
     return wanted and not delivery.image.protected and delivery.image.unprotected is None
 
 
@@ -89,13 +89,13 @@ def _may_cancel(delivery: Delivery) -> bool:
 
     Such a copy may be unprotected, and no parameter need name it yet.
     """
-    if delivery.shared:
+    if delivery.in_share_mode:
         return True
-    return delivery.recall_asked and not (delivery.shares.holds_copy or delivery.cleanup.to_delete)
+    return delivery.recall_asked and not (delivery.holdings.holds_copy or delivery.cleanup.to_delete)
 
 
 def _cancelled(event: CancelAsked, delivery: Delivery, now: int) -> Delivery:
-    if delivery.shared:
+    if delivery.in_share_mode:
         return withdraw(delivery, now, expired=event.expired, why=event.why)
     return recall(delivery, now)
 
@@ -135,13 +135,13 @@ def _unprotected(delivery: Delivery, refusal: Fault) -> Fault:
 
 def end_date(delivery: Delivery) -> int | None:
     """Return until when it is shared, as far as known (epoch seconds); None: for good."""
-    return delivery.sharing.ends_at or delivery.target.until or None
+    return delivery.share_mode.ends_at or delivery.target.until or None
 
 
 def end_due(delivery: Delivery) -> int | None:
     """Return when to read the end date (epoch seconds); None: there is none."""
-    end = end_date(delivery) if delivery.shared else None
-    return None if end is None else max(end, delivery.sharing.next_read)
+    end = end_date(delivery) if delivery.in_share_mode else None
+    return None if end is None else max(end, delivery.share_mode.next_read)
 
 
 def looks_at_end(delivery: Delivery, now: int) -> tuple[Command, ...]:
@@ -153,9 +153,9 @@ def looks_at_end(delivery: Delivery, now: int) -> tuple[Command, ...]:
 def end_seen(event: EndSeen, delivery: Delivery, now: int) -> Delivery:
     """Withdraw it if its date has come, or wait for the date that the file has now."""
     if event.again_at:
-        return replace(delivery, sharing=replace(delivery.sharing, next_read=event.again_at))
+        return replace(delivery, share_mode=replace(delivery.share_mode, next_read=event.again_at))
     if event.until > now:
-        return replace(delivery, sharing=replace(delivery.sharing, ends_at=event.until))
+        return replace(delivery, share_mode=replace(delivery.share_mode, ends_at=event.until))
     return withdraw(delivery, now, expired=True)
 
 
@@ -169,8 +169,8 @@ PHASES = {
             naming.PointerSeen: leads(naming.seen, PUBLISH),
             OutcomeNotified: leads(over, PUBLISH, DELIVERED, SHARED),
             Refused: leads(_refused, PUBLISH),
-            EndSeen: leads(end_seen, PUBLISH, *ENDS),
-            CancelAsked: leads(_cancelled, RECALL, *ENDS),
+            EndSeen: leads(end_seen, PUBLISH, *ENDING),
+            CancelAsked: leads(_cancelled, RECALL, *ENDING),
         },
         outstanding=_outstanding,
         deadline=tidied_by,
@@ -178,7 +178,7 @@ PHASES = {
         may_cancel=_may_cancel,
     ),
     SHARED.state: Phase(
-        on={CancelAsked: leads(_cancelled, *ENDS), EndSeen: leads(end_seen, SHARED, *ENDS)},
+        on={CancelAsked: leads(_cancelled, *ENDING), EndSeen: leads(end_seen, SHARED, *ENDING)},
         outstanding=looks_at_end,
         deadline=end_date,
         may_last=True,

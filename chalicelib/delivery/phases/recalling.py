@@ -43,7 +43,7 @@ class LookAtCopy(Command):
     The first look wakes the pointer of its family there, so that it moves before the AMI is deprecated.
     """
 
-    acts = False
+    between_writes = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ def begun(delivery: Delivery, now: int, *, recalled: bool, lift: str = "") -> De
     next_one = replace(fresh, episode=delivery.episode + 1, ending=None)
     if not delivery.keeps_image:
         left = tuple(one for one in delivery.cleanup.leftovers if one != delivery.launch.kept)
-        next_one = next_one.with_image(id=delivery.launch.kept).with_cleanup(leftovers=left).with_shares(needed=())
+        next_one = next_one.with_image(id=delivery.launch.kept).with_cleanup(leftovers=left).with_holdings(needed=())
     if recalled:
         return _again(next_one, now) if delivery.recall.seen else recall(next_one, now)
     if not (delivery.recall.seen or delivery.recall.lift or delivery.recall.restored_at):  # nothing was changed

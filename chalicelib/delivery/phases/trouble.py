@@ -62,15 +62,15 @@ def late_copy(event: CopyStarted, delivery: Delivery, now: int) -> Delivery:
 def listed(event: CopiesFound, delivery: Delivery, now: int) -> Delivery:
     """Adopt copies whose answer was lost, and delete those that are too many; fail if two may be its own."""
     found = proof.copies(delivery, event.copies)
-    known = leftovers.with_unproven(delivery, found)
+    known = delivery if proof.all_known(delivery) else leftovers.with_unproven(delivery, found)
     if doubled := proof.in_doubt(known, found.doubled):
-        return fail(known, now, proof.doubled_fault(known.where, [one.copy for one in doubled]))
+        return fail(known, now, proof.doubled_fault(known.where, [one.id for one in doubled]))
     return each_copy(attempts.match(known, found.own, now), lambda copy: replace(copy, found_at=now))
 
 
 def deadline_fault(delivery: Delivery, cure: str) -> Fault:
     """Return the fault of a passed deadline, with the last refusal."""
-    waits_for = delivery.shares.wait_for
+    waits_for = delivery.holdings.wait_for
     cause = waits_for or delivery.last_refusal
     last = "" if cause is None else f" The last refusal was: {cause.what}"
     what = f"The state {delivery.state} has lasted until its deadline.{last}"

@@ -27,13 +27,13 @@ WAVE_LOOKS = (*schedule.POLLS, schedule.HOUR)
 class LookAtWave(Command):
     """Read which wave its account has now, and what its promotion has computed for that."""
 
-    acts = False
+    between_writes = False
 
 
 class LookAtApproval(Command):
     """Read whether an approver has approved the delivery."""
 
-    acts = False
+    between_writes = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +55,9 @@ class WaveSeen(DeliveryEvent):
 class ApprovalSeen(DeliveryEvent):
     """The approval was read. ``by``: its approver; "": there is none.
 
-    ``changed``: settings were applied after this delivery began, and count now. ``gone``: why the AMI cannot be
-    approved: EC2 does not show it, or it is disabled. ``source``: the name of the source that was approved; ``naming``:
-    what names its AMI.
+    ``changed``: settings were applied after this delivery began, and count now. ``gone``: why no approval is waited
+    for: EC2 does not show the AMI, it is disabled, or the date of its share has come. ``source``: the name of the
+    source that was approved; ``naming``: what names its AMI.
     """
 
     by: str = ""

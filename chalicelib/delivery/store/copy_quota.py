@@ -24,31 +24,31 @@ class DynamoSlotLeases:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def ask(self, quota: RecordKey, wish: SlotLease) -> SlotLease:
+    def ask(self, quota: RecordKey, request: SlotLease) -> SlotLease:
         """A new episode starts without the slots that were granted to the last one."""
-        key = addresses.slot(quota, wish.delivery)
-        if wish.over:
+        key = addresses.slot(quota, request.delivery)
+        if request.over:
             self._table.delete(
                 key,
                 "episode <= :episode OR NOT attribute_type(episode, :number)",
-                {":episode": wish.episode, ":number": "N"},
+                {":episode": request.episode, ":number": "N"},
             )
-            return wish
-        wished = {"kind": "slot", **{stored: getattr(wish, name) for name, stored in NUMBERS.items()}}
+            return request
+        written = {"kind": "slot", **{stored: getattr(request, name) for name, stored in NUMBERS.items()}}
         item = self._table.update(
             key,
-            **setting(wished, keeping=["granted"]),
+            **setting(written, keeping=["granted"]),
             condition="attribute_not_exists(pk) OR episode = :episode",
             returning="ALL_NEW",
         )
         if item is None:
             item = self._table.update(
                 key,
-                **setting(wished, {":number": "N"}),
+                **setting(written, {":number": "N"}),
                 condition="episode < :episode OR NOT attribute_type(episode, :number)",
                 returning="ALL_NEW",
             )
-        return wish if item is None else self._lease(item)
+        return request if item is None else self._lease(item)
 
     def leases(self, quota: RecordKey) -> Sequence[SlotLease]:
         return [self._lease(item) for item in self._table.query(quota.pk, "slot#")]

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chalicelib.delivery.tracked import EXPIRED, RECALLED, WITHDRAWN, TrackedDelivery
+from chalicelib.delivery.tracked import LATER_OUTCOMES, TrackedDelivery
 from chalicelib.engine import addresses, codec
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.errors import NewerSchema, Unreadable
@@ -15,8 +15,6 @@ from chalicelib.engine.schema import VERSION, check
 from chalicelib.engine.store.table import Table, setting
 from chalicelib.engine.stored import compact
 
-LATER_OUTCOMES = (WITHDRAWN, EXPIRED, RECALLED)
-"""They can follow another outcome of the same episode: that it was shared or delivered."""
 BY_ACCOUNT, BY_IMAGE = "account", "image"
 """Indexes of tracked deliveries: by account, and by the AMI that they made. Only people query them."""
 

@@ -9,6 +9,7 @@ from functools import partial
 from chalicelib.delivery import (
     attempts,
     forwarded,
+    holdings,
     leftovers,
     machine,
     naming,
@@ -16,7 +17,6 @@ from chalicelib.delivery import (
     permissions,
     preflight,
     proof,
-    shares,
     slots,
 )
 from chalicelib.delivery.codecs import quota_to_store
@@ -37,6 +37,7 @@ from chalicelib.delivery.tags import image_tags, snapshot_tags
 from chalicelib.delivery.template_rights import template_old
 from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
 from chalicelib.delivery.worker import hub_copies, launches, naming_and_recall
+from chalicelib.delivery.worker.copy_search import CopySearch
 from chalicelib.delivery.worker.live_approvals import LiveApprovals
 from chalicelib.delivery.worker.live_waves import LiveWaves
 from chalicelib.engine import addresses, schedule
@@ -80,11 +81,11 @@ def delivery_machine(draw: Callable[[], str]) -> Machine[Delivery, Command, Deli
         due_events=machine.due_events,
         looks=machine.looks,
         record_intent=record_intent,
-        tells=machine.tells,
-        acts=lambda command: command.acts,
+        enters_history=machine.enters_history,
+        between_writes=lambda command: command.between_writes,
         intended_call=lambda record, command: command.intended_call(record),
-        tried=lambda record, command: command.attempt(record) is not None,
-        counts=lambda before, after: before.episode == after.episode,
+        has_attempt=lambda record, command: command.attempt(record) is not None,
+        results_count=lambda before, after: before.episode == after.episode,
     )
 
 
@@ -114,8 +115,10 @@ class DeliveryExecutor:
     _sources: dict[tuple[str, str], SourceImage] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
-        after = (self.pointers, self.targets, self.images, self.roles)
-        self._naming_and_recall = naming_and_recall.NamingAndRecallCommands(*after, self._image, self.clock)
+        self._search = CopySearch(self.records, self.snapshots, self.clock)
+        self._naming_and_recall = naming_and_recall.NamingAndRecallCommands(
+            self.pointers, self.targets, self.images, self.roles, self._image, self.clock
+        )
         self._launches = launches.LaunchCommands(self.instances, self._image, self.clock)
 
     def execute(self, record: Delivery, command: Command, budget: Budget) -> DeliveryEvent:
@@ -130,7 +133,7 @@ class DeliveryExecutor:
     def _execute_one(self, delivery: Delivery, command: Command, budget: Budget) -> DeliveryEvent:  # noqa: C901, PLR0911, PLR0912 - one case each
         match command:
             case checking.CheckTarget():
-                return self._check(delivery)
+                return self._check(delivery, budget)
             case checking.NotifyAwaitingRole():
                 self.notices.publish(notices.waiting_for_role(delivery, self.clock()))
                 return checking.AwaitingRoleNotified()
@@ -139,7 +142,8 @@ class DeliveryExecutor:
             case waiting.LookAtApproval():
                 return self.approvals.look(delivery)
             case checking.AskHubCopy():
-                return hub_copies.look(self.records, self.snapshots, delivery)
+                find = partial(self._search.find, budget=budget, tries=delivery.tries)
+                return hub_copies.look(self.records, find, delivery)
             case slots.AskSlots():
                 return self._ask_slots(delivery)
             case slots.LookAtSlots():
@@ -148,14 +152,14 @@ class DeliveryExecutor:
                 return slots.SlotsSeen(lease.granted, lease.until) if lease and held else slots.SlotsSeen(0, 0)
             case copying.AskWhoWaits():
                 return copying.OthersWait(self._waits(delivery.copy_quota) is not False)
-            case shares.HoldShares():
+            case holdings.HoldShares():
                 return self._hold(delivery, budget)
-            case shares.LookAtShares():
+            case holdings.LookAtShares():
                 return self._look_at_shares(delivery)
-            case shares.ReleaseShares(everything):
+            case holdings.ReleaseShares(everything):
                 return self._release(delivery, budget, everything=everything)
             case ending.LookAtClosing():
-                places = [(share.resource, share.share_name) for share in delivery.shares.needed]
+                places = [(share.resource, share.share_name) for share in delivery.holdings.needed]
                 return ending.ClosingSeen(permissions.still_open(self.ledger.find(places)))
             case copying.StartCopy(source):
                 if self.snapshots.role(delivery) != delivery.target.role_name:
@@ -163,15 +167,14 @@ class DeliveryExecutor:
                 snapshot = next(s for s in self._image(delivery).snapshots if s.id == source)
                 return attempts.CopyStarted(source, self.snapshots.copy(delivery, snapshot), delivery.nonce(source))
             case attempts.FindCopies():
-                copies = self.snapshots.find(delivery)
-                return attempts.CopiesFound(copies, self.snapshots.role(delivery) if copying.starts(delivery) else "")
+                return self._find_copies(delivery, budget)
             case leftovers.DeleteSnapshots(useless):
                 return self._delete(delivery, useless, budget)
             case attempts.RegisterImage():
                 return self._register(delivery)
             case imaging.DiscardImage():
-                own = proof.copies(delivery, self.snapshots.find(delivery)).own
-                made = [one.copy for one in own if one.source == proof.UNKNOWN]
+                own = proof.copies(delivery, self._find(delivery, budget)).own
+                made = [one.id for one in own if one.source == proof.UNKNOWN]
                 self.images.deregister(delivery, delivery.image.id or "")
                 self.snapshots.delete(delivery, made)
                 return imaging.ImageDiscarded()
@@ -179,25 +182,38 @@ class DeliveryExecutor:
                 found = proof.named(delivery, self.images.named(delivery))
                 return attempts.ImageRegistered(found.own, found.nonce) if found.own else imaging.ImageNotFound()
             case imaging.VerifyImage():
-                return self._verify(delivery)
+                return self._verify(delivery, budget)
             case imaging.FinishImage():
                 return self._finish(delivery)
             case publishing.ProtectImage():
                 self.images.protect(delivery)
                 return publishing.ImageProtected()
             case ending.RemoveLeftovers():
-                plan = proof.removal(delivery, self.images.of_delivery(delivery), self.snapshots.find(delivery))
+                plan = proof.removal(delivery, self.images.of_delivery(delivery), self._find(delivery, budget))
                 return self._remove(delivery, plan, budget)
             case publishing.LookAtEnd():
                 return self._look_at_end(delivery)
             case ending.NotifyOutcome(publish):
-                return self._notify(delivery, publish=publish)
+                self._note_events(delivery)
+                if publish:
+                    self.notices.publish(notices.outcome(delivery, self.clock()))
+                self._leave(delivery)
+                self._end_tracked(delivery)
+                return ending.OutcomeNotified(delivery.outcome)
             case _ if isinstance(command, launches.Command):
                 return self._launches.execute(delivery, command)
             case _ if isinstance(command, naming_and_recall.Command):
                 return self._naming_and_recall.execute(delivery, command)
             case _:
                 raise NotImplementedError(command)
+
+    def _find_copies(self, delivery: Delivery, budget: Budget) -> attempts.CopiesFound:
+        ids = proof.all_known(delivery)
+        copies = self.snapshots.find(delivery, ids=ids)[0] if ids else self._find(delivery, budget)
+        return attempts.CopiesFound(copies, self.snapshots.role(delivery) if copying.starts(delivery) else "")
+
+    def _find(self, delivery: Delivery, budget: Budget) -> tuple[proof.SeenCopy, ...]:
+        return self._search.find(delivery, budget, delivery.tries)
 
     def _delete(self, delivery: Delivery, useless: Sequence[str], budget: Budget) -> DeliveryEvent:
         """Delete snapshots while there is time. After a refusal it returns those that are deleted, if any."""
@@ -229,10 +245,11 @@ class DeliveryExecutor:
             if copy in left and why is None:
                 deleted.append(copy)
             left.discard(copy)
-        seen = plan.showing, plan.unfinished, refusal, plan.unproven, plan.learnt
-        return ending.LeftoversSeen(*seen, deleted=tuple(deleted), more=bool(left))
+        return ending.LeftoversSeen(
+            plan.showing, plan.unfinished, refusal, plan.unproven, plan.learnt, tuple(deleted), more=bool(left)
+        )
 
-    def _check(self, delivery: Delivery) -> DeliveryEvent:
+    def _check(self, delivery: Delivery, budget: Budget) -> DeliveryEvent:
         gone = self.approvals.source_gone(delivery) if delivery.state is DeliveryState.AWAITING_ROLE else None
         if gone is not None:
             raise Refusal(RefusalKind.ROLE, gone)
@@ -245,16 +262,17 @@ class DeliveryExecutor:
             return checking.TargetUnfit(roles_faults)
         place, unplaced = self._launches.check(delivery)
         subnet, group = (next(iter(found), "") for found in (place.subnets, place.groups))
-        ready = partial(checking.TargetReady, without_roles=without_roles, subnet=subnet, group=group)
-        if not delivery.shared:
-            return self._check_for_copy(delivery, unplaced, ready)
-        ended = preflight.sharing_faults(delivery.target, self.clock())
-        faults = (*ended, *self._policy_faults(delivery), *unplaced)
-        return checking.TargetUnfit(faults) if faults else ready("")
+        if delivery.in_share_mode:
+            found = self._check_for_share(delivery, unplaced)
+        else:
+            found = self._check_for_copy(delivery, unplaced, budget)
+        if not isinstance(found, checking.TargetReady):
+            return found
+        return replace(found, without_roles=without_roles, subnet=subnet, group=group)
 
     def _check_service_roles(self, delivery: Delivery) -> tuple[Fault | None, tuple[Fault, ...]]:
         """Return why the target goes without grants to service-linked roles; and why it is unfit because of them."""
-        target, keys = delivery.target, delivery.source_keys if delivery.shared else ()
+        target, keys = delivery.target, delivery.source_keys if delivery.in_share_mode else ()
         foreign = preflight.roles_on_foreign_keys(target, delivery.hub, keys)
         if foreign is not None:
             return (foreign, ()) if target.roles_by_default else (None, (foreign,))
@@ -264,9 +282,12 @@ class DeliveryExecutor:
             return None, preflight.roles_missing(target, missing)
         return without, ()
 
-    def _check_for_copy(
-        self, delivery: Delivery, unplaced: tuple[Fault, ...], ready: Callable[..., checking.TargetReady]
-    ) -> DeliveryEvent:
+    def _check_for_share(self, delivery: Delivery, unplaced: tuple[Fault, ...]) -> DeliveryEvent:
+        ended = preflight.sharing_faults(delivery.target, self.clock())
+        faults = (*ended, *self._policy_faults(delivery), *unplaced)
+        return checking.TargetUnfit(faults) if faults else checking.TargetReady("")
+
+    def _check_for_copy(self, delivery: Delivery, unplaced: tuple[Fault, ...], budget: Budget) -> DeliveryEvent:
         """Check what only a copy needs: the role's rights, key and name, and what is there already.
 
         ``unplaced``: why its launch test cannot run there.
@@ -281,7 +302,7 @@ class DeliveryExecutor:
         kept = delivery.launch.kept
         if kept and name != delivery.image_name and not proof.is_there(kept, shown):
             return checking.KeptImageMissed(name)
-        copies = self.snapshots.find(delivery)
+        copies = self._find(delivery, budget)
         tags = {image.id: image_tags(delivery, image, self.trigger_tag, "a nonce")}
         tags |= {one.id: snapshot_tags(delivery, one, self.trigger_tag, "a nonce") for one in image.snapshots}
         faults = preflight.target_faults(
@@ -296,7 +317,7 @@ class DeliveryExecutor:
         faults += (*self._policy_faults(delivery), *unplaced)
         if faults or key is None:
             return checking.TargetUnfit(faults)
-        return ready(
+        return checking.TargetReady(
             key.arn,
             image=named.own,
             nonce=named.nonce,
@@ -319,18 +340,18 @@ class DeliveryExecutor:
         )
 
     def _ask_slots(self, delivery: Delivery) -> DeliveryEvent:
-        wish = slots.wish(delivery, self.clock())
-        lease = self.leases.ask(delivery.copy_quota, wish)
+        request = slots.request(delivery, self.clock())
+        lease = self.leases.ask(delivery.copy_quota, request)
         again = slots.is_asked(delivery)
         if delivery.ending is not None:
             self._pass_on_slots(delivery)
         elif self._must_wake_quota(delivery, lease, again=again):
             fresh = CopyQuota(delivery.target.account, delivery.target.region)
-            cause = f"{delivery.id}:{delivery.episode}:{wish.wanted}:{wish.done}:{self.clock()}"
+            cause = f"{delivery.id}:{delivery.episode}:{request.wanted}:{request.done}:{self.clock()}"
             self.waker.wake(fresh.key, cause, fresh=quota_to_store(fresh, self.clock()))
         waits = delivery.state is DeliveryState.AWAITING_SLOT and again and lease.lacking > 0
         gone = self.approvals.source_gone(delivery) if waits else None
-        return slots.SlotsAsked(wish.wanted, wish.done, lease.granted, lease.until, wish.limited_at, gone)
+        return slots.SlotsAsked(request.wanted, request.done, lease.granted, lease.until, request.limited_at, gone)
 
     def _pass_on_slots(self, delivery: Delivery) -> None:
         """Leave the slots of a delivery that fails or is cancelled to the sweep, if another delivery waits for them.
@@ -363,8 +384,8 @@ class DeliveryExecutor:
     def _hold(self, delivery: Delivery, budget: Budget) -> DeliveryEvent:
         role = self.snapshots.role(delivery)
         if role != delivery.target.role_name:
-            return shares.RoleRenamed(role)
-        needed, done = delivery.shares.needed, delivery.shares.continue_at
+            return holdings.RoleRenamed(role)
+        needed, done = delivery.holdings.needed, delivery.holdings.continue_at
         for _ in budget.each(needed[done:], CALLS_FOR_SHARES):
             some = needed[done : done + SHARES_AT_ONCE]
             wanted = [(self._wanted(delivery, share), _holding(delivery, share)) for share in some]
@@ -375,10 +396,10 @@ class DeliveryExecutor:
                 break
         upto = _upto(delivery, done)
         looks = not upto and not permissions.is_first(delivery)
-        return shares.SharesHeld(upto, self._look_at_shares(delivery) if looks else None)
+        return holdings.SharesHeld(upto, self._look_at_shares(delivery) if looks else None)
 
-    def _look_at_shares(self, delivery: Delivery) -> shares.SharesSeen:
-        wanted = [(share.resource, share.share_name, delivery.id) for share in delivery.shares.needed]
+    def _look_at_shares(self, delivery: Delivery) -> holdings.SharesSeen:
+        wanted = [(share.resource, share.share_name, delivery.id) for share in delivery.holdings.needed]
         return permissions.seen(delivery, self.ledger.find_for(wanted))
 
     def _wanted(self, delivery: Delivery, share: NeededShare) -> Share:
@@ -387,7 +408,7 @@ class DeliveryExecutor:
             share_name=share.share_name,
             account=permissions.receiver(delivery, share),
             grantee=permissions.grantee(delivery, share, self.partition),
-            last_closing_at=0 if share.standing else delivery.shares.last_closing_at or 0,
+            last_closing_at=0 if share.standing else delivery.holdings.last_closing_at or 0,
         )
 
     def _keep_own_key(self, delivery: Delivery) -> None:
@@ -397,7 +418,7 @@ class DeliveryExecutor:
         Those of an AMI that was recalled untested close, as nothing was delivered.
         """
         ledger = self.ledger
-        own = [share for share in delivery.shares.needed if Resource.parse(share.resource).at_home]
+        own = [share for share in delivery.holdings.needed if Resource.parse(share.resource).at_home]
         theirs = [(share.resource, share.share_name, DELIVERED_AMIS) for share in own]
         kept = {(one.resource, one.share_name) for one in (ledger.find_for(theirs) if own else ()) if one.holdings}
         for share in own:
@@ -410,14 +431,14 @@ class DeliveryExecutor:
             self._wake_resources(delivery, own, "release")
 
     def _release(self, delivery: Delivery, budget: Budget, *, everything: bool) -> DeliveryEvent:
-        done = delivery.shares.continue_at
-        for some in budget.each(slices(delivery.shares.needed[done:], SHARES_AT_ONCE), CALLS_FOR_SHARES):
+        done = delivery.holdings.continue_at
+        for some in budget.each(slices(delivery.holdings.needed[done:], SHARES_AT_ONCE), CALLS_FOR_SHARES):
             over = [share for share in some if everything or not share.standing]
             for share in over:
                 self.ledger.release(share.resource, share.share_name, _holding(delivery, share))
             self._wake_resources(delivery, over, "release")
             done += len(some)
-        return shares.SharesReleased(everything, _upto(delivery, done))
+        return holdings.SharesReleased(everything, _upto(delivery, done))
 
     def _wake_resources(self, delivery: Delivery, shares: Iterable[NeededShare], what: str) -> None:
         cause = f"{delivery.id}:{delivery.episode}:{what}:{self.clock()}"
@@ -447,7 +468,7 @@ class DeliveryExecutor:
             fault = Fault("ami-name-taken", delivery.where, what, refusal.fault.cure)
             raise Refusal(RefusalKind.DENIED, fault) from refusal
 
-    def _verify(self, delivery: Delivery) -> DeliveryEvent:
+    def _verify(self, delivery: Delivery, budget: Budget) -> DeliveryEvent:
         image = self._image(delivery)
         seen = self.images.see(delivery, image)
         if seen.raw is None:
@@ -456,13 +477,12 @@ class DeliveryExecutor:
             reason = (seen.raw.get("StateReason") or {}).get("Message", "")
             return imaging.ImageSeen(seen.raw["State"], reason=reason)
         named = comparison.copies_by_device(image, seen.raw)
-        by_device = named if delivery.copies_image else {}
-        copies, listed, own = self._copies_of_image(delivery, named, by_device)
+        copies, listed, own = self._copies_of_image(delivery, named, budget)
         tags = image_tags(delivery, image, self.trigger_tag)
         differences = comparison.differences(
             image, seen.raw, seen.attributes, copies, name=delivery.image_name, tags=tags
         )
-        checked = {copy.copy for copy in delivery.copies}  # when they ended
+        checked = {copy.id for copy in delivery.copies}  # when they ended
         keys = {one: listed.get(one) for one in sorted(set(copies.values()) - checked)}
         wrong = [_under_another_key(delivery, one, key) for one, key in keys.items() if key != delivery.key_arn]
         faults = (*differences, *wrong)
@@ -470,28 +490,29 @@ class DeliveryExecutor:
             finished = deprecation.deprecate_at(image, self.clock()) is None
             return imaging.ImageSeen("available", faults, finished=finished)
         sources = {device.name: device.snapshot_id or "" for device in image.devices}
-        pairs = tuple((sources[device], copy) for device, copy in by_device.items())
-        return imaging.ImageSeen("available", faults, copies=pairs, extras=tuple(sorted(own - set(by_device.values()))))
+        pairs = tuple((sources[device], copy) for device, copy in named.items())
+        return imaging.ImageSeen("available", faults, copies=pairs, extras=tuple(sorted(own - set(named.values()))))
 
     def _copies_of_image(
-        self, delivery: Delivery, named: Mapping[str, str], by_device: Mapping[str, str]
+        self, delivery: Delivery, named: Mapping[str, str], budget: Budget
     ) -> tuple[Mapping[str, str], Mapping[str, str], frozenset[str]]:
         """Return the copies of which the new AMI must be made: by device for CopyImage, else by source snapshot.
 
         Besides, the keys of the copies that EC2 lists, and which of these are the delivery's own. EC2 is not asked if
-        all are on record. ``named``: those that the AMI names, by device; ``by_device``: the same for CopyImage.
+        all are on record. ``named``: those that the AMI names, by device.
         """
-        on_record = {copy.source: copy.copy for copy in delivery.copies if copy.copy}
-        used: set[str | None] = {*by_device.values()} or {copy.copy for copy in delivery.copies}
+        by_device = named if delivery.copies_image else {}
+        on_record = {copy.source: copy.id for copy in delivery.copies if copy.id}
+        used: set[str | None] = {*by_device.values()} or {copy.id for copy in delivery.copies}
         all_known = bool(delivery.copies) and used <= set(on_record.values())
-        shown = () if all_known else self.snapshots.find(delivery)
+        shown = () if all_known else self._find(delivery, budget)
         own = proof.copies(delivery, shown).own
         # CopyImage's AMI itself names its snapshots, and an operator accepts an AMI together with its snapshots.
         listed = shown if by_device or delivery.image.id == delivery.accepted else own
         # Of several copies of one snapshot, such as one that failed and could not be deleted, the AMI's own counts.
-        by_source = {copy.source: copy.copy for copy in sorted(listed, key=lambda copy: copy.copy in named.values())}
-        keys = {copy.copy: copy.key_arn for copy in listed}
-        return by_device or {**by_source, **on_record}, keys, frozenset(one.copy for one in own)
+        by_source = {copy.source: copy.id for copy in sorted(listed, key=lambda copy: copy.id in named.values())}
+        keys = {copy.id: copy.key_arn for copy in listed}
+        return by_device or {**by_source, **on_record}, keys, frozenset(one.id for one in own)
 
     def _finish(self, delivery: Delivery) -> DeliveryEvent:
         image = self._image(delivery)
@@ -511,15 +532,16 @@ class DeliveryExecutor:
         date = resolution.until(delivery.target.place) if resolution.understood else None
         return publishing.EndSeen(end_in_force(date, now))
 
-    def _notify(self, delivery: Delivery, *, publish: bool) -> DeliveryEvent:
-        self._note_events(delivery)
-        if publish:
-            self.notices.publish(notices.outcome(delivery, self.clock()))
+    def _leave(self, delivery: Delivery) -> None:
+        """Leave what an AMI that stays needs to a holder of its own; take what a withdrawal ends from its pointers."""
         if delivery.keeps_image:
             self._keep_own_key(delivery)
         elif delivery.ending is DeliveryState.WITHDRAWN and (delivery.naming.offered_at or delivery.naming.before):
             for pointer in naming.pointers(delivery):
                 self.pointers.take_back(pointer, delivery.ami, delivery.id, delivery.episode)
+
+    def _end_tracked(self, delivery: Delivery) -> None:
+        """Track it as ended, and wake who waits for that: its promotion, and deliveries that copy from its AMI."""
         target = delivery.target
         running = TrackedDelivery(delivery.id, target.account, target.region, delivery.episode, RUNNING)
         tracked = running.ended(delivery, self.clock())
@@ -528,7 +550,6 @@ class DeliveryExecutor:
             self.waker.wake(addresses.promotion(delivery.ami), cause)
         if target.account == delivery.hub:
             hub_copies.wake_waiting(self.waker, self.tracked, delivery)
-        return ending.OutcomeNotified(delivery.outcome)
 
     def _note_events(self, delivery: Delivery) -> None:
         """Record whether events arrived from the target: one write for each delivery instead of one for each event."""
@@ -567,7 +588,7 @@ def _renamed(delivery: Delivery) -> Fault:
 
 def _upto(delivery: Delivery, done: int) -> int:
     """Return the number of shares done, at which the next run continues; 0: all are done."""
-    return done if done < len(delivery.shares.needed) else 0
+    return done if done < len(delivery.holdings.needed) else 0
 
 
 def _keys_seen(seen: Mapping[str, str]) -> str:
@@ -580,7 +601,7 @@ def _keys_seen(seen: Mapping[str, str]) -> str:
 
 def _holding(delivery: Delivery, share: NeededShare) -> Holding:
     target = delivery.target
-    dated = share.standing and delivery.shared and target.until  # what a copied AMI needs stays with it
+    dated = share.standing and delivery.in_share_mode and target.until  # what a copied AMI needs stays with it
     end = target.until + schedule.LEDGER_CLOSES_AFTER if dated else 0
     purpose = Purpose.STANDING if share.standing else Purpose.COPY
     return Holding(delivery.ami, target.account, target.region, delivery.id, delivery.episode, purpose, end)

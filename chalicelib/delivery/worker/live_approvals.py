@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
-from chalicelib.delivery import naming
+from chalicelib.delivery import naming, preflight
 from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.phases.waiting import ApprovalSeen
 from chalicelib.engine import addresses
@@ -62,8 +62,9 @@ class LiveApprovals:
         return ApprovalSeen(approved.by, changed=changed, source=source, naming=named)
 
     def _none(self, delivery: Delivery) -> ApprovalSeen:
-        """Return that no approval counts; an AMI that is gone or disabled will get none."""
-        return ApprovalSeen(gone=self.entitlements.gone(delivery.ami, delivery.where))
+        """Return that no approval counts; none is waited for if the AMI is gone or disabled, or its date has come."""
+        ended = preflight.sharing_faults(delivery.target, self.clock())
+        return ApprovalSeen(gone=next(iter(ended), None) or self.entitlements.gone(delivery.ami, delivery.where))
 
     def source_gone(self, delivery: Delivery) -> Fault | None:
         """Return that EC2 shows no source AMI that can be used; one look is weak evidence, and a refusal is none."""

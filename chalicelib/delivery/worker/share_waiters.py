@@ -48,12 +48,12 @@ class WaitingDeliveries:
         """
         refused = {holding.delivery for s in shares if holders.refusal(s) is not None for holding in s.holdings}
         left = waiting
-        if sum(len(one.shares.needed) for one in waiting) > READ_AT_ONCE:
-            ends = self._find((one, one.shares.needed[-1:]) for one in waiting)
-            ended = (s for s in ends if s.state is ShareState.OPEN or holders.refusal(s) is not None)
+        if sum(len(one.holdings.needed) for one in waiting) > READ_AT_ONCE:
+            last = self._find((one, one.holdings.needed[-1:]) for one in waiting)
+            ended = (s for s in last if s.state is ShareState.OPEN or holders.refusal(s) is not None)
             open_ = {holding.delivery for s in ended for holding in s.holdings}
             left = [one for one in waiting if one.id in refused | open_]
-        found = self._find((one, one.shares.needed) for one in left)
+        found = self._find((one, one.holdings.needed) for one in left)
         for one in left:
             seen = permissions.seen(one, found)
             if seen.open or seen.refused is not None:

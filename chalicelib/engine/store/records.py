@@ -129,13 +129,13 @@ class DynamoRecords:
         beside = [(key, self._with_form(item)) for key, item in also if not _is_lookup(item)]
         recent = self._recent(before, after, happened, now)
         changes[RECENT] = compact(recent) if recent else None
-        if not self._write(before, after, changes, beside, tells=bool(happened)):
+        if not self._write(before, after, changes, beside, entry=bool(happened)):
             return None
         fresh = replace(before, body=after.body, version=before.version + 1, inbox=inbox, scheduled=scheduled)
         return replace(fresh, woken=False, recent=recent)
 
-    def _write(self, before: Stored, after: Write, changes: Mapping[str, Any], beside: Extras, *, tells: bool) -> bool:
-        """Write a record with the items beside it, if it is still as it was read. ``tells``: history gets an entry."""
+    def _write(self, before: Stored, after: Write, changes: Mapping[str, Any], beside: Extras, *, entry: bool) -> bool:
+        """Write a record with the items beside it, if it is still as it was read. ``entry``: history gets one."""
         gone = [name for name, value in changes.items() if value is None]
         fresh = {name: value for name, value in changes.items() if value is not None}
         update = setting(fresh, {":read": before.version}, removing=gone)
@@ -146,7 +146,7 @@ class DynamoRecords:
         if self._table.update(after.key, **update) is not None:
             return True
         # a write that changes neither looks like a wake's, which only raises the version
-        return (tells or after.body != before.body) and self._is_there(after.key, changes)
+        return (entry or after.body != before.body) and self._is_there(after.key, changes)
 
     def _recent(self, before: Stored, after: Write, happened: Sequence[str], now: int) -> Sequence[Mapping[str, Any]]:
         """Return the entries of its history that a record is to have, after writing the others into an item."""

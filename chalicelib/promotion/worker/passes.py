@@ -19,7 +19,7 @@ from chalicelib.delivery.model import (
     HubCopy,
     Launch,
     Recalled,
-    Sharing,
+    ShareMode,
     SlotRequest,
     snapshots_of,
 )
@@ -305,7 +305,7 @@ class DeliveryPass:
         The mark is written before a standing share opens, so that the pass over standing shares compares the AMI.
         """
         fresh = self._fresh(promotion, image, beginning, before, episode)
-        if fresh.shared:
+        if fresh.in_share_mode:
             self.records.put(addresses.standing(promotion.ami), {"kind": "standing", "episode": promotion.episode})
         self.tracked.add(promotion.ami, _tracked(promotion, fresh.target, episode, beginning.tracked), count=False)
         return fresh
@@ -361,7 +361,7 @@ class DeliveryPass:
             snapshots=snapshots_of(image),
             attempts=() if before is None else proof.carried(before, self.clock()),
             hub_copy=HubCopy(_via(promotion, target)),
-            sharing=Sharing(launched_by=_launched_by(target)),
+            share_mode=ShareMode(launched_by=_launched_by(target)),
             slots=SlotRequest(slots.ASKING) if copies else SlotRequest(),
             method=method,
             method_why=why,

@@ -41,7 +41,7 @@ from chalicelib.targets.waves import FileWaves, Wave
 from chalicelib.targets.withdrawals import Withdrawal
 
 PROMOTION_MACHINE: Machine[Promotion, do.Command, ev.Event] = Machine(
-    machine.outstanding, machine.evolve, looks=machine.looks, tells=machine.tells
+    machine.outstanding, machine.evolve, looks=machine.looks, enters_history=machine.enters_history
 )
 
 
@@ -103,7 +103,7 @@ class PromotionExecutor:
             event=caused.event,
             changed_at=caused.at or 0,
             answers=_answers(promotion, *machine.NEWS),
-            basis=promotion.basis,
+            starting_point=promotion.starting_point,
         )
 
     # --- what is wanted, and what there is ---------------------------------------------------------------------------
@@ -131,25 +131,13 @@ class PromotionExecutor:
     def _compare(self, record: Promotion, budget: Budget) -> ev.Compared:
         tracked = self._tracked(record, budget)
         wanted, promotion = self._wanted(record, tracked)
-        inputs = wanted.inputs(promotion)
-        surplus = wanted.surplus(tracked, promotion)
+        inputs, surplus = wanted.inputs(promotion), wanted.surplus(tracked, promotion)
         if wanted.waits is not None and not surplus:
             raise Refusal(RefusalKind.THROTTLED, wanted.waits)
         begin = wanted.missing(tracked, promotion)
-        missing = bool(begin) or self._examines_again(promotion, wanted, tracked)
-        running = any(one.state == RUNNING for one in tracked)
-        asked = self._ask_approval(promotion, wanted, tracked)
-        known = not (wanted.unknown or wanted.unbelieved)
-        found = wave_counts.counts(wanted, tracked, begin, promotion) if known else []
-        progress = self._waves(promotion, wanted, found, tracked, later=bool(surplus)) if known else promotion.waves
-        if not promotion.is_gone and wanted.refused is None:
-            ends = {one.delivery for one in surplus}
-            stay = [one for one in tracked if one.state == RUNNING and one.delivery not in ends]
-            wanted = replace(wanted, faults=(*wanted.faults, *self._not_begun(wanted, found, begin, stay)))
         compared = ev.Compared(
             value=wanted.value,
             refused=wanted.refused,
-            faults=self._all_faults(promotion, wanted, inputs),
             inputs=inputs,
             file=wanted.file,
             places=wanted.places,
@@ -157,21 +145,23 @@ class PromotionExecutor:
             left_out=wanted.left_out(tracked, promotion),
             unbelieved=wanted.unbelieved,
             surplus=bool(surplus),
-            missing=missing,
-            running=running,
+            missing=bool(begin) or self._examines_again(promotion, wanted, tracked),
+            running=any(one.state == RUNNING for one in tracked),
             standing=any(one.state == SHARED for one in tracked),
             failed=sum(one.state == FAILED and one.place in wanted.targets for one in tracked),
-            asked=asked,
-            waves=progress,
-            awaited=wave_counts.under_way(found, wanted.waves, progress, self.clock()),
+            asked=self._ask_approval(promotion, wanted, tracked),
+            faults=self._all_faults(promotion, wanted, inputs),
+            waves=promotion.waves,
             answers=_answers(promotion, machine.WITHDRAW, machine.RECALL),
-            basis=record.basis,
+            starting_point=record.starting_point,
             turn=record.turn,
         )
+        if not (wanted.unknown or wanted.unbelieved):
+            compared = self._with_waves(compared, promotion, wanted, tracked, begin, surplus)
         left = (
-            running
-            or bool(surplus)
-            or (missing and inputs != promotion.unfit)
+            compared.running
+            or compared.surplus
+            or (compared.missing and inputs != promotion.unfit)
             or evolving.with_value(record, compared).unnotified
             or wanted.unbelieved
         )
@@ -230,26 +220,33 @@ class PromotionExecutor:
 
     # --- its waves ---------------------------------------------------------------------------------------------------
 
-    def _waves(
+    def _with_waves(
         self,
+        compared: ev.Compared,
         promotion: Promotion,
         wanted: WantedTargets,
-        found: Sequence[WaveCount],
         tracked: Sequence[TrackedDelivery],
-        *,
-        later: bool,
-    ) -> Mapping[str, WaveProgress]:
-        """Compute how far the waves are, and send one notice of the failures that stop one.
+        begin: Sequence[Target],
+        surplus: Sequence[TrackedDelivery],
+    ) -> ev.Compared:
+        """Return the comparison with how far the waves are, after one notice of the failures that stop one.
 
-        ``later``: deliveries are to end first. Until the notice is sent, the wave is not known to be stopped.
+        While deliveries are to end, and until the notice is sent, the wave is not known to be stopped.
         """
+        found = wave_counts.counts(wanted, tracked, begin, promotion)
         progress, notified = {}, {one.stopped for one in promotion.waves.values()}
         for count in found:
             reached = count.progress
             if reached.stopped and reached.stopped not in notified:
-                reached = WaveProgress() if later else self._notify_stopped(promotion, wanted, count, tracked)
+                reached = WaveProgress() if surplus else self._notify_stopped(promotion, wanted, count, tracked)
             progress[wanted.waves.name(count.wave)] = reached
-        return progress
+        awaited = wave_counts.under_way(found, wanted.waves, progress, self.clock())
+        faults = compared.faults
+        if not promotion.is_gone and wanted.refused is None:
+            ending = {one.delivery for one in surplus}
+            stay = [one for one in tracked if one.state == RUNNING and one.delivery not in ending]
+            faults = (*faults, *self._not_begun(wanted, found, begin, stay))
+        return replace(compared, waves=progress, awaited=awaited, faults=faults)
 
     def _notify_stopped(
         self, promotion: Promotion, wanted: WantedTargets, count: WaveCount, tracked: Sequence[TrackedDelivery]

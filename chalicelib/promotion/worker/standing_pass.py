@@ -115,7 +115,7 @@ class StandingPass:
             return
         seen = _Seen(tag, applied.digests, head.withdrawals_from)
         if self._close_all(ami, mark, seen, entitled, budget) and not unknown:
-            again_at = min([now + schedule.DAY, *entitled.ends(now)])
+            again_at = min([now + schedule.DAY, *entitled.dates_after(now)])
             self._write(ami, mark, {"compared": compared, "again_at": again_at})
 
     def _mark_stuck(self, amis: Collection[str], budget: Budget) -> None:
@@ -141,12 +141,12 @@ class StandingPass:
         """Release the holdings that are not entitled; True if there was time for all, and nothing changed meanwhile."""
         now = self.clock()
         held = [one for one in self.ledger.standing(ami) if not Resource.parse(one.resource).at_home]
-        ends = [one for one in held if not entitled.may_keep(one.holding.place, one.resource, one.share_name, now)]
+        over = [one for one in held if not entitled.may_keep(one.holding.place, one.resource, one.share_name, now)]
 
         def is_current() -> bool:
             return not self._has_moved(ami, seen, entitled)
 
-        closed = _all_done(ends, lambda one: self._end(ami, one, seen.tag, entitled), is_current, budget)
+        closed = _all_done(over, lambda one: self._end(ami, one, seen.tag, entitled), is_current, budget)
         if not closed or not self._end_running(ami, seen.tag, entitled, is_current, budget):
             return False
         if not held:
@@ -164,7 +164,7 @@ class StandingPass:
         except ParkRecord as error:
             self.telemetry.not_done("standing", str(error))
             return False
-        ends = [one for one in tracked if one.state == RUNNING and not entitled.may_go_on(one.place)]
+        over = [one for one in tracked if one.state == RUNNING and not entitled.may_go_on(one.place)]
         cause, unfinished = f"not-entitled:{self.clock() // schedule.MINUTE}", list[TrackedDelivery]()
 
         def ask(one: TrackedDelivery) -> None:
@@ -174,7 +174,7 @@ class StandingPass:
             if is_lost and not copy_holdings.release(self.records, self.ledger, self.waker, ami, one, budget):
                 unfinished.append(one)
 
-        return _all_done(ends, ask, is_current, budget) and not unfinished
+        return _all_done(over, ask, is_current, budget) and not unfinished
 
     def _has_moved(self, ami: str, seen: _Seen, entitled: Entitlement) -> bool:
         """Whether tag, file or members have changed since ``seen`` was read, or a tag event has ended a withdrawal.
@@ -262,12 +262,12 @@ def _why(place: str, tag: str | None, entitled: Entitlement) -> str:
     return why_ended(entitled.withdrawn, place, NO_TAG_OR_AMI if tag is None else NOT_NAMED)
 
 
-def _all_done(ends: Sequence[E], act: Callable[[E], None], is_current: Callable[[], bool], budget: Budget) -> bool:
+def _all_done(items: Sequence[E], act: Callable[[E], None], is_current: Callable[[], bool], budget: Budget) -> bool:
     """Act on each item; False if time runs out, or ``is_current`` (asked before each slice) is false."""
     done = 0
-    for one in budget.each(ends, CALLS):
+    for one in budget.each(items, CALLS):
         if done % AT_ONCE == 0 and not is_current():
             return False
         act(one)
         done += 1
-    return done == len(ends)
+    return done == len(items)

@@ -30,7 +30,7 @@ POINTER_MACHINE: Machine[Pointer, machine.Command, machine.Event] = Machine(
     machine.evolve,
     looks=machine.looks,
     record_intent=machine.record_intent,
-    acts=machine.acts,
+    between_writes=machine.between_writes,
     intended_call=machine.intended_call,
 )
 
@@ -65,7 +65,7 @@ class PointerExecutor:
             if not looks:
                 return machine.Changed() if self.parameters.change(target, record) else machine.Overtaken()
             recalled = self.targets.recalled([one.source for one in releases])
-            pin = self.targets.pin(record.account, record.region, record.parameter)
+            pin = self.targets.pin(record.account, record.region, record.family)
             seen = self.parameters.look(target, record, [one.image for one in releases])
         except Refusal as refusal:
             return machine.PointerRefused(refusal.kind, refusal.fault, releases, refusal.unknown, left)
@@ -81,7 +81,7 @@ class PointerExecutor:
             target = self._target(record)
             if target is None or (command.at and not (target.retire and _sets(target, record))):
                 return machine.CopyNotRetired(image)
-            pin = self.targets.pin(record.account, record.region, record.parameter)
+            pin = self.targets.pin(record.account, record.region, record.family)
             if pin != record.pin or self.targets.recalled(record.may_name):
                 return machine.CopyNotRetired(image, passing=True)  # it may be this one: a look shows that
             if command.at:

@@ -205,7 +205,7 @@ class LiveEntitlements:
         read = self._read(ami)
         return None if _usable(read) else source_gone(where, ami, read.image_state if read.owned else None)
 
-    def ends(self, shares: Sequence[Share]) -> Mapping[str, int]:
+    def may_stay_until(self, shares: Sequence[Share]) -> Mapping[str, int]:
         """Return until when each standing share may stay, by the first of its holdings that may keep it.
 
         It first leaves out the holdings that the applied file alone ends, then asks about ``MOST_ASKED`` of the AMIs.
@@ -214,13 +214,13 @@ class LiveEntitlements:
         now, applied = self.clock(), self.targets.read()
         is_over = cache(lambda account, place: _is_over(applied, account, place, now))
         keeps = cache(lambda ami: self._keeps(ami, applied))
-        ends: dict[str, int] = {}
+        until: dict[str, int] = {}
         for share in shares:
             left = [one for one in share.holdings if one.stands and not is_over(one.account, one.place)]
             end = _end(share, left, keeps, now)
             if end is not None:
-                ends[share.share_name] = end
-        return ends
+                until[share.share_name] = end
+        return until
 
     def _keeps(self, ami: str, applied: AppliedFile) -> Entitlement | Fault | Refusal:
         try:
@@ -284,10 +284,10 @@ class LiveEntitlements:
         place = holding.place
         standing = holding.purpose is Purpose.STANDING
         if not entitled.may_open(place, share.resource, share.share_name, self.clock(), standing=standing):
-            by = covering(entitled.withdrawn, place)
             if place in entitled.targets:
                 return _other_settings(share, holding)
-            return entitled.blocked.get(holding.account) or _not_now(share, holding, by)
+            withdrawn_by = covering(entitled.withdrawn, place)
+            return entitled.blocked.get(holding.account) or _not_now(share, holding, withdrawn_by)
         if share.account != _receiver(entitled.targets[place], share.resource, standing=standing):
             return _stranger(share, f"It names another receiver than the target {place} of {holding.ami}.")
         if (outside := self.bounds.fault(share.resource, share.account)) is not None:
@@ -367,7 +367,8 @@ class LiveEntitlements:
         ident = addresses.delivery_id(self.hub[0], ami, self.hub[0], region)
         accepted = self.deliveries.accepted(ident)
         theirs = self.source.snapshots_of(accepted, region) if accepted else frozenset()
-        copies = self.source.copies(ami, region)
+        ids = self.deliveries.copy_ids(ident)
+        copies = self.source.copies(ami, region, {*ids, *theirs} if ids else ())
         own = self.deliveries.own_copies(ident, copies) | theirs
         return {one: copy.key for one, copy in copies.items() if one in own}
 
@@ -487,7 +488,7 @@ def _other_settings(share: Share, holding: Holding) -> Fault:
     return Fault(SETTINGS_CHANGED, f"{share.resource}, {share.account}", what, cure)
 
 
-def _not_now(share: Share, holding: Holding, withdrawn_by: str | None = None) -> Fault:
+def _not_now(share: Share, holding: Holding, withdrawn_by: str | None) -> Fault:
     where = f"{share.resource}, {share.account}"
     if withdrawn_by is not None:
         what = f"Nothing is shared: it was withdrawn from {holding.ami} by {withdrawn_by}."

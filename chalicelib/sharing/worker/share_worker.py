@@ -21,7 +21,7 @@ from chalicelib.engine.budget import Budget, TimeLeft
 from chalicelib.engine.calls import TakeCalls
 from chalicelib.engine.errors import LostRace, ParkRecord, Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
-from chalicelib.engine.places import Arn, Resource
+from chalicelib.engine.places import ROLE, Arn, Resource
 from chalicelib.engine.ports import Records, Stored, Telemetry, Write
 from chalicelib.engine.waker import Waker, new_resource
 from chalicelib.sharing import account_access, grant_names, holders, machine, outstanding, share
@@ -258,8 +258,8 @@ class ShareWorker:
         now = self.waker.clock()
         if s.state is ShareState.CLOSING and not outstanding.to_open([s], now):
             self.telemetry.share(s.resource, s.account, "not closed", why=refusal.fault.what)
-            ends = refusal.kind is not RefusalKind.THROTTLED and machine.gives_up(s)
-            return machine.evolve(s, machine.GivenUp(refusal.fault) if ends else machine.PutOff(), now)
+            given_up = refusal.kind is not RefusalKind.THROTTLED and machine.gives_up(s)
+            return machine.evolve(s, machine.GivenUp(refusal.fault) if given_up else machine.PutOff(), now)
         since = self._accessible_since(s, now) if refusal.kind is RefusalKind.NOT_YET else 0
         if not machine.worth_waiting(s, refusal.kind, now, since):
             return machine.evolve(s, machine.ShareRefused(refusal.fault), now)
@@ -267,7 +267,7 @@ class ShareWorker:
 
     def _accessible_since(self, s: Share, now: int) -> int:
         """Return when the account itself got access to the key, for a grant to its service-linked role; otherwise 0."""
-        if Resource.parse(s.resource).kind != "role":
+        if Resource.parse(s.resource).kind != ROLE:
             return 0
         return account_access.open_since(self.ledger.find(account_access.places(s.resource, s.account)), now)
 
@@ -311,11 +311,11 @@ class ShareWorker:
         part, over, prolonged, now = budget.part(FOR_ASKING), set[str](), list[Share](), self.waker.clock()
         for some in part.each(_by_amis(dated), CALLS_TO_ASK):
             try:
-                ends = self.entitlements.ends(some)
+                until = self.entitlements.may_stay_until(some)
             except Refusal:
-                ends = {}
+                until = {}
             for s in some:
-                end, since, missed = ends.get(s.share_name), 0, 0
+                end, since, missed = until.get(s.share_name), 0, 0
                 if end is None or end == MISSED:
                     since = s.unsure_since or now
                     missed = s.missed_since or (now if end == MISSED else 0)
@@ -387,10 +387,10 @@ def _codes(faults: Mapping[str, Fault]) -> str:
 
 
 def _elsewhere(s: Share) -> Fault | None:
-    """Return the fault of a grantee of another account than the share's. The entitlement was asked for the share's."""
-    if not s.grantee or Arn.parse(s.grantee).account == s.account:
+    """Return the fault of a grantee that is not of the share's account, for which the entitlement was asked."""
+    if grant_names.nameless(s.resource) or Arn.parse(s.grantee).account == s.account:
         return None
-    what = f"The share is for account {s.account}, and its grantee {s.grantee} is not of that account."
+    what = f"The share is for account {s.account}, and its grantee {s.grantee!r} is not of that account."
     cure = "Find out who wrote this share: its history, and CloudTrail for the service's table. Nothing was opened."
     return Fault("grantee-elsewhere", s.resource, what, cure)
 
@@ -409,5 +409,5 @@ def _archived_lately(
 
 
 def _latest(shares: Sequence[Share]) -> int | None:
-    ends = (holders.must_close_at(s) for s in shares if s.state in OPEN_STATES)
-    return min(filter(None, ends), default=None)
+    closings = (holders.must_close_at(s) for s in shares if s.state in OPEN_STATES)
+    return min(filter(None, closings), default=None)

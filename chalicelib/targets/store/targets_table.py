@@ -16,8 +16,8 @@ pk                           sk                       what
 ``withdrawals``              ``<AMI>``                whom an operator has withdrawn: an attribute for each account, or
                                                       account/Region, JSON: at, by, value; ``recall``: JSON: at, by,
                                                       why, if an operator has recalled the AMI
-``pins``                     ``<account>/<Region>     a release at which a parameter is held; body: JSON, source,
-                             <parameter>``            made_at, at, by, why
+``pins``                     ``<account>/<Region>/    a release at which the family's parameter is held; body: JSON,
+                             <family>``               source, made_at, at, by, why
 ``approvals#<user id>``      ``<AMI>/<account>/       what this approver has approved; body: JSON, digest, at, until;
                              <Region>``               ``ami`` for the index of this name
 ===========================  =======================  ==================================================
@@ -190,14 +190,14 @@ class TargetsTable:
         found = self._table.get_all([withdrawals_of(ami) for ami in sorted(set(amis))])
         return frozenset(item["sk"] for item in found if recalls.ATTRIBUTE in item)
 
-    def pin(self, account: str, region: str, parameter: str) -> Pin | None:
-        item = self._table.get(pin_of(account, region, parameter))
+    def pin(self, account: str, region: str, family: str) -> Pin | None:
+        item = self._table.get(pin_of(account, region, family))
         try:
             return recalls.read_pin(item["body"]) if item and "body" in item else None
         except ValueError as error:
             what = f"Its pin cannot be read: {error}."
-            cure = f"`ami-promoter rollback FAMILY --account {account} --lift`, and roll back again."
-            fault = Fault("pin-damaged", f"account {account}, {region}, parameter {parameter}", what, cure)
+            cure = f"`ami-promoter rollback {family} --account {account}/{region} --lift`, and roll back again."
+            fault = Fault("pin-damaged", f"account {account}, {region}, family {family}", what, cure)
             raise Refusal(RefusalKind.DENIED, fault) from None
 
     def approvals(self, ami: str, places: Collection[str]) -> Given:

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from ami_promoter.commands.drain import Drain, drained
 from ami_promoter.hub.aws import Connection
 from ami_promoter.promotions.following import A_POLL
-from ami_promoter.terminal.exits import Exit
+from ami_promoter.terminal.report import Exit
 from ami_promoter.verbs import TerminalClock
 from chalicelib.delivery import machine
 from chalicelib.delivery.codecs import DELIVERIES

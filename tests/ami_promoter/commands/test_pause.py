@@ -4,8 +4,9 @@ import pytest
 import time_machine
 from botocore.exceptions import ClientError, ReadTimeoutError
 
+from ami_promoter.hub import pause_switch
 from ami_promoter.hub.aws import Connection, HubError
-from ami_promoter.hub.pause_switch import SWITCH, Switch
+from ami_promoter.hub.pause_switch import SWITCH
 from ami_promoter.hub.withdrawals import Withdrawn
 from tests.ami_promoter.a_hub import AMI, DEV, NINE, REGION
 
@@ -28,10 +29,10 @@ def test_pausing_writes_one_item_that_the_functions_read(operators, run):
 def test_who_paused_first_stays_named(client, run):
     """Pausing again changes only the reason, if there is one, and prints since when it has been paused."""
     with time_machine.travel(NINE, tick=False):
-        switch = Switch(Connection(REGION))
-        assert switch.turn(paused=True, why="first") is True
-    assert switch.turn(paused=True, why="second") is False
-    assert switch.read()["why"] == "first"
+        connection = Connection(REGION)
+        assert pause_switch.turn(connection, paused=True, why="first") is True
+    assert pause_switch.turn(connection, paused=True, why="second") is False
+    assert pause_switch.read(connection)["why"] == "first"
 
     assert run("admin", "pause", "--why", "third").out.splitlines() == [
         (
@@ -66,7 +67,7 @@ def test_status_says_first_that_all_is_paused(client, run):
     """The first line says since when, by whom and why; nothing is printed when it is not paused."""
     assert run("status", "--json").data["paused"] is None
     with time_machine.travel(NINE, tick=False):
-        Switch(Connection(REGION)).turn(paused=True, why="KMS outage")
+        pause_switch.turn(Connection(REGION), paused=True, why="KMS outage")
 
     assert run("status").out.splitlines()[0] == (
         f"Paused since 2026-01-05T09:00:00Z, by {CALLER}: KMS outage. Nothing new starts."
@@ -86,7 +87,7 @@ def test_where_no_answer_came_it_does_not_say_that_nothing_has_changed(operators
     connection.dynamodb.meta.events.register("after-call.dynamodb.UpdateItem", fails)
 
     with pytest.raises(HubError) as failed:
-        Switch(connection).turn(paused=True, why="")
+        pause_switch.turn(connection, paused=True, why="")
 
     said = "pausing or resuming (it may be done: run the command again) failed: Read timeout"
     assert failed.value.fault.what.startswith(said if lost else "pausing or resuming (nothing has changed) failed: ")

@@ -67,6 +67,10 @@ NOT_OURS = Fault(
             a_pointer(pin=Pin(AMI, "2026-01-01T00:00:00.000Z", NINE, "jane", "Slow.")),
             "It names this AMI, and a rollback holds it there: Slow.",
         ),
+        (
+            a_pointer(image="", pin=Pin("ami-0c", "2025-12-01T00:00:00.000Z", NINE, "jane")),
+            "It names no AMI: a rollback holds it at ami-0c.",
+        ),
         (a_pointer(image="", fault=NOT_OURS), NOT_OURS.what),
         (a_pointer(image="", settled=False), "It is being brought up to date."),
         (a_pointer(image=""), "It names no AMI: the target shows none of the family available."),

@@ -7,11 +7,10 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from ami_promoter.hub import record_requests
+from ami_promoter.hub import pause_switch, record_requests
 from ami_promoter.hub.aws import Connection, HubError
-from ami_promoter.hub.pause_switch import Switch
+from ami_promoter.hub.hub_images import Tag
 from ami_promoter.hub.records import Reader
-from ami_promoter.hub.trigger_tag import Tag
 from ami_promoter.hub.withdrawals import Withdrawn
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import addresses
@@ -175,7 +174,7 @@ def test_an_approver_of_a_refused_ami_learns_why(table, ami, file, run):
 
 def test_an_ami_is_not_tagged_where_what_is_to_be_said_cannot_be_read(ec2, ami, run, monkeypatch):
     """Exit status 3 lets the operator believe that nothing has begun; nothing has."""
-    monkeypatch.setattr(Switch, "read", refuse)
+    monkeypatch.setattr(pause_switch, "read", refuse)
     with pytest.raises(ClientError):
         run("promote", ami, "prod")
 
@@ -344,6 +343,21 @@ def test_retry_right_after_promote_names_no_withdrawal_that_the_new_value_ends(t
     assert "withdrawn by" not in said
     assert f"{DEV} {REGION}: cancelled; starts again, if the value that the service still examines names it." in said
     assert "VALUE" not in said
+
+
+def test_a_retry_right_after_a_withdrawal_while_the_value_is_refused_keeps_the_one_of_before(ec2, table, ami, run):
+    """The tag has a value that was refused, which ends nothing: both accounts stay withdrawn."""
+    delivered(table, *(replace(a_delivery(*one), ami=ami) for one in ((DEV, "cancelled"), (PROD, "cancelled"))))
+    run("withdraw", "--yes", ami, "--account", DEV)
+    tag(ec2, ami, "dve")
+    stored = PROMOTIONS.decode(DynamoRecords(table).read(addresses.promotion(ami)))
+    refused = replace(stored, seen_value="dve", refused_value="dve", handled=stored.inbox)
+    table.update(addresses.promotion(ami), "SET body = :body", {":body": json.dumps(PROMOTIONS.encode(refused).body)})
+    run("withdraw", "--yes", ami, "--account", PROD)
+
+    said = run("retry", ami).words
+
+    assert f"2 targets ({DEV} {REGION}, {PROD} {REGION}): was withdrawn by {CALLER}; it does not start again." in said
 
 
 def test_a_request_that_others_overtake_again_and_again_says_so(table, ami, monkeypatch):

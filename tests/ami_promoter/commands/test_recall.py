@@ -10,6 +10,7 @@ import pytest
 import time_machine
 
 from ami_promoter.commands.rollback import chosen
+from ami_promoter.hub import record_requests
 from ami_promoter.hub.aws import HubError
 from ami_promoter.hub.records import Reader
 from ami_promoter.verbs import TerminalClock
@@ -295,6 +296,18 @@ def test_a_retry_asks_for_another_recall_only_where_it_was_refused(table, operat
     assert asked_again(table) == sorted((f"{DEV}/{REGION}", f"{BLOCKED}/{REGION}"))
 
 
+def test_a_retry_says_how_many_refused_recalls_are_left_for_the_next_one(table, operators, run, monkeypatch):
+    """Three targets have refused it; here one entry has room for two."""
+    monkeypatch.setattr(record_requests, "MOST_PLACES", 2)
+    fault = Fault("recall-not-done", "there", "It could not be deprecated within a day.", "Repair it.")
+    promoted(table, *(recalled(account, "recalled", faults=(fault,)) for account in (DEV, PROD, BLOCKED)))
+    stands(operators)
+
+    said = run("retry", AMI).words
+    assert f"2 targets ({DEV} {REGION}, {PROD} {REGION}): refused the recall; it is tried again." in said
+    assert "1 target more: run the command again." in said
+
+
 def test_a_retry_in_one_account_tries_no_recall_again_that_another_has_refused_twice(table, operators, run):
     """That account's retry is over: nobody has asked for a third try there."""
     fault = Fault("recall-not-done", "there", "It could not be deprecated within a day.", "Repair it.")
@@ -409,10 +422,24 @@ def test_it_holds_at_the_release_before_or_the_named_one(to, recalled, of_arm, e
 
 def test_a_pin_that_stands_is_not_written_again():
     """A damaged one is."""
-    pointer = a_pointer()
+    pin = addresses.pin(DEV, REGION, "base")
+    held = Pin(OLD, "2026-01-02T00:00:00.000Z", NINE, BY)
 
-    assert chosen([pointer], OLD, {pointer.key: OLD}, ()) == ([], [])
-    assert len(chosen([pointer], OLD, {pointer.key: ""}, ())[0]) == 1
+    assert chosen([a_pointer()], OLD, {pin: held}, ()) == ([], [])
+    assert len(chosen([a_pointer()], OLD, {pin: None}, ())[0]) == 1
+
+
+def test_a_rollback_goes_back_from_what_the_parameter_names_that_the_file_sets(table, operators, run):
+    """One of before a renaming stays where it is; what holds the family there holds the parameter of today."""
+    for name in ("now", "current", "early"):
+        older = a_pointer().releases[: 3 if name == "now" else 2]
+        image = older[-1].image
+        write(table, replace(a_pointer(image=image, releases=older), parameter=f"/golden/base/{name}"))
+    apply(Directory({"web": (DEV,)}, {DEV: (Target(DEV, REGION, ssm_parameter="/golden/{family}/now"),)}))
+
+    (move,) = run("rollback", "base", "--account", DEV, "--yes", "--json").data["pointers"]
+    assert (move["parameter"], move["to"]) == ("/golden/base/now", OLD)
+    assert recalls.read_pin(operators.get(addresses.pin(DEV, REGION, "base"))["body"]).source == OLD
 
 
 def test_a_repeated_rollback_goes_back_no_further(table, operators, run):
@@ -420,7 +447,7 @@ def test_a_repeated_rollback_goes_back_no_further(table, operators, run):
     words = ("rollback", "base", "--account", DEV, "--yes")
     write(table, a_pointer(image=OLD_COPY))
     held = recalls.written(Pin(OLD, "2026-01-02T00:00:00.000Z", NINE, BY))
-    operators.update(addresses.pin(DEV, REGION, NAME), "SET body = :value", {":value": held})
+    operators.update(addresses.pin(DEV, REGION, "base"), "SET body = :value", {":value": held})
 
     said = run(*words).words
     assert f"Nothing to do: each parameter of `base` is held at {OLD} already; `--to AMI` chooses another." in said
@@ -444,13 +471,13 @@ def test_a_pin_can_be_lifted_before_its_worker_has_looked_and_if_it_is_damaged(t
     write(table, a_pointer(PROD))
     shown = run("rollback", "base", "--account", DEV, "--why", "slow", "--yes", "--json").data
     assert [(one["account"], one["to"]) for one in shown["pointers"]] == [(DEV, OLD)]
-    operators.update(addresses.pin(PROD, REGION, NAME), "SET body = :value", {":value": "damage"})
+    operators.update(addresses.pin(PROD, REGION, "base"), "SET body = :value", {":value": "damage"})
 
     both = ("--account", DEV, "--account", PROD)
     shown = run("rollback", "base", *both, "--lift", "--yes", "--json").data
 
     assert [one["account"] for one in shown["pointers"]] == [DEV, PROD]
-    assert "body" not in operators.get(addresses.pin(PROD, REGION, NAME))
+    assert "body" not in operators.get(addresses.pin(PROD, REGION, "base"))
     assert "no parameter of `base` is held there" in run("rollback", "base", *both, "--lift").words
 
 
@@ -514,7 +541,7 @@ def test_one_that_was_killed_before_it_asked_the_service_asks_when_it_is_repeate
     write(table, a_pointer())
     if not words:
         held = recalls.written(Pin(OLD, "2026-01-02T00:00:00.000Z", NINE, BY))
-        operators.update(addresses.pin(DEV, REGION, NAME), "SET body = :value", {":value": held})
+        operators.update(addresses.pin(DEV, REGION, "base"), "SET body = :value", {":value": held})
 
     assert "Nothing to do" in run("rollback", "base", "--account", DEV, *words, "--yes").words
     assert pointers.read(a_pointer().key).scheduled == NINE + 600

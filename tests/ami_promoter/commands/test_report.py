@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from ami_promoter.cli import main
-from ami_promoter.terminal.exits import Exit
+from ami_promoter.terminal.report import Exit
 from chalicelib.targets.applied_file import Directory, Target
 from tests.ami_promoter.a_hub import DEV, REGION, a_delivery, apply, promoted
 

@@ -42,7 +42,7 @@ def scene(table):
         "delivered",
         image=delivery.NewImage("ami-0aaaaaaaaaaaaaaaa"),
         key_arn="arn:aws:kms:us-east-1:333333333333:key/k",
-        shares=delivery.HeldShares((delivery.NeededShare(SNAPSHOT, "333333333333"),)),
+        holdings=delivery.DeliveryHoldings((delivery.NeededShare(SNAPSHOT, "333333333333"),)),
         copies=(delivery.Copy("snap-1", delivery.CopyState.COMPLETED, "snap-9"),),
     )
     failed = a_delivery(
@@ -51,7 +51,7 @@ def scene(table):
     under_way = a_delivery(
         PROD,
         "copying",
-        shares=delivery.HeldShares(
+        holdings=delivery.DeliveryHoldings(
             (
                 delivery.NeededShare(SNAPSHOT, PROD),
                 delivery.NeededShare(KEY, addresses.delivery_id(HUB, AMI, PROD, REGION)),
@@ -276,8 +276,8 @@ def test_what_a_service_role_waits_for_and_what_stays(table, run):
     key = addresses.role_resource("arn:aws:kms:us-east-1:123456789012:key/k", PROD).pk
     image = addresses.image_resource(AMI).pk
     shares = (delivery.NeededShare(image, PROD, standing=True), delivery.NeededShare(key, role, standing=True))
-    held = delivery.HeldShares(shares, wait_for=TROUBLE)
-    record = a_delivery(PROD, "opening", shares=held)
+    held = delivery.DeliveryHoldings(shares, wait_for=TROUBLE)
+    record = a_delivery(PROD, "opening", holdings=held)
     promoted(table, record)
     opened = share.Share(image, PROD, PROD, state=share.ShareState.OPEN, opened_at=NINE + 30)
     DynamoLedger(table).hold(opened, sharing(record.id, PROD))
@@ -326,8 +326,8 @@ def test_what_a_delivery_that_is_over_has_left_open_is_shown(table, run):
 
 def test_a_preexisting_share_is_marked(table, run):
     """It is open and stays, and needs no action."""
-    held = delivery.HeldShares((delivery.NeededShare(SNAPSHOT, PROD),))
-    done = a_delivery(PROD, "copying", shares=held)
+    held = delivery.DeliveryHoldings((delivery.NeededShare(SNAPSHOT, PROD),))
+    done = a_delivery(PROD, "copying", holdings=held)
     promoted(table, done)
     before = share.Share(
         SNAPSHOT, PROD, PROD, state=share.ShareState.OPEN, preexisting=True, opened_at=NINE, last_closing_at=NINE

@@ -9,10 +9,8 @@ from botocore.exceptions import ReadTimeoutError
 from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.targets_file.compiler import HubPlace, compile_targets
 from ami_promoter.targets_file.publishing import KEEP, Publisher
-from chalicelib.release.pointer import Pointer
-from chalicelib.targets.recalls import Pin
 from chalicelib.targets.store.targets_table import TargetsTable, partition
-from tests.ami_promoter.a_hub import AMI, CONFIG, HUB, MEMBERS, REGION, TABLE, AnotherClient, read_unit, write
+from tests.ami_promoter.a_hub import CONFIG, HUB, MEMBERS, TABLE, AnotherClient
 
 PLACE = f"account {HUB}, us-east-1"
 FILE = """
@@ -161,44 +159,6 @@ def test_the_difference_for_a_program(client, file, run):
         "removed": [{"name": "all", "accounts": ["111111111111", "222222222222"]}],
         "changed": [{"name": "default", "added": ["333333333333"], "removed": []}],
     }
-
-
-NAMED = """
-organization: {id: o-a1b2c3d4e5}
-groups: {default: ["111111111111", ou-ab12-11111111]}
-defaults: {ssm_parameter: "/old/{family}"}
-"""
-
-
-def held_by_a_rollback(table, account, name, family):
-    """Store a parameter that somebody has rolled back."""
-    pin = Pin(AMI, "2026-01-02T00:00:00.000Z", 1, HUB)
-    write(table, Pointer(account, REGION, name, family, HUB, pin=pin, settled=True))
-
-
-@pytest.mark.parametrize("setting", ["{ssm_parameter: '/new/{family}'}", "{}"])
-def test_what_a_rollback_holds_and_the_file_no_longer_names_is_shown(client, table, file, run, setting):
-    """In accounts of the file and in those that a unit brings; a parameter of another name is none of it."""
-    for account, name in (("111111111111", "base"), ("222222222222", "base"), ("111111111111", "web")):
-        held_by_a_rollback(table, account, f"/old/{name}", name)
-    held_by_a_rollback(table, "111111111111", "/older/base", "base")
-    run("targets", "apply", "--yes", file(NAMED))
-    read_unit(client, "ou-ab12-11111111", "222222222222")
-    renamed = file(NAMED.replace('{ssm_parameter: "/old/{family}"}', setting))
-
-    seen = run("targets", "diff", renamed)
-    assert (
-        f"2 targets (111111111111 {REGION}, 222222222222 {REGION}): a rollback holds /old/base at {AMI}" in seen.words
-    )
-    both = "--account 111111111111 --account 222222222222"
-    again = f"`ami-promoter retry {AMI}`, or `promote` if its tag no longer names them; then"
-    assert f"{again} `ami-promoter rollback base {both} --to {AMI}`" in seen.words
-    assert [one["parameter"] for one in run("targets", "apply", "--yes", renamed, "--json").data["held"]] == [
-        "/old/base",
-        "/old/base",
-        "/old/web",
-    ]
-    assert run("targets", "diff", renamed, "--json").data["held"] == []
 
 
 def test_a_file_with_faults_changes_nothing(client, file, run):
@@ -522,23 +482,3 @@ def test_a_number_of_any_length_can_be_followed(client, file, run, number):
     run("targets", "apply", "--yes", file(FILE))
 
     assert in_force().directory == compiled(FILE)
-
-
-TWO = """
-organization: {id: o-a1b2c3d4e5}
-groups:
-  a: {members: [ou-ab12-11111111], ssm_parameter: "/x/{family}"}
-  b: {members: [ou-ab12-22222222], ssm_parameter: "/x/{family}"}
-"""
-
-
-def test_what_a_rollback_holds_is_that_of_the_accounts_own_group(client, table, file, run):
-    """A renaming in another group does not concern it; one in its own does, even if that has another name by then."""
-    held_by_a_rollback(table, "222222222222", "/x/base", "base")
-    run("targets", "apply", "--yes", file(TWO))
-    read_unit(client, "ou-ab12-22222222", "222222222222")
-    renamed = file(TWO.replace('11111111], ssm_parameter: "/x/', '11111111], ssm_parameter: "/y/'))
-    assert run("targets", "diff", renamed, "--json").data["held"] == []
-    moved = TWO.replace('22222222], ssm_parameter: "/x/', '22222222], ssm_parameter: "/y/').replace("  b:", "  c:")
-    renamed = file(moved)
-    assert len(run("targets", "diff", renamed, "--json").data["held"]) == 1

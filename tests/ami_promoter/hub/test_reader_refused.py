@@ -2,7 +2,7 @@
 
 import pytest
 
-from ami_promoter.hub import source_checks
+from ami_promoter.hub import hub_images
 from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.hub.records import History, Reader
 from chalicelib.engine import addresses
@@ -37,7 +37,7 @@ def test_a_refusal_to_read_is_a_message(client, read):
 def test_a_right_that_a_person_lacks_is_not_in_the_templates(client):
     """The service's adapter is used with the person's credentials: what was refused is theirs, and so is the cure."""
     with pytest.raises(HubError) as refused:
-        source_checks.examine(Forbidding(lambda _region: True), AMI, "promote")
+        hub_images.examine(Forbidding(lambda _region: True), AMI, "promote")
 
     fault = refused.value.fault
     assert fault.what.startswith(f"examining {AMI} failed: "), fault

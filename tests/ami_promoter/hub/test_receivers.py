@@ -2,7 +2,7 @@
 
 import pytest
 
-from ami_promoter.hub.receivers import Receivers, receivers
+from ami_promoter.hub.applied_targets import Receivers, receivers
 from chalicelib.targets.applied_file import Directory, Target
 from chalicelib.targets.organization import Membership, Unit
 

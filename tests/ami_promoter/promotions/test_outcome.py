@@ -3,7 +3,7 @@
 import pytest
 
 from ami_promoter.promotions.outcome import outcome
-from ami_promoter.terminal.exits import Exit
+from ami_promoter.terminal.report import Exit
 from chalicelib.engine.faults import MOST_FAULTS
 from tests.ami_promoter.shown import a_delivery, a_page
 

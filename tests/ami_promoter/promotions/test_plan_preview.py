@@ -6,6 +6,7 @@ import pytest
 
 from ami_promoter.hub.records import RecordSeen
 from ami_promoter.promotions import plan_preview
+from chalicelib.engine import addresses
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Place
 from chalicelib.release.current import Release
@@ -135,17 +136,18 @@ NAMED = "/golden/{family}/current"
 THERE = f"{ACCOUNT}/us-east-1"
 
 
-def planned(*, family="base", made=MADE, pointer=None, approval="none", there=None, state="delivered"):
+def planned(*, family="base", made=MADE, pointer=None, pin=None, approval="none", there=None, state="delivered"):
     """Return the plan of one target, to which an AMI of a family would be delivered.
 
-    ``there``: the setting for which it counts if it was delivered before.
+    ``pin``: what holds the family there. ``there``: the setting for which it counts if it was delivered before.
     """
     image = replace(an_image(), creation_date=made, tags={"family": family} if family else {})
     target = Target(ACCOUNT, "us-east-1", ssm_parameter=NAMED, approval=approval)
     key = plan_preview.pointers.key_for(image, target)
     found = {key: RecordSeen({}, pointer)} if pointer else {}
     known = {} if there is None else {"states": {THERE: state}, "named_by": {THERE: there}}
-    return plan_preview.plan(facts([target], image, pointers=found, **known))
+    pins = {addresses.pin(ACCOUNT, "us-east-1", "base"): pin} if pin else {}
+    return plan_preview.plan(facts([target], image, pointers=found, pins=pins, **known))
 
 
 def a_pointer(made, **changes):
@@ -161,8 +163,6 @@ def a_pointer(made, **changes):
         (None, "It will name this AMI."),
         (a_pointer("2026-01-01T00:00:00.000Z"), "It will name this AMI."),
         (a_pointer("2026-03-01T00:00:00.000Z"), "It names ami-0e from ami-0d, which is newer."),
-        (a_pointer("", pin=Pin("ami-0d", "2026-01-01", 0, "jane")), "A rollback holds it at ami-0d."),
-        (a_pointer("", pin=Pin(an_image().id, MADE, 0, "jane")), "It will name this AMI."),
         (a_pointer("2026-01-01T00:00:00.000Z", architecture="i386"), "It names ami-0e, which is i386."),
         (a_pointer("2026-03-01T00:00:00.000Z", architecture="i386"), "It names ami-0e from ami-0d, which is newer."),
         (a_pointer("", image="", architecture="i386"), "It last named an AMI that is i386."),
@@ -175,6 +175,21 @@ def test_the_parameter_that_would_move(pointer, says):
     lines = shown(planned(pointer=pointer))
 
     assert f"{ACCOUNT} us-east-1: family base, parameter /golden/base/current: {says}" in lines
+
+
+@pytest.mark.parametrize("pointer", [None, a_pointer("2026-01-01T00:00:00.000Z")])
+@pytest.mark.parametrize(
+    ("pin", "says"),
+    [
+        (Pin("ami-0d", "2026-01-01", 0, "jane"), "A rollback holds it at ami-0d."),
+        (Pin(an_image().id, MADE, 0, "jane"), "It will name this AMI."),
+    ],
+)
+def test_a_rollback_holds_the_family_whether_its_parameter_exists_yet_or_not(pointer, pin, says):
+    """The file may name another parameter since the rollback."""
+    assert any(
+        line.endswith(f"parameter /golden/base/current: {says}") for line in shown(planned(pointer=pointer, pin=pin))
+    )
 
 
 def test_without_a_family_no_parameter_moves():

@@ -8,7 +8,7 @@ import pytest
 from ami_promoter.hub.records import record_of
 from ami_promoter.promotions.promotion_data import delivery, page, progress_at, seconds_left
 from ami_promoter.promotions.promotion_text import left
-from chalicelib.delivery.model import Cleanup, Copy, CopyState, Delivery, DeliveryState, NewImage, Sharing
+from chalicelib.delivery.model import Cleanup, Copy, CopyState, Delivery, DeliveryState, NewImage, ShareMode
 from chalicelib.engine import codec
 from chalicelib.engine.faults import Fault
 from chalicelib.targets.applied_file import Target
@@ -150,7 +150,9 @@ def test_nobody_is_advised_on_the_roles_of_what_is_withdrawn(state, ending, advi
     """A role that the account makes now gets no grant any more."""
     lacks = Fault("service-linked-role-missing", "", "None.", "Make it.")
 
-    assert (shown(state, ending=ending, sharing=Sharing(without_roles=lacks))["without_roles"] is not None) == advised
+    found = shown(state, ending=ending, share_mode=ShareMode(without_roles=lacks))
+
+    assert (found["without_roles"] is not None) == advised
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,7 @@ def test_a_history_says_why_a_source_was_refused():
         ('Compared {"value": "dev", "missing": "True"}', "compared with its deliveries: value dev, some must begin"),
         ('Compared {"waves": "{\'dev/600/0/5c51\': WaveProgress(opens_at=0)}"}', "compared with its deliveries"),
         ('Sliced {"after": "begin:d1", "inputs": "9c1f"}', "deliveries begun"),
-        ('CancelAsked {"why": "Withdrawn by jane.", "basis": "1"}', "asked to end: Withdrawn by jane."),
+        ('CancelAsked {"why": "Withdrawn by jane.", "starting_point": "1"}', "asked to end: Withdrawn by jane."),
         ("Refused {\"fault\": \"Fault(code='no-role', where='x')\"}", "refused: fault no-role"),
         ("CopiesFound {\"copies\": \"{'snap-1': 'pending'}\"}", "looked in the target: copies snap-1: pending"),
         ('SnapshotsDeleted {"left": "(\'snap-1\',)"}', "snapshots deleted: still there snap-1"),

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from ami_promoter.hub.receivers import Receivers
+from ami_promoter.hub.applied_targets import Receivers
+from ami_promoter.hub.cloudtrail import Change
 from ami_promoter.hub.records import record_of
 from ami_promoter.reconcile.facts import HubView, TargetFacts
 from ami_promoter.reconcile.findings import findings
 from ami_promoter.reconcile.repair_data import EndTracked, MakeDue, RecordOpen, ReleaseHolding, Remove, Reopen, Withdraw
-from ami_promoter.reconcile.sharing_trail import Change
 from chalicelib.engine import addresses
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Resource
@@ -98,7 +98,7 @@ def test_nothing_is_found_where_all_agrees():
     )
     image = OwnImage("ami-9a", "golden", "available", ID, AMI)
     delivered = view(
-        a_delivery("delivered", image={"id": "ami-9a"}, copies=[{"copy": COPY}]),
+        a_delivery("delivered", image={"id": "ami-9a"}, copies=[{"id": COPY}]),
         a_share("closed"),
         permissions=HIDDEN,
         targets={(DEV, REGION): TargetFacts((image,), (OwnSnapshot(COPY, "completed", ID, SNAPSHOT, 0, used=True),))},
@@ -395,7 +395,7 @@ def test_a_grant_that_the_ledger_knows_is_left_alone(grant_id):
         ([], True, 3600, None),
         ([], False, 60, None),
         ([a_delivery("copying")], False, 3600, None),
-        ([a_delivery("delivered", copies=[{"copy": COPY}])], False, 3600, None),
+        ([a_delivery("delivered", copies=[{"id": COPY}])], False, 3600, None),
         ([a_delivery("failed", cleanup={"leftovers": [COPY]})], False, 3600, None),
     ],
 )

@@ -223,7 +223,7 @@ def test_a_promotion_is_notified_how_a_delivery_ended(table, repairs, state, end
         ("recalled", {"ending": "recalled", "image": {"id": "ami-0b"}}, ("recalled", "ami-0b")),
         ("failed", {"ending": "failed", "launch": {"kept": "ami-0b"}}, ("failed", "ami-0b")),
         ("failed", {"image": {"id": "ami-0b"}}, ("failed", "")),
-        ("withdrawn", {"ending": "withdrawn", "sharing": {"expired": True}}, (EXPIRED, "")),
+        ("withdrawn", {"ending": "withdrawn", "share_mode": {"expired": True}}, (EXPIRED, "")),
     ],
     ids=["recalled", "untested", "damaged", "expired"],
 )

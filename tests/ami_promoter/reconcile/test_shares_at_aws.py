@@ -7,8 +7,7 @@ import pytest
 
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import Reader
-from ami_promoter.reconcile.facts import HubView
-from ami_promoter.reconcile.shares_at_aws import missing, own_grants, unexplained
+from ami_promoter.reconcile.facts import HubView, missing, own_grants, unexplained
 from ami_promoter.reconcile.view_reading import had_open
 from chalicelib.engine import addresses
 from chalicelib.engine.store.table import Table
@@ -90,6 +89,7 @@ ROLE, FOR_SERVICE = f"arn:aws:iam::{DEV}:role/AmiCopyRole", "arn:aws:iam::{}:rol
         (NAME, DEV, ROLE, []),
         (NAME.replace(REGION, "eu-west-1"), HUB, ROLE, []),
         ("backup-of-dev", HUB, f"arn:aws:iam::{DEV}:root", []),
+        (f"ami-promoter:{REGION}:by-hand", HUB, ROLE, []),
         ("", HUB, DEV, []),
         (name_for(SERVICE_ROLE), DEV, FOR_SERVICE.format(DEV), [SERVICE_ROLE]),
         (name_for(SERVICE_ROLE), HUB, FOR_SERVICE.format(DEV), []),
@@ -98,7 +98,7 @@ ROLE, FOR_SERVICE = f"arn:aws:iam::{DEV}:role/AmiCopyRole", "arn:aws:iam::{}:rol
     ],
 )
 def test_a_grant_is_the_services_by_its_name_and_its_issuer(name, issuer, grantee, share_names):
-    """Anyone can write a name. A grant of the hub in another Region is that hub's.
+    """Anyone can write a name, and the service's have their form. A grant of the hub in another Region is that hub's.
 
     An account itself makes the grants for its service-linked roles; those on its own key stay with its AMIs, also
     while KMS shows a new role by its id.

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from ami_promoter.reconcile.sharing_trail import changes
+from ami_promoter.hub.cloudtrail import changes
 
 HUB, DEV, TEST = "111111111111", "222222222222", "333333333333"
 WORKER, JO = f"arn:aws:iam::{HUB}:role/ami-promoter-us-east-1-share-worker", f"arn:aws:iam::{HUB}:user/jo"

@@ -4,17 +4,19 @@ import time
 from dataclasses import replace
 
 import boto3
+from botocore.exceptions import ClientError
 
 from ami_promoter.hub.aws import Connection
 from ami_promoter.reconcile.facts import Resource
 from ami_promoter.reconcile.findings import findings
 from ami_promoter.reconcile.view_reading import Looking
-from ami_promoter.terminal.progress import EVERY, Progress
+from ami_promoter.terminal.output import EVERY, Progress
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import addresses
 from chalicelib.engine.ports import Write
 from chalicelib.engine.store.records import DynamoRecords
 from chalicelib.images.source_images import write_source
+from chalicelib.sharing.grant_names import grant_name
 from chalicelib.sharing.share import Share, ShareState
 from chalicelib.sharing.store.ledger import DynamoLedger
 from tests.ami_promoter.a_hub import HUB, PROD, REGION, Forbidding, track
@@ -109,6 +111,46 @@ def test_a_key_policy_that_cannot_be_read_safely_is_a_finding(table):
     assert (dict(view.grants), dict(view.policies)) == ({key: []}, {})
     said = [one.what for one in findings(view) if (one.code, one.where) == ("not-seen", key)]
     assert [one.startswith("The service's statements cannot be found: ") for one in said] == [True]
+
+
+class RefusingTheSecondPage(Connection):
+    """A hub whose key has two pages of grants, of which KMS shows the first."""
+
+    def client(self, service, region=None):
+        """Make a client."""
+        made = super().client(service, region)
+        if service == "kms":
+            made.list_grants = self.list_grants
+        return made
+
+    def list_grants(self, Marker="", **_asked):  # noqa: N803 - boto3's
+        """Answer as KMS does."""
+        if Marker:
+            raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "denied"}}, "ListGrants")
+        grantee = f"arn:aws:iam::{DEV}:role/AmiCopyRole"
+        named = grant_name(Share("", f"{name(1)}-AmiCopyRole", DEV, intended_at=7), REGION)
+        grant = {"GrantId": "g", "Name": named, "GranteePrincipal": grantee}
+        return {
+            "Grants": [{**grant, "IssuingAccount": f"arn:aws:iam::{HUB}:root"}],
+            "Truncated": True,
+            "NextMarker": "2",
+        }
+
+
+def test_the_grants_of_a_key_that_were_read_are_seen_though_its_next_page_is_refused(table):
+    """The finding says that the rest is not known; nothing is called closed that the rest may show."""
+    key = boto3.client("kms", region_name=REGION).create_key()["KeyMetadata"]["Arn"]
+    resource = addresses.key_resource(key, DEV).pk
+    held = Share(resource, f"{name(2)}-AmiCopyRole", DEV, state=ShareState.OPEN, last_closing_at=int(time.time()) + 60)
+    a_delivery(table, 2, "copying")
+    DynamoLedger(table).hold(held, copying(name(2)))
+
+    view = Looking(RefusingTheSecondPage(REGION), keys=[key]).look(targets=False)
+
+    assert [one.grant for one in view.grants[key]] == ["g"]
+    found = {one.code: one.what for one in findings(view)}
+    assert "Its grants, or the rest of them, cannot be read: " in found["not-seen"]
+    assert "open-only-in-ledger" not in found
 
 
 def test_a_long_reading_says_how_far_it_is_now_and_then(capsys):

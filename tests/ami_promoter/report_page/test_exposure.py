@@ -2,9 +2,9 @@
 
 import pytest
 
-from ami_promoter.report_page.chart import most_open
 from ami_promoter.report_page.exposure import Exposure, exposures
 from ami_promoter.report_page.model import spans
+from ami_promoter.report_page.parts import most_open
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.sharing.share import Share, ShareState
 from tests.ami_promoter.report_page.many import record, sorted_by_kind, step

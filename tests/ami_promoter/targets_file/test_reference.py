@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ami_promoter.targets_file.settings import BUILT_IN, bounds, table
+from ami_promoter.targets_file.settings import BUILT_IN, is_duration, table
 from ami_promoter.terminal.durations import duration
 from chalicelib.targets.applied_file import Target
 
@@ -21,7 +21,7 @@ WRITTEN_AS = {"by_way_of_hub": "by_way_of"}
 def built_in(name):
     """Return a target's default, as the file would write it."""
     value = BUILT_IN[WRITTEN_AS.get(name, name)]
-    if bounds(name):
+    if is_duration(name):
         return duration(value)
     if name == "by_way_of_hub":
         return bool(value)

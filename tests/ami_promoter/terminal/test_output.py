@@ -155,7 +155,7 @@ def test_a_time_that_cannot_be(epoch):
             (
                 'Compared {"value": "dev", "refused": "None", "faults": "()", "inputs": "74ab", '
                 '"digest": "9c1f", "surplus": "True", "missing": "True", "running": "False", "answers": "{}", '
-                '"newest": "3", "basis": "0d1e"}'
+                '"newest": "3", "starting_point": "0d1e"}'
             ),
             "compared with its deliveries: value dev, some must end, some must begin",
         ),
@@ -185,7 +185,7 @@ def test_a_time_that_cannot_be(epoch):
         (
             (
                 'TagSeen {"value": "dev", "image_state": "available", "event": "", "changed_at": "0", '
-                '"answers": "{\'tag\': \'1\'}", "basis": "74ab"}'
+                '"answers": "{\'tag\': \'1\'}", "starting_point": "74ab"}'
             ),
             "tag seen: value dev",
         ),

@@ -318,9 +318,9 @@ def test_an_approval_that_was_taken_back_is_gone_while_the_index_still_shows_it(
 )
 def test_a_damaged_pin_is_a_fault_with_its_cure(client, table, body):
     """The parameter stays as it is until somebody rolls back again."""
-    key = addresses.pin(DEV, "us-east-1", "/golden/base/current")
+    key = addresses.pin(DEV, "us-east-1", "base")
     put(client, key.pk, key.sk, body=body)
 
     with pytest.raises(Refusal, match="Its pin cannot be read") as refused:
-        table.pin(DEV, "us-east-1", "/golden/base/current")
+        table.pin(DEV, "us-east-1", "base")
     assert refused.value.fault.code == "pin-damaged"

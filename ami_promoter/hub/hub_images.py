@@ -1,17 +1,21 @@
-"""Finds an AMI of the hub by its name, or by its copy."""
+"""An AMI of the hub: found by its name, or by its copy; its trigger tag, and what the service must know of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 
-from ami_promoter.hub.aws import Connection, HubError
+from ami_promoter.hub.aws import CallersSessions, Connection, HubError
 from ami_promoter.hub.records import Reader, record_of
 from ami_promoter.terminal.alike import first_of
 from ami_promoter.terminal.report import NotDone, moment
 from chalicelib.engine.faults import Fault
+from chalicelib.images.aws.hub_images import HubSource
 from chalicelib.images.aws.shapes import every
+from chalicelib.images.image import SourceImage
+from chalicelib.images.keys import KeyFacts
+from chalicelib.images.ports import TagRead
 
 MOST = 10
 """So many AMIs of one name are listed."""
@@ -76,3 +80,59 @@ def _in_records(connection: Connection, name: str) -> Iterator[tuple[str, str]]:
     for record in map(record_of, reader.items(which, {":name": name}, consistent=False)):
         if record.it.image_name == name:
             yield record.it.ami, moment(record.it.since)
+
+
+class Tag:
+    """One AMI's trigger tag, under the caller's credentials."""
+
+    def __init__(self, connection: Connection, key: str, ami: str) -> None:
+        self._connection = connection
+        self.key = key
+        self._ami = ami
+
+    def read(self) -> str | None:
+        """Return the tag's value, None if there is no tag; raises NotDone if the hub owns no such AMI."""
+        return self.look().value
+
+    def look(self) -> TagRead:
+        """Look at the AMI; raises NotDone if the hub owns no such AMI."""
+        with self._connection.telling(f"looking at {self._ami}"):
+            found = _sources(self._connection, self.key).tag(self._ami)
+        if found.image_state is None or not found.owned:
+            raise no_such_ami(self._connection, self._ami)
+        return found
+
+    def write(self, value: str) -> None:
+        """Write the tag."""
+        with self._connection.telling(f"tagging {self._ami}"):
+            tags = [{"Key": self.key, "Value": value}]
+            self._connection.client("ec2").create_tags(Resources=[self._ami], Tags=tags)
+
+    def remove(self) -> None:
+        """Remove the tag."""
+        with self._connection.telling(f"removing the tag of {self._ami}"):
+            self._connection.client("ec2").delete_tags(Resources=[self._ami], Tags=[{"Key": self.key}])
+
+
+def _sources(connection: Connection, tag_key: str) -> HubSource:
+    """Return the adapter by which the service looks at the hub's AMIs, with the caller's credentials."""
+    return HubSource(CallersSessions(connection), connection.account, connection.region, tag_key)
+
+
+def examine(connection: Connection, ami: str, tag_key: str) -> tuple[SourceImage, Mapping[str, KeyFacts]] | None:
+    """Read an AMI, its snapshots and their keys; None if the hub owns no such AMI. May raise HubError."""
+    with connection.telling(f"examining {ami}"):
+        return _sources(connection, tag_key).examine(ami)
+
+
+def no_tag(ami: str, tag_key: str) -> NotDone:
+    """Return the refusal of an AMI that has no tag, and so is promoted to nobody."""
+    what = f"it has no tag `{tag_key}`, so it is promoted to no account."
+    return NotDone(Fault("no-tag", ami, what, f"`ami-promoter status {ami}` shows what still runs."))
+
+
+def no_such_ami(connection: Connection, ami: str) -> NotDone:
+    """Return the refusal of an AMI that the hub does not own."""
+    what = f"account {connection.account} owns no such AMI in {connection.region}."
+    cure = "Check that the id, the profile and the Region are the hub's."
+    return NotDone(copy_of(connection, ami) or Fault("unknown-ami", ami, what, cure))

@@ -16,18 +16,18 @@ class HoldShares(Command):
 
     def intend(self, delivery: Delivery, _nonce: str, now: int) -> Delivery:
         """Record that its holdings may be in the ledger from now on, and until when it waits for the share worker."""
-        stays = [share.standing for share in delivery.shares.needed]
+        stays = [share.standing for share in delivery.holdings.needed]
         for_copies = not all(stays) or not stays
         closes = delivery.copies_due_by + delivery.target.linger + schedule.LEDGER_CLOSES_AFTER
-        held = delivery.with_shares(holds_copy=for_copies, holds_standing=any(stays), last_closing_at=closes)
-        tries = delivery.tries + (delivery.shares.continue_at == 0)
+        held = delivery.with_holdings(holds_copy=for_copies, holds_standing=any(stays), last_closing_at=closes)
+        tries = delivery.tries + (delivery.holdings.continue_at == 0)
         return replace(held, tries=tries, next_try=now + schedule.step(schedule.POLLS, tries - 1))
 
 
 class LookAtShares(Command):
     """Read the states of its shares in the ledger."""
 
-    acts = False
+    between_writes = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,22 +90,22 @@ def steps(delivery: Delivery, now: int) -> tuple[Command, ...]:
         return (LookAtShares(),)
     if not due:
         return ()
-    return (HoldShares(),) if delivery.shares.continue_at else (LookAtShares(), HoldShares())
+    return (HoldShares(),) if delivery.holdings.continue_at else (LookAtShares(), HoldShares())
 
 
 def held(event: SharesHeld, delivery: Delivery, now: int, *, look: Handler[Delivery]) -> Delivery:
     """Continue where there was no time for more, or by ``look`` if they were read; else wait for the share worker."""
     next_try = now if event.upto else delivery.next_try
-    after = replace(delivery.with_shares(continue_at=event.upto), next_try=next_try)
+    after = replace(delivery.with_holdings(continue_at=event.upto), next_try=next_try)
     return after if event.seen is None else look(event.seen, after, now)
 
 
 def released(event: SharesReleased, delivery: Delivery, _now: int) -> Delivery:
     """Record which holdings are gone."""
     if event.upto:
-        return delivery.with_shares(continue_at=event.upto)
-    standing = delivery.shares.holds_standing and not event.all
-    return delivery.with_shares(continue_at=0, holds_copy=False, holds_standing=standing)
+        return delivery.with_holdings(continue_at=event.upto)
+    standing = delivery.holdings.holds_standing and not event.all
+    return delivery.with_holdings(continue_at=0, holds_copy=False, holds_standing=standing)
 
 
 def released_from(delivery: Delivery) -> int:
@@ -116,5 +116,5 @@ def released_from(delivery: Delivery) -> int:
 
 def releases(delivery: Delivery, now: int) -> tuple[ReleaseShares, ...]:
     """List the release of its holdings for copies, which it no longer needs, once their linger is over."""
-    over = delivery.shares.holds_copy and now >= released_from(delivery)
+    over = delivery.holdings.holds_copy and now >= released_from(delivery)
     return (ReleaseShares(all=False),) if over else ()
