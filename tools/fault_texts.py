@@ -133,6 +133,8 @@ def _text(node: ast.expr, names: Names, depth: int = DEPTH) -> str | None:
         case ast.IfExp(body=one, orelse=other):
             either = [text for side in (one, other) if (text := _text(side, names, depth)) is not None]
             return max(either, key=len) if len(either) == 2 else None
+        case ast.BoolOp(op=ast.Or(), values=[*_, last]):
+            return _text(last, names, depth)
         case ast.Name() | ast.Attribute(value=ast.Name()) if (name := ast.unparse(node)) in names and depth:
             return _text(names[name], names, depth - 1)
     return None

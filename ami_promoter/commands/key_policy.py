@@ -20,6 +20,7 @@ from ami_promoter.rights import CHECK_KEY
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import ANYWHERE, InOrder, Matching, VerbCaller, admin, verb
+from chalicelib.engine import codec
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Arn
 from chalicelib.images.keys import KeyFacts
@@ -131,7 +132,7 @@ def _check(key: str, account: Account, needs: Sequence[Need], statements: Sequen
     if faults := tuple(unfit(facts, account.account)):
         raise NotDone(*faults)
     with account.telling(f"reading the policy of the key {facts.arn}"):
-        document = json.loads(kms.get_key_policy(KeyId=facts.arn, PolicyName="default")["Policy"])
+        document = codec.parsed_json(kms.get_key_policy(KeyId=facts.arn, PolicyName="default")["Policy"])
     rotates = _rotates(kms, facts.arn, account)
     answers = [answer for need in needs for answer in asked(need, document, facts.arn)]
     lacking = [answer for answer in answers if answer.lacks]

@@ -6,7 +6,6 @@ AWS_ENDPOINT_URL, profiles and other settings work as boto3 reads them.
 from __future__ import annotations
 
 import functools
-import json
 import os
 import re
 import time
@@ -17,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from chalicelib.engine import codec
 from chalicelib.engine.aws import legible, sdk
 from chalicelib.engine.aws.refusals import NOT_ACTIVE, STALE_CREDENTIALS, THROTTLED
 from chalicelib.engine.aws.sessions import Sessions
@@ -73,7 +73,7 @@ def partitions_in(file: Path) -> list[set[str]]:
     If the file is not there, or has another form, the SDK itself is asked.
     """
     try:
-        each = json.loads(file.read_text(encoding="utf-8"))["partitions"]
+        each = codec.parsed_json(file.read_text(encoding="utf-8"))["partitions"]
         return [set(one["services"]["ec2"]["endpoints"]) & set(one["regions"]) for one in each]
     except (OSError, KeyError, TypeError, ValueError):
         session = sdk.Session(region_name="us-east-1")

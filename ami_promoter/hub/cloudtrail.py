@@ -5,7 +5,6 @@ It needs no trail, and keeps 90 days of one Region. An event appears some minute
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 
 from ami_promoter.hub.aws import Connection, errors
 from ami_promoter.terminal.report import moment
+from chalicelib.engine import codec
 from chalicelib.engine.faults import Fault
 from chalicelib.monitor import trail_actions
 from chalicelib.monitor.trail_actions import Act
@@ -49,7 +49,7 @@ class EventHistory:
             self._asked = True
             page = self._client.lookup_events(**wanted)
             for event in page["Events"]:
-                record = json.loads(event["CloudTrailEvent"])
+                record = codec.parsed_json(event["CloudTrailEvent"])
                 if not record.get("errorCode"):
                     yield record
             if not page.get("NextToken"):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
 from ami_promoter.hub.aws import Connection, errors
+from chalicelib.engine import codec
 from chalicelib.engine.aws import sdk
 from chalicelib.engine.places import Arn
 from chalicelib.images.keys import KeyFacts
@@ -131,13 +131,13 @@ def _has_policy(connection: Connection, table: str) -> bool:
 def _key(connection: Connection, arn: str) -> GoldenKey:
     kms: Any = connection.client("kms", Arn.parse(arn).region)
     facts = KeyFacts.from_describe(kms.describe_key(KeyId=arn)["KeyMetadata"])
-    return GoldenKey(facts, json.loads(kms.get_key_policy(KeyId=arn, PolicyName="default")["Policy"]))
+    return GoldenKey(facts, codec.parsed_json(kms.get_key_policy(KeyId=arn, PolicyName="default")["Policy"]))
 
 
 def _senders(connection: Connection, bus: str) -> Senders:
     shown = connection.client("events").describe_event_bus(Name=bus)
     accounts, organizations = set(), False
-    for one in statements(json.loads(shown.get("Policy") or "{}")):
+    for one in statements(codec.parsed_json(shown.get("Policy") or "{}")):
         conditions = one.get("Condition", {}).get("StringEquals", {})
         organizations = organizations or "aws:PrincipalOrgID" in conditions
         accounts |= {Arn.parse(name).account or name for name in aws_principals(one.get("Principal"))}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -147,7 +146,7 @@ def record_of(item: Mapping[str, Any]) -> RecordSeen[Any]:
 
 def _record(kind: type[Any], item: Mapping[str, Any], own: Mapping[str, Any]) -> RecordSeen[Any]:
     try:
-        body = json.loads(item.get("body", ""))
+        body = codec.parsed_json(item.get("body", ""))
     except (TypeError, ValueError):
         body = None
     if not isinstance(body, dict):
@@ -294,7 +293,7 @@ class Reader:
 def source_of(item: Mapping[str, Any]) -> SourceImage | None:
     """Read a source as it was examined; None if it is damaged."""
     try:
-        return codec.decode(SourceImage, json.loads(item["body"]))
+        return codec.decode(SourceImage, codec.parsed_json(item["body"]))
     except (KeyError, TypeError, ValueError):
         return None
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from chalicelib.engine import codec
 from chalicelib.targets.applied_file import Target
 
 ONCE = {
@@ -24,7 +24,7 @@ INSTANCE_ENDS = 300
 def read() -> Mapping[str, Any]:
     """Return the price file: ``region``, ``dated``, and ``prices`` by name."""
     text = files("ami_promoter").joinpath("prices.json").read_text(encoding="utf-8")
-    found: Mapping[str, Any] = json.loads(text)
+    found: Mapping[str, Any] = codec.parsed_json(text)
     return found
 
 

@@ -85,7 +85,8 @@ def unknown_family(connection: Connection, family: str) -> NotDone:
     """Return what to raise if no parameter is of a family."""
     known = sorted({one.it.family for one in Reader(connection).pointers()} - {""})
     what = f"no parameter in a target names an AMI of it, as {connection.place} knows."
-    cure = f"{meant(family, known)} Known: {first_of(known, 10)}.".lstrip()
+    asks = f"{asked} " if (asked := meant(family, known)) else ""
+    cure = f"{asks}Known: {first_of(known, 10)}."
     if not known:
         cure = "`ami-promoter status AMI` shows an AMI's family; the targets file sets `ssm_parameter`."
     return NotDone(Fault("unknown-family", family, what, cure))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from ami_promoter.hub.records import record_of
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import moment
-from chalicelib.engine import calls
+from chalicelib.engine import calls, codec
 from chalicelib.engine.addresses import ARCHIVED
 from chalicelib.engine.calls import MadeCall
 from chalicelib.engine.stored import fitting
@@ -97,9 +96,9 @@ def event(line: str) -> tuple[str, Mapping[str, Any]]:
     if found is None:
         return "", {}
     try:
-        return found[1], dict(json.loads(found[2]))
+        return found[1], dict(codec.parsed_json(found[2]))
     except ValueError:
-        return found[1], {name: json.loads(text) for name, text in MEMBER.findall(found[2])}
+        return found[1], {name: codec.parsed_json(text) for name, text in MEMBER.findall(found[2])}
 
 
 def tag_look(line: str) -> Mapping[str, Any]:

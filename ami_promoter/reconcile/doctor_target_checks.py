@@ -23,6 +23,7 @@ from chalicelib.delivery.instances import LaunchSite
 from chalicelib.delivery.kms_keys import target_key_faults
 from chalicelib.delivery.target_seen import LAUNCHES, AllowedImages, ForwardingRule, TargetSeen, rule_names
 from chalicelib.delivery.template_rights import PARAMETER, template_old
+from chalicelib.engine import codec
 from chalicelib.engine.faults import Fault, without_afterwards
 from chalicelib.engine.places import Arn
 from chalicelib.release.pointer import prefix_cure
@@ -179,7 +180,7 @@ def _key_policy(target: Target, seen: TargetSeen) -> Iterator[Finding]:
     needs += launch_needs(launch_role(target.role_name)) if target.launch_test else ()
     look = _look(target, seen.key.arn)
     try:
-        document = json.loads(seen.key_policy)
+        document = codec.parsed_json(seen.key_policy)
         answers = [answer for need in needs for answer in asked(need, document, seen.key.arn)]
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         yield unseen("key-policy", f"The policy of {seen.key.arn} cannot be read: {error!r:.200}", look)

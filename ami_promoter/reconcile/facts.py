@@ -175,5 +175,5 @@ def _compared(view: HubView) -> Mapping[ShownAccess, Sequence[Share]]:
 def _was_read(view: HubView, share: Share) -> bool:
     it = Resource.parse(share.resource)
     if it.arn:
-        return not it.at_home and it.arn in (view.policies if it.kind == POLICY else view.grants)
+        return not it.at_home and it.arn in (view.policies if it.kind == POLICY else view.grants.keys() - view.cut)
     return it in view.permissions

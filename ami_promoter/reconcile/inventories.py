@@ -7,7 +7,6 @@ answer to that, because it is newer.
 
 from __future__ import annotations
 
-import json
 import math
 import uuid
 from collections.abc import Iterable, Mapping, Sequence, Sized
@@ -126,7 +125,7 @@ class Inventories:
     def _facts(self, inventory: Inventory, pages: Iterable[Mapping[str, Any]]) -> TargetFacts:
         if inventory.fault:
             return TargetFacts(fault=inventory.fault)
-        rows = [row for page in pages for row in json.loads(page.get("body", "[]"))]
+        rows = [row for page in pages for row in codec.parsed_json(page.get("body", "[]"))]
         return TargetFacts(
             tuple(codec.decode(OwnImage, row["image"]) for row in rows if "image" in row),
             tuple(codec.decode(OwnSnapshot, row["snapshot"]) for row in rows if "snapshot" in row),

@@ -28,7 +28,7 @@ from ami_promoter.verbs import TerminalClock
 from chalicelib.delivery.model import ENDED, Delivery, DeliveryState, EndRequest
 from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
 from chalicelib.delivery.tracked import DELIVERED, FAILED, RUNNING
-from chalicelib.engine import addresses, schedule
+from chalicelib.engine import addresses, codec, schedule
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.budget import slices
 from chalicelib.engine.places import Place
@@ -226,7 +226,7 @@ class Repairs:
         key = addresses.inventory(*place)
         numbers = range(-(-ordered // SLICE))
         items = self._reader.all(addresses.inventory_order(key, self._run, number) for number in numbers)
-        order = [one for item in items for one in json.loads(item["body"])]
+        order = [one for item in items for one in codec.parsed_json(item["body"])]
         return {one["snapshot"]: one["result"] for one in order if "result" in one}
 
 

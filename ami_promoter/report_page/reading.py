@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -149,7 +148,7 @@ def _unknown(one: RecordSeen[Any]) -> str:
     """Return which member no version of this form has: the service parks such a record; "" if there is none."""
     place = {"resource": "", "share_name": ""} if isinstance(one.it, Share) else {}
     try:
-        codec.decode(type(one.it), {**json.loads(one.item["body"]), **place})
+        codec.decode(type(one.it), {**codec.parsed_json(one.item["body"]), **place})
     except (TypeError, ValueError) as error:
         return str(error)
     return ""

@@ -6,13 +6,13 @@ a duration; and ``only``, the mode in which it has an effect. Its default and it
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from chalicelib.engine import codec
 from chalicelib.targets.applied_file import Target
 
 BUILT_IN: Mapping[str, Any] = {
@@ -26,7 +26,7 @@ BUILT_IN: Mapping[str, Any] = {
 def schema() -> Mapping[str, Any]:
     """The schema as it is shipped."""
     text = files("ami_promoter.targets_file").joinpath("targets.schema.json").read_text(encoding="utf-8")
-    parsed: Mapping[str, Any] = json.loads(text)
+    parsed: Mapping[str, Any] = codec.parsed_json(text)
     return parsed
 
 

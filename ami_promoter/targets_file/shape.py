@@ -53,7 +53,7 @@ def _bounds(_: Any, bounds: list[str], value: Any, rule: Mapping[str, Any]) -> I
         length = seconds(value)
         if not seconds(least) <= length <= seconds(most) or length % seconds(step):
             words = f"{step} to {most}, in steps of {step}; or {least}" if "step" in rule else f"{least} to {most}"
-            yield jsonschema.ValidationError(f"Write {words}.")
+            yield jsonschema.ValidationError(words)
 
 
 def _faults(document: YamlDocument, error: jsonschema.ValidationError) -> Iterator[tuple[Path, Fault]]:
@@ -79,7 +79,8 @@ def _faults(document: YamlDocument, error: jsonschema.ValidationError) -> Iterat
         yield path, Fault(code, document.where_key(path), what, cure)
     elif error.validator == "bounds":
         what = f"{_name(path)} cannot be `{instance}`."
-        yield path, Fault("targets-duration", document.where_key(path), what, error.message)
+        cure = f"Write {error.message}."
+        yield path, Fault("targets-duration", document.where_key(path), what, cure)
     elif isinstance(instance, int) and _fits_quoted(document.raw[path], rule):
         yield path, unquoted(document.raw[path], document.where(path))
     else:

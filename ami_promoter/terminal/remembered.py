@@ -14,6 +14,7 @@ from typing import Any
 
 from ami_promoter.terminal.output import PROGRAM
 from ami_promoter.terminal.preferences import named_profile
+from chalicelib.engine import codec
 
 UNUSABLE = (OSError, ValueError, RuntimeError)
 """What a file raises that cannot be read or written; RuntimeError: there is no home directory."""
@@ -47,7 +48,7 @@ def _place() -> Path:
 
 def _read() -> dict[str, Any]:
     try:
-        found = json.loads(_place().read_text(encoding="utf-8"))
+        found = codec.parsed_json(_place().read_text(encoding="utf-8"))
     except UNUSABLE:
         return {}
     return found if isinstance(found, dict) else {}

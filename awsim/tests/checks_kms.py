@@ -219,6 +219,17 @@ def kms_key_policy_works_late(world: World) -> None:
     assert _may(after(world, 4), "Decrypt", key)
 
 
+def kms_get_key_policy_in_any_order(world: World) -> None:
+    names = [f"arn:aws:iam::{account}:root" for account in (OPS, DEV, PROD)]
+    text = json.dumps(document(allow("kms:*", Principal={"AWS": names})))
+    key, kms = new_key(world, policy=text), world.client("kms", OPS)
+
+    read = [kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"] for _ in range(20)]
+    assert len(set(read)) > 1
+    shown = [json.loads(one)["Statement"][0]["Principal"]["AWS"] for one in read]
+    assert {tuple(sorted(one)) for one in shown} == {tuple(sorted(names))}
+
+
 def kms_get_key_policy_may_be_stale(world: World) -> None:
     key = new_key(world)
     kms = world.client("kms", OPS)

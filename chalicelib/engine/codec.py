@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +12,9 @@ from functools import cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 T = TypeVar("T")
+
+MOST = 2**63
+"""Numbers below this fit a time and a DynamoDB number, which has 38 digits; Python reads longer ones from JSON."""
 
 Reader = Callable[[Any, str], Any]
 """Checks a JSON value and builds the Python value; the second argument is the value's path, for the error."""
@@ -50,6 +54,14 @@ def _defaults(kind: Any) -> Sequence[tuple[str, Any]] | None:
         return None
     fields = dataclasses.fields(kind)
     return [(f.name, f.default if f.default_factory is dataclasses.MISSING else f.default_factory()) for f in fields]
+
+
+def parsed_json(text: str | bytes) -> Any:
+    """Parse JSON. Raises ValueError also where it is nested too deeply, which Python's parser says otherwise."""
+    try:
+        return json.loads(text)  # noqa: TID251 - the one place
+    except RecursionError:
+        raise ValueError("its JSON is nested too deeply") from None
 
 
 def decode(kind: type[T], value: Any, path: str = "record") -> T:
@@ -106,7 +118,9 @@ def _enum(kind: type[Enum], value: Any, path: str) -> Enum:
 
 
 def _a(kind: type, value: Any, path: str) -> Any:
-    fits = isinstance(value, kind) and not (kind is int and isinstance(value, bool))
+    fits = isinstance(value, kind)
+    if kind is int:
+        fits = isinstance(value, int) and not isinstance(value, bool) and abs(value) < MOST
     return _fitting(fits, value, path, kind)
 
 

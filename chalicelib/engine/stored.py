@@ -84,7 +84,7 @@ def parsed(item: Mapping[str, Any] | None, what: str) -> Any:
     if item is None:
         raise Unreadable(f"{what} is not on record.")
     try:
-        return json.loads(item["body"])
+        return codec.parsed_json(item["body"])
     except (KeyError, TypeError, ValueError) as error:
         raise Unreadable(f"{what} cannot be read: {error!r:.200}") from None
 

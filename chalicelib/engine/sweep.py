@@ -7,13 +7,12 @@ writes. It writes only its place in each shard, where the next run continues.
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from chalicelib.engine import schedule
+from chalicelib.engine import codec, schedule
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.budget import TimeLeft
 from chalicelib.engine.errors import Refusal
@@ -53,7 +52,7 @@ class Round:
         a place without keys, or behind the round's end.
         """
         try:
-            since, until, *place = json.loads("[0, 0]" if item is None else item["round"])
+            since, until, *place = codec.parsed_json("[0, 0]" if item is None else item["round"])
             is_sound = int(since) - CLOCKS_DIFFER <= int(until) <= now + CLOCKS_DIFFER
             if not place:
                 return cls(int(until) if is_sound else 0, now)

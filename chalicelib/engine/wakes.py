@@ -24,6 +24,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from chalicelib.engine import codec
 from chalicelib.engine.addresses import RecordKey, digest
 
 MAX_KEY = 128
@@ -106,7 +107,7 @@ def decode(body: str) -> Wake:
 
     Raises ValueError if the body names no record.
     """
-    message = json.loads(body)
+    message = codec.parsed_json(body)
     if not isinstance(message, dict):
         raise ValueError(f"{body!r:.200} is no wake: it must be an object with a key.")  # noqa: TRY004 - one error
     pk, cause = message.get("key"), message.get("cause", "")

@@ -7,7 +7,6 @@ action.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -15,7 +14,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from chalicelib.engine import addresses
+from chalicelib.engine import addresses, codec
 from chalicelib.engine.places import account_of
 from chalicelib.sharing.key_policy import PolicyShare, share_named
 from chalicelib.sharing.policy_text import aws_principals, listed, meaning, taken_apart
@@ -309,8 +308,8 @@ NAMES = frozenset(_READERS)
 def statements_of(policy: str) -> list[Any]:
     """Return the statements of a key's policy; none if it cannot be read."""
     try:
-        return listed(json.loads(policy)["Statement"])
-    except (ValueError, KeyError, TypeError, RecursionError):
+        return listed(codec.parsed_json(policy)["Statement"])
+    except (ValueError, KeyError, TypeError):
         return []
 
 

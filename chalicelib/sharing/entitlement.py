@@ -68,7 +68,9 @@ class Entitlement:
         target = self.targets.get(place)
         if target is None:
             return False
-        return not standing or _stands(target, resource, share_name, now)
+        if standing:
+            return _stands(target, resource, share_name, now)
+        return Resource.parse(resource).kind != ROLE  # service-linked roles have no part in copies
 
     def may_go_on(self, place: str) -> bool:
         """Whether a running delivery may continue: its target is named, or its account is only blocked."""

@@ -195,6 +195,11 @@ class Document:
         mine = [part.value for part in self.policy.parts if part.sid in one.sids]
         return sorted(map(meaning, mine)) == sorted(map(meaning, statements(one)))
 
+    def is_as(self, other: Document) -> bool:
+        """Whether both mean the same. KMS may list principals in another order at each read [aws-facts 3]."""
+        mine, theirs = (sorted(meaning(part.value) for part in one.policy.parts) for one in (self, other))
+        return mine == theirs and meaning(self.policy.rest) == meaning(other.policy.rest)
+
     @property
     def others(self) -> tuple[str, list[str]]:
         """What it means without this hub's statements."""

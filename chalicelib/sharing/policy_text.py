@@ -11,6 +11,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from chalicelib.engine import codec
+
 BLANKS = " \t\n\r"
 """What JSON allows between its signs."""
 
@@ -48,7 +50,7 @@ class PolicyText:
     @property
     def rest(self) -> Mapping[str, Any]:
         """All members but ``Statement``."""
-        return {name: value for name, value in json.loads(self.text).items() if name != "Statement"}
+        return {name: value for name, value in codec.parsed_json(self.text).items() if name != "Statement"}
 
 
 def listed(value: Any) -> list[Any]:
@@ -70,7 +72,7 @@ def aws_principals(principal: Any) -> list[str]:
 def taken_apart(text: str) -> PolicyText | str:
     """Find the statements in a policy; or return why that is not safe."""
     try:
-        whole = json.loads(text)
+        whole = codec.parsed_json(text)
         found = list(_members(text)) if isinstance(whole, dict) else []
     except (ValueError, RecursionError) as error:
         return f"it is no JSON: {error}"
@@ -78,7 +80,7 @@ def taken_apart(text: str) -> PolicyText | str:
     if len(places) != 1:
         return f"it has {len(places)} members named Statement, not one"
     ((start, end),) = places
-    parts = tuple(Part(a, b, json.loads(text[a:b])) for a, b in _elements(text, start, end))
+    parts = tuple(Part(a, b, codec.parsed_json(text[a:b])) for a, b in _elements(text, start, end))
     if not all(isinstance(part.value, dict) for part in parts):
         return "a statement in it is not an object"
     return PolicyText(text, start, end, parts)

@@ -45,10 +45,10 @@ def from_items(items: Mapping[str, str]) -> Directory:
     for key, body in items.items():
         part, name = RecordKey(key).kind, RecordKey(key).name
         if key == ORGANIZATION:
-            found[ORGANIZATION] = codec.decode(Organization, json.loads(body), key)
+            found[ORGANIZATION] = codec.decode(Organization, codec.parsed_json(body), key)
         elif part in _PARTS:
             member, kind, can_name = _PARTS[part]
-            found[member][name] = codec.decode(kind, json.loads(body), key)
+            found[member][name] = codec.decode(kind, codec.parsed_json(body), key)
             if not can_name(name):
                 raise ValueError(f"{key}: no tag can name it")
         else:

@@ -91,7 +91,7 @@ def short(name: str) -> str:
 def read(place: str, by: str, text: object) -> Approval | None:
     """Read a stored approval. A damaged one approves nothing."""
     try:
-        found = codec.decode(Approval, {**json.loads(str(text)), "place": place, "by": by})
+        found = codec.decode(Approval, {**codec.parsed_json(str(text)), "place": place, "by": by})
     except (TypeError, ValueError):
         return None
     return replace(found, until=min(found.until, found.at + LONGEST))

@@ -57,7 +57,7 @@ class Pin:
 def read(text: object) -> Recall:
     """Read a stored recall. A damaged one stays in force, so that no damage brings an AMI back."""
     try:
-        return codec.decode(Recall, json.loads(str(text)))
+        return codec.decode(Recall, codec.parsed_json(str(text)))
     except (TypeError, ValueError):
         return Recall(0, "an operator, by an entry that cannot be read", "")
 
@@ -65,7 +65,7 @@ def read(text: object) -> Recall:
 def read_pin(text: object) -> Pin:
     """Read a stored pin. Raises ValueError if it is damaged."""
     try:
-        return codec.decode(Pin, json.loads(str(text)), "pin")
+        return codec.decode(Pin, codec.parsed_json(str(text)), "pin")
     except TypeError as error:  # it is no text
         raise ValueError(f"not a pin: {error}") from None
 

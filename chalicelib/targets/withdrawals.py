@@ -37,7 +37,7 @@ EVERYWHERE = "*"
 def read(place: str, text: object) -> Withdrawal:
     """Read a stored withdrawal. A damaged one stays in force, so that no damage brings an account back."""
     try:
-        return codec.decode(Withdrawal, {**json.loads(str(text)), "place": place})
+        return codec.decode(Withdrawal, {**codec.parsed_json(str(text)), "place": place})
     except (TypeError, ValueError):
         return Withdrawal(place, WITHOUT_END, "an operator, by an entry that cannot be read", None)
 

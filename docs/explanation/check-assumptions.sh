@@ -367,28 +367,6 @@ for asked in "look" "copy $(listed 1)" "copy $(listed 4)" "copy wide" "image $(l
     fi
 done
 
-title "13. AssumeRole is asked with aws:ResourceOrgID, the organization of the role's account"
-if organization=$(target organizations describe-organization --query Organization.Id 2>/dev/null); then
-    target iam create-role --role-name "$name-enter" --assume-role-policy-document "{\"Version\": \"2012-10-17\", \"Statement\":
-        [{\"Effect\": \"Allow\", \"Principal\": {\"AWS\": \"$target_account\"}, \"Action\": \"sts:AssumeRole\"}]}" >/dev/null
-    later target iam delete-role --role-name "$name-enter"
-    target iam put-role-policy --role-name "$name-enter" --policy-name "$name" --policy-document "{\"Version\": \"2012-10-17\",
-        \"Statement\": [{\"Effect\": \"Allow\", \"Action\": \"sts:AssumeRole\", \"Resource\": \"$twin_arn\",
-        \"Condition\": {\"StringEquals\": {\"aws:ResourceOrgID\": \"$organization\"}}}]}"
-    later target iam delete-role-policy --role-name "$name-enter" --policy-name "$name"
-    sleep 20
-    read -r -a enter < <(target sts assume-role --role-arn "arn:aws:iam::$target_account:role/$name-enter" \
-        --role-session-name "$name" --query 'Credentials.[AccessKeyId,SecretAccessKey,SessionToken]')
-    if said=$(AWS_ACCESS_KEY_ID=${enter[0]} AWS_SECRET_ACCESS_KEY=${enter[1]} AWS_SESSION_TOKEN=${enter[2]} \
-        aws --region "$region" --output text sts assume-role --role-arn "$twin_arn" --role-session-name "$name" 2>&1); then
-        holds "a role of $organization is entered under that condition: the hub's OrganizationId does what it says"
-    else
-        fails "give the hub TargetAccounts instead of OrganizationId: $said"
-    fi
-else
-    echo "   $target_account is in no organization: not asked"
-fi
-
 title "14. A trail shows grants and sharing to EventBridge, in the shapes that the access monitor reads (it needs a trail here)"
 if [[ ${trails:-0} == 0 ]]; then
     echo "   $hub_account has no trail that logs in $region: not asked"

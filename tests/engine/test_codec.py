@@ -56,6 +56,7 @@ def test_what_is_written_is_read_back_as_it_was():
         ({"colour": "blue"}, "record.colour"),
         ({"colour": "red", "inners": [{"name": 7}]}, "record.inners[0].name"),
         ({"colour": "red", "inners": [{"name": "a", "size": True}]}, "record.inners[0].size"),
+        ({"colour": "red", "inners": [{"name": "a", "size": 2**63}]}, "record.inners[0].size"),
         ({"colour": "red", "numbers": {"n": "2"}}, "record.numbers.n"),
         ({"colour": "red", "mode": "steal"}, "record.mode"),
         ({"colour": "red", "flavour": "sweet"}, "Outer has no flavour"),
@@ -69,6 +70,12 @@ def test_a_value_that_does_not_fit_is_refused_with_its_path(given, path):
         codec.decode(Outer, given)
 
     assert path in str(refused.value)
+
+
+def test_json_that_is_nested_too_deeply_is_refused_as_other_damage_is():
+    """Python's parser raises RecursionError, which no reader of a damaged item expects."""
+    with pytest.raises(ValueError, match="nested too deeply"):
+        codec.parsed_json("[" * 100_000)
 
 
 @pytest.mark.parametrize("given", [{"colour": "x" * 400_000}, {"colour": "red", "y" * 400_000: 1}])

@@ -147,7 +147,7 @@ CHANGES = {
     "AWS::IAM::Role": ("iam:UpdateAssumeRolePolicy", "iam:PutRolePolicy", "iam:DetachRolePolicy", "iam:PassRole"),
     "AWS::IAM::ManagedPolicy": ("iam:CreatePolicyVersion", "iam:SetDefaultPolicyVersion"),
     "AWS::Events::Rule": ("events:DisableRule", "events:RemoveTargets", "events:PutTargets"),
-    "AWS::Events::EventBus": ("events:PutPermission", "events:DeleteEventBus"),
+    "AWS::Events::EventBus": ("events:DeleteEventBus", "events:PutPermission", "events:RemovePermission"),
     "AWS::SNS::Topic": ("sns:SetTopicAttributes", "sns:PutDataProtectionPolicy", "sns:DeleteTopic"),
     "AWS::SQS::Queue": ("sqs:SetQueueAttributes", "sqs:DeleteQueue"),
     "AWS::CloudWatch::Alarm": ("cloudwatch:DeleteAlarms", "cloudwatch:DisableAlarmActions"),
@@ -178,6 +178,8 @@ def test_only_deployers_change_the_hubs_parts(guarded: Scene) -> None:
         for action in CHANGES[made.type]:
             only_deployers(guarded, action, arn)
         assert not denied(guarded, "administrator", CHANGES[made.type][0], arn.replace("ami-promoter", "another")), arn
+    for action in ("events:PutPermission", "events:RemovePermission"):  # AWS's reference lists no resource for them
+        only_deployers(guarded, action, "*")
     mapping = f"arn:aws:lambda:{REGION}:{HUB}:event-source-mapping:1"
     ours = f"arn:aws:lambda:{REGION}:{HUB}:function:ami-promoter-{REGION}-worker"
     change = "lambda:UpdateEventSourceMapping"

@@ -32,6 +32,8 @@ MODES = {
 PARTS = ("state", "body", "intended_at", "grant_id", "preexisting", "account", "grantee", "version", "schema", "asked")
 WRONG = {"gone": None, "text": "nonsense", "a number": 7, "a list": [1], "true": True, "empty": ""}
 SEED, A_FEW = 1, 4
+DEEP = "[" * 100_000
+"""Python's parser cannot read it, and says so otherwise than of text that is no JSON."""
 
 
 def body_without(item, name):
@@ -51,6 +53,8 @@ def kinds():
     }
     whole = {"all is gone": dict.fromkeys(PARTS), "state and its time are gone": {"state": None, "intended_at": None}}
     lost = {f"the body lacks {name}": {"lacks": name} for name in ("state", "intended_at", "grant_id", "opened_at")}
+    lost |= {"the body is nested deeply": {"body": DEEP}, "the steps are nested deeply": {"recent": DEEP}}
+    lost |= {f"the body has 300 digits in {name}": {"long": name} for name in ("opened_at", "next_try")}
     known = {f"state is {state.value}": {"state": state.value} for state in ShareState}
     return {**alone, **pairs, **whole, **lost, **known} | {"preexisting is true": {"preexisting": True, "body": None}}
 
@@ -60,6 +64,8 @@ KINDS = {name: damage for name, damage in kinds().items() if damage.get("preexis
 FEW = [
     "state is gone, body is gone",
     "state is nonsense, body is text",
+    "the body is nested deeply",
+    "the body has 300 digits in opened_at",
     *random.Random(SEED).sample(sorted(KINDS), A_FEW),
 ]
 
@@ -91,6 +97,8 @@ def damage(stores, item, parts):
     parts = dict(parts)
     if "lacks" in parts:
         parts["body"] = body_without(item, parts.pop("lacks"))
+    if "long" in parts:
+        parts["body"] = json.dumps({**json.loads(item["body"]), parts.pop("long"): 10**300})
     key = RecordKey(item["pk"], item["sk"])
     sets = {name: value for name, value in parts.items() if value is not None}
     gone = [name for name, value in parts.items() if value is None]
@@ -150,6 +158,7 @@ def test_whatever_of_a_share_is_damaged_nothing_stays_open_unnoticed(stores, mod
 
 RECORDS = {
     "no JSON": {"body": "{"},
+    "nested deeply": {"body": DEEP},
     "of a newer version": {"schema": 99},
     "without a version": {"version": None},
     "parked": {"parked": "by hand", "wake_at": None, "due_shard": None},

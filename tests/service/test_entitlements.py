@@ -48,7 +48,7 @@ SNAPSHOT = addresses.snapshot_resource("snap-00").pk
 IMAGE = addresses.image_resource(AMI).pk
 KEY = addresses.key_resource(source_key(0), A).pk
 POLICY = addresses.policy_resource(source_key(0)).pk
-PARTS = (SNAPSHOT, KEY, IMAGE, POLICY, addresses.role_resource(target_key(A), A).pk)
+PARTS = (SNAPSHOT, KEY, IMAGE, POLICY)
 """What belongs to the tagged AMI."""
 COPY_ABROAD = addresses.snapshot_resource("snap-0c", ABROAD).pk
 KEY_ABROAD = f"arn:aws:kms:{ABROAD}:{HUB}:key/abroad"
@@ -194,7 +194,7 @@ def standing(resource, account=A, name="") -> Share:
 
 @pytest.mark.parametrize("resource", PARTS)
 def test_what_belongs_to_a_tagged_ami_may_be_opened_for_whom_its_tag_names(resource):
-    """Its snapshots, itself, their key by grant or policy, and a service role's grant on the target's own key."""
+    """Its snapshots, itself, and their key by grant or policy."""
     assert AskedSource().answer(share(resource)) == "may"
 
 
@@ -248,7 +248,6 @@ def test_a_share_in_the_name_of_one_target_and_to_another_receiver_is_refused(re
         addresses.image_resource(OTHER).pk,
         addresses.key_resource(source_key(1), A).pk,
         addresses.policy_resource(source_key(1)).pk,
-        addresses.role_resource(source_key(1), A).pk,
         addresses.key_resource(target_key(B), A).pk,
     ],
 )
@@ -367,9 +366,13 @@ def test_a_service_role_is_let_in_only_where_the_settings_name_it():
     source, own = addresses.role_resource(source_key(0), A).pk, addresses.role_resource(target_key(A), A).pk
     without, named = AskedSource(mode="share"), AskedSource(mode="share", service_linked_roles=(ROLE,))
     copies = AskedSource(service_linked_roles=(ROLE,))
+    other = looked_for(standing(addresses.role_resource(source_key(1), A).pk, name=ROLE))
     assert [without.answer(standing(place, name=ROLE)) for place in (source, own)] == ["waits"] * 2
     assert [named.answer(standing(place, name=ROLE)) for place in (source, own)] == ["may"] * 2
     assert [copies.answer(standing(place, name=ROLE)) for place in (source, own)] == ["waits", "may"]
+    assert named.answer(other) == "refused", "a key that the AMI does not have"
+    for asked in (named, copies):  # who can write the ledger must not get one for the copies, which need none
+        assert [asked.answer(share(place, name=ROLE)) for place in (source, own)] == ["waits"] * 2
 
 
 # --- organizational units --------------------------------------------------------------------------------------------
@@ -766,7 +769,7 @@ def test_the_hubs_copies_abroad_are_judged_however_many_snapshots_it_has_there(c
     asked.abroad_by_way_of_the_hub()
     asked.delivers_to_itself("nonce-1", made="snap-0c")
     record = addresses.delivery(addresses.delivery_id(HUB, AMI, HUB, ABROAD))
-    asked.records.records[record].body["copies"] = [{"source": "snap-00", "state": "completed", "copy": copy}]
+    asked.records.records[record].body["copies"] = [{"source": "snap-00", "state": "completed", "id": copy}]
 
     for resource, answer in (
         (COPY_ABROAD, "may"),

@@ -145,6 +145,21 @@ def test_an_edit_between_the_two_reads_of_a_put_stays(key: Key) -> None:
     assert key.sids == [OWNER["Sid"], "Theirs", *both(DEV)]
 
 
+def test_another_order_of_principals_at_each_read_is_no_edit(key: Key) -> None:
+    """KMS lists them as it likes, so two reads of one policy can differ as text: it is put once, and keeps them all."""
+    names = [f"arn:aws:iam::{account}:root" for account in (HUB, DEV, TEST, "444444444444", "555555555555")]
+    key.put({**OWNER, "Principal": {"AWS": names}})
+    key.wait(300)
+    puts, share = key.puts(), key.share()
+
+    key.adapter.open([share])
+    assert key.adapter.showing([share]) == {DEV}
+    key.adapter.close([share])
+    assert key.puts() == puts + 2
+    (owner,) = json.loads(key.text)["Statement"]
+    assert sorted(owner["Principal"]["AWS"]) == names
+
+
 def test_an_edit_that_removes_the_statement_stays_and_the_statement_is_added_to_it(key: Key) -> None:
     """A stack read the policy before the service's put and wrote it later: a minute later both are there."""
     theirs = {**OWNER, "Sid": "Theirs", "Action": "kms:DescribeKey"}

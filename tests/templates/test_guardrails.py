@@ -1,7 +1,12 @@
 """The guardrails' template: parameters refused with a clear message, and policies within the size limits."""
 
 import json
+from fnmatch import fnmatchcase
+from importlib.resources import files
+from typing import Any
 
+IAM: dict[str, Any] = json.loads((files("cfnlint") / "data/AdditionalSpecs/Policies.json").read_text(encoding="utf-8"))
+"""AWS's service authorization reference, as cfn-lint ships it."""
 ARN = "arn:aws:iam::111111111111:role/image-builder"
 
 
@@ -11,6 +16,41 @@ def test_the_policies_only_deny(guardrails):
 
     assert {it["Type"] for it in policies} == {"SERVICE_CONTROL_POLICY"}
     assert {statement["Effect"] for it in policies for statement in it["Content"]["Statement"]} == {"Deny"}
+
+
+def test_what_iam_checks_without_a_resource_is_denied_on_everything(guardrails):
+    """No ARN matches such a call. A wildcard may also stand for some that need no denial, or are denied elsewhere."""
+    statements = [one for it in guardrails["Resources"].values() for one in it["Properties"]["Content"]["Statement"]]
+    listed = [(one, [one["Action"]] if isinstance(one["Action"], str) else one["Action"]) for one in statements]
+    everywhere = {action for one, actions in listed if one["Resource"] == "*" for action in actions}
+    without_effect = set()
+    for one, actions in listed:
+        for action in actions:
+            service, name = action.lower().split(":")
+            found = {it for it in IAM[service]["Actions"] if fnmatchcase(it, name)}
+            assert found, f"{action} does not exist"
+            if one["Resource"] != "*":
+                bare = {it for it in found if not IAM[service]["Actions"][it].get("Resources")}
+                without_effect |= {f"{service}:{it}" for it in bare} - {it.lower() for it in everywhere}
+    assert without_effect <= NOT_OF_THE_SERVICE, without_effect - NOT_OF_THE_SERVICE
+
+
+NOT_OF_THE_SERVICE = {
+    "iam:createaccountalias",
+    "iam:deleteaccountalias",
+    "iam:deleteaccountpasswordpolicy",
+    "iam:deletecloudfrontpublickey",
+    "iam:putaccountproperties",
+    "iam:setstsregionalendpointstatus",
+    "iam:setsecuritytokenservicepreferences",
+    "iam:updateaccountemailaddress",
+    "iam:updateaccountname",
+    "iam:updateaccountpasswordpolicy",
+    "iam:updatecloudfrontpublickey",
+    "lambda:createcodesigningconfig",
+    "lambda:createmicrovmimage",
+}
+"""What the wildcards match, too, and what changes nothing of the service."""
 
 
 def test_the_policies_are_made_one_after_the_other(guardrails):

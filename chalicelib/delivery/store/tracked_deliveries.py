@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -100,7 +99,7 @@ class DynamoTrackedDeliveries:
         always = {name: item[name] for name in BESIDE if name in item}
         try:
             check(where, item.get("schema"), self._version)
-            return codec.decode(TrackedDelivery, {**json.loads(item["body"]), **always}, where)
+            return codec.decode(TrackedDelivery, {**codec.parsed_json(item["body"]), **always}, where)
         except (KeyError, TypeError, ValueError, NewerSchema, Unreadable) as error:
             if self._telemetry is not None:
                 self._telemetry.unreadable(RecordKey.of(item), f"{error!r:.200}")

@@ -70,7 +70,7 @@ class CopySearch:
         item = self._records.get(addresses.copy_search(delivery.id)) or {}
         now, newest = self._clock(), max((one.at for one in delivery.attempts), default=0)
         with suppress(ValueError):  # of another version
-            place = codec.decode(SearchPlace, json.loads(item.get("place", "{}")))
+            place = codec.decode(SearchPlace, codec.parsed_json(item.get("place", "{}")))
             if place.begun > max(newest, now - schedule.HOUR):
                 return place
         return SearchPlace(now)

@@ -314,7 +314,7 @@ def stored(key: RecordKey, item: Mapping[str, Any], version: int) -> Stored:
     try:
         return Stored(
             key=key,
-            body=codec.decode(dict, json.loads(item["body"]), "body"),
+            body=codec.decode(dict, codec.parsed_json(item["body"]), "body"),
             version=codec.decode(int, item["version"], "version"),
             inbox={n.removeprefix(INBOX): codec.decode(str, item[n], n) for n in item if n.startswith(INBOX)},
             scheduled=fitting(item, "wake_at", 0) if "wake_at" in item else None,
@@ -337,7 +337,7 @@ def history(item: Mapping[str, Any]) -> list[dict[str, Any]]:
     Each has ``version`` (0 in a damaged one), ``at``, ``state`` and ``what``.
     """
     try:
-        given = json.loads(item[RECENT] if RECENT in item else item["entries"])
+        given = codec.parsed_json(item[RECENT] if RECENT in item else item["entries"])
         return [_entry(one) for one in given]
     except (AttributeError, KeyError, TypeError, ValueError):
         return []

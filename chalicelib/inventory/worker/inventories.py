@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -118,7 +117,7 @@ class InventoryExecutor:
         """Remove a slice, a list of {snapshot, delivery}; an entry that is done has a ``result``."""
         key = addresses.inventory_order(record.key, record.removing, record.slice)
         item = self.records.get(key) or {"slices": 0, "body": "[]"}
-        order, number = json.loads(item["body"]), int(item["slices"])
+        order, number = codec.parsed_json(item["body"]), int(item["slices"])
         last = record.slice + 1 >= number
         done = record.entry
         for entry in budget.each(order[done:], CALLS_OF_STEP):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any
 
+from chalicelib.engine import codec
 from chalicelib.engine.addresses import ARCHIVED, ARCHIVED_LATELY, SHARE, SHARE_STEP, RecordKey
 from chalicelib.engine.store.table import Table
 from chalicelib.monitor.judging import Known, in_order, known
@@ -86,7 +86,7 @@ def _put_together(
 def _left(record: Mapping[str, Any]) -> list[str]:
     """Return the shares that have left for the archive lately, as the record of their resource says."""
     try:
-        return list(dict(json.loads(record["body"])).get(ARCHIVED_LATELY, {}))
+        return list(dict(codec.parsed_json(record["body"])).get(ARCHIVED_LATELY, {}))
     except (KeyError, TypeError, ValueError):
         return []
 
@@ -99,7 +99,7 @@ def _steps(found: Iterable[ShareStep]) -> list[tuple[int, ShareState]]:
 def _archived(item: Mapping[str, Any], resource: str, share_name: str) -> Share | None:
     """Read what closing and judging need of an archived share; its body may be of another version."""
     try:
-        body = dict(json.loads(item["body"]))
+        body = dict(codec.parsed_json(item["body"]))
     except (KeyError, TypeError, ValueError):
         return None
     opened = body.get("opened_at")

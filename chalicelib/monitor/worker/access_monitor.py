@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from chalicelib.engine import addresses, schedule
+from chalicelib.engine import addresses, codec, schedule
 from chalicelib.engine.budget import Budget, TimeLeft
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.places import Resource, account_of
@@ -80,7 +80,7 @@ class AccessMonitor:
         """
         has_time = Budget(time_left).allows
         try:
-            event = json.loads(body)
+            event = codec.parsed_json(body)
         except ValueError:
             return True
         if not isinstance(event, dict) or event.get("detail-type") not in TYPES:

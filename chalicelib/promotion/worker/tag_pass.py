@@ -6,7 +6,6 @@ that are tagged when it first looks are the baseline.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -58,7 +57,7 @@ def read_head(records: Records, ami: str) -> Head:
 
 def _head(key: RecordKey, item: Mapping[str, Any]) -> Head:
     try:
-        return codec.decode(Head, json.loads(item["body"]), str(key))
+        return codec.decode(Head, codec.parsed_json(item["body"]), str(key))
     except (KeyError, TypeError, ValueError):
         return DAMAGED
 

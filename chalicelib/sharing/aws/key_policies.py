@@ -3,8 +3,8 @@
 PutKeyPolicy replaces the whole document and accepts no condition [aws-facts 3, VERIFIED], so the last put wins.
 These rules protect the edit of a person or a stack:
 
-- a put is based on a document that was read twice, the second time right before it; where the two differ, it begins
-  again;
+- a put is based on a document that was read twice, the second time right before it; where the two differ in meaning,
+  it begins again;
 - each put edits what is there now: an older document is never put again, and the SDK does not repeat one;
 - a read that does not show what this process, or by the ledger another one, has done to the key within a minute may be
   a late one: nothing is put onto it, and it is looked at again soon;
@@ -89,7 +89,7 @@ class PolicyStatements:
             if isinstance(text, Fault):
                 raise Refusal(RefusalKind.DENIED, text)
             latest = self._read(document.key)
-            if latest.policy.text == document.policy.text:
+            if latest.is_as(document):
                 self._put(document, text, wanted)
                 latest = self._read(document.key)
                 if _is_done(latest, wanted, unwanted):

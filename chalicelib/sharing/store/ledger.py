@@ -11,7 +11,6 @@ also say what was open if somebody deletes its item.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -327,7 +326,7 @@ class DynamoLedger:
         place = {"resource": item["pk"], "share_name": RecordKey.of(item).share_name}
         try:
             check(where, item.get("schema"), self._version)
-            body = json.loads(item["body"])
+            body = codec.parsed_json(item["body"])
             share = codec.decode(Share, {**body, **place}, where)
         except (KeyError, TypeError, ValueError, NewerSchema, Unreadable) as error:
             share = least(item, where, error)

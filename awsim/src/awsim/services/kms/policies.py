@@ -53,6 +53,11 @@ STALE = rule(
     "kms-get-key-policy-may-be-stale",
     "GetKeyPolicy may show the policy as it was a while ago. [botocore, kms model: eventual consistency; on demand]",
 )
+ORDER = rule(
+    "kms-get-key-policy-in-any-order",
+    "GetKeyPolicy lists a statement's AWS principals in an order of its own. [aws-facts 3, VERIFIED; that two reads "
+    "differ, too, UNVERIFIED]",
+)
 LARGEST = 32_768
 INVALID = "Policy contains a statement with one or more invalid principals."
 
@@ -63,6 +68,7 @@ class KeyPolicies:
     def __init__(self, base: Base) -> None:
         self._base = base
         self._random = Random(f"{base.seed}/policies")
+        self._order = Random(f"{base.seed}/principals")
         self.delay = (0.0, 5.0)
         """Seconds until a policy takes effect: at random between these two."""
 
@@ -78,12 +84,22 @@ class KeyPolicies:
         key.versions.append(self._version(text, timedelta(seconds=late)))
 
     def shown(self, call: Call, key: KmsKey) -> str:
-        """Return the text that GetKeyPolicy shows: as it was put, unless a role in it was deleted since."""
+        """Return the text that GetKeyPolicy shows: as it was put, but for deleted roles and the order of principals."""
         as_of = self._base.injected.as_of(call)
         at = as_of if self._base.on(STALE) else self._base.now
         version = next((v for v in reversed(key.versions) if v.put_at <= at), key.versions[0])
         gone = self._gone(version)
-        return json.dumps(_renamed(version.document, gone)) if gone else version.text
+        text = json.dumps(_renamed(version.document, gone)) if gone else version.text
+        return self._shuffled(text) if self._base.on(ORDER) else text
+
+    def _shuffled(self, text: str) -> str:
+        """Return the text with each statement's AWS principals in a new order; unchanged if none has several."""
+        document = json.loads(text)
+        principals = [one["Principal"] for one in _statements(document) if isinstance(one.get("Principal"), dict)]
+        several = [names for one in principals if isinstance(names := one.get("AWS"), list) and len(names) > 1]
+        for names in several:
+            self._order.shuffle(names)
+        return json.dumps(document) if several else text
 
     def in_force(self, key: KmsKey) -> Document:
         """Return the policy that is in effect now."""
