@@ -408,19 +408,6 @@ def test_what_another_episode_holds_is_not_open_to_this_one():
     assert not permissions.seen(replace(before, episode=2), in_ledger(before)).open
 
 
-def test_a_refusal_is_no_answer_while_the_share_is_tried_for_a_later_holding():
-    """It is an answer once it was given for every present holding."""
-    opening = a_delivery(DeliveryState.OPENING, holds_copy=True)
-    name = opening.holdings.needed[0].share_name
-    refused = {"state": ledger.ShareState.REFUSED, "fault": FAULT}
-    tried_anew = permissions.seen(opening, in_ledger(opening, {name: refused}))
-    answered = permissions.seen(opening, in_ledger(opening, {name: {**refused, "answered": 1}}))
-
-    assert (tried_anew.open, tried_anew.refused) == (False, None)
-    assert answered.refused == FAULT
-    assert machine.evolve(opening, answered, NOW).faults == (FAULT,)
-
-
 def test_shares_that_are_refused_while_copies_run_end_it_after_a_last_look():
     """A poll of a copy also asks the ledger, but not in the first hour; completed copies remain usable."""
     copying_now = in_copying(C.PENDING, C.COMPLETED, holds_copy=True)

@@ -317,6 +317,16 @@ def test_a_faithful_copy_of_any_image_has_no_differences_and_any_changed_volume_
     assert all(difference.startswith(f"BlockDeviceMappings[{mapping['DeviceName']}]") for difference in found)
 
 
+def test_volumes_that_changed_places_are_found():
+    """Root and data volume swapped: the same snapshots, but another image."""
+    changed = full()
+    root, data = changed.ebs("/dev/xvda"), changed.ebs("/dev/xvdb")
+    root["SnapshotId"], data["SnapshotId"] = data["SnapshotId"], root["SnapshotId"]
+    expected = ["BlockDeviceMappings[/dev/xvda].Ebs.SnapshotId", "BlockDeviceMappings[/dev/xvdb].Ebs.SnapshotId"]
+
+    assert changed.differences() == expected
+
+
 def blank_volume() -> CopiedImage:
     """Of an image with a volume that has no snapshot; the target account encrypts all volumes."""
     made = CopiedImage(

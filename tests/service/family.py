@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from chalicelib.engine.stored import peek
+from chalicelib.release.codec import POINTERS
+from chalicelib.release.pointer import Pointer
 from chalicelib.targets.recalls import Pin
 from tests.service.cloud import CloudBehavior
 from tests.service.hub import OPERATOR, Hub
@@ -44,6 +47,19 @@ def shown(hub: Hub, account: str = DEV, name: str = NAME) -> str:
 def raw(hub: Hub, ami: str = NEW) -> dict[str, Any]:
     """The copy of an AMI in DEV, as EC2 shows it."""
     return next(one.raw for one in hub.cloud.images.values() if (one.source, one.account) == (ami, DEV))
+
+
+def pointer(hub: Hub) -> Pointer:
+    """The record of DEV's pointer."""
+    found = peek(hub.stores.records, hub.pointer_key(DEV, NAME), POINTERS)
+    assert found is not None
+    return found
+
+
+def fault_of_pointer(hub: Hub) -> str:
+    """The code of the fault on the record of DEV's pointer, or "" if there is none."""
+    fault = pointer(hub).fault
+    return fault.code if fault else ""
 
 
 def pinned(hub: Hub, ami: str) -> Hub:

@@ -6,7 +6,7 @@ from chalicelib.engine import addresses
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.stored import peek
 from chalicelib.promotion.codec import PROMOTIONS
-from chalicelib.release.codec import POINTERS, release_item
+from chalicelib.release.codec import release_item
 from chalicelib.release.current import MOST, Release
 from chalicelib.release.pointer import ShownParameter
 from tests.service.cloud import START
@@ -20,7 +20,9 @@ from tests.service.family import (
     a_family,
     another_architecture,
     calls_for_pointers,
+    fault_of_pointer,
     pinned,
+    pointer,
     promoted,
     shown,
 )
@@ -31,12 +33,6 @@ from tests.service.scenes import killed_at_calls
 
 def a_hub(mode="copy", **behavior) -> Hub:
     return a_family(target={"mode": mode}, **behavior)
-
-
-def fault(hub: Hub) -> str:
-    """The code of the fault of the pointer; "": it has none."""
-    pointer = peek(hub.stores.records, hub.pointer_key(DEV, NAME), POINTERS)
-    return pointer.fault.code if pointer and pointer.fault else ""
 
 
 def notice(hub: Hub, ami: str) -> dict:
@@ -112,7 +108,7 @@ def test_a_parameter_that_somebody_deleted_is_made_again_for_its_architecture():
     del hub.cloud.parameters[DEV, NAME]
 
     assert shown(hub.wait(25 * HOUR)) == NEW
-    assert fault(hub) == "pointer-other-architecture"
+    assert fault_of_pointer(hub) == "pointer-other-architecture"
 
 
 def test_a_parameter_that_somebody_deleted_names_another_architecture_if_its_own_has_nothing_left():
@@ -124,7 +120,7 @@ def test_a_parameter_that_somebody_deleted_names_another_architecture_if_its_own
     hub.cloud.deregistered.add(hub.cloud.parameters.pop((DEV, NAME)).value)
 
     assert shown(hub.wait(25 * HOUR)) == other
-    assert fault(hub) == ""
+    assert fault_of_pointer(hub) == ""
 
 
 def test_when_a_share_ends_the_parameter_moves_to_the_next_one_of_its_architecture():
@@ -136,7 +132,7 @@ def test_when_a_share_ends_the_parameter_moves_to_the_next_one_of_its_architectu
     hub.withdraw(NEW, DEV)
 
     assert shown(hub.wait(25 * HOUR)) == OLD
-    assert fault(hub) == "pointer-other-architecture"
+    assert fault_of_pointer(hub) == "pointer-other-architecture"
 
 
 def test_an_older_ami_of_another_architecture_changes_nothing():
@@ -146,7 +142,7 @@ def test_an_older_ami_of_another_architecture_changes_nothing():
     promoted(hub, NEW)
 
     assert shown(hub) == "ami-0d"
-    assert fault(hub) == ""
+    assert fault_of_pointer(hub) == ""
 
 
 def test_a_value_that_parameter_store_never_takes_is_a_fault_after_a_quarter_of_an_hour_at_most():
@@ -337,8 +333,8 @@ def test_a_pointer_of_an_account_that_the_file_blocks_has_that_as_its_fault():
     hub.cloud.change_targets(by_way_of="111111111111")  # and the file does not have that copy
     hub.wait(25 * HOUR)
 
-    pointer = peek(hub.stores.records, hub.pointer_key(DEV, NAME), POINTERS)
-    assert (pointer.fault.code, pointer.unwanted, shown(hub)) == ("no-hub-copy", False, OLD)
+    found = pointer(hub)
+    assert (found.fault.code, found.unwanted, shown(hub)) == ("no-hub-copy", False, OLD)
 
 
 # --- the file sets another parameter ----------------------------------------------------------------------------------

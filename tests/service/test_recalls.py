@@ -13,10 +13,22 @@ from chalicelib.engine.notices import attributes
 from chalicelib.engine.stored import peek
 from chalicelib.promotion.codec import PROMOTIONS
 from chalicelib.promotion.machine import RECALL
-from chalicelib.release.codec import POINTERS
 from chalicelib.release.pointer import ShownParameter
 from tests.service.cloud import REGION, refusal
-from tests.service.family import DAY, DEV, HOUR, NAME, NEW, OLD, a_family, pinned, promoted, raw, shown
+from tests.service.family import (
+    DAY,
+    DEV,
+    HOUR,
+    NAME,
+    NEW,
+    OLD,
+    a_family,
+    fault_of_pointer,
+    pinned,
+    promoted,
+    raw,
+    shown,
+)
 from tests.service.gate import LostAnswer, PortTrouble, ProcessKilled
 from tests.service.hub import Hub
 from tests.service.scenes import killed_at_calls
@@ -59,13 +71,6 @@ def newest(hub: Hub) -> tuple[str, str, str]:
 
 RECALLED, DISABLED = ("recalled", "available", "deprecated"), ("recalled", "disabled", "deprecated")
 RESTORED = ("delivered", "available", "")
-
-
-def fault_of_pointer(hub: Hub) -> str:
-    """The code of the fault on the record of DEV's pointer, or "" if there is none."""
-    pointer = peek(hub.stores.records, hub.pointer_key(DEV, NAME), POINTERS)
-    assert pointer is not None
-    return "" if pointer.fault is None else pointer.fault.code
 
 
 def events(hub: Hub, ami: str) -> list[str]:
@@ -487,15 +492,9 @@ def test_what_its_owner_had_disabled_stays_so_when_the_recall_is_lifted():
 
 def test_lifting_a_recall_that_was_refused_every_look_leaves_the_date_of_the_copy():
     """The service has changed nothing there, and does not know what there was."""
-    hub = promoted(a_hub(), OLD, NEW)
-    raw(hub, NEW)["DeprecationTime"] = "2027-06-01T00:00:00.000Z"
-    hub.gate.refuse("target.images", "shown", **DENIED)
-    hub.recall(NEW)
-    assert hub.wait(3 * DAY).outcomes()[NEW, DEV] == "recalled"
+    hub = lift_it(refused_by_dev("shown", accounts=(DEV,)))
 
-    hub.gate.troubles = []
-    lift_it(hub)
-    assert newest(hub) == ("delivered", "available", "2027-06-01T00:00:00.000Z")
+    assert newest(hub) == ("delivered", "available", LATER)
     assert shown(hub) == NEW
 
 
@@ -550,8 +549,7 @@ def test_a_recall_beside_a_lift_that_sees_nothing_of_the_copy_can_be_lifted():
 @pytest.mark.parametrize("seconds", [HOUR, 2 * DAY])
 def test_a_recall_while_its_lift_is_refused_takes_the_copy_back_at_once(seconds):
     """The lift has enabled the AMI, and the rest is refused. A later lift still restores the first date."""
-    before = "2027-06-01T00:00:00.000Z"
-    hub = recalled(before, may_disable=True)
+    hub = recalled(LATER, may_disable=True)
     hub.gate.refuse("target.images", "restore", **DENIED, after=True)
     hub.lift_recall(NEW)
     hub.wait(seconds)
@@ -565,18 +563,17 @@ def test_a_recall_while_its_lift_is_refused_takes_the_copy_back_at_once(seconds)
 
     hub.gate.troubles = []
     lift_it(hub)
-    assert newest(hub) == ("delivered", "available", before)
+    assert newest(hub) == ("delivered", "available", LATER)
 
 
 @pytest.mark.parametrize("may_disable", [True, False])
 def test_a_recall_right_after_a_lift_takes_back_what_ec2_still_shows_as_recalled(may_disable):
     """A look that shows the date and state of the first recall is late; the lift after it restores the first date."""
-    before = "2027-06-01T00:00:00.000Z"
-    hub = recalled(before, may_disable=may_disable)
+    hub = recalled(LATER, may_disable=may_disable)
     late = dict(raw(hub, NEW))
     hub.lift_recall(NEW)
     hub.wait(60)
-    assert (raw(hub, NEW)["State"], raw(hub, NEW)["DeprecationTime"]) == ("available", before)
+    assert (raw(hub, NEW)["State"], raw(hub, NEW)["DeprecationTime"]) == ("available", LATER)
 
     hub.gate.troubles.append(LostAnswer("target.images", "shown", after=False, says=late))
     recall_it(hub)
@@ -584,7 +581,7 @@ def test_a_recall_right_after_a_lift_takes_back_what_ec2_still_shows_as_recalled
     assert newest(hub) == (DISABLED if may_disable else RECALLED)
 
     lift_it(hub)
-    assert newest(hub) == ("delivered", "available", before)
+    assert newest(hub) == ("delivered", "available", LATER)
     lines = [line for lines in hub.stores.history(hub.delivery_key(NEW, DEV)) for line in lines]
     assert (intent("EnableImage") in lines) == may_disable, "history names the first call"
 

@@ -2,28 +2,24 @@
 
 import pytest
 
-from chalicelib.engine import addresses
 from chalicelib.engine.errors import RefusalKind
-from chalicelib.release.codec import POINTERS
 from chalicelib.targets.applied_file import Retirement
-from tests.service.cloud import REGION
 from tests.service.family import (
     DAY,
     DEV,
     HOUR,
     MADE,
-    NAME,
     PLACE,
     a_family,
     another_architecture,
     pinned,
+    pointer,
     promoted,
     raw,
 )
 from tests.service.gate import LostAnswer, PortTrouble, ProcessKilled
 from tests.service.hub import Hub
 
-POINTER = addresses.pointer(DEV, REGION, NAME)
 FIRST, SECOND, THIRD = MADE
 RULE = Retirement(1, 30 * DAY)
 
@@ -37,10 +33,6 @@ def deprecated(hub: Hub) -> set[str]:
     """Sources whose copies are deprecated."""
     copies = [one for one in hub.cloud.images.values() if one.account == DEV]
     return {one.source for one in copies if one.raw.get("DeprecationTime")}
-
-
-def pointer(hub: Hub):
-    return POINTERS.decode(hub.stores.records.read(POINTER))
 
 
 @pytest.mark.parametrize("order", [(FIRST, SECOND, THIRD), (THIRD, SECOND, FIRST), (SECOND, THIRD, FIRST)])

@@ -167,22 +167,6 @@ def test_a_share_that_reconcile_recorded_as_open_and_then_finds_closed_opens_aga
     assert outstanding.to_open([replace(closed, closed_blind=True)], NOW) == []
 
 
-def on_key(state: ShareState, **changes: object) -> Share:
-    """A grant, which its name shows to be the service's."""
-    return replace(a_share(state, **changes), resource=addresses.key_resource("arn:aws:kms:r:1:key/k", "2").pk)
-
-
-def test_a_grants_closing_that_was_begun_is_ended_though_a_holder_came():
-    """It is in one list only: it closes, and then opens again under another name."""
-    closing = on_key(ShareState.CLOSING, intended_at=NOW)
-    assert outstanding.to_close([closing], NOW) == [closing]
-    assert outstanding.to_open([closing], NOW) == []
-
-    closed = evolve(closing, ShareClosed(), NOW)
-    assert outstanding.to_open([closed], NOW) == [closed]
-    assert evolve(closed, OpeningIntended(seen=False), NOW + 40).intended_at == NOW + 40
-
-
 def test_a_nameless_permission_that_is_closing_opens_again_for_who_came():
     """It is added again at once, and not taken for preexisting. A refused, overdue or put off one closes first."""
     closing = a_share(ShareState.CLOSING, removed_at=NOW - 5, next_try=NOW + 55)
@@ -198,16 +182,6 @@ def test_a_nameless_permission_that_is_closing_opens_again_for_who_came():
     ):
         finishing = replace(closing, next_try=NOW, **other)
         assert outstanding.to_close([finishing], NOW) == [finishing]
-
-
-def test_a_refusal_after_the_intent_is_closed_like_an_open_share():
-    """An earlier call may have taken effect: the holders are woken, and the permission is revoked."""
-    intended = evolve(a_share(), OpeningIntended(seen=False), NOW)
-    refused = evolve(intended, ShareRefused(FAULT), NOW)
-    assert outstanding.to_close([refused], NOW) == [refused]
-    assert holders.refusal(refused) == FAULT
-
-    assert evolve(refused, ShareClosed(), NOW).state is ShareState.REFUSED
 
 
 def test_a_permission_that_one_look_shows_is_looked_at_again():
