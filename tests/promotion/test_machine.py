@@ -412,6 +412,18 @@ def test_a_source_that_shows_again_while_copies_run_is_promoted_on():
     assert (back.state, back.is_gone, back.generation > back.passed_generation) == (S.COMPARING, False, True)
 
 
+def test_a_source_that_shows_again_after_the_end_is_promoted_on():
+    """It was restored after the last look, which had missed it: its tag is news, and ends no withdrawal of before."""
+    missed = ev.TagSeen(None, None)
+    running = a_promotion(S.RUNNING, in_force_since=NOW, withdrawals_from=NOW - 600)
+    gone = play(play(running, missed), missed, now=LATER)
+    over = play(gone, compared(inputs="gone", summarised=True), now=LATER)
+    assert (over.state, over.value, over.why) == (S.OVER, None, "The hub does not own this AMI, or no longer does.")
+
+    back = play(over, TAG, now=LATER + 600)
+    assert (back.state, back.is_gone, back.withdrawals_count_from("dev")) == (S.COMPARING, False, NOW - 600)
+
+
 @pytest.mark.parametrize("standing", [False, True])
 def test_a_source_that_shows_again_without_its_tag_counts_as_untagged_after_two_looks(standing):
     """It was restored, and its tags may show late: that it was gone says nothing about its tag."""
@@ -525,6 +537,17 @@ def test_one_look_that_shows_a_shared_image_disabled_ends_nothing():
     assert not once.is_gone
     assert not play(once, TAG, now=LATER).is_gone
     assert play(once, ev.TagSeen("dev", "disabled"), now=LATER).is_gone
+
+
+def test_a_tag_event_that_comes_after_the_first_look_counts():
+    """A new hub took the AMI into its baseline before the tag's event arrived: it is promoted all the same."""
+    baseline = replace(
+        evolving.baseline("ami-0a", "111111111111", "us-east-1", "dev", NOW),
+        inbox={"tag": str(TagEntry(2, NOW - 60, "e-2"))},
+    )
+    after = play(baseline, TAG, now=NOW + 60)
+
+    assert (after.state, after.generation) == (S.COMPARING, NOW + 60)
 
 
 @pytest.mark.parametrize("state", [S.RUNNING, S.OVER])

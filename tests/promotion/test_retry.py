@@ -50,6 +50,13 @@ def test_a_wish_raises_the_generation_of_the_targets_that_it_names(wish, expecte
     assert (generations(seen), outstanding(seen, NOW)) == (expected, (Compare(),))
 
 
+def test_an_ami_of_the_baseline_is_begun_by_no_retry_that_names_targets():
+    """It waits for a tag event, or for a retry of all."""
+    promotion = over(generation=0, passed_generation=0, inbox={"retry": f"1:{A}"})
+
+    assert generations(looked(promotion)) == [0, 0]
+
+
 @pytest.mark.parametrize(
     ("known", "lifted", "expected"),
     [

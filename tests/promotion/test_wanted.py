@@ -224,6 +224,13 @@ def test_a_removal_that_waits_is_not_forgotten_by_a_new_value():
     assert differs(third, applied, tracked(A), tracked(B)) == ([A], [C])
 
 
+def test_while_looks_disagree_the_value_in_force_counts():
+    """Nobody is asked to end for one look without the tag."""
+    once = a_promotion(seen_value=None, seen_since=NOW, looked_at=NOW)
+
+    assert differs(once, the_file(A), tracked(A)) == ([], [])
+
+
 def test_a_gone_image_ends_what_is_shared_and_lets_copies_finish():
     """Nothing begins; and after the next tag event all is as before."""
     there = [tracked(A), tracked(B, "shared"), tracked(C, "cancelled")]
@@ -335,9 +342,43 @@ def test_a_blocked_account_keeps_what_it_has_and_gets_nothing():
     assert differs(a_promotion(), applied, tracked(A), tracked(B), out=(withdrawn(B),)) == ([B], [])
 
 
+def test_a_refused_value_changes_nothing_of_the_one_in_force():
+    """People are notified of its faults; who is no longer in the file ends all the same."""
+    typo = a_promotion(seen_value="dve", generation=2)
+    found = wanted(typo, the_file(A))
+
+    assert (found.value, found.refused, [fault.code for fault in found.faults]) == ("dev", "dve", ["unknown-group"])
+    assert differs(typo, the_file(A), tracked(A), tracked(B)) == ([B], [])
+
+
+def test_a_first_value_that_is_refused_names_nobody():
+    """There is none in force."""
+    found = wanted(a_promotion(seen_value="dve", value=None, file="", passed_generation=0), the_file(A))
+
+    assert (found.value, found.refused, dict(found.targets)) == (None, "dve", {})
+
+
 def test_a_name_in_force_that_the_file_has_lost_names_nobody():
     """It was understood before: its accounts end."""
     assert differs(a_promotion(), the_file(A, groups=("others",)), tracked(A)) == ([A], [])
+
+
+def test_nothing_ends_or_begins_while_nobody_knows_whom_the_value_names():
+    """The file cannot be used: that is no evidence for a removal."""
+    broken = replace(the_file(A), fault=FAULT)
+    there = [tracked(A), tracked(B, "shared"), tracked(C, "cancelled")]
+
+    assert wanted(a_promotion(), broken).unknown
+    assert differs(a_promotion(generation=9), broken, *there) == ([], [])
+
+
+def test_a_unit_that_was_never_read_is_waited_for():
+    """It passes by itself: until then nothing begins, and only what an operator has withdrawn ends."""
+    applied = an_ou()
+    never = AppliedFile(replace(applied.directory, membership=Membership()), "file")
+
+    found = wanted_targets(a_promotion(), "dev", never, ())
+    assert (found.unknown, found.waits is None, found.missing((), a_promotion())) == (True, False, [])
 
 
 # --- inputs, and what is announced -----------------------------------------------------------------------------------
