@@ -66,7 +66,8 @@ def test_a_test_that_is_named_for_a_permission_fails_without_it():
 
 
 def test_what_cannot_be_withheld_is_no_failing_test():
-    """A condition that the statement does not have: an error on the way is no proof that a permission is needed."""
+    """A condition that the statement does not have, or none at all: neither proves that a permission is needed."""
     (role, sid, _), test = min(proofs().items())
 
-    assert "cannot be withheld: KeyError(" in fails((role, sid, f"{ONLY_IF}StringNever aws:Nothing"), test)
+    assert "1 passed" in fails((role, sid, f"{ONLY_IF}StringNever aws:Nothing"), test)
+    assert "cannot be withheld: ValueError(" in fails((role, sid, f"{ONLY_IF}nothing"), test)

@@ -82,7 +82,7 @@ def _without(statement: Mapping[str, Any], what: str) -> Mapping[str, Any]:
     operator, key = what.removeprefix(ONLY_IF).split(" ")
     kept = {
         one: {name: values for name, values in tests.items() if (one, name) != (operator, key)}
-        for one, tests in statement["Condition"].items()
+        for one, tests in statement.get("Condition", {}).items()  # some stand there only with a parameter of the stack
     }
     return {**statement, "Condition": {one: tests for one, tests in kept.items() if tests}}
 
