@@ -38,7 +38,7 @@ class RegisterImage(Command):
 
 
 class FindCopies(Command):
-    """List copies: by tag for intents without a known result, else by their ids."""
+    """List copies by tag, for intents without a known result."""
 
     between_writes = False
 

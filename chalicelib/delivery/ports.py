@@ -31,14 +31,8 @@ class TargetSnapshots(Protocol):
     def role(self, delivery: Delivery) -> str:
         """Return the name of the copy role, as the applied file has it now."""
 
-    def find(
-        self, delivery: Delivery, *, token: str = "", ids: Collection[str] = ()
-    ) -> tuple[tuple[SeenCopy, ...], str]:
-        """List those of a page of the target's snapshots that have the delivery's tag; and the next page's token.
-
-        "": the first page, and behind the last one. Raises StaleCursor if AWS no longer knows the token.
-        ``ids``: instead, those that it has of these snapshots, however many others there are.
-        """
+    def find(self, delivery: Delivery) -> tuple[SeenCopy, ...]:
+        """List every snapshot in the target that has the delivery's tag."""
 
     def copy(self, delivery: Delivery, source: SourceSnapshot) -> str:
         """CopySnapshot, tagged at creation; returns the copy's id. Never retried by the SDK."""

@@ -130,13 +130,6 @@ def copies(delivery: Delivery, seen: Iterable[SeenCopy]) -> Copies:
     return Copies(tuple(one for one in own if one not in doubled), tuple(doubled), tuple(unproven))
 
 
-def all_known(delivery: Delivery) -> frozenset[str]:
-    """Return the ids of its copies, and of those that it could not delete; none if there may be more of them."""
-    named = all(one.id and not one.adopted for one in delivery.copies) and all(one.id for one in delivery.attempts)
-    stayed = {one.id for one in delivery.attempts if one.source} & {*delivery.cleanup.leftovers}
-    return frozenset({*stayed, *(one.id for one in delivery.copies if one.id)} if named else ())
-
-
 def _shares_its_nonce(delivery: Delivery, attempt: Attempt) -> bool:
     """Whether every snapshot with the nonce of an image's attempt is the delivery's own, as CopyImage gives it to all.
 

@@ -139,11 +139,6 @@ def copy_quota(account: str, region: str) -> RecordKey:
     return RecordKey(f"quota#{account}#{region}")
 
 
-def copy_search(delivery_id: str) -> RecordKey:
-    """Return the key of the place at which a delivery's search for its copies has stopped."""
-    return RecordKey(delivery(delivery_id).pk, "search")
-
-
 def last_event(account: str, region: str) -> RecordKey:
     """When the last event from a target reached a delivery: an item beside the copy quota, for `doctor`."""
     return RecordKey(copy_quota(account, region).pk, "last-event")

@@ -55,11 +55,8 @@ class Source(Protocol):
     def keys(self, snapshots: Collection[str]) -> frozenset[str]:
         """Return the ARNs of the keys of these snapshots in the hub's Region."""
 
-    def copies(self, ami: str, region: str, ids: Collection[str] = ()) -> Mapping[str, HubSnapshot]:
-        """Return, by id, the snapshots in another Region with the tags of the hub's own copy of an AMI.
-
-        ``ids``: those that it has of these, however many others there are.
-        """
+    def copies(self, ami: str, region: str) -> Mapping[str, HubSnapshot]:
+        """Return, by id, the snapshots in another Region with the tags of the hub's own copy of an AMI."""
 
     def snapshots_of(self, image: str, region: str) -> frozenset[str]:
         """Return the snapshots of an AMI that the hub owns in another Region."""

@@ -180,9 +180,6 @@ class BegunDeliveries(Protocol):
     def accepted(self, delivery: str) -> str:
         """Return the AMI that an operator has accepted as this delivery's; "": none."""
 
-    def copy_ids(self, delivery: str) -> Collection[str]:
-        """Return the ids of all its copies; none if it may have more than its record names."""
-
     def own_copies(self, delivery: str, shown: Mapping[str, HubSnapshot]) -> frozenset[str]:
         """Return which of these snapshots, by id, the delivery has made: their ids or open nonces are on its record."""
 

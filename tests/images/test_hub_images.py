@@ -120,24 +120,6 @@ def test_snapshots_that_are_gone_do_not_hide_the_others(world):
     assert source.keys(gone) == frozenset()
 
 
-def test_copies_abroad_that_are_asked_for_by_their_ids_have_the_tags_of_the_ami(world):
-    """Whatever somebody has planted there under another id."""
-    tags = {"ami-promoter:hub": HUB, "ami-promoter:promotion": "ami-0a", "ami-promoter:attempt": "nonce"}
-    of_it, other = (
-        next(iter(HubSource(RootSessions(world), HUB, REGION, "promote").snapshots_of(ami, ABROAD)))
-        for ami in (world.ec2.seed_image(HUB, ABROAD, name=name, volumes=(8,)) for name in ("copy", "other"))
-    )
-    world.client("ec2", HUB, ABROAD).create_tags(
-        Resources=[of_it], Tags=[{"Key": key, "Value": value} for key, value in tags.items()]
-    )
-    world.kernel.run(limit=timedelta(minutes=5))
-
-    source = HubSource(RootSessions(world), HUB, REGION, "promote")
-    assert {*source.copies("ami-0a", ABROAD, {of_it, other})} == {of_it}
-    assert {*source.copies("ami-0a", ABROAD)} == {of_it}
-    assert not source.copies("ami-0a", ABROAD, {other})
-
-
 @pytest.mark.parametrize("code", ["InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"])
 def test_an_ami_that_ec2_does_not_have_any_more_is_gone_whatever_the_message_says(world, code):
     """Else nothing of a deregistered AMI would be withdrawn."""

@@ -226,9 +226,6 @@ class Cloud:
     notices: list[Mapping[str, Any]] = field(default_factory=list)
     to_come: list[tuple[int, int, Callable[[], None]]] = field(default_factory=list)
 
-    pages: int = 1
-    """Pages of snapshots that each target has; EC2 lists them one by one, whatever the filter."""
-
     def __post_init__(self) -> None:
         self._ids = itertools.count(1)
         self._versions = itertools.count(1)
@@ -708,7 +705,7 @@ class FakeSource(OfCloud):
     def keys(self, snapshots):
         return frozenset(self._cloud.hub_snapshots[one].get("KmsKeyId") for one in snapshots) - {None}
 
-    def copies(self, ami, region, ids=()):
+    def copies(self, ami, region):
         """See the port. This hub has no copies in other Regions."""
         return {}
 
@@ -825,13 +822,8 @@ class FakeTargetSnapshots(OfCloud):
         live = FakeTargets(self._cloud).live(delivery.target.account)
         return live[0] if live else delivery.target.role_name
 
-    def find(self, delivery, *, token="", ids=()):
-        number, pages = int(token or 0), self._cloud.pages
-        shown = self._cloud.shown(delivery.target.account, delivery.id)
-        if ids:
-            return tuple(one for one in shown if one.id in ids), ""
-        on_it = tuple(one for one in shown if int(one.id[5:11], 16) % pages == number)
-        return on_it, str(number + 1) if number + 1 < pages else ""
+    def find(self, delivery):
+        return self._cloud.shown(delivery.target.account, delivery.id)
 
     def copy(self, delivery, source):
         return self._cloud.start_copy(delivery.target.account, source.id, delivery.id, delivery.nonce(source.id))

@@ -63,8 +63,6 @@ class TaggedSource(FakeSource):
         self.asked: list[str] = []
         self.abroad = {AMI: {"snap-0c": HubSnapshot(KEY_ABROAD, "nonce-1")}}
         self.owned = True
-        self.too_many = False
-        """Whether the hub has too many snapshots there for one invocation to list."""
 
     def tag(self, ami):
         self.asked.append(ami)
@@ -72,11 +70,8 @@ class TaggedSource(FakeSource):
             raise self.refuses[ami]
         return replace(super().tag(ami), owned=self.owned)
 
-    def copies(self, ami, region, ids=()):
-        if self.too_many and not ids:
-            raise refusal(RefusalKind.THROTTLED, "RequestLimitExceeded")
-        shown = self.abroad.get(ami, {}) if region == ABROAD else {}
-        return {one: copy for one, copy in shown.items() if not ids or one in ids}
+    def copies(self, ami, region):
+        return self.abroad.get(ami, {}) if region == ABROAD else {}
 
     def snapshots_of(self, image, region):
         """See the port: one AMI of the hub in the other Region."""
@@ -759,24 +754,6 @@ def test_a_snapshot_abroad_is_the_hubs_copy_by_the_nonce_of_an_attempt_that_made
         asked.records.make_due(place, 1, {"accepted": accepted})
 
     assert asked.answer(looked_for(share(COPY_ABROAD, A, held(region=ABROAD)))) == answer
-
-
-@pytest.mark.parametrize("copy", ["snap-0c", "snap-0later"])
-def test_the_hubs_copies_abroad_are_judged_however_many_snapshots_it_has_there(copy):
-    """The hub's delivery there has their ids on record, also those of an earlier episode."""
-    asked = AskedSource()
-    asked.source.too_many = True
-    asked.abroad_by_way_of_the_hub()
-    asked.delivers_to_itself("nonce-1", made="snap-0c")
-    record = addresses.delivery(addresses.delivery_id(HUB, AMI, HUB, ABROAD))
-    asked.records.records[record].body["copies"] = [{"source": "snap-00", "state": "completed", "id": copy}]
-
-    for resource, answer in (
-        (COPY_ABROAD, "may"),
-        (addresses.key_resource(KEY_ABROAD, A).pk, "may"),
-        (addresses.snapshot_resource("snap-0d", ABROAD).pk, "refused"),
-    ):
-        assert asked.answer(looked_for(share(resource, A, held(region=ABROAD)))) == answer
 
 
 def test_a_batch_of_many_accounts_is_judged_with_as_few_questions_as_one():

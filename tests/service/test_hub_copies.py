@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -39,12 +40,8 @@ def look(made: Delivery, shown: Sequence[SeenCopy] | None, waiting: Delivery | N
     stores = in_memory()
     stores.records.create(DELIVERIES.encode(made), NOW)
     waiting = waiting or a_delivery(hub_copy=HubCopy(made.id), promotion_episode=made.promotion_episode)
-
-    def find(_copy: Delivery) -> tuple[SeenCopy, ...]:
-        assert shown is not None
-        return tuple(shown)
-
-    return hub_copies.look(stores.records, find, waiting)
+    there: Any = None if shown is None else SimpleNamespace(find=lambda _: shown)
+    return hub_copies.look(stores.records, there, waiting)
 
 
 @pytest.mark.parametrize("state", DeliveryState)

@@ -256,7 +256,7 @@ def test_a_copy_whose_end_the_look_after_its_event_does_not_show_yet_is_looked_a
     hub = tagged(accounts=(A,), behavior=CloudBehavior(copying=(600,)))
     hub.wait(300)
     (copy,) = hub.cloud.copies.values()
-    as_it_was = hub.cloud.shown(A, copy.delivery), ""
+    as_it_was = hub.cloud.shown(A, copy.delivery)
     over = lambda *_: copy.state == "completed"  # noqa: E731
     hub.gate.troubles.append(look := LostAnswer("target.snapshots", "find", says=as_it_was, only=over))
     hub.wait(600)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ from chalicelib.delivery.tags import snapshot_tags
 from chalicelib.engine.aws.refusals import GONE, gone
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.images import register
-from chalicelib.images.aws.shapes import IN_A_PAGE, as_page, by_id, described, tag_list, within_time
+from chalicelib.images.aws.shapes import by_id, described, every, tag_list, within_time
 from chalicelib.images.image import SourceImage, SourceSnapshot, tags_of
 
 OUR_SOURCE_SNAPSHOT = "ami-promoter:source-snapshot"
@@ -33,19 +33,13 @@ class AwsTargetSnapshots:
     def role(self, delivery: Delivery) -> str:
         return self._sessions.role_name(delivery)
 
-    def find(
-        self, delivery: Delivery, *, token: str = "", ids: Collection[str] = ()
-    ) -> tuple[tuple[SeenCopy, ...], str]:
+    def find(self, delivery: Delivery) -> tuple[SeenCopy, ...]:
         """RegisterImage follows the look that sees the last copy completed: one session serves both."""
         copies = delivery.copies and delivery.ending is None
         ec2 = self._sessions.client("ec2", "register" if copies else "look", delivery, looks=True)
-        step = "DescribeSnapshots", delivery.where
-        with self._sessions.as_refusal(*step), as_page(*step, token):
-            if ids:
-                return tuple(map(_seen, by_id(ec2, "snapshots", ids, OwnerIds=["self"]))), ""
-            asked = {"MaxResults": IN_A_PAGE, **({"NextToken": token} if token else {})}
-            answer = ec2.describe_snapshots(OwnerIds=["self"], Filters=_own(delivery), **asked)
-            return tuple(map(_seen, answer["Snapshots"])), answer.get("NextToken") or ""
+        own = {"Name": f"tag:{register.DELIVERY_TAG}", "Values": [delivery.id]}
+        with self._sessions.as_refusal("DescribeSnapshots", delivery.where):
+            return tuple(map(_seen, every(ec2, "snapshots", OwnerIds=["self"], Filters=[own])))
 
     def copy(self, delivery: Delivery, source: SourceSnapshot) -> str:
         ec2 = self._sessions.client("ec2", "copy", delivery, _session_snapshots(delivery, source.id), once=True)
@@ -85,16 +79,8 @@ class AwsTargetSnapshots:
                 with self._sessions.as_refusal("DeleteSnapshot", f"{delivery.where}, {snapshot}"), gone(*GONE):
                     ec2.delete_snapshot(SnapshotId=snapshot)
             except Refusal as refused:  # a deleted snapshot has no tags, and the role may delete only by tag
-                if refused.kind is not RefusalKind.DENIED:
+                if refused.kind is not RefusalKind.DENIED or any(one.id == snapshot for one in self.find(delivery)):
                     raise
-                with self._sessions.as_refusal("DescribeSnapshots", delivery.where):
-                    shown = by_id(ec2, "snapshots", [snapshot], OwnerIds=["self"], Filters=_own(delivery))
-                if shown:
-                    raise
-
-
-def _own(delivery: Delivery) -> list[dict[str, Any]]:
-    return [{"Name": f"tag:{register.DELIVERY_TAG}", "Values": [delivery.id]}]
 
 
 def _session_snapshots(delivery: Delivery, source: str) -> list[str]:

@@ -62,7 +62,7 @@ def late_copy(event: CopyStarted, delivery: Delivery, now: int) -> Delivery:
 def listed(event: CopiesFound, delivery: Delivery, now: int) -> Delivery:
     """Adopt copies whose answer was lost, and delete those that are too many; fail if two may be its own."""
     found = proof.copies(delivery, event.copies)
-    known = delivery if proof.all_known(delivery) else leftovers.with_unproven(delivery, found)
+    known = leftovers.with_unproven(delivery, found)
     if doubled := proof.in_doubt(known, found.doubled):
         return fail(known, now, proof.doubled_fault(known.where, [one.id for one in doubled]))
     return each_copy(attempts.match(known, found.own, now), lambda copy: replace(copy, found_at=now))

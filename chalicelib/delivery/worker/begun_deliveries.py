@@ -40,12 +40,6 @@ class RecordedDeliveries:
         made = self._made(delivery)
         return made.accepted if made and made.image.id == made.accepted else ""
 
-    def copy_ids(self, delivery: str) -> Collection[str]:
-        """See the port."""
-        made = self._made(delivery)
-        ids = proof.all_known(made) if made else ()
-        return {*ids, *(one.id for one in made.attempts if one.source)} if made and ids else ()
-
     def own_copies(self, delivery: str, shown: Mapping[str, HubSnapshot]) -> frozenset[str]:
         """See the port."""
         made = self._made(delivery)

@@ -37,7 +37,6 @@ from chalicelib.delivery.tags import image_tags, snapshot_tags
 from chalicelib.delivery.template_rights import template_old
 from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
 from chalicelib.delivery.worker import hub_copies, launches, naming_and_recall
-from chalicelib.delivery.worker.copy_search import CopySearch
 from chalicelib.delivery.worker.live_approvals import LiveApprovals
 from chalicelib.delivery.worker.live_waves import LiveWaves
 from chalicelib.engine import addresses, schedule
@@ -115,7 +114,6 @@ class DeliveryExecutor:
     _sources: dict[tuple[str, str], SourceImage] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
-        self._search = CopySearch(self.records, self.snapshots, self.clock)
         self._naming_and_recall = naming_and_recall.NamingAndRecallCommands(
             self.pointers, self.targets, self.images, self.roles, self._image, self.clock
         )
@@ -133,7 +131,7 @@ class DeliveryExecutor:
     def _execute_one(self, delivery: Delivery, command: Command, budget: Budget) -> DeliveryEvent:  # noqa: C901, PLR0911, PLR0912 - one case each
         match command:
             case checking.CheckTarget():
-                return self._check(delivery, budget)
+                return self._check(delivery)
             case checking.NotifyAwaitingRole():
                 self.notices.publish(notices.waiting_for_role(delivery, self.clock()))
                 return checking.AwaitingRoleNotified()
@@ -142,8 +140,7 @@ class DeliveryExecutor:
             case waiting.LookAtApproval():
                 return self.approvals.look(delivery)
             case checking.AskHubCopy():
-                find = partial(self._search.find, budget=budget, tries=delivery.tries)
-                return hub_copies.look(self.records, find, delivery)
+                return hub_copies.look(self.records, self.snapshots, delivery)
             case slots.AskSlots():
                 return self._ask_slots(delivery)
             case slots.LookAtSlots():
@@ -167,13 +164,14 @@ class DeliveryExecutor:
                 snapshot = next(s for s in self._image(delivery).snapshots if s.id == source)
                 return attempts.CopyStarted(source, self.snapshots.copy(delivery, snapshot), delivery.nonce(source))
             case attempts.FindCopies():
-                return self._find_copies(delivery, budget)
+                copies = self.snapshots.find(delivery)
+                return attempts.CopiesFound(copies, self.snapshots.role(delivery) if copying.starts(delivery) else "")
             case leftovers.DeleteSnapshots(useless):
                 return self._delete(delivery, useless, budget)
             case attempts.RegisterImage():
                 return self._register(delivery)
             case imaging.DiscardImage():
-                own = proof.copies(delivery, self._find(delivery, budget)).own
+                own = proof.copies(delivery, self.snapshots.find(delivery)).own
                 made = [one.id for one in own if one.source == proof.UNKNOWN]
                 self.images.deregister(delivery, delivery.image.id or "")
                 self.snapshots.delete(delivery, made)
@@ -182,14 +180,14 @@ class DeliveryExecutor:
                 found = proof.named(delivery, self.images.named(delivery))
                 return attempts.ImageRegistered(found.own, found.nonce) if found.own else imaging.ImageNotFound()
             case imaging.VerifyImage():
-                return self._verify(delivery, budget)
+                return self._verify(delivery)
             case imaging.FinishImage():
                 return self._finish(delivery)
             case publishing.ProtectImage():
                 self.images.protect(delivery)
                 return publishing.ImageProtected()
             case ending.RemoveLeftovers():
-                plan = proof.removal(delivery, self.images.of_delivery(delivery), self._find(delivery, budget))
+                plan = proof.removal(delivery, self.images.of_delivery(delivery), self.snapshots.find(delivery))
                 return self._remove(delivery, plan, budget)
             case publishing.LookAtEnd():
                 return self._look_at_end(delivery)
@@ -206,14 +204,6 @@ class DeliveryExecutor:
                 return self._naming_and_recall.execute(delivery, command)
             case _:
                 raise NotImplementedError(command)
-
-    def _find_copies(self, delivery: Delivery, budget: Budget) -> attempts.CopiesFound:
-        ids = proof.all_known(delivery)
-        copies = self.snapshots.find(delivery, ids=ids)[0] if ids else self._find(delivery, budget)
-        return attempts.CopiesFound(copies, self.snapshots.role(delivery) if copying.starts(delivery) else "")
-
-    def _find(self, delivery: Delivery, budget: Budget) -> tuple[proof.SeenCopy, ...]:
-        return self._search.find(delivery, budget, delivery.tries)
 
     def _delete(self, delivery: Delivery, useless: Sequence[str], budget: Budget) -> DeliveryEvent:
         """Delete snapshots while there is time. After a refusal it returns those that are deleted, if any."""
@@ -249,7 +239,7 @@ class DeliveryExecutor:
             plan.showing, plan.unfinished, refusal, plan.unproven, plan.learnt, tuple(deleted), more=bool(left)
         )
 
-    def _check(self, delivery: Delivery, budget: Budget) -> DeliveryEvent:
+    def _check(self, delivery: Delivery) -> DeliveryEvent:
         gone = self.approvals.source_gone(delivery) if delivery.state is DeliveryState.AWAITING_ROLE else None
         if gone is not None:
             raise Refusal(RefusalKind.ROLE, gone)
@@ -262,10 +252,8 @@ class DeliveryExecutor:
             return checking.TargetUnfit(roles_faults)
         place, unplaced = self._launches.check(delivery)
         subnet, group = (next(iter(found), "") for found in (place.subnets, place.groups))
-        if delivery.in_share_mode:
-            found = self._check_for_share(delivery, unplaced)
-        else:
-            found = self._check_for_copy(delivery, unplaced, budget)
+        check = self._check_for_share if delivery.in_share_mode else self._check_for_copy
+        found = check(delivery, unplaced)
         if not isinstance(found, checking.TargetReady):
             return found
         return replace(found, without_roles=without_roles, subnet=subnet, group=group)
@@ -287,7 +275,7 @@ class DeliveryExecutor:
         faults = (*ended, *self._policy_faults(delivery), *unplaced)
         return checking.TargetUnfit(faults) if faults else checking.TargetReady("")
 
-    def _check_for_copy(self, delivery: Delivery, unplaced: tuple[Fault, ...], budget: Budget) -> DeliveryEvent:
+    def _check_for_copy(self, delivery: Delivery, unplaced: tuple[Fault, ...]) -> DeliveryEvent:
         """Check what only a copy needs: the role's rights, key and name, and what is there already.
 
         ``unplaced``: why its launch test cannot run there.
@@ -302,7 +290,7 @@ class DeliveryExecutor:
         kept = delivery.launch.kept
         if kept and name != delivery.image_name and not proof.is_there(kept, shown):
             return checking.KeptImageMissed(name)
-        copies = self._find(delivery, budget)
+        copies = self.snapshots.find(delivery)
         tags = {image.id: image_tags(delivery, image, self.trigger_tag, "a nonce")}
         tags |= {one.id: snapshot_tags(delivery, one, self.trigger_tag, "a nonce") for one in image.snapshots}
         faults = preflight.target_faults(
@@ -468,7 +456,7 @@ class DeliveryExecutor:
             fault = Fault("ami-name-taken", delivery.where, what, refusal.fault.cure)
             raise Refusal(RefusalKind.DENIED, fault) from refusal
 
-    def _verify(self, delivery: Delivery, budget: Budget) -> DeliveryEvent:
+    def _verify(self, delivery: Delivery) -> DeliveryEvent:
         image = self._image(delivery)
         seen = self.images.see(delivery, image)
         if seen.raw is None:
@@ -477,7 +465,7 @@ class DeliveryExecutor:
             reason = (seen.raw.get("StateReason") or {}).get("Message", "")
             return imaging.ImageSeen(seen.raw["State"], reason=reason)
         named = comparison.copies_by_device(image, seen.raw)
-        copies, listed, own = self._copies_of_image(delivery, named, budget)
+        copies, listed, own = self._copies_of_image(delivery, named)
         tags = image_tags(delivery, image, self.trigger_tag)
         differences = comparison.differences(
             image, seen.raw, seen.attributes, copies, name=delivery.image_name, tags=tags
@@ -494,7 +482,7 @@ class DeliveryExecutor:
         return imaging.ImageSeen("available", faults, copies=pairs, extras=tuple(sorted(own - set(named.values()))))
 
     def _copies_of_image(
-        self, delivery: Delivery, named: Mapping[str, str], budget: Budget
+        self, delivery: Delivery, named: Mapping[str, str]
     ) -> tuple[Mapping[str, str], Mapping[str, str], frozenset[str]]:
         """Return the copies of which the new AMI must be made: by device for CopyImage, else by source snapshot.
 
@@ -505,7 +493,7 @@ class DeliveryExecutor:
         on_record = {copy.source: copy.id for copy in delivery.copies if copy.id}
         used: set[str | None] = {*by_device.values()} or {copy.id for copy in delivery.copies}
         all_known = bool(delivery.copies) and used <= set(on_record.values())
-        shown = () if all_known else self._find(delivery, budget)
+        shown = () if all_known else self.snapshots.find(delivery)
         own = proof.copies(delivery, shown).own
         # CopyImage's AMI itself names its snapshots, and an operator accepts an AMI together with its snapshots.
         listed = shown if by_device or delivery.image.id == delivery.accepted else own

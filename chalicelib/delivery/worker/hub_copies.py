@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from chalicelib.delivery import proof
 from chalicelib.delivery.codecs import DELIVERIES
 from chalicelib.delivery.model import Delivery, DeliveryState
 from chalicelib.delivery.phase import DeliveryEvent
 from chalicelib.delivery.phases.checking import HubCopySeen, TargetUnfit
 from chalicelib.delivery.phases.opening import BEGINS_AGAIN
-from chalicelib.delivery.ports import TrackedDeliveries
+from chalicelib.delivery.ports import TargetSnapshots, TrackedDeliveries
 from chalicelib.delivery.tracked import RUNNING
 from chalicelib.engine import addresses
 from chalicelib.engine.budget import slices
@@ -29,8 +27,8 @@ WOKEN_AT_ONCE = 80
 CURE = "See what `ami-promoter status` says of the hub's own delivery there and repair that; then tag the AMI again."
 
 
-def look(records: Records, find: Callable[[Delivery], tuple[proof.SeenCopy, ...]], delivery: Delivery) -> DeliveryEvent:
-    """Read the state of the hub's own copy. ``find`` lists the snapshots with a delivery's tag.
+def look(records: Records, snapshots: TargetSnapshots, delivery: Delivery) -> DeliveryEvent:
+    """Read the state of the hub's own copy.
 
     If it failed in an older episode, it may run again, so the delivery waits; also for one that begins again by itself.
 
@@ -53,7 +51,7 @@ def look(records: Records, find: Callable[[Delivery], tuple[proof.SeenCopy, ...]
         return HubCopySeen(waits=copy.state is DeliveryState.AWAITING_APPROVAL, began=began)
     known = {one.source: one.id for one in copy.copies if one.id}
     if not known:  # its AMI was there already: the snapshots' tags name their sources
-        shown = find(copy)
+        shown = snapshots.find(copy)
         shown = shown if copy.accepted and copy.accepted == copy.image.id else proof.copies(copy, shown).own
         usable = (seen for seen in shown if (seen.state, seen.key_arn) == ("completed", copy.key_arn))
         known = {seen.source: seen.id for seen in usable}

@@ -67,14 +67,13 @@ class HubSource:
         read = image.read_image(raw, attributes, self._snapshots(wanted))
         return read, {arn: facts for arn in source_keys(read) if (facts := self._key(arn))}
 
-    def copies(self, ami: str, region: str, ids: Collection[str] = ()) -> Mapping[str, HubSnapshot]:
+    def copies(self, ami: str, region: str) -> Mapping[str, HubSnapshot]:
         filters = [
             {"Name": "tag:ami-promoter:hub", "Values": [self._account]},
             {"Name": "tag:ami-promoter:promotion", "Values": [ami]},
         ]
         with as_refusal("DescribeSnapshots", f"account {self._account} (hub), {region}"):
-            ec2, own = self._sessions.own("ec2", region=region), {"OwnerIds": ["self"], "Filters": filters}
-            found = by_id(ec2, "snapshots", ids, **own) if ids else every(ec2, "snapshots", **own)
+            found = every(self._sessions.own("ec2", region=region), "snapshots", OwnerIds=["self"], Filters=filters)
             return {
                 raw["SnapshotId"]: HubSnapshot(raw.get("KmsKeyId", ""), tags_of(raw).get("ami-promoter:attempt", ""))
                 for raw in found

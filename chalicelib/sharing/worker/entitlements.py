@@ -366,8 +366,7 @@ class LiveEntitlements:
         ident = addresses.delivery_id(self.hub[0], ami, self.hub[0], region)
         accepted = self.deliveries.accepted(ident)
         theirs = self.source.snapshots_of(accepted, region) if accepted else frozenset()
-        ids = self.deliveries.copy_ids(ident)
-        copies = self.source.copies(ami, region, {*ids, *theirs} if ids else ())
+        copies = self.source.copies(ami, region)
         own = self.deliveries.own_copies(ident, copies) | theirs
         return {one: copy.key for one, copy in copies.items() if one in own}
 
