@@ -93,7 +93,7 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     deliveries = [addresses.delivery(entry.delivery) for entry in wanted]
     freed = record_requests.unpark(connection, [addresses.promotion(ami), *deliveries, *at_fault])
     record_requests.look_at(connection, list(at_fault))
-    withdrawn = _withdrawn(promotion.it, withdrawals)
+    withdrawn = _withdrawn(promotion.it, withdrawals, file)
     failed = [(entry, covering(withdrawn, entry.place)) for entry in wanted if entry.state in BAD]
     kept_out = [(entry, by) for entry, by in failed if by is not None and recall is None]
     free = [] if ended or recall else [entry for entry, by in failed if by is None]
@@ -157,10 +157,11 @@ def _written(promotion: Promotion) -> str | None:
     return promotion.value if asked is None else asked.partition(":")[2]
 
 
-def _withdrawn(promotion: Promotion, withdrawals: Iterable[Withdrawal]) -> Mapping[str, str]:
+def _withdrawn(promotion: Promotion, withdrawals: Iterable[Withdrawal], file: AppliedFile) -> Mapping[str, str]:
     """Return whom operators have withdrawn, as the promotion's next look will show it: a refused value ends none."""
     written = _written(promotion)
-    if written in (promotion.value, promotion.refused_value):
+    refused = written == promotion.refused_value and not (written and file.judge(written, in_force=False).understood)
+    if written == promotion.value or refused:
         return withdrawn_by(promotion, withdrawals, promotion.value)
     return withdrawn_by(replace(promotion, seen_value=written), withdrawals, written)
 

@@ -95,12 +95,12 @@ def rollback(
     if lift and (to or why):
         raise click.UsageError("--to and --why have no effect with --lift.")
     connection = caller.connect()
-    found = _pointers(connection, family, group, places)
+    found, former = _pointers(connection, family, group, places)
     pins = recalls.pins(connection, map(pin_of, found))
     moves = [_Move(one, None) for one in found if pin_of(one) in pins]
     faults: list[Fault] = []
     if not lift:
-        moves, faults = chosen(found, to, pins, recalls.every(connection))
+        moves, faults = chosen(found, former, to, pins, recalls.every(connection))
     if not moves:
         record_requests.look_at(connection, [one.key for one in found])  # a request that was lost is made again
         if faults:
@@ -124,10 +124,12 @@ def rollback(
     return Report((*shown, done), _data(family, moves, faults, lift=lift), exit=exit_)
 
 
-def _pointers(connection: Connection, family: str, groups_named: Sequence[str], places: Sequence[str]) -> list[Pointer]:
-    """Return the family's pointer in each of these targets; raises NotDone if a named account has none, or nobody has.
+def _pointers(
+    connection: Connection, family: str, groups_named: Sequence[str], places: Sequence[str]
+) -> tuple[list[Pointer], list[Pointer]]:
+    """Return the family's pointer in each of these targets, and those of before the file renamed its parameter.
 
-    A target can have several: those of before the file renamed its parameter, which follow no rollback.
+    The latter follow no rollback. Raises NotDone if a named account has none, or nobody has.
     """
     every = [one.it for one in Reader(connection).pointers(f'"{family}"') if one.it.family == family]
     wanted, file = list(places), applied_file(connection)
@@ -142,8 +144,9 @@ def _pointers(connection: Connection, family: str, groups_named: Sequence[str], 
         what = f"it has no parameter in {', '.join(missing) or 'any of these targets'}."
         cure = f"`ami-promoter where --family {family}` lists those that there are."
         raise NotDone(Fault("no-pointer", family, what, cure))
-    there.sort(key=lambda one: (one.account, one.region, _is_set(file, one), one.parameter))
-    return list({(one.account, one.region): one for one in there}.values())
+    there.sort(key=lambda one: (one.account, one.region, _is_set(file, one), not one.unwanted, one.parameter))
+    last = {pin_of(one): one for one in there}
+    return list(last.values()), [one for one in there if one is not last[pin_of(one)]]
 
 
 def _is_set(file: AppliedFile, pointer: Pointer) -> bool:
@@ -152,12 +155,16 @@ def _is_set(file: AppliedFile, pointer: Pointer) -> bool:
 
 
 def chosen(
-    found: Sequence[Pointer], to: str | None, pins: Mapping[RecordKey, Pin | None], recalled: Collection[str]
+    found: Sequence[Pointer],
+    former: Sequence[Pointer],
+    to: str | None,
+    pins: Mapping[RecordKey, Pin | None],
+    recalled: Collection[str],
 ) -> tuple[list[_Move], list[Fault]]:
     """Choose for each pointer the release at which it is held; one that is held there already is left out.
 
-    ``to``: at this source AMI; None: at the last one before what it names, unless a pin stands. ``pins``: those that
-    stand, None if one is damaged.
+    ``former``: what may know more releases, of before the file renamed the parameter. ``to``: at this source AMI; None:
+    at the last one before what it names, unless a pin stands. ``pins``: those that stand, None if one is damaged.
     """
     moves: list[_Move] = []
     faults: list[Fault] = []
@@ -170,10 +177,24 @@ def chosen(
         if pin and not to:
             continue
         if not choice:
-            faults.append(_nothing_chosen(pointer, to, recalled))
+            faults.append(_counts_for_none(pointer, former, to, recalled) or _nothing_chosen(pointer, to, recalled))
         elif pin is None or pin.source != choice[0].source:
             moves.append(_Move(pointer, choice[0]))
     return moves, faults
+
+
+def _counts_for_none(
+    pointer: Pointer, former: Sequence[Pointer], to: str | None, recalled: Collection[str]
+) -> Fault | None:
+    """Return the fault of releases that count for the parameter of before it was renamed alone; None: there is none."""
+    theirs = [one.source for each in former if pin_of(each) == pin_of(pointer) for one in each.releases]
+    known = sorted({*theirs} - {one.source for one in pointer.releases} - {*recalled})
+    if not known or (to and to not in known):
+        return None
+    what = f"{to or ', '.join(known)} counts only for the parameter that the file named before."
+    retry = f"`ami-promoter retry {to or known[-1]} --account {pointer.account}`"
+    cure = f"{retry} lets it count for this one; then this command again, with `--to {to or known[-1]}`."
+    return Fault("no-release", pointer.where, what, cure)
 
 
 def _nothing_chosen(pointer: Pointer, to: str | None, recalled: Collection[str]) -> Fault:

@@ -156,8 +156,8 @@ def _why(delivery: Delivery, pointer: Pointer, names: Release | None) -> str:
         return f"{lost} If the file names another one, `ami-promoter retry {delivery.ami}` lets this AMI count there."
     mine = next((one for one in pointer.releases if one.source == delivery.ami), None)
     if mine is not None and pointer.pin is not None and mine.order > pointer.pin.order:
-        named = names.image if names else "no AMI"
-        return f"It names {named}: a {held(pointer.pin.why, f'at {pointer.pin.source}')}"
+        said = f"It names {names.image if names else 'no AMI'}: a {held(pointer.pin.why, f'at {pointer.pin.source}')}"
+        return said if names else f"{said} `ami-promoter retry {pointer.pin.source}` lets that AMI count for it."
     if names is None:
         return "It names no AMI: the target shows none of the family available."
     if mine is not None and mine.order > names.order:

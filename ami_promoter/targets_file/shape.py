@@ -46,9 +46,13 @@ def _validator() -> jsonschema.Draft202012Validator:
     return extended(schema(), format_checker=of_days)
 
 
-def _bounds(_: Any, bounds: list[str], value: Any, rule: Mapping[str, Any]) -> Iterator[jsonschema.ValidationError]:
+def _bounds(
+    formed: Any, bounds: list[str], value: Any, rule: Mapping[str, Any]
+) -> Iterator[jsonschema.ValidationError]:
     """Judge a duration by its bounds, a keyword of this project; what is no duration has the fault of its form."""
     (least, most), step = bounds, rule.get("step", "1s")
+    if not formed.evolve(schema={name: one for name, one in rule.items() if name != "bounds"}).is_valid(value):
+        return
     with suppress(ValueError):
         length = seconds(value)
         if not seconds(least) <= length <= seconds(most) or length % seconds(step):

@@ -74,6 +74,7 @@ def taken_apart(text: str) -> PolicyText | str:
     try:
         whole = codec.parsed_json(text)
         found = list(_members(text)) if isinstance(whole, dict) else []
+        meaning(whole)  # to compare takes more of the stack than to parse
     except (ValueError, RecursionError) as error:
         return f"it is no JSON: {error}"
     places = [(start, end) for name, start, end in found if name == "Statement"]

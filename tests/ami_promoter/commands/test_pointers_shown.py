@@ -69,7 +69,7 @@ NOT_OURS = Fault(
         ),
         (
             a_pointer(image="", pin=Pin("ami-0c", "2025-12-01T00:00:00.000Z", NINE, "jane")),
-            "It names no AMI: a rollback holds it at ami-0c.",
+            "It names no AMI: a rollback holds it at ami-0c. `ami-promoter retry ami-0c` lets that AMI count for it.",
         ),
         (a_pointer(image="", fault=NOT_OURS), NOT_OURS.what),
         (a_pointer(image="", settled=False), "It is being brought up to date."),

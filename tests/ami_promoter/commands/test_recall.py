@@ -413,7 +413,7 @@ def test_it_holds_at_the_release_before_or_the_named_one(to, recalled, of_arm, e
     pointer = a_pointer()
     releases = [replace(one, architecture="arm64" if one.source in of_arm else "i386") for one in pointer.releases]
 
-    moves, faults = chosen([replace(pointer, releases=tuple(releases), architecture="i386")], to, {}, recalled)
+    moves, faults = chosen([replace(pointer, releases=tuple(releases), architecture="i386")], (), to, {}, recalled)
 
     assert [one.to.source for one in moves if one.to] == ([expected] if expected else [])
     assert [fault.code for fault in faults] == ([] if expected else ["no-release"])
@@ -425,8 +425,8 @@ def test_a_pin_that_stands_is_not_written_again():
     pin = addresses.pin(DEV, REGION, "base")
     held = Pin(OLD, "2026-01-02T00:00:00.000Z", NINE, BY)
 
-    assert chosen([a_pointer()], OLD, {pin: held}, ()) == ([], [])
-    assert len(chosen([a_pointer()], OLD, {pin: None}, ())[0]) == 1
+    assert chosen([a_pointer()], (), OLD, {pin: held}, ()) == ([], [])
+    assert len(chosen([a_pointer()], (), OLD, {pin: None}, ())[0]) == 1
 
 
 def test_a_rollback_goes_back_from_what_the_parameter_names_that_the_file_sets(table, operators, run):
@@ -440,6 +440,27 @@ def test_a_rollback_goes_back_from_what_the_parameter_names_that_the_file_sets(t
     (move,) = run("rollback", "base", "--account", DEV, "--yes", "--json").data["pointers"]
     assert (move["parameter"], move["to"]) == ("/golden/base/now", OLD)
     assert recalls.read_pin(operators.get(addresses.pin(DEV, REGION, "base"))["body"]).source == OLD
+
+
+def test_where_the_file_does_not_say_what_counts_a_former_parameter_decides_nothing(table, run):
+    """The account's settings conflict, say: the record knows that the file no longer set it."""
+    write(table, replace(a_pointer(), parameter="/golden/base/a-now"))
+    former = a_pointer(image=OLD_COPY, releases=a_pointer().releases[:2], unwanted=True)
+    write(table, replace(former, parameter="/golden/base/z-former"))
+
+    (move,) = run("rollback", "base", "--account", DEV, "--yes", "--json").data["pointers"]
+    assert (move["parameter"], move["to"]) == ("/golden/base/a-now", OLD)
+
+
+@pytest.mark.parametrize("to", [(), ("--to", OLD)])
+def test_a_release_of_before_a_renaming_must_count_for_the_parameter_first(table, run, to):
+    """Otherwise the parameter would be held at an AMI that it cannot name."""
+    write(table, replace(a_pointer(releases=a_pointer().releases[2:]), parameter="/golden/base/now"))
+    write(table, a_pointer(image=OLD_COPY, releases=a_pointer().releases[:2], unwanted=True))
+
+    said = run("rollback", "base", "--account", DEV, *to, "--yes", exits=1).errors
+    assert f"`ami-promoter retry {OLD} --account {DEV}` lets it count for this one" in said
+    assert f"with `--to {OLD}`" in said
 
 
 def test_a_repeated_rollback_goes_back_no_further(table, operators, run):
@@ -461,7 +482,7 @@ def test_the_only_ami_of_a_family_is_none_to_roll_back_to():
     """The parameter names it: nothing would move."""
     pointer = a_pointer(releases=(Release(AMI, "2026-01-03T00:00:00.000Z", COPY),))
 
-    _, (fault,) = chosen([pointer], None, {}, ())
+    _, (fault,) = chosen([pointer], (), None, {}, ())
     assert fault.cure == "Nothing is there to roll back to: promote an earlier AMI, or recall this one."
 
 

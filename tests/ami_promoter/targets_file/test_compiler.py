@@ -153,6 +153,8 @@ def test_a_launch_test_has_a_type_and_a_time():
         ("launch_test: {instance_type: t3}", "`instance_type` cannot be `t3`"),
         (LAUNCH_TEST + ", within: 1m}", "`within` cannot be `1m`. Write 5m to 4h."),
         (LAUNCH_TEST + ", subnet: subnet-0a}", "`subnet` is not a key here"),
+        ("queue_deadline: 0", "`queue_deadline` cannot be `0`"),
+        ("queue_deadline: 999999999d", "`queue_deadline` cannot be `999999999d`"),
         ("launch_test: t3.micro", "`launch_test` cannot be `t3.micro`"),
         # Misspelt, or in another partition, from which nothing can be copied.
         ("regions: [eu-west-11]", f"`eu-west-11` {NO_REGION} Did you mean `eu-west-1`"),
