@@ -192,8 +192,11 @@ def _counts_for_none(
     if not known or (to and to not in known):
         return None
     what = f"{to or ', '.join(known)} counts only for the parameter that the file named before."
-    retry = f"`ami-promoter retry {to or known[-1]} --account {pointer.account}`"
-    cure = f"{retry} lets it count for this one; then this command again, with `--to {to or known[-1]}`."
+    ami = to or known[-1]
+    cure = (
+        f"`ami-promoter retry {ami} --account {pointer.account}` lets it count for this one; then this command again, "
+        f"with `--to {ami}`."
+    )
     return Fault("no-release", pointer.where, what, cure)
 
 

@@ -390,8 +390,9 @@ def _elsewhere(s: Share) -> Fault | None:
     """Return the fault of a grantee that is not of the share's account, for which the entitlement was asked."""
     if grant_names.nameless(s.resource) or Arn.parse(s.grantee).account == s.account:
         return None
-    theirs = f"its grantee {s.grantee!r} is not of that account" if s.grantee else "its record has no grantee"
-    what = f"The share is for account {s.account}, and {theirs}."
+    what = f"The share is for account {s.account}, and its grantee {s.grantee!r} is not of that account."
+    if not s.grantee:
+        what = f"The share is for account {s.account}, and its record has no grantee."
     cure = "Find out who wrote this share: its history, and CloudTrail for the service's table. Nothing was opened."
     return Fault("grantee-elsewhere", s.resource, what, cure)
 
