@@ -82,8 +82,9 @@ def _faults(document: YamlDocument, error: jsonschema.ValidationError) -> Iterat
         code = "targets-no-members" if group else "targets-organization" if lacks == "id" else "targets-value"
         yield path, Fault(code, document.where_key(path), what, cure)
     elif error.validator == "bounds":
-        value, words = instance, error.message
-        what, cure = f"{_name(path)} cannot be `{value}`.", f"Write {words}."
+        words = error.message
+        what = f"{_name(path)} cannot be `{instance}`."
+        cure = f"Write {words}."
         yield path, Fault("targets-duration", document.where_key(path), what, cure)
     elif isinstance(instance, int) and _fits_quoted(document.raw[path], rule):
         yield path, unquoted(document.raw[path], document.where(path))
