@@ -119,13 +119,17 @@ WRITES = {f"dynamodb:{name}" for name in ("PutItem", "UpdateItem", "DeleteItem",
 TABLE = "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/ami-promoter-${AWS::Region}"
 
 
+ANYTHING = {"": {"dynamodb:LeadingKeys": ["*"]}}
+"""What a statement without a condition may write."""
+
+
 def written_by(role: str) -> set[str]:
     """The patterns of partition keys that a function may write in the table of records."""
     return {
         pattern
         for it in ALL
         if it.role == role and TABLE in it.resources and WRITES & set(it.actions)
-        for operator, patterns in it.condition.items()
+        for operator, patterns in (it.condition or ANYTHING).items()
         if operator != "Null"
         for pattern in patterns["dynamodb:LeadingKeys"]
     }
