@@ -10,7 +10,7 @@ import pytest
 from awsim.iam.policy import Ask
 from tests.scenarios.platform import ROOT
 from tests.scenarios.scene import DEV, HUB, HUB_TAG, REGION, TRIGGER, Scene, document, targets_file
-from tests.scenarios.stolen import refused
+from tests.scenarios.stolen import COPIES, refused
 
 MANAGEMENT = "900000000000"
 FAMILY = "family"
@@ -86,6 +86,15 @@ def test_only_the_listed_principals_promote_and_withdraw(guarded):
     ec2.delete_tags(Resources=[guarded.snapshots[0]])
 
 
+def test_a_role_with_the_copy_roles_name_promotes_nothing(guarded):
+    """In the hub it may write what the hub's own copies carry, a family's tag and the tag golden."""
+    ec2 = guarded.person(COPIES, "ec2")
+    for call in ways_to_tag(guarded, ec2, TRIGGER).values():
+        refused(call)
+    carried = [{"Key": FAMILY, "Value": "base"}, {"Key": "golden", "Value": "yes"}]
+    ec2.create_tags(Resources=[guarded.image, *guarded.snapshots], Tags=carried)
+
+
 def test_nobody_else_says_which_snapshots_may_leave(guarded):
     """A person with full permissions exports no snapshot of the hub by tagging it, by any call that tags.
 
@@ -150,7 +159,11 @@ CHANGES = {
     "AWS::Events::EventBus": ("events:DeleteEventBus", "events:PutPermission", "events:RemovePermission"),
     "AWS::SNS::Topic": ("sns:SetTopicAttributes", "sns:PutDataProtectionPolicy", "sns:DeleteTopic"),
     "AWS::SQS::Queue": ("sqs:SetQueueAttributes", "sqs:DeleteQueue"),
-    "AWS::CloudWatch::Alarm": ("cloudwatch:DeleteAlarms", "cloudwatch:DisableAlarmActions"),
+    "AWS::CloudWatch::Alarm": (
+        "cloudwatch:DeleteAlarms",
+        "cloudwatch:DisableAlarmActions",
+        "cloudwatch:PutAlarmMuteRule",
+    ),
     "AWS::Logs::LogGroup": ("logs:DeleteLogGroup",),
 }
 """Kind of part -> calls that take its protection away."""
