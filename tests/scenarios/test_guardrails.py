@@ -125,8 +125,8 @@ def test_nobody_but_the_service_writes_its_tags(guarded):
 
     for ec2 in (admin, guarded.client("ec2", DEV)):
         for resource in (own, snapshot):
-            refused(ec2.create_tags, Resources=[resource], Tags=ours)
-            refused(ec2.create_tags, Resources=[resource], Tags=[{"Key": HUB_TAG.upper(), "Value": HUB}])
+            for key in (HUB_TAG, HUB_TAG.upper(), "ami-promoter:delivery"):
+                refused(ec2.create_tags, Resources=[resource], Tags=[{"Key": key, "Value": HUB}])
         refused(ec2.copy_image, SourceImageId=own, SourceRegion=REGION, Name="planted", TagSpecifications=planted)
     backup.create_tags(Resources=[snapshot], Tags=ours)
 

@@ -38,10 +38,11 @@ def under(target, condition):
 
 @pytest.mark.parametrize(("role", "function"), TRUSTED.items())
 def test_only_one_role_of_the_hub_with_the_external_id_may_enter_each(target, role, function):
-    """The trust has the hub's account and, as conditions, one function's role and the external id."""
-    statement, *others = target["Resources"][role]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+    """The trust has the hub's account and, as conditions, one function's role and the external id; for an hour."""
+    entered = target["Resources"][role]["Properties"]
+    statement, *others = entered["AssumeRolePolicyDocument"]["Statement"]
 
-    assert others == []
+    assert (others, entered["MaxSessionDuration"]) == ([], 3600)
     assert statement["Principal"] == {"AWS": {"Fn::Sub": "arn:${AWS::Partition}:iam::${HubAccountId}:root"}}
     assert statement["Condition"] == {
         "StringEquals": {
