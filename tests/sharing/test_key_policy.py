@@ -227,6 +227,7 @@ def test_a_shares_name_tells_what_it_opens(one):
         ("", "no JSON"),
         ("{", "no JSON"),
         ("[" * 100_000, "no JSON"),
+        (f'{{"Statement":[{{"Condition":{"[" * 2000 + "]" * 2000}}}]}}', "no JSON"),  # it parses; nothing compares it
         ("[]", "0 members named Statement"),
         ('{"Version":"2012-10-17"}', "0 members named Statement"),
         ('{"Statement":[],"Statement":[]}', "2 members named Statement"),

@@ -432,13 +432,13 @@ def test_a_pin_that_stands_is_not_written_again():
 def test_a_rollback_goes_back_from_what_the_parameter_names_that_the_file_sets(table, operators, run):
     """One of before a renaming stays where it is; what holds the family there holds the parameter of today."""
     for name in ("now", "current", "early"):
-        older = a_pointer().releases[: 3 if name == "now" else 2]
+        older = a_pointer().releases[: 3 if name == "early" else 2]
         image = older[-1].image
         write(table, replace(a_pointer(image=image, releases=older), parameter=f"/golden/base/{name}"))
-    apply(Directory({"web": (DEV,)}, {DEV: (Target(DEV, REGION, ssm_parameter="/golden/{family}/now"),)}))
+    apply(Directory({"web": (DEV,)}, {DEV: (Target(DEV, REGION, ssm_parameter="/golden/{family}/early"),)}))
 
     (move,) = run("rollback", "base", "--account", DEV, "--yes", "--json").data["pointers"]
-    assert (move["parameter"], move["to"]) == ("/golden/base/now", OLD)
+    assert (move["parameter"], move["to"]) == ("/golden/base/early", OLD)
     assert recalls.read_pin(operators.get(addresses.pin(DEV, REGION, "base"))["body"]).source == OLD
 
 
