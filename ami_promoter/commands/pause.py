@@ -44,4 +44,4 @@ def resume(caller: VerbCaller) -> Report:
         waited = record_requests.resumed(connection)
     except HubError as refused:  # what waits looks by itself
         return Report((f"Resumed in {connection.place}.",), data, warnings=(str(refused),))
-    return Report((f"Resumed in {connection.place}: {count(waited, 'record')} that waited go on now.",), data)
+    return Report((f"Resumed in {connection.place}. What waited goes on now: {count(waited, 'record')}.",), data)

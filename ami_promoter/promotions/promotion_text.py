@@ -236,21 +236,23 @@ def _troubles(data: Data) -> tuple[object, ...]:
     return data["approval"] is None, refused, frozenset(map(trouble, data["deliveries"]))
 
 
-def parked(records: Sequence[Data], *, wide: bool = False) -> Iterator[str]:
-    """Say which records are parked; those of one kind and for one reason together."""
+def parked(records: Sequence[Data], *, wide: bool = False) -> Iterator[RenderableType]:
+    """Say which records are parked, and what lets them continue; those of one kind and for one reason together."""
 
     def same(one: Data) -> tuple[object, ...]:
         return one["record"] if wide else RecordKey(one["record"]).kind, *alike_anywhere(one["why"])
 
     for group in groups(records, same):
         yield f"Parked: {first_of([one['record'] for one in group])}: {group[0]['why']}"
+        each = ", for each" if len(group) > 1 else ""
+        yield f"After you have repaired that{each}: `ami-promoter admin reconcile --unpark '{group[0]['record']}'`"
 
 
 def next_step(data: Data) -> Iterator[RenderableType]:
     """Say how to try again what failed, and what shows why a copy is made again: only the history has the reason."""
     if any(_is_made_again(copy) for one in data["deliveries"] if not one["waits_for"] for copy in _running(one)):
         yield f"Why a copy is made again: `ami-promoter history {data['ami']}`"
-    if any(one["state"] == "failed" for one in data["deliveries"]):
+    if data["parked"] or any(one["state"] == "failed" or one["parked"] for one in data["deliveries"]):
         yield f"After you have repaired that: `ami-promoter retry {data['ami']}`"
 
 

@@ -152,7 +152,7 @@ def _whose(share: Share | None, change: Change | None) -> str:
     if share is None and change is None:
         return "No record says that the service opened it. It stays."
     by = f" {change.by} added it at {change.at}." if change is not None and change.added else ""
-    return f"The ledger says {_said(share)}, and no record says that the service opened it since.{by} It stays."
+    return f"The ledger {_said(share)}, and no record says that the service opened it since.{by} It stays."
 
 
 def _missing(view: HubView) -> Iterator[Finding]:
@@ -239,7 +239,9 @@ def _copies_run(view: HubView, account: str, *, source: str = "", delivery: str 
 
 
 def _said(share: Share | None) -> str:
-    return "nothing" if share is None else share.state
+    if share is None:
+        return "says nothing"
+    return "says that it existed before the service needed it" if share.preexisting else f"says {share.state}"
 
 
 def _where(share: Share) -> str:
@@ -264,6 +266,7 @@ def _version(share: Share | None) -> int:
 
 def _unknown(where: str, why: str, share: Share | None, repair: RecordOpen) -> Finding:
     """Return the finding of a permission that the service opened and the ledger does not list as open."""
+    says = "has another grant for that" if may_be_open(share) and repair.grant_id else _said(share)
     later = "adds it to the ledger; it closes when its delivery no longer needs it, or in an hour if none holds it"
-    what = f"{why}, but the ledger says {_said(share)}."
+    what = f"{why}, but the ledger {says}."
     return Finding("open-unknown", where, what, repair, later if repair.wait else "closes it")

@@ -38,8 +38,9 @@ GAP = 2
 _COMMAND = re.compile(COMMAND)
 _GLUE = "\0"
 """Instead of the spaces of a command while a line is folded; ``printable`` leaves none."""
-AN_ID, FOLDED = len("ami-0123456789abcdef0"), 12
-"""Words up to this length stay whole in a column that folds; a longer one, such as an ARN, has this room at least."""
+AN_ID, FOLDED = len("  snap-0123456789abcdef0"), 12
+"""Words up to this length, indented or not, stay whole in a column that folds; a longer one, such as an ARN, has this
+room at least."""
 BAR, LONGEST_BAR, BESIDE_BAR = 10, 30, 65
 """Columns of a bar, at least and at most; columns of a table beside it."""
 SHORT = 8
@@ -197,7 +198,7 @@ def table(
         texts = [one for one in column.cells if isinstance(one, Text)]
         own = [one.cell_len for one in texts] if column.no_wrap else []
         if column.overflow == "fold" and not column.no_wrap:
-            lengths = (len(word) for one in texts for word in one.plain.split())
+            lengths = (len(word) for one in texts for word in re.findall(r"^ *\S+|\S+", one.plain))
             own = [length if length <= AN_ID else FOLDED for length in lengths]
         column.min_width = max([len(name), *own])
     return made

@@ -85,7 +85,7 @@ def test_what_a_pause_held_back_goes_on_at_once(scene):
 
     status, out, _ = scene.cli("admin", "resume")
 
-    assert (status, "1 record that waited go on now" in out) == (OK, True)
+    assert (status, "What waited goes on now: 1 record." in out) == (OK, True)
     scene.wait(10)
     assert set(scene.states(other)) == {PROD}
     assert scene.outcome(other) == {PROD: "delivered"}

@@ -425,7 +425,7 @@ def test_an_ami_is_found_by_a_name_with_brackets(table, run):
 
 
 def test_refused_and_parked_promotions_say_why(table, run):
-    """A stopped promotion says what it waits for."""
+    """A stopped promotion says what it waits for, and what lets it continue."""
     state = promotion.PromotionState.COMPARING
     refused = {"faults": (FAULT,), "state": state}
     write(table, a_promotion(value=None, seen_value="dve", **refused))
@@ -436,6 +436,7 @@ def test_refused_and_parked_promotions_say_why(table, run):
         "being checked: `dve`",
         "parked: IllegalEvent: Counted in state over.",
         "  refused: The key alias/x is disabled. Enable it; then tag the AMI again.",
+        f"After you have repaired that: `ami-promoter retry {AMI}`",
         "",
         "Open shares: none",
     ]

@@ -164,14 +164,27 @@ def test_a_thousand_failures_of_one_cause_are_half_a_screen(width):
     assert sum("disabled." in line for line in wide) == 1000
 
 
-def test_parked_records_of_one_reason_are_one_line():
-    """Three are named."""
+def test_parked_records_of_one_reason_are_said_once_with_what_lets_them_continue():
+    """Three are named, and the command, which takes one record, stands on a line of its own, however long."""
     records = [{"record": f"delivery#{n}", "why": "damaged"} for n in range(5)]
 
-    assert list(promotion_text.parked([*records, {"record": "promotion#ami-1", "why": "damaged"}])) == [
+    found = promotion_text.parked([*records, {"record": "promotion#ami-1", "why": "damaged"}])
+    assert as_printed(found, 80) == [
         "Parked: delivery#0, delivery#1, delivery#2 and 2 more: damaged",
+        "After you have repaired that, for each:",
+        "`ami-promoter admin reconcile --unpark 'delivery#0'`",
         "Parked: promotion#ami-1: damaged",
+        "After you have repaired that:",
+        "`ami-promoter admin reconcile --unpark 'promotion#ami-1'`",
     ]
+
+
+def test_the_page_of_an_ami_says_what_lets_a_parked_delivery_continue():
+    """The runbook's repair, with the AMI filled in."""
+    shown = a_page([numbered(1, "copying", parked="delivery#1 has schema 99")])
+
+    lines = as_printed(promotion_text.next_step(shown), 80)
+    assert lines == [f"After you have repaired that: `ami-promoter retry {shown['ami']}`"]
 
 
 def an_open_share(number=1, **changes):

@@ -143,6 +143,29 @@ def test_an_open_permission_is_the_services_only_where_there_is_a_witness(share,
 
 
 @pytest.mark.parametrize(
+    ("share", "says"),
+    [
+        ({}, "but the ledger says nothing."),
+        (a_share("closed"), "but the ledger says closed."),
+        (a_share("open", preexisting=True), "but the ledger says that it existed before the service needed it."),
+    ],
+)
+def test_a_permission_of_the_service_says_what_the_ledger_lacks(share, says):
+    """After a restore the service took what it had opened itself for somebody else's."""
+    (one,) = findings(view(share, permissions=SHOWN, changes=last(SHARE_WORKER)))
+
+    assert one.what.endswith(says)
+
+
+def test_a_grant_beside_the_open_one_is_not_said_to_be_in_the_ledger():
+    """After a restore the delivery's new grant stands there, and the one from before is found at the key."""
+    newer = a_share("open", HELD, resource=KEY_RESOURCE, name=OF_GRANT, grant_id="h" * 64)
+    said = [one.what for one in findings(view(a_delivery(), newer, grants={KEY: [A_GRANT]}))]
+
+    assert any(one.endswith("but the ledger has another grant for that.") for one in said), said
+
+
+@pytest.mark.parametrize(
     ("share", "change", "says"),
     [
         (a_share("open", preexisting=True), PERSON, "It existed before the service needed it. It stays."),

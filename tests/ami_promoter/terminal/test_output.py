@@ -201,6 +201,15 @@ def test_events_in_plain_words(what, said):
     assert timeline_text.words(what) == said
 
 
+def test_a_column_that_folds_keeps_an_indented_id_whole():
+    """A person copies a snapshot's id from the list of shares, to close one by hand."""
+    row = ("  snap-0123456789abcdef0", "222222222222", "closing", "4h 51m", "when two reads show it closed")
+
+    lines = printed(table(("  RESOURCE", "TO", "STATE", "FOR", "CLOSES"), [row], folds=("  RESOURCE", "CLOSES")), 80)
+    assert lines[1].startswith("  snap-0123456789abcdef0  222222222222")
+    assert max(map(len, lines)) <= 80
+
+
 def test_a_column_that_folds_keeps_an_id_whole_beside_a_long_one():
     """`status --wide` has the ARN of a key beside the target."""
     row = (
