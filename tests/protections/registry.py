@@ -314,7 +314,7 @@ PROTECTIONS = {
         (
             *model(f"invariant 1: {SNAPSHOT} opens for ami-0a at 200000000002/us-east-1 before first", shape=IN_WAVES),
             Packaged(
-                (BROKEN, f"invariant 1: resource#snapshot#snap opens for ami at {OTHER}/us-east-1 before default"),
+                (BROKEN, f"invariant 1: a share opens for ami at {OTHER}/us-east-1 before default"),
                 scenario=WAVES,
             ),
         )

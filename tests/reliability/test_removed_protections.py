@@ -19,9 +19,10 @@ WORDS = {
     r"arn:aws:kms:[\w:-]+/[0-9a-f-]{36}": "the key",
     r"\b(snap|ami)-[0-9a-f]{17}\b": r"\1",
     r"\b[0-9a-f]{20,64}\b": "id",
+    "resource#.* opens for": "a share opens for",
     "(the key's policy is now) .*": r"\1 another",
 }
-"""What stands for ids and times in a message."""
+"""What stands in a message for ids, times, and whichever of a delivery's shares opens first."""
 CASES = shown(Packaged)
 FIRST = dict(reversed(CASES))
 """The first case of each protection."""
