@@ -102,7 +102,7 @@ def recall(caller: VerbCaller, ami: str, why: str | None, *, lift: bool, yes: bo
         lines += tuple(_used(connection, caller, ami, deliveries))
     shown = caller.confirm("recall", does, lines, yes=yes)
     if lift:
-        recalls.end(connection, ami)
+        recalls.lift(connection, ami)
         record_requests.recall_lifted(connection, ami)
         done = f"The recall of {ami} is lifted. What had begun is promoted again, if its tag names it."
         return Report((*shown, done), _data(ami, None, deliveries, changed=True))

@@ -177,22 +177,27 @@ def chosen(
         if pin and not to:
             continue
         if not choice:
-            faults.append(_counts_for_none(pointer, former, to, recalled) or _nothing_chosen(pointer, to, recalled))
+            faults.append(_counts_for_former(pointer, former, to, recalled) or _nothing_chosen(pointer, to, recalled))
         elif pin is None or pin.source != choice[0].source:
             moves.append(_Move(pointer, choice[0]))
     return moves, faults
 
 
-def _counts_for_none(
+def _counts_for_former(
     pointer: Pointer, former: Sequence[Pointer], to: str | None, recalled: Collection[str]
 ) -> Fault | None:
-    """Return the fault of releases that count for the parameter of before it was renamed alone; None: there is none."""
-    theirs = [one.source for each in former if pin_of(each) == pin_of(pointer) for one in each.releases]
-    known = sorted({*theirs} - {one.source for one in pointer.releases} - {*recalled})
-    if not known or (to and to not in known):
+    """Say which release counts for the parameter of before the renaming alone: ``to``, or the one before what is named.
+
+    None: there is no such release.
+    """
+    here, now = {one.source for one in pointer.releases} | {*recalled}, pointer.named
+    theirs = [one for each in former if pin_of(each) == pin_of(pointer) for one in each.releases]
+    left = [one for one in theirs if one.source not in here and (now is None or to or one.order < now.order)]
+    fit = [one for one in left if to in (None, one.source)]
+    if not fit:
         return None
-    what = f"{to or ', '.join(known)} counts only for the parameter that the file named before."
-    ami = to or known[-1]
+    ami = max(fit, key=lambda one: one.order).source
+    what = f"{ami} counts only for the parameter that the file named before."
     cure = (
         f"`ami-promoter retry {ami} --account {pointer.account}` lets it count for this one; then this command again, "
         f"with `--to {ami}`."

@@ -68,7 +68,7 @@ def recall_it(connection: Connection, ami: str, why: str) -> Recall:
     return one
 
 
-def end(connection: Connection, ami: str) -> None:
+def lift(connection: Connection, ami: str) -> None:
     """End an AMI's recall."""
     with connection.telling(f"lifting the recall {UNCHANGED}"):
         connection.operators.update(addresses.withdrawals(ami), **setting({}, removing=[ATTRIBUTE]))
@@ -111,7 +111,7 @@ def said(recall: Mapping[str, str]) -> str:
     return f"recalled{at} by {recall['by']}{why}."
 
 
-def lift(ami: str) -> str:
+def lift_command(ami: str) -> str:
     """Return the command that ends a recall."""
     return f"`ami-promoter recall {ami} --lift`"
 
@@ -120,7 +120,7 @@ def lines(ami: str, recall: Mapping[str, str] | None) -> tuple[str, ...]:
     """Say below what a command did that a recall stands all the same."""
     if recall is None:
         return ()
-    return (f"{ami} was {said(recall)}", f"Nothing promotes it to any target until {lift(ami)}.")
+    return (f"{ami} was {said(recall)}", f"Nothing promotes it to any target until {lift_command(ami)}.")
 
 
 def read(connection: Connection, ami: str) -> dict[str, str] | None:
@@ -132,7 +132,7 @@ def refused(connection: Connection, ami: str) -> Fault | None:
     """Return why an AMI cannot be promoted: it is recalled; None: it is not."""
     if (recall := read(connection, ami)) is None:
         return None
-    cure = f"{lift(ami)} ends the recall, if the AMI is good after all."
+    cure = f"{lift_command(ami)} ends the recall, if the AMI is good after all."
     return Fault("recalled", ami, f"it was {said(recall)}", cure)
 
 

@@ -70,7 +70,7 @@ class Entitlement:
             return False
         if standing:
             return _stands(target, resource, share_name, now)
-        return Resource.parse(resource).kind != ROLE  # service-linked roles have no part in copies
+        return not _is_for_roles(target, resource, share_name)  # they have no part in copies
 
     def may_go_on(self, place: str) -> bool:
         """Whether a running delivery may continue: its target is named, or its account is only blocked."""
@@ -206,6 +206,12 @@ def end_in_force(until: int | None, now: int) -> int:
     return min(until or now + schedule.DAY, now + schedule.DAY)
 
 
+def _is_for_roles(target: Target, resource: str, share_name: str) -> bool:
+    """Whether a share lets service-linked roles use a key: the grant of one, or the statement for all."""
+    kind, statement = Resource.parse(resource).kind, str(PolicyShare(target.account, Audience.ROLES))
+    return kind == ROLE or (kind == POLICY and share_name == statement)
+
+
 def _stands(target: Target, resource: str, share_name: str, now: int) -> bool:
     """Whether the target's settings, as they are now, include this standing share."""
     it = Resource.parse(resource)
@@ -215,8 +221,7 @@ def _stands(target: Target, resource: str, share_name: str, now: int) -> bool:
         return True
     if target.mode != "share" or 0 < target.until <= now:
         return False
-    for_roles = str(PolicyShare(target.account, Audience.ROLES))
-    if it.kind == POLICY and share_name == for_roles and not target.service_linked_roles:
+    if _is_for_roles(target, resource, share_name) and not target.service_linked_roles:
         return False
     if it.kind == IMAGE:
         return share_name == launched_by(target)

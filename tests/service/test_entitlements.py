@@ -368,6 +368,7 @@ def test_a_service_role_is_let_in_only_where_the_settings_name_it():
     assert named.answer(other) == "refused", "a key that the AMI does not have"
     for asked in (named, copies):  # who can write the ledger must not get one for the copies, which need none
         assert [asked.answer(share(place, name=ROLE)) for place in (source, own)] == ["waits"] * 2
+        assert asked.answer(share(POLICY, name=f"{A}-roles")) == "waits"
 
 
 # --- organizational units --------------------------------------------------------------------------------------------

@@ -454,9 +454,14 @@ def test_where_the_file_does_not_say_what_counts_a_former_parameter_decides_noth
 
 @pytest.mark.parametrize("to", [(), ("--to", OLD)])
 def test_a_release_of_before_a_renaming_must_count_for_the_parameter_first(table, run, to):
-    """Otherwise the parameter would be held at an AMI that it cannot name."""
+    """Otherwise the parameter would be held at an AMI that it cannot name. Without --to, the last one before.
+
+    The ids of AMIs say nothing of their order.
+    """
     write(table, replace(a_pointer(releases=a_pointer().releases[2:]), parameter="/golden/base/now"))
-    write(table, a_pointer(image=OLD_COPY, releases=a_pointer().releases[:2], unwanted=True))
+    first = replace(a_pointer().releases[0], source="ami-0ffffffffffffffff")
+    later = replace(first, source="ami-0fffffffffffffffe", made_at="2026-01-04T00:00:00.000Z")
+    write(table, a_pointer(image=OLD_COPY, releases=(first, a_pointer().releases[1], later), unwanted=True))
 
     said = run("rollback", "base", "--account", DEV, *to, "--yes", exits=1).errors
     assert f"`ami-promoter retry {OLD} --account {DEV}` lets it count for this one" in said
