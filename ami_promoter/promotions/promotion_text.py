@@ -16,7 +16,7 @@ from ami_promoter.hub import recalls
 from ami_promoter.hub.records import place_of, target_of
 from ami_promoter.promotions import endings, pointers, shares, waves
 from ami_promoter.promotions.outcome import STOPPED
-from ami_promoter.promotions.promotion_data import BAD, only_failed
+from ami_promoter.promotions.promotion_data import NOT_COPYING, only_failed
 from ami_promoter.terminal.alike import alike, alike_anywhere, first_of, groups, named
 from ami_promoter.terminal.output import COLORS, Bar, Folded, cell, short, state, table
 from ami_promoter.terminal.report import span
@@ -148,8 +148,8 @@ def _table(alike: Sequence[Sequence[Data]], now: float, *, wide: bool) -> Table:
 
 
 def _running(delivery: Data) -> Sequence[Data]:
-    """Return the copies of a delivery that has neither an AMI nor ended."""
-    return [] if delivery["image"] or delivery["state"] in BAD else delivery["copies"]
+    """Return the copies of a delivery that has no AMI yet and awaits them."""
+    return [] if delivery["image"] or delivery["state"] in NOT_COPYING else delivery["copies"]
 
 
 def _is_made_again(copy: Data) -> bool:
