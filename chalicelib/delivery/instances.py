@@ -321,9 +321,10 @@ def _left(delivery: Delivery, names: tuple[str, ...]) -> Fault:
         "The instance of the launch test may still run, as for a day the account has not let the service end it: "
         f"{', '.join(names)}."
     )
+    ids = " ".join(one.id or "ID" for one in delivery.launch.attempts)
     cure = (
         "Terminate it with that account's credentials: `aws ec2 terminate-instances --region "
-        f"{delivery.target.region} --instance-ids ...`. Then find out who denies ec2:TerminateInstances to the launch "
-        "role there."
+        f"{delivery.target.region} --instance-ids {ids}`. Then find out who denies ec2:TerminateInstances to the "
+        "launch role there."
     )
     return Fault("launch-instance-left", delivery.where, what, cure)

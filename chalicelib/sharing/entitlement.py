@@ -187,7 +187,7 @@ def _shares_unit(target: Target, withdrawn: Target) -> Fault:
         f"It gets the AMI by {launched_by(target)}, which would admit account {withdrawn.account} as well, and an "
         "operator has withdrawn that one.",
         "Set `launch_permission: account` for the group in the targets file, or end it: "
-        "`ami-promoter withdraw --lift`.",
+        f"`ami-promoter withdraw AMI --account {withdrawn.account} --lift`.",
     )
 
 

@@ -1019,6 +1019,7 @@ def test_an_units_arn_opens_nothing_while_one_of_its_accounts_is_withdrawn():
 
     assert set(entitled.targets) == {f"{C}/{REGION}"}
     assert {account: fault.code for account, fault in entitled.blocked.items()} == {B: "withdrawn-from-unit"}
+    assert f"`ami-promoter withdraw AMI --account {A} --lift`" in entitled.blocked[B].cure
     unit = by_unit["unit"]
     assert not entitled.may_open(f"{B}/{REGION}", addresses.image_resource(AMI).pk, unit, 1, standing=True)
     assert entitled.may_keep(f"{B}/{REGION}", addresses.image_resource(AMI).pk, unit, 1)

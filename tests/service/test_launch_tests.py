@@ -707,7 +707,8 @@ def test_where_the_target_lets_no_instance_end_for_a_day_the_fault_names_it(mode
 
     (instance,) = hub.cloud.instances
     assert hub.outcomes()[AMI, DEV] == (ENDS[mode] if boots == "ok" else "failed")
-    assert "launch-instance-left" in codes(hub)
+    (left,) = (one for one in notice(hub)["faults"] if one["code"] == "launch-instance-left")
+    assert f"aws ec2 terminate-instances --region {REGION} --instance-ids {instance}`" in left["cure"]
     assert instance in notice(hub)["leftovers"]
 
 
