@@ -30,6 +30,12 @@ _EXCEPT = (
 )
 
 
+_KEY_LACKS = (
+    "`ami-promoter admin key-policy target KEY` (`hub KEY`, if the key is the hub's) shows what it lacks, with "
+    "credentials of the key's account"
+)
+
+
 def kind_of(message: str) -> tuple[str, bool]:
     """Return the kind of policy that a message names ("" for none), and whether that policy denies explicitly."""
     if _FOREIGN_KEY in message:
@@ -73,14 +79,11 @@ def cause(message: str) -> str:
         case "session policy", False:
             return "The session policy that the service wrote lacks it: report this as an issue"
         case "resource-based policy", _ if _FOREIGN_KEY in message:
-            return (
-                "There is no such key in that Region, or the key's own policy does not admit the role: "
-                "`ami-promoter admin key-policy` shows what it lacks"
-            )
+            return f"There is no such key in that Region, or the key's own policy does not admit the role: {_KEY_LACKS}"
         case "resource-based policy", _ if "kms:" not in message:
             return "The policy of the resource that the message names denies it, or does not admit the role: change it"
         case "resource-based policy", _:
-            return "The key's own policy does not admit the role: `ami-promoter admin key-policy` shows what it lacks"
+            return f"The key's own policy does not admit the role: {_KEY_LACKS}"
         case "VPC endpoint policy", _:
             return "The policy of the VPC endpoint that the call went through denies it: change it"
         case _:

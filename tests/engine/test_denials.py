@@ -25,7 +25,7 @@ SAYS = [
     ),
     (f"{DENIES} an identity-based policy", "identity-based policy", "list-role-policies"),
     (f"because no identity-based policy {COPYING}", "identity-based policy", "deploy/target.yaml"),
-    ("because no resource-based policy allows the kms:Decrypt action", "resource-based policy", "key-policy"),
+    ("because no resource-based policy allows the kms:Decrypt action", "resource-based policy", "target KEY"),
     (
         "on this resource because the resource does not exist in this Region, no resource-based policies allow access",
         "resource-based policy",
