@@ -71,8 +71,8 @@ def test_members_shows_whom_ous_have_who_left_and_what_cannot_be_read(applied, r
             wrong := [
                 f"{OTHER} cannot be read since 2026-01-05T08:00:00Z: organization: It was refused. Ask.",
                 (
-                    f"Too many accounts left `dev` at once (more than 3): 2 accounts: {B} {C}. They stay targets until "
-                    "you run `ami-promoter targets members accept`."
+                    f"Too many accounts left `dev` at once: 2 accounts: {B} {C}. They stay targets until you run "
+                    "`ami-promoter targets members accept`."
                 ),
             ]
         ),
