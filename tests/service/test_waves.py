@@ -174,6 +174,26 @@ def test_after_thirty_days_it_fails_like_one_without_an_approval():
     assert any("to `dev` failed" in one for one in hub.faults())
 
 
+DATES = {
+    "its date comes first": (5 * DAY, 0, {}),
+    "the file has a later date": (5 * DAY, DAY, {}),
+    "the file has a later date, and a conflict": (5 * DAY, DAY, {"by_way_of": QA}),
+    "a pause keeps it closed": (4 * HOUR, 0, {}),
+}
+
+
+@pytest.mark.parametrize(("soak", "later", "settings"), DATES.values(), ids=DATES)
+def test_a_wave_is_not_waited_for_once_the_date_of_the_share_has_come(soak, later, settings):
+    """Nothing could be shared when it opens: the delivery fails within the hour, by the file's date at that moment."""
+    hub = promoted({"prod": Wave("dev", soak)}, settings={"mode": "share", "until": START + DAY}, value="dev prod")
+    assert states(hub)[3] == WAITS
+    hub.cloud.paused = soak < DAY
+    hub.cloud.change_targets(PROD, until=START + DAY + later, **settings)
+    assert states(hub, after=DAY + later - 3 * HOUR)[3] == WAITS
+    assert states(hub, after=3 * HOUR)[3] == "failed"
+    assert [one for one in hub.faults() if one.startswith("share-until-passed")]
+
+
 # --- who counts ------------------------------------------------------------------------------------------------------
 
 
