@@ -177,6 +177,8 @@ def test_after_thirty_days_it_fails_like_one_without_an_approval():
 DATES = {
     "its date comes first": (5 * DAY, 0, {}),
     "the file has a later date": (5 * DAY, DAY, {}),
+    "the file has an earlier date": (5 * DAY, -10 * HOUR, {}),
+    "the file has an earlier date, and a conflict": (5 * DAY, -10 * HOUR, {"by_way_of": QA}),
     "the file has a later date, and a conflict": (5 * DAY, DAY, {"by_way_of": QA}),
     "a pause keeps it closed": (4 * HOUR, 0, {}),
 }
