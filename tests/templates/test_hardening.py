@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
+from awsim.iam import policy as iam
+from awsim.iam.policy import Ask, PolicyVerdict, Who
 from tests.templates.conftest import FUNCTIONS, MONITORING, ROOT, resources
 from tools.policies import ATTACHED, DATA_KEY, statements
 
@@ -95,6 +97,37 @@ def test_what_is_kept_at_rest_can_be_under_a_key_of_ones_own(both, stack):
     for table in resources(hub, "AWS::DynamoDB::Table").values():
         encrypted = {"SSEEnabled": True, "SSEType": "KMS", "KMSMasterKeyId": key}
         assert table["SSESpecification"] == {"Fn::If": ["HasDataKey", encrypted, NOBODY]}
+
+
+KEY, HUB, REGION = "arn:aws:kms:eu-west-1:111111111111:key/data", "111111111111", "eu-west-1"
+LOGS, EVENTS = f"logs.{REGION}.amazonaws.com", "events.amazonaws.com"
+
+
+def test_the_data_keys_policy_in_the_guide_lets_services_use_it_for_this_hub_alone(both):
+    """Logs for each log group of both stacks, and EventBridge, which alone sends to queues as a service."""
+    page = (ROOT / "docs" / "guide" / "deploy-data-key.md").read_text(encoding="utf-8")
+    [text] = re.findall(r"^```json\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    policy = {"Statement": json.loads(re.sub(r"\bR\b", REGION, text).replace("HUB", HUB))}
+    groups, senders = [], set()
+    for template in both.values():
+        groups += [it["LogGroupName"]["Fn::Sub"] for it in resources(template, "AWS::Logs::LogGroup").values()]
+        queues = resources(template, "AWS::SQS::QueuePolicy").values()
+        senders |= {it["Principal"]["Service"] for queue in queues for it in let_in(queue)}
+
+    def allowed(service: str, key: str, value: str, *actions: str) -> set[bool]:
+        asks = [Ask(f"kms:{action}", KEY, {key: value}) for action in actions]
+        return {iam.resource(policy, ask, Who(service=service))[0] is PolicyVerdict.ALLOW for ask in asks}
+
+    def encrypts(account: str, group: str) -> set[bool]:
+        arn = f"arn:aws:logs:{REGION}:{account}:log-group:{group.replace('${AWS::Region}', REGION)}"
+        uses = ("Encrypt", "Decrypt", "ReEncryptFrom", "ReEncryptTo", "GenerateDataKey")
+        return allowed(LOGS, "kms:encryptioncontext:aws:logs:arn", arn, *uses)
+
+    assert senders == {EVENTS}
+    assert [encrypts(HUB, group) for group in groups] == [{True}] * len(FUNCTIONS | MONITORING)
+    assert encrypts(HUB, "/aws/lambda/theirs") == encrypts("999999999999", groups[0]) == {False}
+    assert allowed(EVENTS, "aws:sourceaccount", HUB, "Decrypt", "GenerateDataKey") == {True}
+    assert allowed(EVENTS, "aws:sourceaccount", "999999999999", "Decrypt", "GenerateDataKey") == {False}
 
 
 def reaching(service: str) -> set[str]:
