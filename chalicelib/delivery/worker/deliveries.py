@@ -164,8 +164,10 @@ class DeliveryExecutor:
                 snapshot = next(s for s in self._image(delivery).snapshots if s.id == source)
                 return attempts.CopyStarted(source, self.snapshots.copy(delivery, snapshot), delivery.nonce(source))
             case attempts.FindCopies():
-                copies = self.snapshots.find(delivery)
-                return attempts.CopiesFound(copies, self.snapshots.role(delivery) if copying.starts(delivery) else "")
+                ids = proof.running(delivery)
+                copies = self.snapshots.find(delivery, ids=ids)
+                role = self.snapshots.role(delivery) if copying.starts(delivery) else ""
+                return attempts.CopiesFound(copies, role, by_ids=bool(ids))
             case leftovers.DeleteSnapshots(useless):
                 return self._delete(delivery, useless, budget)
             case attempts.RegisterImage():
