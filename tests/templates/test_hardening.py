@@ -10,6 +10,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from awsim.iam import policy as iam
 from awsim.iam.policy import Ask, PolicyVerdict, Who
+from awsim.world import World
 from tests.templates.conftest import FUNCTIONS, MONITORING, ROOT, resources
 from tools.policies import ATTACHED, DATA_KEY, statements
 
@@ -199,6 +200,26 @@ def test_the_key_lets_share_worker_grant_to_whom_its_own_policy_names(hub):
     assert statement["Condition"]["ForAllValues:StringEquals"] == {
         "kms:GrantOperations": own.condition["ForAllValues:StringEquals"]["kms:GrantOperations"]
     }
+
+
+def test_the_key_of_golden_amis_is_granted_by_ec2_for_its_caller_or_by_share_worker_alone(package):
+    """Neither by a builder's own call, nor through another service, nor by another function to a target."""
+    with World() as world:
+        given = {"CreateSourceKey": "true", "TargetAccounts": "222222222222"}
+        key = world.deploy(package / "template.yaml", HUB, REGION, "hub", given).outputs["SourceKeyArn"]
+        policy = json.loads(world.client("kms", HUB, REGION).get_key_policy(KeyId=key)["Policy"])
+
+    def grants(role: str, **context: str) -> bool:
+        keys = {"aws:principalarn": f"arn:aws:iam::{HUB}:role/{role}"} | {f"kms:{it}": context[it] for it in context}
+        asked = iam.resource(policy, Ask("kms:CreateGrant", key, keys), Who(account=HUB))
+        return asked[0] is PolicyVerdict.ALLOW
+
+    ec2, copies = f"ec2.{REGION}.amazonaws.com", "arn:aws:iam::222222222222:role/AmiCopyRole"
+    assert grants("builder", viaservice=ec2, grantisforawsresource="true")
+    assert not grants("builder", viaservice=ec2)
+    assert not grants("builder", viaservice=ec2.replace("ec2", "rds"), grantisforawsresource="true")
+    assert grants(f"ami-promoter-{REGION}-share-worker", granteeprincipal=copies, grantoperations="Decrypt")
+    assert not grants(f"ami-promoter-{REGION}-worker", granteeprincipal=copies, grantoperations="Decrypt")
 
 
 def test_logs_are_kept_as_long_as_the_parameter_says(hub, monitor):
