@@ -133,7 +133,7 @@ EVENTS: tuple[DeliveryEvent, ...] = (
     WaveSeen(open=True),
     WaveSeen(open=True, changed=True),
     WaveSeen(opens_at=NOW + 60),
-    WaveSeen(gone=True),
+    WaveSeen(gone=FAULT),
     WaveSeen(why=FAULT),
     *(Refused("RunInstance", why, FAULT) for why in RefusalKind),
     Refused("LookAtInstance", RefusalKind.DENIED, FAULT),

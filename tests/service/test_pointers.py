@@ -65,7 +65,7 @@ def test_two_values_are_not_on_their_way_at_once():
     [(ShownParameter("ami-0fff"), "pointer-not-ours"), (ShownParameter("ami-0fff", "text"), "pointer-other-type")],
 )
 def test_what_is_not_ours_stays_until_it_is_deleted(there, code):
-    """The fault says how to delete it; the daily look then writes the parameter."""
+    """The fault says how to delete it, and which command lets the service look at once; the daily look does, too."""
     hub = a_hub()
     hub.cloud.parameters[DEV, NAME] = there
     promoted(hub, OLD)
@@ -74,6 +74,7 @@ def test_what_is_not_ours_stays_until_it_is_deleted(there, code):
     assert sent["outcome"] == "delivered"
     assert sent["pointer"]["fault"]["code"] == code
     assert "aws ssm delete-parameter" in sent["pointer"]["fault"]["cure"]
+    assert sent["pointer"]["fault"]["cure"].endswith(f"Then `ami-promoter retry {OLD} --account {DEV}`.")
 
     del hub.cloud.parameters[DEV, NAME]
     assert shown(hub.wait(25 * HOUR)) == OLD

@@ -67,11 +67,11 @@ class LiveApprovals:
 
     def date_passed(self, delivery: Delivery) -> Fault | None:
         """Return that the date of its share has come; the date that the file has by now counts, also in a conflict."""
-        target, now = delivery.target, self.clock()
-        if not preflight.sharing_faults(target, now):
+        target = delivery.target
+        if not delivery.in_share_mode:
             return None
         until = self.targets.read().resolve(target.account, in_force=True).until(target.place)
-        return next(iter(preflight.sharing_faults(replace(target, until=until or 0), now)), None)
+        return next(iter(preflight.sharing_faults(replace(target, until=until or 0), self.clock())), None)
 
     def source_gone(self, delivery: Delivery) -> Fault | None:
         """Return that EC2 shows no source AMI that can be used; one look is weak evidence, and a refusal is none."""
