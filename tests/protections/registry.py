@@ -124,7 +124,6 @@ LARGE = "Its scene has dozens of AMIs, thousands of records, or no time left: mi
 NO_END = "Without it a scenario of the package does not end in time, which is no finding."
 SAME = "Without it the nearest scenario of the package ends the same."
 TROUBLE = "No scenario of the package has AWS refuse, or answer late or with an old state."
-CLOCK = "It changes what reads the clock of the process, which follows the scene in the simulator alone."
 RAISES = "In memory its first error ends the scene, before anything could stay open."
 STAND_IN = "In memory something else stands in for what asks AWS."
 UNTIMED = "In memory nothing measures how soon it ends."
@@ -608,7 +607,8 @@ PROTECTIONS = {
         ),
     ),
     "every tag event counts as new": Protection(
-        *(Packaged(TWICE, under(messages), FAILED) for messages in (THREE_TIMES, SHUFFLED, A_DAY_LATE)), alone=CLOCK
+        InMemory("[23] notices", stories.repeated),
+        *(Packaged(TWICE, under(messages), FAILED) for messages in (THREE_TIMES, SHUFFLED, A_DAY_LATE)),
     ),
     "discovery looks for nothing": Protection(
         model(rf"invariant 7: not delivered: \{{{PLACE}: None\}}; \[\]", stories.lost),

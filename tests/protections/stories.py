@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from tests.service.arrivals import Arrivals
 from tests.service.cloud import CloudBehavior
 from tests.service.scenes import HubSetup, all_delivered
 from tests.service.world import HOUR, ModelWorld
@@ -197,3 +198,12 @@ def cancelled() -> None:
     hub.cloud.tag("ami-0a", None)
     open_ = hub.wait(1200).cloud.permissions
     assert not open_, f"open: {open_}"
+
+
+def repeated() -> None:
+    """Each event arrives three times, five minutes apart, and the copy fails: its owner gets one notice."""
+    aws = CloudBehavior(fails=("An internal error occurred",))
+    hub = HubSetup(arrivals=Arrivals(events=((0, 300, 600),)), behavior=aws).hub()
+    hub.cloud.tag("ami-0a", "default")
+    failed = hub.wait(HOUR).notified("delivery.failed")
+    assert len(failed) == 1, f"{len(failed)} notices"
