@@ -216,6 +216,14 @@ def test_what_was_withdrawn_or_cancelled_counts_for_neither_side():
     assert fault.startswith("wave-not-reached: "), "people are notified that nobody is left before it"
 
 
+def test_a_wave_soaks_from_the_last_end_that_counts():
+    """One account is withdrawn while its copy runs, which takes thirty hours; the other has the AMI."""
+    hub = promoted({"qa": Wave("dev", DAY)}, value="dev qa", behavior=CloudBehavior(copying=(60, 30 * HOUR, 60)))
+    slow = DEV if states(hub, after=20 * HOUR)[0] == "copying" else DEV2
+    hub.withdraw(AMI, slow)
+    assert states(hub, after=29 * HOUR)[2] == "delivered"
+
+
 def test_what_was_withdrawn_before_it_began_opens_the_wave_after_its_lift():
     """It was the only account of its group."""
     hub = promoted({"prod": Wave("dev")}, value="dev prod", groups={**GROUPS, "dev": (DEV,)})
