@@ -284,7 +284,7 @@ class Naming:
     parameter: str = ""
     """Its name; "": none is to name this AMI."""
     offered_at: int = 0
-    """When it was intended to offer the AMI to the pointer (epoch seconds)."""
+    """When the applied file was read for it: from then on the notice waits for the pointer (epoch seconds)."""
     offered: bool = False
     done: bool = False
     """Whether the notice does not wait for the pointer, or no longer."""

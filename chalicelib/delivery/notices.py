@@ -42,9 +42,7 @@ def outcome(delivery: Delivery, now: int) -> dict[str, Any]:
         "image": delivery.kept_image or None,
         "key": _key(delivery),
         "copies": [{"source": copy.source, "copy": copy.id} for copy in delivery.copies],
-        "faults": said_faults(
-            retried(delivery.faults, delivery.ami) if kind in (FAILED, RECALLED) else delivery.faults
-        ),
+        "faults": said_faults(retried(delivery.faults, delivery.ami) if kind is FAILED else delivery.faults),
         "protected": delivery.image.protected if kind is DELIVERED and delivery.target.protect else None,
         "unprotected": None if delivery.image.unprotected is None else said_faults((delivery.image.unprotected,))[0],
         "family": delivery.naming.family or None,

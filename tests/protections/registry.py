@@ -41,6 +41,7 @@ from tests.service import test_entitlements as entitled
 from tests.service import test_late_results as late
 from tests.service import test_launch_tests as launches
 from tests.service import test_marks as marks
+from tests.service import test_members as members
 from tests.service import test_outages as outages
 from tests.service import test_planted as planted
 from tests.service import test_pointers as pointers
@@ -382,6 +383,10 @@ PROTECTIONS = {
         withdrawals.test_a_lift_begins_no_account_that_the_file_got_after_the_tag_event,
         "recall",
     ),
+    "the baseline begins in an OU": shown_by(
+        compared(r"\{.*\} == \{\}", "Left contains 2 more items:", rf"\{{'{A}': 'delivered', '{B}': 'delivered'\}}"),
+        members.test_a_recall_of_a_baseline_ami_and_its_lift_promote_nothing_to_an_ou_either,
+    ),
     "what was withdrawn before it began is forgotten": shown_by(
         compared(r"\{.*\} == \{.*\}", "Right contains 1 more item:", rf"\{{{SECOND}: 'delivered'\}}"),
         withdrawals.test_what_was_withdrawn_before_it_began_begins_by_the_lift_and_an_account_of_a_later_file_does_not,
@@ -439,6 +444,10 @@ PROTECTIONS = {
         r"assert not \(\{'snap-\w+', 'snap-\w+'\} & \{'snap-\w+', [^{}]*\}\)",
         refusals.test_copies_that_an_earlier_episode_has_left_are_deleted_although_it_is_cancelled_before_it_copies,
         "awaiting-slot",
+    ),
+    "a notice does not wait for the release of all shares": shown_by(
+        compared(r"\(\{.*\) == \(set\(\), \{\}\)", r"At index 0 diff: \{\('snap-[^{}]*\} != set\(\)"),
+        removals.test_what_ends_where_there_is_little_time_closes_all_its_shares_before_its_notice,
     ),
     "a result counts for every episode": Protection(
         (
@@ -582,7 +591,12 @@ PROTECTIONS = {
     "one look at a source that is gone is believed": shown_by(
         r"\['source-gone: ami-00 was deregistered, or no longer belongs to the hub\. Nothing is opened\.'\]\n"
         r"assert 'failed' == 'delivered'\n.*",
-        source_gone.test_one_look_that_does_not_show_it_is_no_evidence,
+        source_gone.test_looks_within_half_a_minute_that_do_not_show_it_are_no_evidence,
+    ),
+    "two looks at a source that is gone follow at once": shown_by(
+        r"\['source-gone: ami-00 was deregistered, or no longer belongs to the hub\. Nothing is opened\.'\]\n"
+        r"assert 'failed' == 'delivered'\n.*",
+        source_gone.test_looks_within_half_a_minute_that_do_not_show_it_are_no_evidence,
     ),
     "what is open for copies is closed with the source": shown_by(
         rf"invariant 1: resource#policy#{SOURCE_KEY} closes to {A} under the unfinished snap-\w+",

@@ -4,12 +4,14 @@ import json
 
 import pytest
 
+from awsim.iam.policy import Ask, PolicyVerdict, identity
 from awsim.world import World
 from chalicelib.delivery import target_seen
 from chalicelib.delivery.template_rights import PARAMETER
 from chalicelib.sharing import key_policy
 from tests.templates.conftest import GIVEN, TARGET, resources
 
+HUB, OWN, OTHER = GIVEN["HubAccountId"], "222222222222", "999999999999"
 ALL_ON = {"ParameterPrefix": "/golden/", "AllowDisable": "true", "AllowUseReport": "true"}
 TRUSTED = {"Role": "worker", "GrantRole": "share-worker", "LaunchRole": "worker"}
 
@@ -155,6 +157,20 @@ def test_what_launches_can_pass_no_role_and_uses_no_template_key_pair_or_snapsho
     types = ("image", "image", "instance", "volume", "subnet", "network-interface", "security-group")
     assert kinds == [f"{kind}/*" for kind in types]
     assert [kind for kind, it in zip(kinds, launching, strict=True) if "Condition" not in it] == ["security-group/*"]
+
+
+@pytest.mark.parametrize(
+    ("owner", "tag", "runs"), [(OWN, HUB, True), (OWN, OWN, False), (HUB, "", True), (OTHER, HUB, False)]
+)
+def test_an_instance_starts_from_an_image_of_the_hub_or_from_a_copy_that_the_account_owns(owner, tag, runs):
+    """A stranger's shared AMI starts none, even if EC2 should show the tags that the account has put on it."""
+    with World() as world:
+        world.deploy(TARGET, OWN, "us-east-1", "target", {**GIVEN, "ForwardEvents": "false", "LaunchTest": "true"})
+        policy = world.iam.roles.named(OWN, "AmiCopyRole-launch").policies["ami-promoter-launch"]
+    context = {"ec2:owner": owner, "aws:resourcetag/ami-promoter:hub": tag}
+    verdict = identity(policy, Ask("ec2:RunInstances", "arn:aws:ec2:us-east-1::image/ami-1", context))
+
+    assert verdict is (PolicyVerdict.ALLOW if runs else PolicyVerdict.SILENT)
 
 
 def test_without_launch_test_a_stack_has_no_role_for_it(target):

@@ -164,8 +164,7 @@ class DeliveryExecutor:
                 snapshot = next(s for s in self._image(delivery).snapshots if s.id == source)
                 return attempts.CopyStarted(source, self.snapshots.copy(delivery, snapshot), delivery.nonce(source))
             case attempts.FindCopies():
-                copies = self.snapshots.find(delivery)
-                return attempts.CopiesFound(copies, self.snapshots.role(delivery) if copying.starts(delivery) else "")
+                return self._find(delivery)
             case leftovers.DeleteSnapshots(useless):
                 return self._delete(delivery, useless, budget)
             case attempts.RegisterImage():
@@ -204,6 +203,12 @@ class DeliveryExecutor:
                 return self._naming_and_recall.execute(delivery, command)
             case _:
                 raise NotImplementedError(command)
+
+    def _find(self, delivery: Delivery) -> attempts.CopiesFound:
+        ids = proof.running(delivery)
+        copies = self.snapshots.find(delivery, ids=ids)
+        role = self.snapshots.role(delivery) if copying.starts(delivery) else ""
+        return attempts.CopiesFound(copies, role, by_ids=bool(ids))
 
     def _delete(self, delivery: Delivery, useless: Sequence[str], budget: Budget) -> DeliveryEvent:
         """Delete snapshots while there is time. After a refusal it returns those that are deleted, if any."""
