@@ -38,7 +38,7 @@ class RegisterImage(Command):
 
 
 class FindCopies(Command):
-    """List copies by tag, for intents without a known result."""
+    """List copies by tag, for intents without a known result; if it has the ids of all, look at those."""
 
     between_writes = False
 
@@ -56,11 +56,13 @@ class CopyStarted(DeliveryEvent):
 class CopiesFound(DeliveryEvent):
     """The snapshots in the target with this delivery's tag were listed.
 
-    ``role``: the name of the copy role now; "": it was not read, as no copy is to be started.
+    ``role``: the name of the copy role now; "": it was not read, as no copy is to be started. ``by_ids``: only those
+    that are on record were looked at.
     """
 
     copies: tuple[SeenCopy, ...]
     role: str = ""
+    by_ids: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,8 +31,11 @@ class TargetSnapshots(Protocol):
     def role(self, delivery: Delivery) -> str:
         """Return the name of the copy role, as the applied file has it now."""
 
-    def find(self, delivery: Delivery) -> tuple[SeenCopy, ...]:
-        """List every snapshot in the target that has the delivery's tag."""
+    def find(self, delivery: Delivery, *, ids: Collection[str] = ()) -> tuple[SeenCopy, ...]:
+        """List every snapshot in the target that has the delivery's tag.
+
+        ``ids``: those that it has of these instead, by one call however many others there are.
+        """
 
     def copy(self, delivery: Delivery, source: SourceSnapshot) -> str:
         """CopySnapshot, tagged at creation; returns the copy's id. Never retried by the SDK."""

@@ -130,6 +130,17 @@ def copies(delivery: Delivery, seen: Iterable[SeenCopy]) -> Copies:
     return Copies(tuple(one for one in own if one not in doubled), tuple(doubled), tuple(unproven))
 
 
+def running(delivery: Delivery) -> frozenset[str]:
+    """Return the ids by which to look at running copies; none if it may have others than those on record.
+
+    Also of those of its snapshots that could not be deleted: each look is a reason to try again.
+    """
+    runs = any(copy.state is CopyState.PENDING for copy in delivery.copies)
+    known = all(copy.id and not copy.adopted for copy in delivery.copies) and all(one.id for one in delivery.attempts)
+    left = {one.id for one in delivery.attempts if one.source} & {*delivery.cleanup.leftovers}
+    return frozenset({*left, *(copy.id for copy in delivery.copies if copy.id)} if runs and known else ())
+
+
 def _shares_its_nonce(delivery: Delivery, attempt: Attempt) -> bool:
     """Whether every snapshot with the nonce of an image's attempt is the delivery's own, as CopyImage gives it to all.
 

@@ -7,7 +7,17 @@ import pytest
 from chalicelib.delivery import machine, proof
 from chalicelib.delivery.attempts import CopiesFound, CopyStarted, FindCopies, ImageRegistered, RegisterImage
 from chalicelib.delivery.common_changes import VERIFY_TRIES
-from chalicelib.delivery.model import Attempt, CopyState, Delivery, DeliveryState, ImageRequest, LastLook, SlotRequest
+from chalicelib.delivery.model import (
+    Attempt,
+    Cleanup,
+    Copy,
+    CopyState,
+    Delivery,
+    DeliveryState,
+    ImageRequest,
+    LastLook,
+    SlotRequest,
+)
 from chalicelib.delivery.phase import CancelAsked, DeadlinePassed, DeliveryEvent, Refused
 from chalicelib.delivery.phases.checking import TargetReady
 from chalicelib.delivery.phases.ending import LeftoversSeen
@@ -15,7 +25,7 @@ from chalicelib.delivery.phases.imaging import ImageDiscarded, ImageSeen
 from chalicelib.delivery.proof import ShownImage
 from chalicelib.engine import schedule
 from chalicelib.engine.errors import RefusalKind
-from tests.delivery.examples import FAULT, NOW, TARGET_KEY, a_delivery, in_copying, seen, with_copies
+from tests.delivery.examples import ATTEMPTS, FAULT, NOW, TARGET_KEY, a_delivery, in_copying, seen, with_copies
 
 C = CopyState
 
@@ -104,6 +114,44 @@ def test_where_aws_named_the_copy_another_snapshot_with_its_nonce_is_left():
 
     assert (after.state, after.cleanup.unproven) == (DeliveryState.REGISTERING, ("snap-0x",))
     assert after.copies[0].id == "snap-0ac"
+
+
+RUNNING_IDS = {"snap-0ac", "snap-0bc"}
+ANSWERED = tuple(replace(one, id=f"{one.source}c") for one in ATTEMPTS[:2])
+LATE_ONE = Attempt("late", "snap-0a", NOW - 600)
+FAILED_ONE = replace(LATE_ONE, id="snap-0failed")
+
+
+@pytest.mark.parametrize(
+    ("changes", "ids"),
+    [
+        ({}, RUNNING_IDS),
+        ({"attempts": (*ANSWERED, FAILED_ONE)}, RUNNING_IDS),
+        (
+            {"attempts": (*ANSWERED, FAILED_ONE), "cleanup": Cleanup(leftovers=("snap-0failed", "AMI golden"))},
+            {*RUNNING_IDS, "snap-0failed"},
+        ),
+        ({"attempts": (*ANSWERED, LATE_ONE)}, set()),
+        ({"copies": (Copy("snap-0a", C.PENDING, "snap-0ac", adopted=True), Copy("snap-0b", C.PENDING, "b"))}, set()),
+        ({"copies": (Copy("snap-0a", C.PENDING, "snap-0ac"), Copy("snap-0b"))}, set()),
+        ({"copies": (Copy("snap-0a", C.COMPLETED, "snap-0ac"), Copy("snap-0b", C.COMPLETED, "b"))}, set()),
+    ],
+    ids=["all answered", "one failed", "which stayed", "one unknown", "adopted", "one to come", "all over"],
+)
+def test_running_copies_are_looked_at_by_their_ids_if_there_can_be_no_others(changes, ids):
+    """A list by tag takes a call for each 1,000 snapshots of the account."""
+    running = replace(in_copying(C.PENDING, C.PENDING, attempts=ANSWERED), **changes)
+    assert proof.running(running) == ids
+
+
+def test_a_look_by_ids_says_nothing_of_what_it_did_not_ask_for():
+    """What somebody planted is still named, a call without an answer is not missed, and a try needs a list first."""
+    planted = in_copying(C.PENDING, C.INTENDED, opened_at=NOW).with_cleanup(unproven=("snap-0x",))
+    failed = seen("snap-0a", "error", message="Source snapshot is not found")
+    after = machine.evolve(planted, CopiesFound((failed,), by_ids=True), NOW)
+
+    assert after.cleanup.unproven == ("snap-0x",)
+    assert [(copy.state, copy.found_at, copy.looks) for copy in after.copies] == [(C.WANTED, 0, 0), (C.INTENDED, 0, 0)]
 
 
 def with_ids(delivery: Delivery, **ids: str) -> Delivery:

@@ -226,6 +226,9 @@ class Cloud:
     notices: list[Mapping[str, Any]] = field(default_factory=list)
     to_come: list[tuple[int, int, Callable[[], None]]] = field(default_factory=list)
 
+    lists: int = 0
+    """How often all snapshots of a target were listed by tag."""
+
     def __post_init__(self) -> None:
         self._ids = itertools.count(1)
         self._versions = itertools.count(1)
@@ -822,8 +825,10 @@ class FakeTargetSnapshots(OfCloud):
         live = FakeTargets(self._cloud).live(delivery.target.account)
         return live[0] if live else delivery.target.role_name
 
-    def find(self, delivery):
-        return self._cloud.shown(delivery.target.account, delivery.id)
+    def find(self, delivery, *, ids=()):
+        shown = self._cloud.shown(delivery.target.account, delivery.id)
+        self._cloud.lists += not ids
+        return tuple(one for one in shown if not ids or one.id in ids)
 
     def copy(self, delivery, source):
         return self._cloud.start_copy(delivery.target.account, source.id, delivery.id, delivery.nonce(source.id))

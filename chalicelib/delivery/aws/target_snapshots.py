@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -33,13 +33,14 @@ class AwsTargetSnapshots:
     def role(self, delivery: Delivery) -> str:
         return self._sessions.role_name(delivery)
 
-    def find(self, delivery: Delivery) -> tuple[SeenCopy, ...]:
+    def find(self, delivery: Delivery, *, ids: Collection[str] = ()) -> tuple[SeenCopy, ...]:
         """RegisterImage follows the look that sees the last copy completed: one session serves both."""
         copies = delivery.copies and delivery.ending is None
         ec2 = self._sessions.client("ec2", "register" if copies else "look", delivery, looks=True)
-        own = {"Name": f"tag:{register.DELIVERY_TAG}", "Values": [delivery.id]}
         with self._sessions.as_refusal("DescribeSnapshots", delivery.where):
-            return tuple(map(_seen, every(ec2, "snapshots", OwnerIds=["self"], Filters=[own])))
+            if ids:
+                return tuple(map(_seen, by_id(ec2, "snapshots", ids, OwnerIds=["self"])))
+            return tuple(map(_seen, every(ec2, "snapshots", OwnerIds=["self"], Filters=_own(delivery))))
 
     def copy(self, delivery: Delivery, source: SourceSnapshot) -> str:
         ec2 = self._sessions.client("ec2", "copy", delivery, _session_snapshots(delivery, source.id), once=True)
@@ -79,8 +80,16 @@ class AwsTargetSnapshots:
                 with self._sessions.as_refusal("DeleteSnapshot", f"{delivery.where}, {snapshot}"), gone(*GONE):
                     ec2.delete_snapshot(SnapshotId=snapshot)
             except Refusal as refused:  # a deleted snapshot has no tags, and the role may delete only by tag
-                if refused.kind is not RefusalKind.DENIED or any(one.id == snapshot for one in self.find(delivery)):
+                if refused.kind is not RefusalKind.DENIED:
                     raise
+                with self._sessions.as_refusal("DescribeSnapshots", delivery.where):
+                    shown = by_id(ec2, "snapshots", [snapshot], OwnerIds=["self"], Filters=_own(delivery))
+                if shown:
+                    raise
+
+
+def _own(delivery: Delivery) -> list[dict[str, Any]]:
+    return [{"Name": f"tag:{register.DELIVERY_TAG}", "Values": [delivery.id]}]
 
 
 def _session_snapshots(delivery: Delivery, source: str) -> list[str]:

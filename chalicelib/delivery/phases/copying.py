@@ -181,7 +181,7 @@ def _found(event: CopiesFound, delivery: Delivery, now: int) -> Delivery:
     found = trouble.listed(event, delivery, now)
     if found.ending is not None:
         return found
-    judged = _judge(_silent(found, now), event.copies, now)
+    judged = _judge(found if event.by_ids else _silent(found, now), event.copies, now)
     judged = without_entries(judged, copy_entries(judged)).with_slots(others_wait=False)
     if judged.state is not COPY.state:
         return judged

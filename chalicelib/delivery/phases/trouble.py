@@ -62,6 +62,8 @@ def late_copy(event: CopyStarted, delivery: Delivery, now: int) -> Delivery:
 def listed(event: CopiesFound, delivery: Delivery, now: int) -> Delivery:
     """Adopt copies whose answer was lost, and delete those that are too many; fail if two may be its own."""
     found = proof.copies(delivery, event.copies)
+    if event.by_ids:  # nothing else was looked for
+        return attempts.match(delivery, found.own, now)
     known = leftovers.with_unproven(delivery, found)
     if doubled := proof.in_doubt(known, found.doubled):
         return fail(known, now, proof.doubled_fault(known.where, [one.id for one in doubled]))

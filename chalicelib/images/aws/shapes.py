@@ -48,12 +48,12 @@ def by_id(ec2: Any, what: str, ids: Collection[str], **asked: Any) -> Sequence[M
     """Return those of these snapshots or images (``what``) that EC2 has, however many others there are.
 
     EC2 cuts pages before it filters, so a filter takes a call for each page of the account. Of ids EC2 refuses all if
-    it does not have one, and names that [radkawar/stackd, volume_controls_snapshot_ids.json]. Where several are gone,
-    a filter takes fewer calls than one for each of them.
+    it does not have one, and names that [radkawar/stackd, volume_controls_snapshot_ids.json]; then the others are asked
+    for. Of a family's AMIs dozens may be gone for good: for these a filter takes fewer calls than one for each.
     """
     name, by = {"snapshots": ("SnapshotIds", "snapshot-id"), "images": ("ImageIds", "image-id")}[what]
     left = sorted(ids)
-    for _ in range(2):
+    for _ in range(len(left) if what == "snapshots" else 2):
         if not left:
             return ()
         try:
@@ -61,7 +61,10 @@ def by_id(ec2: Any, what: str, ids: Collection[str], **asked: Any) -> Sequence[M
         except sdk.ClientError as error:
             if error.response["Error"]["Code"] not in GONE:
                 raise
-            gone = left if len(left) == 1 else _WORD.findall(error.response["Error"].get("Message", ""))
+            named = _WORD.findall(error.response["Error"].get("Message", ""))
+            gone = {*left} if len(left) == 1 else {*left} & {*named}
+            if not gone:
+                break
             left = [one for one in left if one not in gone]
         else:
             found: Sequence[Mapping[str, Any]] = answer[what.capitalize()]
