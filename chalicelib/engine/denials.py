@@ -28,8 +28,6 @@ _EXCEPT = (
     "Ask the administrators of that organization to exempt the role. In the management account: aws organizations "
     "list-policies-for-target --filter {filter} --target-id {account}, and the same for each OU above it"
 )
-
-
 _KEY_LACKS = (
     "`ami-promoter admin key-policy target KEY` (`hub KEY`, if the key is the hub's) shows what it lacks, with "
     "credentials of the key's account"
