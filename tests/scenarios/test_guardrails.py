@@ -84,6 +84,7 @@ def test_only_the_listed_principals_promote_and_withdraw(guarded):
     ec2.delete_tags(Resources=[guarded.image], Tags=[{"Key": "owner"}])
     ec2.create_tags(Resources=[guarded.snapshots[0]], Tags=[{"Key": TRIGGER, "Value": "of a snapshot"}])
     ec2.delete_tags(Resources=[guarded.snapshots[0]])
+    guarded.person("image-builder", "ec2").delete_tags(Resources=[guarded.image])
 
 
 def test_a_role_with_the_copy_roles_name_promotes_nothing(guarded):
@@ -111,8 +112,9 @@ def test_nobody_else_says_which_snapshots_may_leave(guarded):
         refused(mine.delete_tags, Resources=[snapshot])
         refused(mine.create_tags, Resources=guarded.snapshots[1:], Tags=[{"Key": "Golden", "Value": "yes"}])
     ec2.create_tags(Resources=[snapshot, guarded.image], Tags=[{"Key": "owner", "Value": "me"}])
+    ec2.delete_tags(Resources=[snapshot], Tags=[{"Key": "owner"}])
     ec2.create_tags(Resources=[guarded.image], Tags=[golden])
-    guarded.person("image-builder", "ec2").delete_tags(Resources=[snapshot], Tags=[{"Key": "golden"}])
+    guarded.person("image-builder", "ec2").delete_tags(Resources=[snapshot])
 
 
 def test_nobody_but_the_service_writes_its_tags(guarded):
@@ -142,7 +144,9 @@ def test_nobody_but_the_service_writes_its_tags(guarded):
     ):
         refused(call)
     admin.delete_tags(Resources=[own])
+    admin.delete_tags(Resources=[made], Tags=[{"Key": "owner"}])
     guarded.assert_invariants()
+    backup.delete_tags(Resources=[made])
 
 
 CHANGES = {
