@@ -242,8 +242,13 @@ def parked(records: Sequence[Data], *, wide: bool = False) -> Iterator[Renderabl
 
     for group in groups(records, same):
         yield f"Parked: {first_of([one['record'] for one in group])}: {group[0]['why']}"
-        each = ", for each" if len(group) > 1 else ""
-        yield f"After you have repaired that{each}: `ami-promoter admin reconcile --unpark '{group[0]['record']}'`"
+        yield unpark(group[0]["record"], each=len(group) > 1)
+
+
+def unpark(record: str, *, each: bool = False) -> str:
+    """Say what lets a parked record, or ``each`` of several, continue."""
+    of_each = ", for each" if each else ""
+    return f"After you have repaired that{of_each}: `ami-promoter admin reconcile --unpark '{record}'`"
 
 
 def next_step(data: Data) -> Iterator[RenderableType]:

@@ -599,6 +599,16 @@ class Delivery:
         return self.state is DeliveryState.AWAITING_WAVE
 
     @property
+    def awaits_approval(self) -> bool:
+        """Whether it waits for an approver."""
+        return self.state is DeliveryState.AWAITING_APPROVAL
+
+    @property
+    def awaits_target(self) -> bool:
+        """Whether it waits for its target, for a role or a slot there, and has opened nothing yet."""
+        return self.state in (DeliveryState.AWAITING_ROLE, DeliveryState.AWAITING_SLOT)
+
+    @property
     def is_there(self) -> bool:
         """Whether its AMI is complete there and stays: it is delivered, or being published."""
         return self.state in (DeliveryState.PUBLISHING, DeliveryState.DELIVERED)

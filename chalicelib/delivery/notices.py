@@ -97,8 +97,7 @@ def withdrawn_unsaid(withdrawn: Mapping[str, Any], still_open: Sequence[str], no
     if still_open:
         faults.append(holders.still_open(target.where, still_open))
     known = withdrawn["delivery"], withdrawn["hub"], withdrawn["source_image"], target, withdrawn["episode"]
-    ending = DeliveryState(next(iter(WITHDRAWN.said)))
-    return outcome(Delivery(*known, now, "", (), ending=ending, faults=tuple(faults)), now)
+    return outcome(Delivery(*known, now, "", (), ending=DeliveryState.WITHDRAWN, faults=tuple(faults)), now)
 
 
 def _of_delivery(delivery: Delivery, kind: NoticeKind, now: int) -> dict[str, Any]:

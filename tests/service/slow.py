@@ -20,7 +20,8 @@ from tests.service.hub import Hub
 
 CONFIG = json.loads((Path(__file__).parents[2] / ".chalice" / "config.json").read_text())["stages"]["hub"]
 LIMIT = int(CONFIG["lambda_timeout"])
-"""Seconds of an invocation."""
+LIMITS = {"worker": int(CONFIG["lambda_functions"]["worker"]["lambda_timeout"])}
+"""Seconds of an invocation; of the others ``LIMIT``."""
 FUNCTIONS = ("worker", "share-worker", "sweep", "discover", "events")
 KEPT_FOR = 6 * 3600
 """Seconds for which Lambda keeps an event for a function that cannot run [Lambda developer guide, MaximumEventAge]."""
@@ -78,14 +79,14 @@ class SlowGate(Gate):
 
     def left(self) -> int:
         """Whole seconds that the invocation still has."""
-        return int(LIMIT - self._spent)
+        return int(LIMITS.get(self._function, LIMIT) - self._spent)
 
     def call(self, name: str, method: str, real: Callable[..., Any], args: tuple[Any, ...], kwargs: Any) -> Any:
         """Let time pass, make the call, and perhaps kill the invocation."""
         if self.cloud is None:  # the invocation's first read
             return super().call(name, method, real, args, kwargs)
         self._spent += self._cost(name, method, args)
-        if self._spent > LIMIT:
+        if self._spent > LIMITS.get(self._function, LIMIT):
             if self._random.random() < 0.5:  # the call took effect
                 super().call(name, method, real, args, kwargs)
             self._die("limit")

@@ -162,6 +162,17 @@ def test_reading_goes_on_where_time_was_up_or_aws_was_busy():
     assert it.organization.calls == before + 3  # two accounts, and no OUs: what was read is not read again
 
 
+def test_who_left_is_asked_about_though_every_reading_takes_nearly_all_the_time_of_its_run():
+    """Each run has 240 seconds, of which the calls of one reading leave twenty: the next run asks, and removes it."""
+    it = OrganizationHub(A, B, C)
+    it.look(3)
+    del it.organization.accounts[B]
+    for _ in range(8):
+        before = it.organization.calls
+        it.look(time_left=lambda before=before: 240 - 44 * (it.organization.calls - before))
+    assert it.have == (A, C)
+
+
 def test_a_unit_that_cannot_be_read_keeps_whom_it_has_and_is_notified_of():
     """Neither AccessDenied nor an outage empties it."""
     it = OrganizationHub(A, B)

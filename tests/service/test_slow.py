@@ -4,7 +4,7 @@ import pytest
 
 from tests.service import scale
 from tests.service.arrivals import NOTHING_COMES
-from tests.service.slow import FUNCTIONS, LIMIT, SlowGate, SlowHub
+from tests.service.slow import FUNCTIONS, LIMIT, LIMITS, SlowGate, SlowHub
 from tests.service.slow_cases import AMI, LONGEST, MODES, SLICE, SOME_DEATHS, SlowCase, all_ended, deaths
 
 pytestmark = pytest.mark.thorough
@@ -24,8 +24,8 @@ def test_a_function_is_killed_at_its_limit():
     hub = SlowHub(gate=SlowGate(least=4.0, most=6.0), watchful=False)
     hub.cloud.make_image(AMI, {"snap-00": True})
     hub.cloud.tag(AMI, "default")
-    assert hub.wait(3600).gate.deaths["worker limit"] > 0
-    assert LIMIT == 30
+    assert hub.wait(3600).gate.deaths["share-worker limit"] > 0
+    assert (LIMIT, *LIMITS.values()) == (30, 120)
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -93,8 +93,11 @@ def test_lambda_ends_no_chain_of_the_two_that_wake_each_other(hub):
     assert {functions[name]["RecursiveLoop"] for name in ("Worker", "ShareWorker")} == {"Allow"}
 
 
-def test_a_message_group_is_dark_for_six_function_timeouts_and_then_dead_letters(hub):
-    """Each mapped queue is FIFO, hides a message for six timeouts, and has a FIFO dead-letter queue."""
+def test_a_message_group_is_dark_for_three_minutes_and_then_dead_letters(hub):
+    """Each mapped queue is FIFO, hides a message for longer than its function runs, and has a FIFO dead-letter queue.
+
+    A message may wait for a minute while Lambda has no room for the function.
+    """
     queues = resources(hub, "AWS::SQS::Queue")
     mappings = resources(hub, "AWS::Lambda::EventSourceMapping")
     names = {f"{SQS_ARN}:{queue['QueueName']['Fn::Sub']}": queue for queue in queues.values()}
@@ -104,7 +107,7 @@ def test_a_message_group_is_dark_for_six_function_timeouts_and_then_dead_letters
         dead = queues[queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]]
 
         assert queue["FifoQueue"] is dead["FifoQueue"] is True
-        assert queue["VisibilityTimeout"] >= 6 * function["Timeout"]
+        assert function["Timeout"] + 60 <= queue["VisibilityTimeout"] == 180
         assert mapping["BatchSize"] == 1
         assert "MaximumBatchingWindowInSeconds" not in mapping
 

@@ -245,7 +245,7 @@ class DeliveryExecutor:
         )
 
     def _check(self, delivery: Delivery) -> DeliveryEvent:
-        gone = self.approvals.source_gone(delivery) if delivery.state is DeliveryState.AWAITING_ROLE else None
+        gone = self.approvals.source_gone(delivery) if delivery.awaits_target else None
         if gone is not None:
             raise Refusal(RefusalKind.ROLE, gone)
         if not self.roles.in_file(delivery):
@@ -342,7 +342,7 @@ class DeliveryExecutor:
             fresh = CopyQuota(delivery.target.account, delivery.target.region)
             cause = f"{delivery.id}:{delivery.episode}:{request.wanted}:{request.done}:{self.clock()}"
             self.waker.wake(fresh.key, cause, fresh=quota_to_store(fresh, self.clock()))
-        waits = delivery.state is DeliveryState.AWAITING_SLOT and again and lease.lacking > 0
+        waits = delivery.awaits_target and again and lease.lacking > 0
         gone = self.approvals.source_gone(delivery) if waits else None
         return slots.SlotsAsked(request.wanted, request.done, lease.granted, lease.until, request.limited_at, gone)
 
