@@ -70,6 +70,7 @@ from tests.service import test_source_gone as source_gone
 from tests.service import test_stale_looks as stale_looks
 from tests.service import test_sweep as sweeping
 from tests.service import test_withdrawals as withdrawals
+from tests.service.cloud import FakeRoleGrants, FakeTargetImages
 from tests.service.organization import A as MEMBER
 from tests.service.world import ModelWorld, WorldSetup
 from tests.stores import on_dynamodb
@@ -126,7 +127,6 @@ SAME = "Without it the nearest scenario of the package ends the same."
 TROUBLE = "No scenario of the package has AWS refuse, or answer late or with an old state."
 RAISES = "In memory its first error ends the scene, before anything could stay open."
 STAND_IN = "In memory something else stands in for what asks AWS."
-UNTIMED = "In memory nothing measures how soon it ends."
 
 # --- in memory -------------------------------------------------------------------------------------------------------
 
@@ -394,7 +394,13 @@ PROTECTIONS = {
         Packaged((BROKEN, f"{AGAIN} completed"), dying("worker", "CopySnapshot", "after")),
     ),
     "images are not looked for": Protection(
-        Packaged(NO_AMI, dying("worker", "RegisterImage", "after")), alone=STAND_IN
+        existing(
+            r"\{.*'failed'.*\}: \[\"ami-name-not-free: .* is taken, but no AMI there has it: .*\"\]",
+            refusals.test_what_passes_is_waited_out,
+            refusals.WAITED_OUT["RegisterImage answers to nobody"],
+        ),
+        Packaged(NO_AMI, dying("worker", "RegisterImage", "after")),
+        changes=(MemberChange(FakeTargetImages, "named", lambda *_: ()),),
     ),
     "each CopyImage has a new client token": Protection(
         Packaged((*NO_AMI[2:], *NO_AMI[:2]), dying("worker", "CopyImage", "after"), COPY_IMAGE), alone=STAND_IN
@@ -413,7 +419,7 @@ PROTECTIONS = {
         anyway=(NO_PASS,),
     ),
     "a look-up is not written with the intent": Protection(
-        Packaged(("late",), under(EARLY), AT_ONCE, AT_ONCE_SECONDS), alone=UNTIMED
+        InMemory("after 190 s", stories.early), Packaged(("late",), under(EARLY), AT_ONCE, AT_ONCE_SECONDS)
     ),
     "one look that misses the tag answers what was asked": shown_by(
         TROUBLE,
@@ -739,7 +745,14 @@ PROTECTIONS = {
         Packaged(left_open(COPY_GRANT), plan=dying("share-worker", "CreateGrant", "after")),
     ),
     "grants for service-linked roles count as gone": Protection(
-        Packaged(("1 grants to Auto Scaling on the target's key",), scenario=BY_POLICY_FAILED), alone=STAND_IN
+        InMemory(
+            r"invariant 1: the grant .*Scaling:\d+'\) is open and the ledger does not know", stories.unregistrable
+        ),
+        Packaged(("1 grants to Auto Scaling on the target's key",), scenario=BY_POLICY_FAILED),
+        changes=(
+            MemberChange(FakeRoleGrants, "close", lambda *_: None),
+            MemberChange(FakeRoleGrants, "showing", lambda *_: frozenset()),
+        ),
     ),
     "a share whose state is lost counts as closed": shown_by(
         DAMAGED,

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
-from tests.service.arrivals import Arrivals
-from tests.service.cloud import CloudBehavior
+from chalicelib.engine.errors import RefusalKind
+from tests.service.arrivals import EARLY, Arrivals
+from tests.service.cloud import START, CloudBehavior
 from tests.service.scenes import HubSetup, all_delivered
-from tests.service.world import HOUR, ModelWorld
+from tests.service.world import HOUR, SERVICE_ROLES, ModelWorld
 
 
 def plain(world: ModelWorld) -> None:
@@ -207,3 +208,20 @@ def repeated() -> None:
     hub.cloud.tag("ami-0a", "default")
     failed = hub.wait(HOUR).notified("delivery.failed")
     assert len(failed) == 1, f"{len(failed)} notices"
+
+
+def early() -> None:
+    """A copy is completed, and the event says so, before CopySnapshot has answered: no look is waited for."""
+    hub = HubSetup(arrivals=Arrivals(events=((EARLY,),)), behavior=CloudBehavior(copying=(0,))).hub()
+    hub.cloud.tag("ami-0a", "default")
+    hub.until_state("ami-0a", hub.accounts[0], "delivered")
+    assert hub.cloud.now <= START + 120, f"after {hub.cloud.now - START} s"
+
+
+def unregistrable() -> None:
+    """A target refuses RegisterImage when Auto Scaling's role there has its grant."""
+    hub = HubSetup(key_access="policy").hub(target={"service_linked_roles": SERVICE_ROLES[:1]})
+    hub.gate.refuse("target.images", "register", why=RefusalKind.DENIED)
+    hub.cloud.tag("ami-0a", "default")
+    hub.wait(HOUR)
+    assert not hub.cloud.grants, f"open: {set(hub.cloud.grants)}"
