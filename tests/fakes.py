@@ -534,8 +534,7 @@ class MemoryTrackedDeliveries:
         runs = (known.episode, known.state) == (tracked.episode, "running")
         taken_back = known.episode == tracked.episode and tracked.state in LATER_OUTCOMES
         if runs or taken_back or known.episode < tracked.episode:
-            kept = {"generation": known.generation, "joined": known.joined, "ssm_parameter": known.ssm_parameter}
-            self.items[ami, tracked.delivery] = replace(tracked, **kept)
+            self.items[ami, tracked.delivery] = replace(tracked, generation=known.generation, joined=known.joined)
         return not runs or not any(one.state == "running" for _, one in self.items.of(ami))
 
     def take_back(self, ami: str, tracked: TrackedDelivery, before: TrackedDelivery) -> None:

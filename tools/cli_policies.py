@@ -94,6 +94,7 @@ _LOOKS = {
     "LookAtImages": ("arn:*:ec2:*::image/*", {"ec2:DescribeImageAttribute"}),
     "LookAtSnapshots": ("arn:*:ec2:*::snapshot/*", {"ec2:DescribeSnapshotAttribute"}),
     "LookAtBuses": ("arn:*:events:*:*:event-bus/ami-promoter-*", {"events:DescribeEventBus"}),
+    "LookAtFunctions": ("arn:*:lambda:*:*:function:ami-promoter-*", {"lambda:GetFunctionConcurrency"}),
     "LookAtQueues": ("arn:*:sqs:*:*:ami-promoter-*", {"sqs:GetQueueAttributes", "sqs:GetQueueUrl"}),
     "LookAtStacks": ("arn:*:cloudformation:*:*:stack/*", {"cloudformation:DescribeStacks"}),  # so has the stack
     "LookAtTopics": ("arn:*:sns:*:*:*", {"sns:ListSubscriptionsByTopic"}),  # the alarms' topic has a name of yours

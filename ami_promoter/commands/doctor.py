@@ -20,7 +20,7 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import Exit, Report
 from ami_promoter.verbs import ACCOUNT, VerbCaller, answers_within_option, hub_only_option, verb
 from chalicelib.delivery.copy_quota import CopyQuota
-from chalicelib.delivery.model import ENDED, Delivery, DeliveryState
+from chalicelib.delivery.model import ENDED, Delivery
 from chalicelib.engine import addresses
 from chalicelib.engine.faults import count
 from chalicelib.engine.places import Arn, Place
@@ -148,7 +148,7 @@ def _needs_approval(file: AppliedFile) -> bool:
 def _unapproved(reader: Reader, deliveries: Iterable[Delivery]) -> list[doctor_checks.Unapproved]:
     waiting: dict[str, list[int]] = {}
     for one in deliveries:
-        if one.state is DeliveryState.AWAITING_APPROVAL:
+        if one.awaits_approval:
             waiting.setdefault(one.ami, []).append(one.entered.get(one.state, 0))
     found = []
     for ami, since in waiting.items():

@@ -78,22 +78,26 @@ def members(caller: VerbCaller, action: str | None, account: str | None) -> Repo
     connection = caller.connect()
     named, membership, reading = organization.read(connection, "reading the accounts of the organization's units")
     if action:
-        return _accept(connection, reading, account, connection.now())
+        return _accept(connection, reading, account, int(connection.now()))
     if named is None:
         return Report(("The targets file in force names no OU.",), {"organization": None, "units": [], "held": {}})
     data = organization.to_json(named, membership, reading)
     return Report(tuple(_lines(data)), data)
 
 
-def _accept(connection: Connection, reading: MembersReading, account: str | None, now: float) -> Report:
-    """Accept exactly the accounts that are held now; accounts that leave later need another call."""
+def _accept(connection: Connection, reading: MembersReading, account: str | None, now: int) -> Report:
+    """Accept exactly the accounts that are held now; accounts that leave later need another call.
+
+    One that was accepted alone and is still held stays accepted.
+    """
     held = sorted({one for accounts in reading.held.values() for one in accounts})
     going = [one for one in held if account in (None, one)]
     if not going:
         who = f"{account} is not among the accounts that wait" if account and held else "No account waits"
         return Report((f"{who} for `targets members accept`.",), {"accepted": []})
     with connection.telling(f"accepting them {UNCHANGED}"):
-        connection.members.accept(going, connection.caller, int(now))
+        before = connection.members.accepted(now).intersection(held)
+        connection.members.accept(before.union(going), connection.caller, now)
     said = f"Accepted: {' '.join(going)}. The next reading, within five minutes, removes them if they are still gone."
     return Report((said,), {"accepted": going})
 

@@ -15,6 +15,8 @@ from chalicelib.images.keys import KeyFacts
 from chalicelib.sharing.policy_text import aws_principals, statements
 
 WORKERS = ("worker", "share-worker")
+ON_SCHEDULE = ("sweep", "discover")
+"""With the workers these are the functions without which nothing ends."""
 UNLIMITED = 1000
 """What a mapping without MaximumConcurrency may reach [Lambda developer guide, SQS scaling]."""
 STACK = "ami-promoter"
@@ -61,6 +63,10 @@ class Health:
 
     sources: Mapping[str, Mapping[str, EventMapping]] | None = None
     """Worker -> UUID of its event source mapping -> the mapping."""
+    off: Sequence[str] | None = None
+    """Functions without which nothing ends, and which never run: their reserved concurrency is 0."""
+    schedules: Mapping[str, str] | None = None
+    """Rule of the stack with a schedule -> its state."""
     free: int | None = None
     """The account's quota of concurrent Lambda executions in the Region, without what functions have reserved."""
     dead: Mapping[str, int] | None = None
@@ -101,6 +107,8 @@ def read(connection: Connection, keys: Iterable[str] = ()) -> Health:
     topics = tried("alarms", lambda: _alarm_topics(connection, f"{prefix}-{DEAD[0]}"))
     return Health(
         tried("sources", lambda: {name: _mappings(connection, f"{prefix}-{name}") for name in WORKERS}),
+        tried("off", lambda: [one for one in (*WORKERS, *ON_SCHEDULE) if _is_off(connection, f"{prefix}-{one}")]),
+        tried("schedules", lambda: _schedules(connection)),
         tried("free", lambda: _free(connection)),
         tried("dead", lambda: {f"{prefix}-{name}": _waiting(connection, f"{prefix}-{name}") for name in DEAD}),
         tried("subscriptions", lambda: _subscriptions(connection, topic)),
@@ -166,6 +174,16 @@ def _mappings(connection: Connection, function: str) -> dict[str, EventMapping]:
         for page in pages
         for one in page["EventSourceMappings"]
     }
+
+
+def _is_off(connection: Connection, function: str) -> bool:
+    reserved = connection.client("lambda").get_function_concurrency(FunctionName=function)
+    return bool(reserved.get("ReservedConcurrentExecutions") == 0)
+
+
+def _schedules(connection: Connection) -> dict[str, str]:
+    pages = connection.client("events").get_paginator("list_rules").paginate(NamePrefix=f"{STACK}-")
+    return {one["Name"]: one["State"] for page in pages for one in page["Rules"] if "ScheduleExpression" in one}
 
 
 def _free(connection: Connection) -> int:

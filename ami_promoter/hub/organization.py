@@ -71,8 +71,8 @@ def troubles(data: Mapping[str, Any]) -> Iterator[str]:
             yield f"{unit['id']} cannot be read since {unit['troubled_since']}: {said}"
     for group, accounts in data["held"].items():
         yield (
-            f"Too many accounts left `{group}` at once (more than {data['most_leaving']}): {some(accounts)}. They stay "
-            "targets until you run `ami-promoter targets members accept`."
+            f"Too many accounts left `{group}` at once: {some(accounts)}. They stay targets until you run "
+            "`ami-promoter targets members accept`."
         )
 
 

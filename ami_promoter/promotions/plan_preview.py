@@ -195,7 +195,8 @@ def _target(target: Target, facts: PlanFacts, foreign: Fault | None) -> dict[str
     held = pointers.pin_for(image, target)
     pointer = pointers.planned(image, target, facts.pointers, facts.pins.get(held) if held else None)
     same = target.ssm_parameter == facts.named_by.get(target.place)
-    moves = {THERE["delivered"]: not (same or needs(target)), "under way": same, THERE["recalled"]: same}
+    free = not needs(target)
+    moves = {THERE["delivered"]: free and not same, "under way": free or same, THERE["recalled"]: same}
     faults = preflight.sharing_faults(target, int(facts.now))
     faults += (foreign,) if foreign is not None and begins and not target.roles_by_default else ()
     return {

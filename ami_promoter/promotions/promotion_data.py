@@ -22,6 +22,8 @@ from chalicelib.targets.recalls import Recall
 
 BAD = ("failed", "cancelled", "withdrawn")
 """States of deliveries that have no AMI in the target, or no longer."""
+NOT_COPYING = ("stopping", "tidying", *BAD)
+"""States in which no copy is awaited: what still runs ends, or is deleted."""
 COME_OUT = ("delivered", "shared", "recalled", "withdrawn", "cancelled")
 """The outcome of a promotion of which nothing failed is the first of these that a delivery of it has."""
 
@@ -234,7 +236,7 @@ def delivery(
         "family": one.naming.family,
         "pointer": pointers.of_delivery(record, found),
         "key": one.key_arn or None,
-        "copies": [_copy(each, now) for each in one.copies],
+        "copies": [_copy(each, now, awaited=state not in NOT_COPYING) for each in one.copies],
         "cancelled_because": one.because if state in ("cancelled", "withdrawn") else "",
         "recall": recalls.of_delivery(one, state),
         "launch_test": _launch_test(one, consoles=consoles),
@@ -265,8 +267,8 @@ def _to_json(fault: Fault | None) -> dict[str, Any] | None:
     return None if fault is None else fault.to_json()
 
 
-def _copy(copy: Copy, now: float) -> dict[str, Any]:
-    seen = progress_at(copy)
+def _copy(copy: Copy, now: float, *, awaited: bool) -> dict[str, Any]:
+    seen = progress_at(copy) if awaited else None
     return {
         "source": copy.source,
         "state": copy.state.value,

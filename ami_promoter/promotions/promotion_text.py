@@ -16,7 +16,7 @@ from ami_promoter.hub import recalls
 from ami_promoter.hub.records import place_of, target_of
 from ami_promoter.promotions import endings, pointers, shares, waves
 from ami_promoter.promotions.outcome import STOPPED
-from ami_promoter.promotions.promotion_data import BAD, only_failed
+from ami_promoter.promotions.promotion_data import NOT_COPYING, only_failed
 from ami_promoter.terminal.alike import alike, alike_anywhere, first_of, groups, named
 from ami_promoter.terminal.output import COLORS, Bar, Folded, cell, short, state, table
 from ami_promoter.terminal.report import span
@@ -35,8 +35,6 @@ SINGLY = 24
 """Up to this many deliveries (half if watched), or open shares, have a row each; without --wide more share rows."""
 AWAITING = ("awaiting-approval", "awaiting-wave")
 """States in which a delivery waits for others: it looks whether they are done, and tries nothing."""
-RETRIED = ("failed", "recalling", "restoring")
-"""States that `retry`, or the service itself, tries again: no new tag is needed."""
 LAST = {"failed": 0, "awaiting-slot": 2, "requested": 2, **dict.fromkeys(STOPPED, 3), **dict.fromkeys(GOOD, 4)}
 """The order of deliveries by state, where it counts; those under way come second."""
 ENDS = ("copies", "stays", "preexisting", "closing")
@@ -150,8 +148,8 @@ def _table(alike: Sequence[Sequence[Data]], now: float, *, wide: bool) -> Table:
 
 
 def _running(delivery: Data) -> Sequence[Data]:
-    """Return the copies of a delivery that has neither an AMI nor ended."""
-    return [] if delivery["image"] or delivery["state"] in BAD else delivery["copies"]
+    """Return the copies of a delivery that has no AMI yet and awaits them."""
+    return [] if delivery["image"] or delivery["state"] in NOT_COPYING else delivery["copies"]
 
 
 def _is_made_again(copy: Data) -> bool:
@@ -209,7 +207,7 @@ def notes(deliveries: Sequence[Data], *, wide: bool = False) -> Iterator[Rendera
             of = f"Of {of}" if differ else ""
         for what, cure in remarks(first):
             yield Folded(f"{of}{what}", 4 if others else 0)
-            if cure := AGAIN.sub(".", cure) if first["state"] in RETRIED else cure:
+            if cure := AGAIN.sub(".", cure) if first["state"] == "failed" else cure:
                 yield Folded(cure, 4)
 
 
@@ -244,8 +242,13 @@ def parked(records: Sequence[Data], *, wide: bool = False) -> Iterator[Renderabl
 
     for group in groups(records, same):
         yield f"Parked: {first_of([one['record'] for one in group])}: {group[0]['why']}"
-        each = ", for each" if len(group) > 1 else ""
-        yield f"After you have repaired that{each}: `ami-promoter admin reconcile --unpark '{group[0]['record']}'`"
+        yield unpark(group[0]["record"], each=len(group) > 1)
+
+
+def unpark(record: str, *, each: bool = False) -> str:
+    """Say what lets a parked record, or ``each`` of several, continue."""
+    of_each = ", for each" if each else ""
+    return f"After you have repaired that{of_each}: `ami-promoter admin reconcile --unpark '{record}'`"
 
 
 def next_step(data: Data) -> Iterator[RenderableType]:
@@ -273,7 +276,7 @@ def remarks(delivery: Data) -> Iterator[tuple[str, str]]:
         yield str(fault.get("what", "")), str(fault.get("cure", ""))
     # with its AMI there, only a recall waits for what concerns a person
     if (waits := delivery["waits_for"]) and not delivery["faults"] and (recall or not delivery["image"]):
-        yield f"is tried again: {waits.get('what', '')}", str(waits.get("cure", ""))
+        yield f"is tried again: {waits.get('what', '')}", AGAIN.sub(".", str(waits.get("cure", "")))
     for lacks in filter(None, (delivery["unprotected"], delivery["without_roles"])):
         yield str(lacks.get("what", "")), str(lacks.get("cure", ""))
     if pointer := delivery["pointer"]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ami_promoter.hub.approvers import Approvers
-from ami_promoter.hub.health import EventMapping, Health
+from ami_promoter.hub.health import STACK, EventMapping, Health
 from ami_promoter.hub.key_needs import asked, hub_needs, unfit
 from ami_promoter.reconcile.doctor_target_checks import HubNames, KnownAtHub, findings
 from ami_promoter.reconcile.facts import TargetFacts
@@ -45,7 +45,8 @@ FINDING = js.thing(
     "one check",
     where=js.text("`hub`, or ACCOUNT/REGION"),
     check=js.text(
-        "name of the check; for the hub: targets-file, pause, organization, parked, overdue, workers, concurrency, "
+        "name of the check; for the hub: targets-file, pause, organization, parked, overdue, workers, functions, "
+        "schedules, concurrency, "
         "dead-letters, notices, alarms, source-key, writers, approvers, approvals, open-defaults, public-images, "
         "access-monitor; "
         "for a target: target (whether it answered), template, parameter, launch-test, key, key-policy, service-roles, "
@@ -94,6 +95,8 @@ def hub(facts: HubFacts) -> list[dict[str, Any]]:
     """Check the hub itself."""
     every = [_file(facts), _paused(facts), *_organization(facts), *_parked(facts), _overdue(facts)]
     every += _of_health(facts, "workers", "sources", _workers)
+    every += _of_health(facts, "functions", "off", _off)
+    every += _of_health(facts, "schedules", "schedules", _schedules)
     every += _of_health(facts, "concurrency", "sources", _concurrency)
     every += _of_health(facts, "dead-letters", "dead", _dead)
     every += _of_health(facts, "notices", "subscriptions", _notices)
@@ -185,6 +188,27 @@ def _workers(_facts: HubFacts, sources: Mapping[str, Mapping[str, EventMapping]]
             yield bad("workers", f"The queue of `{worker}` is {state.lower()}: it receives no wakes.", cure)
         if mappings and not off:
             yield good("workers", f"`{worker}` reads its queue.")
+
+
+def _off(facts: HubFacts, off: Sequence[str]) -> list[dict[str, Any]]:
+    command = f"aws lambda delete-function-concurrency --region {facts.region} --function-name"
+    wrong = (
+        (f"Somebody stopped `{one}`: its reserved concurrency is 0.", f"{command} ami-promoter-{facts.region}-{one}")
+        for one in off
+    )
+    return judged("functions", wrong, "None of the functions without which nothing ends is stopped.")
+
+
+def _schedules(facts: HubFacts, schedules: Mapping[str, str]) -> list[dict[str, Any]]:
+    if not schedules:
+        return [_unread("schedules", f"No rule of the stack {STACK} has a schedule.")]
+    command = f"aws events enable-rule --region {facts.region} --name"
+    wrong = (
+        (f"Somebody disabled {rule}: its function does not run.", f"{command} {rule}")
+        for rule, state in schedules.items()
+        if state == "DISABLED"
+    )
+    return judged("schedules", wrong, "The sweep's rule and the others with a schedule are enabled.")
 
 
 def _concurrency(facts: HubFacts, sources: Mapping[str, Mapping[str, EventMapping]]) -> Iterator[dict[str, Any]]:

@@ -39,6 +39,10 @@ SHOWN_WITHIN = 5 * schedule.MINUTE
 """AWS may not yet show a share that was opened this recently: grants take up to this long [aws-facts 3]."""
 NAMED_BY = 12
 """A message shows this many characters of a digest."""
+UNWITNESSED = (
+    " If the table was restored, let `--since` reach back to the backup: CloudTrail then says whether the service "
+    "opened it since."
+)
 
 
 def share_findings(view: HubView) -> Iterator[Finding]:
@@ -139,7 +143,8 @@ def _permission(view: HubView, one: ShownAccess, share: Share | None) -> Finding
     change = view.changes.get((source, receiver))
     added = change is not None and change.added and change.own
     if receiver == "all" or not (added or (source, receiver) in view.once_open):
-        return Finding("open-not-own", where, _whose(share, change), wrong=False)
+        what = _whose(share, change) + ("" if change else UNWITNESSED)
+        return Finding("open-not-own", where, what, wrong=False)
     wait = LATER if source.kind == IMAGE or _may_copy(view, source, receiver) else 0
     witness = f"CloudTrail: the service added it at {change.at}" if change else "the share's history says so"
     repair = RecordOpen(one.resource, receiver, receiver, wait, version=_version(share))

@@ -66,12 +66,12 @@ def attention(shown: Overview) -> Element:
     """List what failed, was refused or parked, with what to do."""
     parts: list[Content] = [_troubled(one) for one in shown.troubled]
     if shown.parked:
-        rows = [el("li", code(pk), f": {why}") for pk, why in shown.parked.items()]
+        rows = [el("li", _what(f"`{pk}`: {why}", promotion_text.unpark(pk))) for pk, why in shown.parked.items()]
         parts += [
             el("h3", "Parked records"),
             el("p", "The service does nothing with these until an operator lets them continue."),
         ]
-        parts += [el("ul", rows), el("p", code("ami-promoter doctor"), " shows what to do.", class_="cure")]
+        parts.append(el("ul", rows))
     if shown.pointers:
         same = [_targets(group, *_pointer(group[0])) for group in groups(shown.pointers, pointers.like)]
         words = "These parameters do not name the current AMI of their family, and the AMIs are delivered all the same."

@@ -39,8 +39,8 @@ _COMMAND = re.compile(COMMAND)
 _GLUE = "\0"
 """Instead of the spaces of a command while a line is folded; ``printable`` leaves none."""
 AN_ID, FOLDED = len("  snap-0123456789abcdef0"), 12
-"""Words up to this length, indented or not, stay whole in a column that folds; a longer one, such as an ARN, has this
-room at least."""
+"""Words up to this length, indented or not, and ARNs stay whole in a column that folds; a longer one, such as a tag's
+value, has this room at least."""
 BAR, LONGEST_BAR, BESIDE_BAR = 10, 30, 65
 """Columns of a bar, at least and at most; columns of a table beside it."""
 SHORT = 8
@@ -198,8 +198,8 @@ def table(
         texts = [one for one in column.cells if isinstance(one, Text)]
         own = [one.cell_len for one in texts] if column.no_wrap else []
         if column.overflow == "fold" and not column.no_wrap:
-            lengths = (len(word) for one in texts for word in re.findall(r"^ *\S+|\S+", one.plain))
-            own = [length if length <= AN_ID else FOLDED for length in lengths]
+            words = [word for one in texts for word in re.findall(r"^ *\S+|\S+", one.plain)]
+            own = [len(word) if len(word) <= AN_ID or "arn:" in word else FOLDED for word in words]
         column.min_width = max([len(name), *own])
     return made
 

@@ -22,18 +22,28 @@ WAIT_FOR = VALID_WITHIN + 5 * schedule.MINUTE
 """For so long the notice waits: AWS may check a value for ten minutes, and one before it may be on its way."""
 
 
+class ReadParameter(Command):
+    """Read which parameter the applied file sets by now, as copies may have taken hours."""
+
+    between_writes = False
+
+
 class OfferImage(Command):
     """Name the AMI as one of its family there, and wake the pointer."""
-
-    def intend(self, delivery: Delivery, _nonce: str, now: int) -> Delivery:
-        """Record from when the notice waits for the pointer."""
-        return delivery.with_naming(offered_at=delivery.naming.offered_at or now)
 
 
 class LookAtPointer(Command):
     """Read whether the pointer is right."""
 
     between_writes = False
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterRead(DeliveryEvent):
+    """The AMI is to be named so, by these settings."""
+
+    target: Target
+    naming: Naming
 
 
 class ImageOffered(DeliveryEvent):
@@ -58,16 +68,34 @@ def begun(image: SourceImage, target: Target) -> Naming:
     return Naming(name, parameter, fault=fault)
 
 
+def renamed(delivery: Delivery, image: SourceImage, wanted: Target) -> Delivery:
+    """Return it with the parameter that the applied file sets for its target now. It remembers those of before."""
+    target = replace(delivery.target, ssm_parameter=wanted.ssm_parameter, family_tag=wanted.family_tag)
+    now_named = begun(image, target)
+    known = dict.fromkeys((*delivery.naming.before, delivery.naming.parameter))
+    before = tuple(name for name in known if name not in ("", now_named.parameter))
+    return replace(delivery, target=target, naming=replace(now_named, before=before))
+
+
 def steps(delivery: Delivery) -> tuple[Command, ...]:
     """Return what is left to do for the pointer; nothing: the notice need not wait for it."""
-    if delivery.naming.done or not delivery.naming.parameter:
+    named = delivery.naming
+    if named.done or not (named.parameter or named.family):
         return ()
-    return (LookAtPointer(),) if delivery.naming.offered else (OfferImage(),)
+    if not named.offered_at:
+        return (ReadParameter(),)
+    return (LookAtPointer(),) if named.offered else (OfferImage(),)
 
 
 def looks(delivery: Delivery) -> tuple[Command, ...]:
     """Return what a wake asks for: the pointer wakes its deliveries when it is right."""
     return (LookAtPointer(),) if delivery.naming.offered and not delivery.naming.done else ()
+
+
+def read(event: ParameterRead, delivery: Delivery, now: int) -> Delivery:
+    """Let the AMI count for this parameter; from now on the notice waits for that."""
+    named = replace(event.naming, offered_at=now, done=not event.naming.parameter)
+    return replace(delivery, target=event.target, naming=named, tries=0, next_try=now)
 
 
 def offered(_event: ImageOffered, delivery: Delivery, now: int) -> Delivery:

@@ -42,9 +42,7 @@ def outcome(delivery: Delivery, now: int) -> dict[str, Any]:
         "image": delivery.kept_image or None,
         "key": _key(delivery),
         "copies": [{"source": copy.source, "copy": copy.id} for copy in delivery.copies],
-        "faults": said_faults(
-            retried(delivery.faults, delivery.ami) if kind in (FAILED, RECALLED) else delivery.faults
-        ),
+        "faults": said_faults(retried(delivery.faults, delivery.ami) if kind is FAILED else delivery.faults),
         "protected": delivery.image.protected if kind is DELIVERED and delivery.target.protect else None,
         "unprotected": None if delivery.image.unprotected is None else said_faults((delivery.image.unprotected,))[0],
         "family": delivery.naming.family or None,
@@ -99,8 +97,7 @@ def withdrawn_unsaid(withdrawn: Mapping[str, Any], still_open: Sequence[str], no
     if still_open:
         faults.append(holders.still_open(target.where, still_open))
     known = withdrawn["delivery"], withdrawn["hub"], withdrawn["source_image"], target, withdrawn["episode"]
-    ending = DeliveryState(next(iter(WITHDRAWN.said)))
-    return outcome(Delivery(*known, now, "", (), ending=ending, faults=tuple(faults)), now)
+    return outcome(Delivery(*known, now, "", (), ending=DeliveryState.WITHDRAWN, faults=tuple(faults)), now)
 
 
 def _of_delivery(delivery: Delivery, kind: NoticeKind, now: int) -> dict[str, Any]:

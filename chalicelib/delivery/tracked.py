@@ -60,7 +60,7 @@ class TrackedDelivery:
         if state == WITHDRAWN and delivery.share_mode.expired:
             state = EXPIRED if delivery.began_publishing else FAILED
         image, ended_at = delivery.kept_image or delivery.untested, delivery.entered.get(SHARED, at)
-        return replace(self, state=state, image=image, ended_at=ended_at)
+        return replace(self, state=state, image=image, ended_at=ended_at, ssm_parameter=delivery.target.ssm_parameter)
 
     @property
     def place(self) -> str:

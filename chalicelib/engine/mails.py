@@ -91,7 +91,7 @@ def _headline(notice: Mapping[str, Any]) -> str:
     ami = f'"{name}"' if name else notice.get("source_image", "")
     if "counts" in notice:
         counts = notice["counts"]
-        there = counts["delivered"] + counts["shared"]
+        there = sum(counts[state] for state in _THERE)
         others = [f"{number:,} {state}" for state, number in counts.items() if number and state not in _THERE]
         of = count(sum(counts.values()), "target")
         return f"{ami} is in {there:,} of {of}{'; ' * bool(others)}{', '.join(others)}."

@@ -214,10 +214,10 @@ class Telemetry(Protocol):
     def derived_grants(self, resource: str, account: str, found: Sequence[str]) -> None:
         """A target derived grants that outlive the hub's own: an alarm."""
 
-    def not_closing(self, resource: str, account: str, tries: int) -> None:
+    def not_closing(self, resource: str, account: str, tries: int, why: str) -> None:
         """A share that must close has not after five tries, some minutes: an alarm.
 
-        AWS refuses the removal, or the permission still shows.
+        ``why``: where and how AWS refuses the removal, or that the permission still shows.
         """
 
     def closed_blind(self, resource: str, account: str) -> None:

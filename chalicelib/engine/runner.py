@@ -17,7 +17,7 @@ from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.budget import RESERVED, Budget, TimeLeft
 from chalicelib.engine.calls import TakeCalls
 from chalicelib.engine.errors import IllegalEvent, ParkRecord
-from chalicelib.engine.ports import NOTHING, Extras, Records, Stored, Telemetry
+from chalicelib.engine.ports import NOTHING, Records, Stored, Telemetry
 from chalicelib.engine.stored import C, E, RecordCodec
 from chalicelib.engine.transitions import Moving, R
 from chalicelib.engine.waker import Clock, Waker
@@ -241,11 +241,11 @@ class Runner(Generic[R, C, E]):
 
         ``last``: the run is over, so the record is due when it says, and its wake is answered.
         """
-        stored, since = run.stored, run.since
-        rests = last and (stored.woken or _is_wrong(stored.scheduled, self.codec.due_at(run.record), self.clock()))
+        stored, since, write = run.stored, run.since, self.codec.encode(run.record)
+        rests = last and (stored.woken or _is_wrong(stored.scheduled, write.due_at, self.clock()))
         if run.record == run.read and not since.called and not rests:
             return True
-        written = self._save(stored, run.record, since.happened, since.items, goes_on=not last)
+        written = self.records.save(stored, write, since.happened, self.clock(), since.items, goes_on=not last)
         if written is None:
             return False
         for before, after in since.moves:
@@ -275,7 +275,7 @@ class Runner(Generic[R, C, E]):
                 return fresh
             said = since.answers if since.called or self.machine.enters_history(before, after) else ()
             items = self.codec.result_items(after, [event for event, _ in results])
-            written = self._save(fresh, after, said, items, goes_on=True)
+            written = self.records.save(fresh, self.codec.encode(after), said, self.clock(), items, goes_on=True)
             if written is not None:
                 run.inbox = NOTHING
                 self._moved(before, after, run.cause)
@@ -284,11 +284,6 @@ class Runner(Generic[R, C, E]):
     def _moved(self, before: R, after: R, cause: str) -> None:
         about = self.codec.about(before, self.clock())
         self.telemetry.moved(before.key, before.state.value, after.state.value, cause, about)
-
-    def _save(
-        self, before: Stored, after: R, happened: Sequence[str], items: Extras, *, goes_on: bool
-    ) -> Stored | None:
-        return self.records.save(before, self.codec.encode(after), happened, self.clock(), items, goes_on=goes_on)
 
 
 def _is_wrong(scheduled: int | None, due_at: int | None, now: int) -> bool:

@@ -90,8 +90,8 @@ class PowertoolsTelemetry:
         _logger.error("derived grants remain", resource=resource, target_account=account, grants=list(found))
         self._count("GrantsOutliving", len(found))
 
-    def not_closing(self, resource: str, account: str, tries: int) -> None:
-        _logger.error("share does not close", resource=resource, target_account=account, tries=tries)
+    def not_closing(self, resource: str, account: str, tries: int, why: str) -> None:
+        _logger.error("share does not close", resource=resource, target_account=account, tries=tries, why=why)
         self._count("SharesStillOpen")
 
     def not_done(self, what: str, why: str) -> None:

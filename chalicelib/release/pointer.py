@@ -391,9 +391,9 @@ def _back_again(pointer: Pointer, event: Looked, now: int) -> Pointer:
 
 def _compared(event: Looked, pointer: Pointer, now: int) -> Pointer:
     """Compare what the parameter shows with what it must name, and intend a change, look again, or rest."""
-    before, shown = pointer, event.seen.shown
+    before, shown = pointer.releases, event.seen.shown
     pointer = replace(_with_releases(pointer, event.releases), retiring={})
-    if shown is not None and (fault := _not_ours(before, event.releases, shown)):
+    if shown is not None and (fault := _not_ours(pointer, before, shown)):
         return _rest(replace(pointer, image=""), now, None if pointer.unwanted else fault)
     value = "" if shown is None else shown.value
     pointer = replace(pointer, image=value, pin=event.pin)
@@ -550,15 +550,15 @@ TRANSITIONS: Mapping[PointerState, Row[Pointer]] = {
 # --- faults -----------------------------------------------------------------------------------------------------------
 
 
-def _not_ours(pointer: Pointer, releases: Sequence[Release], shown: ShownParameter) -> Fault | None:
-    """Return why the parameter is not the hub's to change; None: it is."""
+def _not_ours(pointer: Pointer, before: Sequence[Release], shown: ShownParameter) -> Fault | None:
+    """Return why the parameter is not the hub's to change; None: it is. ``before``: the releases of the look before."""
     delete = f"`aws ssm delete-parameter --name {pointer.parameter}` in that account and Region"
     cure = f"If nobody needs it, {delete}; or name another `ssm_parameter` in the targets file. {_retry(pointer)}"
     if shown.data_type != IMAGE_TYPE:
         what = f"It has the data type {shown.data_type}, which AWS cannot change; it must be {IMAGE_TYPE}."
         return Fault("pointer-other-type", pointer.where, what, cure)
     intended = pointer.intent.image if pointer.intent else ""
-    if shown.value in {one.image for one in (*pointer.releases, *releases)} | {pointer.image, intended} - {""}:
+    if shown.value in {one.image for one in (*pointer.releases, *before)} | {pointer.image, intended} - {""}:
         return None
     what = f"It names {shown.value[:80]!a}, which this hub has not delivered there as `{pointer.family}`."
     return Fault("pointer-not-ours", pointer.where, what, cure)
@@ -628,6 +628,8 @@ def _names_recalled(pointer: Pointer, source: str, refusal: Fault | None = None)
 
 
 def _retry(pointer: Pointer) -> str:
-    ami = max(pointer.releases, key=lambda one: one.order, default=None)
-    name = "AMI" if ami is None else ami.source
-    return f"Then `ami-promoter retry {name} --account {pointer.account}`."
+    """Return what makes the service look again: the end of a cure."""
+    if not pointer.releases:
+        return "The service looks again with the next AMI of the family."
+    newest = max(pointer.releases, key=lambda one: one.order)
+    return f"Then `ami-promoter retry {newest.source} --account {pointer.account}`."

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from chalicelib.engine import schedule
-from chalicelib.engine.places import Resource
 from chalicelib.sharing.grant_names import nameless
 from chalicelib.sharing.holders import asked_since, is_statement, must_close_at, names_former_role, past_end, standing
 from chalicelib.sharing.share import IDLE_STATES, Share, ShareState
@@ -86,11 +85,10 @@ def _asks_again(share: Share) -> bool:
 def to_look_at(shares: Iterable[Share], now: int) -> list[Share]:
     """Return the open standing shares that another delivery has come to hold: somebody may have removed the permission.
 
-    Not a permission that may show late, nor one that is somebody else's: preexisting, or on a target's own key.
+    Not a permission that may show late, nor one that is preexisting.
     """
     come = (s for s in shares if s.state is ShareState.OPEN and standing(s) and asked_since(s) and not s.preexisting)
-    shows = (s for s in come if now >= (s.opened_at or 0) + GRANTS_SHOW_WITHIN)
-    return [s for s in shows if not Resource.parse(s.resource).at_home]
+    return [s for s in come if now >= (s.opened_at or 0) + GRANTS_SHOW_WITHIN]
 
 
 def to_end(shares: Iterable[Share], now: int) -> list[Share]:

@@ -3,7 +3,7 @@
 An account that a complete listing does not show is *missing*, and stays in force. It is *gone* when a second complete
 listing, some time later, does not show it either, and AWS, asked for it by its id, says that it is elsewhere in the
 organization, not ACTIVE, or not in the organization. A setting limits how many accounts may leave a group within a day
-without a person; if more would leave, all of them stay until a person has accepted that.
+without a person; if more would leave, each of them stays until a person has accepted that, or it is back.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class MembersReading:
     """When each unit was last read completely."""
     missing: Mapping[str, Missing] = field(default_factory=dict)
     held: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Group -> accounts that are gone, are too many at once, and stay until a person accepts that."""
+    """Group -> accounts that were too many at once, and stay while they are missing until a person accepts that."""
     left: tuple[Left, ...] = ()
     """Those of the last day, which count, and the last ones before."""
     troubles: Mapping[str, UnreadUnit] = field(default_factory=dict)
@@ -168,10 +168,11 @@ def remove(
     """Remove the accounts that are gone, group by group up to the limit; hold back the rest.
 
     ``accepted``: departures that a person accepted. A group does not lose an account that another unit or the file
-    still brings into it.
+    still brings into it. Who is held stays so while it is missing, even if the limit would let it go by now, or AWS
+    does not say where it is.
     """
     gone = [one for one in reading.missing.values() if one.evidence]
-    after = _without(membership, gone)
+    after, without_missing = _without(membership, gone), _without(membership, reading.missing.values())
     recent = [one for one in reading.left if _counts(one, now)]
     held: dict[str, tuple[str, ...]] = {}
     losses: dict[str, set[str]] = {}
@@ -179,11 +180,13 @@ def remove(
         before = organization.ways(members, membership).keys()
         lost = set(before - organization.ways(members, after).keys())
         already = {one.account for one in recent if one.group == group}
-        unasked = lost - set(accepted)
+        waits = set(before - organization.ways(members, without_missing).keys()) & set(reading.held.get(group, ()))
+        unasked = (lost | waits) - set(accepted)
         allowed = organization.allowance(most_leaving, len(before | already))
         losses[group] = lost
-        if unasked and len(unasked | already) > allowed:
-            held[group] = tuple(sorted(unasked))
+        stays = unasked if len(unasked | already) > allowed else waits & unasked
+        if stays:
+            held[group] = tuple(sorted(stays))
     stay = {account for accounts in held.values() for account in accounts}
     goes = [one for one in gone if one.account not in stay]
     why = {one.account: one.evidence for one in goes}

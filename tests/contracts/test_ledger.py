@@ -478,16 +478,16 @@ def test_a_delivery_keeps_that_its_account_joined_and_says_when_it_ended(trackin
     assert ended == replace(tracked("d1", "failed", generation=3), joined=3, ended_at=NOW)
 
 
-def test_a_delivery_keeps_the_parameter_that_it_got_when_it_had_ended(tracking):
-    """Its worker, which may end it again, writes that not; what was never tracked gets none."""
-    assert tracking.add(AMI, replace(tracked("d1"), ssm_parameter="/a/{family}"))
-    for name in ("d1", "d2"):
-        tracking.end(AMI, tracked("d1", "shared"))
-        tracking.rename(AMI, name, "/b/{family}")
-    assert tracking.all(AMI) == [replace(tracked("d1", "shared"), ssm_parameter="/b/{family}")]
+def test_a_delivery_has_the_parameter_with_which_it_ended_and_the_one_that_it_gets_later(tracking):
+    """The file may set one while it runs, and another one afterwards; what was never tracked gets none."""
+    assert tracking.add(AMI, tracked("d1"))
+    shared = replace(tracked("d1", "shared"), ssm_parameter="/a/{family}")
+    tracking.end(AMI, shared)
+    assert tracking.all(AMI) == [shared]
 
-    tracking.end(AMI, tracked("d1", "withdrawn"))
-    assert tracking.all(AMI) == [replace(tracked("d1", "withdrawn"), ssm_parameter="/b/{family}")]
+    for name in ("d1", "d2"):
+        tracking.rename(AMI, name, "/b/{family}")
+    assert tracking.all(AMI) == [replace(shared, ssm_parameter="/b/{family}")]
 
 
 @pytest.mark.parametrize(

@@ -202,6 +202,18 @@ def test_what_is_over_expires_and_what_is_open_does_not(table):
     assert table.get(SHARE_KEY) is None
 
 
+def test_what_may_come_back_from_the_recycle_bin_is_known_for_as_long_as_that_keeps_it(table):
+    """Otherwise a permission that comes back with its AMI after KeepHistoryDays would count as somebody else's."""
+    ledger = DynamoLedger(table, keep_days=7)
+    ledger.hold(a_share(), copying("0123"))
+    ledger.release(RESOURCE, "222222222222", copying("0123"))
+    (share,) = ledger.shares(RESOURCE)
+    ledger.archive([replace(share, state=ShareState.CLOSED, gone_with_resource=True)], NOW)
+
+    (left,) = table.query(RESOURCE, "closed#")
+    assert left[EXPIRES] > NOW + 365 * 86_400
+
+
 def test_the_history_of_a_share_is_whole_however_often_it_is_written(table):
     """Its item has the last steps; those before, and the calls of a write that lost a race, are items of their own."""
     ledger, numbers, name = DynamoLedger(table), range(2 * MOST_RECENT + 3), "222222222222"

@@ -15,6 +15,7 @@ from chalicelib.delivery.model import (
     Delivery,
     DeliveryHoldings,
     DeliveryState,
+    Naming,
     Snapshot,
 )
 from chalicelib.delivery.phase import CancelAsked, DeadlinePassed, DeliveryEvent, Refused
@@ -132,7 +133,7 @@ EVENTS: tuple[DeliveryEvent, ...] = (
     WaveSeen(open=True),
     WaveSeen(open=True, changed=True),
     WaveSeen(opens_at=NOW + 60),
-    WaveSeen(gone=True),
+    WaveSeen(gone=FAULT),
     WaveSeen(why=FAULT),
     *(Refused("RunInstance", why, FAULT) for why in RefusalKind),
     Refused("LookAtInstance", RefusalKind.DENIED, FAULT),
@@ -196,6 +197,7 @@ EVENTS: tuple[DeliveryEvent, ...] = (
     InstanceSeen("i-0a"),
     InstancesEnded(),
     InstancesEnded((SeenInstance("i-0a", "nonce-i", "shutting-down"),)),
+    naming.ParameterRead(Target(TARGET, REGION), Naming("base", "/golden/base/current")),
     naming.ImageOffered(),
     naming.PointerSeen(done=True, shows="ami-0c"),
     recalling.CopySeen(there=True),

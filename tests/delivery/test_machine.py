@@ -752,14 +752,6 @@ def test_one_early_look_removes_no_image_that_was_pending_for_hours(late):
     assert machine.evolve(early, ImageSeen("available", finished=True), NOW).state is DeliveryState.PUBLISHING
 
 
-def test_the_notice_of_a_refused_recall_names_the_command_and_no_new_tag():
-    """While the recall stands, a tag begins nothing."""
-    refused = replace(FAULT, cure="Repair it; then tag the AMI again.")
-    notice = notices.outcome(replace(a_delivery(), ending=DeliveryState.RECALLED, faults=(refused,)), NOW)
-
-    assert notice["faults"][0]["cure"] == "Repair it; then `ami-promoter retry ami-0a`."
-
-
 # --- trouble ----------------------------------------------------------------------------------------------------------
 
 

@@ -50,7 +50,7 @@ def lines():
         ("share", (SNAPSHOT, ACCOUNT, "not closed"), {}),
         ("open_shares", (90,), {"OldestOpenShareSeconds": 90}),
         ("derived_grants", ("key#k", ACCOUNT, ["g1", "g2"]), {"GrantsOutliving": 2}),
-        ("not_closing", (SNAPSHOT, ACCOUNT, 5), {"SharesStillOpen": 1}),
+        ("not_closing", (SNAPSHOT, ACCOUNT, 5, "EC2 refuses it."), {"SharesStillOpen": 1}),
         ("closed_blind", (SNAPSHOT, ACCOUNT), {"SharesClosedBlind": 1}),
         (
             "organization",

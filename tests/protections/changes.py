@@ -148,6 +148,12 @@ def if_all_can_be_read(begin, self, promotion, wanted_targets, tracked, budget):
     return begin(self, promotion, wanted_targets, tracked, budget)
 
 
+def as_if_all_had_begun(missing, self, tracked, promotion):
+    """Take an AMI of the baseline for one that has begun, for whose value accounts of an OU begin as they join."""
+    begun = promotion if promotion.newest else replace(promotion, generation=1, passed_generation=1)
+    return missing(self, tracked, begun)
+
+
 # --- deliveries ------------------------------------------------------------------------------------------------------
 
 
@@ -388,6 +394,12 @@ def gone_at_once(evolve, one, event, now):
     return evolve(replace(one, **removed) if missed else one, event, now)
 
 
+def at_the_next_look(evolve, one, event, now):
+    """Look again in five seconds, also where a second look at a source that is gone must agree."""
+    after = evolve(one, event, now)
+    return replace(after, next_try=now + 5) if isinstance(event, share_machine.PutOff) else after
+
+
 def at_one_look(judge, self, some, _has_time=None):
     """Believe a look by itself that shows no AMI."""
     found = judge(self, some)
@@ -499,6 +511,13 @@ CHANGES = {
             lambda delivery: delivery.cleanup.done and not (delivery.holdings.held or delivery.launch.may_run),
         ),
     ),
+    "a notice does not wait for the release of all shares": (
+        MemberChange(
+            ending,
+            "_is_tidy",
+            lambda delivery: delivery.cleanup.done and not (delivery.cleanup.to_delete or delivery.launch.may_run),
+        ),
+    ),
     "a result counts for every episode": (
         MemberChange(deliveries, "Machine", lambda results_count, **parts: Machine(**parts)),
     ),
@@ -555,6 +574,7 @@ CHANGES = {
         MemberChange(entitlements, "_receiver", lambda target, _resource, **_: target.unit or target.account),
     ),
     "one look at a source that is gone is believed": (wrapped(LiveEntitlements, "judge", at_one_look),),
+    "two looks at a source that is gone follow at once": (wrapped(share_machine, "evolve", at_the_next_look),),
     "what is open for copies is closed with the source": (
         MemberChange(entitlements, "_was_opened", lambda _share: False),
     ),
@@ -566,6 +586,7 @@ CHANGES = {
     "a lift promotes all": (
         MemberChange(evolving, "_lifted", lambda asked, _entry: evolving._raised(asked, generation=asked.newest + 1)),
     ),
+    "the baseline begins in an OU": (wrapped(WantedTargets, "missing", as_if_all_had_begun),),
     "a lift begins what joined later": (wrapped(evolving, "_lifted", as_if_asked),),
     "what was withdrawn before it began is forgotten": (MemberChange(WantedTargets, "left_out", lambda *_: {}),),
     # shares

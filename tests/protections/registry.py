@@ -11,15 +11,31 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from inspect import signature
-from typing import Any
 
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.sharing.share import Purpose
-from tests.fakes import MemoryRecords
+from tests.fakes import MemoryLedger, MemoryRecords
 from tests.protections import stories
-from tests.protections.changes import ANY_END, CHANGES, NO_PASS, MemberChange, over_what_others_wrote, wrapped
+from tests.protections.changes import (
+    ANY_END,
+    CHANGES,
+    NO_PASS,
+    MemberChange,
+    over_the_others_shares,
+    over_what_others_wrote,
+    wrapped,
+)
 from tests.reliability.ending import AT_ONCE_SECONDS, SEEDS
-from tests.reliability.modes import BY_POLICY, BY_POLICY_FAILED, COPY_IMAGE, DEREGISTERED, NARROWED, WAVES, WITHDRAWN
+from tests.reliability.modes import (
+    BY_POLICY,
+    BY_POLICY_FAILED,
+    COPY_IMAGE,
+    DEREGISTERED,
+    NARROWED,
+    TESTED,
+    WAVES,
+    WITHDRAWN,
+)
 from tests.reliability.plans import (
     A_DAY_LATE,
     EARLY,
@@ -41,6 +57,7 @@ from tests.service import test_entitlements as entitled
 from tests.service import test_late_results as late
 from tests.service import test_launch_tests as launches
 from tests.service import test_marks as marks
+from tests.service import test_members as members
 from tests.service import test_outages as outages
 from tests.service import test_planted as planted
 from tests.service import test_pointers as pointers
@@ -80,16 +97,36 @@ class Packaged:
     """Seeds to try for the plan, until one shows it: some orders of two invocations' calls do."""
 
 
-@dataclass(frozen=True)
 class Protection:
-    """What is removed, and where that shows. What replaces members of ``chalicelib`` stands in ``CHANGES``."""
+    """What is removed, and where that shows. What replaces members of ``chalicelib`` stands in ``CHANGES``.
 
-    shows: tuple[InMemory | Packaged, ...]
-    changes: tuple[MemberChange, ...] = ()
-    """More changes, of what is in the tests alone."""
-    anyway: tuple[MemberChange, ...] = ()
-    """Made in memory with the protection and without it: two protections cover for each other."""
+    ``alone``: why it is not played both in memory and against the package. ``changes``: more changes, of what stands in
+    for AWS and its stores in memory. ``anyway``: changes made in memory with the protection and without it, as two
+    protections cover for each other.
+    """
 
+    def __init__(
+        self,
+        *shows: InMemory | Packaged,
+        alone: str = "",
+        changes: tuple[MemberChange, ...] = (),
+        anyway: tuple[MemberChange, ...] = (),
+    ) -> None:
+        self.shows, self.alone, self.changes, self.anyway = shows, alone, changes, anyway
+
+
+# --- why it is played in one of the two alone ------------------------------------------------------------------------
+
+ACT = "No scenario of the package has this act of people, or these two at once."
+DAMAGED = "No scenario of the package has a damaged or parked record."
+FORGED = "No scenario of the package has what somebody else has planted or written into a table."
+LARGE = "Its scene has dozens of AMIs, thousands of records, or no time left: minutes in the package."
+NO_END = "Without it a scenario of the package does not end in time, which is no finding."
+SAME = "Without it the nearest scenario of the package ends the same."
+TROUBLE = "No scenario of the package has AWS refuse, or answer late or with an old state."
+RAISES = "In memory its first error ends the scene, before anything could stay open."
+STAND_IN = "In memory something else stands in for what asks AWS."
+UNTIMED = "In memory nothing measures how soon it ends."
 
 # --- in memory -------------------------------------------------------------------------------------------------------
 
@@ -101,23 +138,23 @@ NAMED = WorldSetup(amis=((0,), (1,)), dates=(1, 2))
 IN_WAVES = WorldSetup(accounts=2, waves=0)
 
 
-def model(says: str, *played: Callable[[ModelWorld], None], shape: WorldSetup = ONE) -> tuple[InMemory]:
+def model(says: str, *played: Callable[[ModelWorld], None], shape: WorldSetup = ONE) -> InMemory:
     """Stories of the model, or the plain one; the first that breaks an invariant ends them."""
 
     def play() -> None:
         for story in played or (stories.plain,):
             story(ModelWorld(shape))
 
-    return (InMemory(says, play),)
+    return InMemory(says, play)
 
 
-def existing(says: str, fails: Callable[..., object], *given: object, **named: object) -> tuple[InMemory]:
+def existing(says: str, fails: Callable[..., object], *given: object, **named: object) -> InMemory:
     """A scene that asserts its own end, or a test of another file, unchanged.
 
     Raises TypeError where it takes other arguments, so each run notices that.
     """
     signature(fails).bind(*given, **named)
-    return (InMemory(says, partial(fails, *given, **named)),)
+    return InMemory(says, partial(fails, *given, **named))
 
 
 def damaged(mode: str, kind: str) -> None:
@@ -132,21 +169,9 @@ def whatever_was_seen(change, self, key, attributes, seen):
     return change(self, key, attributes, {})
 
 
-def shown_by(says: str, fails: Callable[..., object], *given: object, **named: object) -> Protection:
-    """A protection that a test of another file shows, and nothing else."""
-    return Protection(existing(says, fails, *given, **named))
-
-
-def in_model(
-    says: str, *played: Callable[[ModelWorld], None], shape: WorldSetup = ONE, in_package: tuple[str, ...] = ()
-) -> Protection:
-    """A protection that stories of the model show. ``in_package``: what the machine says of the package without it."""
-    return Protection((*model(says, *played, shape=shape), *([Packaged(in_package)] if in_package else ())))
-
-
-def packaged(*given: Any, **named: Any) -> Protection:
-    """A protection that one scenario of the package shows, and nothing else; takes what ``Packaged`` takes."""
-    return Protection((Packaged(*given, **named),))
+def shown_by(why: str, says: str, fails: Callable[..., object], *given: object, **named: object) -> Protection:
+    """A protection that a test of another file shows, and nothing else. ``why``: as ``Protection.alone``."""
+    return Protection(existing(says, fails, *given, **named), alone=why)
 
 
 def compared(what: str, *differences: str) -> str:
@@ -188,7 +213,11 @@ TO_BOTH = [
     PERMISSION,
     PERMISSION.replace("222222222222", "333333333333"),
 ]
+NOT_AUTHORIZED = [f"222222222222, by {who}: AuthFailure: Not authorized for images: [ami]" for who in ("root", SCALING)]
+RUNNING = "InTarget(id='i', delivery='id', source='ami', state='running', token='id')"
+RECORD = "delivery#id"
 ILLEGAL = "ami-promoter-us-east-1-share-worker error: IllegalEvent"
+CLOSED_TOO_SOON = (BROKEN, "invariant 1: resource#snapshot#snap closes to 222222222222 under the unfinished snap")
 UNWRITTEN = "invariant 3: snap is copied for id without an intent on record"
 AGAIN = "invariant 4: snap is copied for id although snap is"
 UNEXPECTED = "is not expected in state closed."
@@ -196,6 +225,13 @@ FAILED_AND_OVER = "sent [('delivery.failed', 'id'), ('promotion.over', 'id')]"
 TWICE = (
     "sent [('delivery.failed', 'id'), ('delivery.failed', 'id'), ('promotion.over', 'id'), ('promotion.over', 'id')]",
 )
+NO_AMI = (
+    "0 AMIs in 222222222222, us-east-1",
+    "snapshots set(), used set() in 222222222222, us-east-1",
+    "states {'222222222222': 'failed'}",
+    FAILED_AND_OVER,
+)
+"""The machine's messages where a delivery should not have failed."""
 
 
 def left_open(*some: str) -> tuple[str, ...]:
@@ -214,86 +250,118 @@ def under(messages, seed=SEEDS[0]) -> RunPlan:
 
 
 PROTECTIONS = {
-    "never closes": in_model(
-        rf"invariant 1: the grant \('{SOURCE_KEY}', 'ami-promoter:us-east-1:\w+-AmiCopyRole:\d+'\) is open "
-        "and the ledger does not know",
-        in_package=left_open(COPY_GRANT, PERMISSION, PERMISSION),
+    "never closes": Protection(
+        model(
+            rf"invariant 1: the grant \('{SOURCE_KEY}', 'ami-promoter:us-east-1:\w+-AmiCopyRole:\d+'\) is open "
+            "and the ledger does not know"
+        ),
+        Packaged(left_open(COPY_GRANT, PERMISSION, PERMISSION)),
     ),
-    "lets go early": in_model(
-        rf"invariant 1: {SNAPSHOT} closes to {A} under the unfinished snap-\w+",
-        stories.slow,
-        in_package=(BROKEN, "invariant 1: resource#snapshot#snap closes to 222222222222 under the unfinished snap"),
+    "lets go early": Protection(
+        model(rf"invariant 1: {SNAPSHOT} closes to {A} under the unfinished snap-\w+", stories.slow),
+        Packaged(CLOSED_TOO_SOON),
     ),
-    "waits for the running": in_model(
-        rf"invariant 1: {DELIVERY} stops, and has held its shares for \d+ s", stories.stopped
+    "waits for the running": Protection(
+        model(rf"invariant 1: {DELIVERY} stops, and has held its shares for \d+ s", stories.stopped), alone=SAME
     ),
-    "opens before its turn": in_model(
-        rf"invariant 1: {SNAPSHOT} opens for ami-0a at {A}/us-east-1 while awaiting-slot", stories.waiting
+    "opens before its turn": Protection(
+        model(rf"invariant 1: {SNAPSHOT} opens for ami-0a at {A}/us-east-1 while awaiting-slot", stories.waiting),
+        alone=SAME,
     ),
-    "knows no last closing time": in_model(
-        rf"invariant 1: {SNAPSHOT} is open \d+ s past its last closing time", stories.damaged
+    "knows no last closing time": Protection(
+        model(rf"invariant 1: {SNAPSHOT} is open \d+ s past its last closing time", stories.damaged), alone=DAMAGED
     ),
-    "takes all for its own": in_model(f"invariant 2: {SNAPSHOT} was open before us", stories.shared_before),
-    "forgets intents": in_model(
-        f"invariant 3: {GRANT} opens to {A}, wanted on record",
-        in_package=(BROKEN, f"invariant 3: resource#key#{KEY}#222222222222 opens to 222222222222, wanted on record"),
+    "takes all for its own": Protection(
+        model(f"invariant 2: {SNAPSHOT} was open before us", stories.shared_before), alone=ACT
     ),
-    "registers unwritten": in_model(
-        r"invariant 3: \w+ registers without an intent on record",
-        in_package=(BROKEN, "invariant 3: id registers without an intent on record"),
+    "forgets intents": Protection(
+        model(f"invariant 3: {GRANT} opens to {A}, wanted on record"),
+        Packaged((BROKEN, f"invariant 3: resource#key#{KEY}#222222222222 opens to 222222222222, wanted on record")),
     ),
-    "removes nothing": in_model(r"invariant 4: orphan: snap-\w+ of \w+, completed", stories.failing, shape=PAIR),
-    "throws away": in_model(r"invariant 4: \w+ deletes \{'snap-\w+'\}, which it goes on with"),
-    "tidies too soon": in_model(r"invariant 4: \w+ is verifying, and all it made is removed"),
-    "is never due": in_model(f"invariant 6: {DELIVERY} is awaiting-slot, and nothing is due"),
-    "comes too late": in_model(rf"invariant 6: {DELIVERY} is awaiting-slot until \d+, and woken no sooner than \d+"),
-    "meets the unexpected": in_model(
-        rf"invariant 6: {DELIVERY} is parked: {DELIVERY}: AwaitingRoleNotified is not expected in state opening\."
+    "registers unwritten": Protection(
+        model(r"invariant 3: \w+ registers without an intent on record"),
+        Packaged((BROKEN, "invariant 3: id registers without an intent on record")),
     ),
-    "opens the delivered": in_model(
-        f"invariant 6: {DELIVERY} was delivered, and is requested", stories.extended, shape=TWO
+    "removes nothing": Protection(
+        model(r"invariant 4: orphan: snap-\w+ of \w+, completed", stories.failing, shape=PAIR),
+        Packaged(CLOSED_TOO_SOON, scenario=CANCELLED),
     ),
-    "is never over": in_model(rf"{NO_REST} \{{{PLACE}: 'delivered'\}}"),
-    "keeps its slots": in_model(
-        rf"quota#{A}#us-east-1 still keeps slots: SlotLease\(delivery='\w+', episode=1, created_at=\d+, wanted=1, "
-        r"done=0, granted=1, until=\d+, limited_at=0\)"
+    "throws away": Protection(
+        model(r"invariant 4: \w+ deletes \{'snap-\w+'\}, which it goes on with"), Packaged(NO_AMI)
     ),
-    "grants no slots": in_model(
-        rf"{NO_REST} \{{{PLACE}: 'failed'\}}",
-        in_package=("nobody looks at what is due: quota#222222222222#us-east-1",),
+    "tidies too soon": Protection(
+        model(r"invariant 4: \w+ is verifying, and all it made is removed"), Packaged(NO_AMI)
     ),
-    "one for all": in_model(
-        rf"invariant 6: promotion#ami-0a is parked: {DELIVERY}: Delivery has no damaged",
-        stories.damaged_and_tagged_again,
-        shape=TWO,
+    "is never due": Protection(model(f"invariant 6: {DELIVERY} is awaiting-slot, and nothing is due"), alone=SAME),
+    "comes too late": Protection(
+        model(rf"invariant 6: {DELIVERY} is awaiting-slot until \d+, and woken no sooner than \d+"), alone=SAME
+    ),
+    "meets the unexpected": Protection(
+        model(
+            rf"invariant 6: {DELIVERY} is parked: {DELIVERY}: AwaitingRoleNotified is not expected in state opening\."
+        ),
+        Packaged(
+            (
+                f"nobody looks at what is due: {RECORD}",
+                f"invariant 6: {RECORD} is parked: {RECORD}: AwaitingRoleNotified is not expected in state opening.",
+            )
+        ),
+    ),
+    "opens the delivered": Protection(
+        model(f"invariant 6: {DELIVERY} was delivered, and is requested", stories.extended, shape=TWO), alone=NO_END
+    ),
+    "is never over": Protection(model(rf"{NO_REST} \{{{PLACE}: 'delivered'\}}"), alone=NO_END),
+    "keeps its slots": Protection(
+        model(
+            rf"quota#{A}#us-east-1 still keeps slots: SlotLease\(delivery='\w+', episode=1, created_at=\d+, wanted=1, "
+            r"done=0, granted=1, until=\d+, limited_at=0\)"
+        ),
+        alone=SAME,
+    ),
+    "grants no slots": Protection(
+        model(rf"{NO_REST} \{{{PLACE}: 'failed'\}}"),
+        Packaged(("nobody looks at what is due: quota#222222222222#us-east-1",)),
+    ),
+    "one for all": Protection(
+        model(
+            rf"invariant 6: promotion#ami-0a is parked: {DELIVERY}: Delivery has no damaged",
+            stories.damaged_and_tagged_again,
+            shape=TWO,
+        ),
+        alone=DAMAGED,
     ),
     "ignores withdrawals": Protection(
-        (
-            *model(f"invariant 1: ami-0a is shared with {A}", stories.withdrawn, shape=SHARED),
-            *model(f"invariant 8: {GRANT} opens to withdrawn {A}", stories.withdrawn_first),
-        )
+        model(f"invariant 1: ami-0a is shared with {A}", stories.withdrawn, shape=SHARED),
+        model(f"invariant 8: {GRANT} opens to withdrawn {A}", stories.withdrawn_first),
+        alone=ACT,
     ),
-    "opens half": in_model(rf"invariant 1: \w+ is shared, and resource#image#ami-0a is not open to {A}", shape=SHARED),
-    "puts the old again": in_model(
-        rf"invariant 1: the statement \('{SOURCE_KEY}', '20000000000[12]'\) is there and the ledger does not know",
-        shape=STATEMENTS,
+    "opens half": Protection(
+        model(rf"invariant 1: \w+ is shared, and resource#image#ami-0a is not open to {A}", shape=SHARED),
+        Packaged((f"shared, and cannot be launched: {NOT_AUTHORIZED}",), scenario=WITHDRAWN),
     ),
-    "tells of nothing": in_model(
-        r"invariant 10: \w+ tells of ami-none, which never was",
-        in_package=(BROKEN, "invariant 10: id tells of ami-none, which never was"),
+    "puts the old again": Protection(
+        model(
+            rf"invariant 1: the statement \('{SOURCE_KEY}', '20000000000[12]'\) is there and the ledger does not know",
+            shape=STATEMENTS,
+        ),
+        alone=SAME,
+    ),
+    "tells of nothing": Protection(
+        model(r"invariant 10: \w+ tells of ami-none, which never was"),
+        Packaged((BROKEN, "invariant 10: id tells of ami-none, which never was")),
     ),
     "opens by any approval": Protection(
-        (
-            *model(f"invariant 11: {GRANT} opens to {A} without a valid approval", stories.voided, shape=APPROVED),
-            *model(f"invariant 11: {SNAPSHOT} opens to {A} without a valid approval", stories.expired, shape=APPROVED),
-        )
+        model(f"invariant 11: {GRANT} opens to {A} without a valid approval", stories.voided, shape=APPROVED),
+        model(f"invariant 11: {SNAPSHOT} opens to {A} without a valid approval", stories.expired, shape=APPROVED),
+        alone=ACT,
     ),
-    "tells nobody": in_model(
-        r"invariant 10: nobody was told: \w+ delivered",
-        in_package=("sent [('promotion.over', 'id')]", "invariant 10: nobody was told: id delivered"),
+    "tells nobody": Protection(
+        model(r"invariant 10: nobody was told: \w+ delivered"),
+        Packaged(("sent [('promotion.over', 'id')]", "invariant 10: nobody was told: id delivered")),
     ),
-    "tells again": shown_by(r"told more than once: Counter\(\{'\w+': 2, '\w+': 1\}\)", stories.tagged_twice),
+    "tells again": shown_by(SAME, r"told more than once: Counter\(\{'\w+': 2, '\w+': 1\}\)", stories.tagged_twice),
     "takes no slots back": shown_by(
+        LARGE,
         rf"ami-01 waits for ever: \{{{FIRST}: 'copying', \('ami-01', '{A}'\): 'awaiting-slot', "
         rf"\('ami-02', '{A}'\): 'awaiting-slot'\}}\nassert 'awaiting-slot' == 'delivered'\n.*",
         quota.test_a_delivery_that_nobody_works_on_gives_its_slots_back,
@@ -301,63 +369,54 @@ PROTECTIONS = {
         40,
     ),
     "renews no slots": shown_by(
+        LARGE,
         r"a copy is begun while as many run as may\nassert 20 < 20\n.*",
         quota.test_a_lease_that_runs_out_while_its_delivery_lives_loses_nothing,
     ),
     "relies on its lease": shown_by(
+        LARGE,
         r"invariant 7: snap-000 is copied for \w+ without a slot: None",
         quota.test_a_delivery_that_is_let_go_on_asks_again_and_loses_nothing,
         "opening",
     ),
-    "the intent of a copy is not written": packaged((BROKEN, UNWRITTEN)),
+    "the intent of a copy is not written": Protection(
+        model(r"invariant 3: snap-00 is copied for \w+ without an intent on record"), Packaged((BROKEN, UNWRITTEN))
+    ),
     "opens a wave unasked": Protection(
-        (
-            *model(f"invariant 1: {SNAPSHOT} opens for ami-0a at 200000000002/us-east-1 before first", shape=IN_WAVES),
-            Packaged(
-                (BROKEN, f"invariant 1: a share opens for ami at {OTHER}/us-east-1 before default"),
-                scenario=WAVES,
-            ),
-        )
+        model(f"invariant 1: {SNAPSHOT} opens for ami-0a at 200000000002/us-east-1 before first", shape=IN_WAVES),
+        Packaged(
+            (BROKEN, f"invariant 1: a share opens for ami at {OTHER}/us-east-1 before default"),
+            scenario=WAVES,
+        ),
     ),
     "copies are not looked for": Protection(
-        (
-            *model(f"{COPIED} completed", *(stories.died(call) for call in range(90, 110))),
-            Packaged((BROKEN, f"{AGAIN} completed"), dying("worker", "CopySnapshot", "after")),
-        )
+        model(f"{COPIED} completed", *(stories.died(call) for call in range(90, 110))),
+        Packaged((BROKEN, f"{AGAIN} completed"), dying("worker", "CopySnapshot", "after")),
     ),
-    "images are not looked for": packaged(
-        (
-            "0 AMIs in 222222222222, us-east-1",
-            "snapshots set(), used set() in 222222222222, us-east-1",
-            "states {'222222222222': 'failed'}",
-            FAILED_AND_OVER,
-        ),
-        dying("worker", "RegisterImage", "after"),
+    "images are not looked for": Protection(
+        Packaged(NO_AMI, dying("worker", "RegisterImage", "after")), alone=STAND_IN
     ),
-    "each CopyImage has a new client token": packaged(
-        (
-            "states {'222222222222': 'failed'}",
-            FAILED_AND_OVER,
-            "0 AMIs in 222222222222, us-east-1",
-            "snapshots set(), used set() in 222222222222, us-east-1",
-        ),
-        dying("worker", "CopyImage", "after"),
-        COPY_IMAGE,
+    "each CopyImage has a new client token": Protection(
+        Packaged((*NO_AMI[2:], *NO_AMI[:2]), dying("worker", "CopyImage", "after"), COPY_IMAGE), alone=STAND_IN
     ),
-    "a failing delivery keeps its shares": packaged(left_open(COPY_GRANT, PERMISSION, PERMISSION), scenario=CANCELLED),
+    "a failing delivery keeps its shares": Protection(
+        InMemory(rf"open: \{{\('snap-00', '{A}'\)\}}", stories.cancelled),
+        Packaged(left_open(COPY_GRANT, PERMISSION, PERMISSION), scenario=CANCELLED),
+    ),
     "a withdrawn delivery releases its first share alone": Protection(
-        (
-            *model(rf"invariant 1: left open: permission \('snap-00', '{A}'\)", shape=SHARED),
-            Packaged(
-                (f"open: {sorted(ALL_SHARED)}", "the key's policy is now another", *left_open(*ALL_SHARED)),
-                scenario=WITHDRAWN,
-            ),
-            Packaged((f"open: {sorted(TO_BOTH)}",), scenario=NARROWED),
+        model(rf"invariant 1: left open: permission \('snap-00', '{A}'\)", shape=SHARED),
+        Packaged(
+            (f"open: {sorted(ALL_SHARED)}", "the key's policy is now another", *left_open(*ALL_SHARED)),
+            scenario=WITHDRAWN,
         ),
+        Packaged((f"open: {sorted(TO_BOTH)}",), scenario=NARROWED),
         anyway=(NO_PASS,),
     ),
-    "a look-up is not written with the intent": packaged(("late",), under(EARLY), AT_ONCE, AT_ONCE_SECONDS),
+    "a look-up is not written with the intent": Protection(
+        Packaged(("late",), under(EARLY), AT_ONCE, AT_ONCE_SECONDS), alone=UNTIMED
+    ),
     "one look that misses the tag answers what was asked": shown_by(
+        TROUBLE,
         compared(r"\{.*\} == \{.*\}", "Differing items:", rf"\{{{FIRST}: 'failed'\}} != \{{{FIRST}: 'delivered'\}}"),
         stale_looks.test_what_failed_is_tried_again_although_the_first_look_misses_it,
         stale_looks.retried,
@@ -367,6 +426,7 @@ PROTECTIONS = {
         "delivered",
     ),
     "a lift promotes all": shown_by(
+        ACT,
         compared(
             r"\{.*\} == \{\}",
             "Left contains 2 more items:",
@@ -378,21 +438,30 @@ PROTECTIONS = {
         "available",
     ),
     "a lift begins what joined later": shown_by(
+        ACT,
         compared(r"\{.*\} == \{.*\}", "Left contains 1 more item:", rf"\{{{THIRD}: 'delivered'\}}"),
         withdrawals.test_a_lift_begins_no_account_that_the_file_got_after_the_tag_event,
         "recall",
     ),
+    "the baseline begins in an OU": shown_by(
+        ACT,
+        compared(r"\{.*\} == \{\}", "Left contains 2 more items:", rf"\{{'{A}': 'delivered', '{B}': 'delivered'\}}"),
+        members.test_a_recall_of_a_baseline_ami_and_its_lift_promote_nothing_to_an_ou_either,
+    ),
     "what was withdrawn before it began is forgotten": shown_by(
+        ACT,
         compared(r"\{.*\} == \{.*\}", "Right contains 1 more item:", rf"\{{{SECOND}: 'delivered'\}}"),
         withdrawals.test_what_was_withdrawn_before_it_began_begins_by_the_lift_and_an_account_of_a_later_file_does_not,
     ),
     "nonces are not asked": shown_by(
+        FORGED,
         r"assert not \((\{'snap-\w+', 'snap-\w+'\}) & \1\)\n.*",
         planted.test_planted_snapshots_are_never_used_wherever_it_dies,
         "snapshots",
         None,
     ),
     "what an attempt made is not kept": shown_by(
+        FORGED,
         r"invariant 4: \['ami-\w+'\] are made of what somebody planted",
         planted.test_a_snapshot_with_the_nonce_of_a_cancelled_attempt_is_never_used,
         "snapshots",
@@ -404,18 +473,22 @@ PROTECTIONS = {
             r"Pointer\(.*, image='\1', architecture='x86_64', intent=None, .*\)",
             stories.recalled,
             shape=NAMED,
-        )
+        ),
+        alone=SAME,
     ),
     "what is current is retired, too": shown_by(
+        SAME,
         r"account 200000000001, us-east-1, parameter /golden/base/current names ami-\w+, which is deprecated",
         retirement.test_a_copy_that_a_rollback_holds_is_current_and_stays,
     ),
     "what is current again stays deprecated": shown_by(
+        SAME,
         r"assert \(\{'ami-0a', 'ami-0b'\}, 0\) == \(\{'ami-0a'\}, 1\)\n.*",
         retirement.test_a_retired_copy_that_a_rollback_makes_current_is_deprecated_no_longer,
         retirement.RULE,
     ),
     "every deprecation counts as the service's own": shown_by(
+        ACT,
         r"assert None == '2029-01-01T00:00:00\.000Z'\n.*",
         retirement.test_a_date_that_the_service_has_not_written_stays_or_comes_back,
         "",
@@ -434,33 +507,40 @@ PROTECTIONS = {
             26,
         ),
         anyway=(ANY_END,),
+        alone=TROUBLE,
     ),
     "what an earlier try left is forgotten": shown_by(
+        ACT,
         r"assert not \(\{'snap-\w+', 'snap-\w+'\} & \{'snap-\w+', [^{}]*\}\)",
         refusals.test_copies_that_an_earlier_episode_has_left_are_deleted_although_it_is_cancelled_before_it_copies,
         "awaiting-slot",
     ),
+    "a notice does not wait for the release of all shares": shown_by(
+        LARGE,
+        compared(r"\(\{.*\) == \(set\(\), \{\}\)", r"At index 0 diff: \{\('snap-[^{}]*\} != set\(\)"),
+        removals.test_what_ends_where_there_is_little_time_closes_all_its_shares_before_its_notice,
+    ),
     "a result counts for every episode": Protection(
-        (
-            *existing(
-                compared(
-                    r"\{.*\} == \{.*\}",
-                    "Differing items:",
-                    rf"\{{{FIRST}: 'failed'\}} != \{{{FIRST}: 'requested'\}}",
-                ),
-                late.test_a_target_that_was_unfit_in_an_earlier_episode_fails_no_later_one,
+        existing(
+            compared(
+                r"\{.*\} == \{.*\}",
+                "Differing items:",
+                rf"\{{{FIRST}: 'failed'\}} != \{{{FIRST}: 'requested'\}}",
             ),
-            *existing(
-                compared(
-                    r"\{.*\} == \{.*\}",
-                    "Differing items:",
-                    rf"\{{{FIRST}: 'awaiting-slot'\}} != \{{{FIRST}: 'awaiting-approval'\}}",
-                ),
-                late.test_an_approval_of_an_earlier_episode_approves_no_later_one,
+            late.test_a_target_that_was_unfit_in_an_earlier_episode_fails_no_later_one,
+        ),
+        existing(
+            compared(
+                r"\{.*\} == \{.*\}",
+                "Differing items:",
+                rf"\{{{FIRST}: 'awaiting-slot'\}} != \{{{FIRST}: 'awaiting-approval'\}}",
             ),
-        )
+            late.test_an_approval_of_an_earlier_episode_approves_no_later_one,
+        ),
+        alone=TROUBLE,
     ),
     "a kept AMI that is gone goes on naming each try": shown_by(
+        ACT,
         compared(
             r"\('failed', \['[\w.-]*-name-taken'\]\) == \('delivered', \[\]\)",
             "At index 0 diff: 'failed' != 'delivered'",
@@ -469,21 +549,25 @@ PROTECTIONS = {
         "is taken",
     ),
     "a kept AMI without its tags is taken for gone": shown_by(
+        TROUBLE,
         compared(r"\(\['ami-.*\) == \(\['ami-.*\)", r"At index 0 diff: \['(ami-\w+)', 'ami-\w+'\] != \['\1'\]"),
         launches.test_a_kept_ami_that_shows_without_its_tags_is_not_gone,
     ),
     "a lift enables only what EC2 said is disabled": shown_by(
+        TROUBLE,
         r"assert \('delivered', 'disabled', ''\) == \('delivered', 'available', ''\)\n.*",
         recalls.test_lifting_a_recall_enables_what_it_may_have_disabled,
         took_effect=True,
     ),
     "a share stays open until its notice was sent": shown_by(
+        ACT,
         r"assert \{'ami-0b'\} == set\(\)\n.*",
         pointers.test_a_removal_closes_a_share_at_once_while_its_notice_waits_for_the_pointer,
         "the tag is removed",
         (),
     ),
     "a withdrawal is notified at its release": shown_by(
+        DAMAGED,
         compared(
             r"\[\{.*\}\] == \[\]",
             rf"Left contains one more item: \{{{FIRST}, \('{SOURCE_KEY}', '{A}-roles'\), \('[^{{}}]*\}}",
@@ -493,11 +577,13 @@ PROTECTIONS = {
         "schema is text",
     ),
     "an instance counts as gone when its end was asked for": shown_by(
+        SAME,
         r"invariant 13: i-\w+ is shutting-down, and \w+ does not know it",
         launches.test_an_ami_is_published_after_its_instance_started_and_was_terminated,
         "copy",
     ),
     "one look that misses a test's instance is believed": shown_by(
+        TROUBLE,
         compared(
             r"\('failed', \['[\w.-]*-not-tested'\]\) == \('delivered', \[\]\)",
             "At index 0 diff: 'failed' != 'delivered'",
@@ -507,31 +593,47 @@ PROTECTIONS = {
         (),
         ("delivered", []),
     ),
-    "each RunInstances has a new client token": shown_by(
-        r"invariant 13: \w+ starts one beside \[CloudInstance\([^()]* state='pending', [^()]*\)\]",
-        launches.test_an_instance_whose_answer_was_lost_is_found_by_its_nonce,
-        "copy",
-        RefusalKind.THROTTLED,
+    "each RunInstances has a new client token": Protection(
+        existing(
+            r"invariant 13: \w+ starts one beside \[CloudInstance\([^()]* state='pending', [^()]*\)\]",
+            launches.test_an_instance_whose_answer_was_lost_is_found_by_its_nonce,
+            "copy",
+            RefusalKind.THROTTLED,
+        ),
+        Packaged(
+            (BROKEN, f"invariant 13: id starts one beside [{RUNNING}]"),
+            dying("worker", "RunInstances", "after"),
+            TESTED,
+        ),
     ),
     "every tag event counts as new": Protection(
-        tuple(Packaged(TWICE, under(messages), FAILED) for messages in (THREE_TIMES, SHUFFLED, A_DAY_LATE))
+        InMemory("[23] notices", stories.repeated),
+        *(Packaged(TWICE, under(messages), FAILED) for messages in (THREE_TIMES, SHUFFLED, A_DAY_LATE)),
     ),
-    "discovery looks for nothing": packaged(("nobody has looked at the tagged AMI",), under(NO_EVENTS)),
-    "standing shares are not compared": packaged(
-        (
-            *(f"open, and nobody is entitled: {share}" for share in ALL_SHARED),
-            "invariant 2: preexisting, and gone: ami of 111111111111 in us-east-1 to UserId 444444444444",
+    "discovery looks for nothing": Protection(
+        model(rf"invariant 7: not delivered: \{{{PLACE}: None\}}; \[\]", stories.lost),
+        Packaged(("nobody has looked at the tagged AMI",), plan=under(NO_EVENTS)),
+    ),
+    "standing shares are not compared": Protection(
+        model(f"invariant 1: ami-0a is shared with {A}", stories.deregistered, shape=SHARED),
+        Packaged(
+            (
+                *(f"open, and nobody is entitled: {share}" for share in ALL_SHARED),
+                "invariant 2: preexisting, and gone: ami of 111111111111 in us-east-1 to UserId 444444444444",
+            ),
+            plan=under(NO_EVENTS),
+            scenario=DEREGISTERED,
         ),
-        under(NO_EVENTS),
-        DEREGISTERED,
     ),
     "the pass over standing shares does nothing": shown_by(
+        DAMAGED,
         compared(rf"\{{'{B}'\}} == set\(\)", EXTRA, f"'{B}'"),
         NO_LONGER_NAMED,
         shared_ami.TROUBLES["damaged delivery"],
         "tag",
     ),
     "the copies of a promotion that cannot act go on": shown_by(
+        DAMAGED,
         compared(r"\{.*\} == set\(\)", EXTRA, *["'20000000000[12]'"] * 2),
         removals.test_copies_that_a_promotion_which_cannot_act_no_longer_names_are_ended,
         shared_ami.park_promotion,
@@ -542,37 +644,42 @@ PROTECTIONS = {
             compared(rf"\{{.*\}} == \{{'{A}'\}}", EXTRA, f"'{B}'"), NO_LONGER_NAMED, shared_ami.disable_key, "name"
         ),
         anyway=(NO_PASS,),
+        alone=ACT,
     ),
     "a value in force is resolved strictly": shown_by(
+        ACT,
         compared(rf"\{{'{B}'\}} == set\(\)", EXTRA, f"'{B}'"),
         removals.test_copies_of_an_account_whose_settings_conflicted_end_when_the_file_loses_it,
         (),
     ),
     "a pass begins anew each time": shown_by(
+        LARGE,
         r"assert 59 <= \(\(400 // 7\) \+ 1\)",
         discovery.test_many_that_have_moved_are_all_dealt_with_however_short_the_runs_are,
         7,
     ),
     "who may receive is not asked": Protection(
-        (
-            *model(f"invariant 8: {GRANT} opens to the stranger {A}", stories.dropped),
-            *existing(
-                r"assert \('may', False\) == \('refused', True\)\n.*",
-                entitled.test_whom_the_file_does_not_contain_is_refused_whatever_the_tag_says,
-                MEMBER,
-            ),
-        )
+        model(f"invariant 8: {GRANT} opens to the stranger {A}", stories.dropped),
+        existing(
+            r"assert \('may', False\) == \('refused', True\)\n.*",
+            entitled.test_whom_the_file_does_not_contain_is_refused_whatever_the_tag_says,
+            MEMBER,
+        ),
+        alone=ACT,
     ),
     "the table of members alone says who is in an OU": shown_by(
+        FORGED,
         r"assert \['may', 'may'\] == \['may', 'waits'\]\n.*",
         entitled.test_whom_only_the_table_of_members_has_in_an_ou_gets_nothing,
     ),
     "to what it belongs is not asked": shown_by(
+        FORGED,
         r"assert \('may', False\) == \('refused', True\)\n.*",
         entitled.test_what_is_no_part_of_the_ami_is_refused,
         "resource#snapshot#snap-01",
     ),
     "whom it names is not asked": shown_by(
+        FORGED,
         r"assert 'may' != 'may'\n \+  where 'may' = answer\(Share\(resource='resource#image#ami-0a', .*",
         entitled.test_a_unit_gets_nothing_where_its_accounts_do_each_by_itself,
         entitled.IMAGE,
@@ -580,15 +687,24 @@ PROTECTIONS = {
         {},
     ),
     "one look at a source that is gone is believed": shown_by(
+        TROUBLE,
         r"\['source-gone: ami-00 was deregistered, or no longer belongs to the hub\. Nothing is opened\.'\]\n"
         r"assert 'failed' == 'delivered'\n.*",
-        source_gone.test_one_look_that_does_not_show_it_is_no_evidence,
+        source_gone.test_looks_within_half_a_minute_that_do_not_show_it_are_no_evidence,
+    ),
+    "two looks at a source that is gone follow at once": shown_by(
+        TROUBLE,
+        r"\['source-gone: ami-00 was deregistered, or no longer belongs to the hub\. Nothing is opened\.'\]\n"
+        r"assert 'failed' == 'delivered'\n.*",
+        source_gone.test_looks_within_half_a_minute_that_do_not_show_it_are_no_evidence,
     ),
     "what is open for copies is closed with the source": shown_by(
+        ACT,
         rf"invariant 1: resource#policy#{SOURCE_KEY} closes to {A} under the unfinished snap-\w+",
         source_gone.test_while_copies_run_an_open_statement_is_never_closed_for_that,
     ),
     "an AMI that AWS does not show is everybody's trouble": shown_by(
+        TROUBLE,
         compared(
             r"\[.*\] == \[.*\]", r"At index 0 diff: \('owed', 'AWS says UnauthorizedOperation\.'\) != \('may', ''\)"
         ),
@@ -596,65 +712,84 @@ PROTECTIONS = {
         RefusalKind.DENIED,
         entitled.AMI,
     ),
-    "an intended closing counts as done": packaged(
-        (
-            *left_open(PERMISSION),
-            f"{ILLEGAL}: resource#snapshot#snap, share#222222222222: PermissionRemoved {UNEXPECTED}",
-            f"{ILLEGAL}: resource#key#{KEY}#222222222222, share#id-AmiCopyRole: LookedAfter {UNEXPECTED}",
+    "an intended closing counts as done": Protection(
+        Packaged(
+            (
+                *left_open(PERMISSION),
+                f"{ILLEGAL}: resource#snapshot#snap, share#222222222222: PermissionRemoved {UNEXPECTED}",
+                f"{ILLEGAL}: resource#key#{KEY}#222222222222, share#id-AmiCopyRole: LookedAfter {UNEXPECTED}",
+            ),
+            dying("share-worker", "ModifySnapshotAttribute", "before", 3),
         ),
-        dying("share-worker", "ModifySnapshotAttribute", "before", 3),
+        alone=RAISES,
     ),
-    "a statement is put without an intent": packaged(
-        (BROKEN, f"invariant 3: resource#policy#{KEY} opens to 222222222222, wanted on record"),
-        scenario=BY_POLICY,
+    "a statement is put without an intent": Protection(
+        model(
+            rf"invariant 3: resource#policy#{SOURCE_KEY} opens to 20000000000[12], wanted on record", shape=STATEMENTS
+        ),
+        Packaged(
+            (BROKEN, f"invariant 3: resource#policy#{KEY} opens to 222222222222, wanted on record"), scenario=BY_POLICY
+        ),
     ),
-    "each CreateGrant has a new name": packaged(left_open(COPY_GRANT), dying("share-worker", "CreateGrant", "after")),
-    "grants for service-linked roles count as gone": packaged(
-        ("1 grants to Auto Scaling on the target's key",), scenario=BY_POLICY_FAILED
+    "each CreateGrant has a new name": Protection(
+        model(
+            rf"invariant 1: the grant \('{SOURCE_KEY}', 'somebody:here:\w+-AmiCopyRole:\w+'\) is open "
+            "and the ledger does not know"
+        ),
+        Packaged(left_open(COPY_GRANT), plan=dying("share-worker", "CreateGrant", "after")),
+    ),
+    "grants for service-linked roles count as gone": Protection(
+        Packaged(("1 grants to Auto Scaling on the target's key",), scenario=BY_POLICY_FAILED), alone=STAND_IN
     ),
     "a share whose state is lost counts as closed": shown_by(
+        DAMAGED,
         compared(r"\{.*\} == set\(\)", EXTRA, *[rf"\('(?:ami-00|{SOURCE_KEY})', '{A}[\w:/-]*'\)"] * 4),
         damaged,
         "policy",
         "state is gone, body is gone",
     ),
     "one look at a removal is believed": shown_by(
+        TROUBLE,
         r"assert \[\(1, 0\), \(0, .*\] == \[\(1, 0\), \(1, .*\]\n.*At index 1 diff: \(0, 1\) != \(1, 1\)\n.*",
         shares.test_a_permission_is_closed_when_two_looks_miss_it,
     ),
     "a refusal about the resource is halved": shown_by(
+        TROUBLE,
         "assert 999 == 1",
         shares.test_a_refusal_about_the_resource_is_notified_to_all_after_one_call,
         "aws-AccessDenied",
     ),
-    "the last writer of a record wins": packaged((BROKEN, f"{AGAIN} pending"), under(WORKER_TWICE), besides=UNWRITTEN),
-    "the ledger has no versions": packaged(left_open(PERMISSION), under(SHARE_WORKER_TWICE), seeds=range(1, 19)),
+    "the last writer of a record wins": Protection(
+        model(f"{COPIED} pending", *(stories.twice(order) for order in range(8))),
+        Packaged((BROKEN, f"{AGAIN} pending"), under(WORKER_TWICE), besides=UNWRITTEN),
+        changes=(wrapped(MemoryRecords, "save", over_what_others_wrote),),
+    ),
+    "the ledger has no versions": Protection(
+        model(rf"invariant 1: \('snap-00', '{A}'\) is open and the ledger does not know", stories.twice(0)),
+        Packaged(left_open(PERMISSION), under(SHARE_WORKER_TWICE), seeds=range(1, 19)),
+        changes=(wrapped(MemoryLedger, "save", over_the_others_shares),),
+    ),
     "the sweep wakes nothing": Protection(
-        (
-            *model(rf"{NO_REST} \{{\}}", stories.lost),
-            Packaged(
-                (
-                    f"nobody looks at what is due: resource#grants#{KEY}",
-                    "nobody looks at what is due: promotion#ami",
-                ),
-                under(NO_WAKES),
+        model(rf"{NO_REST} \{{\}}", stories.lost),
+        Packaged(
+            (
+                f"nobody looks at what is due: resource#grants#{KEY}",
+                "nobody looks at what is due: promotion#ami",
             ),
-        )
+            under(NO_WAKES),
+        ),
     ),
     "the sweep forgets its place": shown_by(
+        LARGE,
         "not within 100 minutes: 800 of 4000 woken",
         sweeping.test_killed_after_one_page_of_every_run_no_shard_waits_for_another,
     ),
     "the time left is not asked": shown_by(
+        LARGE,
         rf"assert \{{.*\}} == set\(\)\n.*{EXTRA}\n +'0{{16}}\w{{4}}'\n.*",
         shares.test_many_are_let_in_and_out_however_slow_aws_is,
         shares.GRANTS,
         2.0,
-    ),
-    # what replaces a member of the tests' stores
-    "the last writer wins": Protection(
-        model(f"{COPIED} pending", *(stories.twice(order) for order in range(8))),
-        changes=(wrapped(MemoryRecords, "save", over_what_others_wrote),),
     ),
     "a mark is written whatever was seen": Protection(
         existing(
@@ -664,6 +799,7 @@ PROTECTIONS = {
             by="withdraw",
         ),
         changes=(wrapped(MemoryRecords, "change", whatever_was_seen),),
+        alone=ACT,
     ),
 }
 

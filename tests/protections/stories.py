@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from tests.service.arrivals import Arrivals
+from tests.service.cloud import CloudBehavior
 from tests.service.scenes import HubSetup, all_delivered
 from tests.service.world import HOUR, ModelWorld
 
@@ -76,6 +78,16 @@ def withdrawn(world: ModelWorld) -> None:
     world.wait(600)
     world.withdraw_from(0)
     world.wait(600)
+    world.end()
+
+
+def deregistered(world: ModelWorld) -> None:
+    """The shared AMI is deregistered, and no event arrives."""
+    world.expect("events", [()] * 60)
+    world.tag(0, "default")
+    world.wait(3 * HOUR)
+    world.deregister_source(0)
+    world.wait(3 * HOUR)
     world.end()
 
 
@@ -176,3 +188,22 @@ def tagged_twice() -> None:
     hub.cloud.tag("ami-0a", "default")
     hub.run()
     all_delivered(hub)
+
+
+def cancelled() -> None:
+    """The tag is removed while a copy runs: within minutes nothing is open."""
+    hub = HubSetup(behavior=CloudBehavior(copying=(4 * HOUR,))).hub()
+    hub.cloud.tag("ami-0a", "default")
+    hub.wait(600)
+    hub.cloud.tag("ami-0a", None)
+    open_ = hub.wait(1200).cloud.permissions
+    assert not open_, f"open: {open_}"
+
+
+def repeated() -> None:
+    """Each event arrives three times, five minutes apart, and the copy fails: its owner gets one notice."""
+    aws = CloudBehavior(fails=("An internal error occurred",))
+    hub = HubSetup(arrivals=Arrivals(events=((0, 300, 600),)), behavior=aws).hub()
+    hub.cloud.tag("ami-0a", "default")
+    failed = hub.wait(HOUR).notified("delivery.failed")
+    assert len(failed) == 1, f"{len(failed)} notices"

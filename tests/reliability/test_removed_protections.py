@@ -17,7 +17,7 @@ pytestmark = pytest.mark.thorough
 WORDS = {
     r"^\d\d:\d\d:\d\d: ": "",
     r"arn:aws:kms:[\w:-]+/[0-9a-f-]{36}": "the key",
-    r"\b(snap|ami)-[0-9a-f]{17}\b": r"\1",
+    r"\b(snap|ami|i)-[0-9a-f]{17}\b": r"\1",
     r"\b[0-9a-f]{20,64}\b": "id",
     "resource#.* opens for": "a share opens for",
     "(the key's policy is now) .*": r"\1 another",

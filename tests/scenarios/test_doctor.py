@@ -137,6 +137,22 @@ def test_what_an_operator_left(scene):
     assert REGION in public["cure"]
 
 
+def test_a_function_that_nothing_runs_is_found_before_anything_waits_for_it(scene):
+    """Somebody stopped the share worker and the sweep's rule: nothing would close. Each has the command that helps."""
+    share_worker, events = f"ami-promoter-{REGION}-share-worker", scene.client("events")
+    scene.client("lambda").put_function_concurrency(FunctionName=share_worker, ReservedConcurrentExecutions=0)
+    (sweep,) = (one["Name"] for one in events.list_rules()["Rules"] if one["Name"].startswith("ami-promoter-Sweep"))
+    events.disable_rule(Name=sweep)
+
+    status, bad, _ = doctor(scene, "--hub-only")
+
+    assert (status, bad.keys()) == (SICK, {("hub", "functions"), ("hub", "schedules")})
+    stopped, disabled = bad["hub", "functions"], bad["hub", "schedules"]
+    assert "`share-worker`" in stopped["what"]
+    assert f"delete-function-concurrency --region {REGION} --function-name {share_worker}" in stopped["cure"]
+    assert f"aws events enable-rule --region {REGION} --name {sweep}" in disabled["cure"]
+
+
 def test_a_sweep_that_stands_still(scene):
     """The finding names records that are long overdue."""
     scene.begin_copies(DEV, 7200)
@@ -180,6 +196,8 @@ def test_what_may_not_be_read_is_not_called_well(scene, become):
     assert status == NOT_SEEN
     unseen = {
         "workers",
+        "functions",
+        "schedules",
         "concurrency",
         "dead-letters",
         "notices",

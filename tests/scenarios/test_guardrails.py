@@ -157,14 +157,20 @@ CHANGES = {
     "AWS::IAM::ManagedPolicy": ("iam:CreatePolicyVersion", "iam:SetDefaultPolicyVersion"),
     "AWS::Events::Rule": ("events:DisableRule", "events:RemoveTargets", "events:PutTargets"),
     "AWS::Events::EventBus": ("events:DeleteEventBus", "events:PutPermission", "events:RemovePermission"),
-    "AWS::SNS::Topic": ("sns:SetTopicAttributes", "sns:PutDataProtectionPolicy", "sns:DeleteTopic"),
+    "AWS::SNS::Topic": (
+        "sns:SetTopicAttributes",
+        "sns:PutDataProtectionPolicy",
+        "sns:DeleteTopic",
+        "sns:SetSubscriptionAttributes",
+        "sns:Unsubscribe",
+    ),
     "AWS::SQS::Queue": ("sqs:SetQueueAttributes", "sqs:DeleteQueue"),
     "AWS::CloudWatch::Alarm": (
         "cloudwatch:DeleteAlarms",
         "cloudwatch:DisableAlarmActions",
         "cloudwatch:PutAlarmMuteRule",
     ),
-    "AWS::Logs::LogGroup": ("logs:DeleteLogGroup",),
+    "AWS::Logs::LogGroup": ("logs:DeleteLogGroup", "logs:DeleteLogStream", "logs:PutRetentionPolicy"),
 }
 """Kind of part -> calls that take its protection away."""
 

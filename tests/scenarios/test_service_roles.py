@@ -87,6 +87,24 @@ def test_auto_scaling_launches_the_targets_own_copy(begin):
     scene.assert_invariants()
 
 
+def test_a_role_that_was_made_again_gets_a_grant_with_the_next_ami(begin):
+    """The grant on the target's own key is to the deleted role; the new one serves the AMIs of before, too."""
+    scene = begin(COPY, roles=(DEV,))
+    scene.promote()
+    before, key = scene.image_in(DEV)["ImageId"], scene.delivery(DEV)["key"]
+    scene.world.iam.roles.drop(f"arn:aws:iam::{DEV}:role/{ROLE}")
+    scene.world.iam.put_service_linked_role(DEV, SERVICE)
+    assert scale_out(scene.after(10 * 60), image=before) != ""
+
+    scene.image = scene.seed("golden-2")
+    scene.promote()
+
+    after = scene.copy_of(scene.image)["ImageId"]
+    assert [scale_out(scene, image=one) for one in (before, after)] == ["", ""]
+    assert for_roles(scene, key, DEV) == [(f"arn:aws:iam::{DEV}:role/{ROLE}", DEV)]
+    scene.assert_invariants()
+
+
 def test_a_default_role_that_is_missing_is_a_warning(begin):
     """An account that never used Auto Scaling gets the AMI; a person learns what it goes without, and what to do."""
     scene = begin(SHARE, roles=(DEV,))

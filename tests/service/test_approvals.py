@@ -80,6 +80,15 @@ def test_a_share_is_not_waited_for_once_its_date_has_come():
     assert not opened(hub)
 
 
+def test_a_later_date_in_the_file_counts_while_the_settings_conflict():
+    """The delivery cannot begin again with the new settings yet; it waits until the later date, and no longer."""
+    hub = waiting(target={"mode": "share", "until": int(START) + DAY})
+    hub.cloud.change_targets(by_way_of=B, until=int(START) + 2 * DAY)
+    assert outcomes(hub, after=2 * DAY - 2 * HOUR) == {(AMI, A): WAITS}
+    assert outcomes(hub, after=2 * HOUR) == {(AMI, A): "failed"}
+    assert [one for one in hub.faults() if one.startswith("share-until-passed")]
+
+
 def test_the_queue_deadline_begins_with_the_approval():
     """After the approval the delivery still waits hours for a slot."""
     hub = waiting(target={"queue_deadline": 2 * HOUR})

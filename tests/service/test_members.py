@@ -54,20 +54,37 @@ def test_who_joins_gets_what_is_in_force_and_nothing_else_is_touched():
 
 
 def test_without_back_fill_only_a_new_tag_brings_who_joined():
-    """Not even if another account leaves meanwhile, for which the promotion resolves the value again."""
-    it = OrganizationHub(A, B, back_fill=False)
+    """Not even if the share of another account is withdrawn meanwhile, for which the promotion compares again."""
+    it = OrganizationHub(B, C, settings={"mode": "share"}, back_fill=False)
+    it.cloud.directory = replace(it.cloud.directory, by_unit={"default": (Target("", REGION, mode="share"),)})
     it.look()
     it.tag()
-    it.organization.accounts[C] = "ACTIVE"
+    it.organization.accounts[A] = "ACTIVE"
     it.look(2)
-    del it.organization.accounts[B]
-    it.look(5)
+    it.hub.withdraw("ami-0a", B)
+    it.look(3)
 
-    assert it.have == (A, C)
-    assert it.outcomes == {A: "delivered", B: "delivered"}
+    assert it.have == (A, B, C)
+    assert it.outcomes == {B: "withdrawn", C: "shared"}
     it.tag(None)
     it.tag()
-    assert it.outcomes[C] == "delivered"
+    assert it.outcomes[A] == "shared"
+
+
+def test_a_recall_of_a_baseline_ami_and_its_lift_promote_nothing_to_an_ou_either():
+    """Its accounts need no tag event of their own to join, but the AMI does."""
+    it = OrganizationHub(A, B)
+    it.hub.tagged_before("ami-0a")
+    it.look(2)
+    it.hub.recall("ami-0a")
+    it.look(2)
+    it.hub.lift_recall("ami-0a")
+    it.look(3)
+    assert it.outcomes == {}
+
+    it.tag(None)
+    it.tag()
+    assert it.outcomes == {A: "delivered", B: "delivered"}
 
 
 @pytest.mark.parametrize("back_fill", [False, True])
@@ -143,6 +160,17 @@ def test_reading_goes_on_where_time_was_up_or_aws_was_busy():
     it.look()
     assert it.have == (A, B, C)
     assert it.organization.calls == before + 3  # two accounts, and no OUs: what was read is not read again
+
+
+def test_who_left_is_asked_about_though_every_reading_takes_nearly_all_the_time_of_its_run():
+    """Each run has 240 seconds, of which the calls of one reading leave twenty: the next run asks, and removes it."""
+    it = OrganizationHub(A, B, C)
+    it.look(3)
+    del it.organization.accounts[B]
+    for _ in range(8):
+        before = it.organization.calls
+        it.look(time_left=lambda before=before: 240 - 44 * (it.organization.calls - before))
+    assert it.have == (A, C)
 
 
 def test_a_unit_that_cannot_be_read_keeps_whom_it_has_and_is_notified_of():

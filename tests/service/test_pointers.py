@@ -65,7 +65,7 @@ def test_two_values_are_not_on_their_way_at_once():
     [(ShownParameter("ami-0fff"), "pointer-not-ours"), (ShownParameter("ami-0fff", "text"), "pointer-other-type")],
 )
 def test_what_is_not_ours_stays_until_it_is_deleted(there, code):
-    """The fault says how to delete it; the daily look then writes the parameter."""
+    """The fault says how to delete it, and which command lets the service look at once; the daily look does, too."""
     hub = a_hub()
     hub.cloud.parameters[DEV, NAME] = there
     promoted(hub, OLD)
@@ -74,6 +74,7 @@ def test_what_is_not_ours_stays_until_it_is_deleted(there, code):
     assert sent["outcome"] == "delivered"
     assert sent["pointer"]["fault"]["code"] == code
     assert "aws ssm delete-parameter" in sent["pointer"]["fault"]["cure"]
+    assert sent["pointer"]["fault"]["cure"].endswith(f"Then `ami-promoter retry {OLD} --account {DEV}`.")
 
     del hub.cloud.parameters[DEV, NAME]
     assert shown(hub.wait(25 * HOUR)) == OLD
@@ -521,6 +522,40 @@ def test_the_familys_tag_of_the_same_file_counts():
     hub.cloud.tag("ami-0e", TAGGED_AGAIN)
 
     assert named(hub.wait(HOUR)) == "ami-0e"
+
+
+@pytest.mark.parametrize("before", ["", "/golden/{family}/current"])
+@pytest.mark.parametrize("mode", ["copy", "share"])
+@pytest.mark.parametrize("again", [True, False])
+def test_a_parameter_that_the_file_sets_while_a_delivery_runs_counts_for_it(mode, before, again):
+    """Whether or not somebody tags the AMI again meanwhile; a tag event afterwards has nothing left to do."""
+    hub = a_family((DEV,), {"mode": mode, "ssm_parameter": before})
+    hub.cloud.tag(NEW, "default")
+    hub.until_state(NEW, DEV, "copying" if mode == "copy" else "opening")
+    hub.cloud.change_targets(ssm_parameter=RENAMED)
+    if again:
+        hub.cloud.tag(NEW, TAGGED_AGAIN)
+    assert (named(hub.wait(2 * HOUR)), shown(hub)) == (NEW, "")
+    assert notice(hub, NEW)["pointer"]["parameter"] == "/golden/base/now"
+
+    calls = calls_for_pointers(hub)
+    hub.cloud.tag(NEW, "default")
+    hub.wait(HOUR)
+    assert calls_for_pointers(hub) == calls
+
+
+@pytest.mark.parametrize("approval", ["required", "none"])
+def test_a_parameter_that_an_approver_has_not_seen_does_not_count_while_a_delivery_runs(approval):
+    """It does where the file no longer asks for an approval; the one of before is no longer the file's."""
+    hub = a_family((DEV,), {"ssm_parameter": "/golden/{family}/current", "approval": "required"})
+    hub.cloud.tag(NEW, "default")
+    hub.wait(60)
+    hub.approve(NEW)
+    hub.until_state(NEW, DEV, "copying")
+    hub.cloud.change_targets(ssm_parameter=RENAMED, approval=approval)
+    hub.wait(2 * HOUR)
+
+    assert (named(hub), shown(hub)) == ("" if approval == "required" else NEW, "")
 
 
 def test_where_an_approval_is_asked_for_no_other_parameter_is_set_without_one():

@@ -8,7 +8,8 @@ import pytest
 from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.calls import intent
-from chalicelib.engine.errors import RefusalKind
+from chalicelib.engine.errors import Refusal, RefusalKind
+from chalicelib.engine.faults import Fault
 from chalicelib.engine.notices import attributes
 from chalicelib.engine.stored import peek
 from chalicelib.promotion.codec import PROMOTIONS
@@ -29,7 +30,7 @@ from tests.service.family import (
     raw,
     shown,
 )
-from tests.service.gate import LostAnswer, PortTrouble, ProcessKilled
+from tests.service.gate import ALWAYS, LostAnswer, PortTrouble, ProcessKilled
 from tests.service.hub import Hub
 from tests.service.scenes import killed_at_calls
 
@@ -208,6 +209,20 @@ def test_one_target_that_refuses_delays_no_other_and_is_named(why, days):
     )
     assert notice["event"] == "delivery.recalled"
     assert [fault["code"] for fault in notice["faults"]] == ["recall-not-done", "aws-UnauthorizedOperation"]
+
+
+@pytest.mark.parametrize("method", ["recall", "restore"])
+def test_of_what_a_target_refused_for_a_day_one_cure_alone_says_how_it_is_tried_again(method):
+    """A new tag begins nothing while the recall stands, and a lift is tried again by the service itself."""
+    hub = promoted(a_hub(), OLD, NEW)
+    fault = Fault("aws-Denied", "there", "It was refused.", "Allow it; then tag the AMI again.")
+    hub.gate.troubles = [PortTrouble("target.images", method, Refusal(RefusalKind.DENIED, fault), ALWAYS)]
+    recall_it(hub)
+    if method == "restore":
+        lift_it(hub)
+    hub.wait(2 * DAY)
+
+    assert [one["cure"] for one in hub.notified("delivery.recalled")[-1]["faults"]][1:] == ["Allow it."]
 
 
 def refused_by_dev(method: str = "recall", *, accounts=(DEV, PROD), may_disable: bool = False, **how) -> Hub:

@@ -16,6 +16,7 @@ from chalicelib.promotion.worker.tag_pass import read_heads
 from chalicelib.promotion.worker.trigger_tag_check import TRIGGER
 from chalicelib.targets.applied_file import AppliedFile, Directory, Target, nothing_applied
 from chalicelib.targets.organization import Organization, Unit
+from tests.service.arrivals import Arrivals
 from tests.service.cloud import REGION, START, UNREADABLE, CloudBehavior, source_key
 from tests.service.gate import PortCrash
 from tests.service.hub import DISCOVERY, Hub
@@ -460,6 +461,18 @@ def test_what_an_account_keeps_while_its_settings_conflict_ends_at_its_date_thou
     hub.cloud.change_targets(B, by_way_of=C, until=hub.cloud.now + 10 * HOUR)
     assert open_to(hub, after=10 * HOUR - 600) == {A, B}
     assert open_to(hub, after=HOUR) == {A}
+
+
+def test_what_ends_where_there_is_little_time_closes_all_its_shares_before_its_notice():
+    """Each run has time to release three of twenty-one."""
+    hub, ami = Hub((A,), arrivals=Arrivals(hurry=7)), "ami-0a"
+    hub.cloud.make_image(ami, {f"snap-{number:02}": True for number in range(20)})
+    hub.cloud.tag(ami, A)
+    hub.until(lambda: len(hub.cloud.permissions) == 20)
+    hub.cloud.tag(ami, None)
+    hub.until_state(ami, A, "cancelled")
+
+    assert (hub.wait(300).cloud.permissions, hub.cloud.grants) == (set(), {})
 
 
 def test_copies_end_though_an_operator_has_paused_and_discovery_cannot_know_that_the_tag_is_gone():

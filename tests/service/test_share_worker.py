@@ -377,7 +377,8 @@ def test_what_does_not_close_is_reported_with_each_try_from_the_fifth_on(why):
 
     assert not snapshot.shares
     reported = [args for name, args in snapshot.telemetry.reported if name == "not_closing"]
-    assert reported == [(SNAPSHOT.pk, ACCOUNT, tries) for tries in (5, 6, 7)]
+    says = "hub: It was refused: aws-NotNow."
+    assert reported == [(SNAPSHOT.pk, ACCOUNT, tries, says) for tries in (5, 6, 7)]
 
 
 @pytest.mark.parametrize("code", ["aws-IncorrectState", "aws-UnauthorizedOperation", "aws-AccessDenied"])

@@ -10,6 +10,7 @@ from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.delivery.wave_progress import WaveProgress
 from chalicelib.engine import addresses, schedule
 from chalicelib.engine.budget import Budget
+from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.waker import Waker
 from chalicelib.promotion.model import WAKE, Promotion
 from chalicelib.promotion.worker.passes import DeliveryPass
@@ -174,6 +175,28 @@ def test_after_thirty_days_it_fails_like_one_without_an_approval():
     assert any("to `dev` failed" in one for one in hub.faults())
 
 
+DATES = {
+    "its date comes first": (5 * DAY, 0, {}),
+    "the file has a later date": (5 * DAY, DAY, {}),
+    "the file has an earlier date": (5 * DAY, -10 * HOUR, {}),
+    "the file has an earlier date, and a conflict": (5 * DAY, -10 * HOUR, {"by_way_of": QA}),
+    "the file has a later date, and a conflict": (5 * DAY, DAY, {"by_way_of": QA}),
+    "a pause keeps it closed": (4 * HOUR, 0, {}),
+}
+
+
+@pytest.mark.parametrize(("soak", "later", "settings"), DATES.values(), ids=DATES)
+def test_a_wave_is_not_waited_for_once_the_date_of_the_share_has_come(soak, later, settings):
+    """Nothing could be shared when it opens: the delivery fails within the hour, by the file's date at that moment."""
+    hub = promoted({"prod": Wave("dev", soak)}, settings={"mode": "share", "until": START + DAY}, value="dev prod")
+    assert states(hub)[3] == WAITS
+    hub.cloud.paused = soak < DAY
+    hub.cloud.change_targets(PROD, until=START + DAY + later, **settings)
+    assert states(hub, after=DAY + later - 3 * HOUR)[3] == WAITS
+    assert states(hub, after=3 * HOUR)[3] == "failed"
+    assert [one for one in hub.faults() if one.startswith("share-until-passed")]
+
+
 # --- who counts ------------------------------------------------------------------------------------------------------
 
 
@@ -189,7 +212,16 @@ def test_what_was_withdrawn_or_cancelled_counts_for_neither_side():
     hub.withdraw(AMI, DEV)
     hub.withdraw(AMI, DEV2)
     assert states(hub, after=DAY)[2:] == [WAITS, WAITS]
-    assert "wave-not-reached" in " ".join(hub.faults()), "people are notified that nobody is left before it"
+    (fault,) = hub.faults()
+    assert fault.startswith("wave-not-reached: "), "people are notified that nobody is left before it"
+
+
+def test_a_wave_soaks_from_the_last_end_that_counts():
+    """One account is withdrawn while its copy runs, which takes thirty hours; the other has the AMI."""
+    hub = promoted({"qa": Wave("dev", DAY)}, value="dev qa", behavior=CloudBehavior(copying=(60, 30 * HOUR, 60)))
+    slow = DEV if states(hub, after=20 * HOUR)[0] == "copying" else DEV2
+    hub.withdraw(AMI, slow)
+    assert states(hub, after=29 * HOUR)[2] == "delivered"
 
 
 def test_what_was_withdrawn_before_it_began_opens_the_wave_after_its_lift():
@@ -202,6 +234,21 @@ def test_what_was_withdrawn_before_it_began_opens_the_wave_after_its_lift():
     assert reported(hub, "delivery.delivered", DEV) < reported(hub, "delivery.delivered", PROD)
 
 
+def test_failures_alone_stop_a_wave_however_many_may_fail():
+    """Nobody has shown that the AMI is good."""
+    hub = promoted({"prod": Wave("dev", 0, 2)}, value="dev prod", broken=(DEV, DEV2))
+    assert states(hub, after=2 * HOUR) == ["failed", "failed", "", WAITS]
+    assert len(stops(hub)) == 1
+
+
+def test_each_of_two_waves_after_one_group_is_stopped_by_a_notice_of_its_own():
+    """Receivers drop a second notice with the same id."""
+    hub = promoted({"qa": Wave("dev"), "prod": Wave("dev", HOUR)}, broken=(DEV,))
+    assert states(hub) == ["failed", "delivered", WAITS, WAITS]
+    assert sorted(one["groups"] for one in stops(hub)) == [["prod"], ["qa"]]
+    assert len({one["id"] for one in stops(hub)}) == 2
+
+
 def test_what_the_file_loses_counts_no_longer():
     """The failed account is taken out of the file: the wave goes on without it."""
     hub = promoted(broken=(DEV,))
@@ -209,6 +256,17 @@ def test_what_the_file_loses_counts_no_longer():
     apply(hub, PLAIN, {**GROUPS, "dev": (DEV2,)})
     pass_time(hub, HOUR)
     assert states(hub) == ["failed", *DONE[1:]]
+
+
+def test_what_the_file_loses_and_gets_back_opens_the_wave_after_it():
+    """Its delivery begins again without a tag event, and counts like the first one."""
+    waves, groups = {"prod": Wave("dev")}, {**GROUPS, "dev": (DEV,)}
+    hub = promoted(waves, value="dev prod", groups=groups, behavior=CloudBehavior(copying=(2 * HOUR,)))
+    assert states(hub) == ["copying", "", "", WAITS]
+    apply(hub, waves, {**GROUPS, "dev": (QA,)})
+    assert states(hub, after=3 * HOUR) == ["cancelled", "", "", WAITS]
+    apply(hub, waves, groups)
+    assert states(hub, after=8 * HOUR) == ["delivered", "", "", "delivered"]
 
 
 @pytest.mark.parametrize("arrivals", [ALL_ON_TIME, NOTHING_COMES], ids=["events", "sweep"])
@@ -288,6 +346,17 @@ def test_an_account_that_joins_later_does_not_restart_the_wave():
     it.cloud.tag("ami-0a", "default other")
     it.look(24)
     assert it.outcomes[B] == "delivered", "the next generation has it from its beginning"
+
+
+def test_an_account_that_joins_while_aws_refuses_the_checks_of_the_source_holds_up_no_wave():
+    """It begins after the outage, and counts no more than if it had begun at once."""
+    it = after_an_ou()
+    opens = opens_at(it)
+    it.hub.gate.refuse("source", "examine", why=RefusalKind.THROTTLED)
+    it.organization.accounts[B] = "ACTIVE"
+    it.look(12)
+    it.hub.run(until=opens + HOUR)
+    assert it.outcomes == {A: "delivered", C: "delivered"}
 
 
 def test_people_are_notified_of_a_wave_after_a_group_of_which_only_accounts_that_joined_later_are_left():

@@ -138,7 +138,6 @@ def test_a_look_for_another_delivery_leaves_no_closing_to_wait_for():
         ({"asked": 1}, False),
         ({"opened_at": NOW - 299}, False),
         ({"preexisting": True}, False),
-        ({"resource": addresses.role_resource("arn:aws:kms:us-east-1:222222222222:key/own", "222222222222").pk}, False),
         ({"holdings": HOLDER | LATER_HOLDER}, False),
     ],
     ids=[
@@ -147,7 +146,6 @@ def test_a_look_for_another_delivery_leaves_no_closing_to_wait_for():
         "nobody",
         "a grant may show late",
         "its owner's",
-        "on the target's own key",
         "for copies",
     ],
 )

@@ -138,7 +138,7 @@ def leave(count, **settings):
 
 
 def test_more_than_may_leave_at_once_all_stay_until_a_person_lets_them_go():
-    """One of ten leaves. Two stay until a person accepts both, or one, so that the other is within the limit."""
+    """One of ten leaves. Of two, each stays until a person accepts it by name, however few wait besides."""
     assert leave(1)[0].units[OU].accounts == TEN[1:]
     membership, reading = leave(2)
     assert (membership.units[OU].accounts, reading.held, reading.left) == (TEN, {"dev": TEN[:2]}, ())
@@ -148,7 +148,7 @@ def test_more_than_may_leave_at_once_all_stay_until_a_person_lets_them_go():
     assert after(reading_gone, gone, TEN[2:], later)[1].held == {}, "a lower limit, and nobody else leaves"
 
     one, reading_one = after(reading, membership, TEN[2:], later, Whereabouts(""), accepted=TEN[:1])
-    assert (one.units[OU].accounts, reading_one.held) == (TEN[2:], {})
+    assert (one.units[OU].accounts, reading_one.held) == (TEN[1:], {"dev": TEN[1:2]})
     both, reading = after(reading, membership, TEN[2:], later, Whereabouts(""), accepted=TEN[:2])
     assert (both.units[OU].accounts, reading.held) == (TEN[2:], {})
     assert all(left.accepted for left in reading.left)
@@ -158,13 +158,49 @@ def test_more_than_may_leave_at_once_all_stay_until_a_person_lets_them_go():
 
 
 def test_slowly_is_not_another_way_to_lose_many():
-    """Accounts that left within a day count; a day later the next may leave."""
-    membership, reading = leave(1)
-    for hours in (1, 2, 3):
+    """Accounts that left within a day count; a day later the next may leave, but not who waits for a person."""
+    gone, left = leave(1)
+    membership, reading = gone, left
+    for hours in (1, 2, 3, 30):
         membership, reading = after(reading, membership, TEN[2:], NOW + hours * 3600, Whereabouts(""))
-    assert reading.held == {"dev": (TEN[1],)}
-    membership, reading = after(reading, membership, TEN[2:], NOW + DAY + 3600, Whereabouts(""))
-    assert (membership.units[OU].accounts, reading.held) == (TEN[2:], {})
+        assert (membership.units[OU].accounts, reading.held) == (TEN[1:], {"dev": (TEN[1],)} if hours > 1 else {})
+    for at in (0, APART):
+        gone, left = after(left, gone, TEN[2:], NOW + 2 * DAY + at, Whereabouts(""))
+    assert (gone.units[OU].accounts, left.held) == (TEN[2:], {})
+
+
+STILL_WAITS = [
+    ("the limit is higher", TEN[2:], Whereabouts(""), {"most_leaving": "5"}),
+    ("AWS does not answer", TEN[2:], None, {}),
+    ("AWS knows no state", TEN[2:], Whereabouts("ASTRAY"), {}),
+    ("the other came back", TEN[1:], Whereabouts(""), {}),
+]
+
+
+@pytest.mark.parametrize(("_what", "shown", "where", "settings"), STILL_WAITS, ids=[one[0] for one in STILL_WAITS])
+def test_who_waits_for_a_person_waits_on_whatever_becomes_of_the_reason(_what, shown, where, settings):
+    """At the next reading it would be within the limit, or not known to be gone; it still waits after that."""
+    membership, reading = leave(2)
+    later = NOW + 300 + 2 * APART
+    membership, reading = after(reading, membership, shown, later, where, **settings)
+    assert (membership.units[OU].accounts, reading.held) == (TEN, {"dev": tuple(sorted({*TEN} - {*shown}))})
+    for day in (1, 2):
+        membership, reading = after(reading, membership, TEN[1:], later + day * DAY, Whereabouts(""), **settings)
+    assert (membership.units[OU].accounts, reading.held) == (TEN, {"dev": TEN[:1]})
+
+
+def test_who_waited_and_came_back_may_leave_alone_later():
+    """As an account that never left; and the file may take away who waits."""
+    membership, reading = leave(2)
+    later = NOW + 300 + 2 * APART
+    back, read = after(reading, membership, TEN, later)
+    assert (back.units[OU].accounts, read.held) == (TEN, {})
+    for day in (1, 2):
+        back, read = after(read, back, TEN[1:], later + day * DAY, Whereabouts(""))
+    assert (back.units[OU].accounts, read.held) == (TEN[1:], {})
+
+    _, read = after(reading, membership, TEN[2:], later, Whereabouts(""), groups={"dev": TEN[5:]})
+    assert read.held == {}
 
 
 def test_of_a_large_group_no_departure_of_the_day_is_forgotten():

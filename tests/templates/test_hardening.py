@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
+from awsim.iam import policy as iam
+from awsim.iam.policy import Ask, PolicyVerdict, Who
+from awsim.world import World
 from tests.templates.conftest import FUNCTIONS, MONITORING, ROOT, resources
 from tools.policies import ATTACHED, DATA_KEY, statements
 
 OTHERS = ("target.yaml", "organization.yaml", "chat.yaml", "hub-region.yaml")
-SOURCE = {"aws:SourceArn", "aws:SourceAccount"}
 RESERVED = "ReservedConcurrentExecutions"
 NOBODY = {"Ref": "AWS::NoValue"}
 
@@ -53,7 +55,7 @@ def test_a_service_may_act_for_this_account_alone(templates):
             passed = [] if trust is None else list(let_in(trust))
             for statement in let_in(body):
                 keys = {key for tests in statement.get("Condition", {}).values() for key in tests}
-                assert keys & SOURCE or statement in passed, f"{name}: {resource}"
+                assert "aws:SourceArn" in keys or statement in passed, f"{name}: {resource}"
             assert all(it["Action"] in ("sts:AssumeRole", ["sts:AssumeRole"]) for it in passed)
         for resource, permission in resources(template, "AWS::Lambda::Permission").items():
             assert "SourceArn" in permission, f"{name}: {resource}"
@@ -95,6 +97,37 @@ def test_what_is_kept_at_rest_can_be_under_a_key_of_ones_own(both, stack):
     for table in resources(hub, "AWS::DynamoDB::Table").values():
         encrypted = {"SSEEnabled": True, "SSEType": "KMS", "KMSMasterKeyId": key}
         assert table["SSESpecification"] == {"Fn::If": ["HasDataKey", encrypted, NOBODY]}
+
+
+KEY, HUB, REGION = "arn:aws:kms:eu-west-1:111111111111:key/data", "111111111111", "eu-west-1"
+LOGS, EVENTS = f"logs.{REGION}.amazonaws.com", "events.amazonaws.com"
+
+
+def test_the_data_keys_policy_in_the_guide_lets_services_use_it_for_this_hub_alone(both):
+    """Logs for each log group of both stacks, and EventBridge, which alone sends to queues as a service."""
+    page = (ROOT / "docs" / "guide" / "deploy-data-key.md").read_text(encoding="utf-8")
+    [text] = re.findall(r"^```json\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    policy = {"Statement": json.loads(re.sub(r"\bR\b", REGION, text).replace("HUB", HUB))}
+    groups, senders = [], set()
+    for template in both.values():
+        groups += [it["LogGroupName"]["Fn::Sub"] for it in resources(template, "AWS::Logs::LogGroup").values()]
+        queues = resources(template, "AWS::SQS::QueuePolicy").values()
+        senders |= {it["Principal"]["Service"] for queue in queues for it in let_in(queue)}
+
+    def allowed(service: str, key: str, value: str, *actions: str) -> set[bool]:
+        asks = [Ask(f"kms:{action}", KEY, {key: value}) for action in actions]
+        return {iam.resource(policy, ask, Who(service=service))[0] is PolicyVerdict.ALLOW for ask in asks}
+
+    def encrypts(account: str, group: str) -> set[bool]:
+        arn = f"arn:aws:logs:{REGION}:{account}:log-group:{group.replace('${AWS::Region}', REGION)}"
+        uses = ("Encrypt", "Decrypt", "ReEncryptFrom", "ReEncryptTo", "GenerateDataKey")
+        return allowed(LOGS, "kms:encryptioncontext:aws:logs:arn", arn, *uses)
+
+    assert senders == {EVENTS}
+    assert [encrypts(HUB, group) for group in groups] == [{True}] * len(FUNCTIONS | MONITORING)
+    assert encrypts(HUB, "/aws/lambda/theirs") == encrypts("999999999999", groups[0]) == {False}
+    assert allowed(EVENTS, "aws:sourceaccount", HUB, "Decrypt", "GenerateDataKey") == {True}
+    assert allowed(EVENTS, "aws:sourceaccount", "999999999999", "Decrypt", "GenerateDataKey") == {False}
 
 
 def reaching(service: str) -> set[str]:
@@ -166,6 +199,26 @@ def test_the_key_lets_share_worker_grant_to_whom_its_own_policy_names(hub):
     assert statement["Condition"]["ForAllValues:StringEquals"] == {
         "kms:GrantOperations": own.condition["ForAllValues:StringEquals"]["kms:GrantOperations"]
     }
+
+
+def test_the_key_of_golden_amis_is_granted_by_ec2_for_its_caller_or_by_share_worker_alone(package):
+    """Neither by a builder's own call, nor through another service, nor by another function to a target."""
+    with World() as world:
+        given = {"CreateSourceKey": "true", "TargetAccounts": "222222222222"}
+        key = world.deploy(package / "template.yaml", HUB, REGION, "hub", given).outputs["SourceKeyArn"]
+        policy = json.loads(world.client("kms", HUB, REGION).get_key_policy(KeyId=key)["Policy"])
+
+    def grants(role: str, **context: str) -> bool:
+        keys = {"aws:principalarn": f"arn:aws:iam::{HUB}:role/{role}"} | {f"kms:{it}": context[it] for it in context}
+        asked = iam.resource(policy, Ask("kms:CreateGrant", key, keys), Who(account=HUB))
+        return asked[0] is PolicyVerdict.ALLOW
+
+    ec2, copies = f"ec2.{REGION}.amazonaws.com", "arn:aws:iam::222222222222:role/AmiCopyRole"
+    assert grants("builder", viaservice=ec2, grantisforawsresource="true")
+    assert not grants("builder", viaservice=ec2)
+    assert not grants("builder", viaservice=ec2.replace("ec2", "rds"), grantisforawsresource="true")
+    assert grants(f"ami-promoter-{REGION}-share-worker", granteeprincipal=copies, grantoperations="Decrypt")
+    assert not grants(f"ami-promoter-{REGION}-worker", granteeprincipal=copies, grantoperations="Decrypt")
 
 
 def test_logs_are_kept_as_long_as_the_parameter_says(hub, monitor):

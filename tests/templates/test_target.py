@@ -4,22 +4,15 @@ import json
 
 import pytest
 
+from awsim.iam.policy import Ask, PolicyVerdict, identity
 from awsim.world import World
 from chalicelib.delivery import target_seen
 from chalicelib.delivery.template_rights import PARAMETER
 from chalicelib.sharing import key_policy
 from tests.templates.conftest import GIVEN, TARGET, resources
 
+HUB, OWN, OTHER = GIVEN["HubAccountId"], "222222222222", "999999999999"
 ALL_ON = {"ParameterPrefix": "/golden/", "AllowDisable": "true", "AllowUseReport": "true"}
-WITHOUT_PARAMETERS = {
-    *("ec2:DescribeImages", "ec2:DescribeImageAttribute", "ec2:DescribeSnapshots", "ec2:CreateTags"),
-    *("ec2:CopySnapshot", "ec2:CopyImage", "ec2:RegisterImage", "ec2:DeregisterImage", "ec2:DeleteSnapshot"),
-    *("ec2:EnableImageDeprecation", "ec2:DisableImageDeprecation", "ec2:EnableImageDeregistrationProtection"),
-    *("ec2:GetEbsEncryptionByDefault", "ec2:GetEbsDefaultKmsKeyId", "ec2:GetSnapshotBlockPublicAccessState"),
-    *("ec2:GetImageBlockPublicAccessState", "ec2:GetAllowedImagesSettings"),
-    *("iam:GetRole", "iam:GetRolePolicy", "events:DescribeRule", "events:ListTargetsByRule"),
-}
-"""What the copy role may do, keys aside, in a stack that gives only what a target's template requires."""
 TRUSTED = {"Role": "worker", "GrantRole": "share-worker", "LaunchRole": "worker"}
 
 
@@ -131,7 +124,10 @@ def test_parameters_are_named_below_one_path_and_without_it_not_at_all(target):
 
 
 def test_without_a_parameter_for_what_follows_a_copy_a_stack_is_as_it_was(target):
-    """Resource for resource and right for right: no parameter is named, no AMI disabled or launched, no use listed."""
+    """It has no other resource or right: no parameter is named, no AMI disabled or launched, no use listed.
+
+    `tests/delivery/test_template_rights.py` has the reason for each right that a stack has without parameters.
+    """
     stacks, roles = [], []
     with World() as world:
         for name, more in (("Off", {}), ("On", {**ALL_ON, "CreateKey": "false"})):
@@ -139,12 +135,10 @@ def test_without_a_parameter_for_what_follows_a_copy_a_stack_is_as_it_was(target
             stacks.append(world.deploy(TARGET, "2" * 12, "us-east-1", name, given))
             roles.append(world.iam.roles.named("2" * 12, name).policies["ami-promoter"]["Statement"])
     off, on = roles
-    allowed = [it["Action"] for it in off if it["Effect"] == "Allow"]
-    rights = {action for one in allowed for action in ([one] if isinstance(one, str) else one)}
+    allowed = {it["Sid"]: it["Action"] for it in off if it["Effect"] == "Allow"}
 
     assert sorted(stacks[0].resources) == ["Alias", "GrantRole", "Key", "Role"]
-    assert len(off) == 19
-    assert {action for action in rights if not action.startswith("kms:")} == WITHOUT_PARAMETERS
+    assert allowed == {it["Sid"]: it["Action"] for it in statements(target)}
     assert [it["Sid"] for it in on if it["Sid"] not in {one["Sid"] for one in off}] == [
         "DisableOwnImages",
         "NameCurrentImages",
@@ -163,6 +157,20 @@ def test_what_launches_can_pass_no_role_and_uses_no_template_key_pair_or_snapsho
     types = ("image", "image", "instance", "volume", "subnet", "network-interface", "security-group")
     assert kinds == [f"{kind}/*" for kind in types]
     assert [kind for kind, it in zip(kinds, launching, strict=True) if "Condition" not in it] == ["security-group/*"]
+
+
+@pytest.mark.parametrize(
+    ("owner", "tag", "runs"), [(OWN, HUB, True), (OWN, OWN, False), (HUB, "", True), (OTHER, HUB, False)]
+)
+def test_an_instance_starts_from_an_image_of_the_hub_or_from_a_copy_that_the_account_owns(owner, tag, runs):
+    """A stranger's shared AMI starts none, even if EC2 should show the tags that the account has put on it."""
+    with World() as world:
+        world.deploy(TARGET, OWN, "us-east-1", "target", {**GIVEN, "ForwardEvents": "false", "LaunchTest": "true"})
+        policy = world.iam.roles.named(OWN, "AmiCopyRole-launch").policies["ami-promoter-launch"]
+    context = {"ec2:owner": owner, "aws:resourcetag/ami-promoter:hub": tag}
+    verdict = identity(policy, Ask("ec2:RunInstances", "arn:aws:ec2:us-east-1::image/ami-1", context))
+
+    assert verdict is (PolicyVerdict.ALLOW if runs else PolicyVerdict.SILENT)
 
 
 def test_without_launch_test_a_stack_has_no_role_for_it(target):

@@ -58,7 +58,7 @@ class NotifyAwaitingRole(Command):
 class HubCopySeen(DeliveryEvent):
     """The state of the hub's own copy was read. ``copies``: (source snapshot, copy); empty until it exists.
 
-    ``waits``: the hub's own copy waits for an approval. ``began``: when (epoch seconds) that wait ended; 0: not known.
+    ``waits``: it waits for an approval. ``began``: when its place in the queue began (epoch seconds); 0: not known.
     ``incomplete``: it is delivered, but this look does not show a copy of each snapshot.
     """
 

@@ -165,6 +165,7 @@ PHASES = {
             CopyStarted: leads(late_copy, PUBLISH),
             **beside_in(PUBLISH),
             ImageProtected: leads(_protected, PUBLISH),
+            naming.ParameterRead: leads(naming.read, PUBLISH),
             naming.ImageOffered: leads(naming.offered, PUBLISH),
             naming.PointerSeen: leads(naming.seen, PUBLISH),
             OutcomeNotified: leads(over, PUBLISH, DELIVERED, SHARED),

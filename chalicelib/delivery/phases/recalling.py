@@ -27,7 +27,7 @@ from chalicelib.delivery.phases.ending import (
 from chalicelib.delivery.phases.publishing import PUBLISH
 from chalicelib.engine import schedule
 from chalicelib.engine.errors import RefusalKind
-from chalicelib.engine.faults import Fault
+from chalicelib.engine.faults import Fault, without_afterwards
 from chalicelib.engine.transitions import leads
 from chalicelib.images.deprecation import has_come
 
@@ -165,7 +165,9 @@ def _refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
     """Try again until the deadline: what the target refuses may be allowed later."""
     if event.step == NotifyOutcome.__name__:
         return last_refused(event, delivery, now)
-    refused = replace(delivery, last_refusal=event.fault)
+    # a new tag begins nothing here: `retry`, or the service itself, tries again
+    fault = replace(event.fault, cure=without_afterwards(event.fault.cure))
+    refused = replace(delivery, last_refusal=fault)
     since = delivery.last_look.since
     if since and (event.kind is not RefusalKind.THROTTLED or now >= since + schedule.LAST_LOOK_WITHIN):
         return _given_up(refused, now)

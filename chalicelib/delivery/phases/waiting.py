@@ -13,7 +13,6 @@ from chalicelib.delivery.phases.ending import TIDY, begin_again, cancelled, fail
 from chalicelib.engine import schedule
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.transitions import Row, leads
-from chalicelib.sharing.entitlement import SOURCE_GONE
 from chalicelib.targets import approvals
 
 AWAIT_WAVE, AWAIT = StateEntry(DeliveryState.AWAITING_WAVE), StateEntry(DeliveryState.AWAITING_APPROVAL)
@@ -40,14 +39,15 @@ class LookAtApproval(Command):
 class WaveSeen(DeliveryEvent):
     """The progress of its wave was read. ``opens_at``: when it opens (epoch seconds); 0: that is not known yet.
 
-    ``changed``: the wave is open, and the applied file has other settings than this delivery began with. ``gone``: EC2
-    does not show the AMI. ``why``: why the delivery waits, if a person must act.
+    ``changed``: the wave is open, and the applied file has other settings than this delivery began with. ``gone``: why
+    no wave is waited for: EC2 does not show the AMI, or the date of its share has come. ``why``: why it waits, if a
+    person must act.
     """
 
     open: bool = False
     changed: bool = False
     opens_at: int = 0
-    gone: bool = False
+    gone: Fault | None = None
     why: Fault | None = None
 
 
@@ -73,9 +73,8 @@ def _wave_seen(event: WaveSeen, delivery: Delivery, now: int) -> Delivery:
         return begin_again(delivery, now)
     if event.open:
         return (AWAIT if approvals.needs(delivery.target) else REQUEST)(delivery, now)
-    if event.gone:
-        what = f"{delivery.ami} was deregistered, disabled, or no longer belongs to the hub, before its wave opened."
-        return fail(delivery, now, Fault(SOURCE_GONE, delivery.where, what, "Nothing was opened. Tag another AMI."))
+    if event.gone is not None:
+        return fail(delivery, now, event.gone)
     if delivery.last_look.failure is not None:
         return fail(delivery, now, delivery.last_look.failure, *((event.why,) if event.why else ()))
     opens_at = event.opens_at if event.opens_at > now else now + schedule.DAY

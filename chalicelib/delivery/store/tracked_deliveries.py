@@ -66,7 +66,8 @@ class DynamoTrackedDeliveries:
     def end(self, ami: str, tracked: TrackedDelivery) -> bool:
         """The count may be off by one after a crash; the promotion's poll reads the tracked deliveries themselves."""
         key, was = addresses.tracked_delivery(ami, tracked.delivery), {":was": tracked.episode, ":yes": True}
-        over = {**self._stored(tracked), "running": False, **({"delivered_as": tracked.image} if tracked.image else {})}
+        over = {**self._stored(tracked), "running": False, "ssm_parameter": tracked.ssm_parameter}
+        over |= {"delivered_as": tracked.image} if tracked.image else {}
         ended = self._table.update(key, **setting(over, was), condition=RUNS)
         if ended is not None:
             return self.count(ami, -1) <= 0

@@ -164,9 +164,7 @@ class DeliveryExecutor:
                 snapshot = next(s for s in self._image(delivery).snapshots if s.id == source)
                 return attempts.CopyStarted(source, self.snapshots.copy(delivery, snapshot), delivery.nonce(source))
             case attempts.FindCopies():
-                copies = self.snapshots.find(delivery, budget=budget, ids=(ids := proof.running(delivery)))
-                role = self.snapshots.role(delivery) if copying.starts(delivery) else ""
-                return attempts.CopiesFound(copies, role, by_ids=bool(ids))
+                return self._find(delivery, budget)
             case leftovers.DeleteSnapshots(useless):
                 return self._delete(delivery, useless, budget)
             case attempts.RegisterImage():
@@ -206,6 +204,12 @@ class DeliveryExecutor:
             case _:
                 raise NotImplementedError(command)
 
+    def _find(self, delivery: Delivery, budget: Budget) -> attempts.CopiesFound:
+        ids = proof.running(delivery)
+        copies = self.snapshots.find(delivery, budget=budget, ids=ids)
+        role = self.snapshots.role(delivery) if copying.starts(delivery) else ""
+        return attempts.CopiesFound(copies, role, by_ids=bool(ids))
+
     def _delete(self, delivery: Delivery, useless: Sequence[str], budget: Budget) -> DeliveryEvent:
         """Delete snapshots while there is time. After a refusal it returns those that are deleted, if any."""
         done: list[str] = []
@@ -241,7 +245,7 @@ class DeliveryExecutor:
         )
 
     def _check(self, delivery: Delivery, budget: Budget) -> DeliveryEvent:
-        gone = self.approvals.source_gone(delivery) if delivery.state is DeliveryState.AWAITING_ROLE else None
+        gone = self.approvals.source_gone(delivery) if delivery.awaits_target else None
         if gone is not None:
             raise Refusal(RefusalKind.ROLE, gone)
         if not self.roles.in_file(delivery):
@@ -340,7 +344,7 @@ class DeliveryExecutor:
             fresh = CopyQuota(delivery.target.account, delivery.target.region)
             cause = f"{delivery.id}:{delivery.episode}:{request.wanted}:{request.done}:{self.clock()}"
             self.waker.wake(fresh.key, cause, fresh=quota_to_store(fresh, self.clock()))
-        waits = delivery.state is DeliveryState.AWAITING_SLOT and again and lease.lacking > 0
+        waits = delivery.awaits_target and again and lease.lacking > 0
         gone = self.approvals.source_gone(delivery) if waits else None
         return slots.SlotsAsked(request.wanted, request.done, lease.granted, lease.until, request.limited_at, gone)
 

@@ -47,8 +47,7 @@ def look(records: Records, snapshots: TargetSnapshots, delivery: Delivery, budge
         what = f"The hub's own copy in {copy.target.region}, from which this one was to be made, is {copy.state}.{why}"
         return TargetUnfit((Fault("hub-copy-failed", delivery.where, what, CURE),))
     if not copy.is_there:  # one that was recalled is restored before a delivery begins again
-        began = copy.entered.get(DeliveryState.REQUESTED, 0)
-        return HubCopySeen(waits=copy.state is DeliveryState.AWAITING_APPROVAL, began=began)
+        return HubCopySeen(waits=copy.awaits_approval, began=copy.queued_at)
     known = {one.source: one.id for one in copy.copies if one.id}
     if not known:  # its AMI was there already: the snapshots' tags name their sources
         shown = snapshots.find(copy, budget=budget)

@@ -63,8 +63,15 @@ class LiveApprovals:
 
     def _none(self, delivery: Delivery) -> ApprovalSeen:
         """Return that no approval counts; none is waited for if the AMI is gone or disabled, or its date has come."""
-        ended = preflight.sharing_faults(delivery.target, self.clock())
-        return ApprovalSeen(gone=next(iter(ended), None) or self.entitlements.gone(delivery.ami, delivery.where))
+        return ApprovalSeen(gone=self.date_passed(delivery) or self.entitlements.gone(delivery.ami, delivery.where))
+
+    def date_passed(self, delivery: Delivery) -> Fault | None:
+        """Return that the date of its share has come; the date that the file has by now counts, also in a conflict."""
+        target = delivery.target
+        if not delivery.in_share_mode:
+            return None
+        until = self.targets.read().resolve(target.account, in_force=True).until(target.place)
+        return next(iter(preflight.sharing_faults(replace(target, until=until or 0), self.clock())), None)
 
     def source_gone(self, delivery: Delivery) -> Fault | None:
         """Return that EC2 shows no source AMI that can be used; one look is weak evidence, and a refusal is none."""

@@ -16,6 +16,7 @@ from chalicelib.delivery.worker.live_approvals import LiveApprovals
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.waker import Clock
+from chalicelib.sharing.entitlement import SOURCE_GONE
 from chalicelib.targets.ports import Targets
 
 STOPPED, PAUSED = "wave-stopped", "wave-paused"
@@ -37,13 +38,15 @@ class LiveWaves:
         file = self.targets.read()
         if file.fault is not None:
             raise Refusal(RefusalKind.THROTTLED, file.fault)
+        seen = self.promotion(delivery.ami)
+        ended = _source_gone(delivery) if seen is not None and seen.gone else self.approvals.date_passed(delivery)
+        if ended is not None:
+            return WaveSeen(gone=ended)
         wave = file.waves.of(delivery.target.account)
         if wave is None:
             return self._open(delivery, self.clock())
-        why = wave if isinstance(wave, Fault) else None
-        seen = self.promotion(delivery.ami)
-        if seen is None or seen.gone or isinstance(wave, Fault):
-            return WaveSeen(gone=seen is not None and seen.gone, why=why)
+        if seen is None or isinstance(wave, Fault):
+            return WaveSeen(why=wave if isinstance(wave, Fault) else None)
         progress = seen.progress.get(file.waves.name(wave), WaveProgress())
         if progress.stopped:
             what = f"Deliveries to `{wave.after}` failed, so the wave after it does not open."
@@ -59,3 +62,8 @@ class LiveWaves:
             what = "Promotions are paused, so no wave opens."
             return WaveSeen(opens_at=since, why=Fault(PAUSED, delivery.where, what, "`ami-promoter admin resume`."))
         return WaveSeen(open=True, changed=self.approvals.other_settings(delivery))
+
+
+def _source_gone(delivery: Delivery) -> Fault:
+    what = f"{delivery.ami} was deregistered, disabled, or no longer belongs to the hub, before its wave opened."
+    return Fault(SOURCE_GONE, delivery.where, what, "Nothing was opened. Tag another AMI.")

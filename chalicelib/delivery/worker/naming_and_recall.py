@@ -17,9 +17,18 @@ from chalicelib.engine.waker import Clock
 from chalicelib.images import deprecation
 from chalicelib.images.image import SourceImage
 from chalicelib.release.worker.pointers import RecordedPointers
+from chalicelib.targets.applied_file import Target
+from chalicelib.targets.approvals import needs
 from chalicelib.targets.ports import Targets
 
-Command = naming.OfferImage | naming.LookAtPointer | recalling.LookAtCopy | recalling.RecallCopy | recalling.RestoreCopy
+Command = (
+    naming.ReadParameter
+    | naming.OfferImage
+    | naming.LookAtPointer
+    | recalling.LookAtCopy
+    | recalling.RecallCopy
+    | recalling.RestoreCopy
+)
 
 
 @dataclass(eq=False)
@@ -36,6 +45,8 @@ class NamingAndRecallCommands:
     def execute(self, delivery: Delivery, command: Command) -> DeliveryEvent:
         """Execute one. May raise Refusal."""
         match command:
+            case naming.ReadParameter():
+                return self._read_parameter(delivery)
             case naming.OfferImage():
                 self.pointers.offer(naming.pointer(delivery), naming.release(delivery, self.source(delivery)))
                 return naming.ImageOffered()
@@ -53,6 +64,15 @@ class NamingAndRecallCommands:
             case recalling.RestoreCopy():
                 self.images.restore(delivery)
                 return recalling.CopyRestored()
+
+    def _read_parameter(self, delivery: Delivery) -> naming.ParameterRead:
+        """Read it. One that the file no longer sets stays, and so does one that an approver has approved."""
+        target = delivery.target
+        wanted = self.targets.read().target(target.account, target.region)
+        if not isinstance(wanted, Target) or needs(wanted) or wanted.ssm_parameter in ("", target.ssm_parameter):
+            return naming.ParameterRead(target, delivery.naming)
+        named = naming.renamed(delivery, self.source(delivery), wanted)
+        return naming.ParameterRead(named.target, named.naming)
 
     def _look_at_pointer(self, delivery: Delivery) -> naming.PointerSeen:
         pointer = self.pointers.look(naming.pointer(delivery).key)

@@ -195,11 +195,7 @@ class DeliveryPass:
             image = source_image(self.records, promotion.ami, record.source, record.key)
         except ParkRecord:
             return
-        target = replace(record.target, ssm_parameter=wanted.ssm_parameter, family_tag=wanted.family_tag)
-        renamed = replace(record, target=target, naming=naming.begun(image, target))
-        known = dict.fromkeys((*record.naming.before, record.naming.parameter))
-        before = tuple(name for name in known if name not in ("", renamed.naming.parameter))
-        renamed = renamed.with_naming(before=before)
+        renamed = naming.renamed(record, image, wanted)
         if renamed.naming.parameter:
             renamed = renamed.with_naming(offered_at=self.clock(), offered=True, done=True)
         happened = [f"Named by {renamed.naming.parameter or 'no parameter'}"]

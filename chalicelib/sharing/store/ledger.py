@@ -41,6 +41,9 @@ PER_TRANSACTION = 50
 MOST_RECENT = 8
 """Most steps on a share: its life has six, and a write costs by the KB."""
 
+IN_THE_BIN = 366 * DAY
+"""What went with its resource may come back with it: the Recycle Bin keeps that for a year at most [aws-facts 4]."""
+
 UNRECORDED = unrecorded_name("")
 """The beginning of the name of a share that stands for a grant of which only the id is known."""
 
@@ -274,7 +277,7 @@ class DynamoLedger:
                     "body": _body(machine.evolve(share, machine.Archived(), now)),
                     RECENT: _text(steps),
                     "schema": self._version,
-                    EXPIRES: now + self._keep,
+                    EXPIRES: now + (max(self._keep, IN_THE_BIN) if share.gone_with_resource else self._keep),
                 }
                 place = addresses.archived_share(share.resource, share.share_name, now)
                 writes += [{"Delete": gone}, {"Put": self._table.put_request(place, entry)}]

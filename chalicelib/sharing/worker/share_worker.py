@@ -257,9 +257,9 @@ class ShareWorker:
     def _with_refusal(self, s: Share, refusal: Refusal) -> Share:
         now = self.waker.clock()
         if s.state is ShareState.CLOSING and not outstanding.to_open([s], now):
-            self.telemetry.share(s.resource, s.account, "not closed", why=refusal.fault.what)
             given_up = refusal.kind is not RefusalKind.THROTTLED and machine.gives_up(s)
-            return machine.evolve(s, machine.GivenUp(refusal.fault) if given_up else machine.PutOff(), now)
+            after = machine.evolve(s, machine.GivenUp(refusal.fault) if given_up else machine.PutOff(), now)
+            return self._still_open(after, f"{refusal.fault.where}: {refusal.fault.what}")
         since = self._accessible_since(s, now) if refusal.kind is RefusalKind.NOT_YET else 0
         if not machine.worth_waiting(s, refusal.kind, now, since):
             return machine.evolve(s, machine.ShareRefused(refusal.fault), now)
@@ -347,22 +347,25 @@ class ShareWorker:
         return [machine.evolve(s, removed, self.waker.clock()) for s in some]
 
     def _looked_at(self, these: ResourceShares, some: Sequence[Share]) -> list[Share]:
-        showing = these.adapter.showing(some)
-        return [
-            machine.evolve(s, machine.LookedAfter(showing=s.share_name in showing), self.waker.clock()) for s in some
-        ]
+        showing, now = these.adapter.showing(some), self.waker.clock()
+        looked = [machine.evolve(s, machine.LookedAfter(showing=s.share_name in showing), now) for s in some]
+        return [self._still_open(s, "The permission shows after it was removed.") for s in looked]
 
     def _revoked(self, these: ResourceShares, some: Sequence[Share], budget: Budget) -> list[Share]:
         """Remove permissions that have the service's name, and look at once: what still shows is the service's."""
         refused_accounts.close(these, some, budget, self.waker.clock())
         return self._looked_at(these, some)
 
+    def _still_open(self, s: Share, why: str) -> Share:
+        """Return a share; report it if it is still to be closed."""
+        if s.state is ShareState.CLOSING and s.removed_at is None:
+            self.telemetry.share(s.resource, s.account, "not closed", why=why, tries=s.tries)
+            if s.tries >= share.TRIES_BEFORE_ALARM:
+                self.telemetry.not_closing(s.resource, s.account, s.tries, why)
+        return s
+
     def _report_closing(self, resource: str, s: Share) -> None:
         if s.state is ShareState.CLOSING:
-            if s.removed_at is None:
-                self.telemetry.share(resource, s.account, "not seen closed yet", tries=s.tries)
-            if s.tries >= share.TRIES_BEFORE_ALARM and s.removed_at is None:
-                self.telemetry.not_closing(resource, s.account, s.tries)
             return
         if s.closed_at is None:
             self.telemetry.share(resource, s.account, "left open in the target", why=s.fault and s.fault.what)

@@ -23,7 +23,10 @@ from chalicelib.targets.ports import MembersStore, OrganizationReader, Targets
 NEEDS_SECONDS = 12
 """Seconds that must be left to ask for a page: an SDK time-out and a second try."""
 ASK_SECONDS = 26
-"""Seconds to ask where an account is: the account, up to six parents, and the writes afterwards, at 2 s each."""
+"""Seconds to ask where an account is: the account, up to six parents, and the writes afterwards, at 2 s each.
+
+If a reading ends with less, the next run judges it: otherwise nobody might ever be asked about.
+"""
 STALE = 6 * schedule.HOUR
 """A reading that began longer ago than this starts from the beginning. Thousands of OUs, of two calls and more each,
 take an hour where AWS is slow, and longer where it throttles."""
@@ -58,10 +61,11 @@ class Members:
         crawl = self._begun(crawl, named, reader, time_left)
         whole = not _to_begin(crawl, named)
         crawl = self._crawled(crawl, reader, time_left)
+        judged_later = crawl is not reading.crawl and time_left() <= ASK_SECONDS
         reading = replace(reading, crawl=crawl)
         if not self.store.save(reading, version):
             raise LostRace("members/reading")
-        if whole and crawl.next() is None:
+        if whole and crawl.next() is None and not judged_later:
             self._judge(named, reader, replace(reading, crawl=None), version + 1, time_left, crawl)
 
     def _begun(self, crawl: Crawl, named: Organization, reader: OrganizationReader, time_left: TimeLeft) -> Crawl:

@@ -442,6 +442,15 @@ def test_refused_and_parked_promotions_say_why(table, run):
     ]
 
 
+def test_a_parked_record_is_named_once(table, run):
+    """The service's reason begins with the record, which the list and the command name already."""
+    write(table, a_promotion())
+    record = addresses.promotion(AMI)
+    DynamoRecords(table).park(record, f"{record.pk} record has schema 99, and this version reads 1.", NINE)
+
+    assert f"Parked: {record.pk}: it has schema 99, and this version reads 1." in run("status").out
+
+
 def test_a_promotion_of_a_pending_ami_says_that_it_waits_for_it(table, run):
     """Its value is not in force yet, and nobody should look for a mistake in the tag."""
     write(table, a_promotion(value=None, seen_value="dev prod", state=promotion.PromotionState.REQUESTED))

@@ -208,12 +208,14 @@ def test_a_parameter_that_the_file_names_since_the_delivery_moves(approval, move
     assert any("parameter /golden/base/current: It will name this AMI." in line for line in lines) is moves
 
 
-@pytest.mark.parametrize("there", [NAMED, "/old/{family}"])
-def test_a_delivery_that_is_under_way_counts_for_the_parameter_that_it_began_with(there):
-    """For one that the file names since then, it takes another tag event after it has ended."""
-    (target,) = planned(there=there, state="copying")["targets"]
+@pytest.mark.parametrize(
+    ("there", "approval"), [(NAMED, "none"), ("/old/{family}", "none"), ("/old/{family}", "required")]
+)
+def test_a_delivery_that_is_under_way_counts_for_the_parameter_that_the_file_names_when_it_ends(there, approval):
+    """But for another one than the approver has seen it takes the next AMI."""
+    (target,) = planned(there=there, state="copying", approval=approval)["targets"]
 
-    assert target["pointer"]["counts"] is (there == NAMED)
+    assert target["pointer"]["counts"] is (approval == "none")
 
 
 def test_a_family_that_cannot_be_used_is_a_warning():

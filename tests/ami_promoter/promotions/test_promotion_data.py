@@ -138,6 +138,16 @@ def shown(state, target=TARGET, **members):
     return delivery(record_of({"pk": "delivery#d-1", "sk": "record", "state": str(state), "body": body}), BEGAN, {})
 
 
+@pytest.mark.parametrize(("state", "estimated"), [("copying", 375), ("stopping", None), ("failed", None)])
+def test_only_of_a_copy_that_may_complete_the_time_left_is_estimated(state, estimated):
+    """One whose delivery is stopping ends or is deleted."""
+    copy = Copy("snap-1", CopyState.PENDING, progress=25, intended_at=BEGAN - 125, next_look=BEGAN + 900)
+
+    (copy,) = shown(DeliveryState(state), copies=(copy,))["copies"]
+    assert copy["seconds_left"] == estimated
+    assert (copy["progress_at"] == "-") is (estimated is None)
+
+
 @pytest.mark.parametrize(
     ("state", "ending", "advised"),
     [

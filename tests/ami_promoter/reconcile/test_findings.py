@@ -176,10 +176,11 @@ def test_a_grant_beside_the_open_one_is_not_said_to_be_in_the_ledger():
     ],
 )
 def test_a_permission_of_somebody_else_says_whose_it_may_be(share, change, says):
-    """Who added it, if CloudTrail shows that."""
+    """Who added it, if CloudTrail shows that; else how to ask for what is older, as a restored table forgets it."""
     (one,) = findings(view(share, permissions=SHOWN, changes=last(change)))
 
     assert one.what.startswith(says)
+    assert ("let `--since` reach back to the backup" in one.what) == (change is None)
 
 
 def test_the_history_of_a_lost_entry_is_a_witness():

@@ -82,6 +82,13 @@ def test_what_is_too_long_is_cut():
     assert "x" * (LONGEST + 1) not in text
 
 
+def test_a_parked_record_has_the_command_that_lets_it_continue():
+    """As `status` has it: who reads the page need not look for it elsewhere."""
+    said = WrittenPage(page(parked="It is damaged.")).sections["attention"]
+
+    assert re.search(r"(delivery#\w+): It is damaged\..*ami-promoter admin reconcile --unpark '\1'", said)
+
+
 @pytest.mark.thorough
 def test_a_thousand_targets_and_three_promotions():
     """Each has its rows; long tables are folded, and the page has less than 6 MB."""

@@ -210,6 +210,14 @@ def test_a_column_that_folds_keeps_an_indented_id_whole():
     assert max(map(len, lines)) <= 80
 
 
+def test_a_column_that_folds_keeps_an_arn_whole():
+    """A key's, to revoke a grant by hand: it is longer than any id, so the terminal folds the line."""
+    row = (f"  key {ARN}", "222222222222", "when two reads show it closed")
+
+    lines = printed(table(("  RESOURCE", "TO", "CLOSES"), [row], folds=("  RESOURCE", "CLOSES")), 80)
+    assert any(ARN in line for line in lines)
+
+
 def test_a_column_that_folds_keeps_an_id_whole_beside_a_long_one():
     """`status --wide` has the ARN of a key beside the target."""
     row = (

@@ -200,10 +200,13 @@ def _event_bus(action: str) -> Needs:
     return rule
 
 
-def _invoke(_facts: Facts, call: Call) -> list[NeededPermission]:
-    name = call.params["FunctionName"]
-    arn = name if name.startswith("arn:") else f"arn:aws:lambda:{call.region}:{call.caller.account}:function:{name}"
-    return [NeededPermission("lambda:InvokeFunction", arn)]
+def _function(action: str) -> Needs:
+    def rule(_facts: Facts, call: Call) -> list[NeededPermission]:
+        name = call.params["FunctionName"]
+        arn = name if name.startswith("arn:") else f"arn:aws:lambda:{call.region}:{call.caller.account}:function:{name}"
+        return [NeededPermission(action, arn)]
+
+    return rule
 
 
 TAGS_AT_CREATION = declare(
@@ -341,8 +344,10 @@ TABLE: dict[str, Needs] = {
     "events:DescribeEventBus": _event_bus("events:DescribeEventBus"),
     "events:DescribeRule": _event_rule("events:DescribeRule", "Name"),
     "events:ListTargetsByRule": _event_rule("events:ListTargetsByRule", "Rule"),
-    "lambda:Invoke": _invoke,
+    "events:ListRules": _anywhere("events:ListRules"),
+    "lambda:Invoke": _function("lambda:InvokeFunction"),
     "lambda:GetAccountSettings": _anywhere("lambda:GetAccountSettings"),
+    "lambda:GetFunctionConcurrency": _function("lambda:GetFunctionConcurrency"),
     "lambda:ListEventSourceMappings": _anywhere("lambda:ListEventSourceMappings"),
     "ssm:GetParameter": _parameters("ssm:GetParameter"),
     "ssm:GetParameters": _parameters("ssm:GetParameters"),

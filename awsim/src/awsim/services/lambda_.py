@@ -162,6 +162,7 @@ class Lambda:
             "ListEventSourceMappings": self._list_sources,
             "UpdateEventSourceMapping": self._update_source,
             "PutFunctionConcurrency": self._put_concurrency,
+            "GetFunctionConcurrency": self._get_concurrency,
         }
 
     def operations(self) -> Mapping[str, Callable[[Call], Mapping[str, Any]]]:
@@ -522,6 +523,10 @@ class Lambda:
         source.enabled = call.params.get("Enabled", source.enabled)
         self._poll_in(source, POLL_SECONDS[0])
         return _shown(source)
+
+    def _get_concurrency(self, call: Call) -> Mapping[str, Any]:
+        reserved = self._named(call).reserved
+        return {} if reserved is None else {"ReservedConcurrentExecutions": reserved}
 
     def _put_concurrency(self, call: Call) -> Mapping[str, Any]:
         function = self._named(call)

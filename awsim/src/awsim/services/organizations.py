@@ -64,8 +64,8 @@ PATHS = rule(
 )
 
 PAGE = 20
-LONGEST = 5120
-"""Characters of a control policy, white space not counted [AWS Organizations quotas]."""
+LONGEST: Mapping[ControlKind, int] = {"service": 10_240, "resource": 5_120}
+"""Characters of a control policy, white space not counted [aws-facts, Added, November 2026, VERIFIED]."""
 OLD_STATUS = {"PENDING_ACTIVATION": "ACTIVE", "CLOSED": "SUSPENDED"}
 """Account states for which ``Status`` has another word."""
 
@@ -172,8 +172,9 @@ class Organizations:
 
         Raises AwsError (MalformedPolicyDocumentException).
         """
-        if len("".join(json.dumps(document).split())) > LONGEST:
-            raise AwsError("ConstraintViolationException", f"You have exceeded the maximum policy size ({LONGEST}).")
+        if len("".join(json.dumps(document).split())) > LONGEST[kind]:
+            said = f"You have exceeded the maximum policy size ({LONGEST[kind]})."
+            raise AwsError("ConstraintViolationException", said)
         checked = policy.parse(document)
         for (of, _), attached in organization.controls.items():
             if of == kind:
