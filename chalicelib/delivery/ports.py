@@ -12,6 +12,7 @@ from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.proof import SeenCopy, ShownImage
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.budget import Budget
 from chalicelib.engine.faults import Fault
 from chalicelib.images.image import SourceImage, SourceSnapshot
 from chalicelib.images.keys import KeyFacts
@@ -31,8 +32,8 @@ class TargetSnapshots(Protocol):
     def role(self, delivery: Delivery) -> str:
         """Return the name of the copy role, as the applied file has it now."""
 
-    def find(self, delivery: Delivery, *, ids: Collection[str] = ()) -> tuple[SeenCopy, ...]:
-        """List every snapshot in the target that has the delivery's tag.
+    def find(self, delivery: Delivery, *, budget: Budget, ids: Collection[str] = ()) -> tuple[SeenCopy, ...]:
+        """List every snapshot in the target that has the delivery's tag; a Refusal if there is no time for all pages.
 
         ``ids``: those that it has of these instead, by one call however many others there are.
         """
@@ -50,10 +51,10 @@ class TargetSnapshots(Protocol):
 class TargetImages(Protocol):
     """AMIs in one target, in a session limited to one delivery. Every method may raise Refusal."""
 
-    def named(self, delivery: Delivery) -> tuple[ShownImage, ...]:
+    def named(self, delivery: Delivery, budget: Budget) -> tuple[ShownImage, ...]:
         """List the AMIs with the delivery's AMI name there, also disabled or deregistered ones that still show."""
 
-    def of_delivery(self, delivery: Delivery) -> tuple[ShownImage, ...]:
+    def of_delivery(self, delivery: Delivery, budget: Budget) -> tuple[ShownImage, ...]:
         """List the AMIs in the target that have the delivery's tag, with any name."""
 
     def see(self, delivery: Delivery, image: SourceImage) -> SeenImage:

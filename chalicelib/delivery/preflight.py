@@ -200,6 +200,17 @@ def name_not_free(where: str, name: str) -> Fault:
     )
 
 
+def list_unfinished(where: str, call: str, pages: int) -> Fault:
+    """Return the fault of a list that did not end in an invocation's time. EC2 filters after it has cut the pages."""
+    what = f"{call} has read {pages} pages of what the account has there; a function has no time for more of them."
+    cure = (
+        "The service tries again. Delete what nobody needs there; `aws ec2 describe-snapshots --owner-ids self --query "
+        "'sort_by(Snapshots,&StartTime)[].[StartTime,SnapshotId]'` and `aws ec2 describe-images --owners self --query "
+        "'sort_by(Images,&CreationDate)[].[CreationDate,ImageId]'` show the oldest first."
+    )
+    return Fault("list-unfinished", where, what, cure)
+
+
 def method_faults(image: SourceImage, targets: Iterable[Target]) -> tuple[Fault, ...]:
     """Return why RegisterImage cannot make the same image for a target with copy method ``snapshots``."""
     if any(target.mode == "copy" and target.copy_method == "snapshots" for target in targets):

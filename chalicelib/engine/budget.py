@@ -27,6 +27,11 @@ class Budget:
         self._time_left = time_left
         self._keep = keep
 
+    @property
+    def whole(self) -> Budget:
+        """The budget of all that the invocation has left: for a long list, and for what it is read for."""
+        return Budget(self._time_left)
+
     def allows(self, calls: int = 1) -> bool:
         """Whether there is time for this many slow calls."""
         return self._time_left() >= self._keep + calls * SLOW_CALL

@@ -12,13 +12,15 @@ from chalicelib.delivery.aws.target_sessions import TargetSessions
 from chalicelib.delivery.aws.target_snapshots import AwsTargetSnapshots
 from chalicelib.delivery.model import Copy, CopyState, Delivery, DeliveryState
 from chalicelib.engine.aws.sessions import Sessions
-from chalicelib.engine.errors import Refusal
+from chalicelib.engine.budget import Budget
+from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.images.aws import shapes
 from tests.delivery.examples import a_delivery
 from tests.engine.hub_worker import REGION, works
 
 A_PAGE = 5
 OTHERS = 11
+TIME = Budget(lambda: 30)
 
 
 class NoFile:
@@ -72,15 +74,26 @@ def target(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[TargetWi
 
 def test_the_list_by_tag_finds_the_copies_on_any_page(target):
     """Also behind pages on which nothing is the delivery's."""
-    assert {one.id for one in target.adapter.find(target.delivery)} == {*target.copies}
+    assert {one.id for one in target.adapter.find(target.delivery, budget=TIME)} == {*target.copies}
     assert target.asked() == 3
+
+
+def test_a_list_that_does_not_end_in_time_is_a_refusal_that_names_place_call_and_pages(target):
+    """Else the function would be killed, and begin the same list again."""
+    left = iter((12, 9))
+    with pytest.raises(Refusal) as unfinished:
+        target.adapter.find(target.delivery, budget=Budget(lambda: next(left)))
+    assert (unfinished.value.kind, target.asked()) == (RefusalKind.THROTTLED, 2)
+    fault = unfinished.value.fault
+    assert (fault.code, target.account in fault.where, REGION in fault.where) == ("list-unfinished", True, True)
+    assert "DescribeSnapshots has read 2 pages" in fault.what
 
 
 @pytest.mark.parametrize("gone", [0, 1, 3])
 def test_a_look_by_ids_takes_no_call_for_the_snapshots_of_others(target, gone):
     """Also where somebody has deleted some of them: EC2 refuses all for one that is gone, and names that one."""
     deleted = [f"snap-{number:017}" for number in range(gone)]
-    shown = target.adapter.find(target.delivery, ids=[*target.copies, *deleted])
+    shown = target.adapter.find(target.delivery, budget=TIME, ids=[*target.copies, *deleted])
     assert {one.id for one in shown} == {*target.copies}
     assert target.asked() == 1 + gone
 

@@ -17,6 +17,7 @@ from chalicelib.delivery.model import Delivery, Snapshot
 from chalicelib.engine.aws import refusals
 from chalicelib.engine.aws.refusals import as_refusal
 from chalicelib.engine.aws.sessions import Sessions
+from chalicelib.engine.budget import Budget
 from chalicelib.engine.calls import NO_ANSWER, MadeCall
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.targets.applied_file import Target
@@ -158,7 +159,7 @@ def test_a_read_of_the_applied_file_that_is_refused_in_the_middle_of_work_is_ask
     delivery = scene.delivery(1)
     renamed = replace(delivery, target=replace(delivery.target, role_name="FormerRole"))
     with pytest.raises(Refusal) as caught:
-        scene.snapshots.find(renamed)
+        scene.snapshots.find(renamed, budget=Budget(lambda: 30))
 
     assert caught.value.kind is RefusalKind.THROTTLED
     assert not caught.value.unknown

@@ -10,6 +10,7 @@ import heapq
 import itertools
 import re
 import string
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -18,9 +19,11 @@ from typing import Any
 from chalicelib.delivery import instances, template_rights
 from chalicelib.delivery.instances import InstanceSeen, LaunchSite, SeenInstance
 from chalicelib.delivery.ports import SeenImage
+from chalicelib.delivery.preflight import list_unfinished
 from chalicelib.delivery.proof import SeenCopy, ShownImage
 from chalicelib.delivery.tags import image_tags
 from chalicelib.engine.addresses import digest_of
+from chalicelib.engine.budget import Budget
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Resource
@@ -226,8 +229,11 @@ class Cloud:
     notices: list[Mapping[str, Any]] = field(default_factory=list)
     to_come: list[tuple[int, int, Callable[[], None]]] = field(default_factory=list)
 
-    lists: int = 0
-    """How often all snapshots of a target were listed by tag."""
+    pages: Mapping[str, int] = field(default_factory=dict)
+    """Pages of snapshots or AMIs that each target has, by the call that lists them, where it has more than one."""
+    lists: Counter[str] = field(default_factory=Counter)
+    """How often each of these calls has listed all of a target."""
+    waits_for_page: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
         self._ids = itertools.count(1)
@@ -461,6 +467,15 @@ class Cloud:
             result="failed" if wrong else "succeeded",
             source=f"arn:aws:ec2::{REGION}:snapshot/{copy.source}",
         )
+
+    def read_pages(self, where: str, call: str, budget: Budget) -> None:
+        """List all that a target has, while there is time."""
+        self.lists[call] += 1
+        pages = self.pages.get(call, 1)
+        for number in range(1, pages):
+            if not budget.whole.allows():
+                raise Refusal(RefusalKind.THROTTLED, list_unfinished(where, call, number))
+            self.waits_for_page()
 
     def shown(self, account: str, delivery: str) -> tuple[SeenCopy, ...]:
         """DescribeSnapshots, filtered by the delivery's tag."""
@@ -825,9 +840,10 @@ class FakeTargetSnapshots(OfCloud):
         live = FakeTargets(self._cloud).live(delivery.target.account)
         return live[0] if live else delivery.target.role_name
 
-    def find(self, delivery, *, ids=()):
+    def find(self, delivery, *, budget, ids=()):
         shown = self._cloud.shown(delivery.target.account, delivery.id)
-        self._cloud.lists += not ids
+        if not ids:
+            self._cloud.read_pages(delivery.where, "DescribeSnapshots", budget)
         return tuple(one for one in shown if not ids or one.id in ids)
 
     def copy(self, delivery, source):
@@ -859,11 +875,13 @@ class FakeTargetImages(OfCloud):
         account, name = delivery.target.account, delivery.image_name
         return self._cloud.copy_image(account, delivery.ami, name, delivery.id, delivery.nonce(), tags)
 
-    def named(self, delivery):
+    def named(self, delivery, budget):
+        self._cloud.read_pages(delivery.where, "DescribeImages", budget)
         shown = self._cloud.shown_images(delivery.target.account)
         return tuple(shows(image) for image in shown if image.name == delivery.image_name)
 
-    def of_delivery(self, delivery):
+    def of_delivery(self, delivery, budget):
+        self._cloud.read_pages(delivery.where, "DescribeImages", budget)
         shown = self._cloud.shown_images(delivery.target.account)
         return tuple(shows(image) for image in shown if image.delivery == delivery.id)
 

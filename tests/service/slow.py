@@ -8,6 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -85,13 +86,9 @@ class SlowGate(Gate):
         """Let time pass, make the call, and perhaps kill the invocation."""
         if self.cloud is None:  # the invocation's first read
             return super().call(name, method, real, args, kwargs)
-        self._spent += self._cost(name, method, args)
-        if self._spent > LIMITS.get(self._function, LIMIT):
-            if self._random.random() < 0.5:  # the call took effect
-                super().call(name, method, real, args, kwargs)
-            self._die("limit")
-        self.cloud.now = max(self.cloud.now, self._began + int(self._spent))
-        result = super().call(name, method, real, args, kwargs)
+        made = partial(super().call, name, method, real, args, kwargs)
+        self._spend(self._cost(name, method, args), made)
+        result = made()
         self._made += 1
         if self._function in self.one_slice and self._ends_a_slice(name, method, args):
             self._die("slice")
@@ -99,6 +96,19 @@ class SlowGate(Gate):
         if self._made >= self.die_after.get(self._function, 10**9):
             self._die("calls")
         return result
+
+    def wait_for_page(self) -> None:
+        """Let the time pass that a page of a list takes."""
+        self._spend(self._random.uniform(self.least, self.most))
+
+    def _spend(self, seconds: float, last: Callable[[], object] = lambda: None) -> None:
+        """Let time pass; if the invocation has no more, kill it. ``last``: what may have taken effect before."""
+        self._spent += seconds
+        if self._spent > LIMITS.get(self._function, LIMIT):
+            if self._random.random() < 0.5:
+                last()
+            self._die("limit")
+        self.cloud.now = max(self.cloud.now, self._began + int(self._spent))
 
     def _ends_a_slice(self, name: str, method: str, args: tuple[Any, ...]) -> bool:
         """Whether this call wrote a result, and not an intent."""
@@ -132,6 +142,7 @@ class SlowHub(Hub):
         self._off: dict[str, int] = {}
         super().__post_init__()
         self.gate.cloud = self.cloud
+        self.cloud.waits_for_page = self.gate.wait_for_page
 
     def switch_off(self, function: str, seconds: int) -> None:
         """Switch a function off for this many seconds: its messages wait in the queue, its schedule is missed."""

@@ -15,6 +15,7 @@ from chalicelib.delivery.phases.checking import HubCopySeen, TargetUnfit
 from chalicelib.delivery.proof import SeenCopy
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.delivery.worker import hub_copies
+from chalicelib.engine.budget import Budget
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.schedule import MINUTE
 from chalicelib.targets.applied_file import Directory, Target
@@ -40,8 +41,8 @@ def look(made: Delivery, shown: Sequence[SeenCopy] | None, waiting: Delivery | N
     stores = in_memory()
     stores.records.create(DELIVERIES.encode(made), NOW)
     waiting = waiting or a_delivery(hub_copy=HubCopy(made.id), promotion_episode=made.promotion_episode)
-    there: Any = None if shown is None else SimpleNamespace(find=lambda _: shown)
-    return hub_copies.look(stores.records, there, waiting)
+    there: Any = None if shown is None else SimpleNamespace(find=lambda _, budget: shown)
+    return hub_copies.look(stores.records, there, waiting, Budget(lambda: 30))
 
 
 @pytest.mark.parametrize("state", DeliveryState)

@@ -895,7 +895,7 @@ def test_a_kept_ami_that_one_look_misses_after_a_late_key_is_tested_again():
     (kept,) = hub.cloud.images
     hub.gate.refuse("target.keys", "describe", why=RefusalKind.ROLE, times=2)
     hub.gate.troubles.append(LostAnswer("target.keys", "describe", says=(None, "NotFoundException"), times=1))
-    waits = lambda delivery: delivery.clear_since is not None  # noqa: E731
+    waits = lambda delivery, *_: delivery.clear_since is not None  # noqa: E731
     hub.gate.troubles.append(missed := LostAnswer("target.images", "named", after=False, says=(), only=waits))
     hub.retry(AMI)
     rename(hub)

@@ -13,9 +13,10 @@ from chalicelib.delivery.ports import SeenImage
 from chalicelib.delivery.proof import ShownImage
 from chalicelib.delivery.tags import image_tags, service_tags
 from chalicelib.engine.aws.refusals import GONE, NOT_AVAILABLE, code_of, gone
+from chalicelib.engine.budget import Budget
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.images import comparison, register
-from chalicelib.images.aws.shapes import by_id, described, every, tag_list, within_time
+from chalicelib.images.aws.shapes import by_id, described, tag_list, within_time
 from chalicelib.images.image import SourceImage, tags_of
 
 
@@ -61,20 +62,20 @@ class AwsTargetImages:
             answer = within_time(copy, "SnapshotCopyCompletionDurationMinutes", delivery.target.complete_within)
         return str(answer["ImageId"])
 
-    def named(self, delivery: Delivery) -> tuple[ShownImage, ...]:
+    def named(self, delivery: Delivery, budget: Budget) -> tuple[ShownImage, ...]:
         """A deregistered AMI still shows for a while, and has its name for as long [aws-facts 5]."""
         by_name = {"Name": "name", "Values": [delivery.image_name]}
-        return tuple(map(_shown, self._listed(delivery, by_name)))
+        return tuple(map(_shown, self._listed(delivery, by_name, budget)))
 
-    def of_delivery(self, delivery: Delivery) -> tuple[ShownImage, ...]:
+    def of_delivery(self, delivery: Delivery, budget: Budget) -> tuple[ShownImage, ...]:
         by_tag = {"Name": f"tag:{register.DELIVERY_TAG}", "Values": [delivery.id]}
-        return tuple(map(_shown, self._listed(delivery, by_tag)))
+        return tuple(map(_shown, self._listed(delivery, by_tag, budget)))
 
-    def _listed(self, delivery: Delivery, by: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    def _listed(self, delivery: Delivery, by: Mapping[str, Any], budget: Budget) -> Sequence[Mapping[str, Any]]:
         """List AMIs by a filter; a disabled one is not shown unless asked for [aws-facts, Added November 2026]."""
         ec2 = self._sessions.client("ec2", "look", delivery)
-        with self._sessions.as_refusal("DescribeImages", delivery.where):
-            return list(every(ec2, "images", Owners=["self"], Filters=[by], IncludeDisabled=True))
+        asked = {"Owners": ["self"], "Filters": [by], "IncludeDisabled": True}
+        return self._sessions.listed(ec2, "images", delivery, budget, **asked)
 
     def _its_own(self, ec2: Any, delivery: Delivery) -> Mapping[str, Any] | None:
         wanted = [delivery.image.id] if delivery.image.id else []

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from chalicelib.delivery import preflight
 from chalicelib.delivery.aws.session_policies import Work, policy
 from chalicelib.delivery.model import Delivery
 from chalicelib.engine.aws import sdk
 from chalicelib.engine.aws.refusals import CURES
 from chalicelib.engine.aws.sessions import Sessions
+from chalicelib.engine.budget import Budget
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Arn
+from chalicelib.images.aws.shapes import pages
 from chalicelib.targets.applied_file import launch_role
 from chalicelib.targets.ports import Targets
 
@@ -74,6 +77,19 @@ class TargetSessions:
             if live in (None, recorded):
                 raise
         return assumed(live)
+
+    def listed(
+        self, ec2: Any, what: str, delivery: Delivery, budget: Budget, **asked: Any
+    ) -> Sequence[Mapping[str, Any]]:
+        """List snapshots or images (``what``) while the invocation has time; raise a Refusal if that ends before."""
+        call, found = f"Describe{what.capitalize()}", list[Mapping[str, Any]]()
+        with self.as_refusal(call, delivery.where):
+            for number, page in enumerate(pages(ec2, what, **asked), 1):
+                found += page[what.capitalize()]
+                if page.get("NextToken") and not budget.whole.allows():
+                    unfinished = preflight.list_unfinished(delivery.where, call, number)
+                    raise Refusal(RefusalKind.THROTTLED, unfinished)
+        return found
 
     def role_name(self, delivery: Delivery) -> str:
         """Return the copy role's name: the file's, or that of the delivery's record if the file lacks the account."""

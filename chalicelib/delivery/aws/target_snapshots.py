@@ -12,9 +12,10 @@ from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.proof import SeenCopy
 from chalicelib.delivery.tags import snapshot_tags
 from chalicelib.engine.aws.refusals import GONE, gone
+from chalicelib.engine.budget import Budget
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.images import register
-from chalicelib.images.aws.shapes import by_id, described, every, tag_list, within_time
+from chalicelib.images.aws.shapes import by_id, described, tag_list, within_time
 from chalicelib.images.image import SourceImage, SourceSnapshot, tags_of
 
 OUR_SOURCE_SNAPSHOT = "ami-promoter:source-snapshot"
@@ -33,14 +34,15 @@ class AwsTargetSnapshots:
     def role(self, delivery: Delivery) -> str:
         return self._sessions.role_name(delivery)
 
-    def find(self, delivery: Delivery, *, ids: Collection[str] = ()) -> tuple[SeenCopy, ...]:
+    def find(self, delivery: Delivery, *, budget: Budget, ids: Collection[str] = ()) -> tuple[SeenCopy, ...]:
         """RegisterImage follows the look that sees the last copy completed: one session serves both."""
         copies = delivery.copies and delivery.ending is None
         ec2 = self._sessions.client("ec2", "register" if copies else "look", delivery, looks=True)
+        if not ids:
+            asked = {"OwnerIds": ["self"], "Filters": _own(delivery)}
+            return tuple(map(_seen, self._sessions.listed(ec2, "snapshots", delivery, budget, **asked)))
         with self._sessions.as_refusal("DescribeSnapshots", delivery.where):
-            if ids:
-                return tuple(map(_seen, by_id(ec2, "snapshots", ids, OwnerIds=["self"])))
-            return tuple(map(_seen, every(ec2, "snapshots", OwnerIds=["self"], Filters=_own(delivery))))
+            return tuple(map(_seen, by_id(ec2, "snapshots", ids, OwnerIds=["self"])))
 
     def copy(self, delivery: Delivery, source: SourceSnapshot) -> str:
         ec2 = self._sessions.client("ec2", "copy", delivery, _session_snapshots(delivery, source.id), once=True)

@@ -131,7 +131,7 @@ class DeliveryExecutor:
     def _execute_one(self, delivery: Delivery, command: Command, budget: Budget) -> DeliveryEvent:  # noqa: C901, PLR0911, PLR0912 - one case each
         match command:
             case checking.CheckTarget():
-                return self._check(delivery)
+                return self._check(delivery, budget)
             case checking.NotifyAwaitingRole():
                 self.notices.publish(notices.waiting_for_role(delivery, self.clock()))
                 return checking.AwaitingRoleNotified()
@@ -140,7 +140,7 @@ class DeliveryExecutor:
             case waiting.LookAtApproval():
                 return self.approvals.look(delivery)
             case checking.AskHubCopy():
-                return hub_copies.look(self.records, self.snapshots, delivery)
+                return hub_copies.look(self.records, self.snapshots, delivery, budget)
             case slots.AskSlots():
                 return self._ask_slots(delivery)
             case slots.LookAtSlots():
@@ -164,30 +164,30 @@ class DeliveryExecutor:
                 snapshot = next(s for s in self._image(delivery).snapshots if s.id == source)
                 return attempts.CopyStarted(source, self.snapshots.copy(delivery, snapshot), delivery.nonce(source))
             case attempts.FindCopies():
-                return self._find(delivery)
+                return self._find(delivery, budget)
             case leftovers.DeleteSnapshots(useless):
                 return self._delete(delivery, useless, budget)
             case attempts.RegisterImage():
-                return self._register(delivery)
+                return self._register(delivery, budget)
             case imaging.DiscardImage():
-                own = proof.copies(delivery, self.snapshots.find(delivery)).own
+                own = proof.copies(delivery, self.snapshots.find(delivery, budget=budget)).own
                 made = [one.id for one in own if one.source == proof.UNKNOWN]
                 self.images.deregister(delivery, delivery.image.id or "")
                 self.snapshots.delete(delivery, made)
                 return imaging.ImageDiscarded()
             case imaging.FindImage():
-                found = proof.named(delivery, self.images.named(delivery))
+                found = proof.named(delivery, self.images.named(delivery, budget))
                 return attempts.ImageRegistered(found.own, found.nonce) if found.own else imaging.ImageNotFound()
             case imaging.VerifyImage():
-                return self._verify(delivery)
+                return self._verify(delivery, budget)
             case imaging.FinishImage():
                 return self._finish(delivery)
             case publishing.ProtectImage():
                 self.images.protect(delivery)
                 return publishing.ImageProtected()
             case ending.RemoveLeftovers():
-                plan = proof.removal(delivery, self.images.of_delivery(delivery), self.snapshots.find(delivery))
-                return self._remove(delivery, plan, budget)
+                images, copies = self.images.of_delivery(delivery, budget), self.snapshots.find(delivery, budget=budget)
+                return self._remove(delivery, proof.removal(delivery, images, copies), budget.whole)
             case publishing.LookAtEnd():
                 return self._look_at_end(delivery)
             case ending.NotifyOutcome(publish):
@@ -204,9 +204,9 @@ class DeliveryExecutor:
             case _:
                 raise NotImplementedError(command)
 
-    def _find(self, delivery: Delivery) -> attempts.CopiesFound:
+    def _find(self, delivery: Delivery, budget: Budget) -> attempts.CopiesFound:
         ids = proof.running(delivery)
-        copies = self.snapshots.find(delivery, ids=ids)
+        copies = self.snapshots.find(delivery, budget=budget, ids=ids)
         role = self.snapshots.role(delivery) if copying.starts(delivery) else ""
         return attempts.CopiesFound(copies, role, by_ids=bool(ids))
 
@@ -244,7 +244,7 @@ class DeliveryExecutor:
             plan.showing, plan.unfinished, refusal, plan.unproven, plan.learnt, tuple(deleted), more=bool(left)
         )
 
-    def _check(self, delivery: Delivery) -> DeliveryEvent:
+    def _check(self, delivery: Delivery, budget: Budget) -> DeliveryEvent:
         gone = self.approvals.source_gone(delivery) if delivery.awaits_target else None
         if gone is not None:
             raise Refusal(RefusalKind.ROLE, gone)
@@ -257,8 +257,10 @@ class DeliveryExecutor:
             return checking.TargetUnfit(roles_faults)
         place, unplaced = self._launches.check(delivery)
         subnet, group = (next(iter(found), "") for found in (place.subnets, place.groups))
-        check = self._check_for_share if delivery.in_share_mode else self._check_for_copy
-        found = check(delivery, unplaced)
+        if delivery.in_share_mode:
+            found = self._check_for_share(delivery, unplaced)
+        else:
+            found = self._check_for_copy(delivery, unplaced, budget)
         if not isinstance(found, checking.TargetReady):
             return found
         return replace(found, without_roles=without_roles, subnet=subnet, group=group)
@@ -280,7 +282,7 @@ class DeliveryExecutor:
         faults = (*ended, *self._policy_faults(delivery), *unplaced)
         return checking.TargetUnfit(faults) if faults else checking.TargetReady("")
 
-    def _check_for_copy(self, delivery: Delivery, unplaced: tuple[Fault, ...]) -> DeliveryEvent:
+    def _check_for_copy(self, delivery: Delivery, unplaced: tuple[Fault, ...], budget: Budget) -> DeliveryEvent:
         """Check what only a copy needs: the role's rights, key and name, and what is there already.
 
         ``unplaced``: why its launch test cannot run there.
@@ -290,12 +292,12 @@ class DeliveryExecutor:
         if faults:
             return checking.TargetUnfit(faults)
         key, key_trouble = self.keys.describe(delivery)
-        shown, image = self.images.named(delivery), self._image(delivery)
+        shown, image = self.images.named(delivery, budget), self._image(delivery)
         named, name = proof.named(delivery, shown), names.image_name(delivery.target.ami_name, image)
         kept = delivery.launch.kept
         if kept and name != delivery.image_name and not proof.is_there(kept, shown):
             return checking.KeptImageMissed(name)
-        copies = self.snapshots.find(delivery)
+        copies = self.snapshots.find(delivery, budget=budget)
         tags = {image.id: image_tags(delivery, image, self.trigger_tag, "a nonce")}
         tags |= {one.id: snapshot_tags(delivery, one, self.trigger_tag, "a nonce") for one in image.snapshots}
         faults = preflight.target_faults(
@@ -437,7 +439,7 @@ class DeliveryExecutor:
         cause = f"{delivery.id}:{delivery.episode}:{what}:{self.clock()}"
         self.waker.wake_resources(dict.fromkeys(share.resource for share in shares), cause)
 
-    def _register(self, delivery: Delivery) -> DeliveryEvent:
+    def _register(self, delivery: Delivery, budget: Budget) -> DeliveryEvent:
         """Register or copy the image. If the name is taken, an earlier call whose answer was lost may have taken it."""
         images = self.images
         make = images.copy if delivery.copies_image else images.register
@@ -446,7 +448,7 @@ class DeliveryExecutor:
         except Refusal as refusal:
             if refusal.kind is not RefusalKind.NAME_TAKEN:
                 raise
-            named = proof.named(delivery, images.named(delivery))
+            named = proof.named(delivery, images.named(delivery, budget))
             if named.own:
                 return attempts.ImageRegistered(named.own, named.nonce)
             for fault in proof.unproven_faults(delivery, named):
@@ -461,7 +463,7 @@ class DeliveryExecutor:
             fault = Fault("ami-name-taken", delivery.where, what, refusal.fault.cure)
             raise Refusal(RefusalKind.DENIED, fault) from refusal
 
-    def _verify(self, delivery: Delivery) -> DeliveryEvent:
+    def _verify(self, delivery: Delivery, budget: Budget) -> DeliveryEvent:
         image = self._image(delivery)
         seen = self.images.see(delivery, image)
         if seen.raw is None:
@@ -470,7 +472,7 @@ class DeliveryExecutor:
             reason = (seen.raw.get("StateReason") or {}).get("Message", "")
             return imaging.ImageSeen(seen.raw["State"], reason=reason)
         named = comparison.copies_by_device(image, seen.raw)
-        copies, listed, own = self._copies_of_image(delivery, named)
+        copies, listed, own = self._copies_of_image(delivery, named, budget)
         tags = image_tags(delivery, image, self.trigger_tag)
         differences = comparison.differences(
             image, seen.raw, seen.attributes, copies, name=delivery.image_name, tags=tags
@@ -487,7 +489,7 @@ class DeliveryExecutor:
         return imaging.ImageSeen("available", faults, copies=pairs, extras=tuple(sorted(own - set(named.values()))))
 
     def _copies_of_image(
-        self, delivery: Delivery, named: Mapping[str, str]
+        self, delivery: Delivery, named: Mapping[str, str], budget: Budget
     ) -> tuple[Mapping[str, str], Mapping[str, str], frozenset[str]]:
         """Return the copies of which the new AMI must be made: by device for CopyImage, else by source snapshot.
 
@@ -498,7 +500,7 @@ class DeliveryExecutor:
         on_record = {copy.source: copy.id for copy in delivery.copies if copy.id}
         used: set[str | None] = {*by_device.values()} or {copy.id for copy in delivery.copies}
         all_known = bool(delivery.copies) and used <= set(on_record.values())
-        shown = () if all_known else self.snapshots.find(delivery)
+        shown = () if all_known else self.snapshots.find(delivery, budget=budget)
         own = proof.copies(delivery, shown).own
         # CopyImage's AMI itself names its snapshots, and an operator accepts an AMI together with its snapshots.
         listed = shown if by_device or delivery.image.id == delivery.accepted else own

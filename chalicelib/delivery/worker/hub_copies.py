@@ -11,7 +11,7 @@ from chalicelib.delivery.phases.opening import BEGINS_AGAIN
 from chalicelib.delivery.ports import TargetSnapshots, TrackedDeliveries
 from chalicelib.delivery.tracked import RUNNING
 from chalicelib.engine import addresses
-from chalicelib.engine.budget import slices
+from chalicelib.engine.budget import Budget, slices
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.ports import Records
 from chalicelib.engine.stored import peek
@@ -27,7 +27,7 @@ WOKEN_AT_ONCE = 80
 CURE = "See what `ami-promoter status` says of the hub's own delivery there and repair that; then tag the AMI again."
 
 
-def look(records: Records, snapshots: TargetSnapshots, delivery: Delivery) -> DeliveryEvent:
+def look(records: Records, snapshots: TargetSnapshots, delivery: Delivery, budget: Budget) -> DeliveryEvent:
     """Read the state of the hub's own copy.
 
     If it failed in an older episode, it may run again, so the delivery waits; also for one that begins again by itself.
@@ -50,7 +50,7 @@ def look(records: Records, snapshots: TargetSnapshots, delivery: Delivery) -> De
         return HubCopySeen(waits=copy.awaits_approval, began=copy.queued_at)
     known = {one.source: one.id for one in copy.copies if one.id}
     if not known:  # its AMI was there already: the snapshots' tags name their sources
-        shown = snapshots.find(copy)
+        shown = snapshots.find(copy, budget=budget)
         shown = shown if copy.accepted and copy.accepted == copy.image.id else proof.copies(copy, shown).own
         usable = (seen for seen in shown if (seen.state, seen.key_arn) == ("completed", copy.key_arn))
         known = {seen.source: seen.id for seen in usable}

@@ -38,10 +38,15 @@ def every(ec2: Any, what: str, **asked: Any) -> Iterator[Mapping[str, Any]]:
 
     EC2 refuses ids beside a page's size; without a size it answers only when it has collected everything.
     """
-    for page in ec2.get_paginator(f"describe_{what}").paginate(**asked, MaxResults=IN_A_PAGE):
+    for page in pages(ec2, what, **asked):
         for reservation in page.get("Reservations", ()):
             yield from reservation["Instances"]
         yield from page.get(what.capitalize(), ())
+
+
+def pages(ec2: Any, what: str, **asked: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield EC2's answers to that."""
+    yield from ec2.get_paginator(f"describe_{what}").paginate(**asked, MaxResults=IN_A_PAGE)
 
 
 def by_id(ec2: Any, what: str, ids: Collection[str], **asked: Any) -> Sequence[Mapping[str, Any]]:
