@@ -102,6 +102,8 @@ def test_the_service_works_and_an_administrator_keeps_the_tables_themselves(clos
         operator.put_item(TableName=CONFIG, Item=one)
     closed.promote("dev")
     assert closed.states() == {DEV: "delivered", TEST: "delivered"}
+    for function, pk in (("discover", "members"), ("worker", "applied")):
+        stolen.client(closed, function, "dynamodb").put_item(TableName=MEMBERS, Item=item(pk, "x"))
     administrator = closed.person("Administrator", "dynamodb")
     for table in TABLES:
         arn = f"arn:aws:dynamodb:{REGION}:{HUB}:table/{table}"
