@@ -502,7 +502,8 @@ def _no_member(share: Share, holding: Holding) -> Fault:
         f"by which the tag of {holding.ami} names it."
     )
     cure = (
-        "If it has just joined or left, wait: the service asks again. If not, somebody has written the table of "
-        "members: see `ami-promoter targets members`, and docs/explanation/security.md#what-an-attacker-could-do."
+        "If it has just joined or left, or `ami-promoter targets members` shows that it waits to be accepted, the "
+        "service asks again. If not, somebody has written the table of members: see "
+        "docs/explanation/security.md#what-an-attacker-could-do."
     )
     return Fault(NO_MEMBER, f"{share.resource}, {share.account}", what, cure)
