@@ -284,7 +284,7 @@ class Naming:
     parameter: str = ""
     """Its name; "": none is to name this AMI."""
     offered_at: int = 0
-    """When the applied file was read for it: from then on the notice waits for the pointer (epoch seconds)."""
+    """When it was intended to offer the AMI to the pointer (epoch seconds)."""
     offered: bool = False
     done: bool = False
     """Whether the notice does not wait for the pointer, or no longer."""
@@ -607,6 +607,11 @@ class Delivery:
     def awaits_target(self) -> bool:
         """Whether it waits for its target, for a role or a slot there, and has opened nothing yet."""
         return self.state in (DeliveryState.AWAITING_ROLE, DeliveryState.AWAITING_SLOT)
+
+    @property
+    def withdraws(self) -> bool:
+        """Whether it ends what it has shared."""
+        return self.ending is DeliveryState.WITHDRAWN
 
     @property
     def is_there(self) -> bool:

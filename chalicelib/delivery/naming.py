@@ -22,14 +22,12 @@ WAIT_FOR = VALID_WITHIN + 5 * schedule.MINUTE
 """For so long the notice waits: AWS may check a value for ten minutes, and one before it may be on its way."""
 
 
-class ReadParameter(Command):
-    """Read which parameter the applied file sets by now, as copies may have taken hours."""
-
-    between_writes = False
-
-
 class OfferImage(Command):
     """Name the AMI as one of its family there, and wake the pointer."""
+
+    def intend(self, delivery: Delivery, _nonce: str, now: int) -> Delivery:
+        """Record from when the notice waits for the pointer."""
+        return delivery.with_naming(offered_at=delivery.naming.offered_at or now)
 
 
 class LookAtPointer(Command):
@@ -39,11 +37,13 @@ class LookAtPointer(Command):
 
 
 @dataclass(frozen=True, slots=True)
-class ParameterRead(DeliveryEvent):
-    """The AMI is to be named so, by these settings."""
+class ParameterChanged(DeliveryEvent):
+    """The applied file has these settings by now, and names the AMI so. ``over``: the parameter that was on record."""
 
-    target: Target
+    ssm_parameter: str
+    family_tag: str
     naming: Naming
+    over: str = ""
 
 
 class ImageOffered(DeliveryEvent):
@@ -79,12 +79,9 @@ def renamed(delivery: Delivery, image: SourceImage, wanted: Target) -> Delivery:
 
 def steps(delivery: Delivery) -> tuple[Command, ...]:
     """Return what is left to do for the pointer; nothing: the notice need not wait for it."""
-    named = delivery.naming
-    if named.done or not (named.parameter or named.family):
+    if delivery.naming.done or not delivery.naming.parameter:
         return ()
-    if not named.offered_at:
-        return (ReadParameter(),)
-    return (LookAtPointer(),) if named.offered else (OfferImage(),)
+    return (LookAtPointer(),) if delivery.naming.offered else (OfferImage(),)
 
 
 def looks(delivery: Delivery) -> tuple[Command, ...]:
@@ -92,10 +89,15 @@ def looks(delivery: Delivery) -> tuple[Command, ...]:
     return (LookAtPointer(),) if delivery.naming.offered and not delivery.naming.done else ()
 
 
-def read(event: ParameterRead, delivery: Delivery, now: int) -> Delivery:
-    """Let the AMI count for this parameter; from now on the notice waits for that."""
-    named = replace(event.naming, offered_at=now, done=not event.naming.parameter)
-    return replace(delivery, target=event.target, naming=named, tries=0, next_try=now)
+def changed(event: ParameterChanged, delivery: Delivery, now: int) -> Delivery:
+    """Let the AMI count for this parameter: the notice waits for that, too.
+
+    If another run has read the file, too, the AMI may have been offered to what that has found: this is on record.
+    """
+    if event.over != delivery.naming.parameter:
+        return delivery
+    target = replace(delivery.target, ssm_parameter=event.ssm_parameter, family_tag=event.family_tag)
+    return replace(delivery, target=target, naming=event.naming, tries=0, next_try=now)
 
 
 def offered(_event: ImageOffered, delivery: Delivery, now: int) -> Delivery:

@@ -197,7 +197,7 @@ EVENTS: tuple[DeliveryEvent, ...] = (
     InstanceSeen("i-0a"),
     InstancesEnded(),
     InstancesEnded((SeenInstance("i-0a", "nonce-i", "shutting-down"),)),
-    naming.ParameterRead(Target(TARGET, REGION), Naming("base", "/golden/base/current")),
+    naming.ParameterChanged("/golden/{family}/current", "family", Naming("base", "/golden/base/current")),
     naming.ImageOffered(),
     naming.PointerSeen(done=True, shows="ami-0c"),
     recalling.CopySeen(there=True),

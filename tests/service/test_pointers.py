@@ -2,6 +2,7 @@
 
 import pytest
 
+from chalicelib.delivery.phases.ending import NotifyOutcome
 from chalicelib.engine import addresses
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.stored import peek
@@ -29,6 +30,7 @@ from tests.service.family import (
 from tests.service.gate import PortCrash
 from tests.service.hub import Hub
 from tests.service.scenes import killed_at_calls
+from tests.service.shared_ami import when
 
 
 def a_hub(mode="copy", **behavior) -> Hub:
@@ -565,3 +567,70 @@ def test_where_an_approval_is_asked_for_no_other_parameter_is_set_without_one():
     hub.cloud.tag(NEW, TAGGED_AGAIN)
 
     assert (named(hub.wait(HOUR)), shown(hub)) == ("", NEW)
+
+
+@pytest.mark.parametrize("before", ["", "/golden/{family}/current"])
+@pytest.mark.parametrize("ask", [lambda hub: hub.cloud.tag(NEW, TAGGED_AGAIN), lambda hub: hub.retry(NEW)])
+def test_a_parameter_that_the_file_sets_while_the_notice_waits_for_lingering_shares_counts(ask, before):
+    """The AMI is there and offered, and a tag event or a retry finds a delivery that runs."""
+    hub = a_family((DEV,), {"linger": 6 * HOUR, "ssm_parameter": before})
+    hub.cloud.tag(NEW, "default")
+    hub.until_state(NEW, DEV, "publishing")
+    hub.wait(HOUR)
+    hub.cloud.change_targets(ssm_parameter=RENAMED)
+    ask(hub)
+
+    assert named(hub.wait(8 * HOUR)) == NEW
+    assert hub.outcomes() == {(NEW, DEV): "delivered"}
+
+
+@pytest.mark.parametrize("before", ["", "/golden/{family}/current"])
+def test_a_lift_gives_the_parameter_that_the_file_sets_by_now(before):
+    """The file has set it while the AMI was recalled."""
+    hub = promoted(a_family((DEV,), {"ssm_parameter": before}), NEW)
+    hub.recall(NEW)
+    hub.wait(HOUR)
+    hub.cloud.change_targets(ssm_parameter=RENAMED)
+    hub.lift_recall(NEW)
+
+    assert named(hub.wait(2 * HOUR)) == NEW
+
+
+@pytest.mark.parametrize("mode", ["copy", "share"])
+def test_of_two_runs_that_read_the_file_the_later_ones_parameter_is_on_record(mode):
+    """A slow run has read one parameter, and another run has offered the AMI to the next one before it goes on."""
+    hub = promoted(a_family((DEV,), {"mode": mode, "ssm_parameter": "/golden/{family}/current"}), OLD)
+    hub.cloud.tag(NEW, "default")
+    hub.until_state(NEW, DEV, "publishing")
+    hub.cloud.change_targets(ssm_parameter="/golden/{family}/first")
+
+    def renamed_again() -> None:
+        hub.cloud.change_targets(ssm_parameter=RENAMED)
+        hub.deliveries.run(hub.delivery_key(NEW, DEV), "beside", time_left=lambda: 30)
+
+    when(hub, NotifyOutcome, renamed_again, hub.deliveries)
+    hub.wait(2 * HOUR)
+    assert named(hub) == NEW
+    hub.cloud.tag(OLD, TAGGED_AGAIN)
+    hub.wait(HOUR)
+    hub.recall(NEW)
+    assert named(hub.wait(HOUR)) == OLD
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("mode", ["copy", "share"])
+def test_a_process_that_is_killed_at_any_call_while_a_running_delivery_is_renamed_changes_nothing(mode):
+    """Each third call, in turn; afterwards a recall takes the AMI from the parameter at once."""
+
+    def asked() -> Hub:
+        hub = promoted(a_family((DEV,), {"mode": mode}), OLD)
+        hub.cloud.tag(NEW, "default")
+        hub.until_state(NEW, DEV, "copying" if mode == "copy" else "opening")
+        hub.cloud.change_targets(ssm_parameter=RENAMED)
+        hub.cloud.tag(OLD, TAGGED_AGAIN)
+        return hub
+
+    for number, hub in killed_at_calls(asked, HOUR, every=3):
+        assert named(hub.wait(2 * HOUR)) == NEW, number
+        hub.recall(NEW)
+        assert named(hub.wait(HOUR)) == OLD, number

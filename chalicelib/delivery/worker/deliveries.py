@@ -21,7 +21,7 @@ from chalicelib.delivery import (
 )
 from chalicelib.delivery.codecs import quota_to_store
 from chalicelib.delivery.copy_quota import CopyQuota, SlotLease
-from chalicelib.delivery.model import Delivery, DeliveryState, NeededShare
+from chalicelib.delivery.model import Delivery, NeededShare
 from chalicelib.delivery.phase import Command, DeliveryEvent, Refused
 from chalicelib.delivery.phases import checking, copying, ending, imaging, publishing, waiting
 from chalicelib.delivery.ports import (
@@ -191,6 +191,8 @@ class DeliveryExecutor:
             case publishing.LookAtEnd():
                 return self._look_at_end(delivery)
             case ending.NotifyOutcome(publish):
+                if (changed := self._naming_and_recall.parameter_changed(delivery)) is not None:
+                    return changed
                 self._note_events(delivery)
                 if publish:
                     self.notices.publish(notices.outcome(delivery, self.clock()))
@@ -531,7 +533,7 @@ class DeliveryExecutor:
         """Leave what an AMI that stays needs to a holder of its own; take what a withdrawal ends from its pointers."""
         if delivery.keeps_image:
             self._keep_own_key(delivery)
-        elif delivery.ending is DeliveryState.WITHDRAWN and (delivery.naming.offered_at or delivery.naming.before):
+        elif delivery.withdraws and (delivery.naming.offered_at or delivery.naming.before):
             for pointer in naming.pointers(delivery):
                 self.pointers.take_back(pointer, delivery.ami, delivery.id, delivery.episode)
 

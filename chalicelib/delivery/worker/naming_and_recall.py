@@ -21,14 +21,7 @@ from chalicelib.targets.applied_file import Target
 from chalicelib.targets.approvals import needs
 from chalicelib.targets.ports import Targets
 
-Command = (
-    naming.ReadParameter
-    | naming.OfferImage
-    | naming.LookAtPointer
-    | recalling.LookAtCopy
-    | recalling.RecallCopy
-    | recalling.RestoreCopy
-)
+Command = naming.OfferImage | naming.LookAtPointer | recalling.LookAtCopy | recalling.RecallCopy | recalling.RestoreCopy
 
 
 @dataclass(eq=False)
@@ -45,8 +38,6 @@ class NamingAndRecallCommands:
     def execute(self, delivery: Delivery, command: Command) -> DeliveryEvent:
         """Execute one. May raise Refusal."""
         match command:
-            case naming.ReadParameter():
-                return self._read_parameter(delivery)
             case naming.OfferImage():
                 self.pointers.offer(naming.pointer(delivery), naming.release(delivery, self.source(delivery)))
                 return naming.ImageOffered()
@@ -65,14 +56,20 @@ class NamingAndRecallCommands:
                 self.images.restore(delivery)
                 return recalling.CopyRestored()
 
-    def _read_parameter(self, delivery: Delivery) -> naming.ParameterRead:
-        """Read it. One that the file no longer sets stays, and so does one that an approver has approved."""
+    def parameter_changed(self, delivery: Delivery) -> naming.ParameterChanged | None:
+        """Return the parameter that the file has set since a delivery began that is about to end well; None: the same.
+
+        Copies and lingering shares may have taken hours, and a tag event meanwhile found a delivery that runs. One that
+        the file no longer sets stays, and so does one that an approver has approved.
+        """
         target = delivery.target
+        if delivery.ending is not None or not delivery.naming.family:
+            return None
         wanted = self.targets.read().target(target.account, target.region)
         if not isinstance(wanted, Target) or needs(wanted) or wanted.ssm_parameter in ("", target.ssm_parameter):
-            return naming.ParameterRead(target, delivery.naming)
-        named = naming.renamed(delivery, self.source(delivery), wanted)
-        return naming.ParameterRead(named.target, named.naming)
+            return None
+        named = naming.renamed(delivery, self.source(delivery), wanted).naming
+        return naming.ParameterChanged(wanted.ssm_parameter, wanted.family_tag, named, delivery.naming.parameter)
 
     def _look_at_pointer(self, delivery: Delivery) -> naming.PointerSeen:
         pointer = self.pointers.look(naming.pointer(delivery).key)

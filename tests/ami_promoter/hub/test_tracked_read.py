@@ -13,11 +13,11 @@ COPY = "ami-0aaaaaaaaaaaaaaaa"
 
 
 def test_what_stands_beside_the_body_of_an_ended_delivery_counts(table):
-    """The delivery writes the body when it ends, and does not know when its target joined, or by what it is named."""
+    """The delivery writes the body when it ends, and does not know when its target joined."""
     tracked = DynamoTrackedDeliveries(table)
     begun = TrackedDelivery("d-1", DEV, REGION, 1, "running", generation=7, joined=7, ssm_parameter="/{family}")
     tracked.add(AMI, begun)
-    tracked.end(AMI, TrackedDelivery("d-1", DEV, REGION, 1, "failed"))
+    tracked.end(AMI, TrackedDelivery("d-1", DEV, REGION, 1, "failed", ssm_parameter="/{family}"))
 
     (read,) = Reader(Connection(REGION)).tracked(AMI)
     assert [read.it] == tracked.all(AMI) == [replace(begun, state="failed")]
