@@ -18,6 +18,11 @@ SLOW_CALL = 2
 """Seconds to allow for one slow call to AWS."""
 RESERVED = 8
 """Seconds kept for writing the results and the next due time, and for the wake that continues."""
+FOR_LISTS = 90
+"""Seconds of `worker`'s time that only a long list of what an account has may use.
+
+All other work ends before, as another wake of the record, such as that of a removed tag, waits for the run's end.
+"""
 
 
 class Budget:
@@ -29,8 +34,8 @@ class Budget:
 
     @property
     def whole(self) -> Budget:
-        """The budget of all that the invocation has left: for a long list, and for what it is read for."""
-        return Budget(self._time_left)
+        """The budget of all that an invocation of `worker` has left: for a long list, and for what it is read for."""
+        return Budget(self._time_left, RESERVED - FOR_LISTS)
 
     def allows(self, calls: int = 1) -> bool:
         """Whether there is time for this many slow calls."""

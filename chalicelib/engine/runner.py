@@ -14,7 +14,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from chalicelib.engine import calls, schedule
 from chalicelib.engine.addresses import RecordKey
-from chalicelib.engine.budget import RESERVED, Budget, TimeLeft
+from chalicelib.engine.budget import Budget, TimeLeft
 from chalicelib.engine.calls import TakeCalls
 from chalicelib.engine.errors import IllegalEvent, ParkRecord
 from chalicelib.engine.ports import NOTHING, Records, Stored, Telemetry
@@ -27,10 +27,6 @@ MAX_STEPS = 40
 
 CALLS_OF_STEP = 4
 """There must be time for so many calls to begin a step, or a command after the first."""
-
-WORKS_FOR = 22
-"""Seconds of an invocation for steps and their slices, as another wake of the record, such as that of a removed tag,
-waits for its end. The rest of its time is for a long list of what an account has."""
 
 R_contra = TypeVar("R_contra", bound=Moving, contravariant=True)
 C_contra = TypeVar("C_contra", contravariant=True)
@@ -135,7 +131,7 @@ class Runner(Generic[R, C, E]):
 
         ``inbox``: the entries that its wake brings. The first write has them, and a record at rest has no use for them.
         """
-        budget, steps = Budget(time_left, max(RESERVED, time_left() - WORKS_FOR)), iter(range(MAX_STEPS))
+        budget, steps = Budget(time_left), iter(range(MAX_STEPS))
         with parking(key, self.records, self.clock, self.telemetry):
             stored = self.records.read(key)
             while stored is not None and not stored.parked:

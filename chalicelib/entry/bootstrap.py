@@ -84,11 +84,12 @@ class Application:
     @cached_property
     def worker_entry(self) -> QueueConsumer:
         """Works on all records but resources with shares, and on the applied file."""
+        from chalicelib.engine.budget import FOR_LISTS
         from chalicelib.entry.queue_consumer import APPLIED_FILE, WORKER_KINDS
         from chalicelib.targets.worker.applied_versions import SeenVersions
 
         self._targets.remember = SeenVersions(self._notified, self._wakes, self._telemetry).remember
-        return self._worker((*WORKER_KINDS, APPLIED_FILE))
+        return self._worker((*WORKER_KINDS, APPLIED_FILE), FOR_LISTS)
 
     @cached_property
     def share_worker_entry(self) -> QueueConsumer:
@@ -97,10 +98,10 @@ class Application:
 
         return self._worker(SHARE_WORKER_KINDS)
 
-    def _worker(self, kinds: Collection[str]) -> QueueConsumer:
+    def _worker(self, kinds: Collection[str], for_lists: int = 0) -> QueueConsumer:
         from chalicelib.entry.queue_consumer import QueueConsumer
 
-        return QueueConsumer(self, self._records, now, self._telemetry, kinds, self._new_promotion)
+        return QueueConsumer(self, self._records, now, self._telemetry, kinds, self._new_promotion, for_lists)
 
     def _new_promotion(self, ami: str) -> Write:
         from chalicelib.promotion.codec import new_promotion

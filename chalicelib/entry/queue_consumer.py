@@ -94,12 +94,14 @@ class QueueConsumer:
     kinds: Collection[str]
     new_promotion: Callable[[str], Write]
     """Returns the record of a new promotion of this AMI, as it is to be stored."""
+    for_lists: int = 0
+    """Seconds of an invocation that only long lists may use: ``Budget.whole``."""
 
     def run(self, event: Mapping[str, Any], *, time_left: TimeLeft) -> None:
         """Take what Lambda hands over from SQS (one message, by the queue mapping's batch size)."""
         for message in event["Records"]:
             receives = int(message["attributes"]["ApproximateReceiveCount"])
-            self.take(message["body"], receives, time_left)
+            self.take(message["body"], receives, lambda: time_left() - self.for_lists)
 
     def take(self, body: str, receives: int, time_left: TimeLeft) -> None:
         """Process one message. ``receives``: how often SQS has delivered it, this time included."""

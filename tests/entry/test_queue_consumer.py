@@ -8,6 +8,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.budget import FOR_LISTS, Budget
 from chalicelib.engine.errors import Misconfigured, Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.ports import Write
@@ -49,10 +50,10 @@ class WorkerSetup:
 
         return run
 
-    def take(self, body, receives=1):
+    def take(self, body, receives=1, seconds=30):
         """Invoke the worker with a message, as Lambda does."""
         message = {"body": json.dumps(body), "attributes": {"ApproximateReceiveCount": str(receives)}}
-        self.worker.run({"Records": [message]}, time_left=lambda: 30)
+        self.worker.run({"Records": [message]}, time_left=lambda: seconds)
 
 
 @pytest.mark.parametrize("pk", RUNS)
@@ -62,6 +63,17 @@ def test_the_record_that_is_named_is_worked_on(pk):
     scene.take({"key": pk, "cause": "x"})
 
     assert scene.ran == [(RUNS[pk], pk)]
+
+
+def test_the_time_for_long_lists_is_no_time_for_steps():
+    """A run of two minutes would keep the wake of a removed tag waiting; ``Budget.whole`` gives a list all of it."""
+    scene = WorkerSetup()
+    scene.worker.for_lists, left = FOR_LISTS, []
+    scene.worker.workers.promotions.run = lambda *_, time_left: left.append((time_left(), Budget(time_left)))
+    scene.take({"key": KEY.pk, "cause": "x"}, seconds=FOR_LISTS + 14)
+
+    ((seconds, budget),) = left
+    assert (seconds, budget.allows(4), budget.whole.allows(40)) == (14, False, True)
 
 
 def test_what_a_targets_event_says_of_a_delivery_costs_no_write_of_its_own():
