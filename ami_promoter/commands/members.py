@@ -88,7 +88,7 @@ def members(caller: VerbCaller, action: str | None, account: str | None) -> Repo
 def _accept(connection: Connection, reading: MembersReading, account: str | None, now: int) -> Report:
     """Accept exactly the accounts that are held now; accounts that leave later need another call.
 
-    One that was accepted alone and is still held stays accepted.
+    One that was accepted before and is still missing stays accepted.
     """
     held = sorted({one for accounts in reading.held.values() for one in accounts})
     going = [one for one in held if account in (None, one)]
@@ -96,7 +96,7 @@ def _accept(connection: Connection, reading: MembersReading, account: str | None
         who = f"{account} is not among the accounts that wait" if account and held else "No account waits"
         return Report((f"{who} for `targets members accept`.",), {"accepted": []})
     with connection.telling(f"accepting them {UNCHANGED}"):
-        before = connection.members.accepted(now).intersection(held)
+        before = connection.members.accepted(now).intersection(one.account for one in reading.missing.values())
         connection.members.accept(before.union(going), connection.caller, now)
     said = f"Accepted: {' '.join(going)}. The next reading, within five minutes, removes them if they are still gone."
     return Report((said,), {"accepted": going})

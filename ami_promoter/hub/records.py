@@ -93,7 +93,8 @@ class RecordSeen(Generic[T_co]):
     @property
     def parked(self) -> str:
         """Why it is parked; "" if it is not. It does not name the record, as whatever shows it does."""
-        return re.sub(f"^{re.escape(self.key.pk)}( {RECORD})? ", "it ", str(self.item.get("parked") or ""))
+        pk = re.escape(self.key.pk)
+        return re.sub(f"^{pk}( {RECORD})? ", "it ", re.sub(f"^{pk}: ", "", str(self.item.get("parked") or "")))
 
     @property
     def faults(self) -> tuple[Fault, ...]:

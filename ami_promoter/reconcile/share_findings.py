@@ -143,7 +143,8 @@ def _permission(view: HubView, one: ShownAccess, share: Share | None) -> Finding
     change = view.changes.get((source, receiver))
     added = change is not None and change.added and change.own
     if receiver == "all" or not (added or (source, receiver) in view.once_open):
-        what = _whose(share, change) + ("" if change else UNWITNESSED)
+        doubtful = change is None and receiver != "all" and not (share is not None and share.preexisting)
+        what = _whose(share, change) + (UNWITNESSED if doubtful else "")
         return Finding("open-not-own", where, what, wrong=False)
     wait = LATER if source.kind == IMAGE or _may_copy(view, source, receiver) else 0
     witness = f"CloudTrail: the service added it at {change.at}" if change else "the share's history says so"

@@ -200,12 +200,14 @@ def name_not_free(where: str, name: str) -> Fault:
     )
 
 
-def list_unfinished(where: str, call: str, pages: int) -> Fault:
+def list_unfinished(where: str, region: str, call: str, pages: int) -> Fault:
     """Return the fault of a list that did not end in an invocation's time. EC2 filters after it has cut the pages."""
     what = f"{call} has read {pages} pages of what the account has there; a function has no time for more of them."
     cure = (
-        "The service tries again. Delete what nobody needs there; `aws ec2 describe-snapshots --owner-ids self --query "
-        "'sort_by(Snapshots,&StartTime)[].[StartTime,SnapshotId]'` and `aws ec2 describe-images --owners self --query "
+        "The service tries again. Delete what nobody needs there; with that account's credentials `aws ec2 "
+        f"describe-snapshots --region {region} --owner-ids self --query "
+        "'sort_by(Snapshots,&StartTime)[].[StartTime,SnapshotId]'` and `aws ec2 describe-images --region "
+        f"{region} --owners self --include-disabled --query "
         "'sort_by(Images,&CreationDate)[].[CreationDate,ImageId]'` show the oldest first."
     )
     return Fault("list-unfinished", where, what, cure)

@@ -166,7 +166,7 @@ def of(resolution: Resolution, withdrawn: Mapping[str, str]) -> Entitlement:
     gone = [target for place, target in resolution.by_place.items() if place not in named and target.mode == "share"]
     shut = {unit: target for target in gone for unit in admitting(target, resolution)}
     held_up = {one.account: one for one in left.targets if launched_by(one) in shut}
-    faults = {account: _shares_unit(one, shut[launched_by(one)]) for account, one in held_up.items()}
+    faults = {account: _shares_unit(one, shut[launched_by(one)], withdrawn) for account, one in held_up.items()}
     return replace(
         found,
         targets={place: target for place, target in named.items() if target.account not in held_up},
@@ -180,14 +180,15 @@ def admitting(target: Target, resolution: Resolution) -> frozenset[str]:
     return resolution.units.get(target.account, frozenset()) | ({target.unit} - {""})
 
 
-def _shares_unit(target: Target, withdrawn: Target) -> Fault:
+def _shares_unit(target: Target, shut: Target, withdrawn: Mapping[str, str]) -> Fault:
+    by = shut.place if shut.place in withdrawn else shut.account
     return Fault(
         "withdrawn-from-unit",
         f"account {target.account}",
-        f"It gets the AMI by {launched_by(target)}, which would admit account {withdrawn.account} as well, and an "
+        f"It gets the AMI by {launched_by(target)}, which would admit account {shut.account} as well, and an "
         "operator has withdrawn that one.",
         "Set `launch_permission: account` for the group in the targets file, or end it: "
-        f"`ami-promoter withdraw AMI --account {withdrawn.account} --lift`.",
+        f"`ami-promoter withdraw AMI --account {by} --lift`.",
     )
 
 

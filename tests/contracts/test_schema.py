@@ -214,6 +214,19 @@ def test_what_may_come_back_from_the_recycle_bin_is_known_for_as_long_as_that_ke
     assert left[EXPIRES] > NOW + 365 * 86_400
 
 
+def test_what_has_closed_since_is_known_for_as_long_as_what_may_come_back(table):
+    """Otherwise the older mark would be the last one again, and a person's permission would count as the service's."""
+    ledger, days = DynamoLedger(table, keep_days=7), (0, 10)
+    for day, gone in zip(days, (True, False), strict=True):
+        ledger.hold(a_share(), copying("0123"))
+        ledger.release(RESOURCE, "222222222222", copying("0123"))
+        (share,) = ledger.shares(RESOURCE)
+        ledger.archive([replace(share, state=ShareState.CLOSED, gone_with_resource=gone)], NOW + day * 86_400)
+
+    older, later = (item[EXPIRES] for item in table.query(RESOURCE, "closed#"))
+    assert later > older
+
+
 def test_the_history_of_a_share_is_whole_however_often_it_is_written(table):
     """Its item has the last steps; those before, and the calls of a write that lost a race, are items of their own."""
     ledger, numbers, name = DynamoLedger(table), range(2 * MOST_RECENT + 3), "222222222222"

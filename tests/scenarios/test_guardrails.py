@@ -174,7 +174,7 @@ CHANGES = {
         "cloudwatch:DisableAlarmActions",
         "cloudwatch:PutAlarmMuteRule",
     ),
-    "AWS::Logs::LogGroup": ("logs:DeleteLogGroup", "logs:DeleteLogStream", "logs:PutRetentionPolicy"),
+    "AWS::Logs::LogGroup": ("logs:DeleteLogGroup", "logs:DeleteLogStream"),
 }
 """Kind of part -> calls that take its protection away."""
 

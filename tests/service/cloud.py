@@ -474,7 +474,7 @@ class Cloud:
         pages = self.pages.get(call, 1)
         for number in range(1, pages):
             if not budget.whole.allows():
-                raise Refusal(RefusalKind.THROTTLED, list_unfinished(where, call, number))
+                raise Refusal(RefusalKind.THROTTLED, list_unfinished(where, REGION, call, number))
             self.waits_for_page()
 
     def shown(self, account: str, delivery: str) -> tuple[SeenCopy, ...]:

@@ -1011,15 +1011,16 @@ def test_a_withdrawal_that_another_value_may_have_ended_closes_nothing(head):
     assert asked.live().may_stay_until([standing(KEY)])[A] > asked.cloud.now
 
 
-def test_an_units_arn_opens_nothing_while_one_of_its_accounts_is_withdrawn():
+@pytest.mark.parametrize("withdrawn", [A, f"{A}/{REGION}"])
+def test_an_units_arn_opens_nothing_while_one_of_its_accounts_is_withdrawn(withdrawn):
     """The OU's permission would admit the withdrawn account. Access by account id is judged by account."""
     by_unit = {"mode": "share", "launch_permission": "group", "unit": "arn:aws:organizations::9:ou/o-1/ou-1"}
     targets = (Target(A, REGION, **by_unit), Target(B, REGION, **by_unit), Target(C, REGION, mode="share"))
-    entitled = of(Resolution(targets), {A: "operator"})
+    entitled = of(Resolution(targets), {withdrawn: "operator"})
 
     assert set(entitled.targets) == {f"{C}/{REGION}"}
     assert {account: fault.code for account, fault in entitled.blocked.items()} == {B: "withdrawn-from-unit"}
-    assert f"`ami-promoter withdraw AMI --account {A} --lift`" in entitled.blocked[B].cure
+    assert f"`ami-promoter withdraw AMI --account {withdrawn} --lift`" in entitled.blocked[B].cure
     unit = by_unit["unit"]
     assert not entitled.may_open(f"{B}/{REGION}", addresses.image_resource(AMI).pk, unit, 1, standing=True)
     assert entitled.may_keep(f"{B}/{REGION}", addresses.image_resource(AMI).pk, unit, 1)

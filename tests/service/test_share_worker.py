@@ -381,6 +381,22 @@ def test_what_does_not_close_is_reported_with_each_try_from_the_fifth_on(why):
     assert reported == [(SNAPSHOT.pk, ACCOUNT, tries, says) for tries in (5, 6, 7)]
 
 
+def logged(resource: SlowResource) -> list[str]:
+    """What the log says of its shares."""
+    return [args[2] for name, args in resource.telemetry.reported if name == "share"]
+
+
+def test_a_removal_that_nobody_can_confirm_is_logged_with_each_try():
+    """AWS has taken the removal, and refuses the look: the share stays closing."""
+    snapshot, removed_at = closed_snapshot()
+    snapshot.permissions.refuses = lambda what, _: refusal("aws-AccessDenied") if what == "showing" else None
+    snapshot.telemetry.reported.clear()
+    snapshot.now = first_look(removed_at)
+    snapshot.run_on(3)
+
+    assert logged(snapshot).count("not closed") == 3
+
+
 @pytest.mark.parametrize("code", ["aws-IncorrectState", "aws-UnauthorizedOperation", "aws-AccessDenied"])
 def test_a_refusal_about_the_resource_is_notified_to_all_after_one_call(code):
     """The snapshot's state, or a service control policy: the worker does not ask for each account."""
@@ -652,6 +668,7 @@ def test_a_grant_that_lets_nobody_in_any_longer_is_revoked_when_another_takes_it
     key.permissions.there.clear()
     comes_to_hold(key, "d2")
     assert key.permissions.listed == {share.grant_id for share in key.shares}
+    assert "not closed" not in logged(key)
 
 
 @pytest.mark.parametrize("key", STANDING)

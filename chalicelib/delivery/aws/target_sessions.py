@@ -87,7 +87,7 @@ class TargetSessions:
             for number, page in enumerate(pages(ec2, what, **asked), 1):
                 found += page[what.capitalize()]
                 if page.get("NextToken") and not budget.whole.allows():
-                    unfinished = preflight.list_unfinished(delivery.where, call, number)
+                    unfinished = preflight.list_unfinished(delivery.where, delivery.target.region, call, number)
                     raise Refusal(RefusalKind.THROTTLED, unfinished)
         return found
 

@@ -259,10 +259,12 @@ class DynamoLedger:
         return self._written([*moved, {"Update": update}])
 
     def archive(self, shares: Sequence[Share], now: int, happened: str = "", calls: Lines = NO_LINES) -> None:
+        # what has closed since such a share must not be forgotten before it
+        before = self.gone_with_resource(shares[0].resource) if shares and self._keep < IN_THE_BIN else ()
         for few in slices(shares, PER_TRANSACTION):
             writes: list[Mapping[str, Any]] = []
             for share in few:
-                key = share.key
+                key, gone_once = share.key, share.gone_with_resource or share.share_name in before
                 steps = _stepped(share, happened, now, calls).recent if happened else share.recent
                 condition = f"{_unchanged(share)} AND {NOBODY_CAME}"
                 gone = self._table.delete_request(key, condition, {":seen": share.version, **_asked(share)})
@@ -277,7 +279,7 @@ class DynamoLedger:
                     "body": _body(machine.evolve(share, machine.Archived(), now)),
                     RECENT: _text(steps),
                     "schema": self._version,
-                    EXPIRES: now + (max(self._keep, IN_THE_BIN) if share.gone_with_resource else self._keep),
+                    EXPIRES: now + (max(self._keep, IN_THE_BIN) if gone_once else self._keep),
                 }
                 place = addresses.archived_share(share.resource, share.share_name, now)
                 writes += [{"Delete": gone}, {"Put": self._table.put_request(place, entry)}]

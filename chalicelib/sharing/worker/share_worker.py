@@ -42,6 +42,9 @@ FOR_ASKING = 0.6
 FOR_INTENTS = 0.4
 """The part of the time left for writing intents; the rest is for the calls and their results."""
 
+NOT_GONE = "The permission was removed, and shows, or it is too early to say that it does not."
+"""Why a share is still to be closed though AWS refuses nothing."""
+
 LATELY = 30 * schedule.MINUTE
 """The access monitor judges a call ten minutes later by what was open a quarter of an hour before the call."""
 
@@ -290,7 +293,7 @@ class ShareWorker:
         own = [s for s in begun if not s.preexisting]
         if grant_names.nameless(these.resource):
             unlooked = [s for s in own if s.removed_at is not None]
-            look = partial(self._looked_at, these)
+            look = partial(self._looked_after, these)
             results += in_batches(these.adapter, unlooked, look, self._with_refusal, budget)
             own = [s for s in own if s.removed_at is None]
             remove = self._with_calls(these, partial(self._removed, these))
@@ -348,19 +351,23 @@ class ShareWorker:
 
     def _looked_at(self, these: ResourceShares, some: Sequence[Share]) -> list[Share]:
         showing, now = these.adapter.showing(some), self.waker.clock()
-        looked = [machine.evolve(s, machine.LookedAfter(showing=s.share_name in showing), now) for s in some]
-        return [self._still_open(s, "The permission shows after it was removed.") for s in looked]
+        return [machine.evolve(s, machine.LookedAfter(showing=s.share_name in showing), now) for s in some]
+
+    def _looked_after(self, these: ResourceShares, some: Sequence[Share]) -> list[Share]:
+        """Look at permissions that were removed."""
+        looked = self._looked_at(these, some)
+        return [self._still_open(s, NOT_GONE) if s.removed_at is None else s for s in looked]
 
     def _revoked(self, these: ResourceShares, some: Sequence[Share], budget: Budget) -> list[Share]:
         """Remove permissions that have the service's name, and look at once: what still shows is the service's."""
         refused_accounts.close(these, some, budget, self.waker.clock())
-        return self._looked_at(these, some)
+        return self._looked_after(these, some)
 
     def _still_open(self, s: Share, why: str) -> Share:
         """Return a share; report it if it is still to be closed."""
-        if s.state is ShareState.CLOSING and s.removed_at is None:
+        if s.state is ShareState.CLOSING:
             self.telemetry.share(s.resource, s.account, "not closed", why=why, tries=s.tries)
-            if s.tries >= share.TRIES_BEFORE_ALARM:
+            if s.tries >= share.TRIES_BEFORE_ALARM and s.removed_at is None:
                 self.telemetry.not_closing(s.resource, s.account, s.tries, why)
         return s
 

@@ -151,8 +151,11 @@ class MembersTable:
         return self._reading.save(reading, version)
 
     def accepted(self, now: int) -> frozenset[str]:
-        item = self._config.get(ACCEPTED)
-        return frozenset(codec.parsed_json(item["body"])) if item and item["at"] > now - DAY else frozenset()
+        item = self._config.get(ACCEPTED) or {}
+        try:
+            return frozenset(codec.parsed_json(item["body"])) if item["at"] > now - DAY else frozenset()
+        except (KeyError, TypeError, ValueError):  # what is damaged accepts nobody, and the next acceptance replaces it
+            return frozenset()
 
     def accept(self, accounts: Iterable[str], by: str, at: int) -> None:
         """Accept the departure of these accounts alone, for a day from ``at`` (epoch seconds)."""

@@ -1,5 +1,7 @@
 """OUs from the targets file to the membership in force, and what ``members`` shows and accepts."""
 
+from dataclasses import replace
+
 import pytest
 
 from ami_promoter.targets_file.compiler import HubPlace, compile_targets
@@ -105,6 +107,27 @@ def test_accept_lets_those_go_that_are_held_and_nobody_else(applied, run):
     assert applied.accepted(0) == {B, C}
     assert run("targets", "members", "accept").out.startswith(f"Accepted: {B} {C}.")
     assert applied.accepted(0) == {B, C}
+
+
+def test_what_was_accepted_stands_though_the_account_is_not_held_at_the_moment(applied, run):
+    """At the last reading Organizations did not say where it is: it is missing, and waits for nobody."""
+    applied.accept([C], "somebody", 4_000_000_000)
+    reading, version = applied.reading()
+    assert applied.save(replace(reading, held={"dev": (B,)}), version)
+    run("targets", "members", "accept", "--account", B)
+
+    assert applied.accepted(0) == {B, C}
+
+
+def test_a_damaged_acceptance_accepts_nobody_and_the_next_one_replaces_it(applied, client, run):
+    """Neither the command nor discovery stops at it."""
+    applied.accept([C], "somebody", 4_000_000_000)
+    (item,) = (one for one in client.scan(TableName=CONFIG)["Items"] if one["pk"]["S"] == "departures")
+    client.put_item(TableName=CONFIG, Item={**item, "body": {"S": "["}})
+    assert applied.accepted(0) == frozenset()
+
+    run("targets", "members", "accept", "--account", B)
+    assert applied.accepted(0) == {B}
 
 
 def test_without_ous_there_is_nothing_to_show(client, run):

@@ -442,13 +442,20 @@ def test_refused_and_parked_promotions_say_why(table, run):
     ]
 
 
-def test_a_parked_record_is_named_once(table, run):
+@pytest.mark.parametrize(
+    ("why", "says"),
+    [
+        (" record has schema 99, and this version reads 1.", "it has schema 99, and this version reads 1."),
+        (": TagSeen is not expected.", "TagSeen is not expected."),
+    ],
+)
+def test_a_parked_record_is_named_once(table, run, why, says):
     """The service's reason begins with the record, which the list and the command name already."""
     write(table, a_promotion())
     record = addresses.promotion(AMI)
-    DynamoRecords(table).park(record, f"{record.pk} record has schema 99, and this version reads 1.", NINE)
+    DynamoRecords(table).park(record, f"{record.pk}{why}", NINE)
 
-    assert f"Parked: {record.pk}: it has schema 99, and this version reads 1." in run("status").out
+    assert f"Parked: {record.pk}: {says}" in run("status").out
 
 
 def test_a_promotion_of_a_pending_ami_says_that_it_waits_for_it(table, run):
