@@ -196,7 +196,8 @@ def _target(target: Target, facts: PlanFacts, foreign: Fault | None) -> dict[str
     pointer = pointers.planned(image, target, facts.pointers, facts.pins.get(held) if held else None)
     same = target.ssm_parameter == facts.named_by.get(target.place)
     free = not needs(target)
-    moves = {THERE["delivered"]: free and not same, "under way": free or same, THERE["recalled"]: same}
+    read_again = free or same  # a delivery reads the file before its notice
+    moves = {THERE["delivered"]: free and not same, "under way": read_again, THERE["recalled"]: read_again}
     faults = preflight.sharing_faults(target, int(facts.now))
     faults += (foreign,) if foreign is not None and begins and not target.roles_by_default else ()
     return {

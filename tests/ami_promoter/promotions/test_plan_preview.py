@@ -208,12 +208,15 @@ def test_a_parameter_that_the_file_names_since_the_delivery_moves(approval, move
     assert any("parameter /golden/base/current: It will name this AMI." in line for line in lines) is moves
 
 
+@pytest.mark.parametrize("state", ["copying", "recalled"])
 @pytest.mark.parametrize(
     ("there", "approval"), [(NAMED, "none"), ("/old/{family}", "none"), ("/old/{family}", "required")]
 )
-def test_a_delivery_that_is_under_way_counts_for_the_parameter_that_the_file_names_when_it_ends(there, approval):
+def test_what_is_under_way_or_restored_counts_for_the_parameter_that_the_file_names_when_it_ends(
+    there, approval, state
+):
     """But for another one than the approver has seen it takes the next AMI."""
-    (target,) = planned(there=there, state="copying", approval=approval)["targets"]
+    (target,) = planned(there=there, state=state, approval=approval)["targets"]
 
     assert target["pointer"]["counts"] is (approval == "none")
 
