@@ -5,7 +5,7 @@ PromoterError
 │   ├── IllegalEvent      its state does not allow the event
 │   ├── NewerSchema       it was written by a newer version
 │   └── Unreadable        it does not fit its type
-├── Refusal               AWS has not executed a call, or the result is unknown
+├── Refusal               AWS has not executed a call, or may have; or the service makes none for now
 │   ├── StaleCursor       a listing cannot continue where it stopped
 │   └── TargetsDamaged    the applied targets file was changed by hand
 ├── LostRace              somebody else wrote first
@@ -22,10 +22,10 @@ from chalicelib.engine.faults import Fault
 
 
 class RefusalKind(StrEnum):
-    """The kinds of refusal: what follows from each differs."""
+    """What follows from a refusal, whether AWS or the service itself raised it."""
 
     THROTTLED = "throttled"
-    """A rate limit, an outage, a time-out: ask again soon."""
+    """A rate limit, an outage, a time-out, or something that the service waits for: try again soon."""
     NOT_YET = "not-yet"
     """Something that the service opened is not effective there yet."""
     LIMIT = "limit"
@@ -61,7 +61,7 @@ class Unreadable(ParkRecord):
 
 
 class Refusal(PromoterError):
-    """AWS did not carry out a call, or it is not known whether it did (``unknown``)."""
+    """AWS did not carry out a call, or may have (``unknown``); or the service made none, as ``fault`` says."""
 
     def __init__(self, kind: RefusalKind, fault: Fault, *, unknown: bool = False) -> None:
         super().__init__(str(fault))
