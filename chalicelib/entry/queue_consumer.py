@@ -158,7 +158,7 @@ class QueueConsumer:
 
 
 def _is_the_records_own(error: Exception) -> bool:
-    """Whether the record is to blame: not if AWS did not answer, only for a request that AWS cannot accept."""
+    """Whether the record is to blame: for a request that AWS finds invalid or refuses for good, or a bug."""
     if isinstance(error, ClientError):
         reasons: Any = error.response.get("CancellationReasons", ())  # of a transaction, one for each of its writes
         invalid = any(reason.get("Code") == "ValidationError" for reason in reasons)
