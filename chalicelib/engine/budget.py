@@ -34,7 +34,7 @@ class Budget:
 
     @property
     def whole(self) -> Budget:
-        """The budget of all that an invocation of `worker` has left: for a long list, and for what it is read for."""
+        """The budget of `worker` with ``FOR_LISTS``, which ``time_left`` leaves out: for a long list and its use."""
         return Budget(self._time_left, RESERVED - FOR_LISTS)
 
     def allows(self, calls: int = 1) -> bool:
