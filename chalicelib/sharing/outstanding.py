@@ -28,7 +28,7 @@ def to_close(shares: Iterable[Share], now: int) -> list[Share]:
 
 
 def _was_held(share: Share) -> bool:
-    """Whether it need not stay until ``next_try``: so `reconcile` adds a copy's open share, for a holder to come."""
+    """Whether an open share may close before ``next_try``, until which what `reconcile` adds waits for a holder."""
     return share.state is ShareState.OPEN and (share.tries > 0 or asked_since(share))
 
 
