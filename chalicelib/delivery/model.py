@@ -495,7 +495,7 @@ class Delivery:
         return next((one for one in reversed(self.attempts) if one.source == source), None)
 
     def under_way(self, source: str = "") -> Attempt | None:
-        """Return that attempt if it is of this episode."""
+        """Return the last attempt to copy a snapshot, or to make the image, if it is of this episode."""
         last = self.attempt(source)
         return last if last is not None and last.episode == self.episode else None
 

@@ -36,12 +36,12 @@ class Command:
         return None
 
     def nonce(self, delivery: Delivery) -> str:
-        """Return the nonce of that attempt; "" if it creates nothing."""
+        """Return the nonce of its ``attempt``; "" if it has none."""
         attempt = self.attempt(delivery)
         return "" if attempt is None else attempt.nonce
 
     def intended_call(self, _delivery: Delivery) -> str:
-        """Return that call and its resource, for the history; "": none."""
+        """Return ``call``, with its resource if it names one, for the history; "": none."""
         return self.call
 
 
