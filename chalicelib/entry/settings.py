@@ -38,16 +38,16 @@ class Settings:
     keep_history_days: int
     """For how many days history, look-ups and closed shares are kept (DynamoDB's time to live)."""
     target_accounts: frozenset[str] = frozenset()
-    """The stack's parameter TargetAccounts; this and the next in the share worker's environment only."""
+    """The stack's parameter TargetAccounts; in the share worker's environment only."""
     organization: str = ""
-    """Its OrganizationId."""
+    """The stack's parameter OrganizationId; in the share worker's environment only."""
     findings_table: str = ""
-    """Of the access monitor and the drift audit; this and the next four in their environment only."""
+    """Of the access monitor and the drift audit, in whose environments alone this and all that follows are."""
     security_topic_arn: str = ""
     builders: frozenset[str] = frozenset()
     """ARNs of those who build, tag and use golden AMIs."""
     learning_hours: int = 0
-    """For so long after their first event or run they send no page."""
+    """For so long after their first event or run, access monitor and drift audit send no page."""
     sibling_regions: frozenset[str] = frozenset()
     """Regions of this account's other hubs."""
 
