@@ -83,7 +83,7 @@ class Application:
 
     @cached_property
     def worker_entry(self) -> QueueConsumer:
-        """Works on all records but resources with shares, and on the applied file."""
+        """Works on the applied file, and on all records except resources with shares."""
         from chalicelib.engine.budget import FOR_LISTS
         from chalicelib.entry.queue_consumer import APPLIED_FILE, WORKER_KINDS
         from chalicelib.targets.worker.applied_versions import SeenVersions

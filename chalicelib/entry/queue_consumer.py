@@ -85,7 +85,7 @@ class Workers(Protocol):
 
 @dataclass(eq=False)
 class QueueConsumer:
-    """Takes messages about records of some ``kinds``."""
+    """Takes messages about records of its ``kinds``; for others it raises, so that they become dead letters."""
 
     workers: Workers
     records: Records
@@ -131,7 +131,7 @@ class QueueConsumer:
         self.records.leave(key, {"tag" if newer else reason.name: reason.value}, self.clock(), newer=newer, fresh=fresh)
 
     def inbox_entries(self, reason: Reason | None) -> Mapping[str, str]:
-        """Return the inbox entries of a delivery, whose reasons come from its target's events only."""
+        """Return a reason as a delivery's inbox entries, with the time: all of its reasons are its target's events."""
         return {} if reason is None else {reason.name: reason.value, EVENT_AT: str(self.clock())}
 
     def _work(self, wake: Wake, time_left: TimeLeft) -> None:
