@@ -109,7 +109,7 @@ class _Run(Generic[R, E]):
     """Entries that its wake brings, until a write has them."""
     since: _Unwritten[R, E] = field(default_factory=_Unwritten)
     over: bool = False
-    """Whether the last results have changed nothing."""
+    """Whether the last results have changed nothing: then the run takes no further step."""
 
 
 @dataclass(eq=False)
@@ -147,12 +147,11 @@ class Runner(Generic[R, C, E]):
     def _work(self, run: _Run[R, E], steps: Iterator[int], budget: Budget) -> Stored | None:
         """Take steps until nothing is left to do now; if another run writes the record first, return it as it is then.
 
-        The result of one step and the intent of the next are one write. It comes before a command that changes
-        something, and after one. What only looks have shown is written with what follows; but alone where they show
-        what came of an intent, and it is tried again: otherwise runs that are killed after each write would only write
-        further intents, and look for what came of them.
+        A write has the results of one step and the intents of the next. It comes before a command that changes
+        something, and after one; what looks have shown waits for the next write. But before an attempt is repeated,
+        it is written alone: otherwise runs that are killed after each write would only intend and look.
 
-        Who wrote first may have been a wake that sent no message, as one was on its way: so it looks as if woken.
+        The first step looks as after a wake: the other writer may be one that sent no message, as one was on its way.
         """
         woken = True
         if isinstance(seconds := self.codec.about(run.record, self.clock()).get("seconds"), int):
