@@ -36,10 +36,10 @@ LOOK_EVERY = schedule.DAY
 RETIRED_AT_ONCE = 10
 """Copies that are deprecated between two writes of the record."""
 AFTER_TROUBLE = 15 * schedule.MINUTE
-"""From look to look once what passes by itself has lasted longer than ``VALID_WITHIN``: it must not cost a day."""
+"""Between looks while a passing trouble lasts longer than ``VALID_WITHIN``: ``LOOK_EVERY`` would be a day."""
 
 PASSING = (RefusalKind.THROTTLED, RefusalKind.NOT_YET)
-"""What a refusal is that passes by itself."""
+"""Kinds of refusals that pass by themselves."""
 DENIALS = ("aws-AccessDenied", "aws-AccessDeniedException")
 
 
