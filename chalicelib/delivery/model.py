@@ -328,7 +328,7 @@ class Launch:
     unseen: Mapping[str, int] = field(default_factory=dict)
     """Nonces of attempts whose instance the last look did not show, and since when (epoch seconds)."""
     looks: int = 0
-    """How often the service has tried to terminate the instance."""
+    """How often the service has tried to terminate the instance; looks at its test do not count."""
     next_look: int = 0
     """When to look again whether it is terminated."""
 
@@ -433,8 +433,8 @@ class Delivery:
     """The promotion's episode that started this episode."""
     source_name: str = ""
     source: str = ""
-    """The name of the source as it was examined, which is what arrives. A delivery that waits for an approval takes
-    what was approved."""
+    """Digest by which the source, as it was examined, stands beside the promotion: that arrives. A delivery that waits
+    for an approval takes what was approved."""
     groups: tuple[str, ...] = ()
     state: DeliveryState = DeliveryState.REQUESTED
     entered: Mapping[str, int] = field(default_factory=dict)

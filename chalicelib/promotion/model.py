@@ -111,8 +111,8 @@ class Promotion:
 
     A generation says when somebody last asked: a tag event raises that of all targets (``generation``), a retry that of
     the targets which it names (``retries``), each above the ``newest``. A delivery keeps its target's generation when
-    it begins; once that of the target is higher, a failed one begins again. The four ``…_generation`` keep the one in
-    which something was last so: a higher one means that somebody has asked since.
+    it begins; once that of the target is higher, a failed one begins again. ``valid_generation`` and the others are
+    generations of a moment, such as of the last valid value: a higher one means that somebody has asked since.
     """
 
     ami: str
