@@ -76,34 +76,34 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     if promotion is None:
         raise NotDone(unknown(ami, connection))
     tracked = sorted((one.it for one in reader.tracked(ami)), key=lambda entry: entry.place)
-    wanted = [entry for entry in tracked if place is None or is_named(entry.place, [place])]
+    chosen = [entry for entry in tracked if place is None or is_named(entry.place, [place])]
     if place:
-        _refuse_place(ami, place, wanted, accepted)
-    good = reader.deliveries(entry.delivery for entry in wanted if entry.state in GOOD)
+        _refuse_place(ami, place, chosen, accepted)
+    good = reader.deliveries(entry.delivery for entry in chosen if entry.state in GOOD)
     at_fault = _at_fault(reader, good, named=place is not None)
     recall = recalls.read(connection, ami)
-    every_refused = _not_recalled(reader, wanted) if recall else []
+    every_refused = _not_recalled(reader, chosen) if recall else []
     not_recalled = every_refused[: record_requests.MOST_PLACES]
     ended = promotion.it.value is None and not promotion.parked
     if ended and not (at_fault or not_recalled):
         raise NotDone(_no_value(promotion, ami))
     withdrawals = Withdrawn(connection, ami).read()
     file = AppliedFile() if ended or recall else applied_file(connection)
-    now = wanted_targets(promotion.it, promotion.it.value, file, withdrawals)
-    deliveries = [addresses.delivery(entry.delivery) for entry in wanted]
+    wanted = wanted_targets(promotion.it, promotion.it.value, file, withdrawals)
+    deliveries = [addresses.delivery(entry.delivery) for entry in chosen]
     freed = record_requests.unpark(connection, [addresses.promotion(ami), *deliveries, *at_fault])
     record_requests.look_at(connection, list(at_fault))
     withdrawn = _withdrawn(promotion.it, withdrawals, file)
-    failed = [(entry, covering(withdrawn, entry.place)) for entry in wanted if entry.state in BAD]
+    failed = [(entry, covering(withdrawn, entry.place)) for entry in chosen if entry.state in BAD]
     kept_out = [(entry, by) for entry, by in failed if by is not None and recall is None]
     free = [] if ended or recall else [entry for entry, by in failed if by is None]
-    again = [entry for entry in free if _unsettled(promotion) or _can_begin(entry, now)]
-    every_renamed = {} if ended or recall else _renamed(now, wanted, good)
+    again = [entry for entry in free if _unsettled(promotion) or _can_begin(entry, wanted)]
+    every_renamed = {} if ended or recall else _renamed(wanted, chosen, good)
     renamed = dict(islice(every_renamed.items(), max(record_requests.MOST_PLACES - len(again), 0)))
     if not_recalled:
         record_requests.recall(connection, ami, [entry.place for entry in not_recalled])
     if accepted:
-        record_requests.accept(connection, [entry.delivery for entry in wanted], accepted)
+        record_requests.accept(connection, [entry.delivery for entry in chosen], accepted)
     if again or renamed:
         places = [place] if place and again else [*(entry.place for entry in again), *renamed]
         record_requests.look_again(connection, ami, places)
@@ -126,23 +126,23 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     return Report(tuple(lines or [f"Nothing to do: {nothing}"]), data)
 
 
-def _refuse_place(ami: str, place: str, wanted: Sequence[TrackedDelivery], accepted: str | None) -> None:
-    if not wanted:
+def _refuse_place(ami: str, place: str, chosen: Sequence[TrackedDelivery], accepted: str | None) -> None:
+    if not chosen:
         raise no_delivery(ami, [place])
     if not accepted:
         return
-    if len(wanted) > 1:  # the id of an AMI is one Region's
-        places = " or ".join(f"`--account {one}`" for one in sorted(entry.place for entry in wanted))
-        what = f"--accept needs a Region: {place} has {len(wanted)} deliveries, and {accepted} is in one Region."
+    if len(chosen) > 1:  # the id of an AMI is one Region's
+        places = " or ".join(f"`--account {one}`" for one in sorted(entry.place for entry in chosen))
+        what = f"--accept needs a Region: {place} has {len(chosen)} deliveries, and {accepted} is in one Region."
         raise click.UsageError(f"{what} Write {places}.")
-    if wanted[0].state not in BAD:
-        what = f"its delivery to {place} is {wanted[0].state}, and has not failed, so there is nothing to accept."
+    if chosen[0].state not in BAD:
+        what = f"its delivery to {place} is {chosen[0].state}, and has not failed, so there is nothing to accept."
         raise NotDone(Fault("not-failed", ami, what, f"`ami-promoter status {ami}` shows what it waits for."))
 
 
-def _can_begin(entry: TrackedDelivery, now: WantedTargets) -> bool:
+def _can_begin(entry: TrackedDelivery, wanted: WantedTargets) -> bool:
     """Whether the value names its target, also while a withdrawal or a fault holds it up, or that is not known."""
-    return now.value is None or now.may_go_on(entry.place) or entry.place in now.kept_out
+    return wanted.value is None or wanted.may_go_on(entry.place) or entry.place in wanted.kept_out
 
 
 def _unsettled(promotion: RecordSeen[Promotion]) -> bool:
@@ -201,24 +201,24 @@ def _more(targets: int) -> list[str]:
 
 
 def _renamed(
-    now: WantedTargets, wanted: Sequence[TrackedDelivery], good: Mapping[str, RecordSeen[Delivery]]
+    wanted: WantedTargets, chosen: Sequence[TrackedDelivery], good: Mapping[str, RecordSeen[Delivery]]
 ) -> dict[str, dict[str, str]]:
     """Find the targets whose parameter the file has set or renamed since, with its name."""
     found: dict[str, dict[str, str]] = {}
-    for entry in wanted:
+    for entry in chosen:
         delivery = good[entry.delivery].it if entry.delivery in good else None
         before = entry.ssm_parameter or (delivery.target.ssm_parameter if delivery else "")
-        target = delivery and now.renamed(replace(entry, ssm_parameter=before))
+        target = delivery and wanted.renamed(replace(entry, ssm_parameter=before))
         if delivery and target and (parameter := parameter_of(target.ssm_parameter, delivery.naming.family)):
             found[entry.place] = {"account": entry.account, "region": entry.region, "parameter": parameter}
     return found
 
 
-def _not_recalled(reader: Reader, wanted: Sequence[TrackedDelivery]) -> list[TrackedDelivery]:
+def _not_recalled(reader: Reader, chosen: Sequence[TrackedDelivery]) -> list[TrackedDelivery]:
     """Find the deliveries whose recall the target has refused."""
-    found = reader.deliveries(entry.delivery for entry in wanted if entry.state == RECALLED)
+    found = reader.deliveries(entry.delivery for entry in chosen if entry.state == RECALLED)
     undone = {ident for ident, one in found.items() if any(fault.code == NOT_DONE for fault in one.it.faults)}
-    return [entry for entry in wanted if entry.delivery in undone]
+    return [entry for entry in chosen if entry.delivery in undone]
 
 
 def _at_fault(
