@@ -147,7 +147,7 @@ def _lift(caller: VerbCaller, connection: Connection, seen: AmiSeen, places: Seq
 
 
 def _waits(seen: AmiSeen) -> Sequence[str]:
-    """Say that a parked record does none of this (the check of standing shares closes them even so), or a recall."""
+    """Say what holds this up: a parked record, though the pass over standing shares closes these; or a recall."""
     again = f"`ami-promoter retry {seen.ami}` lets it continue"
     parked = (f"The promotion's record is parked ({seen.parked}); {again}.",) if seen.parked else ()
     return (*parked, *recalls.lines(seen.ami, seen.recall))
