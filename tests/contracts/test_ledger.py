@@ -77,8 +77,8 @@ def test_holdings_are_written_together_or_the_first_alone(store, before, held):
         assert found.asked == len(found.holdings)
 
 
-def test_a_later_holder_moves_the_hard_end_back_and_never_forward(store):
-    """The last closing time never moves to an earlier time."""
+def test_a_later_holder_moves_the_last_closing_time_and_never_to_an_earlier_one(store):
+    """It is the latest end of all who have come to hold the share for copies."""
     for until in (100, 300, 200):
         store.ledger.hold(replace(SHARE, last_closing_at=NOW + until), copying(f"d{until}"))
 

@@ -844,7 +844,7 @@ def test_a_deadline_while_copying_deletes_the_copies_first():
     assert "copy_deadline" in after.faults[0].cure
 
 
-def test_stopping_ends_at_the_hard_close_with_its_leftovers_listed():
+def test_stopping_ends_at_the_last_closing_time_with_its_leftovers_listed():
     """The role was deleted during the copy: the record must end all the same."""
     stopping = with_copies(a_delivery(DeliveryState.STOPPING, holds_copy=True), C.PENDING, C.COMPLETED)
     assert machine.due_events(stopping, stopping.holdings.last_closing_at) == (DeadlinePassed(),)

@@ -76,7 +76,7 @@ def test_a_share_opens_only_while_it_is_held_and_whatever_must_still_change_has_
         assert outstanding.due_at([one], NOW) is not None
 
 
-def test_a_share_closes_at_its_hard_end_though_held_and_its_holders_can_read_it():
+def test_a_share_closes_at_its_last_closing_time_though_held_and_its_holders_can_read_it():
     """A parked or damaged record must not keep a permission open."""
     overdue = a_share(ShareState.OPEN)
     assert outstanding.to_close([overdue], END) == [overdue]
