@@ -239,7 +239,7 @@ def left_open(*some: str) -> tuple[str, ...]:
     return tuple(f"invariant 1: left open: {one}" for one in some)
 
 
-def dying(function: str, operation: str, when: str, nth: int = 1) -> RunPlan:
+def killed_at(function: str, operation: str, when: str, nth: int = 1) -> RunPlan:
     """A kill at one kind of call."""
     return RunPlan((FunctionCrash(nth, when, function, operation),))
 
@@ -390,8 +390,8 @@ PROTECTIONS = {
         ),
     ),
     "copies are not looked for": Protection(
-        model(f"{COPIED} completed", *(stories.died(call) for call in range(90, 110))),
-        Packaged((BROKEN, f"{AGAIN} completed"), dying("worker", "CopySnapshot", "after")),
+        model(f"{COPIED} completed", *(stories.killed_after(call) for call in range(90, 110))),
+        Packaged((BROKEN, f"{AGAIN} completed"), killed_at("worker", "CopySnapshot", "after")),
     ),
     "images are not looked for": Protection(
         existing(
@@ -399,11 +399,11 @@ PROTECTIONS = {
             refusals.test_what_passes_is_waited_out,
             refusals.WAITED_OUT["RegisterImage answers to nobody"],
         ),
-        Packaged(NO_AMI, dying("worker", "RegisterImage", "after")),
+        Packaged(NO_AMI, killed_at("worker", "RegisterImage", "after")),
         changes=(MemberChange(FakeTargetImages, "named", lambda *_: ()),),
     ),
     "each CopyImage has a new client token": Protection(
-        Packaged((*NO_AMI[2:], *NO_AMI[:2]), dying("worker", "CopyImage", "after"), COPY_IMAGE), alone=STAND_IN
+        Packaged((*NO_AMI[2:], *NO_AMI[:2]), killed_at("worker", "CopyImage", "after"), COPY_IMAGE), alone=STAND_IN
     ),
     "a failing delivery keeps its shares": Protection(
         InMemory(rf"open: \{{\('snap-00', '{A}'\)\}}", stories.cancelled),
@@ -462,7 +462,7 @@ PROTECTIONS = {
     "nonces are not asked": shown_by(
         FORGED,
         r"assert not \((\{'snap-\w+', 'snap-\w+'\}) & \1\)\n.*",
-        planted.test_planted_snapshots_are_never_used_wherever_it_dies,
+        planted.test_planted_snapshots_are_never_used_wherever_it_is_killed,
         "snapshots",
         None,
     ),
@@ -608,7 +608,7 @@ PROTECTIONS = {
         ),
         Packaged(
             (BROKEN, f"invariant 13: id starts one beside [{RUNNING}]"),
-            dying("worker", "RunInstances", "after"),
+            killed_at("worker", "RunInstances", "after"),
             TESTED,
         ),
     ),
@@ -725,7 +725,7 @@ PROTECTIONS = {
                 f"{ILLEGAL}: resource#snapshot#snap, share#222222222222: PermissionRemoved {UNEXPECTED}",
                 f"{ILLEGAL}: resource#key#{KEY}#222222222222, share#id-AmiCopyRole: LookedAfter {UNEXPECTED}",
             ),
-            dying("share-worker", "ModifySnapshotAttribute", "before", 3),
+            killed_at("share-worker", "ModifySnapshotAttribute", "before", 3),
         ),
         alone=RAISES,
     ),
@@ -742,7 +742,7 @@ PROTECTIONS = {
             rf"invariant 1: the grant \('{SOURCE_KEY}', 'somebody:here:\w+-AmiCopyRole:\w+'\) is open "
             "and the ledger does not know"
         ),
-        Packaged(left_open(COPY_GRANT), plan=dying("share-worker", "CreateGrant", "after")),
+        Packaged(left_open(COPY_GRANT), plan=killed_at("share-worker", "CreateGrant", "after")),
     ),
     "grants for service-linked roles count as gone": Protection(
         InMemory(

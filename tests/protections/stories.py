@@ -134,7 +134,7 @@ def waiting(world: ModelWorld) -> None:
     world.end()
 
 
-def died(call: int) -> Callable[[ModelWorld], None]:
+def killed_after(call: int) -> Callable[[ModelWorld], None]:
     """A process is killed after a call."""
 
     def story(world: ModelWorld) -> None:

@@ -60,7 +60,7 @@ def test_without_faults_every_scenario_comes_to_its_end(plain_runs):
     assert set().union(*(made & own for _, own in FAMILIES.values())) == made & CHANGES == CHANGES
 
 
-def test_a_death_at_each_kind_of_call_changes_nothing(machine, plain_runs):
+def test_a_kill_at_each_kind_of_call_changes_nothing(machine, plain_runs):
     """Of a plain copy: one AMI or none, no orphan, nothing open, nothing parked, and nothing left to do soon after."""
     points = {name: plain_runs[name].points for name in CRASHED}
     for name, outcome in all_are_survived(machine, points):
@@ -68,14 +68,14 @@ def test_a_death_at_each_kind_of_call_changes_nothing(machine, plain_runs):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_death_at_each_kind_of_call_that_changes_aws_changes_nothing(machine, plain_runs, family):
+def test_a_kill_at_each_kind_of_call_that_changes_aws_changes_nothing(machine, plain_runs, family):
     """In a mode: the end is right, nothing is left open, and nothing of others is gone."""
     scenarios, own = FAMILIES[family]
     points = {one.name: [p for p in plain_runs[one.name].points if p.operation in own] for one in scenarios}
     all_end_in_time(machine, plain_runs, points)
 
 
-def test_a_death_at_each_kind_of_call_that_stops_or_opens_a_wave_changes_nothing(machine, plain_runs):
+def test_a_kill_at_each_kind_of_call_that_stops_or_opens_a_wave_changes_nothing(machine, plain_runs):
     """Of the worker, from a notice on until a delivery asks its target: the stop is notified, and a retry goes on."""
     chosen, counts = [], False
     for point in plain_runs[modes.WAVES.name].points:
@@ -105,7 +105,7 @@ def all_are_survived(machine, points):
     return outcomes
 
 
-def test_two_deaths_in_one_run_change_nothing(machine, plain_runs):
+def test_two_kills_in_one_run_change_nothing(machine, plain_runs):
     """The second kill comes during the recovery from the first, or later."""
     points = {name: plain_runs[name].points for name in CRASHED}
     killed = 0

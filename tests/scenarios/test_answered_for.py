@@ -80,7 +80,7 @@ def test_each_call_that_changed_aws_is_in_the_history_by_its_request_id(scene, h
     ],
 )
 @pytest.mark.thorough_but("worker-CopySnapshot-after", "share-worker-ModifySnapshotAttribute-after")
-def test_a_call_before_whose_answer_the_function_died_has_no_id(scene, function, operation, when):
+def test_a_call_before_whose_answer_the_function_was_killed_has_no_id(scene, function, operation, when):
     """The function was killed before it wrote the answer: that call's id is unknown; all other calls have theirs."""
     crash = scene.world.injections.crash(function, operation, 1, when)
     scene.promote(DEV)

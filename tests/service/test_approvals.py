@@ -300,7 +300,7 @@ def crashed(*crashes: PortCrash) -> Hub:
 
 
 @pytest.mark.thorough
-def test_it_ends_well_wherever_a_process_dies():
+def test_it_ends_well_wherever_a_process_is_killed():
     """Killed at every third call from the tag to the delivery, before or after the call takes effect."""
     for call in range(0, crashed().gate.calls, 3):
         hub = crashed(PortCrash(call, after=bool(call % 2)))

@@ -20,7 +20,7 @@ DENIED = PortTrouble("target.keys", "describe", refusal(RefusalKind.DENIED, "Acc
 CRASHES = st.lists(st.builds(PortCrash, st.integers(0, 600), st.booleans()), min_size=1, max_size=4)
 
 
-def test_dying_at_any_one_call_changes_nothing():
+def test_a_kill_at_any_one_call_changes_nothing():
     """One target, two snapshots: killed at every call of the whole promotion, before and after its effect."""
     scene = HubSetup(amis=((0, 1),), encrypted=(True, False, True, True))
     undisturbed = scene.play().gate.calls
@@ -29,7 +29,7 @@ def test_dying_at_any_one_call_changes_nothing():
             all_delivered(scene.play(crashes=[PortCrash(call, after)]), notified_once=False)
 
 
-def test_dying_at_any_call_for_a_key_policy_changes_nothing():
+def test_a_kill_at_any_call_for_a_key_policy_changes_nothing():
     """Killed also at KMS's calls: between reading a policy, writing it and reading it again."""
     scene = HubSetup(key_access="policy")
     hub, calls = scene.hub(), set()
@@ -52,21 +52,21 @@ def test_dying_at_any_call_for_a_key_policy_changes_nothing():
 
 @given(scenes(most_accounts=2, most_snapshots=3), CRASHES)
 @settings(max_examples=60)
-def test_dying_again_and_again_however_messages_arrive_changes_nothing(scene, crashes):
+def test_several_kills_change_nothing_however_messages_arrive(scene, crashes):
     """Several kills, with any delays and losses of events and wakes."""
     all_delivered(scene.play(crashes=crashes), notified_once=False)
 
 
 @given(scenes(most_accounts=1, most_snapshots=2), CRASHES)
 @settings(max_examples=2)
-def test_dying_changes_nothing_on_dynamodb(scene, crashes):
+def test_kills_change_nothing_on_dynamodb(scene, crashes):
     """The same on the real stores, with DynamoDB's conditional writes."""
     with on_dynamodb() as stores:
         all_delivered(scene.play(crashes=crashes, stores=stores, watchful=False), notified_once=False)
 
 
 @pytest.mark.parametrize("after", [False, True])
-def test_a_message_group_that_always_dies_at_one_step_ends_among_the_dead_letters_or_at_its_deadline(after):
+def test_a_message_group_that_is_always_killed_at_one_step_ends_among_the_dead_letters_or_at_its_deadline(after):
     """Killed at every publish: all that needs no publishing is done, and nothing stays open."""
     scene = HubSetup()
     hub = scene.hub()

@@ -628,7 +628,7 @@ def test_of_a_snapshot_that_is_open_to_3000_accounts_no_two_are_compared_in_vain
     assert CountedId.count < 10 * len(accounts)
 
 
-def test_a_pass_ends_though_every_run_dies_after_one_slice(setup):
+def test_a_pass_ends_though_every_run_is_killed_after_one_slice(setup):
     """Each goes on behind the last slice that was written."""
     many(setup, 200)
     for _ in range(200 // SLICE + 10):

@@ -205,7 +205,7 @@ def test_many_snapshots_are_listed_though_each_invocation_has_time_for_one_page_
     assert not scene.records.read(KEY).scheduled
 
 
-def test_an_invocation_that_dies_after_a_page_lists_that_page_again_and_none_twice():
+def test_an_invocation_that_is_killed_after_a_page_lists_that_page_again_and_none_twice():
     """The page was stored before the record knew of it."""
     scene = asked(AskedTarget(snapshots=["snap-1", "snap-2", "snap-3"]))
     scene.worker.run(KEY, "test", time_left=countdown(2))
@@ -263,7 +263,7 @@ def test_a_long_order_is_carried_out_slice_by_slice():
     assert not scene.records.read(KEY).scheduled
 
 
-def test_a_run_that_dies_while_it_removes_does_not_remove_again_what_it_has_removed():
+def test_a_run_that_is_killed_while_it_removes_does_not_remove_again_what_it_has_removed():
     """Each result is written before the next removal; a second removal would find no such snapshot."""
     scene = InventorySetup()
     scene.order("one", "snap-1", "snap-2")

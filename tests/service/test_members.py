@@ -237,21 +237,21 @@ def test_a_targets_file_without_units_asks_nobody_and_a_change_concerns_only_who
     assert it.organization.calls == before
 
 
-def die_at_write(it, number, *, after):
+def kill_at_write(it, number, *, after):
     """Kill the resolver before or after its write of this number."""
     writes = itertools.count(1)
 
-    def dying(real):
+    def killing(real):
         def write(*args):
-            dies = next(writes) == number
-            written = None if dies and not after else real(*args)
-            if dies:
+            is_killed = next(writes) == number
+            written = None if is_killed and not after else real(*args)
+            if is_killed:
                 raise ProcessKilled
             return written
 
         return write
 
-    it.members_store.save, it.members_store.publish = dying(it.members_store.save), dying(it.members_store.publish)
+    it.members_store.save, it.members_store.publish = killing(it.members_store.save), killing(it.members_store.publish)
 
 
 def look_on(it, times):
@@ -263,15 +263,15 @@ def look_on(it, times):
             it.hub.wait(FIVE)
 
 
-@pytest.mark.parametrize("dies_at", range(1, 9))
-def test_a_resolver_that_dies_anywhere_loses_nothing_but_time(dies_at):
+@pytest.mark.parametrize("killed_at", range(1, 9))
+def test_a_resolver_that_is_killed_anywhere_loses_nothing_but_time(killed_at):
     """Killed between any two writes: accounts join and leave all the same, and each AMI is delivered once."""
     it = OrganizationHub(A, B, most_leaving="1")
     it.look()
     it.tag()
     del it.organization.accounts[B]
     it.organization.accounts[C] = "ACTIVE"
-    die_at_write(it, dies_at, after=False)
+    kill_at_write(it, killed_at, after=False)
     look_on(it, 8)
 
     assert it.have == (A, C)
@@ -280,12 +280,12 @@ def test_a_resolver_that_dies_anywhere_loses_nothing_but_time(dies_at):
     assert places(it) == [f"{A}/{REGION}", f"{C}/{REGION}"]
 
 
-@pytest.mark.parametrize("dies_at", range(1, 13))
-def test_a_resolver_that_dies_lets_no_more_accounts_leave_than_the_limit(dies_at):
+@pytest.mark.parametrize("killed_at", range(1, 13))
+def test_a_resolver_that_is_killed_lets_no_more_accounts_leave_than_the_limit(killed_at):
     """Killed after each write: who left counts, and the next one of the same day waits for a person."""
     it = OrganizationHub(A, B, C, most_leaving="1")
     it.look(2)
-    die_at_write(it, dies_at, after=True)
+    kill_at_write(it, killed_at, after=True)
     for gone in (C, B):
         del it.organization.accounts[gone]
         look_on(it, 6)

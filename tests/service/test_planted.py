@@ -52,7 +52,7 @@ def assert_theirs_is_left_alone(hub: Hub, planted: set[str]) -> None:
 
 @pytest.mark.parametrize("method", ["snapshots", "image"])
 @pytest.mark.parametrize("call", [None, *CALLS])
-def test_planted_snapshots_are_never_used_wherever_it_dies(method, call):
+def test_planted_snapshots_are_never_used_wherever_it_is_killed(method, call):
     """They exist before the tag is set: the service makes its own copies, once, whatever crashes."""
     hub = a_hub(method, crashes=[] if call is None else [PortCrash(call, after=True)], watchful=False)
     hub.invariants.watch = lambda *_: None  # it takes a planted copy for its own

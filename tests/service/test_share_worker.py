@@ -255,40 +255,40 @@ def history_of(resource: SlowResource) -> list[str]:
     return lines
 
 
-@pytest.mark.parametrize("dies", [False, True])
-def test_history_shows_an_unknown_call_only_where_an_earlier_run_died(dies):
+@pytest.mark.parametrize("killed", [False, True])
+def test_history_shows_an_unknown_call_only_where_an_earlier_run_was_killed(killed):
     """A refused opening may have taken effect: the same run closes it. Only a killed run leaves an unknown call."""
     key = SlowResource(KEY, batch=1)
     lines = history_of(key)
-    trouble = [ProcessKilled()] if dies else []
+    trouble = [ProcessKilled()] if killed else []
     denied = refusal("aws-AccessDenied")
     key.permissions.refuses = lambda what, _shares: (trouble.pop() if trouble else denied) if what == "open" else None
     key.hold(deliveries(1), account=ACCOUNT)
     key.run()
-    assert key.killed == dies
+    assert key.killed == killed
     key.woken = True
     key.run_on()
 
     assert key.states() == {ShareState.REFUSED: 1}
-    assert lines.count(LEFT) == dies
+    assert lines.count(LEFT) == killed
 
 
-@pytest.mark.parametrize("dies", [False, True])
-def test_history_shows_an_unknown_removal_only_where_an_earlier_run_died(dies):
+@pytest.mark.parametrize("killed", [False, True])
+def test_history_shows_an_unknown_removal_only_where_an_earlier_run_was_killed(killed):
     """The permission may be gone by a call whose answer nobody has. A run that only looks again leaves none."""
     snapshot = SlowResource(SNAPSHOT)
     snapshot.let_in([ACCOUNT])
     lines = history_of(snapshot)
-    trouble = [ProcessKilled()] if dies else []
+    trouble = [ProcessKilled()] if killed else []
     snapshot.permissions.refuses = lambda what, _shares: trouble.pop() if trouble and what == "close" else None
     snapshot.release([ACCOUNT])
     snapshot.run()
-    assert snapshot.killed == dies
+    assert snapshot.killed == killed
     snapshot.woken = True
     snapshot.run_on()
 
     assert (snapshot.shares, snapshot.permissions.there) == ([], set())
-    assert lines.count(LEFT) == dies
+    assert lines.count(LEFT) == killed
 
 
 def test_who_comes_to_hold_what_was_refused_is_not_notified_the_old_refusal():
@@ -608,7 +608,7 @@ def test_what_a_person_shares_while_the_opening_for_who_came_is_put_off_stays(th
 
 
 @pytest.mark.parametrize("throttled", [False, True])
-def test_a_closing_that_died_goes_on_though_the_opening_for_who_came_is_put_off(throttled):
+def test_a_closing_whose_run_was_killed_goes_on_though_the_opening_for_who_came_is_put_off(throttled):
     """Nothing stays open for an hour because somebody holds it who may not have it now."""
     snapshot = SlowResource(SNAPSHOT)
     snapshot.let_in([ACCOUNT])

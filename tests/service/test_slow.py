@@ -38,7 +38,7 @@ def test_all_ends_where_every_invocation_is_killed_right_after_one_slice(mode, f
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_all_ends_where_a_function_dies_after_so_many_calls_each_time(function):
+def test_all_ends_where_a_function_is_killed_after_so_many_calls_each_time(function):
     """Two targets, each number of calls up to sixty: always if a slice fits in, else a number of times."""
     cases = [case for case in CASES if function in dict(case.die_after)]
     assert len(cases) == 60
@@ -57,7 +57,7 @@ def test_nothing_stays_open_where_a_function_can_never_finish_a_slice(function, 
     assert not hub.cloud.grants
 
 
-def test_some_deaths_are_more_than_a_message_has_tries():
+def test_some_kills_are_more_than_a_message_has_tries():
     """The sweep finds a record whose message went to the dead letters."""
     hub = SlowCase(die_after=(("worker", 3),), deaths=SOME_DEATHS).hub()
     assert hub.wait(LONGEST).groups.dead

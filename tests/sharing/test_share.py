@@ -89,7 +89,7 @@ def test_a_share_closes_at_its_last_closing_time_though_held_and_its_holders_can
     assert not outstanding.to_open([closed], END)
 
 
-def test_a_preexisting_permission_of_which_the_closing_died_is_closed_before_it_is_opened_for_who_came():
+def test_a_preexisting_permission_whose_closing_was_killed_is_closed_before_it_is_opened_for_who_came():
     """Opened at once it would count as the service's own, which the service then removes (invariant 2)."""
     closing = a_share(ShareState.CLOSING, preexisting=True)
 
