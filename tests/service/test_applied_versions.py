@@ -23,11 +23,11 @@ LOOSE = file(replace(STRICT, approval="none"))
 
 
 class VersionScene:
-    """A table of versions, what was notified, and the worker; ``dies``: after so many notices it cannot write."""
+    """A table of versions, what was notified, and the worker; ``write_fails``: whether the table answers no write."""
 
     def __init__(self):
         self.files, self.current, self.stored = {}, None, (Notified(), 0)
-        self.sent, self.wakes, self.dies = [], [], False
+        self.sent, self.wakes, self.write_fails = [], [], False
         self.telemetry, self.refuses, self.left = Quiet(), False, 100
         self.worker = AppliedVersions(self, self, self, lambda: 1000, self.telemetry, HUB, HERE)
         self.seen = SeenVersions(self, self, Quiet())
@@ -48,7 +48,7 @@ class VersionScene:
         return self.stored
 
     def save(self, notified, number):
-        if self.dies:
+        if self.write_fails:
             raise ConnectionError
         if number != self.stored[1]:
             return False
@@ -162,14 +162,14 @@ def test_what_cannot_be_compared_is_a_page(scene, gone):
     assert (scene.sent[0]["compared"], scene.sent[0]["changed"]) == (False, [])
 
 
-def test_a_death_after_the_notice_repeats_it_with_the_same_id(scene):
+def test_a_write_that_fails_after_the_notice_repeats_it_with_the_same_id(scene):
     """The receiver recognizes the repeat."""
     scene.apply(2, LOOSE)
-    scene.dies = True
+    scene.write_fails = True
     with pytest.raises(ConnectionError):
         scene.run()
     (first,) = scene.sent
-    scene.dies = False
+    scene.write_fails = False
     scene.run()
     assert [one["id"] for one in scene.sent] == [first["id"]]
 
@@ -177,10 +177,10 @@ def test_a_death_after_the_notice_repeats_it_with_the_same_id(scene):
 def test_what_meets_a_version_never_waits_for_this(scene):
     """A refused write delays no removal; the version is read again."""
     loose = scene.apply(2, LOOSE)
-    scene.dies = True
+    scene.write_fails = True
     scene.seen.remember(loose)
     assert scene.wakes == []
-    scene.dies = False
+    scene.write_fails = False
     scene.seen.remember(loose)
     scene.seen.remember(loose)
     assert len(scene.wakes) == 1
