@@ -104,8 +104,8 @@ class Gate:
         number = self.calls
         self.calls += 1
         self.made[name, method] += 1
-        deaths = {crash.after for crash in self.crashes if crash.call == number}
-        if False in deaths:
+        after_its_effect = {crash.after for crash in self.crashes if crash.call == number}
+        if False in after_its_effect:
             raise ProcessKilled
         self.meanwhile.pop(number, lambda: None)()
         trouble = next(
@@ -122,7 +122,7 @@ class Gate:
         result = real(*args, **kwargs)
         if trouble is not None:
             return trouble.answer()
-        if True in deaths:
+        if True in after_its_effect:
             raise ProcessKilled
         return result
 

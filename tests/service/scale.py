@@ -37,10 +37,10 @@ WHAT = ("targets", "shares by tag", "shares by file", "tagged")
 
 @dataclass(frozen=True)
 class ScaleCase:
-    """One run. ``dying``: each of these functions is killed right after one slice, in every invocation."""
+    """One run. ``one_slice``: each of these functions is killed right after one slice, in every invocation."""
 
     what: str
-    dying: frozenset[str] = frozenset()
+    one_slice: frozenset[str] = frozenset()
     numbers: Numbers = SAMPLE
     seed: int = 0
 
@@ -50,7 +50,7 @@ class ScaleCase:
 
     def _targets(self) -> None:
         """All targets are delivered."""
-        hub = _hub(self.numbers.targets, SlowGate(seed=self.seed, one_slice=self.dying))
+        hub = _hub(self.numbers.targets, SlowGate(seed=self.seed, one_slice=self.one_slice))
         hub.cloud.tag(AMI, "default")
         hub.wait(48 * HOUR)
 
@@ -64,7 +64,7 @@ class ScaleCase:
         hub.wait(24 * HOUR)
         assert Counter(hub.outcomes().values()) == {"shared": self.numbers.shares}, hub.faults()
 
-        hub.gate.most, hub.gate.one_slice = SlowGate.most, self.dying
+        hub.gate.most, hub.gate.one_slice = SlowGate.most, self.one_slice
         stay = set()
         if self.what == "shares by tag":
             hub.cloud.tag(AMI, None)
@@ -84,7 +84,7 @@ class ScaleCase:
         hub = _hub(1, SlowGate(seed=self.seed), mode="share")
         hub.cloud.tag(AMI, "default")
         assert set(hub.wait(HOUR).outcomes().values()) == {"shared"}
-        hub.gate.one_slice = self.dying
+        hub.gate.one_slice = self.one_slice
         hub._event_fates = iter(lambda: (), None)
         amis = [f"ami-b{n:06x}" for n in range(self.numbers.tagged)]
         for ami in amis:

@@ -61,10 +61,10 @@ class SlowGate(Gate):
     """Seconds that a call takes at most."""
     one_slice: frozenset[str] = frozenset()
     """Functions that are killed right after the first write of their results, in every invocation."""
-    die_after: Mapping[str, int] = field(default_factory=dict)
+    killed_after: Mapping[str, int] = field(default_factory=dict)
     """Functions that are killed after this many calls, in every invocation."""
-    deaths_left: int = 10**9
-    deaths: Counter[str] = field(default_factory=Counter)
+    kills_left: int = 10**9
+    killed: Counter[str] = field(default_factory=Counter)
     """How many invocations were killed, by reason."""
     cloud: Cloud | None = None
 
@@ -91,10 +91,10 @@ class SlowGate(Gate):
         result = made()
         self._made += 1
         if self._function in self.one_slice and self._ends_a_slice(name, method, args):
-            self._die("slice")
+            self._kill("slice")
         self._worked = self._worked or name not in STORES
-        if self._made >= self.die_after.get(self._function, 10**9):
-            self._die("calls")
+        if self._made >= self.killed_after.get(self._function, 10**9):
+            self._kill("calls")
         return result
 
     def wait_for_page(self) -> None:
@@ -107,7 +107,7 @@ class SlowGate(Gate):
         if self._spent > LIMITS.get(self._function, LIMIT):
             if self._random.random() < 0.5:
                 last()
-            self._die("limit")
+            self._kill("limit")
         self.cloud.now = max(self.cloud.now, self._began + int(self._spent))
 
     def _ends_a_slice(self, name: str, method: str, args: tuple[Any, ...]) -> bool:
@@ -124,11 +124,11 @@ class SlowGate(Gate):
         rounds = -(-len(args[0]) // IN_A_ROUND) if method == "wake_all" else 1
         return sum(self._random.uniform(self.least, self.most) for _ in range(rounds))
 
-    def _die(self, why: str) -> None:
-        if self.deaths_left <= 0 and why != "limit":
+    def _kill(self, why: str) -> None:
+        if self.kills_left <= 0 and why != "limit":
             return
-        self.deaths_left -= why != "limit"
-        self.deaths[f"{self._function} {why}"] += 1
+        self.kills_left -= why != "limit"
+        self.killed[f"{self._function} {why}"] += 1
         raise ProcessKilled
 
 

@@ -26,7 +26,7 @@ MODES: dict[str, dict[str, Any]] = {
 SLICE = {"worker": 15, "share-worker": 9, "sweep": 4, "discover": 1, "events": 1}
 """Calls that an invocation needs to make progress: its reads, its intent, one change, its result."""
 MOST_CALLS = 60
-SOME_DEATHS = 12
+SOME_KILLS = 12
 """After this many kills a function is no longer killed: more kills than a message has tries."""
 
 
@@ -37,15 +37,15 @@ class SlowCase:
     mode: str = "snapshots"
     seed: int = 0
     one_slice: frozenset[str] = frozenset()
-    die_after: tuple[tuple[str, int], ...] = ()
-    deaths: int = 10**9
+    killed_after: tuple[tuple[str, int], ...] = ()
+    most_kills: int = 10**9
     targets: int = 2
     snapshots: int = 2
 
     def hub(self, **more: Any) -> SlowHub:
         """Make the hub, and tag its AMI."""
         gate = SlowGate(
-            seed=self.seed, one_slice=self.one_slice, die_after=dict(self.die_after), deaths_left=self.deaths
+            seed=self.seed, one_slice=self.one_slice, killed_after=dict(self.killed_after), kills_left=self.most_kills
         )
         if self.one_slice == {"discover"}:  # an event would hide what discovery itself writes
             more.setdefault("arrivals", NOTHING_COMES)
@@ -83,7 +83,7 @@ def all_ended(hub: SlowHub, mode: str) -> None:
     assert promotion.state == "over"
 
 
-def deaths(modes: Iterable[str]) -> Iterator[SlowCase]:
+def every_kill(modes: Iterable[str]) -> Iterator[SlowCase]:
     """Every function, killed after every number of calls: always if a slice fits in, else a number of times."""
     for mode in modes:
         yield from (SlowCase(mode, one_slice=frozenset({function})) for function in FUNCTIONS)
@@ -91,9 +91,9 @@ def deaths(modes: Iterable[str]) -> Iterator[SlowCase]:
         for function in FUNCTIONS:
             for calls in range(1, MOST_CALLS + 1):
                 if calls >= SLICE[function]:
-                    yield SlowCase(mode, die_after=((function, calls),))
+                    yield SlowCase(mode, killed_after=((function, calls),))
                 else:
-                    yield SlowCase(mode, die_after=((function, calls),), deaths=SOME_DEATHS)
+                    yield SlowCase(mode, killed_after=((function, calls),), most_kills=SOME_KILLS)
 
 
 def soaked(cases: Iterable[Any], seconds: float) -> tuple[int, list[str]]:
@@ -112,6 +112,6 @@ def soaked(cases: Iterable[Any], seconds: float) -> tuple[int, list[str]]:
 
 def run(seconds: float, seed: int) -> tuple[int, list[str]]:
     """The soak's part: all kills in all modes, in an order that the seed draws, each on another slow AWS."""
-    random, cases = Random(seed), list(deaths(MODES))
+    random, cases = Random(seed), list(every_kill(MODES))
     drawn = (replace(random.choice(cases), seed=random.randrange(10**9)) for _ in itertools.count())
     return soaked(drawn, seconds)

@@ -41,7 +41,7 @@ def test_an_ami_arrives_in_an_account_with_as_many_snapshots_as_aws_allows(mode)
     hub.wait(LONGEST)
 
     all_ended(hub, mode)
-    assert not hub.gate.deaths
+    assert not hub.gate.killed
 
 
 @pytest.mark.parametrize("call", [SNAPSHOTS, IMAGES])
@@ -53,7 +53,7 @@ def test_where_a_list_takes_longer_than_a_function_has_the_delivery_fails_and_sa
     assert set(hub.outcomes().values()) == {"failed"}
     assert any(fault.startswith(f"list-unfinished: {call}") for fault in hub.faults())
     assert not hub.cloud.permissions
-    assert not hub.gate.deaths
+    assert not hub.gate.killed
 
 
 @pytest.mark.parametrize("mode", ["snapshots", "image"])
@@ -70,4 +70,4 @@ def test_where_an_account_grows_while_copies_run_the_shares_of_a_cancelled_deliv
 
     assert set(hub.outcomes().values()) == {"cancelled"}
     assert any(fault.startswith("list-unfinished") for fault in hub.faults())
-    assert not hub.gate.deaths
+    assert not hub.gate.killed

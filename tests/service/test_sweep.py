@@ -37,7 +37,7 @@ class Aws:
     seconds: Mapping[str, float] = field(default_factory=dict)
     """Seconds that each operation takes."""
     calls: Counter[str] = field(default_factory=Counter)
-    die_after: int = 10**9
+    killed_after: int = 10**9
     """The process is killed after this many calls of an invocation."""
     one_page: bool = False
     """The process is killed when an invocation has written how far it has come, after its first page."""
@@ -72,7 +72,7 @@ class Aws:
             raise ProcessKilled
 
     def _done(self) -> None:
-        if self._made >= self.die_after:
+        if self._made >= self.killed_after:
             raise ProcessKilled
 
     def query(self, **request: Any) -> Any:
@@ -225,7 +225,7 @@ def test_where_aws_takes_two_seconds_for_every_call_all_are_woken_all_the_same()
 @pytest.mark.parametrize("calls", [4, 5, 11, 23, 24, 60])
 def test_killed_after_so_many_calls_of_every_run_it_gets_through_all_shards(calls):
     """A page needs four calls at least: read its place, read the page, send a message, write the place."""
-    aws = Aws(die_after=calls, index=due_records(3_000 if calls > 23 else 40))
+    aws = Aws(killed_after=calls, index=due_records(3_000 if calls > 23 else 40))
     took = minutes(aws, 400, all_woken(aws))
     woken = Counter(shard_of(RecordKey(key)) for key in aws.sent)
 

@@ -62,7 +62,7 @@ def test_a_thousand_targets_each_get_their_ami_once_whatever_crashes():
     hub.run()
 
     all_delivered(hub, notified_once=False)
-    assert sum(crash.call < hub.gate.calls for crash in crashes) > 20, "the deaths have come to pass"
+    assert sum(crash.call < hub.gate.calls for crash in crashes) > 20, "the processes were killed"
 
 
 def test_waiting_deliveries_cost_the_sweep_little():
