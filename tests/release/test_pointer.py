@@ -2,17 +2,23 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import product
+from typing import get_args
 
 import pytest
 
-from chalicelib.engine.errors import RefusalKind
+from chalicelib.engine.errors import IllegalEvent, RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.release import pointer as machine
 from chalicelib.release.current import Release
 from chalicelib.release.pointer import (
     IMAGE_TYPE,
     Changed,
+    CopyNotRetired,
+    CopyRetired,
     DeliveriesWoken,
+    Event,
+    Intent,
     Looked,
     Overtaken,
     Pointer,
@@ -231,3 +237,40 @@ def test_a_parameter_that_the_file_no_longer_sets_is_said_to_name_a_recalled_ami
 
     late = machine.evolve(pointer, shows, NOW + 600)
     assert (late.unwanted, late.fault.code) == (True, "pointer-nothing-current")
+
+
+INTENT = Intent(NEW.image, OLD.image, NEW.source, NOW, begun=1)
+RESTING = replace(FRESH, settled=True, image=OLD.image, releases=(OLD,), retiring={OLD.image: 1})
+POINTERS = (
+    FRESH,
+    RESTING,
+    replace(RESTING, intent=INTENT),
+    replace(FRESH, intent=INTENT, image=OLD.image, releases=(OLD,)),
+    replace(FRESH, intent=replace(INTENT, asked=True), since=NOW - DAY),
+)
+EVENTS = (
+    looked(""),
+    looked(OLD.image, OLD, NEW),
+    looked("ami-0f", OLD),
+    Unwanted((OLD,), frozenset({OLD.source})),
+    Changed(),
+    Overtaken(),
+    *(PointerRefused(kind, GONE, (OLD,), unknown=unknown) for kind in RefusalKind for unknown in (False, True)),
+    CopyRetired(OLD.image),
+    CopyRetired(OLD.image, ended=True),
+    CopyNotRetired(OLD.image, GONE, passing=True),
+    DeliveriesWoken(("d1",)),
+)
+
+
+@pytest.mark.parametrize(("before", "event"), list(product(POINTERS, EVENTS)))
+def test_every_pair_of_state_and_event_follows_the_table(before, event):
+    """An event leads where the table says, or is illegal."""
+    assert {type(one) for one in EVENTS} == set(get_args(Event))
+    row = machine.TRANSITIONS[before.state]
+    if type(event) not in row:
+        with pytest.raises(IllegalEvent, match=before.state.value):
+            machine.evolve(before, event, NOW)
+        return
+
+    assert machine.evolve(before, event, NOW).state in row[type(event)].leads_to
