@@ -32,19 +32,19 @@ QUEUE = "ami-promoter-${AWS::Region}-"
 
 @app.on_cw_event(TAG_CHANGE, name="on-tag-change")
 def on_tag_change(event: CloudWatchEvent) -> None:
-    """Receive that an image's tags changed (default bus). The parameter ``TriggerTagKey`` replaces ``promote``."""
+    """Handle a change of an image's tags (default bus). The parameter ``TriggerTagKey`` replaces ``promote``."""
     bootstrap.application().events.tag_change(event.to_dict())
 
 
 @app.on_cw_event(IMAGE_STATE, name="on-image-state")
 def on_image_state(event: CloudWatchEvent) -> None:
-    """Receive that an image of the hub changed its state (default bus)."""
+    """Handle a change of the state of an image of the hub (default bus)."""
     bootstrap.application().events.image_state(event.to_dict())
 
 
 @app.on_cw_event(TARGET_EVENT, name="on-target-event")
 def on_target_event(event: CloudWatchEvent) -> None:
-    """Receive that a copy ended or an AMI changed its state in a target (inbound bus)."""
+    """Handle the end of a copy, or a change of an AMI's state, in a target (inbound bus)."""
     bootstrap.application().events.target_event(event.to_dict())
 
 

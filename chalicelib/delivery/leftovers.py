@@ -34,11 +34,11 @@ def deletes(delivery: Delivery, now: int) -> tuple[DeleteSnapshots, ...]:
 
 def deleted(event: SnapshotsDeleted, delivery: Delivery, _now: int) -> Delivery:
     """Drop what is gone, also what the target did not let the service delete before."""
-    cleanup = delivery.cleanup
-    left, stay_there = (
-        tuple(one for one in some if one not in event.snapshots) for some in (cleanup.to_delete, cleanup.leftovers)
-    )
-    return delivery.with_cleanup(to_delete=left, leftovers=stay_there)
+
+    def left(some: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(one for one in some if one not in event.snapshots)
+
+    return delivery.with_cleanup(to_delete=left(delivery.cleanup.to_delete), leftovers=left(delivery.cleanup.leftovers))
 
 
 def stay(delivery: Delivery) -> Delivery:

@@ -159,18 +159,18 @@ class Runner(Generic[R, C, E]):
         while next(steps, None) is not None and budget.allows(CALLS_OF_STEP):
             commands = () if run.over else self._next(run, woken=woken)
             woken = False
-            again = any(self.machine.has_attempt(run.record, command) for command in commands)
-            if again and run.since.results and not self._write(run, last=False):
-                return self._again(run)
+            repeats = any(self.machine.has_attempt(run.record, command) for command in commands)
+            if repeats and run.since.results and not self._write(run, last=False):
+                return self._after_lost_race(run)
             self._intend(run, commands)
             must = run.since.urgent or not commands or any(map(self.machine.between_writes, commands))
             if must and not self._write(run, last=not commands):
-                return self._again(run)
+                return self._after_lost_race(run)
             if not commands:
                 return None
             self._execute(run, commands, budget)
         if not self._write(run, last=True):
-            return self._again(run)
+            return self._after_lost_race(run)
         self.waker.send(run.record.key, f"more:{run.stored.version}")
         return None
 
@@ -237,7 +237,7 @@ class Runner(Generic[R, C, E]):
         ``last``: the run is over, so the record is due when it says, and its wake is answered.
         """
         stored, since, write = run.stored, run.since, self.codec.encode(run.record)
-        rests = last and (stored.woken or _is_wrong(stored.scheduled, write.due_at, self.clock()))
+        rests = last and (stored.woken or _index_is_wrong(stored.scheduled, write.due_at, self.clock()))
         if run.record == run.read and not since.called and not rests:
             return True
         written = self.records.save(stored, write, since.happened, self.clock(), since.items, goes_on=not last)
@@ -248,7 +248,7 @@ class Runner(Generic[R, C, E]):
         run.stored, run.read, run.inbox, run.since = written, run.record, NOTHING, _Unwritten()
         return True
 
-    def _again(self, run: _Run[R, E]) -> Stored | None:
+    def _after_lost_race(self, run: _Run[R, E]) -> Stored | None:
         """After a lost race, evolve what the other run wrote by the results, and write it. Return what is stored then.
 
         Each result counts at its own time: a second later it could lead to another state, which does not have the next.
@@ -281,7 +281,7 @@ class Runner(Generic[R, C, E]):
         self.telemetry.moved(before.key, before.state.value, after.state.value, cause, about)
 
 
-def _is_wrong(scheduled: int | None, due_at: int | None, now: int) -> bool:
+def _index_is_wrong(scheduled: int | None, due_at: int | None, now: int) -> bool:
     """Whether the index has another time than the record: a wake made it due, or the writes of a run left it."""
     if scheduled is None or due_at is None:
         return scheduled is not None

@@ -125,10 +125,11 @@ class QueueConsumer:
         May be repeated. An older tag event does not replace a newer one. A parked or missing record gets no entry: its
         next run reads AWS in any case.
         """
-        newer = reason.name in ("tag", "untag")
+        is_tag_event = reason.name in ("tag", "untag")
         named = PROMOTION.match(key.pk) if reason.name == "tag" else None
         fresh = None if named is None else self.new_promotion(named[1])
-        self.records.leave(key, {"tag" if newer else reason.name: reason.value}, self.clock(), newer=newer, fresh=fresh)
+        entry = {"tag" if is_tag_event else reason.name: reason.value}
+        self.records.leave(key, entry, self.clock(), newer=is_tag_event, fresh=fresh)
 
     def inbox_entries(self, reason: Reason | None) -> Mapping[str, str]:
         """Return a reason as a delivery's inbox entries, with the time: all of its reasons are its target's events."""

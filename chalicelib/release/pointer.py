@@ -401,14 +401,13 @@ def _compared(event: Looked, pointer: Pointer, now: int) -> Pointer:
     intent = pointer.intent
     if intent is not None and value != intent.image and now < intent.at + VALID_WITHIN:
         return _again(pointer, now, READ_BACK)
-    of_any, now_current = (  # of any architecture, and of its own
-        current(some, event.seen.available, event.recalled, event.pin) for some in (event.releases, pointer.launchable)
-    )
+    of_any = current(event.releases, event.seen.available, event.recalled, event.pin)
     if of_any is None:
         return _nothing_current(pointer, event, now)
-    if now_current is None and pointer.named:
+    of_its_own = current(pointer.launchable, event.seen.available, event.recalled, event.pin)
+    if of_its_own is None and pointer.named:
         return _rest(pointer, now, _dangling(pointer, event))
-    now_current = now_current or of_any
+    now_current = of_its_own or of_any
     if value == now_current.image:
         return _rest(pointer, now, _other_architecture(pointer, of_any))
     if intent is not None and intent.image == now_current.image:

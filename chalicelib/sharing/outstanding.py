@@ -23,11 +23,11 @@ POLICY_SHOWS_WITHIN = 1 * schedule.MINUTE
 def to_close(shares: Iterable[Share], now: int) -> list[Share]:
     """Return the shares to close now, longest waiting first: those without a holder or past their end."""
     # next_try of an opening is when it is tried again, for which a closing need not wait
-    at_once = (s for s in shares if now >= s.next_try or s.state is ShareState.OPENING or _was_held(s))
+    at_once = (s for s in shares if now >= s.next_try or s.state is ShareState.OPENING or _may_close_early(s))
     return sorted((s for s in at_once if _must_close(s, now)), key=lambda s: s.next_try)
 
 
-def _was_held(share: Share) -> bool:
+def _may_close_early(share: Share) -> bool:
     """Whether an open share may close before ``next_try``, until which what `reconcile` adds waits for a holder."""
     return share.state is ShareState.OPEN and (share.tries > 0 or asked_since(share))
 
@@ -131,4 +131,4 @@ def _open_due_at(share: Share, now: int) -> int | None:
         return must_close_at(share) or None
     if share.holdings:
         return min(must_close_at(share), now + schedule.HOUR)
-    return now if _was_held(share) else share.next_try
+    return now if _may_close_early(share) else share.next_try

@@ -20,6 +20,7 @@ from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.errors import ParkRecord, Unreadable
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.places import Place
 from chalicelib.engine.runner import Runner
 from chalicelib.engine.schedule import DAY
 from chalicelib.engine.store.records import SHARDS
@@ -179,7 +180,7 @@ class Hub:
         asks = guard("organization", self.whereabouts)
         members = LiveMembers(lambda _named: asks, clock)
         ports = records, RecordedDeliveries(records), source, targets
-        entitlements = LiveEntitlements(*ports, members, clock, (HUB, REGION))
+        entitlements = LiveEntitlements(*ports, members, clock, Place(HUB, REGION))
         self.approvals = LiveApprovals(records, entitlements, targets, clock, partial(last_source, records))
         beside = source, targets, tracked, ledger, notices, self.approvals
         executor = PromotionExecutor(records, waker, clock, *beside, trigger_tag=TRIGGER)
@@ -244,7 +245,7 @@ class Hub:
         members = LiveMembers(lambda _named: self.whereabouts, self._clock)
         records = self.stores.records
         ports = records, RecordedDeliveries(records), FakeSource(self.cloud), FakeTargets(self.cloud)
-        _, entitled = LiveEntitlements(*ports, members, self._clock, (HUB, REGION)).now(ami)
+        _, entitled = LiveEntitlements(*ports, members, self._clock, Place(HUB, REGION)).now(ami)
         if isinstance(entitled, Fault):
             return  # no value was ever understood: the command line refuses
         promotion = peek(self.stores.records, addresses.promotion(ami), PROMOTIONS)

@@ -11,6 +11,7 @@ from chalicelib.delivery.worker.begun_deliveries import RecordedDeliveries
 from chalicelib.engine import addresses, codec
 from chalicelib.engine.errors import NewerSchema, Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.places import Place
 from chalicelib.engine.schedule import SECOND_LOOK_AFTER
 from chalicelib.images.ports import HubSnapshot
 from chalicelib.monitor.trail_actions import PUBLIC
@@ -149,7 +150,7 @@ class AskedSource:
             self.targets,
             LiveMembers(lambda _named: self.whereabouts, lambda: self.cloud.now),
         )
-        return LiveEntitlements(*ports, lambda: self.cloud.now, (HUB, REGION), self.bounds)
+        return LiveEntitlements(*ports, lambda: self.cloud.now, Place(HUB, REGION), self.bounds)
 
     def judge(self, *shares):
         """Of each share: "may" be opened, is "refused" or "waits", or AWS "owed" the answer; and why."""

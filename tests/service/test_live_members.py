@@ -6,6 +6,7 @@ from chalicelib.delivery.worker.begun_deliveries import RecordedDeliveries
 from chalicelib.engine import addresses
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.places import Place
 from chalicelib.sharing.share import ShareState
 from chalicelib.sharing.worker.entitlements import LiveEntitlements
 from chalicelib.targets.worker.live_members import LiveMembers
@@ -59,7 +60,7 @@ class SharedWithAnOu:
         members = LiveMembers(lambda _named: self.organization, clock)
         records = MemoryRecords()
         ports = records, RecordedDeliveries(records), FakeSource(self.cloud), FakeTargets(self.cloud)
-        self.snapshot.worker.entitlements = LiveEntitlements(*ports, members, clock, (HUB, REGION))
+        self.snapshot.worker.entitlements = LiveEntitlements(*ports, members, clock, Place(HUB, REGION))
 
 
 @pytest.mark.parametrize(("seconds", "others"), [(0.02, 0.0), (0.05, 0.3), (1.0, 0.0)])

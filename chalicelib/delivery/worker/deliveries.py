@@ -145,8 +145,9 @@ class DeliveryExecutor:
                 return self._ask_slots(delivery)
             case slots.LookAtSlots():
                 lease = self.leases.lease(delivery.copy_quota, delivery.id)
-                held = lease is not None and lease.episode == delivery.episode
-                return slots.SlotsSeen(lease.granted, lease.until) if lease and held else slots.SlotsSeen(0, 0)
+                if lease is None or lease.episode != delivery.episode:
+                    return slots.SlotsSeen(0, 0)
+                return slots.SlotsSeen(lease.granted, lease.until)
             case copying.AskWhoWaits():
                 return copying.OthersWait(self._waits(delivery.copy_quota) is not False)
             case holdings.HoldShares():
@@ -235,9 +236,9 @@ class DeliveryExecutor:
         left = {*plan.copies} & {*plan.showing} - accepted
         copies = [one for one in plan.copies if not left or one not in accepted]
         for image in plan.images:
-            refusal = _refused(partial(self.images.deregister, delivery, image)) or refusal
+            refusal = _fault_of(partial(self.images.deregister, delivery, image)) or refusal
         for copy in budget.each(sorted(copies, key=lambda one: one not in left), CALLS_TO_DELETE):
-            why = _refused(partial(self.snapshots.delete, delivery, [copy]))
+            why = _fault_of(partial(self.snapshots.delete, delivery, [copy]))
             refusal = why or refusal
             if copy in left and why is None:
                 deleted.append(copy)
@@ -258,7 +259,7 @@ class DeliveryExecutor:
         if roles_faults:
             return checking.TargetUnfit(roles_faults)
         place, unplaced = self._launches.check(delivery)
-        subnet, group = (next(iter(found), "") for found in (place.subnets, place.groups))
+        subnet, group = next(iter(place.subnets), ""), next(iter(place.groups), "")
         if delivery.in_share_mode:
             found = self._check_for_share(delivery, unplaced)
         else:
@@ -564,7 +565,7 @@ class DeliveryExecutor:
         return self._sources[which]
 
 
-def _refused(call: Callable[[], None]) -> Fault | None:
+def _fault_of(call: Callable[[], None]) -> Fault | None:
     try:
         call()
     except Refusal as refusal:

@@ -14,7 +14,7 @@ from functools import cache
 from chalicelib.engine import addresses, codec, schedule
 from chalicelib.engine.errors import ParkRecord, Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
-from chalicelib.engine.places import IMAGE, SNAPSHOT, Arn, Resource
+from chalicelib.engine.places import IMAGE, SNAPSHOT, Arn, Place, Resource
 from chalicelib.engine.ports import Records
 from chalicelib.engine.waker import Clock
 from chalicelib.images.arriving import ExaminedSource
@@ -97,8 +97,7 @@ class LiveEntitlements:
     targets: Targets
     members: LiveMembers
     clock: Clock
-    hub: tuple[str, str]
-    """The hub's account and Region."""
+    hub: Place
     bounds: Bounds = field(default_factory=Bounds)
     _reads: dict[str, tuple[int, TagRead]] = field(default_factory=dict, init=False)
     _keys: dict[tuple[str, ...], frozenset[str]] = field(default_factory=dict, init=False)
@@ -350,7 +349,7 @@ class LiveEntitlements:
         if it.kind == SNAPSHOT and not it.region:
             return it.name in read.snapshots
         region = it.region or Arn.parse(it.arn).region
-        if it.arn and region == self.hub[1]:
+        if it.arn and region == self.hub.region:
             return self._is_key_of(it.arn, read)
         if (holding.ami, region) not in self._abroad:  # once for all shares of a batch
             self._abroad[holding.ami, region] = self._copies(holding.ami, region)
@@ -363,7 +362,7 @@ class LiveEntitlements:
         Their ids or open nonces are on record in the hub's delivery there, or they belong to the AMI that an operator
         has accepted. Other tags prove nothing.
         """
-        ident = addresses.delivery_id(self.hub[0], ami, self.hub[0], region)
+        ident = addresses.delivery_id(self.hub.account, ami, self.hub.account, region)
         accepted = self.deliveries.accepted(ident)
         theirs = self.source.snapshots_of(accepted, region) if accepted else frozenset()
         copies = self.source.copies(ami, region)
