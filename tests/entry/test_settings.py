@@ -1,8 +1,12 @@
 """What a function reads from its environment."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from chalicelib.engine.errors import Misconfigured
+from chalicelib.entry.bootstrap import Application
 from chalicelib.entry.settings import BY_LAMBDA, Settings
 from tools.package import HUB_STACK, MONITOR_STACK, merge_template
 
@@ -57,3 +61,13 @@ def test_a_number_that_is_none_is_named(name, number):
     """With what stands in its place; it does not count as 0."""
     with pytest.raises(Misconfigured, match=f"{name} is '{number}', no whole number"):
         Settings.read({**GIVEN, name: number})
+
+
+def test_what_the_worker_has_more_than_the_share_worker_is_for_long_lists():
+    """All other work of both ends at the same time."""
+    stage = json.loads((Path(__file__).parents[2] / ".chalice" / "config.json").read_text())["stages"]["hub"]
+    every, hub = stage["lambda_timeout"], Application(GIVEN)
+
+    assert stage["lambda_functions"]["worker"]["lambda_timeout"] == every + hub.worker_entry.for_lists > every
+    assert "lambda_timeout" not in stage["lambda_functions"]["share-worker"]
+    assert hub.share_worker_entry.for_lists == 0
