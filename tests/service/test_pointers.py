@@ -4,13 +4,13 @@ import pytest
 
 from chalicelib.delivery.phases.ending import NotifyOutcome
 from chalicelib.engine import addresses
-from chalicelib.engine.errors import RefusalKind
+from chalicelib.engine.errors import Misconfigured, RefusalKind
 from chalicelib.engine.stored import peek
 from chalicelib.promotion.codec import PROMOTIONS
 from chalicelib.release.codec import release_item
 from chalicelib.release.current import MOST, Release
 from chalicelib.release.pointer import ShownParameter
-from tests.service.cloud import START
+from tests.service.cloud import START, UNREADABLE
 from tests.service.family import (
     DAY,
     DEV,
@@ -35,6 +35,14 @@ from tests.service.shared_ami import when
 
 def a_hub(mode="copy", **behavior) -> Hub:
     return a_family(target={"mode": mode}, **behavior)
+
+
+class DamagedTargets:
+    """Nobody can read which file is in force."""
+
+    def read(self):
+        """See the port."""
+        raise Misconfigured("which targets file is in force cannot be read; apply it again.")
 
 
 def notice(hub: Hub, ami: str) -> dict:
@@ -581,6 +589,22 @@ def test_a_parameter_that_the_file_sets_while_the_notice_waits_for_lingering_sha
     ask(hub)
 
     assert named(hub.wait(8 * HOUR)) == NEW
+    assert hub.outcomes() == {(NEW, DEV): "delivered"}
+
+
+@pytest.mark.parametrize("damaged", ["its content", "which version is in force"])
+def test_a_damaged_file_holds_up_no_notice(damaged):
+    """Somebody has changed it by hand while copies ran: the AMI is delivered; its parameter follows the repair."""
+    hub = a_family((DEV,))
+    hub.cloud.tag(NEW, "default")
+    hub.until_state(NEW, DEV, "publishing")
+    naming = hub.deliveries.executor._naming_and_recall
+    if damaged == "its content":
+        hub.cloud.applied = UNREADABLE
+    else:
+        naming.targets = DamagedTargets()
+    hub.wait(2 * HOUR)
+
     assert hub.outcomes() == {(NEW, DEV): "delivered"}
 
 

@@ -12,7 +12,7 @@ from chalicelib.delivery.phases import recalling
 from chalicelib.delivery.phases.ending import SHOWS_WITHIN
 from chalicelib.delivery.ports import TargetImages, TargetRoles
 from chalicelib.delivery.template_rights import DISABLE
-from chalicelib.engine.errors import Unreadable
+from chalicelib.engine.errors import Misconfigured, Unreadable
 from chalicelib.engine.waker import Clock
 from chalicelib.images import deprecation
 from chalicelib.images.image import SourceImage
@@ -60,12 +60,15 @@ class NamingAndRecallCommands:
         """Return the parameter that the file has set since a delivery began that is about to end well; None: the same.
 
         Copies and lingering shares may have taken hours, and a tag event meanwhile found a delivery that runs. One that
-        the file no longer sets stays, and so does one that an approver has approved.
+        the file no longer sets stays, and so does one that an approver has approved. A damaged file holds up no notice.
         """
         target = delivery.target
         if delivery.ending is not None or not delivery.naming.family:
             return None
-        wanted = self.targets.read().target(target.account, target.region)
+        try:
+            wanted = self.targets.read().target(target.account, target.region)
+        except Misconfigured:
+            return None
         if not isinstance(wanted, Target) or needs(wanted) or wanted.ssm_parameter in ("", target.ssm_parameter):
             return None
         named = naming.renamed(delivery, self.source(delivery), wanted).naming
