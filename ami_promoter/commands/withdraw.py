@@ -72,8 +72,8 @@ class AmiSeen:
     since: int
     """From when withdrawals count for the tag (epoch seconds)."""
     tracked: Sequence[TrackedDelivery]
-    launched: Mapping[str, Sequence[str]]
-    """"account/region" -> the principal that its delivery was to let launch the AMI, where that is not the account."""
+    launched: Mapping[str, str]
+    """"account/region" -> the unit (ARN) that its delivery was to let launch the AMI; "": it named the account."""
     withdrawn: Mapping[str, str]
     over: Sequence[str]
     """Withdrawals that have ended for certain."""
@@ -93,7 +93,7 @@ def _look(connection: Connection, ami: str, tag_key: str) -> AmiSeen:
         raise NotDone(unknown(ami, connection))
     tracked = [one.it for one in reader.tracked(ami)]
     found = reader.deliveries(entry.delivery for entry in tracked)
-    launched = {one.it.target.place: one.it.share_mode.launched_by for one in found.values()}
+    launched = {one.it.target.place: _launching_unit(one.it.target) for one in found.values()}
     every = Withdrawn(connection, ami).read()
     withdrawn = by_place(in_force(every, promotion.it, tag))
     since = counts_from(promotion.it, tag)
@@ -178,18 +178,19 @@ def refusals(seen: AmiSeen, places: Sequence[str], applied: AppliedFile) -> Iter
 
 def _unit(seen: AmiSeen, targets: Sequence[Target], tracked: Sequence[TrackedDelivery]) -> str:
     """Name the OU or organization by whose ARN one of these may launch the AMI; "": none does."""
-    by_file = [launched_by(one) for one in targets if one.mode == "share" and launched_by(one) != one.account]
-    shared = [entry.place for entry in tracked if entry.may_end]
-    return next(
-        (unit for unit in (*by_file, *(one for place in shared for one in seen.launched.get(place, ()))) if unit), ""
-    )
+    shared = (seen.launched.get(entry.place, "") for entry in tracked if entry.may_end)
+    return next(filter(None, (*map(_launching_unit, targets), *shared)), "")
+
+
+def _launching_unit(target: Target) -> str:
+    unit = launched_by(target)
+    return unit if target.mode == "share" and unit != target.account else ""
 
 
 def _unit_of_others(seen: AmiSeen, targets: Sequence[Target], resolution: Resolution) -> str:
     """Name the OU or organization by whose ARN others may launch the AMI, and one of these with them; "": none."""
-    by_file = {launched_by(one) for one in resolution.targets if one.mode == "share"}
-    shared = [entry.place for entry in seen.tracked if entry.may_end]
-    open_to = by_file.union(*(seen.launched.get(place, ()) for place in shared))
+    shared = (seen.launched.get(entry.place, "") for entry in seen.tracked if entry.may_end)
+    open_to = {*map(_launching_unit, resolution.targets), *shared}
     admitted_by = (admitting(target, resolution) for target in targets if target.mode == "share")
     return next((unit for units in admitted_by for unit in sorted(units & open_to)), "")
 

@@ -174,10 +174,8 @@ class NeededShare:
 
 @dataclass(frozen=True, slots=True)
 class HubCopy:
-    """The hub's own copy in the target's Region, which this delivery copies from."""
+    """The hub's own copy in the target's Region, which a delivery with ``by_way_of`` copies from."""
 
-    delivery: str = ""
-    """The delivery that makes it; "": this delivery copies from the source itself."""
     snapshots: Mapping[str, str] = field(default_factory=dict)
     """Source snapshot -> the hub's copy of it, once that exists."""
     key_arn: str = ""
@@ -212,10 +210,8 @@ class DeliveryHoldings:
 
 @dataclass(frozen=True, slots=True)
 class ShareMode:
-    """To whom, and until when, the hub's AMI is shared (mode ``share``)."""
+    """Until when the hub's AMI is shared (mode ``share``)."""
 
-    launched_by: tuple[str, ...] = ()
-    """Organizations or organizational units (ARNs) that the launch permission names instead of the account."""
     ends_at: int = 0
     """The later end date from the applied file since it was shared; read again at that time."""
     next_read: int = 0
@@ -512,7 +508,7 @@ class Delivery:
     @property
     def source_keys(self) -> tuple[str, ...]:
         """The KMS keys of the snapshots to copy, each once."""
-        if self.hub_copy.delivery:
+        if self.target.by_way_of:
             return (self.hub_copy.key_arn,) if self.hub_copy.key_arn else ()
         return tuple(dict.fromkeys(s.key_arn for s in self.snapshots if s.key_arn is not None))
 

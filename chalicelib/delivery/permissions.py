@@ -23,6 +23,7 @@ from chalicelib.delivery.model import Delivery, NeededShare
 from chalicelib.engine import addresses
 from chalicelib.engine.places import POLICY, Arn, Resource
 from chalicelib.sharing import holders
+from chalicelib.sharing.entitlement import launched_by
 from chalicelib.sharing.key_policy import Access, Audience, PolicyShare
 from chalicelib.sharing.share import Share, ShareState
 from chalicelib.targets.applied_file import grant_role
@@ -65,8 +66,7 @@ def still_open(found: Iterable[Share]) -> tuple[str, ...]:
 def _image(delivery: Delivery) -> Iterator[NeededShare]:
     resource = addresses.image_resource(delivery.ami).pk
     if delivery.target.mode == "share":
-        for principal in delivery.share_mode.launched_by or (delivery.target.account,):
-            yield NeededShare(resource, principal, standing=True)
+        yield NeededShare(resource, launched_by(delivery.target), standing=True)
     elif delivery.copies_image:
         yield NeededShare(resource, delivery.target.account)
 
@@ -76,7 +76,7 @@ def _snapshots(delivery: Delivery) -> Iterator[NeededShare]:
     if shared and not delivery.target.share_snapshots:
         return
     for snapshot in delivery.snapshots:
-        region = delivery.target.region if delivery.hub_copy.delivery else ""
+        region = delivery.target.region if delivery.target.by_way_of else ""
         resource = addresses.snapshot_resource(delivery.read_from(snapshot.id), region)
         yield NeededShare(resource.pk, delivery.target.account, standing=shared)
 
@@ -115,8 +115,9 @@ def _own_key(delivery: Delivery) -> Iterator[NeededShare]:
 
 
 def receiver(delivery: Delivery, share: NeededShare) -> str:
-    """Return the receiver of a share: the account, or the organization or unit that it names instead."""
-    return share.share_name if share.share_name in delivery.share_mode.launched_by else delivery.target.account
+    """Return the receiver of a share: the account, or the organization or unit that a launch permission names."""
+    named = launched_by(delivery.target)
+    return named if share.share_name == named else delivery.target.account
 
 
 def grantee(delivery: Delivery, share: NeededShare, partition: str) -> str:

@@ -9,12 +9,13 @@ import pytest
 
 from chalicelib.delivery import machine
 from chalicelib.delivery.codecs import DELIVERIES
-from chalicelib.delivery.model import ENDED, Attempt, CopyState, Delivery, DeliveryState, HubCopy
+from chalicelib.delivery.model import ENDED, Attempt, CopyState, Delivery, DeliveryState
 from chalicelib.delivery.phase import DeliveryEvent
 from chalicelib.delivery.phases.checking import HubCopySeen, TargetUnfit
 from chalicelib.delivery.proof import SeenCopy
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.delivery.worker import hub_copies
+from chalicelib.engine.addresses import delivery_id
 from chalicelib.engine.budget import Budget
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.schedule import MINUTE
@@ -29,6 +30,8 @@ from tests.service.slow import SlowGate, SlowHub
 from tests.stores import in_memory
 
 DONE = CopyState.COMPLETED
+MADE_BY = delivery_id(HUB, "ami-0a", HUB, REGION)
+"""The delivery of the hub's own copy."""
 RIGHT = seen("snap-0a", "completed"), seen("snap-0b", "completed")
 COPIED = HubCopySeen((("snap-0a", "snap-0ac"), ("snap-0b", "snap-0bc")), TARGET_KEY)
 
@@ -39,8 +42,8 @@ def look(made: Delivery, shown: Sequence[SeenCopy] | None, waiting: Delivery | N
     None: EC2 must not be asked.
     """
     stores = in_memory()
-    stores.records.create(DELIVERIES.encode(made), NOW)
-    waiting = waiting or a_delivery(hub_copy=HubCopy(made.id), promotion_episode=made.promotion_episode)
+    waiting = waiting or a_delivery(by_way_of=HUB, promotion_episode=made.promotion_episode)
+    stores.records.create(DELIVERIES.encode(replace(made, id=MADE_BY)), NOW)
     there: Any = None if shown is None else SimpleNamespace(find=lambda _, budget: shown)
     return hub_copies.look(stores.records, there, waiting, Budget(lambda: 30))
 
@@ -71,7 +74,7 @@ def test_a_snapshot_there_with_the_nonce_of_an_attempt_that_made_another_is_not_
     made = replace(a_delivery(DeliveryState.DELIVERED).with_image(id="ami-0b"), copies=(), key_arn=TARGET_KEY)
     ids = {"snap-0a": "snap-0ac", "snap-0b": "snap-0gone"} if known else {}
     made = replace(made, attempts=tuple(replace(one, id=ids.get(one.source, "")) for one in made.attempts))
-    waiting = a_delivery(hub_copy=HubCopy(made.id))
+    waiting = a_delivery(by_way_of=HUB)
     for now in range(NOW, NOW + 10 * MINUTE, MINUTE):
         if machine.looks(waiting, now):
             waiting = machine.evolve(waiting, look(made, RIGHT, waiting), now)
@@ -95,7 +98,7 @@ def test_a_copy_there_under_an_earlier_key_is_not_copied_from():
 def test_a_look_that_does_not_show_the_whole_copy_yet_fails_nothing():
     """EC2 lists late what is new: only looks of two minutes that agree count."""
     made = replace(a_delivery(DeliveryState.DELIVERED), copies=(), key_arn=TARGET_KEY)
-    waiting = a_delivery(hub_copy=HubCopy(made.id))
+    waiting = a_delivery(by_way_of=HUB)
     for at, shown in ((0, ()), (1, RIGHT[:1]), (119, RIGHT[1:]), (130, RIGHT)):
         assert waiting.state is DeliveryState.REQUESTED
         assert machine.looks(waiting, NOW + at)
@@ -117,12 +120,13 @@ def test_a_thousand_that_wait_for_it_neither_hold_it_up_nor_are_left_waiting():
     # What these deliveries do next does not matter here.
     hub.gate.refuse("target.keys", "describe", why=RefusalKind.THROTTLED)
     made = replace(
-        with_copies(a_delivery(DeliveryState.PUBLISHING), DONE, DONE), key_arn=TARGET_KEY, target=Target(HUB, REGION)
+        with_copies(a_delivery(DeliveryState.PUBLISHING), DONE, DONE),
+        id=MADE_BY,
+        key_arn=TARGET_KEY,
+        target=Target(HUB, REGION),
     )
     waiting = [
-        a_delivery(
-            id=f"{n:020}", hub_copy=HubCopy(made.id), target=Target(account, REGION), tries=4, next_try=NOW + 900
-        )
+        a_delivery(id=f"{n:020}", target=Target(account, REGION, by_way_of=HUB), tries=4, next_try=NOW + 900)
         for n, account in enumerate(hub.accounts)
     ]
     for one, due_at in [(made, NOW), *((one, NOW + 900) for one in waiting)]:

@@ -29,7 +29,7 @@ class AwsTargetKeys:
     def source_keys(self, delivery: Delivery) -> dict[str, str]:
         if delivery.target.key_access != "none":
             return {}
-        region = delivery.target.region if delivery.hub_copy.delivery else self._hub_region
+        region = delivery.target.region if delivery.target.by_way_of else self._hub_region
         kms = self._sessions.client("kms", "look", delivery, region=region)
         found = {key: self._described(kms, key, f"{delivery.where}, {key}") for key in delivery.source_keys}
         return {key: one.what if isinstance(one, Fault) else "" for key, one in found.items()}

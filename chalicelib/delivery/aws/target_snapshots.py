@@ -50,7 +50,7 @@ class AwsTargetSnapshots:
         with self._sessions.as_refusal("CopySnapshot", f"{delivery.where}, {source.id}"):
             copy = partial(
                 ec2.copy_snapshot,
-                SourceRegion=delivery.target.region if delivery.hub_copy.delivery else self._hub_region,
+                SourceRegion=delivery.target.region if delivery.target.by_way_of else self._hub_region,
                 SourceSnapshotId=delivery.read_from(source.id),
                 **described(source.description),
                 Encrypted=True,

@@ -27,7 +27,7 @@ After an outage other records must act first; the copy quota looks every five mi
 
 def queue_deadline(delivery: Delivery) -> int:
     """Return the deadline until which it may wait before its shares are opened."""
-    between = delivery.target.copy_deadline if delivery.hub_copy.delivery else 0
+    between = delivery.target.copy_deadline if delivery.target.by_way_of else 0
     return delivery.queued_at + between + delivery.target.queue_deadline
 
 

@@ -112,7 +112,7 @@ class AwaitingRoleNotified(DeliveryEvent):
 
 def _looks(delivery: Delivery, _now: int) -> tuple[Command, ...]:
     """List the read of the hub's own copy in this Region, which must exist first."""
-    return (AskHubCopy(),) if delivery.hub_copy.delivery and not delivery.hub_copy.snapshots else ()
+    return (AskHubCopy(),) if delivery.target.by_way_of and not delivery.hub_copy.snapshots else ()
 
 
 def _requested(delivery: Delivery, now: int) -> tuple[Command, ...]:

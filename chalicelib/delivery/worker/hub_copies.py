@@ -35,7 +35,8 @@ def look(records: Records, snapshots: TargetSnapshots, delivery: Delivery, budge
     A copy that is being published counts as delivered, because the deliveries that wait for it are woken just before
     its record says so.
     """
-    copy = peek(records, addresses.delivery(delivery.hub_copy.delivery), DELIVERIES)
+    at_hub = delivery.hub, delivery.ami, delivery.target.by_way_of, delivery.target.region
+    copy = peek(records, addresses.delivery(addresses.delivery_id(*at_hub)), DELIVERIES)
     if copy is None:
         return HubCopySeen()
     if copy.ended and not copy.keeps_image:

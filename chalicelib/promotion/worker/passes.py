@@ -16,10 +16,8 @@ from chalicelib.delivery.model import (
     BY_RECALL,
     Delivery,
     EndRequest,
-    HubCopy,
     Launch,
     Recalled,
-    ShareMode,
     SlotRequest,
     snapshots_of,
 )
@@ -43,7 +41,6 @@ from chalicelib.promotion.model import EXAMINE, NO_PASS, Cursor, Promotion
 from chalicelib.promotion.wanted import WantedTargets
 from chalicelib.promotion.worker import copy_holdings
 from chalicelib.release.worker.pointers import RecordedPointers
-from chalicelib.sharing.entitlement import launched_by
 from chalicelib.sharing.ports import Ledger
 from chalicelib.targets.applied_file import Target
 from chalicelib.targets.approvals import needs
@@ -356,8 +353,6 @@ class DeliveryPass:
             groups=beginning.groups,
             snapshots=snapshots_of(image),
             attempts=() if before is None else proof.carried(before, self.clock()),
-            hub_copy=HubCopy(_via(promotion, target)),
-            share_mode=ShareMode(launched_by=_launched_by(target)),
             slots=SlotRequest(slots.ASKING) if copies else SlotRequest(),
             method=method,
             method_why=why,
@@ -429,15 +424,3 @@ def _tracked(promotion: Promotion, target: Target, episode: int, before: Tracked
 
 def _id(promotion: Promotion, target: Target) -> str:
     return addresses.delivery_id(promotion.hub, promotion.ami, target.account, target.region)
-
-
-def _launched_by(target: Target) -> tuple[str, ...]:
-    """Return the unit that the launch permission names instead of the account, if there is one."""
-    named = launched_by(target)
-    return (named,) if target.mode == "share" and named != target.account else ()
-
-
-def _via(promotion: Promotion, target: Target) -> str:
-    """Return the id of the delivery that makes the hub's own copy, if the target copies from it."""
-    hub = target.by_way_of
-    return addresses.delivery_id(promotion.hub, promotion.ami, hub, target.region) if hub else ""

@@ -37,7 +37,7 @@ def seen(tracked=(), launched=None):
     [
         ("group", {}, ["withdrawn-by-unit"]),
         ("account", {}, []),
-        ("account", {f"{DEV}/{REGION}": [ARN]}, ["withdrawn-by-unit"]),
+        ("account", {f"{DEV}/{REGION}": ARN}, ["withdrawn-by-unit"]),
     ],
     ids=["by the file", "by account", "by the share that stands"],
 )
@@ -58,7 +58,7 @@ def test_all_that_is_wrong_is_said_at_once():
     assert [fault.code for fault in found] == ["no-delivery", "no-delivery", "withdrawn-by-unit"]
 
 
-@pytest.mark.parametrize("launched", [{}, {f"{TEST}/{REGION}": [ARN]}], ids=["by the file", "by the share that stands"])
+@pytest.mark.parametrize("launched", [{}, {f"{TEST}/{REGION}": ARN}], ids=["by the file", "by the share that stands"])
 def test_whom_the_arn_for_others_admits_cannot_be_withdrawn_alone_either(launched):
     """The file lists DEV by its id, so it has a launch permission of its own; but it is in the OU of TEST, too."""
     launch = "account" if launched else "group"

@@ -94,14 +94,14 @@ def test_a_keys_ways_are_those_of_the_deliveries_that_need_it():
     """By the settings on their records, which leave the default out; another account's key is its owner's."""
     there, foreign = Snapshot("snap-1", KEY), Snapshot("snap-2", KEY.replace(HUB, "222222222222"))
 
-    def needs(access, *snapshots, **more):
-        target = Target("222222222222", REGION, key_access=access)
+    def needs(access, *snapshots, by_way_of="", **more):
+        target = Target("222222222222", REGION, key_access=access, by_way_of=by_way_of)
         return Delivery("d", HUB, "ami-1", target, 1, 1, "golden", snapshots, **more)
 
     under_way = [
         needs("none", there, foreign),
         needs("grant", there),
-        needs("policy", hub_copy=HubCopy(key_arn=f"{KEY}2")),
+        needs("policy", by_way_of=HUB, hub_copy=HubCopy(key_arn=f"{KEY}2")),
     ]
 
     assert source_keys(HUB, under_way) == {KEY: {"none", "grant"}, f"{KEY}2": {"policy"}}
