@@ -241,7 +241,7 @@ def delivery(
         "recall": recalls.of_delivery(one, state),
         "launch_test": _launch_test(one, consoles=consoles),
         "faults": [fault.to_json() for fault in (*one.faults, *record.faults)],
-        "waits_for": _to_json(one.last_refusal or one.holdings.wait_for),
+        "waits_for": _to_json(one.last_refusal),
         "protect": one.target.protect and not one.in_share_mode,
         "protected": one.image.protected,
         "unprotected": _to_json(one.image.unprotected),

@@ -199,8 +199,6 @@ class DeliveryHoldings:
     """When all were first seen open."""
     gone: bool = False
     """Whether looks at AWS have missed the standing ones since they were released: only then it was withdrawn."""
-    wait_for: Fault | None = None
-    """Why one of them does not open, from the ledger: also a cause to report."""
 
     @property
     def held(self) -> bool:
@@ -461,7 +459,7 @@ class Delivery:
     """Who or what asked it to end, in a sentence; "" if nobody did."""
     faults: tuple[Fault, ...] = ()
     last_refusal: Fault | None = None
-    """The refusal after which the delivery waits: the cause to report if a deadline passes."""
+    """The refusal after which the delivery waits, its own or the share worker's: what a passed deadline reports."""
     last_look: LastLook = field(default_factory=LastLook)
     clear_since: int | None = None
     """When a look first no longer showed what must be gone: two looks must agree (invariant 5)."""

@@ -99,9 +99,7 @@ class StateEntry(Entry[Delivery, DeliveryState]):
         """Enter the state, with its counts of tries and looks at zero."""
         entered = {**delivery.entered, self.state: delivery.entered.get(self.state, now)}
         fresh = replace(delivery.with_holdings(continue_at=0), entered=entered, tries=0, next_try=now, clear_since=None)
-        if self.state is delivery.state:
-            return fresh
-        return replace(fresh.with_holdings(wait_for=None), state=self.state, last_look=LastLook())
+        return fresh if self.state is delivery.state else replace(fresh, state=self.state, last_look=LastLook())
 
 
 @dataclass(frozen=True, slots=True)

@@ -351,7 +351,8 @@ def test_each_service_role_is_received_of_by_itself_and_names_what_it_waits_for(
     assert permissions.seen(held, in_ledger(opening)) == SharesSeen(open=True)
     assert permissions.seen(held, in_ledger(opening)[1:]) == SharesSeen(open=False)
     waiting = machine.evolve(held, permissions.seen(held, shares), NOW)
-    assert (waiting.state, waiting.holdings.wait_for) == (DeliveryState.OPENING, waits_for)
+    assert (waiting.state, waiting.last_refusal) == (DeliveryState.OPENING, waits_for)
+    assert machine.evolve(waiting, SharesSeen(open=False), NOW).last_refusal is None
     last = machine.deadline(held)
     assert machine.due_events(held, last) == ()
     assert machine.outstanding(held, last) == (LookAtShares(),)

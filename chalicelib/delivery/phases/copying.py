@@ -279,7 +279,7 @@ def _errored(copy: Copy, found: proof.SeenCopy, now: int, faults: list[Fault], d
 def _shares_seen(event: holdings.SharesSeen, delivery: Delivery, now: int) -> Delivery:
     """Go on if its shares are open again. If one was refused, look at the copies once more: finished ones are good."""
     if event.open and _reopens(delivery):
-        return replace(delivery.with_holdings(opened_at=now, wait_for=None), tries=0, next_try=now)
+        return replace(delivery.with_holdings(opened_at=now), tries=0, next_try=now)
     if event.refused is None or delivery.last_look.failure is not None:
         return delivery
     return trouble.await_look(delivery, event.refused, now)

@@ -37,13 +37,16 @@ def _seen(event: holdings.SharesSeen, delivery: Delivery, now: int) -> Delivery:
     """Continue if all are open. This look also decides a passed deadline: they may have opened during an outage."""
     if event.open:
         return _opened(replace(delivery, last_refusal=None), now)
-    delivery = delivery.with_holdings(wait_for=event.waits_for)
+    waits_for = event.waits_for
     asked_again = now >= delivery.entered[OPEN.state] + FAULT_OF_BEFORE
-    if event.waits_for is not None and event.waits_for.code in BEGINS_AGAIN and asked_again:
-        return cancel(delivery, now, event.waits_for)  # the next episode asks for another approval, or has new settings
+    if waits_for is not None and waits_for.code in BEGINS_AGAIN and asked_again:
+        return cancel(delivery, now, waits_for)  # the next episode asks for another approval, or has new settings
     if now >= delivery.copies_due_by:
-        return fail(delivery, now, trouble.deadline_fault(delivery, _CURE))
-    return delivery if event.refused is None else fail(delivery, now, event.refused)
+        late = replace(delivery, last_refusal=waits_for or delivery.last_refusal)
+        return fail(late, now, trouble.deadline_fault(late, waits_for.cure if waits_for else _CURE))
+    if event.refused is not None:
+        return fail(delivery, now, event.refused)
+    return replace(delivery, last_refusal=waits_for)
 
 
 def _opened(delivery: Delivery, now: int) -> Delivery:

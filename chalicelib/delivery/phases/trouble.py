@@ -72,11 +72,10 @@ def listed(event: CopiesFound, delivery: Delivery, now: int) -> Delivery:
 
 def deadline_fault(delivery: Delivery, cure: str) -> Fault:
     """Return the fault of a passed deadline, with the last refusal."""
-    waits_for = delivery.holdings.wait_for
-    cause = waits_for or delivery.last_refusal
+    cause = delivery.last_refusal
     last = "" if cause is None else f" The last refusal was: {cause.what}"
     what = f"The state {delivery.state} has lasted until its deadline.{last}"
-    return Fault(f"deadline-{delivery.state}", delivery.where, what, waits_for.cure if waits_for else cure)
+    return Fault(f"deadline-{delivery.state}", delivery.where, what, cure)
 
 
 def looks_once_more(cure: str) -> Handler[Delivery]:

@@ -276,8 +276,7 @@ def test_what_a_service_role_waits_for_and_what_stays(table, run):
     key = addresses.role_resource("arn:aws:kms:us-east-1:123456789012:key/k", PROD).pk
     image = addresses.image_resource(AMI).pk
     shares = (delivery.NeededShare(image, PROD, standing=True), delivery.NeededShare(key, role, standing=True))
-    held = delivery.DeliveryHoldings(shares, wait_for=TROUBLE)
-    record = a_delivery(PROD, "opening", holdings=held)
+    record = a_delivery(PROD, "opening", holdings=delivery.DeliveryHoldings(shares), last_refusal=TROUBLE)
     promoted(table, record)
     opened = share.Share(image, PROD, PROD, state=share.ShareState.OPEN, opened_at=NINE + 30)
     DynamoLedger(table).hold(opened, sharing(record.id, PROD))
