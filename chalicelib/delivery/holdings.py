@@ -15,11 +15,10 @@ class HoldShares(Command):
     """Write a holding for every share, and wake the resources."""
 
     def intend(self, delivery: Delivery, _nonce: str, now: int) -> Delivery:
-        """Record that its holdings may be in the ledger from now on, and until when it waits for the share worker."""
+        """Record that its holdings may be in the ledger from now on."""
         stays = [share.standing for share in delivery.holdings.needed]
         for_copies = not all(stays) or not stays
-        closes = delivery.copies_due_by + delivery.target.linger + schedule.LEDGER_CLOSES_AFTER
-        held = delivery.with_holdings(holds_copy=for_copies, holds_standing=any(stays), last_closing_at=closes)
+        held = delivery.with_holdings(holds_copy=for_copies, holds_standing=any(stays))
         tries = delivery.tries + (delivery.holdings.continue_at == 0)
         return replace(held, tries=tries, next_try=now + schedule.step(schedule.POLLS, tries - 1))
 
@@ -75,6 +74,11 @@ class SharesReleased(DeliveryEvent):
     all: bool = True
     upto: int = 0
     """Those before this one, if there was no time for more (0: every one)."""
+
+
+def last_closing_at(delivery: Delivery) -> int:
+    """Return when its shares for copies close at the latest. Raises KeyError before it comes to open them."""
+    return delivery.copies_due_by + delivery.target.linger + schedule.LEDGER_CLOSES_AFTER
 
 
 def steps(delivery: Delivery, now: int) -> tuple[Command, ...]:

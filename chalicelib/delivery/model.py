@@ -193,8 +193,6 @@ class DeliveryHoldings:
     """Whether its holdings for copies are in the ledger, or may be: this is written before them."""
     holds_standing: bool = False
     """The same for its standing holdings."""
-    last_closing_at: int | None = None
-    """When the shares for copies close at the latest."""
     opened_at: int | None = None
     """When all were first seen open."""
     gone: bool = False
@@ -653,7 +651,7 @@ def reduced(over: Delivery) -> Delivery:
         snapshots=(),
         entered={one: over.entered[one] for one in (over.state, DeliveryState.PUBLISHING) if one in over.entered},
         copies=tuple(Copy(copy.source, copy.state, copy.id) for copy in made),
-        holdings=replace(over.holdings, needed=standing, last_closing_at=None),
+        holdings=replace(over.holdings, needed=standing),
         slots=SlotRequest(),
         request=ImageRequest(),
         launch=Launch(attempts=test.attempts, result=test.result, console=test.console, kept=kept, looks=test.looks),

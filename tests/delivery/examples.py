@@ -82,15 +82,14 @@ def a_delivery(state: DeliveryState = DeliveryState.REQUESTED, **changes: object
         NOW,
     )
     ready = machine.evolve(fresh, TargetReady(TARGET_KEY), NOW)
-    late = ORDER.index(state) > ORDER.index(DeliveryState.AWAITING_SLOT)
     built = replace(
-        ready if late or state is DeliveryState.AWAITING_SLOT else fresh,
+        ready if ORDER.index(state) >= ORDER.index(DeliveryState.AWAITING_SLOT) else fresh,
         state=state,
         entered=dict.fromkeys(ORDER[: ORDER.index(state) + 1], NOW),
         ending=ENDINGS.get(state),
     )
     opened = {"opened_at": NOW - 3600} if state is DeliveryState.COPYING else {}
-    built = built.with_holdings(**{"last_closing_at": NOW + 25 * 3600 if late else None, **opened, **held})
+    built = built.with_holdings(**{**opened, **held})
     if state is DeliveryState.LAUNCHING:
         built = built.with_launch(attempts=(Attempt("nonce-i", "ami-0b", NOW, "i-0a", episode=built.episode),))
     if state is DeliveryState.SHARED:

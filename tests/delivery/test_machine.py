@@ -27,6 +27,7 @@ from chalicelib.delivery.holdings import (
     SharesHeld,
     SharesReleased,
     SharesSeen,
+    last_closing_at,
 )
 from chalicelib.delivery.instances import END_LOOKS, InstancesEnded, SeenInstance
 from chalicelib.delivery.leftovers import DeleteSnapshots, SnapshotsDeleted
@@ -848,9 +849,10 @@ def test_a_deadline_while_copying_deletes_the_copies_first():
 def test_stopping_ends_at_the_last_closing_time_with_its_leftovers_listed():
     """The role was deleted during the copy: the record must end all the same."""
     stopping = with_copies(a_delivery(DeliveryState.STOPPING, holds_copy=True), C.PENDING, C.COMPLETED)
-    assert machine.due_events(stopping, stopping.holdings.last_closing_at) == (DeadlinePassed(),)
+    last = last_closing_at(stopping)
+    assert machine.due_events(stopping, last) == (DeadlinePassed(),)
 
-    after = machine.evolve(stopping, DeadlinePassed(), stopping.holdings.last_closing_at)
+    after = machine.evolve(stopping, DeadlinePassed(), last)
     assert after.state is DeliveryState.TIDYING
     assert after.cleanup.leftovers == ("snap-0ac", "snap-0bc")
 

@@ -190,7 +190,8 @@ def lets_go_early(executor, usual, record, command):
 def opens_before_its_turn(executor, usual, record, command):
     """Hold the shares while it waits for a slot."""
     if record.state is DeliveryState.AWAITING_SLOT:
-        executor._hold(record.with_holdings(last_closing_at=executor.clock() + 10**5), Budget(lambda: 30))
+        opening = {DeliveryState.OPENING: executor.clock()}
+        executor._hold(replace(record, entered={**record.entered, **opening}), Budget(lambda: 30))
     return usual(record, command)
 
 

@@ -441,7 +441,7 @@ PHASES = {
             DeadlinePassed: leads(_stopping_too_long, TIDY),
         },
         outstanding=_stopping,
-        deadline=lambda delivery: delivery.holdings.last_closing_at or tidied_by(delivery),
+        deadline=lambda delivery: holdings.last_closing_at(delivery) if delivery.began_opening else tidied_by(delivery),
     ),
     DeliveryState.TIDYING: Phase(
         on={

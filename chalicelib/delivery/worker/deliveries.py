@@ -406,7 +406,7 @@ class DeliveryExecutor:
             share_name=share.share_name,
             account=permissions.receiver(delivery, share),
             grantee=permissions.grantee(delivery, share, self.partition),
-            last_closing_at=0 if share.standing else delivery.holdings.last_closing_at or 0,
+            last_closing_at=0 if share.standing else holdings.last_closing_at(delivery),
         )
 
     def _keep_own_key(self, delivery: Delivery) -> None:
