@@ -75,7 +75,7 @@ PLAIN = {
     "LeftoversSeen": "looked for what it had made there",
 }
 """Events whose names say little to a person."""
-QUIET = ("SlotsAsked", "SlotsSeen", "OthersWait", "SharesHeld", "Examined")
+QUIET = ("SlotsAsked", "SlotsSeen", "NobodyWaits", "SharesHeld", "Examined")
 """Bookkeeping between workers; left out without --all."""
 FAULTY = 'Examined {"faults"'
 """Shown all the same: it says why a source or an account is refused."""

@@ -79,10 +79,10 @@ def enters_history(before: Delivery, after: Delivery) -> bool:
 
 
 def _timeless(delivery: Delivery) -> Delivery:
-    copies = tuple(replace(copy, found_at=0, looks=0, next_look=0, progress=0) for copy in delivery.copies)
+    copies = tuple(replace(copy, found_at=0, next_look=0, progress=0) for copy in delivery.copies)
     share_mode = replace(delivery.share_mode, next_read=0)
     timeless = replace(delivery, copies=copies, share_mode=share_mode, tries=0, next_try=0, inbox={})
-    return timeless.with_slots(asks=0, next_ask=0, until=0, others_wait=False)
+    return timeless.with_slots(asks=0, next_ask=0, until=0)
 
 
 def due_events(delivery: Delivery, now: int) -> tuple[DeliveryEvent, ...]:

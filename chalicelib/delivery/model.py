@@ -128,10 +128,8 @@ class Copy:
 
     A try must follow such a list soon (invariant 4).
     """
-    looks: int = 0
-    """Looks that have not shown what came of its intent."""
     missed_since: int = 0
-    """Since when looks do not show it while it should run; 0: the last look has shown it."""
+    """Since when looks do not show it, or what came of its intent; 0: the last look has, or there was none."""
     next_look: int = 0
     """When to look at it next; of one that is wanted, when its next try may begin."""
     progress: int = 0
@@ -233,8 +231,6 @@ class SlotRequest:
     """When the lease must be read again."""
     limited_at: int | None = None
     """When EC2 last refused a copy because of its limit."""
-    others_wait: bool = False
-    """Whether another delivery needs a slot there: the service then reads each copy as soon as it has ended."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from chalicelib.delivery.phases.checking import (
     TargetReady,
     TargetUnfit,
 )
-from chalicelib.delivery.phases.copying import OthersWait
+from chalicelib.delivery.phases.copying import NobodyWaits
 from chalicelib.delivery.phases.ending import ClosingSeen, LeftoversSeen, OutcomeNotified
 from chalicelib.delivery.phases.imaging import (
     ImageDiscarded,
@@ -153,8 +153,7 @@ EVENTS: tuple[DeliveryEvent, ...] = (
     SlotsAsked(2, 0),
     SlotsAsked(2, 0, 2, NOW + 3600),
     SlotsSeen(2, NOW + 3600),
-    OthersWait(waits=True),
-    OthersWait(waits=False),
+    NobodyWaits(),
     RoleRenamed("Renamed"),
     SharesHeld(),
     SharesSeen(open=True),

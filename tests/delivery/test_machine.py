@@ -46,7 +46,7 @@ from chalicelib.delivery.model import (
 )
 from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, DeliveryEvent, Refused
 from chalicelib.delivery.phases.checking import BY_STACK, TargetReady, TargetUnfit
-from chalicelib.delivery.phases.copying import AskWhoWaits, OthersWait, StartCopy
+from chalicelib.delivery.phases.copying import LookIfAwaited, StartCopy
 from chalicelib.delivery.phases.ending import ClosingSeen, LeftoversSeen, NotifyOutcome, OutcomeNotified
 from chalicelib.delivery.phases.imaging import FindImage, FinishImage, ImageNotFound, ImageSeen
 from chalicelib.delivery.phases.recalling import CopySeen, begun
@@ -682,24 +682,22 @@ def test_an_inbox_entry_makes_it_look_once():
 
 
 @pytest.mark.parametrize(
-    ("said", "others_wait", "looks"),
+    ("said", "looks"),
     [
-        ({"snap-0a": "event-1"}, False, False),
-        ({"snap-0a": "event-1", "snap-0b": "event-2"}, False, True),
-        ({"snap-0a": "failed:event-1"}, False, True),
-        ({"snap-0a": "event-1"}, True, True),
+        ({"snap-0a": "event-1"}, False),
+        ({"snap-0a": "event-1", "snap-0b": "event-2"}, True),
+        ({"snap-0a": "failed:event-1"}, True),
     ],
-    ids=["one of two", "both", "one failed", "others wait"],
+    ids=["one of two", "both", "one failed"],
 )
-def test_one_look_serves_all_copies_that_events_speak_of(said, others_wait, looks):
+def test_one_look_serves_all_copies_that_events_speak_of(said, looks):
     """Nothing is to be done before the last has ended; but one that failed is tried again, and slots are for others."""
     delivery = in_copying(C.PENDING, C.PENDING)
     delivery = replace(delivery, copies=tuple(replace(c, next_look=NOW + 60) for c in delivery.copies))
     woken = replace(delivery, inbox={f"look#{source}": event for source, event in said.items()})
 
     if not looks:
-        assert machine.looks(woken, NOW) == (AskWhoWaits(),), "whoever is woken asks whether its slots are wanted"
-    woken = machine.evolve(woken, OthersWait(others_wait), NOW)
+        assert machine.looks(woken, NOW) == (LookIfAwaited(),), "whoever is woken asks whether its slots are wanted"
     assert machine.outstanding(woken, NOW) == ((FindCopies(),) if looks else ())
     polled = machine.outstanding(woken, NOW + 60)
     assert polled[0] == FindCopies(), "the clock waits for no event"

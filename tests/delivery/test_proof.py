@@ -151,7 +151,10 @@ def test_a_look_by_ids_says_nothing_of_what_it_did_not_ask_for():
     after = machine.evolve(planted, CopiesFound((failed,), by_ids=True), NOW)
 
     assert after.cleanup.unproven == ("snap-0x",)
-    assert [(copy.state, copy.found_at, copy.looks) for copy in after.copies] == [(C.WANTED, 0, 0), (C.INTENDED, 0, 0)]
+    assert [(copy.state, copy.found_at, copy.missed_since) for copy in after.copies] == [
+        (C.WANTED, 0, 0),
+        (C.INTENDED, 0, 0),
+    ]
 
 
 def with_ids(delivery: Delivery, **ids: str) -> Delivery:

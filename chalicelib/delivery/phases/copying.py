@@ -48,7 +48,7 @@ class StartCopy(Command):
         def begin(copy: Copy) -> Copy:
             if copy.source != self.source:
                 return copy
-            fresh = replace(copy, adopted=False, tries=copy.tries + 1, looks=0)
+            fresh = replace(copy, adopted=False, tries=copy.tries + 1, missed_since=0)
             return replace(fresh, state=CopyState.INTENDED, intended_at=now, next_look=now)
 
         return each_copy(proof.begin(delivery, nonce, self.source, now), begin)
@@ -62,17 +62,15 @@ class StartCopy(Command):
         return f"CopySnapshot {self.source}"
 
 
-class AskWhoWaits(Command):
-    """Read whether another delivery waits for a slot in the target, which an ended copy would free."""
+class LookIfAwaited(Command):
+    """As ``FindCopies``, if another delivery waits for a slot in the target, which an ended copy would free."""
 
     between_writes = False
 
 
-@dataclass(frozen=True, slots=True)
-class OthersWait(DeliveryEvent):
-    """Whether another delivery needs a slot there."""
+class NobodyWaits(DeliveryEvent):
+    """No other delivery needs a slot there."""
 
-    waits: bool
     keeps_refusal = True
 
 
@@ -139,11 +137,11 @@ def _said_of_copies(delivery: Delivery) -> list[str]:
 def _worth_looking_now(delivery: Delivery) -> bool:
     """Whether events are a reason to look before it is due: one look for all copies, once each has an event.
 
-    Look at once if a copy did not succeed, because it must be tried again, or if others wait for the free slots.
+    Look at once if a copy did not succeed, because it must be tried again.
     """
     said = _said_of_copies(delivery)
-    if delivery.slots.others_wait or any(one.startswith(FAILED_COPY) for one in said):
-        return bool(said)
+    if any(one.startswith(FAILED_COPY) for one in said):
+        return True
     return bool(said) and len(said) == sum(copy.state is not CopyState.COMPLETED for copy in delivery.copies)
 
 
@@ -155,9 +153,9 @@ def _has_its_look(delivery: Delivery, copy: Copy, now: int) -> bool:
 
 
 def _looks(delivery: Delivery, now: int) -> Iterator[Command]:
-    """Ask who waits for its slots, if an event alone is no reason to look; and look at what its copies wait for."""
+    """Look if somebody waits for its slots, where an event alone is no reason; and at what its copies wait for."""
     if _said_of_copies(delivery) and not _worth_looking_now(delivery) and not _polls(delivery, now):
-        yield AskWhoWaits()
+        yield LookIfAwaited()
     if slots.lacks(delivery):
         yield slots.LookAtSlots()
     if _reopens(delivery) and delivery.tries:
@@ -172,7 +170,7 @@ def _started(event: CopyStarted, delivery: Delivery, now: int) -> Delivery:
     if known is None or known.state is not CopyState.INTENDED:
         return trouble.late_copy(event, delivery, now)
     next_look = now + schedule.COPY_POLLS[0]
-    running = replace(known, state=CopyState.PENDING, id=event.copy, next_look=next_look)
+    running = replace(known, state=CopyState.PENDING, id=event.copy, missed_since=0, next_look=next_look)
     after = each_copy(delivery, lambda copy: running if copy is known else copy)
     return replace(proof.with_answer(after, event.nonce, event.source, event.copy), tries=0)
 
@@ -182,7 +180,7 @@ def _found(event: CopiesFound, delivery: Delivery, now: int) -> Delivery:
     if found.ending is not None:
         return found
     judged = _judge(found if event.by_ids else _silent(found, now), event.copies, now)
-    judged = without_entries(judged, copy_entries(judged)).with_slots(others_wait=False)
+    judged = without_entries(judged, copy_entries(judged))
     if judged.state is not COPY.state:
         return judged
     if judged.last_look.failure is not None:
@@ -199,10 +197,11 @@ def _silent(delivery: Delivery, now: int) -> Delivery:
         if copy.state is not CopyState.INTENDED:
             return copy
         shown_by = (copy.intended_at or 0) + schedule.SILENCE
-        if now >= shown_by and copy.looks:
+        if now >= shown_by and copy.missed_since:
             wait = schedule.step(schedule.POLLS, copy.tries - 2) if copy.tries > 1 else 0
             return replace(copy, state=CopyState.WANTED, next_look=now + wait)
-        return replace(copy, looks=copy.looks + 1, next_look=max(shown_by, now + schedule.SECOND_LOOK_AFTER))
+        next_look = max(shown_by, now + schedule.SECOND_LOOK_AFTER)
+        return replace(copy, missed_since=copy.missed_since or now, next_look=next_look)
 
     return each_copy(delivery, judge)
 
@@ -288,7 +287,7 @@ def _shares_seen(event: holdings.SharesSeen, delivery: Delivery, now: int) -> De
 def _refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
     if event.source is not None:
         return _copy_refused(event, delivery, now)
-    looks = event.step == FindCopies.__name__
+    looks = event.step in (FindCopies.__name__, LookIfAwaited.__name__)
     news = copy_entries(delivery) if looks else ()
     return trouble.refused(event, without_entries(delivery, news), now, looks=looks)
 
@@ -322,7 +321,7 @@ PHASES = {
         on={
             slots.SlotsAsked: leads(slots.asked, COPY),
             slots.SlotsSeen: leads(slots.seen, COPY),
-            OthersWait: leads(lambda event, delivery, _now: delivery.with_slots(others_wait=event.waits), COPY),
+            NobodyWaits: leads(lambda _event, delivery, _now: delivery, COPY),
             CopyStarted: leads(_started, COPY, *ENDING),
             CopiesFound: leads(_found, COPY, REGISTER, *ENDING),
             leftovers.SnapshotsDeleted: leads(leftovers.deleted, COPY),

@@ -148,8 +148,8 @@ class DeliveryExecutor:
                 if lease is None or lease.episode != delivery.episode:
                     return slots.SlotsSeen(0, 0)
                 return slots.SlotsSeen(lease.granted, lease.until)
-            case copying.AskWhoWaits():
-                return copying.OthersWait(self._waits(delivery.copy_quota) is not False)
+            case copying.LookIfAwaited() if self._waits(delivery.copy_quota) is False:
+                return copying.NobodyWaits()
             case holdings.HoldShares():
                 return self._hold(delivery, budget)
             case holdings.LookAtShares():
@@ -164,7 +164,7 @@ class DeliveryExecutor:
                     raise Refusal(RefusalKind.THROTTLED, _renamed(delivery))  # the next list of copies sees to it
                 snapshot = next(s for s in self._image(delivery).snapshots if s.id == source)
                 return attempts.CopyStarted(source, self.snapshots.copy(delivery, snapshot), delivery.nonce(source))
-            case attempts.FindCopies():
+            case attempts.FindCopies() | copying.LookIfAwaited():
                 return self._find(delivery, budget)
             case leftovers.DeleteSnapshots(useless):
                 return self._delete(delivery, useless, budget)

@@ -65,7 +65,7 @@ def scene(table):
                 "snap-6",
                 tries=1,
                 intended_at=NINE + 240,
-                looks=1,
+                missed_since=NINE + 300,
                 next_look=NINE + 1380,
                 progress=40,
             ),
