@@ -468,7 +468,7 @@ def _delivery() -> Delivery:
         key_arn=f"arn:aws:kms:{REGION}:{TARGET}:key/03c20e21-0382-45f5-9427-fb8a59b0c90f",
         copies=(Copy(SNAPSHOT, CopyState.COMPLETED, SNAPSHOT_COPY, tries=1),),
         image=NewImage(COPIED),
-        naming=Naming("golden", "/golden/golden/current", NOW - 20, offered=True, done=True, shows=COPIED),
+        naming=Naming("golden", "/golden/golden/current", NOW - 20, done=True, shows=COPIED),
     )
 
 

@@ -162,7 +162,7 @@ def _why(delivery: Delivery, pointer: Pointer, names: Release | None) -> str:
         return "It names no AMI: the target shows none of the family available."
     if mine is not None and mine.order > names.order:
         return f"It names {names.image}: the target does not show this AMI available."
-    if mine is None and not delivery.naming.offered:
+    if mine is None and not delivery.naming.offered_at:
         return f"It names {names.image}, until the service has looked at this AMI."
     return f"It names {names.image} from {names.source}, which is newer."
 

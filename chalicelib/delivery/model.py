@@ -272,8 +272,7 @@ class Naming:
     parameter: str = ""
     """Its name; "": none is to name this AMI."""
     offered_at: int = 0
-    """When it was intended to offer the AMI to the pointer (epoch seconds)."""
-    offered: bool = False
+    """When the AMI was offered to the pointer (epoch seconds); 0: not yet, as far as is known."""
     done: bool = False
     """Whether the notice does not wait for the pointer, or no longer."""
     shows: str = ""
@@ -457,7 +456,6 @@ class Delivery:
     last_look: LastLook = field(default_factory=LastLook)
     clear_since: int | None = None
     """When a look first no longer showed what must be gone: two looks must agree (invariant 5)."""
-    awaiting_role_notified: bool = False
     tries: int = 0
     """Tries of the current step since the last progress."""
     next_try: int = 0

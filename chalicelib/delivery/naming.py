@@ -25,10 +25,6 @@ WAIT_FOR = VALID_WITHIN + 5 * schedule.MINUTE
 class OfferImage(Command):
     """Name the AMI as one of its family there, and wake the pointer."""
 
-    def intend(self, delivery: Delivery, _nonce: str, now: int) -> Delivery:
-        """Record from when the notice waits for the pointer."""
-        return delivery.with_naming(offered_at=delivery.naming.offered_at or now)
-
 
 class LookAtPointer(Command):
     """Read whether the pointer is right."""
@@ -81,12 +77,12 @@ def steps(delivery: Delivery) -> tuple[Command, ...]:
     """Return what is left to do for the pointer; nothing: the notice need not wait for it."""
     if delivery.naming.done or not delivery.naming.parameter:
         return ()
-    return (LookAtPointer(),) if delivery.naming.offered else (OfferImage(),)
+    return (LookAtPointer(),) if delivery.naming.offered_at else (OfferImage(),)
 
 
 def looks(delivery: Delivery) -> tuple[Command, ...]:
     """Return what a wake asks for: the pointer wakes its deliveries when it is right."""
-    return (LookAtPointer(),) if delivery.naming.offered and not delivery.naming.done else ()
+    return (LookAtPointer(),) if delivery.naming.offered_at and not delivery.naming.done else ()
 
 
 def changed(event: ParameterChanged, delivery: Delivery, now: int) -> Delivery:
@@ -102,7 +98,7 @@ def changed(event: ParameterChanged, delivery: Delivery, now: int) -> Delivery:
 
 def offered(_event: ImageOffered, delivery: Delivery, now: int) -> Delivery:
     """Look soon what came of it."""
-    return replace(delivery.with_naming(offered=True), tries=0, next_try=now + READ_BACK[0])
+    return replace(delivery.with_naming(offered_at=now), tries=0, next_try=now + READ_BACK[0])
 
 
 def seen(event: PointerSeen, delivery: Delivery, now: int) -> Delivery:

@@ -7,7 +7,7 @@ from tests.delivery.examples import NOW, a_delivery
 
 def test_what_a_slow_run_has_read_does_not_replace_what_another_run_has_offered_the_ami_to():
     """A recall takes the AMI from the parameters on record alone."""
-    offered = a_delivery().with_naming(family="base", parameter="/later/base", offered=True, before=("/first/base",))
+    offered = a_delivery().with_naming(family="base", parameter="/later/base", offered_at=NOW, before=("/first/base",))
     late = Naming("base", "/middle/base", before=("/first/base",))
 
     assert (

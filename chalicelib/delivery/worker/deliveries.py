@@ -534,7 +534,7 @@ class DeliveryExecutor:
         """Leave what an AMI that stays needs to a holder of its own; take what a withdrawal ends from its pointers."""
         if delivery.keeps_image:
             self._keep_own_key(delivery)
-        elif delivery.withdraws and (delivery.naming.offered_at or delivery.naming.before):
+        elif delivery.withdraws and delivery.began_publishing:  # from then on it may have been offered
             for pointer in naming.pointers(delivery):
                 self.pointers.take_back(pointer, delivery.ami, delivery.id, delivery.episode)
 

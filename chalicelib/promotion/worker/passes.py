@@ -194,7 +194,7 @@ class DeliveryPass:
             return
         renamed = naming.renamed(record, image, wanted)
         if renamed.naming.parameter:
-            renamed = renamed.with_naming(offered_at=self.clock(), offered=True, done=True)
+            renamed = renamed.with_naming(offered_at=self.clock(), done=True)
         happened = [f"Named by {renamed.naming.parameter or 'no parameter'}"]
         if self.records.save(stored, DELIVERIES.encode(renamed), happened, self.clock()) is None:
             raise LostRace(str(record.key))

@@ -31,7 +31,7 @@ def a_pointer(account=DEV, *, image="ami-0aaaaaaaaaaaaaaaa", source=AMI, fault=N
 
 def named(account, *, parameter="/golden/base/current", **changes):
     """Build a delivered AMI that the pointer of its family names, or is to name."""
-    naming = delivery.Naming("base", parameter, offered_at=NINE, offered=True, done=True, **changes)
+    naming = delivery.Naming("base", parameter, offered_at=NINE, done=True, **changes)
     return a_delivery(account, image=delivery.NewImage("ami-0aaaaaaaaaaaaaaaa"), naming=naming)
 
 

@@ -48,7 +48,7 @@ def stands(operators, recall=RECALL):
 
 def recalled(account, state="delivered", **changes):
     """Build a delivery whose AMI the pointer of its family names."""
-    naming = delivery.Naming("base", NAME, offered_at=NINE, offered=True, done=True)
+    naming = delivery.Naming("base", NAME, offered_at=NINE, done=True)
     return a_delivery(account, state, **({"image": delivery.NewImage(COPY), "naming": naming} | changes))
 
 

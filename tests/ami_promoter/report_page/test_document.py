@@ -147,7 +147,7 @@ def pointers(what, pin=None):
     yield record(f"promotion#{ami}", "record", Promotion(ami, HUB, REGION, image_name="golden"), state="over")
     for account, fault in (("1" * 12, None), ("2" * 12, Fault("pointer-not-ours", "there", what, "Delete it."))):
         ident, state, name = f"d{account[0]}", DeliveryState.DELIVERED, "/golden/base/current"
-        naming = Naming("base", name, offered=True, done=True)
+        naming = Naming("base", name, offered_at=NOW, done=True)
         known = {
             "state": state,
             "entered": {state: NOW - 60},
