@@ -197,9 +197,25 @@ def test_what_is_over_expires_and_what_is_open_does_not(table):
     assert [item[EXPIRES] for item in left] == [NOW + 7 * 86_400] * 2
     assert [(one.state, one.what) for item in left for one in steps_in(item)] == [
         ("open", ("opening was tried",)),
+        ("open", ("opening was tried",)),
         ("closed", ("closing was tried",)),
     ]
     assert table.get(SHARE_KEY) is None
+
+
+def test_what_is_open_keeps_the_history_of_its_opening(table):
+    """Also when the items beside it have expired, however often it was written: invariant 10."""
+    ledger = DynamoLedger(table)
+    ledger.hold(a_share(), sharing("0123"))
+    (share,) = ledger.shares(RESOURCE)
+    for number in range(2 * MOST_RECENT):
+        state = ShareState.OPEN if number else ShareState.OPENING
+        (share,) = ledger.save([replace(ledger.shares(RESOURCE)[0], state=state)], f"step {number}", NOW + number)
+
+    (read,) = ledger.shares(RESOURCE)
+    assert read == share
+    assert [one.what for one in read.recent[:2]] == [("step 0",), ("step 1",)]
+    assert len(read.recent) <= MOST_RECENT
 
 
 def test_what_may_come_back_from_the_recycle_bin_is_known_for_as_long_as_that_keeps_it(table):

@@ -5,8 +5,9 @@ closed share without holders becomes ``closed#NAME#TIME`` there, which expires. 
 an AMI, which can be judged and released without the share's item.
 
 The last steps of a share's history are on its item, and one write writes both. Steps move to
-``history#share#NAME#TIME#VERSION-DIGEST``, which expires, when they are many; of a standing share at once, so that they
-also say what was open if somebody deletes its item.
+``history#share#NAME#TIME#VERSION-DIGEST``, which expires, when they are many. Those of a standing share are there at
+once, so that they say what was open if somebody deletes its item; the first ones stay on the item for as long as it is
+open.
 """
 
 from __future__ import annotations
@@ -306,11 +307,11 @@ class DynamoLedger:
         }
 
     def _history(self, share: Share) -> tuple[Share, Sequence[Mapping[str, Any]]]:
-        """Return the share with the steps that stay on its item, and the write that moves them, if they are to move."""
+        """Return the share with the steps that stay on its item, and the write of those that are to be beside it."""
         stands = share.state is ShareState.OPEN and holders.standing(share)
         if len(share.recent) <= MOST_RECENT and not stands:
             return share, ()
-        return replace(share, recent=()), [self._moved(share)]
+        return replace(share, recent=share.recent[:MOST_RECENT] if stands else ()), [self._moved(share)]
 
     def _moved(self, share: Share) -> Mapping[str, Any]:
         last, steps = share.recent[-1], _text(share.recent)
