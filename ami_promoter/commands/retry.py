@@ -106,7 +106,8 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
         record_requests.accept(connection, [entry.delivery for entry in chosen], accepted)
     if again or renamed:
         places = [place] if place and again else [*(entry.place for entry in again), *renamed]
-        record_requests.look_again(connection, ami, places)
+        if not record_requests.look_again(connection, ami, places):
+            renamed = {}  # what has failed is tried again, and no more
     looked_at = sorted([*at_fault.values(), *renamed.values()], key=place_of)
     data = {
         "ami": ami,
@@ -120,8 +121,11 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     lines += [f"{_named(not_recalled)}: refused the recall; it is tried again."] if not_recalled else []
     lines += [*_again(promotion, free, again, wide=caller.wide), *_kept_out(ami, kept_out, wide=caller.wide)]
     lines += [*_parameters(at_fault.values(), AGAIN, wide=caller.wide), *recalls.lines(ami, recall)]
-    lines += [*_parameters(renamed.values(), COUNTS, wide=caller.wide), *_more(len(every_renamed) - len(renamed))]
-    lines += _more(len(every_refused) - len(not_recalled))
+    lines += [
+        *_parameters(renamed.values(), COUNTS, wide=caller.wide),
+        *_more(len(every_renamed) - len(renamed)),
+        *_more(len(every_refused) - len(not_recalled)),
+    ]
     nothing = f"no delivery of {ami} has failed, no pointer of it has a fault, and nothing is parked."
     return Report(tuple(lines or [f"Nothing to do: {nothing}"]), data)
 

@@ -35,15 +35,16 @@ def wake(connection: Connection, keys: Iterable[addresses.RecordKey]) -> None:
         SqsWakes(CallersSessions(connection), queue, "").wake_all(wakes)
 
 
-def look_again(connection: Connection, ami: str, places: Collection[str] = ()) -> None:
-    """Make an AMI's promotion look at its tag, as after a new event.
+def look_again(connection: Connection, ami: str, places: Collection[str] = ()) -> bool:
+    """Make an AMI's promotion look at its tag, as after a new event; return whether its entry names ``places``.
 
     ``places``: start again only failed deliveries to these accounts, or ACCOUNT/REGION.
     """
     doing = "asking the service to look again (the tag is written)"
     with connection.telling(doing):
-        _ask(connection, Reader(connection, doing), ami, "retry", places)
+        asked = _ask(connection, Reader(connection, doing), ami, "retry", places)
         _look_now(connection, ami)
+        return asked
 
 
 def look_at(connection: Connection, keys: Sequence[addresses.RecordKey]) -> None:
@@ -75,25 +76,25 @@ def nudge(connection: Connection, ami: str, value: str, *, again: bool) -> str:
     return ""
 
 
-def _ask(connection: Connection, reader: Reader, ami: str, name: str, places: Collection[str]) -> None:
+def _ask(connection: Connection, reader: Reader, ami: str, name: str, places: Collection[str]) -> bool:
     """Write the entry ``retry`` or ``lifted``, with the places of an earlier one that the service has not read yet.
 
-    No place means all. More than an entry holds are asked for by ``lifted`` for all: what has failed is tried again
-    everywhere, and nothing begins that had not begun. Another operator may ask at the same moment, so it is written on
-    condition of the entry that was read.
+    No place means all. More than an entry holds are asked for by ``lifted`` for all (False): what has failed is tried
+    again everywhere, and nothing begins that had not begun. Another operator may ask at the same moment, so it is
+    written on condition of the entry that was read.
     """
     for _ in range(ASK_TRIES):
         record = reader.promotion(ami)
         if record is None:
-            return
+            return True
         waiting = record.it.unread(name)
         others = places if waiting is None else Retry.parse(waiting).places
         every = sorted({*places, *others}) if places and others else []
         if len(every) > MOST_PLACES and name != "lifted":
             _ask(connection, reader, ami, "lifted", ())
-            return
+            return False
         if _leave(connection, record, name, Retry(str(time.time_ns()), every if len(every) <= MOST_PLACES else [])):
-            return
+            return True
     raise _overtaken(ami)
 
 

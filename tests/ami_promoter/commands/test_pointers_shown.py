@@ -227,6 +227,10 @@ def test_retry_says_how_many_renamed_parameters_are_left_for_the_next_one(table,
     assert f"2 targets ({DEV} {REGION}, {PROD} {REGION}): from now on the AMI counts for /new/base." in said
     assert "1 target more: run the command again." in said
 
+    beside = run("retry", AMI, "--account", "3" * 12)  # the service has not read the entry yet
+    assert "from now on" not in beside.words
+    assert "1 target more: run the command again." in beside.words
+
 
 def test_retry_lets_a_parked_pointer_continue(table, run):
     """`status` names the command, as for every fault of a pointer."""
