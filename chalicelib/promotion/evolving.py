@@ -35,6 +35,9 @@ PENDING_DEADLINE = 24 * schedule.HOUR
 TRIES_BEFORE_DEADLINE = 10
 """The deadline also needs so many refusals in a row: one after an outage proves nothing (invariant 6)."""
 
+MOST_NAMED = 2500
+"""Most targets with a generation of their own: they take 103 KB of an item's 400."""
+
 S = PromotionState
 
 
@@ -155,15 +158,26 @@ def _lifted(promotion: Promotion, entry: str) -> Promotion:
     """
     if not promotion.generation:
         return promotion
-    raised = _raised_for(promotion, Retry.parse(entry).places or [EVERYWHERE])
+    return _begins_nothing_new(_raised_for(promotion, Retry.parse(entry).places or [EVERYWHERE]), promotion)
+
+
+def _begins_nothing_new(raised: Promotion, promotion: Promotion) -> Promotion:
+    """Return it so that no target counts as one that is yet to begin, if none did before its generations rose."""
     if promotion.passed_generation < promotion.newest:
         return raised
-    return replace(raised, passed_generation=raised.newest)  # so that no target counts as one that is yet to begin
+    return replace(raised, passed_generation=raised.newest)
 
 
 def _raised_for(promotion: Promotion, places: Iterable[str]) -> Promotion:
-    """Raise the generation of these targets, or that of all (``EVERYWHERE``)."""
-    return _raised(promotion, retries={**promotion.retries, **dict.fromkeys(places, promotion.newest + 1)})
+    """Raise the generation of these targets, or that of all (``EVERYWHERE``).
+
+    Where the record has no room for them, what failed begins again everywhere, as after a lift for all.
+    """
+    named = dict.fromkeys(places, promotion.newest + 1)
+    raised = _raised(promotion, retries={**promotion.retries, **named})
+    if len(raised.retries) <= MOST_NAMED:
+        return raised
+    return _begins_nothing_new(replace(raised, retries={**named, EVERYWHERE: raised.newest}), promotion)
 
 
 def _raised(promotion: Promotion, **generations: Any) -> Promotion:

@@ -6,9 +6,11 @@ import pytest
 
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.schedule import SECOND_LOOK_AFTER
+from chalicelib.engine.stored import compact
+from chalicelib.promotion.codec import PROMOTIONS
 from chalicelib.promotion.commands import Compare, LookAtTag
 from chalicelib.promotion.events import Compared, TagSeen
-from chalicelib.promotion.evolving import started
+from chalicelib.promotion.evolving import MOST_NAMED, started
 from chalicelib.promotion.machine import NEWS, evolve, outstanding
 from chalicelib.promotion.model import Promotion, PromotionState, Retry
 
@@ -75,6 +77,18 @@ def test_a_lift_begins_no_other_target_and_nothing_that_had_not_begun(known, lif
     seen = looked(over(inbox={"lifted": lifted}, **known))
     assert generations(seen) == expected
     assert LookAtTag() not in outstanding(seen, NOW), "it is received once"
+
+
+def test_more_targets_than_a_record_has_room_for_are_retried_with_all_others():
+    """What has failed begins again anywhere, and nothing that had not begun, or that its date has ended."""
+    full = {f"{number:012}/ap-southeast-7": NOW for number in range(MOST_NAMED)}
+    promotion = over(retries=full, passed_generation=NOW)
+    assert len(compact(PROMOTIONS.encode(promotion).body)) < 150_000, "DynamoDB takes items of 400 KB"
+
+    again = looked(replace(promotion, inbox={"retry": f"1:{AT_A}"}))
+    assert (generations(again), again.passed_generation) == ([NOW + 1, NOW + 1], NOW + 1)
+    assert [again.named_generation_of(*one) for one in ((A, AT_A), (B, AT_B))] == [NOW + 1, 1]
+    assert len(again.retries) == 2
 
 
 def test_a_wish_is_received_once():
