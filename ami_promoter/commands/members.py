@@ -90,7 +90,7 @@ def _accept(connection: Connection, reading: MembersReading, account: str | None
 
     One that was accepted before and is still missing stays accepted.
     """
-    held = sorted({one for accounts in reading.held.values() for one in accounts})
+    held = sorted(reading.held)
     going = [one for one in held if account in (None, one)]
     if not going:
         who = f"{account} is not among the accounts that wait" if account and held else "No account waits"

@@ -56,9 +56,11 @@ def to_json(named: Organization, membership: Membership, reading: MembersReading
             {"unit": one.unit, "account": one.account, "since": moment(one.since), "evidence": one.evidence}
             for one in reading.missing.values()
         ],
-        "held": {group: list(accounts) for group, accounts in reading.held.items()},
+        "held": {group: list(accounts) for group, accounts in reading.held_in.items()},
         "left": [
-            {"at": moment(one.at), "account": one.account, "group": one.group, "why": one.why} for one in reading.left
+            {"at": moment(one.at), "account": one.account, "group": group, "why": one.why}
+            for one in reading.left
+            for group in one.groups
         ],
     }
 

@@ -44,11 +44,11 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """An account that left a group."""
+    """An account that left its groups."""
 
     at: int
     account: str
-    group: str
+    groups: tuple[str, ...]
     why: str
     accepted: bool = False
     """A person accepted it; then it does not count against the limit."""
@@ -79,10 +79,15 @@ class MembersReading:
     """When each unit was last read completely."""
     missing: Mapping[str, Missing] = field(default_factory=dict)
     held: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Group -> accounts that were too many at once, and stay while they are missing until a person accepts that."""
+    """Account -> the groups that too many left at once: it stays while it is missing until a person accepts that."""
     left: tuple[Left, ...] = ()
     """Those of the last day, which count, and the last ones before."""
     troubles: Mapping[str, UnreadUnit] = field(default_factory=dict)
+
+    @property
+    def held_in(self) -> Mapping[str, tuple[str, ...]]:
+        """The accounts that stay, by group."""
+        return _inverted(self.held)
 
 
 def compare(
@@ -168,37 +173,43 @@ def remove(
     """Remove the accounts that are gone, group by group up to the limit; hold back the rest.
 
     ``accepted``: departures that a person accepted. A group does not lose an account that another unit or the file
-    still brings into it. Who is held stays so while it is missing, even if the limit would let it go by now, or AWS
-    does not say where it is.
+    still brings into it. Who is held stays so while it is missing, even if the limit would let it go by now, AWS does
+    not say where it is, or the file has another name for the group.
     """
     gone = [one for one in reading.missing.values() if one.evidence]
     after, without_missing = _without(membership, gone), _without(membership, reading.missing.values())
     recent = [one for one in reading.left if _counts(one, now)]
-    held: dict[str, tuple[str, ...]] = {}
-    losses: dict[str, set[str]] = {}
+    held, losses = dict[str, Iterable[str]](), dict[str, Iterable[str]]()
     for group, members in sorted(groups.items()):
         before = organization.ways(members, membership).keys()
         lost = set(before - organization.ways(members, after).keys())
-        already = {one.account for one in recent if one.group == group}
-        waits = set(before - organization.ways(members, without_missing).keys()) & set(reading.held.get(group, ()))
+        already = {one.account for one in recent if group in one.groups}
+        waited = {name for name, by in reading.held.items() if group in by or groups.keys().isdisjoint(by)}
+        waits = set(before - organization.ways(members, without_missing).keys()) & waited
         unasked = (lost | waits) - set(accepted)
         allowed = organization.allowance(most_leaving, len(before | already))
         losses[group] = lost
-        stays = unasked if len(unasked | already) > allowed else waits & unasked
-        if stays:
-            held[group] = tuple(sorted(stays))
-    stay = {account for accounts in held.values() for account in accounts}
+        held[group] = unasked if len(unasked | already) > allowed else waits & unasked
+    stay = _inverted(held)
     goes = [one for one in gone if one.account not in stay]
     why = {one.account: one.evidence for one in goes}
     left = tuple(
-        Left(now, account, group, why[account], accepted=account in accepted)
-        for group, lost in sorted(losses.items())
-        for account in sorted(lost - stay)
+        Left(now, account, lost_by, why[account], accepted=account in accepted)
+        for account, lost_by in _inverted(losses).items()
+        if account not in stay
     )
     missing = {name: one for name, one in reading.missing.items() if one not in goes}
     earlier = [one for one in reading.left if one.at > now - 7 * schedule.DAY and not _counts(one, now)][-LEFT_KEPT:]
     kept = tuple(sorted((*earlier, *recent, *left), key=lambda one: one.at))
-    return _without(membership, goes), replace(reading, missing=missing, held=held, left=kept)
+    return _without(membership, goes), replace(reading, missing=missing, held=stay, left=kept)
+
+
+def _inverted(found: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:
+    """Turn key -> names into name -> keys, sorted."""
+    out: dict[str, tuple[str, ...]] = {}
+    for name, key in sorted((name, key) for key, names in found.items() for name in names):
+        out[name] = (*out.get(name, ()), key)
+    return out
 
 
 def _counts(one: Left, now: int) -> bool:

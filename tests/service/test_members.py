@@ -293,7 +293,7 @@ def test_a_resolver_that_is_killed_lets_no_more_accounts_leave_than_the_limit(ki
     assert it.have == (A, B)
     reading, _ = it.members_store.reading()
     assert [one.account for one in reading.left] == [C]
-    assert reading.held == {"default": (B,)}
+    assert reading.held_in == {"default": (B,)}
 
 
 def test_two_runs_of_the_resolver_do_not_spoil_each_others_reading():

@@ -102,8 +102,8 @@ def test_gone_is_who_is_missing_twice_and_known_to_be_elsewhere(where, evidence)
     membership, reading = after(reading, membership, TEN[1:], NOW + 300 + APART, where)
 
     assert membership.units[OU].accounts == (TEN[1:] if evidence else TEN)
-    assert [(one.account, one.group, one.why) for one in reading.left] == (
-        [(TEN[0], "dev", evidence)] if evidence else []
+    assert [(one.account, one.groups, one.why) for one in reading.left] == (
+        [(TEN[0], ("dev",), evidence)] if evidence else []
     )
     assert bool(reading.missing) == (not evidence)
 
@@ -141,16 +141,16 @@ def test_more_than_may_leave_at_once_all_stay_until_a_person_lets_them_go():
     """One of ten leaves. Of two, each stays until a person accepts it by name, however few wait besides."""
     assert leave(1)[0].units[OU].accounts == TEN[1:]
     membership, reading = leave(2)
-    assert (membership.units[OU].accounts, reading.held, reading.left) == (TEN, {"dev": TEN[:2]}, ())
+    assert (membership.units[OU].accounts, reading.held_in, reading.left) == (TEN, {"dev": TEN[:2]}, ())
     later = NOW + 300 + 2 * APART
     gone, reading_gone = leave(2, most_leaving="2")
     assert gone.units[OU].accounts == TEN[2:]
-    assert after(reading_gone, gone, TEN[2:], later)[1].held == {}, "a lower limit, and nobody else leaves"
+    assert after(reading_gone, gone, TEN[2:], later)[1].held_in == {}, "a lower limit, and nobody else leaves"
 
     one, reading_one = after(reading, membership, TEN[2:], later, Whereabouts(""), accepted=TEN[:1])
-    assert (one.units[OU].accounts, reading_one.held) == (TEN[1:], {"dev": TEN[1:2]})
+    assert (one.units[OU].accounts, reading_one.held_in) == (TEN[1:], {"dev": TEN[1:2]})
     both, reading = after(reading, membership, TEN[2:], later, Whereabouts(""), accepted=TEN[:2])
-    assert (both.units[OU].accounts, reading.held) == (TEN[2:], {})
+    assert (both.units[OU].accounts, reading.held_in) == (TEN[2:], {})
     assert all(left.accepted for left in reading.left)
     for more in (1, 2):
         both, reading = after(reading, both, TEN[3:], later + more * APART, Whereabouts(""))
@@ -163,10 +163,10 @@ def test_slowly_is_not_another_way_to_lose_many():
     membership, reading = gone, left
     for hours in (1, 2, 3, 30):
         membership, reading = after(reading, membership, TEN[2:], NOW + hours * 3600, Whereabouts(""))
-        assert (membership.units[OU].accounts, reading.held) == (TEN[1:], {"dev": (TEN[1],)} if hours > 1 else {})
+        assert (membership.units[OU].accounts, reading.held_in) == (TEN[1:], {"dev": (TEN[1],)} if hours > 1 else {})
     for at in (0, APART):
         gone, left = after(left, gone, TEN[2:], NOW + 2 * DAY + at, Whereabouts(""))
-    assert (gone.units[OU].accounts, left.held) == (TEN[2:], {})
+    assert (gone.units[OU].accounts, left.held_in) == (TEN[2:], {})
 
 
 STILL_WAITS = [
@@ -174,6 +174,7 @@ STILL_WAITS = [
     ("AWS does not answer", TEN[2:], None, {}),
     ("AWS knows no state", TEN[2:], Whereabouts("ASTRAY"), {}),
     ("the other came back", TEN[1:], Whereabouts(""), {}),
+    ("the group has a new name", TEN[2:], Whereabouts(""), {"most_leaving": "5", "groups": {"test": (OU,)}}),
 ]
 
 
@@ -183,10 +184,20 @@ def test_who_waits_for_a_person_waits_on_whatever_becomes_of_the_reason(_what, s
     membership, reading = leave(2)
     later = NOW + 300 + 2 * APART
     membership, reading = after(reading, membership, shown, later, where, **settings)
-    assert (membership.units[OU].accounts, reading.held) == (TEN, {"dev": tuple(sorted({*TEN} - {*shown}))})
+    (group,) = settings.get("groups", {"dev": ()})
+    assert (membership.units[OU].accounts, reading.held_in) == (TEN, {group: tuple(sorted({*TEN} - {*shown}))})
     for day in (1, 2):
         membership, reading = after(reading, membership, TEN[1:], later + day * DAY, Whereabouts(""), **settings)
-    assert (membership.units[OU].accounts, reading.held) == (TEN, {"dev": TEN[:1]})
+    assert (membership.units[OU].accounts, reading.held_in) == (TEN, {group: TEN[:1]})
+
+
+def test_who_waits_because_of_one_group_is_not_too_many_in_another():
+    """The larger group may lose both: the command line names the group whose limit holds them."""
+    groups = {"dev": (OU,), "wide": (OU, *(f"9{number:011d}" for number in range(20)))}
+    membership, reading = leave(2, groups=groups)
+    for _ in range(2):
+        assert reading.held_in == {"dev": TEN[:2]}
+        membership, reading = after(reading, membership, TEN[2:], NOW + 3 * APART, Whereabouts(""), groups=groups)
 
 
 def test_who_waited_and_came_back_may_leave_alone_later():
@@ -194,13 +205,13 @@ def test_who_waited_and_came_back_may_leave_alone_later():
     membership, reading = leave(2)
     later = NOW + 300 + 2 * APART
     back, read = after(reading, membership, TEN, later)
-    assert (back.units[OU].accounts, read.held) == (TEN, {})
+    assert (back.units[OU].accounts, read.held_in) == (TEN, {})
     for day in (1, 2):
         back, read = after(read, back, TEN[1:], later + day * DAY, Whereabouts(""))
-    assert (back.units[OU].accounts, read.held) == (TEN[1:], {})
+    assert (back.units[OU].accounts, read.held_in) == (TEN[1:], {})
 
     _, read = after(reading, membership, TEN[2:], later, Whereabouts(""), groups={"dev": TEN[5:]})
-    assert read.held == {}
+    assert read.held_in == {}
 
 
 def test_of_a_large_group_no_departure_of_the_day_is_forgotten():
@@ -212,13 +223,13 @@ def test_of_a_large_group_no_departure_of_the_day_is_forgotten():
     assert membership.units[OU].accounts == many[600:]
     for looks in range(2, 8):
         membership, reading = after(reading, membership, many[650:], NOW + 300 + looks * APART, Whereabouts(""))
-    assert (membership.units[OU].accounts, reading.held) == (many[600:], {"dev": many[600:650]})
+    assert (membership.units[OU].accounts, reading.held_in) == (many[600:], {"dev": many[600:650]})
 
 
 def test_a_group_that_has_the_account_by_another_way_loses_nothing():
     """The file lists it, or a second OU contains it: no acceptance is needed for any number."""
     membership, reading = leave(3, groups={"dev": (OU, *TEN[:3])}, most_leaving="0")
-    assert (membership.units[OU].accounts, reading.held, reading.left) == (TEN[3:], {}, ())
+    assert (membership.units[OU].accounts, reading.held_in, reading.left) == (TEN[3:], {}, ())
 
 
 def test_a_unit_that_the_file_names_no_more_is_forgotten():

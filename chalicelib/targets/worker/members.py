@@ -134,11 +134,11 @@ class Members:
     def _tell(self, before: Membership, after: Membership, reading: MembersReading, now: int) -> None:
         left = [one for one in reading.left if one.at == now]
         for one in left:
-            self.telemetry.left(one.account, one.group, one.why)
-        held = {account for accounts in reading.held.values() for account in accounts}
+            for group in one.groups:
+                self.telemetry.left(one.account, group, one.why)
         troubles = {unit: str(trouble.fault) for unit, trouble in reading.troubles.items()}
         joined = _accounts(after) - _accounts(before)
-        self.telemetry.organization(len(joined), len({one.account for one in left}), len(held), troubles)
+        self.telemetry.organization(len(joined), len(left), len(reading.held), troubles)
 
 
 def _of_others(crawl: Crawl, named: Organization) -> bool:

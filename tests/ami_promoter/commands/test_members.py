@@ -52,8 +52,8 @@ def applied(client, file, run):
     reading = MembersReading(
         read_at={OU: 1_767_603_600},
         missing={f"{OU}/{C}": Missing(OU, C, 1_767_603_000, 1_767_603_600, 2, "its state is CLOSED")},
-        held={"dev": (B, C)},
-        left=(Left(1_767_600_000, A, "prod", "it is now in r-ab12"),),
+        held={B: ("dev",), C: ("dev",)},
+        left=(Left(1_767_600_000, A, ("prod",), "it is now in r-ab12"),),
         troubles={OTHER: trouble},
     )
     assert members.publish(Membership(), Membership(units={OU: Unit(ARN + OU, (B, C))}), reading, 0)
@@ -113,7 +113,7 @@ def test_what_was_accepted_stands_though_the_account_is_not_held_at_the_moment(a
     """At the last reading Organizations did not say where it is: it is missing, and waits for nobody."""
     applied.accept([C], "somebody", 4_000_000_000)
     reading, version = applied.reading()
-    assert applied.save(replace(reading, held={"dev": (B,)}), version)
+    assert applied.save(replace(reading, held={B: ("dev",)}), version)
     run("targets", "members", "accept", "--account", B)
 
     assert applied.accepted(0) == {B, C}

@@ -1,5 +1,6 @@
 """The OUs' members in the table, and the applied file as it is read together with them."""
 
+import random
 from dataclasses import replace
 
 import pytest
@@ -88,7 +89,7 @@ def test_only_one_of_two_that_publish_at_once_is_in_force(members):
 
 def test_members_and_the_reading_that_found_them_are_written_together_or_not_at_all(members):
     """A departure that is in force is one that counts against the limit, whatever happened to the writer."""
-    left = MembersReading(left=(Left(5, B, "dev", "it is no longer in the organization"),))
+    left = MembersReading(left=(Left(5, B, ("dev",), "it is no longer in the organization"),))
     assert members.publish(Membership(), ONE, MembersReading(), 0)
     before = members.membership()
     assert not members.publish(before, Membership(), left, 0), "another run has written the reading"
@@ -139,13 +140,18 @@ def test_what_was_read_is_written_by_one_at_a_time(members):
 
 
 def test_a_whole_organization_may_be_missing_at_once(members):
-    """Somebody moves an OU of 10,000 accounts: what was read of them is an item, which may have 400 KB.
+    """Somebody moves an OU of 10,000 accounts in five groups, after another: what was read of them is an item.
 
     If it could not be written, nobody could accept the departures, and accounts that join would get nothing.
     """
-    many = [f"{number:012d}" for number in range(10_000)]
-    gone = [Missing(OU, account, 1_800_000_000, 1_800_000_600, 2, f"it is now in {OTHER}") for account in many]
-    reading = MembersReading(missing={one.name: one for one in gone}, held={"dev": tuple(many)})
+    why, groups = f"it is now in {OTHER}", ("dev", "eu", "prod", "qa", "us")
+    many = [f"{number:012d}" for number in random.Random(1).sample(range(10**12), 20_000)]
+    gone = [Missing(OU, account, 1_800_000_000, 1_800_000_600, 2, why) for account in many[:10_000]]
+    reading = MembersReading(
+        missing={one.name: one for one in gone},
+        held={one.account: groups for one in gone},
+        left=tuple(Left(1_800_000_600, account, groups, why, accepted=True) for account in many[10_000:]),
+    )
     assert members.save(reading, 0)
     assert members.reading() == (reading, 1)
     assert members.publish(Membership(), ONE, reading, 1)
