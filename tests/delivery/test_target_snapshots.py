@@ -98,6 +98,14 @@ def test_a_look_by_ids_takes_no_call_for_the_snapshots_of_others(target, gone):
     assert target.asked() == 1 + gone
 
 
+def test_where_ec2_does_not_say_which_is_gone_each_half_is_asked_for(target):
+    """A list of all that the account has would take a call for each page, however little time there is."""
+    target.world.injections.refuse("DescribeSnapshots", "InvalidSnapshot.NotFound", n=1)
+    shown = target.adapter.find(target.delivery, budget=TIME, ids=target.copies)
+    assert {one.id for one in shown} == {*target.copies}
+    assert target.asked() == 3
+
+
 def test_whether_a_snapshot_that_may_not_be_deleted_is_gone_takes_no_call_for_the_snapshots_of_others(target):
     """The role may delete by the delivery's tag only, and what is deleted has none."""
     target.passes()

@@ -54,10 +54,10 @@ def by_id(ec2: Any, what: str, ids: Collection[str], **asked: Any) -> Sequence[M
 
     EC2 cuts pages before it filters, so a filter takes a call for each page of the account. Of ids EC2 refuses all if
     it does not have one, and names that [radkawar/stackd, volume_controls_snapshot_ids.json]; then the others are asked
-    for. Of a family's AMIs dozens may be gone for good: for these a filter takes fewer calls than one for each.
+    for, or each half if it names none. Of a family's AMIs dozens may be gone for good: for these a filter takes fewer
+    calls than one for each.
     """
-    name, by = {"snapshots": ("SnapshotIds", "snapshot-id"), "images": ("ImageIds", "image-id")}[what]
-    left = sorted(ids)
+    left, name = sorted(ids), {"snapshots": "SnapshotIds", "images": "ImageIds"}[what]
     for _ in range(len(left) if what == "snapshots" else 2):
         if not left:
             return ()
@@ -69,12 +69,13 @@ def by_id(ec2: Any, what: str, ids: Collection[str], **asked: Any) -> Sequence[M
             named = _WORD.findall(error.response["Error"].get("Message", ""))
             gone = {*left} if len(left) == 1 else {*left} & {*named}
             if not gone:
-                break
+                half = len(left) // 2
+                return [*by_id(ec2, what, left[:half], **asked), *by_id(ec2, what, left[half:], **asked)]
             left = [one for one in left if one not in gone]
         else:
             found: Sequence[Mapping[str, Any]] = answer[what.capitalize()]
             return found
-    filters = [*asked.pop("Filters", ()), {"Name": by, "Values": left}]
+    filters = [*asked.pop("Filters", ()), {"Name": "image-id", "Values": left}]
     return list(every(ec2, what, Filters=filters, **asked)) if left else ()
 
 
