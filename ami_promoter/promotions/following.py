@@ -13,6 +13,7 @@ from rich.live import Live
 from ami_promoter.hub.aws import HubError
 from ami_promoter.hub.records import target_of
 from ami_promoter.promotions.outcome import deliveries
+from ami_promoter.promotions.promotion_data import awaited_copies
 from ami_promoter.terminal.alike import groups
 from ami_promoter.terminal.output import Folded, console, tell
 from ami_promoter.verbs import TerminalClock
@@ -94,7 +95,7 @@ def states(data: Mapping[str, Any] | None, targets: Sequence[str] = ()) -> str:
 
 
 def _percent(deliveries: Sequence[Mapping[str, Any]]) -> str:
-    """Return the progress of the slowest copy."""
-    moving = [copy["progress"] or 0 for one in deliveries for copy in one["copies"] if copy["state"] == "pending"]
+    """Return the progress of the slowest copy that is awaited."""
+    moving = [copy["progress"] or 0 for one in deliveries for copy in awaited_copies(one) if copy["state"] == "pending"]
     slowest = "" if len(deliveries) == 1 else "the slowest copy at "
     return f" ({slowest}{min(moving)}%)" if moving else ""

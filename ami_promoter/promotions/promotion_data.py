@@ -263,6 +263,11 @@ def _launch_test(delivery: Delivery, *, consoles: bool) -> dict[str, Any] | None
     return {"instance_type": test.instance_type if test else "", "result": launch.result, "console": console}
 
 
+def awaited_copies(delivery: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """Return the copies of a delivery that has no AMI yet and awaits them."""
+    return [] if delivery["image"] or delivery["state"] in NOT_COPYING else delivery["copies"]
+
+
 def _to_json(fault: Fault | None) -> dict[str, Any] | None:
     return None if fault is None else fault.to_json()
 

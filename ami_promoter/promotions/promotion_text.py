@@ -16,7 +16,7 @@ from ami_promoter.hub import recalls
 from ami_promoter.hub.records import place_of, target_of
 from ami_promoter.promotions import endings, pointers, shares, waves
 from ami_promoter.promotions.outcome import STOPPED
-from ami_promoter.promotions.promotion_data import NOT_COPYING, only_failed
+from ami_promoter.promotions.promotion_data import awaited_copies, only_failed
 from ami_promoter.terminal.alike import alike, alike_anywhere, first_of, groups, named
 from ami_promoter.terminal.output import COLORS, Bar, Folded, cell, short, state, table
 from ami_promoter.terminal.report import span
@@ -62,7 +62,9 @@ def show(
         yield _table(groups(deliveries, itemgetter("state"), each=not together), now, wide=wide)
     if together:
         yield "With `--wide` each target has a row of its own."
-    if seen := [copy["progress_at"] for one in deliveries for copy in _running(one) if copy["progress_at"] != "-"]:
+    if seen := [
+        copy["progress_at"] for one in deliveries for copy in awaited_copies(one) if copy["progress_at"] != "-"
+    ]:
         yield f"EC2 reported this progress at most {age(min(seen), now)} ago."
     said = list(notes(deliveries, wide=wide))
     yield from ["", *said] if said else []
@@ -124,10 +126,10 @@ def age(moment: str, now: float) -> str:
 
 def _table(alike: Sequence[Sequence[Data]], now: float, *, wide: bool) -> Table:
     """Write a row for each group: its first target, the longest time in its state, and how far its copies are."""
-    each = wide or sum(len(_running(one)) for group in alike for one in group) <= BARS
+    each = wide or sum(len(awaited_copies(one)) for group in alike for one in group) <= BARS
     rows: list[Sequence[RenderableType]] = []
     for group in alike:
-        running = [copy for one in group for copy in _running(one)]
+        running = [copy for one in group for copy in awaited_copies(one)]
         below = running if each and len(group) == 1 else []
         result = _result(group[0], wide=wide) if len(group) == 1 else ""
         rows.append(
@@ -145,11 +147,6 @@ def _table(alike: Sequence[Sequence[Data]], now: float, *, wide: bool) -> Table:
             progress = cell("will be made again", "dim") if _is_made_again(copy) else _bar([copy])
             rows.append((label, cell(copy["state"] or "-", "dim"), tries, left([copy]), progress))
     return table(("TARGET", "STATE", "FOR", "LEFT", "AMI OR PROGRESS"), rows, folds=("TARGET",))
-
-
-def _running(delivery: Data) -> Sequence[Data]:
-    """Return the copies of a delivery that has no AMI yet and awaits them."""
-    return [] if delivery["image"] or delivery["state"] in NOT_COPYING else delivery["copies"]
 
 
 def _is_made_again(copy: Data) -> bool:
@@ -253,7 +250,7 @@ def unpark(record: str, *, each: bool = False) -> str:
 
 def next_step(data: Data) -> Iterator[RenderableType]:
     """Say how to try again what failed, and what shows why a copy is made again: only the history has the reason."""
-    if any(_is_made_again(copy) for one in data["deliveries"] if not one["waits_for"] for copy in _running(one)):
+    if any(_is_made_again(copy) for one in data["deliveries"] if not one["waits_for"] for copy in awaited_copies(one)):
         yield f"Why a copy is made again: `ami-promoter history {data['ami']}`"
     if data["parked"] or any(one["state"] == "failed" or one["parked"] for one in data["deliveries"]):
         yield f"After you have repaired that: `ami-promoter retry {data['ami']}`"

@@ -116,9 +116,9 @@ def test_what_is_refused_again_and_again_is_notified():
         follow(looks(refused), lambda _: False, FollowTime().clock)
 
 
-def copying(account, *progress):
+def copying(account, *progress, state="copying"):
     """Build a delivery whose copies are so far."""
-    return a_delivery(account, "copying", copies=[{"state": "pending", "progress": one} for one in progress])
+    return a_delivery(account, state, copies=[{"state": "pending", "progress": one} for one in progress])
 
 
 def test_a_line_of_few_names_each_and_of_many_counts_them():
@@ -133,3 +133,15 @@ def test_a_line_of_few_names_each_and_of_many_counts_them():
         "running: 500 copying (the slowest copy at 1%), 500 delivered"
     )
     assert states({"state": "adjusting", "deliveries": []}) == "adjusting: no delivery"
+
+
+def test_a_line_has_no_progress_of_copies_that_nobody_awaits():
+    """A delivery that is stopping deletes its copies: theirs would be the slowest for good."""
+    two = [copying("1", 5, state="stopping"), copying("2", 40)]
+    assert states({"state": "running", "deliveries": two}) == (
+        "running: 1 us-east-1 stopping, 2 us-east-1 copying (40%)"
+    )
+    many = [copying(str(n), 5, state="stopping" if n % 2 else "copying") for n in range(10)]
+    assert states({"state": "running", "deliveries": many}) == (
+        "running: 5 copying (the slowest copy at 5%), 5 stopping"
+    )
