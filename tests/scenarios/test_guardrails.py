@@ -210,6 +210,13 @@ def test_only_deployers_change_the_hubs_parts(guarded: Scene) -> None:
     assert not denied(guarded, "administrator", change, mapping, lambda_functionarn=ours.replace("ami-promoter", "x"))
 
 
+def test_only_deployers_lift_the_blocks_of_public_snapshots_and_amis(guarded: Scene) -> None:
+    """Everybody may set them: what the service shares is never public, whichever of the modes is on."""
+    for what in ("Snapshot", "Image"):
+        only_deployers(guarded, f"ec2:Disable{what}BlockPublicAccess", "*")
+        assert not denied(guarded, "administrator", f"ec2:Enable{what}BlockPublicAccess", "*")
+
+
 def test_a_targets_administrator_changes_neither_role_nor_its_trust(guarded: Scene) -> None:
     """All roles of the service there; the StackSet's role, which is a deployer here, may.
 
@@ -246,7 +253,7 @@ def test_an_administrator_does_not_become_a_deployer(guarded: Scene) -> None:
 
     for stack in ("ami-promoter", "ami-promoter-monitor"):
         ours = f"arn:aws:cloudformation:{REGION}:{HUB}:stack/{stack}/1a2b"
-        for call in ("UpdateStack", "CreateChangeSet", "ExecuteChangeSet", "DeleteStack"):
+        for call in ("UpdateStack", "CreateChangeSet", "ExecuteChangeSet", "ExecuteStackRefactor", "DeleteStack"):
             action = f"cloudformation:{call}"
             only_deployers(guarded, action, ours)
             assert not denied(guarded, "administrator", action, ours.replace("ami-promoter", "another")), action
