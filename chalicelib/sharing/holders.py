@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from chalicelib.engine.faults import Fault
-from chalicelib.engine.places import Resource
+from chalicelib.engine.places import POLICY
 from chalicelib.sharing.share import OPEN_STATES, Share, ShareState
 
 ENDED_LONG_AGO = 1
@@ -41,7 +41,7 @@ def names_former_role(share: Share) -> bool:
 
 def is_statement(share: Share) -> bool:
     """Whether the permission is a statement of a key's policy."""
-    return Resource.parse(share.resource).kind == "policy"
+    return share.on.kind == POLICY
 
 
 def past_end(share: Share, now: int) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from chalicelib.engine import schedule, transitions
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.faults import Fault
-from chalicelib.engine.places import KEY, ROLE, Resource
+from chalicelib.engine.places import KEY, ROLE
 from chalicelib.engine.transitions import Entry, Row, leads
 from chalicelib.sharing.entitlement import SOURCE_GONE
 from chalicelib.sharing.grant_names import nameless, unrecorded_name
@@ -279,7 +279,7 @@ def _looked_for_nameless(share: Share, now: int, *, showing: bool) -> Share:
 
 def believable_from(share: Share) -> int:
     """Return from when a grant or statement that does not show counts as gone, instead of late to show."""
-    without_answer = Resource.parse(share.resource).kind in (KEY, ROLE) and not share.grant_id
+    without_answer = share.on.kind in (KEY, ROLE) and not share.grant_id
     return share.intended_at + (GRANTS_SHOW_WITHIN if without_answer else schedule.SECOND_LOOK_AFTER)
 
 
@@ -292,7 +292,7 @@ def gives_up(share: Share) -> bool:
 
     Only on a target's own key, where the grant serves that account's own role.
     """
-    return Resource.parse(share.resource).at_home and share.tries >= GIVEN_UP_AFTER
+    return share.on.at_home and share.tries >= GIVEN_UP_AFTER
 
 
 def unrecorded(resource: str, account: str, grantee: str, grant_id: str, now: int) -> Share:

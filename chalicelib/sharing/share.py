@@ -15,6 +15,7 @@ from enum import StrEnum
 from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.places import Resource
 
 TRIES_BEFORE_ALARM = 5
 """A share that is not closed after this many tries raises an alarm."""
@@ -158,3 +159,8 @@ class Share:
     def key(self) -> RecordKey:
         """Where it is stored."""
         return addresses.share(RecordKey(self.resource), self.share_name)
+
+    @property
+    def on(self) -> Resource:
+        """What it opens."""
+        return Resource.parse(self.resource)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from awsim.world import World
+from chalicelib.engine.aws.refusals import as_refusal
 
 HUB, DEV, REGION = "111111111111", "222222222222", "us-east-1"
 ANYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
@@ -18,6 +19,8 @@ TRUST = {
 
 class RootSessions:
     """Clients of the hub's root, in place of a function's."""
+
+    as_refusal = staticmethod(as_refusal)
 
     def __init__(self, world: World) -> None:
         self._world = world

@@ -153,6 +153,21 @@ def test_on_its_own_key_the_target_does_both_and_each_hub_has_a_grant_of_its_own
     assert [grant["GrantId"] for grant in scene.grants(scene.own)] == list(theirs.values())
 
 
+@pytest.mark.parametrize("step", ["CreateGrant", "ListGrants", "RetireGrant"])
+def test_after_a_session_that_aws_no_longer_takes_the_next_try_has_a_new_one(scene, step):
+    """A role that was deleted and made again ends its sessions, which the worker would keep for an hour."""
+    share = a_share(scene.own)
+    acts = {"CreateGrant": scene.adapter.open, "ListGrants": scene.adapter.showing, "RetireGrant": scene.adapter.close}
+    granted = replace(share, grant_id=scene.adapter.open([share])[share.share_name])
+    scene.world.injections.refuse(step, "UnrecognizedClientException")
+    with pytest.raises(Refusal):
+        acts[step]([granted])
+
+    acts[step]([granted])
+
+    assert len([call for call in scene.world.calls if call.operation == "AssumeRole"]) == 2
+
+
 def test_a_grant_that_a_role_made_which_was_deleted_since_is_left_to_a_person(scene):
     """For KMS today's role of that name is another one, which cannot retire the grant. The fault says what to do."""
     share = a_share(scene.own)

@@ -37,7 +37,7 @@ class _Ec2Permissions:
         self._where = where
 
     def showing(self, shares: Sequence[Share]) -> frozenset[str]:
-        open_to = self.receivers(Resource.parse(shares[0].resource)) or ()
+        open_to = self.receivers(shares[0].on) or ()
         return frozenset(share.share_name for share in shares if share.account in open_to)
 
     def receivers(self, resource: Resource) -> frozenset[str] | None:
@@ -47,7 +47,7 @@ class _Ec2Permissions:
         return None
 
     def open(self, shares: Sequence[Share]) -> Mapping[str, str]:
-        it = Resource.parse(shares[0].resource)
+        it = shares[0].on
         try:
             with as_refusal(f"Modify{self.shape}Attribute (add)", f"{self._where}, {it.name}"):
                 self._modify(it, "Add", sorted({share.account for share in shares}))
@@ -62,7 +62,7 @@ class _Ec2Permissions:
 
         What is restored from the Recycle Bin has them again [aws-facts 4, VERIFIED].
         """
-        it, receivers = Resource.parse(shares[0].resource), {share.account for share in shares}
+        it, receivers = shares[0].on, {share.account for share in shares}
         try:
             with as_refusal(f"Modify{self.shape}Attribute (remove)", f"{self._where}, {it.name}"), gone(*self.missing):
                 self._modify(it, "Remove", sorted(receivers))
@@ -118,7 +118,7 @@ class LaunchPermissions(_Ec2Permissions):
 
         EnableImage restores no permission [aws-facts 4, VERIFIED]: one that shows later is somebody else's.
         """
-        return super().close(shares) and not self._comes_back_without(Resource.parse(shares[0].resource))
+        return super().close(shares) and not self._comes_back_without(shares[0].on)
 
     def _comes_back_without(self, it: Resource) -> bool:
         """Whether EC2 still has the AMI, disabled or pending. What it shows as available has only just gone."""

@@ -9,7 +9,7 @@ from chalicelib.engine.aws import sdk
 from chalicelib.engine.aws.refusals import KEY_GONE, as_refusal, code_of, gone
 from chalicelib.engine.aws.sessions import Sessions
 from chalicelib.engine.errors import Refusal, RefusalKind
-from chalicelib.engine.places import Arn, Resource
+from chalicelib.engine.places import Arn
 from chalicelib.sharing.grant_names import grant_name, is_named_for
 from chalicelib.sharing.holders import standing
 from chalicelib.sharing.key_policy import DEAD, FOR_ROLES
@@ -49,16 +49,16 @@ class KeyGrants:
         self._region = region
 
     def showing(self, shares: Sequence[Share]) -> frozenset[str]:
-        with as_refusal("ListGrants", self._where):
+        with self._sessions.as_refusal("ListGrants", self._where):
             return frozenset(share.share_name for share in shares if any(map(_serves, self._grants(share))))
 
     def open(self, shares: Sequence[Share]) -> Mapping[str, str]:
         """The same name and parameters return the same grant [aws-facts 3, VERIFIED]: safe to repeat."""
         (share,) = shares
         try:
-            with as_refusal("CreateGrant", f"{self._where}, {Resource.parse(share.resource).arn}"):
+            with self._sessions.as_refusal("CreateGrant", f"{self._where}, {share.on.arn}"):
                 answer = self._issuer(share).create_grant(
-                    KeyId=Resource.parse(share.resource).arn,
+                    KeyId=share.on.arn,
                     GranteePrincipal=share.grantee,
                     Operations=list(FOR_ROLES if standing(share) else OPERATIONS),
                     Name=self._name(share),
@@ -73,7 +73,7 @@ class KeyGrants:
     def close(self, shares: Sequence[Share]) -> bool:
         """A grant whose id the service never received is found by its name."""
         for share in shares:
-            with as_refusal("ListGrants", self._where):
+            with self._sessions.as_refusal("ListGrants", self._where):
                 ids = [share.grant_id] if share.grant_id else [grant["GrantId"] for grant in self._grants(share)]
             for grant_id in ids:
                 self._end(share, grant_id)
@@ -96,14 +96,14 @@ class KeyGrants:
 
     def _listed(self, share: Share, by: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
         pages = self._owner(share).get_paginator("list_grants")
-        for page in pages.paginate(KeyId=Resource.parse(share.resource).arn, Limit=GRANTS_IN_A_PAGE, **by):
+        for page in pages.paginate(KeyId=share.on.arn, Limit=GRANTS_IN_A_PAGE, **by):
             for grant in page["Grants"]:
                 if share.grant_id or self._is_named(share, grant.get("Name", "")):
                     yield grant
 
     def _end(self, share: Share, grant_id: str) -> None:
-        with as_refusal("RevokeGrant", f"{self._where}, {Resource.parse(share.resource).arn}"), gone(*GRANT_GONE):
-            self._owner(share).revoke_grant(KeyId=Resource.parse(share.resource).arn, GrantId=grant_id)
+        with self._sessions.as_refusal("RevokeGrant", f"{self._where}, {share.on.arn}"), gone(*GRANT_GONE):
+            self._owner(share).revoke_grant(KeyId=share.on.arn, GrantId=grant_id)
 
     def _retiring(self, _share: Share) -> Mapping[str, str]:
         """Return the parameters for who may retire a grant: none, as no principal may."""
@@ -115,7 +115,7 @@ class KeyGrants:
 
     def _owner(self, share: Share) -> Any:
         """Return the client that lists and revokes the grant, in the key owner's account."""
-        return self._sessions.own("kms", region=Arn.parse(Resource.parse(share.resource).arn).region)
+        return self._sessions.own("kms", region=Arn.parse(share.on.arn).region)
 
     def _name(self, share: Share) -> str:
         return grant_name(share, self._region)
@@ -142,12 +142,7 @@ class GrantListing:
             begin = {"Marker": marker} if marker else {}
             answer = kms.list_grants(KeyId=key_arn, Limit=GRANTS_IN_A_PAGE, **begin)
         seen = [
-            SeenGrant(
-                grant["GrantId"],
-                grant.get("Name", ""),
-                grant.get("IssuingAccount", ""),
-                _grantee(grant),
-            )
+            SeenGrant(grant["GrantId"], grant.get("Name", ""), grant.get("IssuingAccount", ""), _grantee(grant))
             for grant in answer["Grants"]
         ]
         return seen, answer.get("NextMarker", "") if answer.get("Truncated") else ""

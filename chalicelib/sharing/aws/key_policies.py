@@ -28,7 +28,7 @@ from chalicelib.engine.aws.refusals import KEY_GONE, as_refusal, code_of
 from chalicelib.engine.aws.sessions import Sessions
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
-from chalicelib.engine.places import Arn, Resource
+from chalicelib.engine.places import Arn
 from chalicelib.sharing import key_policy
 from chalicelib.sharing.holders import needed
 from chalicelib.sharing.key_policy import Access, Document, PolicyShare
@@ -58,18 +58,18 @@ class PolicyStatements:
         self._where = f"account {hub} (hub), {region}"
 
     def showing(self, shares: Sequence[Share]) -> frozenset[str]:
-        document = self._unless_gone(_key_of(shares))
+        document = self._unless_gone(shares[0].on.arn)
         return frozenset(s.share_name for s in shares if document is not None and document.shows(self._access(s)))
 
     def open(self, shares: Sequence[Share]) -> Mapping[str, str]:
         """It does not put a statement that is there already: safe to repeat."""
         closing = [s for s in shares if s.state is ShareState.CLOSING]
         opening = [s for s in shares if s.state is not ShareState.CLOSING]
-        self._edit(self._read(_key_of(shares)), opening, closing)
+        self._edit(self._read(shares[0].on.arn), opening, closing)
         return {}
 
     def close(self, shares: Sequence[Share]) -> bool:
-        document = self._unless_gone(_key_of(shares))
+        document = self._unless_gone(shares[0].on.arn)
         if document is not None:
             self._edit(document, (), shares)
         return False
@@ -152,10 +152,6 @@ class PolicyStatements:
 
     def _access(self, share: Share) -> Access:
         return Access(*PolicyShare.parse(share.share_name), share.grantee, self._hub_sid)
-
-
-def _key_of(shares: Sequence[Share]) -> str:
-    return Resource.parse(shares[0].resource).arn
 
 
 def policy_of(sessions: Sessions, key: str) -> str:

@@ -8,15 +8,14 @@ retires them, so it needs no right to revoke other grants there [KMS developer g
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chalicelib.engine.aws.refusals import STALE_CREDENTIALS, as_refusal, code_of, gone
+from chalicelib.engine.aws.refusals import code_of, gone
 from chalicelib.engine.aws.sessions import Sessions, session_policy
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
-from chalicelib.engine.places import Arn, Resource, last_part
+from chalicelib.engine.places import Arn, last_part
 from chalicelib.sharing import service_roles
 from chalicelib.sharing.aws.grants import GRANT_GONE, NO_SUCH_ROLE, KeyGrants
 from chalicelib.sharing.key_policy import FOR_ROLES
@@ -35,26 +34,18 @@ class RoleGrants(KeyGrants):
         self._targets = targets
         self._hub = hub
 
-    def showing(self, shares: Sequence[Share]) -> frozenset[str]:
-        with _placed(self._sessions, shares[0]):
-            return super().showing(shares)
-
     def open(self, shares: Sequence[Share]) -> Mapping[str, str]:
-        with _placed(self._sessions, shares[0], opening=True):
+        try:
             return super().open(shares)
-
-    def close(self, shares: Sequence[Share]) -> bool:
-        with _placed(self._sessions, shares[0]):
-            return super().close(shares)
+        except Refusal as refusal:
+            raise _explained(shares[0], refusal) from refusal.__cause__
 
     def _issuer(self, share: Share) -> Any:
         """Return a client of the target's grant role, in the key's Region."""
-        key = Resource.parse(share.resource).arn
         role, external_id = self._role(share)
-        policy = policy_for_role(key, share.account, share.grantee)
-        return self._sessions.assumed(
-            "kms", Arn.parse(key).region, role, external_id, "ami-promoter-service-roles", policy
-        )
+        policy = policy_for_role(share.on.arn, share.account, share.grantee)
+        region = Arn.parse(share.on.arn).region
+        return self._sessions.assumed("kms", region, role, external_id, "ami-promoter-service-roles", policy)
 
     def _role(self, share: Share) -> tuple[str, str]:
         """Return the grant role's ARN and its external id, as the applied file has them now."""
@@ -62,25 +53,25 @@ class RoleGrants(KeyGrants):
         if live is None:
             raise Refusal(RefusalKind.ROLE, _left(share))
         copies_with, external_id = live
-        partition = Arn.parse(Resource.parse(share.resource).arn).partition
+        partition = Arn.parse(share.on.arn).partition
         return str(Arn(partition, "iam", "", share.account, f"role/{grant_role(copies_with)}")), external_id
 
     def _owner(self, share: Share) -> Any:
         """Return the hub's own client for the hub's keys, the grant role's for the target's own."""
-        return self._issuer(share) if Resource.parse(share.resource).at_home else super()._owner(share)
+        return self._issuer(share) if share.on.at_home else super()._owner(share)
 
     def _retiring(self, share: Share) -> Mapping[str, str]:
         """On the target's own key: the role that makes the grant."""
-        return {"RetiringPrincipal": self._role(share)[0]} if Resource.parse(share.resource).at_home else {}
+        return {"RetiringPrincipal": self._role(share)[0]} if share.on.at_home else {}
 
     def _end(self, share: Share, grant_id: str) -> None:
         """Retire it on the target's own key. A role that was created again may not retire it [aws-facts 3]."""
-        if not Resource.parse(share.resource).at_home:
+        if not share.on.at_home:
             super()._end(share, grant_id)
             return
-        key = Resource.parse(share.resource).arn
+        key = share.on.arn
         try:
-            with as_refusal("RetireGrant", f"account {share.account}, {key}"), gone(*GRANT_GONE):
+            with self._sessions.as_refusal("RetireGrant", f"account {share.account}, {key}"), gone(*GRANT_GONE):
                 self._owner(share).retire_grant(KeyId=key, GrantId=grant_id)
         except Refusal as refusal:
             if code_of(refusal) not in DENIED or refusal.kind is RefusalKind.ROLE:
@@ -90,43 +81,36 @@ class RoleGrants(KeyGrants):
     def _name(self, share: Share) -> str:
         """Name the hub too on a target's own key, where several hubs may make the same grant: a name is one grant."""
         name = super()._name(share)
-        return f"{name}:{self._hub}" if Resource.parse(share.resource).at_home else name
+        return f"{name}:{self._hub}" if share.on.at_home else name
 
     def _is_named(self, share: Share, name: str) -> bool:
         """See above; another hub's grant on a target's own key is not this one's."""
-        theirs = Resource.parse(share.resource).at_home and not name.endswith(f":{self._hub}")
+        theirs = share.on.at_home and not name.endswith(f":{self._hub}")
         return not theirs and super()._is_named(share, name)
 
 
-@contextmanager
-def _placed(sessions: Sessions, share: Share, *, opening: bool = False) -> Iterator[None]:
-    """Say of a refusal inside which role in which account was to get which right on which key, and what to do."""
-    key = Resource.parse(share.resource)
-    where = f"account {share.account}, {Arn.parse(key.arn).region}"
-    try:
-        yield
-    except Refusal as refusal:
-        code = code_of(refusal)
-        if code in STALE_CREDENTIALS:
-            sessions.forget()
-        if opening and code == NO_SUCH_ROLE:
-            missing = service_roles.missing(where, share.share_name)
-            raise Refusal(RefusalKind.NOT_YET, missing) from refusal.__cause__
-        if opening and code in DENIED and refusal.kind is not RefusalKind.ROLE:
-            # New access becomes effective late; on the target's own key no access is new.
-            why = RefusalKind.DENIED if key.at_home else RefusalKind.NOT_YET
-            raise Refusal(why, _not_granted(where, key, share, refusal.fault)) from refusal.__cause__
-        raise
+def _explained(share: Share, refusal: Refusal) -> Refusal:
+    """Say which role in which account was to get which right on which key, and what to do."""
+    where = f"account {share.account}, {Arn.parse(share.on.arn).region}"
+    code = code_of(refusal)
+    if code == NO_SUCH_ROLE:
+        return Refusal(RefusalKind.NOT_YET, service_roles.missing(where, share.share_name))
+    if code in DENIED and refusal.kind is not RefusalKind.ROLE:
+        # New access becomes effective late; on the target's own key no access is new.
+        why = RefusalKind.DENIED if share.on.at_home else RefusalKind.NOT_YET
+        return Refusal(why, _not_granted(where, share, refusal.fault))
+    return refusal
 
 
-def _not_granted(where: str, key: Resource, share: Share, refused: Fault) -> Fault:
+def _not_granted(where: str, share: Share, refused: Fault) -> Fault:
     name = last_part(share.share_name)
     hubs = "the key, which the hub opens (key_access in the targets file),"
-    let_in = "the key's policy there" if key.at_home else hubs
+    let_in = "the key's policy there" if share.on.at_home else hubs
     return Fault(
         "service-linked-role-not-granted",
         where,
-        f"{name} gets no grant on {key.arn}, because the grant role there lacks kms:CreateGrant on it. {refused.what}",
+        f"{name} gets no grant on {share.on.arn}, because the grant role there lacks kms:CreateGrant on it. "
+        f"{refused.what}",
         f"Deploy this version's deploy/target.yaml there (with SourceKeyArns that name the hub's key, or empty), "
         f"and see that {let_in} lets the account in, and that no service control policy denies it; "
         "then tag the AMI again.",

@@ -299,7 +299,7 @@ class LiveEntitlements:
 
         DescribeSnapshots may leave one out for a moment.
         """
-        it = Resource.parse(share.resource)
+        it = share.on
         listed = it.kind == IMAGE or (it.kind == SNAPSHOT and not it.region)
         shown = share.waits_for is None or share.waits_for.code != NOT_SHOWN
         if listed or (not shown and share.tries >= LOOKS):

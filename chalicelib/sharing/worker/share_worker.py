@@ -270,7 +270,7 @@ class ShareWorker:
 
     def _accessible_since(self, s: Share, now: int) -> int:
         """Return when the account itself got access to the key, for a grant to its service-linked role; otherwise 0."""
-        if Resource.parse(s.resource).kind != ROLE:
+        if s.on.kind != ROLE:
             return 0
         return account_access.open_since(self.ledger.find(account_access.places(s.resource, s.account)), now)
 
