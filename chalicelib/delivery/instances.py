@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
-from chalicelib.delivery.model import Attempt, Delivery, Launch
+from chalicelib.delivery.model import Delivery, InstanceAttempt, Launch
 from chalicelib.delivery.phase import Command, DeliveryEvent, Refused
 from chalicelib.engine import schedule
 from chalicelib.engine.faults import Fault
@@ -53,11 +53,11 @@ class RunInstance(Command):
         """Begin an attempt; an open one keeps its nonce, which is its client token."""
         launch, known = delivery.launch, self.attempt(delivery)
         if known is None:
-            fresh = Attempt(nonce, image(delivery), now, episode=delivery.episode)
+            fresh = InstanceAttempt(nonce, now, episode=delivery.episode)
             return delivery.with_launch(attempts=(*launch.attempts, fresh), tries=1)
         return delivery.with_launch(attempts=(*launch.attempts[:-1], replace(known, at=now)), tries=launch.tries + 1)
 
-    def attempt(self, delivery: Delivery) -> Attempt | None:
+    def attempt(self, delivery: Delivery) -> InstanceAttempt | None:
         """Return the last one whose instance may run."""
         return attempt_under_way(delivery)
 
@@ -164,7 +164,7 @@ def test_of(delivery: Delivery) -> LaunchTest:
     return delivery.target.launch_test or LaunchTest("")
 
 
-def attempt_under_way(delivery: Delivery) -> Attempt | None:
+def attempt_under_way(delivery: Delivery) -> InstanceAttempt | None:
     """Return the attempt of this episode; None: it has none."""
     last = delivery.launch.attempts[-1:]
     return next((one for one in last if one.episode == delivery.episode), None)
@@ -289,17 +289,20 @@ def ended(event: InstancesEnded, delivery: Delivery, now: int) -> Delivery:
     """Keep the attempts whose instance still shows, or may show yet; after a day, as ``terminate_later``."""
     found = {one.token: one.id for one in event.seen}
     left = {one.id for one in event.seen if one.state != "terminated"}
-    known = (replace(one, id=one.id or found.get(one.nonce, "")) for one in delivery.launch.attempts)
-    before = delivery.launch.unseen
-    unseen = {one.nonce: before.get(one.nonce, now) for one in delivery.launch.attempts if one.nonce not in found}
+
+    def looked_at(one: InstanceAttempt) -> InstanceAttempt:
+        missed_since = 0 if one.nonce in found else one.missed_since or now
+        return replace(one, id=one.id or found.get(one.nonce, ""), missed_since=missed_since)
+
+    known = map(looked_at, delivery.launch.attempts)
     open_ = tuple(
-        one for one in known if one.id in left or (one.nonce in unseen and _may_show(one, unseen[one.nonce], now))
+        one for one in known if one.id in left or (one.missed_since and _may_show(one, one.missed_since, now))
     )
-    after = delivery.with_launch(attempts=open_, unseen=unseen)
+    after = delivery.with_launch(attempts=open_)
     return terminate_later(after, now, event.refusal) if open_ else after
 
 
-def _may_show(attempt: Attempt, since: int, now: int) -> bool:
+def _may_show(attempt: InstanceAttempt, since: int, now: int) -> bool:
     """Whether an instance that looks have not shown since then may still exist: two must agree (invariant 5)."""
     return now < max(attempt.at + schedule.SILENCE, since + schedule.SECOND_LOOK_AFTER)
 

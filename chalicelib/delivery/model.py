@@ -137,7 +137,7 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One intended call of CopySnapshot, RegisterImage, CopyImage or RunInstances. What has its nonce is its.
+    """One intended call of CopySnapshot, RegisterImage or CopyImage. What has its nonce is its.
 
     The nonce is random and unknown in the target before the call. The service's other tags can be predicted.
     """
@@ -156,6 +156,19 @@ class Attempt:
     """The delivery's episode that intended it."""
     stays: bool = False
     """Whether what it made was left in the target, where it may be in use: no later episode removes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceAttempt:
+    """One intended instance of a launch test. Its nonce is also the client token of RunInstances."""
+
+    nonce: str
+    at: int
+    """When its last call was intended (epoch seconds)."""
+    id: str = ""
+    episode: int = 0
+    missed_since: int = 0
+    """Since when looks whether it is terminated do not show it; 0: the last one did, or there was none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,11 +310,8 @@ class Launch:
     """The one that the target has chosen for launch tests."""
     group: str = ""
     """The security group that it has chosen; "": the default one of the subnet's VPC."""
-    attempts: tuple[Attempt, ...] = ()
-    """RunInstances calls whose instance was not seen terminated, of this and of earlier episodes.
-
-    ``source`` is the AMI; the nonce is also the client token.
-    """
+    attempts: tuple[InstanceAttempt, ...] = ()
+    """Those whose instance was not seen terminated, of this and of earlier episodes."""
     tries: int = 0
     """Calls of the last attempt: after the first, an instance may exist although a call was refused."""
     impaired_since: int = 0
@@ -312,8 +322,6 @@ class Launch:
     """The end of the instance's console output, escaped: for `status` alone, as it may hold secrets."""
     kept: str = ""
     """The AMI that could not be tested, or not before a recall: nobody was notified of it, so it may be removed."""
-    unseen: Mapping[str, int] = field(default_factory=dict)
-    """Nonces of attempts whose instance the last look did not show, and since when (epoch seconds)."""
     looks: int = 0
     """How often the service has tried to terminate the instance; looks at its test do not count."""
     next_look: int = 0

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from chalicelib.delivery.model import Attempt, Delivery, DeliveryState, LastLook
+from chalicelib.delivery.model import Attempt, Delivery, DeliveryState, InstanceAttempt, LastLook
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.transitions import Entry, Row
@@ -31,7 +31,7 @@ class Command:
         """Return the delivery with the intent, which is written before the command is executed (invariant 3)."""
         return delivery
 
-    def attempt(self, _delivery: Delivery) -> Attempt | None:
+    def attempt(self, _delivery: Delivery) -> Attempt | InstanceAttempt | None:
         """Return its attempt of this episode: a look must show what came of that. None: it has none."""
         return None
 

@@ -15,6 +15,7 @@ from chalicelib.delivery.model import (
     Delivery,
     DeliveryHoldings,
     DeliveryState,
+    InstanceAttempt,
     Naming,
     Snapshot,
 )
@@ -91,7 +92,7 @@ def a_delivery(state: DeliveryState = DeliveryState.REQUESTED, **changes: object
     opened = {"opened_at": NOW - 3600} if state is DeliveryState.COPYING else {}
     built = built.with_holdings(**{**opened, **held})
     if state is DeliveryState.LAUNCHING:
-        built = built.with_launch(attempts=(Attempt("nonce-i", "ami-0b", NOW, "i-0a", episode=built.episode),))
+        built = built.with_launch(attempts=(InstanceAttempt("nonce-i", NOW, "i-0a", episode=built.episode),))
     if state is DeliveryState.SHARED:
         settings = {"mode": "share", **settings}
     return replace(built, **{"target": replace(built.target, **settings), **changes})

@@ -41,6 +41,7 @@ from chalicelib.delivery.model import (
     DeliveryState,
     EndRequest,
     ImageRequest,
+    InstanceAttempt,
     NewImage,
     SlotRequest,
 )
@@ -923,7 +924,7 @@ def test_the_last_notice_follows_at_once_when_the_last_instance_has_ended(state,
 @pytest.mark.parametrize(("known", "named"), [("i-0a", "i-0a"), ("", "the instance with the client token nonce-i")])
 def test_an_instance_that_cannot_be_ended_is_named_by_what_is_known_of_it(known, named):
     """The answer of RunInstances may have been lost; a person finds the instance by its client token."""
-    attempts = (Attempt("nonce-i", "ami-0b", NOW, known, episode=1),)
+    attempts = (InstanceAttempt("nonce-i", NOW, known, episode=1),)
     tidying = (
         a_delivery(DeliveryState.TIDYING).with_cleanup(done=True).with_launch(attempts=attempts, looks=MOST_ENDS - 1)
     )

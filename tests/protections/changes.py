@@ -18,7 +18,7 @@ from chalicelib.delivery.aws.target_images import AwsTargetImages
 from chalicelib.delivery.aws.target_sessions import TargetSessions
 from chalicelib.delivery.codecs import DELIVERIES, DeliveryCodec
 from chalicelib.delivery.holdings import SharesHeld, SharesReleased
-from chalicelib.delivery.model import Attempt, DeliveryState
+from chalicelib.delivery.model import DeliveryState, InstanceAttempt
 from chalicelib.delivery.phase import DeadlinePassed
 from chalicelib.delivery.phases import ending, trouble
 from chalicelib.delivery.phases.checking import AwaitingRoleNotified
@@ -301,7 +301,7 @@ def another_token(self, delivery, nonce, now):
     """Begin each RunInstances with a new nonce."""
     known = instances.attempt_under_way(delivery)
     others = delivery.launch.attempts[:-1] if known else delivery.launch.attempts
-    fresh = Attempt(nonce, instances.image(delivery), now, episode=delivery.episode)
+    fresh = InstanceAttempt(nonce, now, episode=delivery.episode)
     return delivery.with_launch(attempts=(*others, fresh), tries=1)
 
 

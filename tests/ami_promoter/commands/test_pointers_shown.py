@@ -124,7 +124,7 @@ OLDER = Release("ami-0c", "2025-12-01T00:00:00.000Z", "ami-0ccccccccccccccccc", 
     [
         ({"shows": OLDER.image}, None, f"Its record is lost; it named {OLDER.image} when this AMI was delivered."),
         (
-            {"offered": True},
+            {"offered_at": NINE},
             a_pointer(image=OLDER.image, releases=(*a_pointer().releases, OLDER)),
             f"It names {OLDER.image}: the target does not show this AMI available.",
         ),

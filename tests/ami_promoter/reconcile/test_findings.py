@@ -440,7 +440,7 @@ def test_a_copy_without_the_delivery_tag_is_notified_and_not_deleted():
 
 def test_an_instance_is_stray_unless_a_delivery_under_way_has_begun_it():
     """It costs money, and the hub does not end what it does not know. A volume has no token."""
-    begun = {"launch": {"attempts": [{"nonce": "n-1", "source": "", "at": NOW}]}}
+    begun = {"launch": {"attempts": [{"nonce": "n-1", "at": NOW}]}}
 
     def codes(token, *items):
         there = TargetFacts(instances=(OwnInstance("i-0a", "running", ID, token),))
