@@ -236,7 +236,7 @@ def delivery(
         "family": one.naming.family,
         "pointer": pointers.of_delivery(record, found),
         "key": one.key_arn or None,
-        "copies": [_copy(each, now, awaited=state not in NOT_COPYING) for each in one.copies],
+        "copies": [_copy(one, each, now, awaited=state not in NOT_COPYING) for each in one.copies],
         "cancelled_because": one.because if state in ("cancelled", "withdrawn") else "",
         "recall": recalls.of_delivery(one, state),
         "launch_test": _launch_test(one, consoles=consoles),
@@ -272,8 +272,9 @@ def _to_json(fault: Fault | None) -> dict[str, Any] | None:
     return None if fault is None else fault.to_json()
 
 
-def _copy(copy: Copy, now: float, *, awaited: bool) -> dict[str, Any]:
+def _copy(delivery: Delivery, copy: Copy, now: float, *, awaited: bool) -> dict[str, Any]:
     seen = progress_at(copy) if awaited else None
+    began = None if delivery.ended else delivery.intended_at(copy.source) or None
     return {
         "source": copy.source,
         "state": copy.state.value,
@@ -281,8 +282,8 @@ def _copy(copy: Copy, now: float, *, awaited: bool) -> dict[str, Any]:
         "progress": copy.progress,
         "progress_at": moment(seen),
         "tries": copy.tries,
-        "began_at": moment(copy.intended_at),
-        "seconds_left": seconds_left(copy.progress, copy.intended_at, seen, now),
+        "began_at": moment(began),
+        "seconds_left": seconds_left(copy.progress, began, seen, now),
     }
 
 

@@ -125,7 +125,7 @@ def match(delivery: Delivery, seen: tuple[SeenCopy, ...], now: int) -> Delivery:
         live = [s for s in found if s.state in ("pending", "completed")]
         if copy.state is CopyState.INTENDED and not live:
             # A copy that ended in error at once is this intent's result, too, and is handled like any other.
-            live = [s for s in found if s.started_at >= (copy.intended_at or 0)]
+            live = [s for s in found if s.started_at >= delivery.intended_at(copy.source)]
         useless.extend(s.id for s in found if s not in live[:1])
         if not live:
             return copy

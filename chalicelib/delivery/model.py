@@ -122,7 +122,6 @@ class Copy:
     adopted: bool = False
     """Found by its nonce: CopySnapshot's answer was not received."""
     tries: int = 0
-    intended_at: int | None = None
     found_at: int = 0
     """When all copies in the target were last listed; 0: not since this one was adopted or has completed.
 
@@ -198,6 +197,7 @@ class DeliveryHoldings:
     """The shares that the delivery needs, and what it knows of its holdings in the ledger."""
 
     needed: tuple[NeededShare, ...] = ()
+    """None once looks at AWS miss what was released: only then it was withdrawn."""
     continue_at: int = 0
     """Where holding or releasing them continues, if there was no time for all."""
     holds_copy: bool = False
@@ -206,8 +206,6 @@ class DeliveryHoldings:
     """The same for its standing holdings."""
     opened_at: int | None = None
     """When all were first seen open."""
-    gone: bool = False
-    """Whether looks at AWS have missed the standing ones since they were released: only then it was withdrawn."""
 
     @property
     def held(self) -> bool:
@@ -358,9 +356,7 @@ class Recalled:
     lift: str = ""
     """The operator's request to lift the recall that was tried last."""
     refused: str = ""
-    """The codes of the faults with which that try was given up."""
-    repeated: bool = False
-    """Whether the try before was given up with the same faults: people are notified of them once."""
+    """The codes of the faults with which the try before was given up: people are notified of the same ones once."""
     restored_at: int = 0
     """When a lift gave the AMI its date and state back, or may have: for a while a look may still show the recall."""
 
@@ -492,6 +488,11 @@ class Delivery:
         """Return the last attempt to copy a snapshot, or to make the image, if it is of this episode."""
         last = self.attempt(source)
         return last if last is not None and last.episode == self.episode else None
+
+    def intended_at(self, source: str) -> int:
+        """Return when the last try of this episode to copy a snapshot was intended; 0: there is none."""
+        attempt = self.under_way(source)
+        return 0 if attempt is None else attempt.at
 
     def nonce(self, source: str = "") -> str:
         """Return the nonce of the last attempt to copy a snapshot, or to make the image; "" if there is none."""

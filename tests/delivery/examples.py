@@ -106,7 +106,6 @@ def with_copies(delivery: Delivery, *states: CopyState) -> Delivery:
             state=state,
             id=f"{copy.source}c" if state in (CopyState.PENDING, CopyState.COMPLETED) else None,
             tries=0 if state is CopyState.WANTED else 1,
-            intended_at=None if state is CopyState.WANTED else NOW,
         )
         for copy, state in zip(delivery.copies, states, strict=True)
     )

@@ -588,9 +588,11 @@ def test_of_two_copies_the_oldest_is_kept_and_the_other_deleted():
 def test_a_copy_in_error_is_the_result_of_the_try_that_made_it_alone(earlier):
     """The copy of a later try may not show yet: it runs on, and must neither fail for that error nor be forgotten."""
     delivery = in_copying(C.INTENDED, C.COMPLETED)
-    again = replace(delivery.copies[0], tries=2, intended_at=NOW + 100)
-    delivery = replace(delivery, copies=(again, *delivery.copies[1:]))
-    failed = seen("snap-0a", "error", started_at=NOW if earlier else NOW + 100)
+    later = Attempt("later", "snap-0a", NOW + 100, episode=1)
+    again = replace(delivery.copies[0], tries=2)
+    delivery = replace(delivery, copies=(again, *delivery.copies[1:]), attempts=(*delivery.attempts, later))
+    failed = seen("snap-0a", "error")
+    failed = failed if earlier else replace(failed, nonce="later", started_at=NOW + 100)
     after = machine.evolve(delivery, CopiesFound((failed,)), NOW + 101)
 
     goes_on = [after.state is DeliveryState.COPYING, after.faults == (), after.copies[0].state is C.INTENDED]

@@ -49,7 +49,7 @@ class StartCopy(Command):
             if copy.source != self.source:
                 return copy
             fresh = replace(copy, adopted=False, tries=copy.tries + 1, missed_since=0)
-            return replace(fresh, state=CopyState.INTENDED, intended_at=now, next_look=now)
+            return replace(fresh, state=CopyState.INTENDED, next_look=now)
 
         return each_copy(proof.begin(delivery, nonce, self.source, now), begin)
 
@@ -196,7 +196,7 @@ def _silent(delivery: Delivery, now: int) -> Delivery:
     def judge(copy: Copy) -> Copy:
         if copy.state is not CopyState.INTENDED:
             return copy
-        shown_by = (copy.intended_at or 0) + schedule.SILENCE
+        shown_by = delivery.intended_at(copy.source) + schedule.SILENCE
         if now >= shown_by and copy.missed_since:
             wait = schedule.step(schedule.POLLS, copy.tries - 2) if copy.tries > 1 else 0
             return replace(copy, state=CopyState.WANTED, next_look=now + wait)
@@ -262,7 +262,7 @@ def _wrong_key(delivery: Delivery, copy: Copy, found: proof.SeenCopy) -> Fault:
 def _errored(copy: Copy, found: proof.SeenCopy, now: int, faults: list[Fault], delivery: Delivery) -> Copy:
     """Handle a failed copy. For ten minutes, a missing share or key access may only be late and is not a failure."""
     opened_at = delivery.holdings.opened_at
-    early = opened_at is None or (copy.intended_at or now) - opened_at <= schedule.NOT_YET_FOR
+    early = opened_at is None or (delivery.intended_at(copy.source) or now) - opened_at <= schedule.NOT_YET_FOR
     late = any(words in found.message for words in LATE)
     if late and early and copy.tries < MAX_TRIES:
         wait = schedule.step(schedule.NOT_YET, copy.tries - 1)

@@ -229,7 +229,7 @@ def _last_steps(delivery: Delivery, now: int) -> tuple[Command, ...]:
         return (RemoveLeftovers(),) if due or _has_news(delivery) else ()
     if not (due and _is_tidy(delivery)):
         return ()
-    if delivery.ending is DeliveryState.WITHDRAWN and not delivery.holdings.gone:
+    if delivery.withdraws and delivery.holdings.needed:
         return (LookAtClosing(),)
     return (notify(delivery, now),)
 
@@ -331,7 +331,7 @@ def _unseen(delivery: Delivery, event: LeftoversSeen, now: int) -> bool:
     copies = any(
         copy.state is CopyState.INTENDED or (copy.id is not None and copy.id not in event.left)
         for copy in delivery.copies
-        if now < (copy.intended_at or 0) + schedule.SILENCE
+        if now < delivery.intended_at(copy.source) + schedule.SILENCE
     )
     registered = delivery.request.intended_at if delivery.image.id is None else None
     by_copy_image = delivery.request.copy_image_intended_at or 0  # the ids of CopyImage's snapshots are not known
@@ -353,7 +353,7 @@ def _closing_seen(event: ClosingSeen, delivery: Delivery, now: int) -> Delivery:
     if event.open and now < extended(delivery, tidied_by(delivery)):
         return again(delivery, now, schedule.step(CLOSING_LOOKS, delivery.tries))
     faults = (holders.still_open(delivery.where, event.open),) if event.open else ()
-    gone = delivery.with_holdings(gone=True)
+    gone = delivery.with_holdings(needed=())
     return replace(gone, faults=(*delivery.faults, *faults), tries=0, next_try=now)
 
 

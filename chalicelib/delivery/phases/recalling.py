@@ -109,10 +109,14 @@ def begun(delivery: Delivery, now: int, *, recalled: bool, lift: str = "") -> De
         return _again(next_one, now) if delivery.recall.seen else recall(next_one, now)
     if not (delivery.recall.seen or delivery.recall.lift or delivery.recall.restored_at):  # nothing was changed
         return _publish_again(next_one, now)
-    refused = delivery.recall.refused if lift == delivery.recall.lift else ""
+    refused = _codes(delivery) if lift and lift == delivery.recall.lift else ""
     restored = RESTORE(next_one.with_recall(lift=lift, refused=refused), now)
     # a call of the recall may still be under way
     return replace(restored, next_try=max(now, delivery.entered.get(RECALLED.state, 0) + schedule.SILENCE))
+
+
+def _codes(delivery: Delivery) -> str:
+    return " ".join(fault.code for fault in delivery.faults)
 
 
 def _recalling(delivery: Delivery, now: int) -> tuple[Command, ...]:
@@ -120,7 +124,8 @@ def _recalling(delivery: Delivery, now: int) -> tuple[Command, ...]:
     if now < delivery.next_try:
         return ()
     if known.done:
-        return (NotifyOutcome(publish=False) if known.repeated else notify(delivery, now),)
+        repeated = known.refused and known.refused == _codes(delivery)
+        return (NotifyOutcome(publish=False) if repeated else notify(delivery, now),)
     if not known.seen:
         return (LookAtCopy(),)
     # a date that has come stays, as EC2 would not take it again from a lift
@@ -183,11 +188,7 @@ def _given_up(delivery: Delivery, now: int) -> Delivery:
     faults = (_not_done(delivery), *((delivery.last_refusal,) if delivery.last_refusal else ()))
     done = delivery.with_recall(done=True)
     given_up = replace(done, faults=faults, tries=0, next_try=now, last_look=LastLook())
-    if delivery.state is RECALL.state:
-        return given_up
-    codes = " ".join(fault.code for fault in faults)
-    known = given_up.with_recall(refused=codes, repeated=codes == delivery.recall.refused)
-    return RECALL(replace(known, ending=RECALLED.state), now)
+    return given_up if delivery.state is RECALL.state else RECALL(replace(given_up, ending=RECALLED.state), now)
 
 
 def _restored(_event: CopyRestored, delivery: Delivery, now: int) -> Delivery:
@@ -200,7 +201,7 @@ def _restored(_event: CopyRestored, delivery: Delivery, now: int) -> Delivery:
 
 def _again(delivery: Delivery, now: int) -> Delivery:
     """Recall it again. The first look's dates count; a lift may have enabled the AMI, or may do so yet."""
-    known = delivery.with_recall(done=False, seen=False, repeated=False, restored_at=now)
+    known = delivery.with_recall(done=False, seen=False, refused="", restored_at=now)
     return RECALL(replace(known, ending=RECALLED.state), now)
 
 

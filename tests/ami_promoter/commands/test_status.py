@@ -64,12 +64,12 @@ def scene(table):
                 delivery.CopyState.PENDING,
                 "snap-6",
                 tries=1,
-                intended_at=NINE + 240,
                 missed_since=NINE + 300,
                 next_look=NINE + 1380,
                 progress=40,
             ),
         ),
+        attempts=(delivery.Attempt("nonce", "snap-2", NINE + 240, "snap-6", episode=1),),
         last_refusal=TROUBLE,
     )
     promoted(table, done, failed, under_way)

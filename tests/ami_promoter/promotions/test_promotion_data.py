@@ -8,7 +8,7 @@ import pytest
 from ami_promoter.hub.records import record_of
 from ami_promoter.promotions.promotion_data import delivery, page, progress_at, seconds_left
 from ami_promoter.promotions.promotion_text import left
-from chalicelib.delivery.model import Cleanup, Copy, CopyState, Delivery, DeliveryState, NewImage, ShareMode
+from chalicelib.delivery.model import Attempt, Cleanup, Copy, CopyState, Delivery, DeliveryState, NewImage, ShareMode
 from chalicelib.engine import codec
 from chalicelib.engine.faults import Fault
 from chalicelib.targets.applied_file import Target
@@ -141,9 +141,10 @@ def shown(state, target=TARGET, **members):
 @pytest.mark.parametrize(("state", "estimated"), [("copying", 375), ("stopping", None), ("failed", None)])
 def test_only_of_a_copy_that_may_complete_the_time_left_is_estimated(state, estimated):
     """One whose delivery is stopping ends or is deleted."""
-    copy = Copy("snap-1", CopyState.PENDING, progress=25, intended_at=BEGAN - 125, next_look=BEGAN + 900)
+    copy = Copy("snap-1", CopyState.PENDING, progress=25, next_look=BEGAN + 900)
+    tried = (Attempt("nonce", "snap-1", BEGAN - 125, episode=1),)
 
-    (copy,) = shown(DeliveryState(state), copies=(copy,))["copies"]
+    (copy,) = shown(DeliveryState(state), copies=(copy,), attempts=tried)["copies"]
     assert copy["seconds_left"] == estimated
     assert (copy["progress_at"] == "-") is (estimated is None)
 

@@ -102,7 +102,7 @@ def _delivery(
         entered={state: began + 710},
         image=NewImage(image),
         faults=faults if state is DeliveryState.FAILED else (),
-        copies=(Copy(bad.get("snapshot", "snap-1"), CopyState.PENDING, progress=40, intended_at=began + 27),),
+        copies=(Copy(bad.get("snapshot", "snap-1"), CopyState.PENDING, progress=40),),
     )
     parked = {"parked": bad["parked"]} if "parked" in bad else {}
     yield record(f"delivery#{ident}", "record", made, state=state.value, **parked)
