@@ -12,6 +12,7 @@ from ami_promoter.hub.records import RecordSeen, place_of
 from ami_promoter.promotions import pointers, shares, waves
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import moment
+from chalicelib.delivery import preflight
 from chalicelib.delivery.model import ENDED, Copy, CopyState, Delivery, DeliveryState
 from chalicelib.delivery.tracked import GOOD
 from chalicelib.engine import schedule
@@ -240,12 +241,12 @@ def delivery(
         "cancelled_because": one.because if state in ("cancelled", "withdrawn") else "",
         "recall": recalls.of_delivery(one, state),
         "launch_test": _launch_test(one, consoles=consoles),
-        "faults": [fault.to_json() for fault in (*one.faults, *record.faults)],
+        "faults": [fault.to_json() for fault in (*one.failures, *record.faults)],
         "waits_for": _to_json(one.last_refusal),
         "protect": one.target.protect and not one.in_share_mode,
         "protected": one.image.protected,
-        "unprotected": _to_json(one.image.unprotected),
-        "without_roles": _to_json(one.share_mode.without_roles if one.outcome in GOOD else None),
+        "unprotected": _to_json(one.unprotected),
+        "without_roles": _to_json(preflight.without_roles(one) if one.outcome in GOOD else None),
         "leftovers": left,
         "parked": record.parked,
     }

@@ -58,6 +58,9 @@ class DeliveryState(StrEnum):
 
 ENDED = frozenset(map(DeliveryState, ("delivered", "failed", "cancelled", "withdrawn", "recalled")))
 
+NOT_PROTECTED = "image-not-protected"
+"""Fault code of an AMI that is delivered without deregistration protection, although it should have it."""
+
 ACCEPTED = "accepted"
 """Inbox entry of an operator: the id of an AMI in the target that the delivery adopts as its own."""
 
@@ -223,8 +226,8 @@ class ShareMode:
     """When to read the file again, as it could not be read at that time (epoch seconds)."""
     expired: bool = False
     """Whether its shares were withdrawn at the date of the targets file."""
-    without_roles: Fault | None = None
-    """Why no service-linked role gets a grant, although the mode's default names one; None: the target has it."""
+    without_roles: bool = False
+    """Whether no service-linked role gets a grant, although the mode's default names one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,8 +272,6 @@ class NewImage:
     """How many looks have found it available and different from the source."""
     protected: bool = False
     """Whether it has deregistration protection, by this service."""
-    unprotected: Fault | None = None
-    """Why it has no protection although it should; it is delivered anyway."""
     adopted: bool = False
     """It existed before this episode: the service must not remove it if it differs."""
 
@@ -607,6 +608,16 @@ class Delivery:
     def withdraws(self) -> bool:
         """Whether it ends what it has shared."""
         return self.ending is DeliveryState.WITHDRAWN
+
+    @property
+    def unprotected(self) -> Fault | None:
+        """Why its AMI has no protection although it should: a fault with which it is delivered anyway."""
+        return next((fault for fault in self.faults if fault.code == NOT_PROTECTED), None)
+
+    @property
+    def failures(self) -> tuple[Fault, ...]:
+        """Its other faults."""
+        return tuple(fault for fault in self.faults if fault.code != NOT_PROTECTED)
 
     @property
     def is_there(self) -> bool:

@@ -12,6 +12,7 @@ from typing import Literal
 
 from chalicelib.delivery.instances import LAUNCH_TAG, LaunchSite
 from chalicelib.delivery.kms_keys import source_key_faults, target_key_faults
+from chalicelib.delivery.model import Delivery
 from chalicelib.engine import codec
 from chalicelib.engine.faults import Fault, count
 from chalicelib.engine.illegible import ILLEGIBLE
@@ -100,6 +101,15 @@ def default_roles_missing(target: Target, ami: str, missing: Sequence[str]) -> F
         "If not, write `service_linked_roles: []` in the targets file."
     )
     return Fault("service-linked-role-missing", target.where, what, cure)
+
+
+def without_roles(delivery: Delivery) -> Fault | None:
+    """Return why a delivery's target goes without the role that the mode's default names; None: it does not."""
+    if not delivery.share_mode.without_roles:
+        return None
+    target, keys = delivery.target, delivery.source_keys if delivery.in_share_mode else ()
+    foreign = roles_on_foreign_keys(target, delivery.hub, keys)
+    return foreign or default_roles_missing(target, delivery.ami, target.service_linked_roles)
 
 
 def roles_on_foreign_keys(target: Target, hub: str, keys: Sequence[str]) -> Fault | None:

@@ -62,9 +62,10 @@ def test_a_refusal_does_not_fail_a_good_delivery():
         assert machine.outstanding(after, NOW) == (NOTIFY,)
         over = machine.evolve(after, OutcomeNotified(after.outcome), NOW)
         assert (over.state, over.image.protected) == (DeliveryState.DELIVERED, False)
-        assert over.image.unprotected is not None
-        assert (over.image.unprotected.code, FAULT.what in over.image.unprotected.what) == ("image-not-protected", True)
-        assert "enable-image-deregistration-protection --image-id ami-0b" in over.image.unprotected.cure
+        (why,) = over.faults
+        assert (why, ()) == (over.unprotected, over.failures)
+        assert (why.code, FAULT.what in why.what) == ("image-not-protected", True)
+        assert "enable-image-deregistration-protection --image-id ami-0b" in why.cure
 
 
 def test_an_outage_is_waited_out_for_minutes_and_not_for_hours():

@@ -82,8 +82,8 @@ class TargetReady(DeliveryEvent):
     """A remark for the history that is not a fault."""
     unfinished: bool = False
     """Whether the image is not available yet: CopyImage may still run and needs its shares."""
-    without_roles: Fault | None = None
-    """Why no service-linked role gets a grant, although the mode's default names one."""
+    without_roles: bool = False
+    """Whether no service-linked role gets a grant, although the mode's default names one."""
     subnet: str = ""
     """Where its launch test runs; "": it has none."""
     group: str = ""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from chalicelib.delivery import naming
 from chalicelib.delivery.attempts import CopyStarted
 from chalicelib.delivery.common_changes import again
-from chalicelib.delivery.model import Delivery, DeliveryState
+from chalicelib.delivery.model import NOT_PROTECTED, Delivery, DeliveryState
 from chalicelib.delivery.phase import CancelAsked, Command, DeliveryEvent, Phase, Refused, StateEntry
 from chalicelib.delivery.phases.ending import (
     ENDING,
@@ -81,7 +81,7 @@ def _publishes(delivery: Delivery, now: int) -> tuple[Command, ...]:
 def _to_protect(delivery: Delivery) -> bool:
     """Whether its AMI must be protected first. From now on the service never removes it."""
     wanted = delivery.target.protect and not delivery.in_share_mode
-    return wanted and not delivery.image.protected and delivery.image.unprotected is None
+    return wanted and not delivery.image.protected and delivery.unprotected is None
 
 
 def _may_cancel(delivery: Delivery) -> bool:
@@ -114,14 +114,14 @@ def _not_protected(event: Refused, delivery: Delivery, now: int) -> Delivery:
     """Continue without protection: the delivery does not fail for that, and records why."""
     if event.kind is RefusalKind.THROTTLED and delivery.tries < PROTECT_TRIES:
         return again(delivery, now, schedule.step(schedule.RETRIES, delivery.tries), last_refusal=event.fault)
-    why = _unprotected(delivery, event.fault)
-    return replace(delivery.with_image(unprotected=why), last_refusal=None, tries=0, next_try=now)
+    faults = (*delivery.faults, _unprotected(delivery, event.fault))
+    return replace(delivery, faults=faults, last_refusal=None, tries=0, next_try=now)
 
 
 def _unprotected(delivery: Delivery, refusal: Fault) -> Fault:
     """Return the fault of a delivered AMI without protection, which principals in the target can deregister."""
     return Fault(
-        "image-not-protected",
+        NOT_PROTECTED,
         f"{delivery.where}, {delivery.image.id}",
         f"The AMI is delivered, without deregistration protection. {refusal.what}",
         "Protect it with that account's credentials: `aws ec2 enable-image-deregistration-protection --image-id "

@@ -268,17 +268,15 @@ class DeliveryExecutor:
             return found
         return replace(found, without_roles=without_roles, subnet=subnet, group=group)
 
-    def _check_service_roles(self, delivery: Delivery) -> tuple[Fault | None, tuple[Fault, ...]]:
-        """Return why the target goes without grants to service-linked roles; and why it is unfit because of them."""
+    def _check_service_roles(self, delivery: Delivery) -> tuple[bool, tuple[Fault, ...]]:
+        """Return whether the target goes without the default's service-linked role; and why it is unfit for its own."""
         target, keys = delivery.target, delivery.source_keys if delivery.in_share_mode else ()
         foreign = preflight.roles_on_foreign_keys(target, delivery.hub, keys)
         if foreign is not None:
-            return (foreign, ()) if target.roles_by_default else (None, (foreign,))
+            return (True, ()) if target.roles_by_default else (False, (foreign,))
         missing = self.roles.missing(delivery) if target.service_linked_roles else ()
-        without = preflight.default_roles_missing(target, delivery.ami, missing)
-        if missing and without is None:
-            return None, preflight.roles_missing(target, missing)
-        return without, ()
+        without = preflight.default_roles_missing(target, delivery.ami, missing) is not None
+        return without, () if without else preflight.roles_missing(target, missing)
 
     def _check_for_share(self, delivery: Delivery, unplaced: tuple[Fault, ...]) -> DeliveryEvent:
         ended = preflight.sharing_faults(delivery.target, self.clock())

@@ -10,7 +10,6 @@ from ami_promoter.promotions.promotion_data import delivery, page, progress_at, 
 from ami_promoter.promotions.promotion_text import left
 from chalicelib.delivery.model import Attempt, Cleanup, Copy, CopyState, Delivery, DeliveryState, NewImage, ShareMode
 from chalicelib.engine import codec
-from chalicelib.engine.faults import Fault
 from chalicelib.targets.applied_file import Target
 
 BEGAN = 1000
@@ -159,9 +158,9 @@ def test_only_of_a_copy_that_may_complete_the_time_left_is_estimated(state, esti
 )
 def test_nobody_is_advised_on_the_roles_of_what_is_withdrawn(state, ending, advised):
     """A role that the account makes now gets no grant any more."""
-    lacks = Fault("service-linked-role-missing", "", "None.", "Make it.")
+    target = replace(TARGET, mode="share", service_linked_roles=("autoscaling/Role",), roles_by_default=True)
 
-    found = shown(state, ending=ending, share_mode=ShareMode(without_roles=lacks))
+    found = shown(state, target, ending=ending, share_mode=ShareMode(without_roles=True))
 
     assert (found["without_roles"] is not None) == advised
 
