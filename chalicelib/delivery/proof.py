@@ -159,10 +159,15 @@ def in_doubt(delivery: Delivery, doubled: Iterable[SeenCopy]) -> tuple[SeenCopy,
     return tuple(one for one in doubled if one.nonce in nonces)
 
 
-def is_own(delivery: Delivery, snapshot: str, nonce: str) -> bool:
-    """Whether a snapshot with this nonce is the delivery's own copy."""
-    known = {one.id for one in delivery.attempts} | {one.id for one in delivery.copies}
-    return snapshot in known or any(one.nonce == nonce and one.source and not one.id for one in delivery.attempts)
+def known_copies(delivery: Delivery) -> frozenset[str]:
+    """Return the ids of its copies that are on record."""
+    attempts = {one.id for one in delivery.attempts if one.source and one.id}
+    return frozenset(attempts | {copy.id for copy in delivery.copies if copy.id})
+
+
+def open_nonces(delivery: Delivery) -> frozenset[str]:
+    """Return the nonces of its attempts at a copy whose id is not on record."""
+    return frozenset(one.nonce for one in delivery.attempts if one.source and not one.id)
 
 
 def named(delivery: Delivery, shown: Iterable[ShownImage]) -> Named:

@@ -55,8 +55,11 @@ class Source(Protocol):
     def keys(self, snapshots: Collection[str]) -> frozenset[str]:
         """Return the ARNs of the keys of these snapshots in the hub's Region."""
 
-    def copies(self, ami: str, region: str) -> Mapping[str, HubSnapshot]:
-        """Return, by id, the snapshots in another Region with the tags of the hub's own copy of an AMI."""
+    def copies(self, ami: str, region: str, snapshots: Collection[str]) -> Mapping[str, HubSnapshot]:
+        """Return, by id, those of these snapshots in another Region that have the tags of the hub's own copy of an AMI.
+
+        It takes as long where the hub has many others.
+        """
 
     def snapshots_of(self, image: str, region: str) -> frozenset[str]:
         """Return the snapshots of an AMI that the hub owns in another Region."""

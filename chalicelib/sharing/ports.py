@@ -12,7 +12,6 @@ from chalicelib.engine.errors import Refusal
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.ports import Stored
 from chalicelib.images.arriving import ExaminedSource
-from chalicelib.images.ports import HubSnapshot
 from chalicelib.sharing.share import Holding, Share
 
 Lines = Mapping[str, Sequence[str]]
@@ -171,17 +170,24 @@ class Grants(Protocol):
         """List the page at ``marker`` ("": the first); returns its grants and the next marker ("": none)."""
 
 
+@dataclass(frozen=True, slots=True)
+class MadeCopies:
+    """By what a delivery's record proves its snapshots: their ``ids``, or open ``nonces``."""
+
+    ids: frozenset[str] = frozenset()
+    nonces: frozenset[str] = frozenset()
+    accepted: str = ""
+    """The AMI that an operator has accepted as the delivery's, whose snapshots are meant, too; "": none."""
+
+
 class BegunDeliveries(Protocol):
     """What records of deliveries prove. A record that cannot be read proves nothing."""
 
     def sources(self, ami: str, deliveries: Collection[str]) -> Mapping[str, ExaminedSource]:
         """Return by delivery the source that it brings, as it was examined."""
 
-    def accepted(self, delivery: str) -> str:
-        """Return the AMI that an operator has accepted as this delivery's; "": none."""
-
-    def own_copies(self, delivery: str, shown: Mapping[str, HubSnapshot]) -> frozenset[str]:
-        """Return which of these snapshots, by id, the delivery has made: their ids or open nonces are on its record."""
+    def made(self, delivery: str) -> MadeCopies:
+        """Return what a delivery has made."""
 
 
 class ShareWaiters(Protocol):

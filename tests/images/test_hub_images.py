@@ -7,6 +7,7 @@ import pytest
 
 from awsim.world import World
 from chalicelib.engine.errors import Refusal, RefusalKind
+from chalicelib.images.aws import shapes
 from chalicelib.images.aws.hub_images import HubSource
 from tests.engine.hub_worker import HUB, REGION, RootSessions
 
@@ -47,6 +48,25 @@ def test_an_ami_of_somebody_else_proves_nothing(world):
     source = HubSource(RootSessions(world), HUB, REGION, "promote")
     assert source.snapshots_of(ami, ABROAD) == frozenset()
     assert source.snapshots_of("ami-00000000000000000", ABROAD) == frozenset()
+
+
+def test_the_hubs_own_copies_are_found_however_many_snapshots_it_has_there(world, monkeypatch):
+    """The share worker has half a minute: a list by tag takes a call for each page. What has other tags is no copy."""
+    monkeypatch.setattr(shapes, "IN_A_PAGE", 5)
+    ec2 = world.client("ec2", HUB, ABROAD)
+
+    def made(promotion: str) -> str:
+        volume = ec2.create_volume(AvailabilityZone=f"{ABROAD}a", Size=1)["VolumeId"]
+        tags = [{"Key": f"ami-promoter:{key}", "Value": it} for key, it in (("hub", HUB), ("promotion", promotion))]
+        tagged = [{"ResourceType": "snapshot", "Tags": [*tags, {"Key": "ami-promoter:attempt", "Value": "nonce-1"}]}]
+        return str(ec2.create_snapshot(VolumeId=volume, TagSpecifications=tagged)["SnapshotId"])
+
+    *others, own = [made(ami) for ami in ("ami-0b",) * 11 + ("ami-0a",)]
+    world.calls.clear()
+    found = HubSource(RootSessions(world), HUB, REGION, "promote").copies("ami-0a", ABROAD, [own, *others[:2]])
+
+    assert {one: copy.attempt for one, copy in found.items()} == {own: "nonce-1"}
+    assert [call.operation for call in world.calls] == ["DescribeSnapshots"]
 
 
 def test_an_examination_uses_the_look_at_the_tag_only_for_seconds(world):

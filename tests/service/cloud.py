@@ -723,7 +723,7 @@ class FakeSource(OfCloud):
     def keys(self, snapshots):
         return frozenset(self._cloud.hub_snapshots[one].get("KmsKeyId") for one in snapshots) - {None}
 
-    def copies(self, ami, region):
+    def copies(self, ami, region, snapshots):
         """See the port. This hub has no copies in other Regions."""
         return {}
 

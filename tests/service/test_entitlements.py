@@ -71,8 +71,9 @@ class TaggedSource(FakeSource):
             raise self.refuses[ami]
         return replace(super().tag(ami), owned=self.owned)
 
-    def copies(self, ami, region):
-        return self.abroad.get(ami, {}) if region == ABROAD else {}
+    def copies(self, ami, region, snapshots):
+        there = self.abroad.get(ami, {}) if region == ABROAD else {}
+        return {one: copy for one, copy in there.items() if one in snapshots}
 
     def snapshots_of(self, image, region):
         """See the port: one AMI of the hub in the other Region."""
@@ -707,7 +708,7 @@ def test_the_hubs_copies_in_another_region_are_of_the_ami_that_they_were_made_of
     asked.abroad_by_way_of_the_hub()
     ours = COPY_ABROAD, addresses.key_resource(KEY_ABROAD, A).pk
     abroad = held(region=ABROAD)
-    asked.delivers_to_itself("nonce-1")
+    asked.delivers_to_itself("nonce-1", made="snap-0c")
     assert [asked.answer(share(one, A, abroad)) for one in ours] == ["may", "may"]
 
     others = (
@@ -729,6 +730,7 @@ def test_the_hubs_copies_in_another_region_are_of_the_ami_that_they_were_made_of
         (None, {}, "", "refused"),
         ((), {}, "", "refused"),
         (("nonce-2",), {}, "", "refused"),
+        (("nonce-1",), {}, "", "may"),
         (("nonce-1",), {"made": "snap-0c"}, "", "may"),
         (("nonce-1",), {"made": "snap-0another"}, "", "refused"),
         (("nonce-1",), {"source": ""}, "", "refused"),
@@ -737,7 +739,7 @@ def test_the_hubs_copies_in_another_region_are_of_the_ami_that_they_were_made_of
         ((), {}, "ami-0d", "refused"),
     ],
     ids=[
-        *("no record", "no nonce", "another nonce", "it made this", "it made another"),
+        *("no record", "no nonce", "another nonce", "its nonce is open", "it made this", "it made another"),
         *("it made an AMI that is not known", "it made an AMI", "accepted", "another is accepted"),
     ],
 )

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 
 from chalicelib.delivery import proof
 from chalicelib.delivery.codecs import DELIVERIES
-from chalicelib.delivery.model import Delivery
 from chalicelib.engine import addresses
 from chalicelib.engine.errors import ParkRecord
 from chalicelib.engine.ports import Records
 from chalicelib.engine.stored import peek, peek_all
 from chalicelib.images.arriving import ExaminedSource
-from chalicelib.images.ports import HubSnapshot
 from chalicelib.images.source_images import source_image
+from chalicelib.sharing.ports import MadeCopies
 
 
 @dataclass(eq=False)
@@ -35,15 +34,10 @@ class RecordedDeliveries:
                     read[delivery.source] = ExaminedSource(image)
         return {one.id: read[one.source] for one in begun if one.source in read}
 
-    def accepted(self, delivery: str) -> str:
+    def made(self, delivery: str) -> MadeCopies:
         """See the port."""
-        made = self._made(delivery)
-        return made.accepted if made and made.image.id == made.accepted else ""
-
-    def own_copies(self, delivery: str, shown: Mapping[str, HubSnapshot]) -> frozenset[str]:
-        """See the port."""
-        made = self._made(delivery)
-        return frozenset(one for one, copy in shown.items() if made and proof.is_own(made, one, copy.attempt))
-
-    def _made(self, delivery: str) -> Delivery | None:
-        return peek(self.records, addresses.delivery(delivery), DELIVERIES)
+        made = peek(self.records, addresses.delivery(delivery), DELIVERIES)
+        if made is None:
+            return MadeCopies()
+        accepted = made.accepted if made.image.id == made.accepted else ""
+        return MadeCopies(proof.known_copies(made), proof.open_nonces(made), accepted)

@@ -67,13 +67,14 @@ class HubSource:
         read = image.read_image(raw, attributes, self._snapshots(wanted))
         return read, {arn: facts for arn in source_keys(read) if (facts := self._key(arn))}
 
-    def copies(self, ami: str, region: str) -> Mapping[str, HubSnapshot]:
+    def copies(self, ami: str, region: str, snapshots: Collection[str]) -> Mapping[str, HubSnapshot]:
         filters = [
             {"Name": "tag:ami-promoter:hub", "Values": [self._account]},
             {"Name": "tag:ami-promoter:promotion", "Values": [ami]},
         ]
         with as_refusal("DescribeSnapshots", f"account {self._account} (hub), {region}"):
-            found = every(self._sessions.own("ec2", region=region), "snapshots", OwnerIds=["self"], Filters=filters)
+            ec2 = self._sessions.own("ec2", region=region)
+            found = by_id(ec2, "snapshots", snapshots, OwnerIds=["self"], Filters=filters)
             return {
                 raw["SnapshotId"]: HubSnapshot(raw.get("KmsKeyId", ""), tags_of(raw).get("ami-promoter:attempt", ""))
                 for raw in found

@@ -351,23 +351,21 @@ class LiveEntitlements:
         region = it.region or Arn.parse(it.arn).region
         if it.arn and region == self.hub.region:
             return self._is_key_of(it.arn, read)
-        if (holding.ami, region) not in self._abroad:  # once for all shares of a batch
-            self._abroad[holding.ami, region] = self._copies(holding.ami, region)
-        proven = self._abroad[holding.ami, region]
+        if (holding.ami, resource) not in self._abroad:  # once for all shares of a batch
+            self._abroad[holding.ami, resource] = self._copies(holding.ami, region, "" if it.arn else it.name)
+        proven = self._abroad[holding.ami, resource]
         return it.name in (set(proven.values()) if it.arn else proven)
 
-    def _copies(self, ami: str, region: str) -> Mapping[str, str]:
+    def _copies(self, ami: str, region: str, snapshot: str) -> Mapping[str, str]:
         """Return the hub's own copies of an AMI's snapshots in another Region, and their keys.
 
-        Their ids or open nonces are on record in the hub's delivery there, or they belong to the AMI that an operator
-        has accepted. Other tags prove nothing.
+        Their ids are on record in the hub's delivery there, or they belong to the AMI that an operator has accepted.
+        ``snapshot`` ("": none) may also have a nonce that is open on that record. Other tags prove nothing.
         """
-        ident = addresses.delivery_id(self.hub.account, ami, self.hub.account, region)
-        accepted = self.deliveries.accepted(ident)
-        theirs = self.source.snapshots_of(accepted, region) if accepted else frozenset()
-        copies = self.source.copies(ami, region)
-        own = self.deliveries.own_copies(ident, copies) | theirs
-        return {one: copy.key for one, copy in copies.items() if one in own}
+        made = self.deliveries.made(addresses.delivery_id(self.hub.account, ami, self.hub.account, region))
+        own = made.ids | (self.source.snapshots_of(made.accepted, region) if made.accepted else frozenset())
+        copies = self.source.copies(ami, region, own | {snapshot} - {""})
+        return {one: copy.key for one, copy in copies.items() if one in own or copy.attempt in made.nonces}
 
 
 def _without_units(applied: AppliedFile) -> AppliedFile:
