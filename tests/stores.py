@@ -16,6 +16,7 @@ from awsim import cfn, moto_answers, moto_dynamodb, moto_refusals
 from chalicelib.delivery.store.copy_quota import DynamoSlotLeases
 from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
 from chalicelib.engine.addresses import RecordKey
+from chalicelib.engine.schema import FORMS, Forms
 from chalicelib.engine.store.records import SHARDS, DynamoRecords, shard_of
 from chalicelib.engine.store.records import history as entries_of
 from chalicelib.engine.store.table import Table
@@ -119,7 +120,10 @@ def on_dynamodb() -> Iterator[Stores]:
         client = boto3.client("dynamodb", region_name="us-east-1")
         client.meta.events.register("provide-client-params.dynamodb", _refuse)
         create_table(client, "state")
-        table = Table(client, "state")
-        yield Stores(
-            DynamoRecords(table), DynamoSlotLeases(table), DynamoLedger(table), DynamoTrackedDeliveries(table), table
-        )
+        yield stores_on(Table(client, "state"))
+
+
+def stores_on(table: Table, forms: Forms = FORMS) -> Stores:
+    """The stores of a version of the service."""
+    ledger, tracked = DynamoLedger(table, forms), DynamoTrackedDeliveries(table, forms)
+    return Stores(DynamoRecords(table, forms), DynamoSlotLeases(table), ledger, tracked, table)

@@ -20,6 +20,7 @@ from tools import (
     code_tables,
     events,
     fault_texts,
+    forms,
     permissions,
     shelves,
     stackset,
@@ -75,6 +76,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "docs/reference/state-machines.md": state_machine.page,
     "docs/reference/what-is-copied.md": lambda: what_is_copied.page(MEMBERS),
     "docs/reference/cli.md": cli_docs.page,
+    "tests/contracts/forms.json": forms.page,
     "docs/reference/json.md": cli_docs.json_page,
     **cli_docs.policies(),
 }

@@ -21,8 +21,10 @@ from chalicelib.delivery.tracked import GOOD, TrackedDelivery
 from chalicelib.engine import addresses, codec
 from chalicelib.engine.addresses import ARCHIVED, HOLD, RECORD, SHARE, SHARE_STEP, RecordKey
 from chalicelib.engine.aws.refusals import gone
+from chalicelib.engine.errors import NewerSchema, Unreadable
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Place
+from chalicelib.engine.schema import FORMS
 from chalicelib.engine.store.records import INBOX
 from chalicelib.engine.store.records import history as entries_of
 from chalicelib.engine.store.table import Table, values, wire
@@ -147,12 +149,20 @@ def record_of(item: Mapping[str, Any]) -> RecordSeen[Any]:
 
 def _record(kind: type[Any], item: Mapping[str, Any], own: Mapping[str, Any]) -> RecordSeen[Any]:
     try:
-        body = codec.parsed_json(item.get("body", ""))
-    except (TypeError, ValueError):
+        body = codec.parsed_json(_text(item))
+    except (KeyError, TypeError, ValueError):
         body = None
     if not isinstance(body, dict):
         return RecordSeen(item, salvage(kind, own, "body")[0], ("its body is no JSON object",))
     return RecordSeen(item, *salvage(kind, {**body, **own}, "body"))
+
+
+def _text(item: Mapping[str, Any]) -> Any:
+    """Return an item's body in this version's form; as it is, if this version cannot read it."""
+    try:
+        return FORMS.text("", item)
+    except (NewerSchema, Unreadable):
+        return item.get("body", "")
 
 
 class Reader:

@@ -15,7 +15,7 @@ from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import codec
 from chalicelib.engine.addresses import RECORD, RecordKey
 from chalicelib.engine.errors import NewerSchema, Unreadable
-from chalicelib.engine.schema import VERSION, check
+from chalicelib.engine.schema import FORMS
 from chalicelib.engine.store.records import history as entries_of
 from chalicelib.promotion.model import Promotion
 from chalicelib.release.pointer import Pointer
@@ -136,19 +136,12 @@ def _damage(one: RecordSeen[Any]) -> str:
         return "" if _steps(one) else "it has no time or no state"
     if not isinstance(one.it, SHOWN):
         return ""
+    place, unfit = {"resource": "", "share_name": ""} if isinstance(one.it, Share) else {}, ""
     try:
-        check("", one.item.get("schema"), VERSION)
+        codec.decode(type(one.it), {**codec.parsed_json(FORMS.text("", one.item)), **place})
     except (NewerSchema, Unreadable):
         return f"it was written by another version: its schema is {one.item.get('schema')!r}"
-    why = first_of(one.damage) or _unknown(one)
+    except (KeyError, TypeError, ValueError) as error:  # or it has a member that its form does not have
+        unfit = str(error)
+    why = first_of(one.damage) or unfit
     return f"it is damaged: {why}" if why else ""
-
-
-def _unknown(one: RecordSeen[Any]) -> str:
-    """Return which member no version of this form has: the service parks such a record; "" if there is none."""
-    place = {"resource": "", "share_name": ""} if isinstance(one.it, Share) else {}
-    try:
-        codec.decode(type(one.it), {**codec.parsed_json(one.item["body"]), **place})
-    except (TypeError, ValueError) as error:
-        return str(error)
-    return ""

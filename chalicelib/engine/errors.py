@@ -3,7 +3,7 @@
 PromoterError
 ├── ParkRecord            a record cannot be processed: it is parked for an operator
 │   ├── IllegalEvent      its state does not allow the event
-│   ├── NewerSchema       it was written by a newer version
+│   ├── NewerSchema       it was written by a newer version: it is not parked, but left as it is
 │   └── Unreadable        it does not fit its type
 ├── Refusal               AWS has not executed a call, or may have; or the service makes none for now
 │   ├── StaleCursor       a listing cannot continue where it stopped
@@ -53,7 +53,7 @@ class IllegalEvent(ParkRecord):
 
 
 class NewerSchema(ParkRecord):
-    """Written by a version of this service that is newer than this one."""
+    """Written by a version of this service that is newer than this one, which will read it when it runs again."""
 
 
 class Unreadable(ParkRecord):

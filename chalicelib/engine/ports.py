@@ -206,7 +206,10 @@ class Telemetry(Protocol):
         """
 
     def unreadable(self, key: RecordKey, why: str) -> None:
-        """The body of a tracked delivery is damaged, or of a newer form: what stands beside it counts."""
+        """A newer version wrote a record, which waits for that one; or a tracked delivery's body cannot be read.
+
+        Of a tracked delivery, what stands beside its body counts.
+        """
 
     def share(self, resource: str, account: str, what: str, **fields: object) -> None:
         """The share worker opened or closed a share, or could not; more fields by kind, such as ``open_seconds``."""

@@ -16,7 +16,7 @@ from chalicelib.engine import calls, schedule
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.budget import Budget, TimeLeft
 from chalicelib.engine.calls import TakeCalls
-from chalicelib.engine.errors import IllegalEvent, ParkRecord
+from chalicelib.engine.errors import IllegalEvent, NewerSchema, ParkRecord
 from chalicelib.engine.ports import NOTHING, Records, Stored, Telemetry
 from chalicelib.engine.stored import C, E, RecordCodec
 from chalicelib.engine.transitions import Moving, R
@@ -68,9 +68,11 @@ class Executor(Protocol[R_contra, C_contra, E_co]):
 
 @contextmanager
 def parking(key: RecordKey, records: Records, clock: Clock, telemetry: Telemetry) -> Iterator[None]:
-    """Park a record if its work raises ParkRecord."""
+    """Park a record if its work raises ParkRecord, but for what a newer version wrote."""
     try:
         yield
+    except NewerSchema:
+        raise
     except ParkRecord as error:
         records.park(key, str(error), clock())
         telemetry.parked(key, str(error))

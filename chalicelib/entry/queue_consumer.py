@@ -4,7 +4,8 @@ The functions that receive events may write nothing (invariant 11), so the reaso
 
 If each try for a record raises, the last one parks the record: its message would come back without end. It does not if
 AWS did not answer or throttled, or if the deployment is wrong: no record is to blame for that. It never parks a
-resource with shares: that would keep them open.
+resource with shares: that would keep them open. What a newer version wrote stays as it is, and due: the sweep wakes it
+again.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from chalicelib.engine import addresses, wakes
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.budget import TimeLeft
-from chalicelib.engine.errors import Misconfigured, Refusal, RefusalKind
+from chalicelib.engine.errors import Misconfigured, NewerSchema, Refusal, RefusalKind
 from chalicelib.engine.ports import Records, Telemetry, Write
 from chalicelib.engine.waker import Clock
 from chalicelib.engine.wakes import EVENT_AT, Reason, Wake
@@ -112,6 +113,8 @@ class QueueConsumer:
             if wake.reason is not None and wake.key.kind != "delivery":
                 self.leave(wake.key, wake.reason)
             self._work(wake, time_left)
+        except NewerSchema as error:
+            self.telemetry.unreadable(wake.key, f"{error}")
         except Exception as error:
             if wake.key.kind in WORKER_KINDS and receives >= TRIES and _is_the_records_own(error):
                 why = f"{wake.key}: each of {TRIES} tries raised: {error!r:.500}"

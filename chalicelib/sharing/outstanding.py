@@ -16,6 +16,9 @@ MOVES_SOON = 10
 GRANTS_SHOW_WITHIN = 5 * schedule.MINUTE
 """Seconds within which ListGrants shows a new grant [aws-facts 3]."""
 
+NEWER_LOOKS = 5 * schedule.MINUTE
+"""Seconds between looks at what only a newer version may open or archive: after an upgrade, nobody wakes it."""
+
 POLICY_SHOWS_WITHIN = 1 * schedule.MINUTE
 """Seconds for which a read may still show a removed statement of a key policy [aws-facts 3: the time is UNVERIFIED]."""
 
@@ -47,7 +50,7 @@ def _reopens(share: Share, now: int) -> bool:
     """
     held = bool(share.holdings) and not past_end(share, now) and share.fault is None and not share.closed_blind
     closing = share.state is ShareState.CLOSING and not share.preexisting and not share.tries
-    return held and closing and nameless(share.resource)
+    return held and closing and nameless(share.resource) and not share.newer
 
 
 def unanswered(share: Share) -> bool:
@@ -68,6 +71,8 @@ def _is_time(share: Share, now: int) -> bool:
 
 
 def _may_open(share: Share, now: int) -> bool:
+    if share.newer:
+        return False
     if share.state is ShareState.OPEN:
         return names_former_role(share)
     if share.state is ShareState.CLOSING:
@@ -98,7 +103,7 @@ def to_end(shares: Iterable[Share], now: int) -> list[Share]:
 
 def to_archive(shares: Iterable[Share], now: int) -> list[Share]:
     """Return the shares to archive: no delivery holds them, and they are not open."""
-    return [s for s in shares if s.state in IDLE_STATES and not s.holdings and now >= _kept_until(s)]
+    return [s for s in shares if s.state in IDLE_STATES and not (s.holdings or s.newer) and now >= _kept_until(s)]
 
 
 def _kept_until(share: Share) -> int:
@@ -113,6 +118,10 @@ def due_at(shares: Iterable[Share], now: int) -> int | None:
 
 
 def _due(share: Share, now: int) -> Iterable[int | None]:
+    if share.newer and share.state in (*IDLE_STATES, ShareState.OPENING):
+        end = must_close_at(share)
+        yield min(now + NEWER_LOOKS, end) if end > now else now + NEWER_LOOKS
+        return
     if share.state is ShareState.CLOSING:
         yield share.next_try
     if share.state is ShareState.OPENING:

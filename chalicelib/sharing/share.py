@@ -154,6 +154,8 @@ class Share:
     """For the share worker's conditional write."""
     recent: tuple[ShareStep, ...] = ()
     """The last steps of its history, oldest first; earlier ones are items of their own."""
+    newer: bool = False
+    """Whether it was read in a newer form: then it is only closed, and the rest is for the version that wrote it."""
 
     @property
     def key(self) -> RecordKey:

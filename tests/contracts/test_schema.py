@@ -1,4 +1,4 @@
-"""Every item with a body has a schema number: this version reads its own, and guesses at no other."""
+"""Every item with a body has the number of its form: a version reads older ones, and guesses at no newer one."""
 
 import json
 from dataclasses import replace
@@ -13,12 +13,13 @@ from chalicelib.engine import addresses, codec
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.errors import LostRace, NewerSchema, ParkRecord, Unreadable
 from chalicelib.engine.ports import Write
-from chalicelib.engine.schema import VERSION
+from chalicelib.engine.schema import FIRST, Forms
 from chalicelib.engine.store.records import DynamoRecords
 from chalicelib.engine.store.table import EXPIRES
 from chalicelib.promotion.worker.tag_pass import DAMAGED, read_heads
 from chalicelib.sharing.head import Head
-from chalicelib.sharing.outstanding import to_close, to_open
+from chalicelib.sharing.holders import refusal
+from chalicelib.sharing.outstanding import NEWER_LOOKS, due_at, to_archive, to_close, to_open
 from chalicelib.sharing.share import Share, ShareState
 from chalicelib.sharing.store.ledger import MOST_RECENT, DynamoLedger, steps_in
 from tests.fakes import copying, sharing
@@ -32,7 +33,12 @@ QUOTA = addresses.copy_quota("222222222222", "us-east-1")
 AMI = "ami-0a"
 
 
-OLDER, NEWER = VERSION - 1, VERSION + 1
+def goes_on(body):
+    """The step to a form in which a record says for how long it copies."""
+    return {**body, "hours": 1}
+
+
+NEWER = Forms(dict.fromkeys(("delivery", "image", "head", "share"), (goes_on,)))
 
 
 @pytest.fixture
@@ -50,21 +56,41 @@ def a_share(**changes):
     return Share(RESOURCE, "222222222222", "222222222222", last_closing_at=NOW + 9000, **changes)
 
 
-@pytest.mark.parametrize(("written", "why"), [(NEWER, NewerSchema), (OLDER, Unreadable)])
-def test_a_record_of_another_version_and_a_damaged_one_are_not_guessed_at(table, written, why):
-    """It raises the error by which the worker parks it; it still takes inbox entries, and its body is unchanged."""
-    DynamoRecords(table, written).create(Write(DELIVERY, "copying", {"ami": AMI}, NOW), NOW)
+@pytest.mark.parametrize(("schema", "why"), [(FIRST + 1, NewerSchema), (FIRST - 1, Unreadable), (None, Unreadable)])
+def test_a_record_of_an_unknown_form_and_a_damaged_one_are_not_guessed_at(table, schema, why):
+    """It raises the error by which it is left alone or parked; it takes inbox entries, and its body is unchanged."""
     records = DynamoRecords(table)
+    records.create(Write(DELIVERY, "copying", {"ami": AMI}, NOW), NOW)
+    table.update(DELIVERY, "SET #schema = :schema", {":schema": schema}, names={"#schema": "schema"})
 
-    with pytest.raises(why, match=r"schema \d"):
+    with pytest.raises(why, match=r"schema (\d|None)"):
         records.read(DELIVERY)
-    assert issubclass(why, ParkRecord)
     records.leave(DELIVERY, {"cancel": "1:x"}, NOW)
     assert table.get(DELIVERY)["in:cancel"] == "1:x"
     assert body_of(table, DELIVERY) == {"ami": AMI}
     table.update(DELIVERY, "SET body = :body", {":body": "{"})
+    with pytest.raises(ParkRecord):
+        records.read(DELIVERY)
+
+
+def test_an_older_form_is_read_as_the_newest_and_written_so(table):
+    """By the steps of its kind, one after the other; a kind without a step, and a damaged body, are as before."""
+    DynamoRecords(table).create(Write(DELIVERY, "copying", {"ami": AMI}, NOW), NOW)
+    DynamoRecords(table).put(addresses.head(AMI), {"kind": "head", "body": "{}"})
+    twice = Forms({"delivery": (goes_on, lambda body: {"ami": body["ami"], "seconds": body["hours"] * 3600})})
+    records = DynamoRecords(table, twice)
+
+    read = records.read(DELIVERY)
+    assert read.body == {"ami": AMI, "seconds": 3600}
+    assert records.get(addresses.head(AMI))["body"] == "{}"
+    assert records.save(read, Write(DELIVERY, "copying", read.body, NOW), (), NOW)
+    assert (table.get(DELIVERY)["schema"], body_of(table, DELIVERY)) == (FIRST + 2, read.body)
+    assert records.read(DELIVERY).body == read.body
+    table.update(
+        DELIVERY, "SET body = :body, #schema = :first", {":body": "[]", ":first": FIRST}, names={"#schema": "schema"}
+    )
     with pytest.raises(Unreadable):
-        DynamoRecords(table, written).read(DELIVERY)
+        records.read(DELIVERY)
 
 
 def test_what_lies_beside_a_record_bears_its_form(table):
@@ -90,13 +116,18 @@ def test_a_head_of_another_form_hides_no_other(table):
 @pytest.mark.parametrize(
     ("state", "read", "closes"),
     [
+        (ShareState.WANTED, ShareState.WANTED, False),
+        (ShareState.OPENING, ShareState.OPENING, True),
         (ShareState.OPEN, ShareState.OPEN, True),
-        (ShareState.CLOSING, ShareState.OPEN, True),
-        (ShareState.CLOSED, ShareState.REFUSED, False),
+        (ShareState.CLOSING, ShareState.CLOSING, True),
+        (ShareState.CLOSED, ShareState.WANTED, False),
     ],
 )
 def test_a_share_of_a_newer_version_is_not_opened_and_closes_all_the_same(table, state, read, closes):
-    """What closing needs is stored beside the body: an unreadable body must not keep a share open (invariant 1)."""
+    """What closing needs is stored beside the body: an unreadable body must not keep a share open (invariant 1).
+
+    Nor is it refused or archived: its holders wait, and the share worker looks again within minutes.
+    """
     newer = DynamoLedger(table, NEWER)
     newer.hold(a_share(), copying("0123"))
     (share,) = newer.shares(RESOURCE)
@@ -105,7 +136,10 @@ def test_a_share_of_a_newer_version_is_not_opened_and_closes_all_the_same(table,
     shares = DynamoLedger(table).shares(RESOURCE)
 
     assert [one.state for one in shares] == [read]
-    assert (bool(to_close(shares, NOW + 9000)), to_open(shares, NOW)) == (closes, [])
+    assert (bool(to_close(shares, NOW + 9000)), to_open(shares, NOW), refusal(shares[0])) == (closes, [], None)
+    assert to_archive([replace(one, holdings=frozenset()) for one in shares], NOW) == []
+    if state is not ShareState.OPEN and state is not ShareState.CLOSING:
+        assert NOW < due_at(shares, NOW) <= NOW + NEWER_LOOKS
 
 
 @pytest.mark.parametrize("name", ["wanted", "done", "granted", "lease_until"])
@@ -128,7 +162,7 @@ def test_a_damaged_slot_stops_nobody_and_is_mended_or_dropped(table, name):
 
 
 @pytest.mark.parametrize("state", ["running", "delivered"])
-@pytest.mark.parametrize(("attribute", "value"), [("schema", NEWER), ("body", "{"), ("body", '{"colour": "red"}')])
+@pytest.mark.parametrize(("attribute", "value"), [("schema", FIRST + 1), ("body", "{"), ("body", '{"colour": "red"}')])
 def test_a_tracked_delivery_whose_body_cannot_be_read_is_what_stands_beside_it(table, attribute, value, state):
     """It does not hold up the others of its promotion, and each look at it is in the log."""
     telemetry = Quiet()
@@ -173,7 +207,7 @@ def test_everything_that_is_decoded_bears_its_form(table):
         addresses.share(RecordKey(RESOURCE), "222222222222"),
         addresses.tracked_delivery(AMI, "0123"),
     )
-    assert {table.get(key)["schema"] for key in keys} == {VERSION}
+    assert {table.get(key)["schema"] for key in keys} == {FIRST}
 
 
 # --- what stands in the ledger's items -------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from chalicelib.engine import addresses, codec
 from chalicelib.engine.addresses import APPROVALS, RecordKey
 from chalicelib.engine.errors import ParkRecord
 from chalicelib.engine.places import Resource
-from chalicelib.engine.schema import VERSION
+from chalicelib.engine.schema import FORMS
 from chalicelib.engine.store.records import stored
 from chalicelib.images.register import DELIVERY_TAG, HUB_TAG, OUR_PREFIX
 from chalicelib.release.codec import POINTERS
@@ -101,7 +101,7 @@ class SimulatedView:
     def _record(self, key: RecordKey, kind: Any) -> Any:
         item = self._scene.record(key.pk)
         try:
-            return kind.decode(stored(key, item, VERSION)) if "pk" in item else None
+            return kind.decode(stored(key, item, FORMS)) if "pk" in item else None
         except ParkRecord:
             return None
 

@@ -10,7 +10,7 @@ from chalicelib.engine import addresses, codec
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.errors import NewerSchema, Unreadable
 from chalicelib.engine.ports import Telemetry
-from chalicelib.engine.schema import VERSION, check
+from chalicelib.engine.schema import FORMS, Forms
 from chalicelib.engine.store.table import Table, setting
 from chalicelib.engine.stored import compact
 
@@ -26,11 +26,11 @@ LEAST = ("region", "state", "image", "ended_at")
 
 
 class DynamoTrackedDeliveries:
-    """The port ``TrackedDeliveries`` on one table. ``version``: the form in which bodies are written and read."""
+    """The port ``TrackedDeliveries`` on one table. ``forms``: in which bodies are written and read."""
 
-    def __init__(self, table: Table, version: int = VERSION, telemetry: Telemetry | None = None) -> None:
+    def __init__(self, table: Table, forms: Forms = FORMS, telemetry: Telemetry | None = None) -> None:
         self._table = table
-        self._version = version
+        self._forms = forms
         self._telemetry = telemetry
 
     def add(self, ami: str, tracked: TrackedDelivery, *, count: bool = True) -> bool:
@@ -92,15 +92,15 @@ class DynamoTrackedDeliveries:
 
     def _stored(self, tracked: TrackedDelivery) -> dict[str, Any]:
         beside = {name: getattr(tracked, name) for name in LEAST}
-        return {"schema": self._version, "body": compact(codec.encode(tracked)), **beside}
+        return {"schema": self._forms.newest("tracked"), "body": compact(codec.encode(tracked)), **beside}
 
     def _tracked(self, item: dict[str, Any]) -> TrackedDelivery:
         """Read a tracked delivery. Damage, or a newer form, must hold up no removal: then what stands beside counts."""
         where = f"{item['pk']} {item['sk']}"
         always = {name: item[name] for name in BESIDE if name in item}
         try:
-            check(where, item.get("schema"), self._version)
-            return codec.decode(TrackedDelivery, {**codec.parsed_json(item["body"]), **always}, where)
+            body = codec.parsed_json(self._forms.text(where, item))
+            return codec.decode(TrackedDelivery, {**body, **always}, where)
         except (KeyError, TypeError, ValueError, NewerSchema, Unreadable) as error:
             if self._telemetry is not None:
                 self._telemetry.unreadable(RecordKey.of(item), f"{error!r:.200}")

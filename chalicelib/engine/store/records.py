@@ -25,7 +25,7 @@ from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.aws import sdk
 from chalicelib.engine.errors import ParkRecord, Unreadable
 from chalicelib.engine.ports import NOTHING, Due, Extras, MadeDue, Stored, Write
-from chalicelib.engine.schema import VERSION, check
+from chalicelib.engine.schema import FORMS, Forms
 from chalicelib.engine.store.table import ABSENT, EXPIRES, KEEP_HISTORY_DAYS, Table, setting
 from chalicelib.engine.stored import compact, fitting
 
@@ -43,26 +43,26 @@ def shard_of(key: RecordKey) -> str:
 
 
 class DynamoRecords:
-    """The port ``Records`` on one table. ``version``: the form in which bodies are written and read.
+    """The port ``Records`` on one table. ``forms``: in which bodies are written and read.
 
     ``keep_days``: for how long history and look-ups are kept.
     """
 
-    def __init__(self, table: Table, version: int = VERSION, keep_days: int = KEEP_HISTORY_DAYS) -> None:
+    def __init__(self, table: Table, forms: Forms = FORMS, keep_days: int = KEEP_HISTORY_DAYS) -> None:
         self._table = table
-        self._version = version
+        self._forms = forms
         self._keep = keep_days * schedule.DAY
 
     def read(self, key: RecordKey) -> Stored | None:
         item = self._table.get(key)
-        return None if item is None else stored(key, item, self._version)
+        return None if item is None else stored(key, item, self._forms)
 
     def read_all(self, keys: Collection[RecordKey]) -> Mapping[RecordKey, Stored]:
         found = {}
         for item in self._table.get_all(list(keys)):
             key = RecordKey.of(item)
             with suppress(ParkRecord):
-                found[key] = stored(key, item, self._version)
+                found[key] = stored(key, item, self._forms)
         return found
 
     def create(self, write: Write, now: int) -> bool:
@@ -83,7 +83,7 @@ class DynamoRecords:
     def _item(self, write: Write, now: int) -> dict[str, Any]:
         item: dict[str, Any] = {
             "kind": write.key.kind,
-            "schema": self._version,
+            "schema": self._forms.newest(write.key.kind),
             "version": 1,
             "created_at": now,
             "state": write.state,
@@ -108,7 +108,7 @@ class DynamoRecords:
     ) -> Stored | None:
         inbox, scheduled = before.inbox if after.inbox is None else after.inbox, before.scheduled
         changes: dict[str, Any] = {
-            "schema": self._version,
+            "schema": self._forms.newest(after.key.kind),
             "state": after.state,
             "body": compact(after.body),
             "version": before.version + 1,
@@ -259,7 +259,9 @@ class DynamoRecords:
 
     def _with_form(self, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
         """Say in which form the body of an item beside a record is, if it has one."""
-        return {**attributes, "schema": self._version} if "body" in attributes else attributes
+        if "body" not in attributes:
+            return attributes
+        return {**attributes, "schema": self._forms.newest(str(attributes.get("kind")))}
 
     def get(self, key: RecordKey) -> Mapping[str, Any] | None:
         item = self._table.get(key)
@@ -297,24 +299,23 @@ class DynamoRecords:
         ]
 
     def _formed(self, item: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return an item beside a record; its body, if it has one, must be in this version's form."""
-        if "body" in item:
-            check(f"{item['pk']} {item['sk']}", item.get("schema"), self._version)
-        return item
+        """Return an item beside a record; its body, if it has one, in this version's form."""
+        if "body" not in item:
+            return item
+        return {**item, "body": self._forms.text(f"{item['pk']} {item['sk']}", item)}
 
 
-def stored(key: RecordKey, item: Mapping[str, Any], version: int) -> Stored:
+def stored(key: RecordKey, item: Mapping[str, Any], forms: Forms) -> Stored:
     """Read a record's item in the form of this version. Raises ParkRecord.
 
     The body of a parked record is not read: its fault has been reported.
     """
     if item.get("parked"):
         return Stored(key, {}, version=0, parked=str(item["parked"]))
-    check(str(key), item.get("schema"), version)
     try:
         return Stored(
             key=key,
-            body=codec.decode(dict, codec.parsed_json(item["body"]), "body"),
+            body=codec.decode(dict, codec.parsed_json(forms.text(str(key), item)), "body"),
             version=codec.decode(int, item["version"], "version"),
             inbox={n.removeprefix(INBOX): codec.decode(str, item[n], n) for n in item if n.startswith(INBOX)},
             scheduled=fitting(item, "wake_at", 0) if "wake_at" in item else None,

@@ -26,7 +26,7 @@ from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import POLICY, Resource
 from chalicelib.engine.ports import Stored
 from chalicelib.engine.schedule import DAY
-from chalicelib.engine.schema import VERSION, check
+from chalicelib.engine.schema import FORMS, Forms
 from chalicelib.engine.store.records import RECENT, history, stored
 from chalicelib.engine.store.table import EXPIRES, KEEP_HISTORY_DAYS, Table, setting
 from chalicelib.engine.stored import compact, fitting
@@ -54,7 +54,7 @@ UNKNOWN = -1
 NOBODY_CAME = "(NOT attribute_type(asked, :number) OR asked = :asked)"
 """The condition that no holding came since the share was read. A damaged count keeps no share open."""
 
-_BESIDE = ("resource", "share_name", "holdings", "asked", "last_closing_at", "grantee", "version", "recent")
+_BESIDE = ("resource", "share_name", "holdings", "asked", "last_closing_at", "grantee", "version", "recent", "newer")
 """What is beside the body: in the key, because deliveries write it, or as history."""
 
 TO_THE_LAST_HOLDING = "share-hold$"
@@ -71,14 +71,14 @@ TRIES = 5
 
 
 class DynamoLedger:
-    """The port ``Ledger`` on one table. ``version``: the form in which bodies are written and read.
+    """The port ``Ledger`` on one table. ``forms``: in which bodies are written and read.
 
     ``keep_days``: for how long history and archive are kept.
     """
 
-    def __init__(self, table: Table, version: int = VERSION, keep_days: int = KEEP_HISTORY_DAYS) -> None:
+    def __init__(self, table: Table, forms: Forms = FORMS, keep_days: int = KEEP_HISTORY_DAYS) -> None:
         self._table = table
-        self._version = version
+        self._forms = forms
         self._keep = keep_days * DAY
 
     # --- holdings ----------------------------------------------------------------------------------------------------
@@ -126,7 +126,7 @@ class DynamoLedger:
             "kind": "share",
             "account": share.account,
             "grantee": share.grantee,
-            "schema": self._version,
+            "schema": self._forms.newest("share"),
             "body": _body(share),
             "state": share.state.value,
             "version": 0,
@@ -167,7 +167,7 @@ class DynamoLedger:
         """Read the record first: who holds a share after that was read writes the record again."""
         items = list(self._table.query_between(key.pk, key.sk, TO_THE_LAST_HOLDING))
         record = next((item for item in items if item["sk"] == key.sk), None)
-        return None if record is None else stored(key, record, self._version), self.read(items)
+        return None if record is None else stored(key, record, self._forms), self.read(items)
 
     def find(self, places: Collection[tuple[str, str]]) -> Sequence[Share]:
         keys = [addresses.share(RecordKey(resource), share_name) for resource, share_name in dict.fromkeys(places)]
@@ -279,7 +279,7 @@ class DynamoLedger:
                     **({GONE_WITH_RESOURCE: True} if share.gone_with_resource else {}),
                     "body": _body(machine.evolve(share, machine.Archived(), now)),
                     RECENT: _text(steps),
-                    "schema": self._version,
+                    "schema": self._forms.newest("archive"),
                     EXPIRES: now + (max(self._keep, IN_THE_BIN) if gone_once else self._keep),
                 }
                 place = addresses.archived_share(share.resource, share.share_name, now)
@@ -296,7 +296,7 @@ class DynamoLedger:
 
     def _saved(self, share: Share) -> dict[str, Any]:
         return {
-            "schema": self._version,
+            "schema": self._forms.newest("share"),
             "body": _body(share),
             "state": share.state.value,
             "intended_at": share.intended_at,
@@ -331,8 +331,7 @@ class DynamoLedger:
         where = f"{item['pk']} {item['sk']}"
         place = {"resource": item["pk"], "share_name": RecordKey.of(item).share_name}
         try:
-            check(where, item.get("schema"), self._version)
-            body = codec.parsed_json(item["body"])
+            body = codec.parsed_json(self._forms.text(where, item))
             share = codec.decode(Share, {**body, **place}, where)
         except (KeyError, TypeError, ValueError, NewerSchema, Unreadable) as error:
             share = least(item, where, error)
@@ -389,19 +388,24 @@ def _agrees(item: Mapping[str, Any], share: Share) -> bool:
 
 
 def least(item: Mapping[str, Any], where: str, error: Exception, body: Share | None = None) -> Share:
-    """Return a share of a damaged item, with enough to close it: damage must not keep it open.
+    """Return a share of an item that is damaged, or of a newer form, with enough to close it: neither keeps it open.
 
     ``body``: what its body says, if that can be read. Unless it is certain that it was never opened, it may be open.
-    Then it is in ``opening``: it opens again if a delivery holds it, and otherwise closes, after looks at AWS.
+    Then it is in ``opening``: it opens again if a delivery holds it and no newer version wrote it, and otherwise
+    closes, after looks at AWS.
     """
+    newer = isinstance(error, NewerSchema)
     what = f"This share's record cannot be read by this version: {error}."
-    cure = "If a newer version wrote it, upgrade the stack again; then tag the AMI again."
+    cure = "If a newer version wrote it, upgrade the stack again: then it goes on. Otherwise tag the AMI again."
+    fault = Fault("share-unreadable", where, what, cure)
     name = RecordKey.of(item).share_name
-    known = body or Share(item["pk"], name, "", fault=Fault("share-unreadable", where, what, cure))
-    state = known.state
-    if _was_intended(item, known) and known.state not in OPEN_STATES:
-        state = ShareState.OPEN if item.get("state") in OPEN_STATES and body is None else ShareState.OPENING
-    elif body is None:
+    known = body or Share(item["pk"], name, "", fault=None if newer else fault, waits_for=fault if newer else None)
+    state, intended = known.state, _was_intended(item, known) and known.state not in OPEN_STATES
+    if intended and body is None and item.get("state") in OPEN_STATES:
+        state = ShareState(item["state"]) if newer else ShareState.OPEN
+    elif intended:
+        state = ShareState.OPENING
+    elif body is None and not newer:
         state = ShareState.REFUSED
     return replace(
         known,
@@ -411,6 +415,7 @@ def least(item: Mapping[str, Any], where: str, error: Exception, body: Share | N
         preexisting=fitting(item, "preexisting", known.preexisting),
         fault=None if state in OPEN_STATES else known.fault,
         answered=fitting(item, "asked", 0) if body is None else known.answered,
+        newer=newer,
     )
 
 

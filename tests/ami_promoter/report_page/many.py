@@ -10,7 +10,7 @@ from chalicelib.delivery.model import Copy, CopyState, Delivery, DeliveryState, 
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import addresses, codec
 from chalicelib.engine.faults import Fault
-from chalicelib.engine.schema import VERSION
+from chalicelib.engine.schema import FIRST
 from chalicelib.engine.store.table import Table
 from chalicelib.promotion.model import Promotion, PromotionState
 from chalicelib.sharing.share import Share, ShareState
@@ -41,7 +41,7 @@ def context(days: int = 30) -> ReportContext:
 
 def record(pk: str, sk: str, body: Any = None, **attributes: Any) -> StoredItem:
     """Build an item as the table would have it."""
-    written = {} if body is None else {"body": json.dumps(codec.encode(body)), "schema": VERSION}
+    written = {} if body is None else {"body": json.dumps(codec.encode(body)), "schema": FIRST}
     return {"pk": pk, "sk": sk, **written, **attributes}
 
 
