@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from chalicelib.delivery.model import Delivery, DeliveryState
@@ -77,7 +78,9 @@ def _key(delivery: Delivery) -> str | None:
 
 def waiting_for_role(delivery: Delivery, now: int) -> dict[str, Any]:
     """Build the one notice that the target's role cannot be assumed yet."""
-    faults = (delivery.last_refusal,) if delivery.last_refusal else ()
+    why = delivery.last_refusal
+    tries = "The service tries again until the queue deadline."
+    faults = (replace(why, cure=f"{why.cure} {tries}"),) if why else ()
     return {**_of_delivery(delivery, WAITING, now), "faults": said_faults(faults)}
 
 

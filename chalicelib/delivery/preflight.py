@@ -204,9 +204,8 @@ def name_not_free(where: str, name: str) -> Fault:
         "ami-name-not-free",
         where,
         f"The image name {name!r} is taken, but no AMI there has it: an AMI that was just deregistered still holds it.",
-        "The service tries again; if this lasts, look for DeregisterImage in that account's "
-        "CloudTrail, or give the target "
-        "another ami_name in the targets file.",
+        "If this lasts, look for DeregisterImage in that account's CloudTrail, or give the target another ami_name in "
+        "the targets file.",
     )
 
 
@@ -214,7 +213,7 @@ def list_unfinished(where: str, region: str, call: str, pages: int) -> Fault:
     """Return the fault of a list that did not end in an invocation's time. EC2 filters after it has cut the pages."""
     what = f"{call} has read {pages} pages of what the account has there; a function has no time for more of them."
     cure = (
-        "The service tries again. Delete what nobody needs there; with that account's credentials `aws ec2 "
+        "Delete what nobody needs there; with that account's credentials `aws ec2 "
         f"describe-snapshots --region {region} --owner-ids self --query "
         "'sort_by(Snapshots,&StartTime)[].[StartTime,SnapshotId]'` and `aws ec2 describe-images --region "
         f"{region} --owners self --include-disabled --query "

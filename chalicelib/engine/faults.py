@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 _TAG_AGAIN = r"(?:[,;.]? [Tt]hen|,? and) tag (?:(?:it|this one|the AMI|the image) )?again"
-_AFTERWARDS = re.compile(rf"{_TAG_AGAIN}(?=\.)|\s*The service tries again until the queue deadline\.")
+_AFTERWARDS = re.compile(rf"{_TAG_AGAIN}(?=\.)")
 
 
 def count(number: int, one: str, several: str = "") -> str:

@@ -49,7 +49,9 @@ class SnsNotices:
         if answer["FailedEntryCount"]:
             refused = answer["Entries"][0]
             what = f"PutEvents was refused: {refused.get('ErrorCode')}: {refused.get('ErrorMessage')}"
-            raise Refusal(RefusalKind.THROTTLED, Fault("event-not-put", where, what, "The service tries again."))
+            raise Refusal(
+                RefusalKind.THROTTLED, Fault("event-not-put", where, what, "If this lasts, look at AWS's status.")
+            )
 
 
 class SecurityTopic:

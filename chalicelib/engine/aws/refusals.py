@@ -119,19 +119,18 @@ KEY_DENIED = "Not authorized to use key"
 A new session does not help.
 """
 
-CURES = {
-    RefusalKind.THROTTLED: "The service tries again; if this lasts, look at the account's limits and AWS's status.",
-    RefusalKind.LIMIT: "The service tries again when a copy there has ended; other copies into that account count too.",
+CURES = {  # they stay with a delivery that the service has given up, so none says that it tries again
+    RefusalKind.THROTTLED: "If this lasts, look at the account's limits and AWS's status.",
+    RefusalKind.LIMIT: "A copy there must end first; other copies into that account count too.",
     RefusalKind.NOT_YET: (
-        "The service tries again for ten minutes; then check whether a share or its source was removed, its AMI "
-        "disabled, or hidden there by Allowed AMIs (`ami-promoter doctor` says so)."
+        "If this lasts ten minutes, check whether a share or its source was removed, its AMI disabled, or hidden there "
+        "by Allowed AMIs (`ami-promoter doctor` says so)."
     ),
     RefusalKind.NAME_TAKEN: "Deregister the AMI of that name, or set `ami_name` in the targets file; then tag again.",
 }
 
 NO_ROOM_CURE = (
-    "The service tries again while the launch test has time; if this lasts, ask AWS for a larger quota, or give the "
-    "tag of launch tests to a subnet with more free addresses."
+    "If this lasts, ask AWS for a larger quota, or give the tag of launch tests to a subnet with more free addresses."
 )
 _OTHER_PLACE = (
     "give the tag of launch tests to a subnet in another zone, or name another instance type in `launch_test` in the "
@@ -139,18 +138,14 @@ _OTHER_PLACE = (
 )
 LAUNCH_CURES = {
     **dict.fromkeys(NO_ROOM, NO_ROOM_CURE),
-    NO_CAPACITY: f"The service tries again while the launch test has time; if this lasts, {_OTHER_PLACE}",
+    NO_CAPACITY: f"If this lasts, {_OTHER_PLACE}",
     "Unsupported": _OTHER_PLACE.capitalize(),
 }
 """The cures of what RunInstances says. ``Unsupported``: the subnet's zone does not have instances of that type."""
-NO_SESSION = (
-    "The service tries again with a new session. If this lasts, check that the Region is enabled in that account "
-    "(aws account get-region-opt-status)."
-)
+NO_SESSION = "If this lasts, check that the Region is enabled in that account (aws account get-region-opt-status)."
 """The cure where AWS takes a role's session for none."""
 NOT_YET_ACTIVE = (
-    "AWS has not activated that account, or its Region, yet, which may take hours. The service tries again; if this "
-    "lasts, ask AWS Support."
+    "AWS has not activated that account, or its Region, yet, which may take hours. If this lasts, ask AWS Support."
 )
 PASSING_CURES = {**dict.fromkeys(STALE_CREDENTIALS, NO_SESSION), **dict.fromkeys(NOT_ACTIVE, NOT_YET_ACTIVE)}
 
@@ -226,8 +221,7 @@ def refusal(error: sdk.ClientError, step: str, where: str, *, sts: bool = False)
         cure = "Report this as an issue, with the number of snapshots and keys of the AMI."
         return Refusal(RefusalKind.DENIED, Fault("session-policy-refused", where, what, cure))
     if sts:
-        cure = f"{_assume_cure(code, message)} The service tries again until the queue deadline."
-        return Refusal(RefusalKind.ROLE, Fault("role-not-assumable", where, what, cure))
+        return Refusal(RefusalKind.ROLE, Fault("role-not-assumable", where, what, _assume_cure(code, message)))
     why = KINDS.get(code, RefusalKind.DENIED)
     cure = launching or CURES.get(why) or _cure(code, message)
     return Refusal(why, Fault(f"aws-{code}", where, what, cure))

@@ -96,10 +96,7 @@ class PolicyStatements:
                     return
             document = latest
         what = "The policy does not show what the service wrote: the read is late, or somebody else is changing it."
-        cure = (
-            "The service tries again. If this lasts, look for PutKeyPolicy in CloudTrail to see "
-            "who changes this policy."
-        )
+        cure = "If this lasts, look for PutKeyPolicy in CloudTrail to see who changes this policy."
         raise Refusal(RefusalKind.THROTTLED, Fault("key-policy-not-shown", document.key, what, cure))
 
     def _others(self, mine: Sequence[Share]) -> list[Share]:

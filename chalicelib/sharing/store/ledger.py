@@ -452,7 +452,7 @@ def holdings_in(items: Iterable[Mapping[str, Any]]) -> Mapping[tuple[str, str], 
 
 def _busy(share: Share) -> Fault:
     what = f"Others wrote this share at each of {TRIES} tries to hold it."
-    return Fault("share-busy", f"{share.resource}, {share.share_name}", what, "The service tries again.")
+    return Fault("share-busy", f"{share.resource}, {share.share_name}", what, "If this lasts, report it as an issue.")
 
 
 def holds(item: Mapping[str, Any]) -> bool:

@@ -20,7 +20,7 @@ HERE = HubNames("aws", HUB, REGION, Senders(frozenset({DEV})))
 KEY = a_key(arn=f"arn:aws:kms:{REGION}:{DEV}:key/1", account=DEV)
 ROOT = {"Sid": "Root", "Effect": "Allow", "Principal": {"AWS": DEV}, "Action": "kms:*", "Resource": "*"}
 RULES = tuple(ForwardingRule(name, "ENABLED", (HERE.bus,), ("arn:role",)) for name in rule_names(HUB, REGION))
-THROTTLED = Fault("aws-throttled", "there", "It was refused: Throttling.", "The service tries again.")
+THROTTLED = Fault("aws-throttled", "there", "It was refused: Throttling.", "Wait.")
 DENIED = Fault("aws-AccessDeniedException", "there", "It was refused: no policy.", "Deploy it; then tag the AMI again.")
 SETTINGS = {"encrypts_by_default": True, "default_key": "alias/mine", "snapshots_public": "unblocked"}
 RIGHTS = ("ec2:*", "kms:*")
@@ -296,7 +296,7 @@ def test_the_copy_quota_is_a_trouble_where_others_copy_there(quota, passed):
 
 def test_a_target_that_did_not_answer():
     """Its fault is the only finding."""
-    cure = "Deploy it. The service tries again until the queue deadline."
+    cure = "Deploy it; then tag the AMI again."
     fault = Fault("role-not-assumable", "there", "AssumeRole was refused.", cure)
     (one,) = findings(TARGET, TargetFacts(fault=fault), KnownAtHub(), HERE)
     (answered,) = findings(None, TargetFacts(seen=WELL), KnownAtHub(), HERE)
