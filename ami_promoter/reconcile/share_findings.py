@@ -111,10 +111,9 @@ def _not_listed(view: HubView) -> Iterator[Finding]:
             f"{who}: somebody removed it, or the account left its OU, and the service has not withdrawn "
             f"the shares. {by}{failed} To keep the shares, add it to the file and apply the file."
         )
-        if ":" in receiver:
-            what += (
-                " `ami-promoter retry AMI` gives deliveries to accounts that the file contains their own permission."
-            )
+        if ":" in receiver and held:
+            retries = first_of(sorted({f"`ami-promoter retry {holding.ami}`" for _, _, holding in held}))
+            what += f" {retries} gives deliveries to accounts that the file contains their own permission."
         repair = Withdraw(receiver, tuple(held), tuple(sorted({share.resource for share in shares})))
         does = (
             "cancels these deliveries; the service then closes the shares"

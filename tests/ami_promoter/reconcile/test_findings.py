@@ -628,6 +628,7 @@ def test_what_is_open_to_somebody_whom_the_file_does_not_contain_is_notified(res
     assert "does not contain" in one.what
     assert f"delivery {ID} (AMI {AMI}, shared)" in one.what
     assert "add it to the file" in one.what
+    assert (f"`ami-promoter retry {STANDING.ami}` gives" in one.what) is (name == OU)
 
 
 @pytest.mark.parametrize(
