@@ -176,7 +176,7 @@ class Application:
         from chalicelib.delivery.aws.sns_notices import SecurityTopic
         from chalicelib.engine import schedule
         from chalicelib.monitor.aws.hub_access import AwsHubAccess
-        from chalicelib.monitor.store.drift import DynamoDrift
+        from chalicelib.monitor.store.findings import DynamoDrift
         from chalicelib.monitor.worker.drift_audit import DriftAudit
 
         settings = self._settings

@@ -134,9 +134,20 @@ class _TrailRecord:
         found += [_text(self.asked.get("keyId")), _text(self.answered.get("keyId"))]
         return next((arn for arn in found if ":kms:" in arn and ":key/" in arn), "")
 
+    @property
+    def shared(self) -> str:
+        """The snapshot or AMI whose permissions are changed; "" if it names none."""
+        named = _text(self.asked.get("snapshotId")) or _text(self.asked.get("imageId"))
+        return named if _ID.match(named) else ""
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """The caller."""
+        return _mapping(self.raw.get("userIdentity"))
+
     def action(self, act: Act, resource: str, receivers: Iterable[str] = (), **more: Any) -> TrailAction:
         """Return an action of this record."""
-        identity = _mapping(self.raw.get("userIdentity"))
+        identity = self.identity
         issuer = _mapping(_mapping(identity.get("sessionContext")).get("sessionIssuer"))
         account = _text(identity.get("accountId"))
         who = _text(issuer.get("arn")) or _text(identity.get("arn"))
@@ -155,19 +166,20 @@ class _TrailRecord:
             act=act,
             resource=resource,
             receivers=tuple(dict.fromkeys(receivers)),
-            by_service=self._by_service(identity),
+            by_service=self._by_service(),
             ebs="aws:ebs:id" in _mapping(context),
             **more,
         )
 
-    def _by_service(self, identity: Mapping[str, Any]) -> bool:
+    def _by_service(self) -> bool:
         """Whether an AWS service called for the caller: AWS's samples show that in four places.
 
         The last is the ARN of EC2's own session for a volume that is attached.
         """
         address, agent = _text(self.raw.get("sourceIPAddress")), _text(self.raw.get("userAgent"))
-        through = bool(identity.get("invokedBy")) or agent == "AWS Internal" or address == "AWS Internal"
-        return through or address.endswith(".amazonaws.com") or "aws:ec2-infrastructure" in _text(identity.get("arn"))
+        through = bool(self.identity.get("invokedBy")) or "AWS Internal" in (agent, address)
+        ec2_itself = "aws:ec2-infrastructure" in _text(self.identity.get("arn"))
+        return through or address.endswith(".amazonaws.com") or ec2_itself
 
 
 # --- one reader for each call ----------------------------------------------------------------------------------------
@@ -179,8 +191,7 @@ def _sharing(record: _TrailRecord) -> Iterator[TrailAction]:
     A snapshot's older form is recorded as the newer one [aws-facts 1d]. No public sample shows an AMI's older form, nor
     where that has the ARNs of organizations and OUs, so they are searched for.
     """
-    resource = _text(record.asked.get("snapshotId")) or _text(record.asked.get("imageId"))
-    if not _ID.match(resource):
+    if not record.shared:
         return
     permission = _mapping(record.asked.get("createVolumePermission")) or _mapping(record.asked.get("launchPermission"))
     older = _text(record.asked.get("operationType"))
@@ -190,7 +201,7 @@ def _sharing(record: _TrailRecord) -> Iterator[TrailAction]:
             receivers += [*_receivers(record.asked.get("userIdSet")), *_receivers(record.asked.get("groupSet"))]
             receivers += [value for value in _leaves(record.asked) if ":organizations:" in value]
         if receivers:
-            yield record.action(act, resource, receivers)
+            yield record.action(act, record.shared, receivers)
 
 
 def _receivers(given: Any) -> Iterator[str]:
@@ -201,9 +212,8 @@ def _receivers(given: Any) -> Iterator[str]:
 
 
 def _reset(record: _TrailRecord) -> Iterator[TrailAction]:
-    resource = _text(record.asked.get("snapshotId")) or _text(record.asked.get("imageId"))
-    if _ID.match(resource):
-        yield record.action(Act.CLEARED, resource)
+    if record.shared:
+        yield record.action(Act.CLEARED, record.shared)
 
 
 def _unblocked(record: _TrailRecord) -> Iterator[TrailAction]:
@@ -242,7 +252,7 @@ _disabled, _key_used = _of_key(Act.DISABLED), _of_key(Act.USED)
 
 def _share_used(record: _TrailRecord) -> Iterator[TrailAction]:
     """EC2's own event, which the snapshot's owner and its user both get: the user is the caller [aws-facts 1b]."""
-    user = _text(_mapping(record.raw.get("userIdentity")).get("accountId"))
+    user = _text(record.identity.get("accountId"))
     snapshot = _text(_mapping(record.raw.get("serviceEventDetails")).get("snapshotId"))
     if user != _text(record.raw.get("recipientAccountId")) and _ID.match(snapshot):
         yield record.action(Act.USED, snapshot, (user,) if user else ())
@@ -253,7 +263,7 @@ def _copied(record: _TrailRecord) -> Iterator[TrailAction]:
 
     It is called in the copy's Region; the snapshot that was used may be in another.
     """
-    caller = _text(_mapping(record.raw.get("userIdentity")).get("accountId"))
+    caller = _text(record.identity.get("accountId"))
     snapshot = _text(record.asked.get("sourceSnapshotId"))
     if caller and caller != _text(record.raw.get("recipientAccountId")) and _ID.match(snapshot):
         used = record.action(Act.USED, snapshot, (caller,))

@@ -123,7 +123,8 @@ def strangers(receivers: Collection[str], applied: AppliedFile) -> frozenset[str
 
     Every organization is listed while the file names none.
 
-    The members of ``applied`` must be those that Organizations itself says (``LiveMembers``).
+    The members of ``applied`` must be those that Organizations itself says (``LiveMembers``): `discover` could write
+    others into the table of members.
     """
     units = {unit.arn for unit in applied.directory.membership.units.values()}
     own = applied.directory.organization

@@ -12,8 +12,7 @@ from chalicelib.engine.addresses import RecordKey
 from chalicelib.monitor.drift import Pass
 from chalicelib.monitor.judging import Known, SeenPolicy
 from chalicelib.monitor.ports import Canary
-from chalicelib.monitor.store.drift import PASS, DynamoDrift
-from chalicelib.monitor.store.findings import DynamoFindings
+from chalicelib.monitor.store.findings import PASS, DynamoDrift, DynamoFindings
 from chalicelib.monitor.store.ledger_past import DynamoLedgerPast
 from chalicelib.sharing.machine import ClosingIntended, OpeningIntended, ShareClosed, ShareOpened, evolve
 from chalicelib.sharing.share import Share, ShareState
@@ -143,6 +142,26 @@ def test_the_past_of_a_share_survives_its_archive_and_its_next_life(stores):
     assert [known.state(NOW + seconds) for seconds in (-1, 30, 90, 300)] == expected
     assert {one.account for one in past.ever(RESOURCE)} == {ACCOUNT, OTHER}
     assert past.ever("resource#snapshot#snap-0b") == []
+
+
+def test_a_share_that_leaves_for_the_archive_while_it_is_read_is_found(stores):
+    """Else the service's own closing would count as one that the ledger does not know, which is a page."""
+
+    class Leaving:
+        """A ledger that is read just as the share has left."""
+
+        def find(self, _places: object) -> list[Share]:
+            lived(stores, ACCOUNT, NOW)
+            return []
+
+        def shares(self, resource: str) -> list[Share]:
+            return self.find(resource)
+
+    leaving: Any = Leaving()
+    past = DynamoLedgerPast(stores.table, leaving)
+
+    assert [one.share_name for one in past.of(RESOURCE, [ACCOUNT])] == [ACCOUNT]
+    assert [one.share_name for one in past.ever(RESOURCE)] == [ACCOUNT]
 
 
 def one_step(at: object, state: str) -> dict[str, object]:

@@ -1,10 +1,10 @@
-"""The access monitor's items: its findings, the notices that it sent, and what it remembers of keys and grants.
+"""The table of findings: those of the access monitor and the drift audit, and what each remembers for itself.
 
 ===========================  =======================  ==================================================
 pk                           sk                       what
 ===========================  =======================  ==================================================
 ``event#<id>``               ``record``               an event that was judged, by id and content: done
-``finding#<resource>``       ``at#<time>#<id>#<act>`` a finding: what was done, by whom, and the verdict
+``finding#<resource>``       ``at#<time>#<id>#<act>`` a finding of either: what, by whom, and the verdict
 ``notified#<digest>``        ``record``               that a notice was sent in this hour
 ``key#<arn>``                ``record``               a key that the service uses: its latest policy
 ``key#<arn>``                ``at#<time>#<digest>``   one of its policies: at, admitted, others, principal, event
@@ -12,22 +12,25 @@ pk                           sk                       what
 ``monitor``                  ``first``                when the first event arrived: at
 ``monitor``                  ``shown``                the latest grant of the service in the trail: at
 ``monitor``                  ``canary``               the grant that must show next: grant, opened_at, next_at
+``drift``                    ``pass``                 how far the audit has come, and its doubts
+``drift#<digest>``           ``record``               that a finding of the audit was published: at
 ===========================  =======================  ==================================================
 
-The drift audit writes findings, too (``drift``). No other function can write to this table, so stolen credentials of
-one that opens shares cannot hide findings.
+No other function can write to this table, so stolen credentials of one that opens shares cannot hide findings. The
+audit's role can write the last two and findings alone: its thief cannot silence the access monitor.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from chalicelib.engine import codec
 from chalicelib.engine.addresses import RecordKey, digest, finding
 from chalicelib.engine.schedule import DAY
 from chalicelib.engine.store.table import EXPIRES, Table, setting
+from chalicelib.monitor.drift import DriftPlace, Pass
 from chalicelib.monitor.judging import SeenPolicy
 from chalicelib.monitor.ports import Canary
 from chalicelib.monitor.trail_actions import TrailAction
@@ -38,16 +41,23 @@ EVENTS_KEPT = 30 * DAY
 EventBridge gives up after a day, and a queue keeps a message for two weeks.
 """
 NOTIFIED_KEPT = 2 * DAY
+GONE_FOR = 7 * DAY
+"""Seconds after which a finding of the drift audit that was gone and is back is published again; a pass is daily."""
 
 FIRST, SHOWN, CANARY = (RecordKey("monitor", name) for name in ("first", "shown", "canary"))
+PASS = RecordKey("drift", "pass")
 
 
-class DynamoFindings:
-    """The port ``Findings`` on one table. ``keep_days``: for how long findings are kept."""
+class _OneTable:
+    """``keep_days``: for how long findings are kept."""
 
     def __init__(self, table: Table, keep_days: int) -> None:
         self._table = table
         self._keep = keep_days * DAY
+
+
+class DynamoFindings(_OneTable):
+    """The port ``Findings``."""
 
     def first_event(self, now: int) -> int:
         found = self._table.get(FIRST)
@@ -122,6 +132,35 @@ class DynamoFindings:
         self._table.update(SHOWN, **setting({"at": at}), condition="attribute_not_exists(#at) OR #at < :at")
 
 
+class DynamoDrift(_OneTable):
+    """The port ``DriftFindings``."""
+
+    def read(self) -> Pass | None:
+        """Read it; what a later version has added is left out."""
+        members = _members(Pass, self._table.get(PASS) or {})
+        return codec.decode(Pass, members, "the drift audit's pass") if members else None
+
+    def save(self, this: Pass) -> Pass | None:
+        after = replace(this, version=this.version + 1)
+        put = self._table.put_unless_changed(PASS, codec.encode(after), "version", this.version)
+        return after if self._table.do("put_item", put) else None
+
+    def was_notified(self, about: str, now: int) -> bool:
+        item = self._table.get(_audited(about))
+        return item is not None and int(item[EXPIRES]) > now
+
+    def notified(self, about: str, now: int) -> None:
+        self._table.put(_audited(about), {"at": now, EXPIRES: now + GONE_FOR})
+
+    def keep(self, place: DriftPlace, said: Mapping[str, object], now: int) -> None:
+        event = f"drift-{digest(str(place), str(said['verdict']), length=12)}"
+        self._table.put(finding(place.resource, now, event, "drift"), {**said, EXPIRES: now + self._keep})
+
+
+def _audited(about: str) -> RecordKey:
+    return RecordKey(f"drift#{about}")
+
+
 def _event(event: str) -> RecordKey:
     return RecordKey(f"event#{event}")
 
@@ -135,8 +174,12 @@ def _second(at: int) -> str:
 
 
 def _policy(item: Mapping[str, Any]) -> SeenPolicy:
-    """Read a policy, without the other attributes of its item."""
-    return codec.decode(SeenPolicy, {one.name: item[one.name] for one in fields(SeenPolicy) if one.name in item})
+    return codec.decode(SeenPolicy, _members(SeenPolicy, item))
+
+
+def _members(kind: Any, item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the attributes of an item that are members of a dataclass."""
+    return {one.name: item[one.name] for one in fields(kind) if one.name in item}
 
 
 def _grant(grant: str) -> RecordKey:

@@ -32,25 +32,25 @@ class DynamoLedgerPast:
 
     def lately(self, resource: str) -> Sequence[Known]:
         shares = self._ledger.shares(resource)
-        left = _left(self._table.get(RecordKey(resource)) or {})
-        shares_left = [share for name in left for share in self._archived(resource, f"{name}#", name)]
-        names = dict.fromkeys([*(share.share_name for share in shares), *left])
-        steps = {name: self._steps(resource, f"{name}#").get(name, []) for name in names}
-        return _put_together(resource, [*shares_left, *shares], steps)
+        return self._with_past(resource, shares, _left(self._table.get(RecordKey(resource)) or {}))
 
     def of(self, resource: str, names: Collection[str]) -> Sequence[Known]:
         """Of many names, read the resource's partition: each name alone takes three reads one after the other."""
         if len(names) > FEW:
             wanted = frozenset(names)
             return [one for one in self.ever(resource) if one.share_name in wanted]
-        shares = [share for name in names for share in self._archived(resource, f"{name}#", name)]
-        shares += self._ledger.find([(resource, name) for name in names])
-        steps = {name: self._steps(resource, f"{name}#").get(name, []) for name in names}
-        return _put_together(resource, shares, steps)
+        return self._with_past(resource, self._ledger.find([(resource, name) for name in names]), names)
 
     def ever(self, resource: str) -> Sequence[Known]:
-        shares = [*self._archived(resource), *self._ledger.shares(resource)]
-        return _put_together(resource, shares, self._steps(resource))
+        shares = self._ledger.shares(resource)  # first, as one may leave for the archive meanwhile
+        return _put_together(resource, [*self._archived(resource), *shares], self._steps(resource))
+
+    def _with_past(self, resource: str, shares: Sequence[Share], left: Iterable[str]) -> Sequence[Known]:
+        """Put shares together with their steps, and with the archived ones that have ``left`` under these names."""
+        archived = [share for name in left for share in self._archived(resource, f"{name}#")]
+        names = dict.fromkeys([*(share.share_name for share in shares), *left])
+        steps = {name: self._steps(resource, f"{name}#").get(name, []) for name in names}
+        return _put_together(resource, [*archived, *shares], steps)
 
     def _steps(self, resource: str, names: str = "") -> dict[str, list[tuple[int, ShareState]]]:
         """Read when each came into which state, of those whose name begins so; the last steps are on the shares."""
@@ -59,11 +59,10 @@ class DynamoLedgerPast:
             steps[RecordKey.of(item).share_name] += _steps(steps_in(item))
         return steps
 
-    def _archived(self, resource: str, names: str = "", of: str = "") -> Iterator[Share]:
-        """Yield archived shares whose name begins so, or of one name."""
+    def _archived(self, resource: str, names: str = "") -> Iterator[Share]:
+        """Yield archived shares whose name begins so."""
         for item in islice(self._table.query(resource, f"{ARCHIVED}{names}"), MOST):
-            share = _archived(item, resource, RecordKey.of(item).share_name)
-            if share is not None and of in ("", share.share_name):
+            if share := _archived(item, resource, RecordKey.of(item).share_name):
                 yield share
 
 

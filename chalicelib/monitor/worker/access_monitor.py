@@ -3,8 +3,6 @@
 SQS delays each event by ten minutes, so that the ledger has been written by then. The monitor judges an event once, by
 its id; after a crash between a notice and its record, or if two runs judge the event at the same time, it sends the
 notice again, with the same id. Its role can change no share.
-
-Whether an OU of the applied file brings an account, it asks Organizations itself: `discover` could write the members.
 """
 
 from __future__ import annotations
@@ -159,18 +157,15 @@ class AccessMonitor:
                 yield from self.past.ever(resource)
 
     def _shares_on_key(self, action: TrailAction, read: Callable[[str], Sequence[Known]]) -> Iterator[Known]:
-        key = action.resource
-        accounts = {action.account, *map(account_of, action.receivers)}
-        if action.act is Act.REMOVED:
-            accounts |= set(self.findings.accounts_of(action.grant))
-        policy = addresses.policy_resource(key).pk
+        policy = addresses.policy_resource(action.resource).pk
         if action.act is Act.POLICY:
             yield from read(policy)
             return
-        accounts -= {"", self.hub}
+        of_grant = self.findings.accounts_of(action.grant) if action.act is Act.REMOVED else ()
+        accounts = {action.account, *map(account_of, action.receivers), *of_grant} - {"", self.hub}
         for account in sorted(accounts):
-            yield from read(addresses.key_resource(key, account).pk)
-            yield from read(addresses.role_resource(key, account).pk)
+            yield from read(addresses.key_resource(action.resource, account).pk)
+            yield from read(addresses.role_resource(action.resource, account).pk)
         if accounts:
             yield from (one for one in read(policy) if one.account in accounts)
 

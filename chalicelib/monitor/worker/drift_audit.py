@@ -4,8 +4,7 @@ The access monitor judges events. The audit looks at what is open, so it also fi
 monitor or that no event reported. It changes no permission: it notifies people, and wakes the share worker to close the
 service's own.
 
-Whether an OU of the applied file brings an account, it asks Organizations itself: `discover` could write the members.
-If there is no time to ask about all accounts of a place, the next run goes on with the next one of them.
+If there is no time to ask Organizations about all accounts of a place, the next run goes on with the next one of them.
 
 A run takes at most ``PER_RUN`` looks, so that EC2 does not throttle the share worker. It writes its place after each
 slice, and after a crash the next run looks at that slice again.
