@@ -206,17 +206,11 @@ class PageListed:
 
 @dataclass(frozen=True, slots=True)
 class PageRefused:
-    """A page was refused; ``again``: the same one may be listed later."""
+    """A page was refused; ``again``: the same one may be listed later; ``stale``: EC2 no longer knows the cursor."""
 
     fault: Fault
     again: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class CursorStale:
-    """EC2 does not know the cursor any more."""
-
-    fault: Fault
+    stale: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +223,7 @@ class RemovalsTried:
 
 
 Command = ListPage | RemoveSlice
-Event = LookAsked | RemovalsAsked | PageListed | PageRefused | CursorStale | RemovalsTried
+Event = LookAsked | RemovalsAsked | PageListed | PageRefused | RemovalsTried
 
 
 def outstanding(inventory: Inventory, now: int) -> tuple[Command, ...]:
@@ -254,12 +248,12 @@ def evolve(inventory: Inventory, event: Event, now: int) -> Inventory:
 
 
 def _look(event: LookAsked, inventory: Inventory, now: int) -> Inventory:
-    fresh = replace(inventory, looking=event.run, part=_first(inventory), cursor="", pages=0, fault=None)
-    return replace(fresh, restarts=0, tries=0, look_at=now)
+    return replace(_from_the_start(inventory, now), looking=event.run, fault=None, restarts=0, tries=0)
 
 
-def _first(inventory: Inventory) -> Part:
-    return "checks" if inventory.checks else "uses" if inventory.image else "images"
+def _from_the_start(inventory: Inventory, now: int) -> Inventory:
+    first: Part = "checks" if inventory.checks else "uses" if inventory.image else "images"
+    return replace(inventory, part=first, cursor="", pages=0, look_at=now)
 
 
 def _remove(event: RemovalsAsked, inventory: Inventory, _now: int) -> Inventory:
@@ -274,18 +268,12 @@ def _listed(event: PageListed, inventory: Inventory, now: int) -> Inventory:
 
 
 def _refused(event: PageRefused, inventory: Inventory, now: int) -> Inventory:
+    if event.stale and inventory.restarts + 1 < TRIES:
+        return replace(_from_the_start(inventory, now), restarts=inventory.restarts + 1)
     if event.again and inventory.tries + 1 < TRIES:
         wait = schedule.step(schedule.RETRIES, inventory.tries)
         return replace(inventory, tries=inventory.tries + 1, look_at=now + wait)
     return replace(_answered(inventory, now), pages=0, fault=event.fault)
-
-
-def _stale(event: CursorStale, inventory: Inventory, now: int) -> Inventory:
-    """Begin the look again, a few times."""
-    if inventory.restarts + 1 >= TRIES:
-        return replace(_answered(inventory, now), pages=0, fault=event.fault)
-    again = replace(inventory, part=_first(inventory), cursor="", pages=0)
-    return replace(again, restarts=inventory.restarts + 1, look_at=now)
 
 
 def _tried(event: RemovalsTried, inventory: Inventory, _now: int) -> Inventory:
@@ -308,7 +296,6 @@ TRANSITIONS: Mapping[InventoryState, Row[Inventory]] = {
         RemovalsAsked: leads(_remove, S.LISTING),
         PageListed: leads(_listed, *S),
         PageRefused: leads(_refused, *S),
-        CursorStale: leads(_stale, *S),
         RemovalsTried: leads(_tried, S.LISTING),
     },
     S.REMOVING: {

@@ -19,7 +19,7 @@ EVENTS = (
     inventory.PageListed("", 0),
     inventory.PageRefused(FAULT),
     inventory.PageRefused(FAULT, again=True),
-    inventory.CursorStale(FAULT),
+    inventory.PageRefused(FAULT, stale=True),
     inventory.RemovalsTried(1, over=False, last=True),
     inventory.RemovalsTried(1, over=True, last=False),
     inventory.RemovalsTried(1, over=True, last=True),

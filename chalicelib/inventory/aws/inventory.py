@@ -52,12 +52,13 @@ class AwsInventory:
     def __init__(self, sessions: TargetSessions, hub: str) -> None:
         self._sessions = sessions
         self._hub = hub
+        self._own = {"Name": f"tag:{register.HUB_TAG}", "Values": [hub]}
 
     def page(self, account: str, region: str, part: Part, cursor: str) -> InventoryPage:
         where = _where(account, region)
         ec2 = self._client("look", account, region, "inventory")
         asked: dict[str, Any] = {
-            "Filters": [{"Name": f"tag:{register.HUB_TAG}", "Values": [self._hub]}],
+            "Filters": [self._own],
             "MaxResults": FILTER_VALUES,
             **({"NextToken": cursor} if cursor else {}),
         }
@@ -74,12 +75,11 @@ class AwsInventory:
     def instances(self, target: Target) -> tuple[OwnInstance, ...]:
         where = _where(target.account, target.region)
         ec2 = self._client("instance", target.account, target.region, "inventory")
-        own = {"Name": f"tag:{register.HUB_TAG}", "Values": [self._hub]}
         running = {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]}
         with as_refusal("DescribeInstances", where):
-            shown = list(every(ec2, "instances", Filters=[own, running]))
+            shown = list(every(ec2, "instances", Filters=[self._own, running]))
         with as_refusal("DescribeVolumes", where):
-            volumes = list(every(ec2, "volumes", Filters=[own]))
+            volumes = list(every(ec2, "volumes", Filters=[self._own]))
         attached = {one["InstanceId"] for one in shown}
         return (
             *(_instance(one["InstanceId"], one["State"]["Name"], one, one.get("ClientToken", "")) for one in shown),
@@ -109,10 +109,7 @@ class AwsInventory:
         """EC2 itself refuses a snapshot that an AMI uses."""
         where = f"{_where(account, region)}, {snapshot}"
         ec2 = self._client("tidy", account, region, delivery)
-        own = [
-            {"Name": f"tag:{register.HUB_TAG}", "Values": [self._hub]},
-            {"Name": f"tag:{register.DELIVERY_TAG}", "Values": [delivery]},
-        ]
+        own = [self._own, {"Name": f"tag:{register.DELIVERY_TAG}", "Values": [delivery]}]
         with as_refusal("DescribeSnapshots", where):
             if not by_id(ec2, "snapshots", [snapshot], OwnerIds=["self"], Filters=own):
                 return "it does not have this hub's tag and that delivery's, or is gone"
@@ -142,10 +139,8 @@ class AwsInventory:
         live = self._sessions.role(account)
         if live is None:
             what = "The applied targets file no longer contains this account."
-            raise Refusal(
-                RefusalKind.DENIED,
-                Fault("target-dropped", _where(account, region), what, "Add it to the file to look there."),
-            )
+            dropped = Fault("target-dropped", _where(account, region), what, "Add it to the file to look there.")
+            raise Refusal(RefusalKind.DENIED, dropped)
         carrier = Delivery(delivery, self._hub, "", Target(account, region, *live), 1, 0, "", ())
         return self._sessions.client("ec2", work, carrier)
 

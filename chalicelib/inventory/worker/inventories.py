@@ -68,10 +68,9 @@ class InventoryExecutor:
         """List a page and write it beside the record; after a crash the next run writes the same items again."""
         try:
             page = self._page(record)
-        except StaleCursor as refusal:
-            return inventory.CursorStale(refusal.fault)
         except Refusal as refusal:
-            return inventory.PageRefused(refusal.fault, again=refusal.kind is RefusalKind.THROTTLED)
+            again, stale = refusal.kind is RefusalKind.THROTTLED, isinstance(refusal, StaleCursor)
+            return inventory.PageRefused(refusal.fault, again=again, stale=stale)
         found = [{ROWS[type(one)]: codec.encode(one, sparse=True)} for one in page.found]
         items = list(slices(found, MOST_IN_ITEM))
         for number, some in enumerate(items, record.pages):
