@@ -1,16 +1,5 @@
 """The service's errors, from the general to the special. Every room imports them from here.
 
-PromoterError
-├── ParkRecord            a record cannot be processed: it is parked for an operator
-│   ├── IllegalEvent      its state does not allow the event
-│   ├── NewerSchema       it was written by a newer version: it is not parked, but left as it is
-│   └── Unreadable        it does not fit its type
-├── Refusal               AWS has not executed a call, or may have; or the service makes none for now
-│   ├── StaleCursor       a listing cannot continue where it stopped
-│   └── TargetsDamaged    the applied targets file was changed by hand
-├── LostRace              somebody else wrote first
-└── Misconfigured         the deployment is wrong; no record causes or repairs that
-
 A value of a wrong type is a plain ValueError until the caller knows its record: then it is Unreadable.
 """
 

@@ -79,16 +79,6 @@ def is_missing(records: Records, key: RecordKey) -> bool:
         return False
 
 
-def parsed(item: Mapping[str, Any] | None, what: str) -> Any:
-    """Parse the JSON in an item beside a record. Raises Unreadable if the item is missing or damaged."""
-    if item is None:
-        raise Unreadable(f"{what} is not on record.")
-    try:
-        return codec.parsed_json(item["body"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise Unreadable(f"{what} cannot be read: {error!r:.200}") from None
-
-
 def fitting(item: Mapping[str, Any], name: str, default: T) -> T:
     """Return one of an item's own attributes; the default if it is missing or has a wrong type."""
     value = item.get(name, default)
@@ -101,8 +91,14 @@ def compact(value: Any) -> str:
 
 
 def read_item(kind: type[T], item: Mapping[str, Any] | None, what: str) -> T:
-    """Build what an item beside a record holds. Raises Unreadable."""
-    return _built(kind, parsed(item, what), what)
+    """Build what the body of an item beside a record holds. Raises Unreadable if the item is missing or damaged."""
+    if item is None:
+        raise Unreadable(f"{what} is not on record.")
+    try:
+        value = codec.parsed_json(item["body"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise Unreadable(f"{what} cannot be read: {error!r:.200}") from None
+    return _built(kind, value, what)
 
 
 def read_body(kind: type[T], stored: Stored) -> T:

@@ -29,14 +29,7 @@ LOOKS_APART = schedule.MINUTE
 GONE_NO_SOONER_THAN = 2 * schedule.MINUTE
 """Seconds from the removal to the second of these looks, at least."""
 
-
-WANTED: Entry[Share, ShareState] = Entry(ShareState.WANTED)
-OPENING: Entry[Share, ShareState] = Entry(ShareState.OPENING)
-OPEN: Entry[Share, ShareState] = Entry(ShareState.OPEN)
-CLOSING: Entry[Share, ShareState] = Entry(ShareState.CLOSING)
-CLOSED: Entry[Share, ShareState] = Entry(ShareState.CLOSED)
-REFUSED: Entry[Share, ShareState] = Entry(ShareState.REFUSED)
-ARCHIVED: Entry[Share, ShareState] = Entry(ShareState.ARCHIVED)
+WANTED, OPENING, OPEN, CLOSING, CLOSED, REFUSED, ARCHIVED = map(Entry[Share, ShareState], ShareState)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +70,10 @@ class ShareRefused:
 
 @dataclass(frozen=True, slots=True)
 class ClosingIntended:
-    """No delivery holds it, or its end has come: the intent to remove the permission is written."""
+    """No delivery holds it, its end has come, or another run's late call opened it after it was closed.
+
+    The intent to remove the permission is written.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +103,6 @@ class GivenUp:
     """The target refuses to let a grant on its own key be ended: its administrators must end it."""
 
     fault: Fault
-
-
-@dataclass(frozen=True, slots=True)
-class FoundOpen:
-    """A late call of another run opened it after it was closed: it is closed again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,7 +314,7 @@ def raced(tried: Share, found: Share | None, now: int) -> Share | None:
     if tried.state is ShareState.OPEN and over:
         left = replace(tried, state=ShareState.CLOSED, version=0, holdings=frozenset(), asked=0, answered=0, recent=())
         there = left if found is None else replace(found, grant_id=tried.grant_id or found.grant_id)
-        return evolve(there, FoundOpen(), now)
+        return evolve(there, ClosingIntended(), now)
     if found is None:
         return None
     if tried.state is ShareState.OPEN:
@@ -342,7 +333,7 @@ _IDLE: Row[Share] = {
 }
 _ONCE_OPEN: Row[Share] = {
     **_IDLE,
-    FoundOpen: leads(lambda _event, share, now: CLOSING(share, now, removed_at=None, gone_at=None), CLOSING),
+    ClosingIntended: leads(_intend_closing, CLOSING),
 }
 
 TRANSITIONS: Mapping[ShareState, Row[Share]] = {

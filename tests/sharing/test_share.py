@@ -20,7 +20,6 @@ from chalicelib.sharing.machine import (
     Archived,
     ClosingIntended,
     FoundClosed,
-    FoundOpen,
     GivenUp,
     LookedAfter,
     OpeningIntended,
@@ -324,7 +323,6 @@ EVENTS = (
     LookedAfter(showing=False),
     ShareClosed(),
     GivenUp(FAULT),
-    FoundOpen(),
     FoundClosed(),
     Archived(),
 )

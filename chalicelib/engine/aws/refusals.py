@@ -129,25 +129,30 @@ CURES = {  # they stay with a delivery that the service has given up, so none sa
     RefusalKind.NAME_TAKEN: "Deregister the AMI of that name, or set `ami_name` in the targets file; then tag again.",
 }
 
-NO_ROOM_CURE = (
-    "If this lasts, ask AWS for a larger quota, or give the tag of launch tests to a subnet with more free addresses."
-)
 _OTHER_PLACE = (
     "give the tag of launch tests to a subnet in another zone, or name another instance type in `launch_test` in the "
     "targets file."
 )
 LAUNCH_CURES = {
-    **dict.fromkeys(NO_ROOM, NO_ROOM_CURE),
+    **dict.fromkeys(
+        NO_ROOM,
+        "If this lasts, ask AWS for a larger quota, or give the tag of launch tests to a subnet with more free "
+        "addresses.",
+    ),
     NO_CAPACITY: f"If this lasts, {_OTHER_PLACE}",
     "Unsupported": _OTHER_PLACE.capitalize(),
 }
 """The cures of what RunInstances says. ``Unsupported``: the subnet's zone does not have instances of that type."""
-NO_SESSION = "If this lasts, check that the Region is enabled in that account (aws account get-region-opt-status)."
-"""The cure where AWS takes a role's session for none."""
-NOT_YET_ACTIVE = (
-    "AWS has not activated that account, or its Region, yet, which may take hours. If this lasts, ask AWS Support."
-)
-PASSING_CURES = {**dict.fromkeys(STALE_CREDENTIALS, NO_SESSION), **dict.fromkeys(NOT_ACTIVE, NOT_YET_ACTIVE)}
+PASSING_CURES = {
+    **dict.fromkeys(
+        STALE_CREDENTIALS,
+        "If this lasts, check that the Region is enabled in that account (aws account get-region-opt-status).",
+    ),
+    **dict.fromkeys(
+        NOT_ACTIVE,
+        "AWS has not activated that account, or its Region, yet, which may take hours. If this lasts, ask AWS Support.",
+    ),
+}
 
 STS_OFF = "RegionDisabledException"
 STS_OFF_CURE = (

@@ -112,18 +112,9 @@ class Table:
         request = self.put_request(key, attributes, "attribute_not_exists(pk) OR #number = :seen", {":seen": seen})
         return {**request, "ExpressionAttributeNames": {"#number": name}}
 
-    def update(
-        self,
-        key: RecordKey,
-        expression: str,
-        given: Mapping[str, Any],
-        *,
-        names: Mapping[str, str] | None = None,
-        condition: str | None = None,
-        returning: str = "NONE",
-    ) -> dict[str, Any] | None:
-        """Update an item; returns the asked attributes, or None where the condition did not hold."""
-        request = self.update_request(key, expression, given, names=names, condition=condition)
+    def update(self, key: RecordKey, *update: Any, returning: str = "NONE", **more: Any) -> dict[str, Any] | None:
+        """Make an update of ``update_request``; returns the asked attributes, or None if its condition did not hold."""
+        request = self.update_request(key, *update, **more)
         answer = self._conditional(lambda: self._client.update_item(**request, ReturnValues=returning))
         return None if answer is None else values(answer.get("Attributes", {}))
 

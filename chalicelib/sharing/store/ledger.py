@@ -85,18 +85,17 @@ class DynamoLedger:
 
     def hold(self, share: Share, holding: Holding) -> None:
         """A holder that comes later usually has the latest end, so that is tried first."""
-        key = share.key
         place = addresses.holding(share.resource, share.share_name, holding.delivery)
         put = self._held(share, holding)
         for _ in range(TRIES):
-            asks = (self._wanted(key, share, latest=latest, asks=True) for latest in (True, False))
+            asks = (self._wanted(share, latest=latest, asks=True) for latest in (True, False))
             if any(self._table.transact([put, {"Update": ask}]) for ask in asks):
                 return
             if (known := self._table.get(place)) is None:
                 continue
             if holds(known):
                 for latest in (True, False):
-                    self._table.do("update_item", self._wanted(key, share, latest=latest))
+                    self._table.do("update_item", self._wanted(share, latest=latest))
                 return
             self._table.delete(place, "NOT episode > :episode", {":episode": holding.episode})
         raise Refusal(RefusalKind.THROTTLED, _busy(share))
@@ -104,8 +103,7 @@ class DynamoLedger:
     def hold_all(self, wanted: Sequence[tuple[Share, Holding]]) -> int:
         writes = list[Mapping[str, Any]]()
         for share, holding in wanted:
-            key = share.key
-            writes += [self._held(share, holding), {"Update": self._wanted(key, share, latest=True, asks=True)}]
+            writes += [self._held(share, holding), {"Update": self._wanted(share, latest=True, asks=True)}]
         if self._table.transact(writes):
             return len(wanted)
         share, holding = wanted[0]
@@ -117,7 +115,7 @@ class DynamoLedger:
         given = {":number": "N", ":episode": holding.episode}
         return {"Put": self._table.put_request(place, _item(holding), IS_NEW, given)}
 
-    def _wanted(self, key: RecordKey, share: Share, *, latest: bool, asks: bool = False) -> dict[str, Any]:
+    def _wanted(self, share: Share, *, latest: bool, asks: bool = False) -> dict[str, Any]:
         """Build a delivery's write of a share, which may rename the grantee.
 
         ``latest``: only if no other holder has a later end, else only if one has. ``asks``: it raises ``asked``.
@@ -135,7 +133,7 @@ class DynamoLedger:
         given = {":until": share.last_closing_at, **({":one": 1} if asks else {})}
         update = setting(attributes, given, keeping=["schema", "body", "state", "version"])
         return self._table.update_request(
-            key,
+            share.key,
             update["expression"] + (" ADD asked :one" if asks else ""),
             update["given"],
             names=update["names"],
@@ -265,10 +263,10 @@ class DynamoLedger:
         for few in slices(shares, PER_TRANSACTION):
             writes: list[Mapping[str, Any]] = []
             for share in few:
-                key, gone_once = share.key, share.gone_with_resource or share.share_name in before
+                gone_once = share.gone_with_resource or share.share_name in before
                 steps = _stepped(share, happened, now, calls).recent if happened else share.recent
                 condition = f"{_unchanged(share)} AND {NOBODY_CAME}"
-                gone = self._table.delete_request(key, condition, {":seen": share.version, **_asked(share)})
+                gone = self._table.delete_request(share.key, condition, {":seen": share.version, **_asked(share)})
                 entry = {
                     "kind": "archive",
                     "at": now,

@@ -91,11 +91,11 @@ class GrantAudit:
             place, refused = self._look(
                 key.pk.removeprefix(addresses.AUDIT), _read(stored), Budget(time_left), reports=now >= ready
             )
-            due = self.clock() + schedule.POLLS[-1] if refused or (place.over and place.found) else None
-            if not place.over and not refused:
+            due = ready if now < ready else None  # for what has closed lately
+            if refused or (place.over and place.found):
+                due = self.clock() + schedule.POLLS[-1]
+            elif not place.over:
                 due = self.clock()
-            if due is None and now < ready:  # for what has closed lately
-                due = ready
             body = {"resource": key.pk, **({} if place.over else {**_written(place), SINCE: since})}
             self.records.save(stored, Write(key, "open", body, due), (), self.clock())
             if not place.over and not refused:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from chalicelib.engine.budget import Budget, slices
 from chalicelib.engine.calls import LEFT
@@ -18,38 +19,34 @@ WRITTEN_AT_ONCE = 50
 """Shares that one transaction writes."""
 
 
+@dataclass(eq=False)
 class ResourceShares:
-    """The shares of one resource in the ledger: read once, then updated with each write.
+    """The shares of one resource in the ledger: read once, then updated with each write."""
 
-    ``adapter``: opens and closes its permissions.
-    """
-
-    def __init__(
-        self, ledger: Ledger, resource: str, adapter: PermissionAdapter, shares: Sequence[Share], clock: Clock
-    ) -> None:
-        self._ledger = ledger
-        self._clock = clock
-        self.resource = resource
-        self.adapter = adapter
-        self._calls: dict[str, list[str]] = {}
-        """By ``share_name``: lines of history, such as the calls made for it, to be written with the share."""
-        self._written: set[str] = set()
-        self.to_wake: dict[str, int] = {}
-        """Deliveries to wake, with their episodes: a share that they hold has opened or was refused."""
-        self.archived_at: dict[str, int] = {}
-        """By ``share_name``: when shares were moved to the archive."""
-        self._shares = {s.share_name: s for s in shares}
+    ledger: Ledger
+    clock: Clock
+    resource: str
+    adapter: PermissionAdapter
+    """Opens and closes its permissions."""
+    by_name: dict[str, Share]
+    to_wake: dict[str, int]
+    """Deliveries to wake, with their episodes: a share that they hold has opened or was refused."""
+    archived_at: dict[str, int]
+    """By ``share_name``: when shares were moved to the archive."""
+    _calls: dict[str, list[str]] = field(default_factory=dict, init=False)
+    """By ``share_name``: lines of history, such as the calls made for it, to be written with the share."""
+    _written: set[str] = field(default_factory=set, init=False)
 
     @property
     def shares(self) -> Sequence[Share]:
         """All shares of the resource."""
-        return tuple(self._shares.values())
+        return tuple(self.by_name.values())
 
     def save(self, shares: Iterable[Share], happened: str, *, unheld: bool = False) -> list[Share]:
         """Write shares, and return them as they are now. Raises LostRace."""
         shares = list(shares)
-        saved = self._ledger.save(shares, happened, self._clock(), unheld=unheld, calls=self._lines_of(shares))
-        self._shares.update({s.share_name: s for s in saved})
+        saved = self.ledger.save(shares, happened, self.clock(), unheld=unheld, calls=self._lines_of(shares))
+        self.by_name.update({s.share_name: s for s in saved})
         self._written |= {s.share_name for s in saved}
         return saved
 
@@ -69,7 +66,7 @@ class ResourceShares:
 
         What is over goes to the archive by the same write.
         """
-        over = {s.share_name for s in outstanding.to_archive(results, self._clock())}
+        over = {s.share_name for s in outstanding.to_archive(results, self.clock())}
         try:
             saved = self.save_some([s for s in results if s.share_name not in over], happened, budget)
             for some in budget.each(slices([s for s in results if s.share_name in over], WRITTEN_AT_ONCE)):
@@ -103,17 +100,17 @@ class ResourceShares:
 
     def archive(self, shares: Sequence[Share], happened: str = "") -> None:
         """Move shares to the archive. Raises LostRace if a delivery has come to hold one."""
-        now = self._clock()
-        self._ledger.archive(shares, now, happened, self._calls)
+        now = self.clock()
+        self.ledger.archive(shares, now, happened, self._calls)
         self._lines_of(shares)
         for s in shares:
-            del self._shares[s.share_name]
+            del self.by_name[s.share_name]
             self.archived_at[s.share_name] = now
 
     def _put_right(self, tried: Mapping[str, Share]) -> None:
         for _ in range(RACES):
-            found = {s.share_name: s for s in self._ledger.shares(self.resource)}
-            wrong = [w for key, s in tried.items() if (w := machine.raced(s, found.get(key), self._clock()))]
+            found = {s.share_name: s for s in self.ledger.shares(self.resource)}
+            wrong = [w for key, s in tried.items() if (w := machine.raced(s, found.get(key), self.clock()))]
             happened = "another run's call came between"
             try:
                 self.save([s for s in wrong if s.share_name in found], happened)
@@ -121,5 +118,5 @@ class ResourceShares:
                 continue
             for s in wrong:
                 if s.share_name not in found:
-                    self._ledger.put_right(s, happened, self._clock())
+                    self.ledger.put_right(s, happened, self.clock())
             return

@@ -73,8 +73,8 @@ class ShareWorker:
                 if stored is None:
                     return
                 adapter = self.adapters[Resource.parse(key.pk).kind]
-                these = ResourceShares(self.ledger, key.pk, adapter, shares, self.waker.clock)
-                these.to_wake, these.archived_at = to_wake, archived_at
+                by_name = {s.share_name: s for s in shares}
+                these = ResourceShares(self.ledger, self.waker.clock, key.pk, adapter, by_name, to_wake, archived_at)
                 done = self._work(these, budget)
                 now = self.waker.clock()
                 oldest = holders.oldest_open(these.shares, now)
@@ -301,7 +301,7 @@ class ShareWorker:
             remove = self._with_calls(these, lambda some: self._revoked(these, some, budget))
         results += in_batches(these.adapter, own, remove, self._with_refusal, budget)
         for s in these.save_results(results, "closing was tried", budget):
-            self._report_closing(these.resource, s)
+            self._report_closing(s)
 
     def _not_prolonged(self, these: ResourceShares, closing: Sequence[Share], budget: Budget) -> list[Share]:
         """Return the shares to close. A standing share stays open if the applied file now has a later end date.
@@ -371,17 +371,17 @@ class ShareWorker:
                 self.telemetry.not_closing(s.resource, s.account, s.tries, why)
         return s
 
-    def _report_closing(self, resource: str, s: Share) -> None:
+    def _report_closing(self, s: Share) -> None:
         if s.state is ShareState.CLOSING:
             return
         if s.closed_at is None:
-            self.telemetry.share(resource, s.account, "left open in the target", why=s.fault and s.fault.what)
+            self.telemetry.share(s.resource, s.account, "left open in the target", why=s.fault and s.fault.what)
             return
         what = "kept: it existed before the service came" if s.preexisting else "closed"
         seconds = None if s.opened_at is None else (s.removed_at or s.closed_at) - s.opened_at
-        self.telemetry.share(resource, s.account, what, open_seconds=seconds)
+        self.telemetry.share(s.resource, s.account, what, open_seconds=seconds)
         if s.closed_blind:
-            self.telemetry.closed_blind(resource, s.account)
+            self.telemetry.closed_blind(s.resource, s.account)
 
 
 def _by_amis(shares: Sequence[Share]) -> Iterable[list[Share]]:
