@@ -128,9 +128,7 @@ class Inventory:
     removing: str = ""
     """The run whose removals are under way."""
     slice: int = 0
-    """Which slice of that order comes next."""
-    entry: int = 0
-    """How many removals of that slice were tried."""
+    """Which slice of that order comes next, or goes on."""
     at: int = 0
     pages: int = 0
     looking: str = ""
@@ -215,9 +213,8 @@ class PageRefused:
 
 @dataclass(frozen=True, slots=True)
 class RemovalsTried:
-    """The removals of a slice before ``upto`` were tried; ``over``: the slice is done; ``last``: no slice follows."""
+    """Removals of a slice were tried; ``over``: it is done; ``last``: no slice follows."""
 
-    upto: int
     over: bool
     last: bool
 
@@ -257,7 +254,7 @@ def _from_the_start(inventory: Inventory, now: int) -> Inventory:
 
 
 def _remove(event: RemovalsAsked, inventory: Inventory, _now: int) -> Inventory:
-    return replace(inventory, removing=event.run, slice=0, entry=0)
+    return replace(inventory, removing=event.run, slice=0)
 
 
 def _listed(event: PageListed, inventory: Inventory, now: int) -> Inventory:
@@ -278,8 +275,8 @@ def _refused(event: PageRefused, inventory: Inventory, now: int) -> Inventory:
 
 def _tried(event: RemovalsTried, inventory: Inventory, _now: int) -> Inventory:
     if event.over and event.last:
-        return replace(inventory, removed=inventory.removing, removing="", slice=0, entry=0)
-    return replace(inventory, slice=inventory.slice + event.over, entry=0 if event.over else event.upto)
+        return replace(inventory, removed=inventory.removing, removing="", slice=0)
+    return replace(inventory, slice=inventory.slice + event.over)
 
 
 def _answered(inventory: Inventory, now: int) -> Inventory:

@@ -20,9 +20,9 @@ EVENTS = (
     inventory.PageRefused(FAULT),
     inventory.PageRefused(FAULT, again=True),
     inventory.PageRefused(FAULT, stale=True),
-    inventory.RemovalsTried(1, over=False, last=True),
-    inventory.RemovalsTried(1, over=True, last=False),
-    inventory.RemovalsTried(1, over=True, last=True),
+    inventory.RemovalsTried(over=False, last=True),
+    inventory.RemovalsTried(over=True, last=False),
+    inventory.RemovalsTried(over=True, last=True),
 )
 
 

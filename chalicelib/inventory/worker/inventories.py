@@ -118,13 +118,11 @@ class InventoryExecutor:
         item = self.records.get(key) or {"slices": 0, "body": "[]"}
         order, number = codec.parsed_json(item["body"]), int(item["slices"])
         last = record.slice + 1 >= number
-        done = record.entry
-        for entry in budget.each(order[done:], CALLS_OF_STEP):
-            if "result" not in entry:
-                entry["result"] = self._remove(record, entry["delivery"], entry["snapshot"])
-                self.records.put(key, {**item, "body": compact(order)})
-            done += 1
-        return inventory.RemovalsTried(done, over=done >= len(order), last=last)
+        left = [entry for entry in order if "result" not in entry]
+        for entry in budget.each(left, CALLS_OF_STEP):
+            entry["result"] = self._remove(record, entry["delivery"], entry["snapshot"])
+            self.records.put(key, {**item, "body": compact(order)})
+        return inventory.RemovalsTried(over=all("result" in entry for entry in order), last=last)
 
     def _remove(self, record: Inventory, delivery: str, snapshot: str) -> str:
         """Remove a snapshot and return why not, if so. A delivery that has not ended looks after its own."""
