@@ -90,7 +90,8 @@ def _reader(kind: Any) -> Reader:
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         return lambda value, path: _dataclass(kind, _a(dict, value, path), path)
     if isinstance(kind, type) and issubclass(kind, Enum):
-        return lambda value, path: _enum(kind, value, path)
+        values = [one.value for one in kind]
+        return lambda value, path: kind(_fitting(value in values, value, path, kind))
     return lambda value, path: _a(kind, value, path)
 
 
@@ -108,13 +109,6 @@ def _dataclass(kind: type, value: Mapping[str, Any], path: str) -> Any:
 @cache
 def _members(kind: type) -> Mapping[str, Reader]:
     return {name: _reader(unread) for name, unread in typing.get_type_hints(kind).items()}
-
-
-def _enum(kind: type[Enum], value: Any, path: str) -> Enum:
-    try:
-        return kind(value)
-    except ValueError:
-        raise ValueError(f"{path}: {value!r} is no {kind.__name__}") from None
 
 
 def _a(kind: type, value: Any, path: str) -> Any:

@@ -65,11 +65,10 @@ def attributes(notice: Mapping[str, Any]) -> dict[str, str]:
         "image_name": notice.get("source_name"),
     }
     texts = {name: str(value) for name, value in wanted.items() if value}
-    return {name: "".join(map(_fit, text)) for name, text in texts.items()}
-
-
-def _fit(char: str) -> str:
-    return char if char.isprintable() and char <= "\uffff" else "?"
+    return {
+        name: "".join(char if char.isprintable() and char <= "\uffff" else "?" for char in text)
+        for name, text in texts.items()
+    }
 
 
 _PLAIN = str.maketrans({"`": "'", '"': "'", "\\": "/", "<": "(", ">": ")", "&": "+"})

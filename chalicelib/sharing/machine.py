@@ -229,19 +229,10 @@ def _intend_closing(_event: ClosingIntended, share: Share, now: int) -> Share:
 
 
 def _removed(event: PermissionRemoved, share: Share, now: int) -> Share:
-    return replace(
-        share,
-        removed_at=now,
-        gone_at=None,
-        gone_with_resource=event.with_resource,
-        together=0,
-        next_try=_together_at(now + LOOKS_APART),
-    )
-
-
-def _together_at(moment: int) -> int:
-    """Return the next whole minute, so that one look serves all permissions removed within a minute."""
-    return -(-moment // schedule.MINUTE) * schedule.MINUTE
+    """One look, at a whole minute, serves all permissions that were removed within a minute."""
+    look_at = -(-(now + LOOKS_APART) // schedule.MINUTE) * schedule.MINUTE
+    removed = replace(share, removed_at=now, gone_at=None, gone_with_resource=event.with_resource)
+    return replace(removed, together=0, next_try=look_at)
 
 
 def _looked_after(event: LookedAfter, share: Share, now: int) -> Share:

@@ -61,13 +61,10 @@ def unanswered(share: Share) -> bool:
 
 def to_open(shares: Iterable[Share], now: int) -> list[Share]:
     """Return the shares to open now, longest waiting first: held, not open, and not past their end."""
-    found = [s for s in shares if s.holdings and _is_time(s, now) and not past_end(s, now) and _may_open(s, now)]
+    # an opening does not wait for the next look of a closing
+    in_time = (s for s in shares if now >= s.next_try or s.state is ShareState.CLOSING)
+    found = [s for s in in_time if s.holdings and not past_end(s, now) and _may_open(s, now)]
     return sorted(found, key=lambda s: s.next_try)
-
-
-def _is_time(share: Share, now: int) -> bool:
-    """Whether it may be opened now. An opening does not wait for the next look of a closing."""
-    return now >= share.next_try or share.state is ShareState.CLOSING
 
 
 def _may_open(share: Share, now: int) -> bool:

@@ -1,8 +1,4 @@
-"""The ledger's records: each share with its holdings, its state and its end.
-
-A share is open as long as a delivery holds it (invariant 1). A permission that is preexisting stays (invariant 2). The
-intent is on the record before the call (invariant 3). After its last closing time the share worker closes it even if a
-delivery holds it.
+"""The ledger's records: each share with its holdings, its state and its end (invariants 1 to 3).
 
 ``machine`` has their events and the table, and ``outstanding`` says what is left to do.
 """

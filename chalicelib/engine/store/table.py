@@ -181,40 +181,30 @@ class Table:
 
     def query(self, pk: str, prefix: str = "", **more: Any) -> Iterator[dict[str, Any]]:
         """Read a partition's items whose sort key has this prefix, consistently, in order."""
-        return self._pages(
-            KeyConditionExpression="pk = :pk" + (" AND begins_with(sk, :sk)" if prefix else ""),
-            ExpressionAttributeValues=wire({":pk": pk, **({":sk": prefix} if prefix else {})}),
-            ConsistentRead=True,
-            **more,
-        )
+        condition = "pk = :pk" + (" AND begins_with(sk, :sk)" if prefix else "")
+        given = {":pk": pk, **({":sk": prefix} if prefix else {})}
+        return self._pages(condition, given, ConsistentRead=True, **more)
 
     def query_between(self, pk: str, first: str, last: str, *, newest_first: bool = False) -> Iterator[dict[str, Any]]:
         """Read a partition's items from one sort key to another, consistently, in order or the last one first."""
-        return self._pages(
-            KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
-            ExpressionAttributeValues=wire({":pk": pk, ":first": first, ":last": last}),
-            ConsistentRead=True,
-            ScanIndexForward=not newest_first,
-            **({"Limit": NEWEST_AT_ONCE} if newest_first else {}),
-        )
+        given = {":pk": pk, ":first": first, ":last": last}
+        order = {"ScanIndexForward": False, "Limit": NEWEST_AT_ONCE} if newest_first else {}
+        return self._pages("pk = :pk AND sk BETWEEN :first AND :last", given, ConsistentRead=True, **order)
 
     def query_index(
         self, index: str, condition: str, given: Mapping[str, Any], limit: int, after: Mapping[str, Any] | None = None
     ) -> list[dict[str, Any]]:
         """Read so many items of an index, in order. ``after``: the keys of the last item that was read before."""
-        given = {"KeyConditionExpression": condition, "ExpressionAttributeValues": wire(given)}
         start = {"ExclusiveStartKey": wire(after)} if after else {}
-        return list(islice(self._pages(IndexName=index, Limit=limit, **given, **start), limit))
+        return list(islice(self._pages(condition, given, IndexName=index, Limit=limit, **start), limit))
 
     def query_index_all(self, index: str, attribute: str, value: str, sk: str = "") -> Iterator[dict[str, Any]]:
         """Read the items that an index has under a value (``sk``: with this sort key); it may be seconds behind."""
-        return self._pages(
-            IndexName=index,
-            KeyConditionExpression=f"{attribute} = :value" + (" AND sk = :sk" if sk else ""),
-            ExpressionAttributeValues=wire({":value": value, **({":sk": sk} if sk else {})}),
-        )
+        condition = f"{attribute} = :value" + (" AND sk = :sk" if sk else "")
+        return self._pages(condition, {":value": value, **({":sk": sk} if sk else {})}, IndexName=index)
 
-    def _pages(self, **request: Any) -> Iterator[dict[str, Any]]:
+    def _pages(self, condition: str, given: Mapping[str, Any], **request: Any) -> Iterator[dict[str, Any]]:
+        request |= {"KeyConditionExpression": condition, "ExpressionAttributeValues": wire(given)}
         while True:
             answer = self._client.query(TableName=self.name, **request)
             yield from map(values, answer["Items"])

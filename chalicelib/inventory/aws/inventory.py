@@ -30,12 +30,12 @@ USE_CURE = (
     "Update the stack of deploy/target.yaml there (of OUs, that of deploy/target-stackset.yaml) with "
     "AllowUseReport=true."
 )
+NOT_GONE = ["pending", "running", "stopping", "stopped"]
+"""States of an instance that runs, or can run again."""
 KINDS = [
     {
         "ResourceType": "ec2:Instance",
-        "ResourceTypeOptions": [
-            {"OptionName": "state-name", "OptionValues": ["pending", "running", "stopping", "stopped"]}
-        ],
+        "ResourceTypeOptions": [{"OptionName": "state-name", "OptionValues": NOT_GONE}],
     },
     {
         "ResourceType": "ec2:LaunchTemplate",
@@ -43,7 +43,7 @@ KINDS = [
     },
     {"ResourceType": "ssm:Parameter"},
 ]
-"""Instances that run, or can run again; all versions of a launch template, not the ten newest [aws-facts 8]."""
+"""All versions of a launch template, not the ten newest [aws-facts 8]."""
 
 
 class AwsInventory:
@@ -75,7 +75,7 @@ class AwsInventory:
     def instances(self, target: Target) -> tuple[OwnInstance, ...]:
         where = _where(target.account, target.region)
         ec2 = self._client("instance", target.account, target.region, "inventory")
-        running = {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]}
+        running = {"Name": "instance-state-name", "Values": NOT_GONE}
         with as_refusal("DescribeInstances", where):
             shown = list(every(ec2, "instances", Filters=[self._own, running]))
         with as_refusal("DescribeVolumes", where):

@@ -66,10 +66,10 @@ class DynamoFindings(_OneTable):
         return int(found["at"]) if found else now
 
     def was_judged(self, event: str) -> bool:
-        return self._table.get(_event(event)) is not None
+        return self._table.get(RecordKey(f"event#{event}")) is not None
 
     def judged(self, event: str, now: int) -> None:
-        self._table.put(_event(event), {"done": now, EXPIRES: now + EVENTS_KEPT})
+        self._table.put(RecordKey(f"event#{event}"), {"done": now, EXPIRES: now + EVENTS_KEPT})
 
     def keep(self, event: str, action: TrailAction, said: Mapping[str, object], now: int) -> None:
         key = finding(action.resource, action.at, event, action.act.value)
@@ -113,10 +113,10 @@ class DynamoFindings(_OneTable):
         return found
 
     def accounts_of(self, grant: str) -> Collection[str]:
-        return tuple(map(str, (self._table.get(_grant(grant)) or {}).get("accounts", ())))
+        return tuple(map(str, (self._table.get(RecordKey(f"grant#{grant}")) or {}).get("accounts", ())))
 
     def remember_grant(self, grant: str, accounts: Collection[str], now: int) -> None:
-        self._table.put(_grant(grant), {"accounts": sorted(accounts), EXPIRES: now + self._keep})
+        self._table.put(RecordKey(f"grant#{grant}"), {"accounts": sorted(accounts), EXPIRES: now + self._keep})
 
     def canary(self) -> Canary:
         item = self._table.get(CANARY) or {}
@@ -146,23 +146,15 @@ class DynamoDrift(_OneTable):
         return after if self._table.do("put_item", put) else None
 
     def was_notified(self, about: str, now: int) -> bool:
-        item = self._table.get(_audited(about))
+        item = self._table.get(RecordKey(f"drift#{about}"))
         return item is not None and int(item[EXPIRES]) > now
 
     def notified(self, about: str, now: int) -> None:
-        self._table.put(_audited(about), {"at": now, EXPIRES: now + GONE_FOR})
+        self._table.put(RecordKey(f"drift#{about}"), {"at": now, EXPIRES: now + GONE_FOR})
 
     def keep(self, place: DriftPlace, said: Mapping[str, object], now: int) -> None:
         event = f"drift-{digest(str(place), str(said['verdict']), length=12)}"
         self._table.put(finding(place.resource, now, event, "drift"), {**said, EXPIRES: now + self._keep})
-
-
-def _audited(about: str) -> RecordKey:
-    return RecordKey(f"drift#{about}")
-
-
-def _event(event: str) -> RecordKey:
-    return RecordKey(f"event#{event}")
 
 
 def _key(arn: str) -> RecordKey:
@@ -180,7 +172,3 @@ def _policy(item: Mapping[str, Any]) -> SeenPolicy:
 def _members(kind: Any, item: Mapping[str, Any]) -> dict[str, Any]:
     """Return the attributes of an item that are members of a dataclass."""
     return {one.name: item[one.name] for one in fields(kind) if one.name in item}
-
-
-def _grant(grant: str) -> RecordKey:
-    return RecordKey(f"grant#{grant}")
