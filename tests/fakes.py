@@ -21,7 +21,7 @@ from chalicelib.engine.store.records import ROOM_FOR_RECENT, shard_of
 from chalicelib.engine.store.table import EXPIRES, KEEP_HISTORY_DAYS
 from chalicelib.engine.wakes import Wake
 from chalicelib.sharing.machine import Archived, evolve
-from chalicelib.sharing.ports import NO_LINES, Lines, StandingHolding
+from chalicelib.sharing.ports import Lines, StandingHolding
 from chalicelib.sharing.share import DELIVERED_AMIS, Holding, Purpose, Share
 from chalicelib.sharing.store import ledger
 
@@ -454,7 +454,7 @@ class MemoryLedger:
         self.idle[place] = replace(one, account="", region="", episode=0, until=1)
 
     def save(
-        self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False, calls: Lines = NO_LINES
+        self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False, calls: Lines = NOTHING
     ) -> list[Share]:
         for share in shares:
             known = self.items.get((share.resource, share.share_name))
@@ -492,7 +492,7 @@ class MemoryLedger:
         }
         self.items[place] = replace(ledger.least(item, share.resource, ValueError("damaged")), **of_holders)
 
-    def archive(self, shares: Sequence[Share], now: int, happened: str = "", calls: Lines = NO_LINES) -> None:
+    def archive(self, shares: Sequence[Share], now: int, happened: str = "", calls: Lines = NOTHING) -> None:
         for share in shares:
             known = self.items.get((share.resource, share.share_name))
             if known is None or (known.version, known.asked) != (share.version, share.asked):

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 from chalicelib.engine.addresses import digest
 from chalicelib.engine.faults import Fault, count, listed
 from chalicelib.engine.places import called
+from chalicelib.engine.ports import NOTHING
 
 SCHEMA = 1
 MAX_LISTED = 100
@@ -83,7 +83,7 @@ def plain(text: str) -> str:
     return "".join(char if char.isprintable() else " " for char in text).translate(_PLAIN)
 
 
-def with_plain(notice: Mapping[str, Any], names: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
+def with_plain(notice: Mapping[str, Any], names: Mapping[str, str] = NOTHING) -> dict[str, Any]:
     """Add what a chat channel and a mail show of a notice, as plain text, and the accounts' names.
 
     ``names``: by account, as the targets file has them.

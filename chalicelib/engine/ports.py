@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.wakes import Wake
 
-NOTHING: Mapping[str, str] = MappingProxyType({})
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class MadeDue(StrEnum):

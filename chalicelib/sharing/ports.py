@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Protocol
 
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.errors import Refusal
 from chalicelib.engine.faults import Fault
-from chalicelib.engine.ports import Stored
+from chalicelib.engine.ports import NOTHING, Stored
 from chalicelib.images.arriving import ExaminedSource
 from chalicelib.sharing.share import Holding, Share
 
 Lines = Mapping[str, Sequence[str]]
-NO_LINES: Lines = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +69,7 @@ class Ledger(Protocol):
         """Read single shares by (resource, ``share_name``, delivery), together, each with that holding alone."""
 
     def save(
-        self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False, calls: Lines = NO_LINES
+        self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False, calls: Lines = NOTHING
     ) -> list[Share]:
         """Write all but the holdings of these shares, and their history. Raises LostRace.
 
@@ -82,7 +80,7 @@ class Ledger(Protocol):
     def put_right(self, share: Share, happened: str, now: int) -> bool:
         """Correct one share, or add one that the ledger lacks (version 0). False: another run wrote first."""
 
-    def archive(self, shares: Sequence[Share], now: int, happened: str = "", calls: Lines = NO_LINES) -> None:
+    def archive(self, shares: Sequence[Share], now: int, happened: str = "", calls: Lines = NOTHING) -> None:
         """Move shares that nobody holds to the archive. Raises LostRace if one was held or written meanwhile.
 
         ``happened`` and ``calls``: as in ``save``, if they were not saved in their state before.

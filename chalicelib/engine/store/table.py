@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
-from types import MappingProxyType
 from typing import Any
 
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.aws import sdk
 from chalicelib.engine.budget import slices
+from chalicelib.engine.ports import NOTHING
 
 CONDITION_FAILED = "ConditionalCheckFailedException"
 CONFLICT = "TransactionConflictException"
@@ -24,7 +24,6 @@ EXPIRES = "expires_at"
 KEEP_HISTORY_DAYS = 400
 """Days for which history, look-ups and closed shares are kept, unless the parameter KeepHistoryDays says otherwise."""
 
-NOTHING: Mapping[str, Any] = MappingProxyType({})
 ABSENT = "attribute_not_exists(pk)"
 
 

@@ -24,7 +24,7 @@ from chalicelib.engine.budget import slices
 from chalicelib.engine.errors import LostRace, NewerSchema, Refusal, RefusalKind, Unreadable
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import POLICY, Resource
-from chalicelib.engine.ports import Stored
+from chalicelib.engine.ports import NOTHING, Stored
 from chalicelib.engine.schedule import DAY
 from chalicelib.engine.schema import FORMS, Forms
 from chalicelib.engine.store.records import RECENT, history, stored
@@ -33,7 +33,7 @@ from chalicelib.engine.stored import compact, fitting
 from chalicelib.sharing import holders, machine
 from chalicelib.sharing.grant_names import unrecorded_name
 from chalicelib.sharing.key_policy import PolicyShare
-from chalicelib.sharing.ports import NO_LINES, Lines, StandingHolding
+from chalicelib.sharing.ports import Lines, StandingHolding
 from chalicelib.sharing.share import DELIVERED_AMIS, OPEN_STATES, Holding, Purpose, Share, ShareState, ShareStep
 
 PER_TRANSACTION = 50
@@ -188,7 +188,7 @@ class DynamoLedger:
         ]
 
     def save(
-        self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False, calls: Lines = NO_LINES
+        self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False, calls: Lines = NOTHING
     ) -> list[Share]:
         """What is written before a race is lost stays, and is true."""
         saved: list[Share] = []
@@ -257,7 +257,7 @@ class DynamoLedger:
         )
         return self._written([*moved, {"Update": update}])
 
-    def archive(self, shares: Sequence[Share], now: int, happened: str = "", calls: Lines = NO_LINES) -> None:
+    def archive(self, shares: Sequence[Share], now: int, happened: str = "", calls: Lines = NOTHING) -> None:
         # what has closed since such a share must not be forgotten before it
         before = self.gone_with_resource(shares[0].resource) if shares and self._keep < IN_THE_BIN else ()
         for few in slices(shares, PER_TRANSACTION):
@@ -353,7 +353,7 @@ def _body(share: Share) -> str:
     return compact(own)
 
 
-def _stepped(share: Share, happened: str, now: int, calls: Lines = NO_LINES) -> Share:
+def _stepped(share: Share, happened: str, now: int, calls: Lines = NOTHING) -> Share:
     step = ShareStep(now, share.state.value, (happened, *calls.get(share.share_name, ())))
     return replace(share, recent=(*share.recent, step))
 
