@@ -11,7 +11,7 @@ from operator import attrgetter, itemgetter
 from typing import Any, TypeVar
 
 from chalicelib.delivery.copy_quota import SlotLease
-from chalicelib.delivery.tracked import LATER_OUTCOMES, TrackedDelivery
+from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import addresses, codec, schedule
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.errors import LostRace, Unreadable
@@ -532,7 +532,7 @@ class MemoryTrackedDeliveries:
         if known is None:
             return True
         runs = (known.episode, known.state) == (tracked.episode, "running")
-        taken_back = known.episode == tracked.episode and tracked.state in LATER_OUTCOMES
+        taken_back = known.episode == tracked.episode and tracked.outcome.follows
         if runs or taken_back or known.episode < tracked.episode:
             self.items[ami, tracked.delivery] = replace(tracked, generation=known.generation, joined=known.joined)
         return not runs or not any(one.state == "running" for _, one in self.items.of(ami))

@@ -17,7 +17,18 @@ from chalice.app import CloudWatchEventConfig
 from samtranslator.yaml_helper import yaml_parse
 
 from app import app
-from chalicelib.delivery.model import Copy, CopyState, Delivery, DeliveryState, Naming, NewImage, Recalled, Snapshot
+from chalicelib.delivery import model
+from chalicelib.delivery.model import (
+    OUTCOMES,
+    Copy,
+    CopyState,
+    Delivery,
+    DeliveryState,
+    Naming,
+    NewImage,
+    Recalled,
+    Snapshot,
+)
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import notices
 from chalicelib.engine.faults import MOST_FAULTS, Fault
@@ -30,6 +41,7 @@ from chalicelib.targets.difference import difference, loosened
 from chalicelib.targets.notices import FileChange
 from chalicelib.targets.waves import Wave
 from tools.code_tables import documented
+from tools.state_machine import member_docs
 
 ROOT = Path(__file__).resolve().parent.parent
 CHAT = ROOT / "deploy" / "chat.yaml"
@@ -43,17 +55,18 @@ _ROOMS = tuple(
     import_module(f"chalicelib.{path.parent.name}.notices")
     for path in sorted((ROOT / "chalicelib").glob("*/notices.py"))
 )
-KINDS: Mapping[str, NoticeKind] = {
+_OUTCOMES: Mapping[str, NoticeKind] = {state: row.notice for state, row in OUTCOMES.items()}
+KINDS: Mapping[str, NoticeKind] = {kind.event: kind for kind in _OUTCOMES.values()} | {
     kind.event: kind for room in _ROOMS for kind in vars(room).values() if isinstance(kind, NoticeKind)
 }
-"""Every kind of notice: the rows of all rooms."""
+"""Every kind of notice: of a delivery's outcomes, and the rows of all rooms."""
 _MEANS = {
     vars(room)[name].event: text
     for room in _ROOMS
     for name, text in documented(ast.parse(getsource(room)).body)
     if isinstance(vars(room)[name], NoticeKind)
-}
-"""What a kind means: the docstring below its row."""
+} | {_OUTCOMES[state].event: text for state, text in member_docs(model, "DeliveryState").items() if state in _OUTCOMES}
+"""What a kind means: the docstring below its row, or below the state of its outcome."""
 _BUILDERS = tuple(
     one for room in _ROOMS for one in vars(room).values() if isfunction(one) and "now" in signature(one).parameters
 )
@@ -135,7 +148,11 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     "digest": ("text", "Digest of what waits for an approval: AMI, snapshots, value, settings and targets."),
     "approve": ("text", "The command that approves what has this digest."),
     "after": ("text", "The group in which deliveries failed: `targets` names these, and `groups` who waits for it."),
-    "retry": ("text", "The command that tries them again, after they have been repaired."),
+    "retry": (
+        "text or null",
+        "The command that tries again what failed, after it has been repaired; null if nothing failed.",
+    ),
+    "there": ("number", "How many targets own the AMI or may launch it."),
     "targets": (
         "list",
         f"Targets that wait for an approval, each with account and Region; at most {notices.MAX_LISTED}.",

@@ -10,6 +10,7 @@ from typing import Any
 
 from chalicelib.delivery import machine as delivery_machine
 from chalicelib.delivery import model as delivery_model
+from chalicelib.delivery.model import ENDED
 from chalicelib.engine.transitions import Row
 from chalicelib.inventory import machine as inventory
 from chalicelib.promotion import machine as promotion_machine
@@ -84,10 +85,11 @@ ENDING = ("stopping", "tidying")
 def page() -> str:
     """Return the text of docs/reference/state-machines.md."""
     shares = {state: doc.rstrip(".") for state, doc in member_docs(share, "ShareState").items()}
+    deliveries = member_docs(delivery_model, "DeliveryState")
     parts = [
         INTRO,
         DELIVERY,
-        _section(delivery_machine.TRANSITIONS, member_docs(delivery_model, "DeliveryState")),
+        _section(delivery_machine.TRANSITIONS, {state: doc for state, doc in deliveries.items() if state not in ENDED}),
         PROMOTION,
         _section(promotion_machine.TRANSITIONS, member_docs(promotion_model, "PromotionState")),
         SHARE,
@@ -109,7 +111,7 @@ def member_docs(module: ModuleType, enum: str) -> dict[str, str]:
         if isinstance(member, ast.Assign) and isinstance(member.value, ast.Constant):
             doc = below.value if isinstance(below, ast.Expr) else None
             text = doc.value if isinstance(doc, ast.Constant) else ""
-            found[str(member.value.value)] = inspect.cleandoc(str(text)).replace("\n", " ")
+            found[str(member.value.value)] = " ".join(str(text).split()).replace("``", "`")
     return found
 
 

@@ -15,7 +15,6 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import named, place
 from ami_promoter.terminal.report import NotDone, Report, moment, span
 from ami_promoter.verbs import DIGEST, Duration, VerbCaller, ami_argument, tag_key_option, verb, yes_option
-from chalicelib.delivery.tracked import FAILED
 from chalicelib.engine.faults import Fault, count
 from chalicelib.engine.schedule import DAY
 from chalicelib.targets import approvals
@@ -91,7 +90,7 @@ def approve(
     short, places = approvals.short(asked.digest), sorted(asked.targets)
     if digest is not None and not asked.digest.startswith(digest):
         raise NotDone(_differs(ami, digest, short, asked.value, len(places)))
-    failed = {one.it.place for one in Reader(connection).tracked(ami) if one.it.state == FAILED}
+    failed = {one.it.place for one in Reader(connection).tracked(ami) if one.it.failed}
     arrives = [_arrives(targets, family, what) for targets, family, what in seen.arrives]
     data = {
         "ami": ami,

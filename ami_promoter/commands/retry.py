@@ -22,7 +22,7 @@ from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import AMI_ID, PLACE, VerbCaller, ami_argument, verb
 from chalicelib.delivery.model import Delivery
 from chalicelib.delivery.phases.recalling import NOT_DONE
-from chalicelib.delivery.tracked import GOOD, RECALLED, TrackedDelivery
+from chalicelib.delivery.tracked import GOOD, TrackedDelivery
 from chalicelib.engine import addresses
 from chalicelib.engine.faults import Fault, count
 from chalicelib.images.family import parameter_of
@@ -220,7 +220,7 @@ def _renamed(
 
 def _not_recalled(reader: Reader, chosen: Sequence[TrackedDelivery]) -> list[TrackedDelivery]:
     """Find the deliveries whose recall the target has refused."""
-    found = reader.deliveries(entry.delivery for entry in chosen if entry.state == RECALLED)
+    found = reader.deliveries(entry.delivery for entry in chosen if entry.is_recalled)
     undone = {ident for ident, one in found.items() if any(fault.code == NOT_DONE for fault in one.it.faults)}
     return [entry for entry in chosen if entry.delivery in undone]
 

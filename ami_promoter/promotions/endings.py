@@ -6,16 +6,17 @@ from collections.abc import Iterable, Iterator
 
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import groups, named
-from chalicelib.delivery.tracked import EXPIRED, OUTCOMES, TrackedDelivery
+from chalicelib.delivery.model import TRACKED_OUTCOMES
+from chalicelib.delivery.tracked import TrackedDelivery
 
 _ENDS = {"shared": "the share is withdrawn", "delivered": "the AMI was delivered, and stays"}
-_OVER = (*OUTCOMES, EXPIRED)
 DOES = js.thing(**js.PLACE, does=js.text("what happens to the delivery"))
 
 
 def does(state: str, when: str = "") -> str:
     """Say what happens to a delivery in this state; ``when``: the delivery only ends then."""
-    return _ENDS.get(state, f"{state}, and stays so" if state in _OVER else f"the delivery is cancelled{when}")
+    otherwise = f"{state}, and stays so" if state in TRACKED_OUTCOMES else f"the delivery is cancelled{when}"
+    return _ENDS.get(state, otherwise)
 
 
 def lines(tracked: Iterable[TrackedDelivery], when: str = "", *, each: bool) -> Iterator[str]:

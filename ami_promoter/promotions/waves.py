@@ -10,7 +10,7 @@ from ami_promoter.terminal.alike import first_of, place
 from ami_promoter.terminal.durations import duration
 from ami_promoter.terminal.report import moment
 from chalicelib.delivery.model import DeliveryState
-from chalicelib.delivery.tracked import RUNNING, SUCCEEDED, TrackedDelivery
+from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
 from chalicelib.delivery.wave_progress import WaveProgress
 from chalicelib.engine.faults import count
 from chalicelib.engine.places import Place
@@ -64,7 +64,7 @@ def of_promotion(
         members = file.members(wave.after)
         before = [one for one in tracked if one.account in members and one.joined != promotion.generation]
         waiting = [one for one in tracked if one.account in mine and states.get(one.delivery) == WAITS]
-        failed = sorted(one.place for one in before if one.state == "failed")
+        failed = sorted(one.place for one in before if one.failed)
         known = "open" if 0 < progress.opens_at <= now else "soaks" if progress.opens_at else "waits"
         found.append(
             {
@@ -72,7 +72,7 @@ def of_promotion(
                 "state": "stopped" if progress.stopped else known,
                 "opens_at": moment(progress.opens_at or None),
                 "pending": sum(one.state == RUNNING for one in before),
-                "succeeded": sum(one.state in SUCCEEDED for one in before),
+                "succeeded": sum(one.outcome.in_wave == "succeeded" for one in before),
                 "failed": failed,
                 "waiting": len(waiting),
             }

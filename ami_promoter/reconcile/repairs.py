@@ -27,7 +27,7 @@ from ami_promoter.reconcile.share_findings import alive, holds
 from ami_promoter.verbs import TerminalClock
 from chalicelib.delivery.model import ENDED, Delivery, DeliveryState, EndRequest
 from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
-from chalicelib.delivery.tracked import DELIVERED, FAILED, RUNNING
+from chalicelib.delivery.tracked import RUNNING
 from chalicelib.engine import addresses, codec, schedule
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.budget import slices
@@ -170,12 +170,12 @@ class Repairs:
     def _end_tracked(self, ami: str, delivery: str) -> str:
         entry = next((one for one in self._tracked.all(ami) if one.delivery == delivery), None)
         record = self._delivery(delivery)
-        state = FAILED if record is None else record.state
+        state = DeliveryState.FAILED if record is None else record.state
         if entry is None or entry.state != RUNNING or state not in ENDED:
             return MOVED_ON
         over = replace(entry, state=state, image="")
         if record is not None:  # of a damaged one the state beside the body counts
-            known = replace(record.it, ending=None if state == DELIVERED else DeliveryState(state))
+            known = replace(record.it, ending=None if state == DeliveryState.DELIVERED else DeliveryState(state))
             over = entry.ended(known, known.entered.get(state, self._now()))
         self._tracked.end(ami, over)
         self._records.make_due(addresses.promotion(ami), self._now())

@@ -6,49 +6,33 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from chalicelib.delivery.model import Delivery, DeliveryState
+from chalicelib.delivery.model import OUTCOMES, BeginsAgain, Delivery
+from chalicelib.delivery.phases.ending import withdraw
 from chalicelib.engine.faults import Fault, retried
 from chalicelib.engine.notices import MAX_LISTED, NoticeKind, said_faults
 from chalicelib.sharing import holders
 from chalicelib.targets.applied_file import Target
 
-DELIVERED = NoticeKind("delivery.delivered", {"delivered": "was delivered to"}, chat="Arrived")
-"""The target owns the AMI, it equals its source, and this delivery holds no share."""
-FAILED = NoticeKind("delivery.failed", {"failed": "failed in"}, chat="Failed")
-"""The delivery ended without an AMI; the service removed what it had made, except the leftovers."""
-CANCELLED = NoticeKind("delivery.cancelled", {"cancelled": "was cancelled for"}, chat="Ended")
-"""The tag, the applied file or an operator ended the delivery before its AMI was registered."""
-SHARED = NoticeKind("delivery.shared", {"shared": "was shared with"}, chat="Arrived")
-"""The target can launch the hub's AMI until a withdrawal (share mode)."""
-WITHDRAWN = NoticeKind("delivery.withdrawn", {"withdrawn": "was withdrawn from"}, chat="Ended")
-"""Looks at AWS miss what was shared by this delivery alone; or, after an hour, ``faults`` says what is still open."""
-RECALLED = NoticeKind("delivery.recalled", {"recalled": "was recalled in"}, chat="Recalled")
-"""An operator has taken the AMI back everywhere; ``recall`` says who and why. In the target it is deprecated, and where
-the account allows it disabled; it was not deregistered, and instances go on running. ``faults`` says what the account
-refused for a day. If the recall is lifted, a notice ``delivery.delivered`` follows; of an untested AMI
-``delivery.cancelled``, and it is tested again.
-"""
 WAITING = NoticeKind("delivery.waiting-for-role", {"waiting": "is waiting for the role in"}, chat="Failed")
 """The role in the target cannot be assumed yet. Sent once; the service tries until the queue deadline."""
-
-_OF_OUTCOME = {next(iter(kind.said)): kind for kind in (DELIVERED, FAILED, CANCELLED, SHARED, WITHDRAWN, RECALLED)}
 
 
 def outcome(delivery: Delivery, now: int) -> dict[str, Any]:
     """Build the last notice of a delivery."""
-    kind = _OF_OUTCOME[delivery.outcome]
-    recall = delivery.recall
+    row, recall = OUTCOMES[delivery.outcome], delivery.recall
+    to_retry = row.begins_again is BeginsAgain.ASKED
     return {
-        **_of_delivery(delivery, kind, now),
+        **_of_delivery(delivery, row.notice, now),
         "image": delivery.kept_image or None,
         "key": _key(delivery),
         "copies": [{"source": copy.source, "copy": copy.id} for copy in delivery.copies],
-        "faults": said_faults(retried(delivery.faults, delivery.ami) if kind is FAILED else delivery.failures),
-        "protected": delivery.image.protected if kind is DELIVERED and delivery.target.protect else None,
+        "faults": said_faults(retried(delivery.faults, delivery.ami) if to_retry else delivery.failures),
+        "retry": f"ami-promoter retry {delivery.ami}" if to_retry else None,
+        "protected": delivery.image.protected if row.there and delivery.wants_protection else None,
         "unprotected": None if delivery.unprotected is None else said_faults((delivery.unprotected,))[0],
         "family": delivery.naming.family or None,
         "pointer": _pointer(delivery),
-        "recall": {"by": recall.by, "why": recall.why, "disabled": recall.disabled} if kind is RECALLED else None,
+        "recall": {"by": recall.by, "why": recall.why, "disabled": recall.disabled} if delivery.recalls else None,
         "leftovers": list(dict.fromkeys((*delivery.cleanup.leftovers, *delivery.cleanup.unproven)))[:MAX_LISTED],
         "seconds": now - delivery.created_at,
         "approved_by": delivery.approved_by or None,
@@ -100,7 +84,7 @@ def withdrawn_unsaid(withdrawn: Mapping[str, Any], still_open: Sequence[str], no
     if still_open:
         faults.append(holders.still_open(target.where, still_open))
     known = withdrawn["delivery"], withdrawn["hub"], withdrawn["source_image"], target, withdrawn["episode"]
-    return outcome(Delivery(*known, now, "", (), ending=DeliveryState.WITHDRAWN, faults=tuple(faults)), now)
+    return outcome(withdraw(Delivery(*known, now, "", (), faults=tuple(faults)), now, expired=False), now)
 
 
 def _of_delivery(delivery: Delivery, kind: NoticeKind, now: int) -> dict[str, Any]:

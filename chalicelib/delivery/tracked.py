@@ -4,27 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from chalicelib.delivery.model import Delivery
+from chalicelib.delivery.model import OUTCOMES, TRACKED_OUTCOMES, BeginsAgain, Delivery, DeliveryOutcome
+from chalicelib.engine.notices import NoticeKind
 
-RUNNING, EXPIRED = "running", "expired"
-"""States: it has not ended; what was shared ended at the date ``until``, after which it does not begin by itself."""
-DELIVERED, SHARED = "delivered", "shared"
-FAILED, CANCELLED, WITHDRAWN, RECALLED = "failed", "cancelled", "withdrawn", "recalled"
-GOOD = (DELIVERED, SHARED)
+RUNNING = "running"
+"""State: it has not ended."""
+GOOD = tuple(state for state, outcome in OUTCOMES.items() if outcome.there)
 """The outcomes of a successful delivery."""
-OUTCOMES = (*GOOD, FAILED, CANCELLED, WITHDRAWN, RECALLED)
-"""All outcomes, as they are counted and shown: then nothing is left to do, but to end what is shared."""
-LATER_OUTCOMES = (WITHDRAWN, EXPIRED, RECALLED)
-"""They can follow another outcome of the same episode: that it was shared or delivered."""
-SUCCEEDED = (*GOOD, EXPIRED)
-"""The states of a delivery that was successful: what was shared until its date has ended as it was meant to."""
+_NO_OUTCOME = DeliveryOutcome(NoticeKind("", {}))
+"""Of a delivery that runs, and of a state that a newer version wrote."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrackedDelivery:
     """What a promotion knows of one of its deliveries.
 
-    ``state``: running, delivered, recalled, failed or cancelled; in share mode shared, withdrawn, or ``EXPIRED``.
+    ``state``: running, or one of ``TRACKED_OUTCOMES``.
     ``generation``: that of its target when it began. ``joined``: the generation in which its account joined after all
     others had begun; 0: it did not. ``ended_at``: when it ended, or was first shared (epoch seconds).
     ``ssm_parameter``: the setting by which its AMI is named.
@@ -42,25 +37,39 @@ class TrackedDelivery:
     ssm_parameter: str = ""
 
     @property
+    def outcome(self) -> DeliveryOutcome:
+        """What others go by."""
+        return TRACKED_OUTCOMES.get(self.state, _NO_OUTCOME)
+
+    @property
     def has_copy(self) -> bool:
         """Whether its target has an AMI that is not recalled: one that was delivered, or that could not be tested."""
-        return self.state == DELIVERED or (self.state in (FAILED, CANCELLED) and self.image != "")
+        return self.outcome.has_copy and (self.outcome.there or self.image != "")
+
+    @property
+    def is_recalled(self) -> bool:
+        """Whether its AMI is recalled, until that is lifted."""
+        return self.outcome.begins_again is BeginsAgain.LIFTED
+
+    @property
+    def failed(self) -> bool:
+        """Whether it has failed."""
+        return self.outcome.in_wave == "failed"
 
     @property
     def may_end(self) -> bool:
         """Whether it can be asked to end: it runs, or its AMI is shared."""
-        return self.state in (RUNNING, SHARED)
+        return self.state == RUNNING or self.outcome.stands
 
     def ended(self, delivery: Delivery, at: int) -> TrackedDelivery:
-        """Return it as its delivery ends. ``at``: when (epoch seconds), unless it is known when it was first shared.
-
-        A share whose date came before its launch test was over has failed.
-        """
-        state = delivery.outcome.value
-        if state == WITHDRAWN and delivery.share_mode.expired:
-            state = EXPIRED if delivery.began_publishing else FAILED
-        image, ended_at = delivery.kept_image or delivery.untested, delivery.entered.get(SHARED, at)
-        return replace(self, state=state, image=image, ended_at=ended_at, ssm_parameter=delivery.target.ssm_parameter)
+        """Return it as its delivery ends. ``at``: when (epoch seconds), unless it is known when it was first shared."""
+        return replace(
+            self,
+            state=delivery.tracked_outcome,
+            image=delivery.kept_image or delivery.untested,
+            ended_at=at if delivery.shared_at is None else delivery.shared_at,
+            ssm_parameter=delivery.target.ssm_parameter,
+        )
 
     @property
     def place(self) -> str:

@@ -89,12 +89,6 @@ def _short(value: str, most: int) -> str:
 def _headline(notice: Mapping[str, Any]) -> str:
     name, said = notice["plain"]["name"], notice["plain"]["said"]
     ami = f'"{name}"' if name else notice.get("source_image", "")
-    if "counts" in notice:
-        counts = notice["counts"]
-        there = sum(counts[state] for state in _THERE)
-        others = [f"{number:,} {state}" for state, number in counts.items() if number and state not in _THERE]
-        of = count(sum(counts.values()), "target")
-        return f"{ami} is in {there:,} of {of}{'; ' * bool(others)}{', '.join(others)}."
     if "version" in notice:
         return f"Version {notice['version']} of the targets file {said}."
     if "images" in notice:
@@ -104,19 +98,15 @@ def _headline(notice: Mapping[str, Any]) -> str:
     return f"{ami} {said}{place}."
 
 
-_THERE = ("delivered", "shared")
-
-
 def _listed(notice: Mapping[str, Any]) -> Iterator[str]:
-    """Name the targets of a notice that are not there, as many as a mail takes."""
-    found = [one for one in notice.get("deliveries", ()) if one["outcome"] not in _THERE]
-    found += notice.get("targets", ())
-    for one in found[:LISTED]:
+    """Name the targets of a notice, as many as a mail takes; of a summary those in which the AMI is not."""
+    found = [*notice.get("deliveries", ()), *notice.get("targets", ())]
+    number = len(found) + notice.get("unlisted", 0) - notice.get("there", 0)
+    for one in found[: min(number, LISTED)]:
         place = plain(called(one["account"], one.get("account_name", "")))
         yield f"{one.get('outcome', ''):<10} {place}, {one['region']}".strip()
-    left = len(found) - LISTED + notice.get("unlisted", 0)
-    if found and left > 0:
-        yield f"and {left:,} more"
+    if found and number > LISTED:
+        yield f"and {number - LISTED:,} more"
 
 
 def _facts(notice: Mapping[str, Any]) -> dict[str, str]:
@@ -143,8 +133,6 @@ def _commands(notice: Mapping[str, Any]) -> Iterator[str]:
     if ami:
         yield f"ami-promoter status {ami}"
     yield from filter(None, (notice.get("approve"), notice.get("retry")))
-    if notice["outcome"] == "failed":
-        yield f"ami-promoter retry {ami}"
 
 
 def _iso(at: int) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
+from chalicelib.delivery.model import OUTCOMES
 from chalicelib.engine.addresses import RecordKey
 
 # Most invocations have nothing to count, and Powertools would write a warning into the log each time.
@@ -25,9 +26,6 @@ logged = _logger.inject_lambda_context(clear_state=True)
 
 log_metrics = _metrics.log_metrics
 """Middleware: metrics leave as one log line per invocation (embedded metric format), so they cost no call."""
-
-ENDINGS = {"delivered": "DeliveriesDelivered", "failed": "DeliveriesFailed", "cancelled": "DeliveriesCancelled"}
-"""A delivery's last state -> the metric that counts it."""
 
 NOTIFIED = {"RefusedNotified": "ValuesRefused"}
 """An event by which a record knows that a notice was sent -> the metric that counts it."""
@@ -57,8 +55,9 @@ class PowertoolsTelemetry:
         self._count("RecordsMoved")
         if cause.startswith("sweep:"):
             self._count("FoundBySweep")
-        if key.kind == "delivery" and after in ENDINGS:
-            self._count(ENDINGS[after])
+        outcome = OUTCOMES.get(after) if key.kind == "delivery" else None
+        if outcome is not None and outcome.metric:
+            self._count(outcome.metric)
 
     def in_state(self, key: RecordKey, seconds: int) -> None:
         if key.kind == "delivery":

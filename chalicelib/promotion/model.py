@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NamedTuple
 
-from chalicelib.delivery.tracked import CANCELLED, WITHDRAWN, TrackedDelivery
+from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.delivery.wave_progress import WaveProgress
 from chalicelib.engine import addresses, schedule
 from chalicelib.engine.faults import MOST_FAULTS, Fault, count
@@ -29,9 +29,6 @@ class PromotionState(StrEnum):
     OVER = "over"
     """nothing; a new event starts another comparison"""
 
-
-BACK_AGAIN = (CANCELLED, WITHDRAWN)
-"""Outcomes after which a delivery begins again as soon as its target is wanted again."""
 
 MADE_HERE = "source-made-by-service"
 """Fault code of an AMI that the service made."""

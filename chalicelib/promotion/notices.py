@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from chalicelib.delivery.tracked import GOOD, OUTCOMES, RECALLED, TrackedDelivery
+from chalicelib.delivery.model import OUTCOMES
+from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine.faults import count
 from chalicelib.engine.notices import MAX_LISTED, NoticeKind, said_faults
 from chalicelib.engine.places import Place
@@ -80,13 +81,17 @@ def wave_stopped(
 
 def summary(promotion: Promotion, tracked: Iterable[TrackedDelivery], now: int) -> dict[str, Any]:
     """Build the one message when all deliveries of a promotion have ended; those that failed are listed first."""
-    all_of_them = sorted(tracked, key=lambda one: (one.state in GOOD, one.account, one.region))
+    all_of_them = sorted(tracked, key=lambda one: (one.outcome.there, one.account, one.region))
     counts = {state: sum(one.state == state for one in all_of_them) for state in OUTCOMES}
-    everywhere = sum(counts[state] for state in GOOD) == len(all_of_them)
+    there = sum(one.outcome.there for one in all_of_them)
+    others = [f"{counts[state]:,} {state}" for state, row in OUTCOMES.items() if counts[state] and not row.there]
+    said = f"is in {there:,} of {count(len(all_of_them), 'target')}{'; ' * bool(others)}{', '.join(others)}"
     return {
-        **_of_promotion(promotion, SUMMARY, now, outcome="delivered" if everywhere else "incomplete"),
+        **_of_promotion(promotion, SUMMARY, now, outcome="delivered" if there == len(all_of_them) else "incomplete"),
+        "plain": {"said": said},
         "value": promotion.value,
         "counts": counts,
+        "there": there,
         "deliveries": [
             {"account": one.account, "region": one.region, "outcome": one.state, "image": _image(one)}
             for one in all_of_them[:MAX_LISTED]
@@ -97,7 +102,7 @@ def summary(promotion: Promotion, tracked: Iterable[TrackedDelivery], now: int) 
 
 def _image(one: TrackedDelivery) -> str | None:
     """Return the AMI that its own notice names; None: none, or it stays there untested."""
-    return (one.image or None) if one.state in (*GOOD, RECALLED) else None
+    return (one.image or None) if one.outcome.there or one.is_recalled else None
 
 
 def baseline(hub: str, region: str, images: Iterable[str], count: int, now: int) -> dict[str, Any]:

@@ -6,12 +6,13 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from chalicelib.delivery.tracked import EXPIRED, FAILED, GOOD, RECALLED, RUNNING, SHARED, TrackedDelivery
+from chalicelib.delivery.model import BeginsAgain
+from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
 from chalicelib.engine.addresses import digest
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Place
 from chalicelib.promotion.machine import RECALL
-from chalicelib.promotion.model import BACK_AGAIN, NO_TAG, Promotion, Retry
+from chalicelib.promotion.model import NO_TAG, Promotion, Retry
 from chalicelib.sharing import entitlement
 from chalicelib.sharing.entitlement import Entitlement, launched_by
 from chalicelib.targets.applied_file import VALUE, AppliedFile, Resolution, Target
@@ -78,13 +79,13 @@ class WantedTargets:
     def _is_surplus(self, one: TrackedDelivery, promotion: Promotion) -> bool:
         if self.renames(one, promotion):
             return True
-        if one.state == SHARED and promotion.is_gone_for(one.account, one.place):
+        if one.outcome.stands and promotion.is_gone_for(one.account, one.place):
             return True
         if one.may_end:
             return not self.may_go_on(one.place)
-        if one.state == RECALLED and self.recalled:
+        if one.is_recalled and self.recalled:
             return Retry.parse(promotion.inbox.get(RECALL, "")).recalls_again(one)
-        return one.has_copy if self.recalled else one.state == RECALLED
+        return one.has_copy if self.recalled else one.is_recalled
 
     def renames(self, one: TrackedDelivery, promotion: Promotion) -> bool:
         """Whether the file has another parameter for what a target has, and somebody has asked for the target since."""
@@ -98,7 +99,7 @@ class WantedTargets:
 
         One that the file no longer sets stays as it is.
         """
-        target = None if self.recalled or one.state not in GOOD else self.targets.get(one.place)
+        target = None if self.recalled or not one.outcome.there else self.targets.get(one.place)
         return target if target and not needs(target) and target.ssm_parameter not in ("", one.ssm_parameter) else None
 
     def may_go_on(self, place: str) -> bool:
@@ -123,7 +124,7 @@ class WantedTargets:
         hub_copies = {f"{target.by_way_of}/{target.region}" for target in waiting if target.by_way_of}
         for place in hub_copies & self.targets.keys() - begin:
             one = known.get(place)
-            if one is None or one.state in (FAILED, EXPIRED, *BACK_AGAIN):
+            if one is None or one.outcome.begins_again not in (BeginsAgain.NEVER, BeginsAgain.LIFTED):
                 begin.add(place)
         return [self.targets[place] for place in sorted(begin)]
 
@@ -138,10 +139,14 @@ class WantedTargets:
             joins = self.back_fill and bool(target.unit)
             left_out = promotion.was_left_out(target.account, target.region)
             return _is_asked_for(target, promotion) or joins or left_out
-        if one.state == EXPIRED:
-            return one.generation < promotion.named_generation_of(target.account, target.place)
-        older = one.generation < promotion.generation_of(target.account, target.place)
-        return one.state in BACK_AGAIN or (one.state == FAILED and older)
+        match one.outcome.begins_again:
+            case BeginsAgain.WANTED:
+                return True
+            case BeginsAgain.ASKED:
+                return one.generation < promotion.generation_of(target.account, target.place)
+            case BeginsAgain.NAMED:
+                return one.generation < promotion.named_generation_of(target.account, target.place)
+        return False
 
     def left_out(self, tracked: Iterable[TrackedDelivery], promotion: Promotion) -> Mapping[str, str]:
         """Return the targets that a withdrawal kept from beginning, as the record has them: its lift begins them.

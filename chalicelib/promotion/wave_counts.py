@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from chalicelib.delivery.tracked import FAILED, RUNNING, SUCCEEDED, TrackedDelivery
+from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
 from chalicelib.delivery.wave_progress import WaveProgress
 from chalicelib.engine.addresses import digest
 from chalicelib.engine.faults import Fault
@@ -62,7 +62,7 @@ def counts(
 
 def counted(wanted: WantedTargets, tracked: Iterable[TrackedDelivery]) -> list[TrackedDelivery]:
     """Return the tracked deliveries without what failed at targets that are wanted no longer: these stop no wave."""
-    return [one for one in tracked if one.state != FAILED or wanted.may_go_on(one.place)]
+    return [one for one in tracked if not one.failed or wanted.may_go_on(one.place)]
 
 
 def accounts(wanted: WantedTargets) -> list[str]:
@@ -93,8 +93,8 @@ def _count(
     members = file.members(wave.after)
     mine = [one for one in tracked if one.account in members and one.joined != generation]
     running = {one.account for one in mine if one.state == RUNNING}
-    ended = [one for one in mine if one.state in (*SUCCEEDED, FAILED)]
-    failed = tuple(sorted((one for one in ended if one.state == FAILED), key=lambda one: one.place))
+    ended = [one for one in mine if one.outcome.in_wave]
+    failed = tuple(sorted((one for one in ended if one.failed), key=lambda one: one.place))
     last = max((one.ended_at for one in ended), default=0)
     return WaveCount(wave, frozenset(running | begin & members), len(ended) - len(failed), failed, last)
 

@@ -4,12 +4,9 @@ import ast
 import importlib
 import inspect
 import pkgutil
-import re
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
-from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
 
@@ -118,19 +115,6 @@ def modules() -> list[ModuleType]:
 def is_event(one: object) -> bool:
     """Whether it is the class of an event."""
     return isinstance(one, type) and issubclass(one, DeliveryEvent) and one is not DeliveryEvent
-
-
-def test_a_state_is_named_in_its_phase_and_in_one_more_file_at_most():
-    """Others ask a property of the record, or the phase: who changes a state finds all that depends on it."""
-    files: dict[str, set[Path]] = defaultdict(set)
-    for one in Path(inspect.getfile(delivery_room)).parents[1].rglob("*.py"):
-        if one.name != "model.py":
-            for name in re.findall(r"DeliveryState\.([A-Z_]+)\b", one.read_text()):
-                files[name].add(one)
-
-    for state in DeliveryState:
-        assert len(files[state.name]) <= 2, state
-        assert any(one.parent.name == "phases" for one in files[state.name]), state
 
 
 def test_ended_states_have_empty_rows():

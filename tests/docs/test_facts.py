@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from chalicelib.delivery.codecs import DELIVERIES
+from chalicelib.delivery.model import OUTCOMES
 from tests.delivery.examples import NOW, a_delivery
 from tools import templates_docs
 
@@ -42,7 +43,8 @@ def metrics() -> set[str]:
     """Each metric that the functions count."""
     text = (ROOT / "chalicelib" / "entry/telemetry.py").read_text(encoding="utf-8")
     found = set(re.findall(r'(?:_count|_seconds)\(\s*"(\w+)"', text)) | set(re.findall(r'name="(\w+)"', text))
-    return found | set(re.findall(r'"((?:Deliveries|Shares|Values|Access)[A-Z]\w+)"', text))
+    found |= {outcome.metric for outcome in OUTCOMES.values() if outcome.metric}
+    return found | set(re.findall(r'"((?:Shares|Values|Access)[A-Z]\w+)"', text))
 
 
 def rows(text: str, heading: str) -> Iterator[list[str]]:

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import mails, notices
 from chalicelib.engine.faults import Fault
-from chalicelib.promotion.notices import baseline
+from chalicelib.promotion.model import Promotion
+from chalicelib.promotion.notices import baseline, summary
 from tools.events import AMI, COPIED, TARGET, examples
 
 HOSTILE = 'no "quarter"\n\nThe AMI was delivered to everybody.\r\n\u202e\x1b[2J <a href=x> `rm`\u2028 end'
@@ -69,6 +71,18 @@ def test_the_mail_of_a_summary_counts_and_names_who_failed():
 
     assert text.startswith('"golden-2026-01" is in 1 of 2 targets; 1 failed.\n')
     assert "failed     prod (333333333333), us-east-1" in text
+
+
+def test_the_mail_of_a_large_summary_counts_only_where_the_ami_is_not():
+    """Of 150 targets 30 failed: a summary lists 100, and what it leaves out are targets that have the AMI."""
+    states = ["failed"] * 30 + ["delivered"] * 120
+    tracked = [TrackedDelivery(f"d{n}", f"{n:012}", "us-east-1", 1, state) for n, state in enumerate(states)]
+    promotion = Promotion(AMI, "111111111111", "us-east-1", image_name="golden")
+    text = mails.text(notices.with_plain(summary(promotion, tracked, 1_767_605_629)))
+
+    assert text.startswith('"golden" is in 120 of 150 targets; 30 failed.\n')
+    assert text.count("failed     ") == mails.LISTED
+    assert "and 25 more" in text
 
 
 def test_an_approver_gets_the_command_that_approves():

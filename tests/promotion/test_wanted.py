@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.delivery.tracked import EXPIRED, TrackedDelivery
+from chalicelib.delivery.model import EXPIRED
+from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine.faults import Fault
 from chalicelib.promotion import evolving
 from chalicelib.promotion.codec import PROMOTIONS

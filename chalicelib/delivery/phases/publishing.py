@@ -80,8 +80,7 @@ def _publishes(delivery: Delivery, now: int) -> tuple[Command, ...]:
 
 def _to_protect(delivery: Delivery) -> bool:
     """Whether its AMI must be protected first. From now on the service never removes it."""
-    wanted = delivery.target.protect and not delivery.in_share_mode
-    return wanted and not delivery.image.protected and delivery.unprotected is None
+    return delivery.wants_protection and not delivery.image.protected and delivery.unprotected is None
 
 
 def _may_cancel(delivery: Delivery) -> bool:

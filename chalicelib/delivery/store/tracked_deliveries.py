@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chalicelib.delivery.tracked import LATER_OUTCOMES, TrackedDelivery
+from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import addresses, codec
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.errors import NewerSchema, Unreadable
@@ -71,7 +71,7 @@ class DynamoTrackedDeliveries:
         ended = self._table.update(key, **setting(over, was), condition=RUNS)
         if ended is not None:
             return self.count(ami, -1) <= 0
-        older = "episode <= :episode" if tracked.state in LATER_OUTCOMES else "episode < :episode"
+        older = "episode <= :episode" if tracked.outcome.follows else "episode < :episode"
         self._table.update(key, **setting({**over, "episode": tracked.episode}), condition=older)  # counted before
         return True
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chalicelib.delivery import proof
 from chalicelib.delivery.codecs import DELIVERIES
-from chalicelib.delivery.model import Delivery, DeliveryState
+from chalicelib.delivery.model import OUTCOMES, BeginsAgain, Delivery
 from chalicelib.delivery.phase import DeliveryEvent
 from chalicelib.delivery.phases.checking import HubCopySeen, TargetUnfit
 from chalicelib.delivery.phases.opening import BEGINS_AGAIN
@@ -40,8 +40,8 @@ def look(records: Records, snapshots: TargetSnapshots, delivery: Delivery, budge
     if copy is None:
         return HubCopySeen()
     if copy.ended and not copy.keeps_image:
-        cancelled = copy.state is DeliveryState.CANCELLED
-        begins_again = cancelled and any(fault.code in BEGINS_AGAIN for fault in copy.faults)
+        at_once = OUTCOMES[copy.state].begins_again is BeginsAgain.WANTED
+        begins_again = at_once and any(fault.code in BEGINS_AGAIN for fault in copy.faults)
         if begins_again or copy.promotion_episode < delivery.promotion_episode:
             return HubCopySeen()
         why = f" {copy.faults[0].what}" if copy.faults else ""

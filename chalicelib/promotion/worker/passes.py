@@ -15,6 +15,7 @@ from chalicelib.delivery.machine import started as delivery_started
 from chalicelib.delivery.model import (
     BY_RECALL,
     Delivery,
+    DeliveryState,
     EndRequest,
     Launch,
     Recalled,
@@ -23,7 +24,7 @@ from chalicelib.delivery.model import (
 )
 from chalicelib.delivery.phases.recalling import begun as recall_begun
 from chalicelib.delivery.ports import TrackedDeliveries
-from chalicelib.delivery.tracked import CANCELLED, DELIVERED, FAILED, RECALLED, RUNNING, TrackedDelivery
+from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
 from chalicelib.engine import addresses, schedule
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.budget import Budget, slices
@@ -147,7 +148,7 @@ class DeliveryPass:
         if record is not None and record.ended and record.episode < one.episode:
             was = replace(one, episode=record.episode, generation=0).ended(record, record.entered.get(record.state, 0))
         elif record is None and is_missing(self.records, addresses.delivery(one.delivery)):
-            was = replace(one, episode=0, state=CANCELLED, image="")
+            was = replace(one, episode=0, state=DeliveryState.CANCELLED, image="")
         else:
             return False
         self.tracked.take_back(promotion.ami, one, was)
@@ -273,8 +274,7 @@ class DeliveryPass:
             self._catch_up(promotion, before, beginning)
             return False
         # What a run announced and did not write may have been a recall, or its lift: ``put_right`` takes that back.
-        may_be_recall = before.state in (DELIVERED, RECALLED)
-        if beginning.announced and (may_be_recall or before.episode >= beginning.announced):
+        if beginning.announced and (before.keeps_image or before.episode >= beginning.announced):
             return False
         episode = max(before.episode, beginning.last_episode) + 1
         fresh = self._announced(promotion, image, beginning, before, episode)
@@ -322,7 +322,7 @@ class DeliveryPass:
         failed = _tracked(promotion, target, 1 if known is None else known.episode + 1, known)
         failed = replace(failed, image="" if known is None else known.image)
         self.tracked.add(promotion.ami, failed)
-        self.tracked.end(promotion.ami, replace(failed, state=FAILED, ended_at=self.clock()))
+        self.tracked.end(promotion.ami, replace(failed, state=DeliveryState.FAILED, ended_at=self.clock()))
 
     def _catch_up(self, promotion: Promotion, running: Delivery, beginning: _Beginning) -> None:
         """Track a delivery that another run has begun, unless that run has tracked it."""

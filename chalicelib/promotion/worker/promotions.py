@@ -9,7 +9,7 @@ from typing import assert_never
 from chalicelib.delivery import preflight
 from chalicelib.delivery.codecs import DELIVERIES
 from chalicelib.delivery.ports import TrackedDeliveries
-from chalicelib.delivery.tracked import FAILED, RUNNING, SHARED, TrackedDelivery
+from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
 from chalicelib.delivery.wave_progress import WaveProgress
 from chalicelib.delivery.worker.live_approvals import LiveApprovals
 from chalicelib.engine import addresses
@@ -147,8 +147,8 @@ class PromotionExecutor:
             surplus=bool(surplus),
             missing=bool(begin) or self._examines_again(promotion, wanted, tracked),
             running=any(one.state == RUNNING for one in tracked),
-            standing=any(one.state == SHARED for one in tracked),
-            failed=sum(one.state == FAILED and one.place in wanted.targets for one in tracked),
+            standing=any(one.outcome.stands for one in tracked),
+            failed=sum(one.failed and one.place in wanted.targets for one in tracked),
             asked=self._ask_approval(promotion, wanted, tracked),
             faults=self._all_faults(promotion, wanted, inputs),
             waves=promotion.waves,

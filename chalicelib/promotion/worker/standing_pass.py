@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from chalicelib.delivery.codecs import DELIVERIES
-from chalicelib.delivery.model import BY_DATE, EndRequest
+from chalicelib.delivery.model import BY_DATE, EXPIRED, DeliveryState, EndRequest
 from chalicelib.delivery.ports import TrackedDeliveries
-from chalicelib.delivery.tracked import EXPIRED, RUNNING, SHARED, WITHDRAWN, TrackedDelivery
+from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
 from chalicelib.engine import addresses, schedule
 from chalicelib.engine.addresses import STANDING
 from chalicelib.engine.budget import Budget, TimeLeft
@@ -199,7 +199,7 @@ class StandingPass:
         self.ledger.release(one.resource, one.share_name, held, listed=True)
         self.waker.wake_resources([one.resource], f"{held.delivery}:{cause}")
         self.telemetry.share(one.resource, held.account, "released: not entitled", image=ami)
-        self._mark_tracked(ami, held.delivery, EXPIRED if expired else WITHDRAWN)
+        self._mark_tracked(ami, held.delivery, EXPIRED if expired else DeliveryState.WITHDRAWN)
         self.ledger.release(one.resource, one.share_name, held)
 
     def _mark_tracked(self, ami: str, delivery: str, state: str) -> None:
@@ -211,7 +211,7 @@ class StandingPass:
         except ParkRecord:  # a damaged promotion delays no removal
             return
         for one in tracked:
-            if one.delivery == delivery and one.state == SHARED:
+            if one.delivery == delivery and one.outcome.stands:
                 self._leave_notice(ami, one)
                 self.tracked.end(ami, replace(one, state=state, image=""))
 

@@ -8,8 +8,9 @@ import pytest
 from ami_promoter.hub.aws import Connection
 from ami_promoter.reconcile.repair_data import EndTracked, MakeDue, RecordOpen, ReleaseHolding, Remove, Reopen, Withdraw
 from ami_promoter.reconcile.repairs import MOVED_ON, SLICE, Repairs
+from chalicelib.delivery.model import EXPIRED
 from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
-from chalicelib.delivery.tracked import EXPIRED, TrackedDelivery
+from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import addresses
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.ports import Write
