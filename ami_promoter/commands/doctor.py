@@ -8,10 +8,10 @@ from typing import Any
 import click
 from rich.console import RenderableType
 
-from ami_promoter.hub import approvers, health, organization, pause_switch
+from ami_promoter.hub import approvers, health, organization, pause_switch, shares
 from ami_promoter.hub.applied_targets import Receivers, applied_file, named_targets, receivers
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.records import Reader
+from ami_promoter.hub.records import Reader, by_name
 from ami_promoter.reconcile import doctor_checks, grouped_checks
 from ami_promoter.reconcile.doctor_target_checks import HubNames, KnownAtHub
 from ami_promoter.reconcile.inventories import Inventories
@@ -112,7 +112,7 @@ def _known(connection: Connection, places: Sequence[Place]) -> dict[Place, Known
 
 def _facts(connection: Connection, file: AppliedFile) -> doctor_checks.HubFacts:
     reader = Reader(connection)
-    records, _ = reader.under_way()
+    records, ledger = reader.under_way()
     parked = {one.key.pk: one.parked for one in records if "parked" in one.item}
     deliveries = [one.it for one in records if isinstance(one.it, Delivery) and one.state not in ENDED]
     troubles = tuple(organization.trouble_lines(connection)) if file.fault is None else ()
@@ -135,6 +135,7 @@ def _facts(connection: Connection, file: AppliedFile) -> doctor_checks.HubFacts:
         access,
         approvers.read(connection) if _needs_approval(file) else None,
         _unapproved(reader, deliveries),
+        tuple(shares.not_closing(map(shares.open_share, sorted(ledger, key=by_name)))),
     )
 
 

@@ -17,13 +17,13 @@ from typing import Any
 import click
 from rich.console import RenderableType
 
-from ami_promoter.hub import pause_switch
+from ami_promoter.hub import pause_switch, shares
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.record_requests import wake
 from ami_promoter.hub.records import UNSETTLED, Reader, RecordSeen, by_name
-from ami_promoter.promotions import promotion_data, shares
+from ami_promoter.promotions import promotion_data
 from ami_promoter.promotions.following import follow
-from ami_promoter.promotions.promotion_text import shares_table
+from ami_promoter.promotions.promotion_text import not_closing, shares_table
 from ami_promoter.rights import LOOK_AGAIN, READ_ALL, SWITCH
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import Exit, Report
@@ -186,6 +186,7 @@ def drained(
         f"Asked to end: {count(len(drain.cancelled), 'delivery', 'deliveries')}.",
         counts(view),
         *([shares_table(left, drain.connection.now(), wide=wide)] if left else []),
+        *not_closing(left),
     ]
     if kept:
         lines += ["These grants on targets' own keys stay:", shares_table(kept, drain.connection.now(), wide=wide)]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import click
 from rich.console import RenderableType
 
-from ami_promoter.hub import organization, pause_switch, recalls
+from ami_promoter.hub import organization, pause_switch, recalls, shares
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.records import Reader, target_of
+from ami_promoter.hub.records import Reader, by_name, target_of
 from ami_promoter.promotions import pointers, promotion_data, promotion_text
 from ami_promoter.promotions.choosing import Choice, choosing, read
 from ami_promoter.promotions.following import follow, states
@@ -46,11 +46,13 @@ PRINTS = js.some_of(
             "without AMI: recalled AMIs, the last first", js.thing(ami=js.text("id of the AMI"), **recalls.MEMBERS)
         ),
         pointers=js.several("without AMI: pointers with a fault, by family and target", pointers.AT_FAULT),
+        not_closing=js.several("without AMI: shares that do not close although the service tries", shares.SCHEMA),
         failed=js.several("with --failed and without AMI: promotions that need attention", promotion_data.PAGE),
         promotion=promotion_data.PAGE,
         **{name: js.described(f"with --retired: {one['description']}", one) for name, one in pointers.RETIRED.items()},
     ),
-    *("promotions", "left_out", "parked", "recalls", "pointers", "failed", "promotion", *pointers.RETIRED),
+    *("promotions", "left_out", "parked", "recalls", "pointers", "not_closing", "failed", "promotion"),
+    *pointers.RETIRED,
 )
 
 
@@ -119,13 +121,15 @@ def _one(caller: VerbCaller, connection: Connection, ami: str, *, watch: bool, f
 
 def _all(connection: Connection, choice: Choice, *, wide: bool) -> Report:
     chosen = read(connection, choice)
-    at_fault = pointers.at_fault(chosen.overview.pointers)
-    listed = chosen.listed
-    left_alone = [{"record": pk, "why": why} for pk, why in sorted(chosen.overview.parked.items())]
-    stand = _recalls(connection)
-    said = [*_refusals(listed, wide=wide), *_recalled(stand, wide=wide), *_beside(left_alone, at_fault, wide=wide)]
-    data = {"promotions": listed, "left_out": chosen.left_out}
-    data |= {"parked": left_alone, "recalls": stand, "pointers": at_fault}
+    listed, stand = chosen.listed, _recalls(connection)
+    closing = map(shares.open_share, sorted(chosen.overview.closing, key=by_name))
+    beside = {
+        "parked": [{"record": pk, "why": why} for pk, why in sorted(chosen.overview.parked.items())],
+        "pointers": pointers.at_fault(chosen.overview.pointers),
+        "not_closing": [one for one in closing if one["not_closing"]],
+    }
+    said = [*_refusals(listed, wide=wide), *_recalled(stand, wide=wide), *_beside(beside, wide=wide)]
+    data = {"promotions": listed, "left_out": chosen.left_out, "recalls": stand, **beside}
     if not listed:
         return Report((chosen.none(connection.place), *said), data)
     lines = (f"Promotions in {connection.place}:", _list(listed, connection.now()), *chosen.more, *said)
@@ -157,14 +161,13 @@ def _recalled(stand: Sequence[Mapping[str, str]], *, wide: bool) -> list[Rendera
     return [*lines, *([more] if len(stand) > most else [])]
 
 
-def _beside(
-    parked: Sequence[Mapping[str, Any]], at_fault: Sequence[Mapping[str, Any]], *, wide: bool
-) -> list[RenderableType]:
+def _beside(data: Mapping[str, Any], *, wide: bool) -> Iterator[RenderableType]:
     """Write what is in trouble and belongs to no one promotion."""
-    lines: list[RenderableType] = [*promotion_text.parked(parked, wide=wide)]
-    if at_fault:
-        lines += ["", f"{count(len(at_fault), 'pointer')} with a fault:", *pointers.lines(at_fault, wide=wide)]
-    return lines
+    yield from promotion_text.parked(data["parked"], wide=wide)
+    if at_fault := data["pointers"]:
+        yield from ("", f"{count(len(at_fault), 'pointer')} with a fault:", *pointers.lines(at_fault, wide=wide))
+    if stuck := data["not_closing"]:
+        yield from ("", f"Shares that do not close: {len(stuck)}", *promotion_text.not_closing(stuck))
 
 
 def _retired(connection: Connection) -> Report:
@@ -210,17 +213,17 @@ def _failed(connection: Connection, choice: Choice, *, wide: bool) -> Report:
     left_out = len(troubled) - len(listed)
     pages = list(map(promotion_data.only_failed, listed))
     lines = list(promotion_text.troubles(listed, connection.place, connection.now(), wide=wide))
-    parked, at_fault = everything.data["parked"], everything.data["pointers"]
-    lines += _beside(parked, at_fault, wide=wide)
+    beside = {name: everything.data[name] for name in ("parked", "pointers", "not_closing")}
+    lines += _beside(beside, wide=wide)
     if left_out:
         lines.append(f"{count(left_out, 'promotion')} in trouble not shown: `--limit {len(troubled)}` lists all.")
     if len(bad) > MANY:
         older = count(len(bad) - MANY, "older promotion")
         lines.append(f"{older} in trouble not shown: `ami-promoter status --wide` lists them.")
-    if not (pages or parked or at_fault):
+    if not (pages or any(beside.values())):
         nothing = "Nothing" if choice == Choice() else "Of what matches, nothing"
         lines.append(f"{nothing} failed, was refused or is parked in {connection.place}.")
-    return Report(tuple(lines), {"failed": pages, "left_out": left_out, "parked": parked, "pointers": at_fault})
+    return Report(tuple(lines), {"failed": pages, "left_out": left_out, **beside})
 
 
 def _suspect(listed: Mapping[str, Any]) -> bool:

@@ -9,11 +9,11 @@ from typing import Any
 import click
 from rich.console import RenderableType
 
+from ami_promoter.hub import shares
 from ami_promoter.hub.applied_targets import remember
 from ami_promoter.hub.aws import Connection, HubError, regions
 from ami_promoter.hub.record_requests import wake
 from ami_promoter.hub.records import Reader, by_name, place_of, standing
-from ami_promoter.promotions import shares
 from ami_promoter.rights import APPLY, NOTHING, READ, READ_ALL, WAKE
 from ami_promoter.targets_file.difference import to_json, to_text
 from ami_promoter.targets_file.publishing import AppliedVersion, Publisher

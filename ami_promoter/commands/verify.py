@@ -9,6 +9,7 @@ from typing import Any
 import click
 from rich.console import RenderableType
 
+from ami_promoter.hub import shares
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import Reader, not_there, place_of
 from ami_promoter.promotions.outcome import deliveries
@@ -80,11 +81,12 @@ def _seen(connection: Connection, ami: str, targets: Mapping[Place, TargetFacts]
     grants = reading.grants(keys)
     permissions = reading.permissions(sources)
     ledger = Reader(connection, "reading the ledger")
-    _, shares = ledger.under_way()
-    held = {(share.resource, share.account) for share in shares if share.holdings or share.preexisting}
+    _, found = ledger.under_way()
+    held = {(share.resource, share.account) for share in found if share.holdings or share.preexisting}
+    stuck = {(share.resource, share.account): why for share in found if (why := shares.why_not_closing(share))}
     source = ledger.source_image(ami)
     unread = tuple(reading.faults)
-    return verify_checks.SeenInTarget(targets, permissions, grants, unread, source, frozenset(held))
+    return verify_checks.SeenInTarget(targets, permissions, grants, unread, source, frozenset(held), stuck)
 
 
 def _lines(checks: Sequence[Mapping[str, Any]], skipped: Mapping[str, int], *, wide: bool) -> Iterator[RenderableType]:

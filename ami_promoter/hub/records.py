@@ -34,7 +34,7 @@ from chalicelib.inventory.machine import Inventory
 from chalicelib.promotion.model import Promotion, PromotionState
 from chalicelib.release.pointer import Pointer
 from chalicelib.sharing.grant_names import nameless
-from chalicelib.sharing.share import OPEN_STATES, Share, ShareStep
+from chalicelib.sharing.share import OPEN_STATES, Share, ShareState, ShareStep
 from chalicelib.sharing.store.ledger import DynamoLedger, steps_in
 
 T_co = TypeVar("T_co", covariant=True)
@@ -118,6 +118,7 @@ class HubOverview:
     """Those that may have a fault, and parked ones."""
     parked: Mapping[str, str] = field(default_factory=dict)
     """Key of each parked record -> why it is parked."""
+    closing: Sequence[Share] = ()
 
 
 def record_of(item: Mapping[str, Any]) -> RecordSeen[Any]:
@@ -181,14 +182,24 @@ class Reader:
             "(begins_with(pk, :promotion) AND (sk = :record OR begins_with(sk, :delivery)))"
             " OR (begins_with(pk, :pointer) AND sk = :record AND contains(body, :says))"
             " OR (sk = :record AND attribute_exists(parked))"
+            " OR (begins_with(pk, :resource) AND begins_with(sk, :share) AND #state = :closing)"
         )
-        records, tracked = list[RecordSeen[Any]](), dict[str, list[RecordSeen[TrackedDelivery]]]()
-        for one in map(record_of, self.items(which, {":says": '"fault"'}, consistent=False)):
-            (records if one.key.sk == RECORD else tracked.setdefault(one.key.pk, [])).append(one)
+        closing, records, tracked = (
+            list[Mapping[str, Any]](),
+            list[RecordSeen[Any]](),
+            dict[str, list[RecordSeen[TrackedDelivery]]](),
+        )
+        given = {":says": '"fault"', ":closing": ShareState.CLOSING.value}
+        for one in map(record_of, self.items(which, given, consistent=False)):
+            if isinstance(one.it, Share):
+                closing.append(one.item)
+            else:
+                (records if one.key.sk == RECORD else tracked.setdefault(one.key.pk, [])).append(one)
         return HubOverview(
             [(one, tracked.get(one.key.pk, [])) for one in records if one.key.kind == "promotion"],
             [one for one in records if one.key.kind == "pointer"],
             {one.key.pk: one.parked for one in records if "parked" in one.item},
+            self.shares_in(closing),
         )
 
     def pointers(self, says: str = "") -> list[RecordSeen[Pointer]]:

@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from ami_promoter.hub import recalls, withdrawals
+from ami_promoter.hub import recalls, shares, withdrawals
 from ami_promoter.hub.records import RecordSeen, place_of
-from ami_promoter.promotions import pointers, shares, waves
+from ami_promoter.promotions import pointers, waves
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import moment
 from chalicelib.delivery import preflight

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from operator import itemgetter
 from typing import Any
@@ -12,9 +12,9 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ami_promoter.hub import recalls
+from ami_promoter.hub import recalls, shares
 from ami_promoter.hub.records import place_of, target_of
-from ami_promoter.promotions import endings, pointers, shares, waves
+from ami_promoter.promotions import endings, pointers, waves
 from ami_promoter.promotions.outcome import STOPPED
 from ami_promoter.promotions.promotion_data import awaited_copies, only_failed
 from ami_promoter.terminal.alike import alike, alike_anywhere, first_of, groups, named
@@ -308,6 +308,14 @@ def _shares(open_shares: Sequence[Data], now: float, *, wide: bool) -> Iterator[
     else:
         ordered = sorted(open_shares, key=lambda one: ENDS.index(_end_of_share(one)))
         yield Folded(f"Shares: {'; '.join(map(_counted, groups(ordered, _end_of_share)))}.")
+    yield from not_closing(open_shares)
+
+
+def not_closing(open_shares: Iterable[Data]) -> Iterator[RenderableType]:
+    """Say which shares do not close, why, and what to do."""
+    for what, cure in shares.not_closing(open_shares):
+        yield Folded(f"Does not close: {what}")
+        yield Folded(cure, 4)
 
 
 def _counted(alike: Sequence[Data]) -> str:

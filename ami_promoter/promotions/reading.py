@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ami_promoter.hub import recalls
+from ami_promoter.hub import recalls, shares
 from ami_promoter.hub.applied_targets import applied_file
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.hub_images import copy_of
 from ami_promoter.hub.records import Reader, RecordSeen
 from ami_promoter.hub.withdrawals import Withdrawn
-from ami_promoter.promotions import pointers, promotion_data, shares, waves
+from ami_promoter.promotions import pointers, promotion_data, waves
 from ami_promoter.terminal.alike import first_of, meant
 from ami_promoter.terminal.report import NotDone
 from chalicelib.delivery import permissions

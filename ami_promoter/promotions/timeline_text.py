@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import RenderableType
 
 from ami_promoter.hub.records import target_of
-from ami_promoter.promotions.shares import named
+from ami_promoter.hub.shares import named
 from ami_promoter.promotions.timeline_data import event
 from ami_promoter.terminal.output import short, state, table
 from ami_promoter.terminal.report import plainly, span

@@ -45,8 +45,8 @@ FINDING = js.thing(
     "one check",
     where=js.text("`hub`, or ACCOUNT/REGION"),
     check=js.text(
-        "name of the check; for the hub: targets-file, pause, organization, parked, overdue, workers, functions, "
-        "schedules, concurrency, "
+        "name of the check; for the hub: targets-file, pause, organization, parked, overdue, shares, workers, "
+        "functions, schedules, concurrency, "
         "dead-letters, notices, alarms, source-key, writers, approvers, approvals, open-defaults, public-images, "
         "access-monitor; "
         "for a target: target (whether it answered), template, parameter, launch-test, key, key-policy, service-roles, "
@@ -89,11 +89,14 @@ class HubFacts:
     approvers: Approvers | None = None
     """None: no target needs an approval."""
     unapproved: Sequence[Unapproved] = ()
+    not_closing: Sequence[tuple[str, str]] = ()
+    """(what, cure) of the shares that do not close."""
 
 
 def hub(facts: HubFacts) -> list[dict[str, Any]]:
     """Check the hub itself."""
     every = [_file(facts), _paused(facts), *_organization(facts), *_parked(facts), _overdue(facts)]
+    every += judged("shares", facts.not_closing, "Every share that has ended closes.")
     every += _of_health(facts, "workers", "sources", _workers)
     every += _of_health(facts, "functions", "off", _off)
     every += _of_health(facts, "schedules", "schedules", _schedules)

@@ -6,7 +6,7 @@ The service compared each copy with its source when it delivered it. These check
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -62,6 +62,8 @@ class SeenInTarget:
     """The source AMI as it was when it was promoted; None if that cannot be read."""
     held: frozenset[tuple[str, str]] = field(default_factory=frozenset)
     """(resource, account) of the shares that are open on purpose: standing, preexisting, or for copies."""
+    not_closing: Mapping[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
+    """(resource, account) of a share that does not close -> what happened, and the cure."""
 
 
 def checks(delivery: Mapping[str, Any], seen: SeenInTarget) -> list[dict[str, Any]]:
@@ -183,7 +185,8 @@ def _open(delivery: Mapping[str, Any], account: str, seen: SeenInTarget) -> Iter
             cure = "Remove that permission at once, and look in CloudTrail who added it."
             yield bad(name, f"{', '.join(to_all)} is public.", cure)
         elif over and not shared:
-            yield bad(name, f"{', '.join(over)} is open to the account, and nothing needs that.", f"{CLOSES} {LOOK}")
+            what = f"{', '.join(over)} is open to the account, and nothing needs that."
+            yield _unneeded(name, what, [(str(source), account) for source in open_to], seen)
         elif unread:
             yield unseen(name, unread, REREAD)
         elif shared and not open_to:
@@ -195,13 +198,18 @@ def _open(delivery: Mapping[str, Any], account: str, seen: SeenInTarget) -> Iter
     grants = [one for one in theirs if (one.resource, account) not in seen.held]
     if grants:
         named = ", ".join(sorted({one.on.arn for one in grants}))
-        yield bad(
-            "key-grants", f"{count(len(grants), 'unneeded grant')} to the account on {named}.", f"{CLOSES} {LOOK}"
-        )
+        what = f"{count(len(grants), 'unneeded grant')} to the account on {named}."
+        yield _unneeded("key-grants", what, [(one.resource, account) for one in grants], seen)
     elif unread := _unread(seen, "arn:"):
         yield unseen("key-grants", unread, REREAD)
     else:
         yield good("key-grants", "The account has no unneeded grant.")
+
+
+def _unneeded(check: str, what: str, open_to: Iterable[tuple[str, str]], seen: SeenInTarget) -> dict[str, Any]:
+    """A failed check, with why the service does not close it, if it tries in vain."""
+    stuck = next((seen.not_closing[one] for one in open_to if one in seen.not_closing), None)
+    return bad(check, f"{what} {stuck['what']}", stuck["cure"]) if stuck else bad(check, what, f"{CLOSES} {LOOK}")
 
 
 def _unread(seen: SeenInTarget, beginning: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from ami_promoter.promotions import shares
+from ami_promoter.hub import shares
 from ami_promoter.report_page.reading import HubRecords, Step
 from ami_promoter.terminal.report import plainly
 from chalicelib.engine.addresses import SHARE, RecordKey
@@ -111,6 +111,8 @@ def _closes(share: Share, state: str) -> str:
     if state == UNREADABLE:
         return "not known: its record is damaged"
     shown = shares.open_share(share)
+    if shown["not_closing"]:
+        return f"does not close: {shown['not_closing']['what']}"
     latest = str(shown["closes_at_the_latest"])
     return shares.end(shown).replace(latest, plainly(latest))
 

@@ -323,6 +323,28 @@ def test_what_a_delivery_that_is_over_has_left_open_is_shown(table, run):
     assert run("status", AMI).out.splitlines()[-1] == f"Shares: 1 closing, to {PROD}."
 
 
+@pytest.mark.parametrize(
+    ("tries", "call", "why"),
+    [
+        (4, "call RevokeGrant 1234 Denied", ""),
+        (5, "call RevokeGrant 1234 Denied", "RevokeGrant was refused: Denied (request 1234)"),
+        (5, "call RevokeGrant 1234", "AWS shows it after each of them"),
+    ],
+)
+def test_a_share_that_does_not_close_says_why(table, run, tries, call, why):
+    """As its alarm does, from the same try on; a share that AWS shows late is in no trouble yet."""
+    held = delivery.DeliveryHoldings((delivery.NeededShare(KEY, PROD),))
+    promoted(table, a_delivery(PROD, "tidying", holdings=held))
+    steps = (share.ShareStep(NINE, "closing", ("closing was tried", call)),)
+    closing = share.Share(KEY, PROD, PROD, state=share.ShareState.CLOSING, grant_id="g1", tries=tries, recent=steps)
+    DynamoLedger(table).put_right(closing, "closing was tried", NINE)
+
+    for words in (["status", AMI], ["status"], ["status", "--failed"]):
+        said = run(*words).words
+        shown = [text in said for text in ("5 tries have not closed it", f"{why}.", "--grant-id g1")]
+        assert shown == [True] * 3 if why else "tries" not in said
+
+
 def test_a_preexisting_share_is_marked(table, run):
     """It is open and stays, and needs no action."""
     held = delivery.DeliveryHoldings((delivery.NeededShare(SNAPSHOT, PROD),))

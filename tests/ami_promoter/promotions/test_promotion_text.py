@@ -120,7 +120,13 @@ def test_a_thousand_targets_have_a_row_for_each_state():
     deliveries += [a_failure(n, "The key arn:aws:kms:us-east-1:A:key/k is disabled.") for n in range(990, 1000)]
     opened = {"state": "open", "opened_at": "2026-01-05T08:50:00Z", "preexisting": False, "stays": True}
     shares = [
-        {"resource": "image#ami-1", "account": one["account"], "closes_at_the_latest": "-", **opened}
+        {
+            "resource": "image#ami-1",
+            "account": one["account"],
+            "closes_at_the_latest": "-",
+            "not_closing": None,
+            **opened,
+        }
         for one in deliveries
     ]
 
@@ -191,6 +197,7 @@ def an_open_share(number=1, **changes):
     """Build a share that closes in two minutes, of a snapshot of a target's own number."""
     made = {"resource": "snapshot#snap-1", "account": f"{200000000000 + number}", "state": "open", "stays": False}
     made |= {"opened_at": moment(NOW - 60), "preexisting": False, "closes_at_the_latest": moment(NOW + 120)}
+    made["not_closing"] = None
     return made | changes
 
 
