@@ -556,6 +556,7 @@ class Delivery:
     last_look: LastLook = field(default_factory=LastLook)
     clear_since: int | None = None
     """When a look first no longer showed what must be gone: two looks must agree (invariant 5)."""
+    awaiting_role_notified: bool = False
     tries: int = 0
     """Tries of the current step since the last progress."""
     next_try: int = 0

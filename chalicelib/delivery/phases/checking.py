@@ -122,7 +122,7 @@ def _requested(delivery: Delivery, now: int) -> tuple[Command, ...]:
 def _awaiting_role(delivery: Delivery, now: int) -> tuple[Command, ...]:
     if now < delivery.next_try:
         return ()
-    notified = delivery.tries or delivery.last_look.failure is not None
+    notified = delivery.awaiting_role_notified or delivery.last_look.failure is not None
     return (CheckTarget(),) if notified else (NotifyAwaitingRole(),)
 
 
@@ -194,7 +194,7 @@ def _kept_missed(event: KeptImageMissed, delivery: Delivery, now: int) -> Delive
     """Two looks prove that its owner deregistered it (invariant 5): another AMI is made, under its own name."""
     if delivery.last_refusal is not None:  # the look before has missed something else
         delivery = replace(delivery, clear_since=None)
-    named = replace(delivery.with_launch(kept=""), image_name=event.name, clear_since=None, next_try=now)
+    named = replace(delivery.with_launch(kept=""), image_name=event.name, clear_since=None, tries=0, next_try=now)
     return looks_again(delivery, now, schedule.SECOND_LOOK_AFTER, schedule.SECOND_LOOK_AFTER) or named
 
 
@@ -219,12 +219,12 @@ def _stack_comes(delivery: Delivery) -> bool:
 
 
 def _notified(_event: AwaitingRoleNotified, delivery: Delivery, now: int) -> Delivery:
-    return again(delivery, now, schedule.POLLS[0])
+    return replace(delivery, awaiting_role_notified=True, next_try=now + schedule.step(schedule.POLLS, delivery.tries))
 
 
 def _refused(event: Refused, delivery: Delivery, now: int) -> Delivery:
-    if event.step == NotifyAwaitingRole.__name__:  # the target has refused nothing, and no try counts before the notice
-        return replace(delivery, next_try=now + schedule.POLLS[0])
+    if event.step == NotifyAwaitingRole.__name__:  # the target has refused nothing
+        return again(delivery, now, schedule.step(schedule.RETRIES, delivery.tries))
     no_role = event.kind is RefusalKind.ROLE and event.step == CheckTarget.__name__
     if no_role and delivery.state is REQUEST.state:
         return AWAIT_ROLE(delivery, now, last_refusal=event.fault)
