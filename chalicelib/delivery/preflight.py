@@ -38,6 +38,8 @@ BY_COPY_IMAGE = (
 """The remedy, and what it opens: the launch permission."""
 OUR_TAGS = 5
 """Tags that the service itself puts on an image or snapshot (``ami-promoter:...``)."""
+LIST_UNFINISHED = "list-unfinished"
+"""Fault code of a list that did not end in an invocation's time."""
 
 
 def source_faults(
@@ -219,7 +221,7 @@ def list_unfinished(where: str, region: str, call: str, pages: int) -> Fault:
         f"{region} --owners self --include-disabled --query "
         "'sort_by(Images,&CreationDate)[].[CreationDate,ImageId]'` show the oldest first."
     )
-    return Fault("list-unfinished", where, what, cure)
+    return Fault(LIST_UNFINISHED, where, what, cure)
 
 
 def method_faults(image: SourceImage, targets: Iterable[Target]) -> tuple[Fault, ...]:

@@ -232,10 +232,13 @@ class Removal:
     """Attempts whose resource was found by its nonce: with the id, so that nothing else can pass for it later."""
 
 
-def removal(delivery: Delivery, shown: Sequence[ShownImage], seen: Sequence[SeenCopy]) -> Removal:
+def removal(
+    delivery: Delivery, shown: Sequence[ShownImage], seen: Sequence[SeenCopy], ids: Collection[str] | None = None
+) -> Removal:
     """Return what to remove, without what the target may use: an AMI that an operator has accepted, and what was left.
 
-    A copy whose deletion EC2 has accepted is removed again only if it has ended and still shows.
+    A copy whose deletion EC2 has accepted is removed again only if it has ended and still shows. ``ids``: only these
+    copies were looked at.
     """
     there, strange = images(delivery, shown)
     found = copies(delivery, seen)
@@ -250,12 +253,27 @@ def removal(delivery: Delivery, shown: Sequence[ShownImage], seen: Sequence[Seen
     goes = {*(one.id for one in copies_there if _goes(delivery, one)), *its_copies}
     return Removal(
         images=tuple(sorted({*images_there, *its_image})),
-        copies=tuple(sorted(goes - {*unproven})),
+        copies=tuple(sorted((goes if ids is None else goes & {*ids}) - {*unproven})),
         showing=(*images_there, *(one.id for one in copies_there)),
         unfinished=tuple(one.id for one in copies_there if one.state == "pending"),
         unproven=(*unproven, *left_there),
         learnt=learnt(delivery, found.own, there),
     )
+
+
+def to_delete(delivery: Delivery) -> frozenset[str]:
+    """Return the ids of its copies that can be deleted without a list, and whose deletion EC2 has not accepted yet.
+
+    Of one that was adopted by its nonce only a list shows whether another has that nonce.
+    """
+    stays = {one.id for one in delivery.attempts if one.stays} | {one.id for one in delivery.copies if one.adopted}
+    return known_copies(delivery) - stays - {*delivery.cleanup.deleted}
+
+
+def all_known(delivery: Delivery) -> bool:
+    """Whether a list can show no other copy that runs than those on record."""
+    adopted = any(copy.adopted for copy in delivery.copies)
+    return delivery.method == "snapshots" and not adopted and all(one.id for one in delivery.attempts if one.source)
 
 
 def _goes(delivery: Delivery, copy: SeenCopy) -> bool:

@@ -206,6 +206,8 @@ EVENTS: tuple[DeliveryEvent, ...] = (
     LeftoversSeen(("snap-0ac",), ("snap-0ac",)),
     LeftoversSeen(("snap-0ac",), (), FAULT),
     LeftoversSeen(("snap-0ac", "snap-0bc"), (), deleted=("snap-0ac",), more=True),
+    LeftoversSeen(("snap-0ac",), deleted=("snap-0ac",), by_ids=True),
+    LeftoversSeen(("snap-0ac",), (), FAULT, by_ids=True),
     LeftoversSeen((), (), unproven=("ami-0x",)),
     CancelAsked(),
     EndSeen(0),

@@ -20,7 +20,7 @@ from chalicelib.delivery.model import (
 )
 from chalicelib.delivery.phase import CancelAsked, DeadlinePassed, DeliveryEvent, Refused
 from chalicelib.delivery.phases.checking import TargetReady
-from chalicelib.delivery.phases.ending import LeftoversSeen
+from chalicelib.delivery.phases.ending import LeftoversSeen, RemoveLeftovers
 from chalicelib.delivery.phases.imaging import ImageDiscarded, ImageSeen
 from chalicelib.delivery.proof import ShownImage
 from chalicelib.engine import schedule
@@ -216,6 +216,43 @@ def test_a_deletion_that_ec2_has_accepted_is_asked_for_again_only_if_the_copy_ha
     assert asked.cleanup.deletes_accepted
     assert proof.removal(asked, (), two[:1]).copies == ()
     assert proof.removal(asked, (), (seen("snap-0a", "completed"),)).copies == ("snap-0ac",)
+
+
+@pytest.mark.parametrize(
+    ("adopted", "deleted", "answered", "closes"),
+    [
+        (False, "snap-0bc", "snap-0bc", True),
+        (False, "", "snap-0bc", False),
+        (False, "snap-0bc", "", False),
+        (True, "", "snap-0bc", False),
+    ],
+    ids=["all accepted", "one not yet", "one with an unknown result", "one adopted"],
+)
+def test_without_a_list_only_what_an_answer_proves_is_deleted_and_shares_wait_for_the_rest(
+    adopted, deleted, answered, closes
+):
+    """Another may have an adopted copy's nonce, and a copy whose answer was lost may run: only a list shows that."""
+    begun = with_copies(a_delivery(DeliveryState.STOPPING), C.PENDING, C.PENDING if answered else C.INTENDED)
+    begun = with_ids(begun, snap_0a="snap-0ac", snap_0b=answered)
+    unlisted = replace(begun, copies=(begun.copies[0], replace(begun.copies[1], adopted=adopted)), last_refusal=FAULT)
+    ids = proof.to_delete(unlisted)
+    assert ids == {"snap-0ac", *(() if adopted or not answered else ("snap-0bc",))}
+    assert {*proof.removal(unlisted, (), (seen("snap-0a", "pending"),), ids).copies} == ids
+
+    asked = LeftoversSeen((), deleted=tuple({"snap-0ac", deleted} & ids), by_ids=True)
+    after = machine.evolve(unlisted, asked, NOW)
+    assert (after.state, after.cleanup.deletes_accepted) == (DeliveryState.STOPPING, closes)
+    assert RemoveLeftovers() in machine.outstanding(after, NOW), "the list is next"
+
+
+@pytest.mark.parametrize("state", [DeliveryState.STOPPING, DeliveryState.TIDYING])
+@pytest.mark.parametrize("event", [LeftoversSeen((), by_ids=True), LeftoversSeen((), refusal=FAULT, by_ids=True)])
+def test_a_look_without_a_list_ends_no_cleanup(state, event):
+    """However often it shows nothing that is left, or AWS refuses a deletion."""
+    after = with_copies(a_delivery(state), C.PENDING, C.PENDING)
+    for minute in range(9):
+        after = machine.evolve(after, event, NOW + minute * schedule.MINUTE)
+    assert (after.state, after.cleanup.done) == (state, False)
 
 
 @pytest.mark.parametrize("too_late", [False, True])

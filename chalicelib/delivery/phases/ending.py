@@ -14,6 +14,7 @@ from chalicelib.delivery.attempts import CopyStarted, ImageRegistered
 from chalicelib.delivery.common_changes import again, copy_entries, each_copy, extended, looks_again, without_entries
 from chalicelib.delivery.model import Attempt, CopyState, Delivery, DeliveryState, LastLook, Recalled, reduced
 from chalicelib.delivery.phase import CancelAsked, Command, DeadlinePassed, DeliveryEvent, Phase, Refused, StateEntry
+from chalicelib.delivery.preflight import LIST_UNFINISHED
 from chalicelib.engine import schedule
 from chalicelib.engine.errors import RefusalKind
 from chalicelib.engine.faults import Fault
@@ -44,7 +45,7 @@ THROTTLED_FOR = 30 * schedule.MINUTE
 
 @dataclass(frozen=True, slots=True)
 class RemoveLeftovers(Command):
-    """List everything in the target that has this delivery's tag, and remove it."""
+    """List everything in the target that has this delivery's tag, and remove it; see ``list_unfinished``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,8 @@ class LeftoversSeen(DeliveryEvent):
 
     ``refusal``: why AWS refused a removal. ``unproven``: resources with the service's tags that stay, as nothing proves
     them or they may be in use. ``learnt``: attempts, with what they have made. ``deleted``: copies whose deletion EC2
-    has accepted. ``more``: there was no time to ask for the deletion of all.
+    has accepted. ``more``: there was no time to ask for the deletion of all. ``by_ids``: only what is on record was
+    looked at.
     """
 
     left: tuple[str, ...]
@@ -77,6 +79,7 @@ class LeftoversSeen(DeliveryEvent):
     learnt: tuple[Attempt, ...] = ()
     deleted: tuple[str, ...] = ()
     more: bool = False
+    by_ids: bool = False
     keeps_refusal = True
 
 
@@ -274,6 +277,23 @@ def _may_be_left(delivery: Delivery) -> Iterator[str]:
         yield delivery.image.id or f"AMI {delivery.image_name}"
 
 
+def list_unfinished(delivery: Delivery) -> bool:
+    """Whether the last list of what is there did not end: then what is on record is removed before the next one."""
+    return delivery.last_refusal is not None and delivery.last_refusal.code == LIST_UNFINISHED
+
+
+def _removed_by_ids(event: LeftoversSeen, delivery: Delivery, now: int) -> Delivery:
+    """List next, and again by ids if there was no time for all. The shares wait for no list that can show no more."""
+    delivery = delivery.with_cleanup(deleted=(*delivery.cleanup.deleted, *event.deleted))
+    if event.refusal is not None:
+        delivery = _delete_refused(delivery)
+    elif event.more:
+        return replace(delivery, next_try=now)
+    elif proof.all_known(delivery) and not proof.to_delete(delivery):
+        delivery = delivery.with_cleanup(deletes_accepted=True)
+    return replace(delivery, last_refusal=event.refusal, next_try=now)
+
+
 def _listed(event: LeftoversSeen, delivery: Delivery) -> Delivery:
     delivery = proof.with_attempts(replace(delivery, last_refusal=event.refusal), event.learnt)
     unproven = event.unproven[: leftovers.MOST_UNPROVEN]
@@ -284,6 +304,8 @@ def _listed(event: LeftoversSeen, delivery: Delivery) -> Delivery:
 
 def _seen_stopping(event: LeftoversSeen, delivery: Delivery, now: int) -> Delivery:
     """Tidy once nothing is unfinished. The shares may close before: if all deletions were accepted, or two refused."""
+    if event.by_ids:
+        return _removed_by_ids(event, delivery, now)
     before, delivery = delivery.cleanup.leftovers, _listed(event, delivery)
     unseen = _unseen(delivery, event, now)
     if event.refusal is not None:
@@ -299,6 +321,8 @@ def _seen_stopping(event: LeftoversSeen, delivery: Delivery, now: int) -> Delive
 
 def _seen_tidying(event: LeftoversSeen, delivery: Delivery, now: int) -> Delivery:
     """Look again until nothing is left."""
+    if event.by_ids:
+        return _removed_by_ids(event, delivery, now)
     before, delivery = delivery.cleanup.leftovers, _listed(event, delivery)
     if event.more and event.refusal is None:
         return replace(delivery, next_try=now, clear_since=None)

@@ -187,8 +187,7 @@ class DeliveryExecutor:
                 self.images.protect(delivery)
                 return publishing.ImageProtected()
             case ending.RemoveLeftovers():
-                images, copies = self.images.of_delivery(delivery, budget), self.snapshots.find(delivery, budget=budget)
-                return self._remove(delivery, proof.removal(delivery, images, copies), budget.whole)
+                return self._remove_leftovers(delivery, budget)
             case publishing.LookAtEnd():
                 return self._look_at_end(delivery)
             case ending.NotifyOutcome(publish):
@@ -225,6 +224,14 @@ class DeliveryExecutor:
                 break
             done.append(one)
         return leftovers.SnapshotsDeleted(tuple(done))
+
+    def _remove_leftovers(self, delivery: Delivery, budget: Budget) -> ending.LeftoversSeen:
+        if ending.list_unfinished(delivery):
+            ids = proof.to_delete(delivery)
+            copies = self.snapshots.find(delivery, budget=budget, ids=ids) if ids else ()
+            return replace(self._remove(delivery, proof.removal(delivery, (), copies, ids), budget), by_ids=True)
+        images, copies = self.images.of_delivery(delivery, budget), self.snapshots.find(delivery, budget=budget)
+        return self._remove(delivery, proof.removal(delivery, images, copies), budget.whole)
 
     def _remove(self, delivery: Delivery, plan: proof.Removal, budget: Budget) -> ending.LeftoversSeen:
         """Remove each AMI and copy by a call of its own, while there is time; what shows comes first.
