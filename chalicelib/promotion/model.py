@@ -123,7 +123,7 @@ class Promotion:
     failed in an older generation begins again. A tag event of before this time is no news.
     """
     retries: Mapping[str, int] = field(default_factory=dict)
-    """Higher generations of what a retry or a lift names: "account", "account/region"; "*": all (_raised_for)."""
+    """Higher generations of what a retry or a lift names: "account", "account/region"; "*": all targets."""
     valid_generation: int = 0
     """The ``generation`` of the value in force. It counts while another is refused: a refused one begins nothing."""
     passed_generation: int = 0
