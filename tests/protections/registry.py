@@ -1,7 +1,8 @@
 """Every protection that the tests remove: its name, the change, where that shows, and the exact message there.
 
 Two files play them: ``tests/service/test_removed_protections.py`` in memory, and
-``tests/reliability/test_removed_protections.py`` against the package. The changes are in ``changes.py``.
+``tests/reliability/test_removed_protections.py`` against the package. The changes are in ``changes.py``. A story of
+``tests/stories`` plays in both.
 
 One fault is not among them, a stale read of a key's policy: ``tests/sharing/test_key_policies.py`` shows it. The
 two looks after a removal repair all of it that the model can see.
@@ -49,6 +50,10 @@ from tests.reliability.plans import (
     RunPlan,
 )
 from tests.reliability.scenarios import AT_ONCE, CANCELLED, DELIVERED, FAILED, Scenario
+from tests.scenarios import test_clean_up as clean_up
+from tests.scenarios import test_forged_shares as forged
+from tests.scenarios import test_poison as poison
+from tests.scenarios.scene import Scene
 from tests.service import shared_ami
 from tests.service import test_copy_quota as quota
 from tests.service import test_damaged_shares as damage
@@ -74,6 +79,13 @@ from tests.service.cloud import FakeRoleGrants, FakeTargetImages
 from tests.service.organization import A as MEMBER
 from tests.service.world import ModelWorld, WorldSetup
 from tests.stores import on_dynamodb
+from tests.stories import test_operating as operating
+from tests.stories import test_promoting as promoting
+from tests.stories import test_releasing as releasing
+from tests.stories import test_sharing as sharing
+from tests.stories.driver import DEV, PROD, TEST, Driver
+from tests.stories.memory import MemoryDriver
+from tests.stories.simulator import SimulatorDriver
 
 
 @dataclass(frozen=True)
@@ -98,6 +110,14 @@ class Packaged:
     """Seeds to try for the plan, until one shows it: some orders of two invocations' calls do."""
 
 
+@dataclass(frozen=True)
+class Simulated:
+    """A scenario or story with the package in the simulator, and all of its assertion's message, as ``InMemory``'s."""
+
+    says: str
+    play: Callable[[Scene], object]
+
+
 class Protection:
     """What is removed, and where that shows. What replaces members of ``chalicelib`` stands in ``CHANGES``.
 
@@ -108,7 +128,7 @@ class Protection:
 
     def __init__(
         self,
-        *shows: InMemory | Packaged,
+        *shows: InMemory | Packaged | Simulated,
         alone: str = "",
         changes: tuple[MemberChange, ...] = (),
         anyway: tuple[MemberChange, ...] = (),
@@ -119,12 +139,14 @@ class Protection:
 # --- why it is played in one of the two alone ------------------------------------------------------------------------
 
 ACT = "No scenario of the package has this act of people, or these two at once."
-DAMAGED = "No scenario of the package has a damaged or parked record."
-FORGED = "No scenario of the package has what somebody else has planted or written into a table."
+DAMAGED = "No scenario of the package has just this record damaged or parked at this moment."
+FORGED = "No forgery in a scenario of the package is kept out by this alone."
 LARGE = "Its scene has dozens of AMIs, thousands of records, or no time left: minutes in the package."
-NO_END = "Without it a scenario of the package does not end in time, which is no finding."
-SAME = "Without it the nearest scenario of the package ends the same."
-TROUBLE = "No scenario of the package has AWS refuse, or answer late or with an old state."
+DAILY = "No scenario of the package waits for a parameter's next daily look after a rollback."
+NO_END = "Without it a scenario of the package does not end in time, and nothing else is wrong there."
+LEASES = "Only the invariants in memory read the leases of a copy quota."
+SAME = "Without it the nearest scenario and story of the package end the same."
+TROUBLE = "No scenario of the package has AWS refuse just this, or answer it late or with an old state."
 RAISES = "In memory its first error ends the scene, before anything could stay open."
 STAND_IN = "In memory something else stands in for what asks AWS."
 
@@ -155,6 +177,26 @@ def existing(says: str, fails: Callable[..., object], *given: object, **named: o
     """
     signature(fails).bind(*given, **named)
     return InMemory(says, partial(fails, *given, **named))
+
+
+def scenario(says: str, fails: Callable[..., object], *given: object) -> Simulated:
+    """A test of ``tests/scenarios``, unchanged."""
+    signature(fails).bind(Scene, *given)
+    return Simulated(says, lambda scene: fails(scene, *given))
+
+
+def story(says: str, fails: Callable[..., object], *given: object, packaged: str = "") -> tuple[InMemory, Simulated]:
+    """A story of ``tests/stories``, unchanged, for both; ``packaged``: what it says of the package, if that differs."""
+    signature(fails).bind(Driver, *given)
+
+    def play(driver: Driver) -> None:
+        fails(driver, *given)
+        driver.check()
+
+    return (
+        InMemory(says, lambda: play(MemoryDriver())),
+        Simulated(packaged or says, lambda scene: play(SimulatorDriver(scene))),
+    )
 
 
 def damaged(mode: str, kind: str) -> None:
@@ -188,6 +230,11 @@ PLACE = rf"\('ami-0a', '{A}'\)"
 FIRST, SECOND, THIRD = (rf"\('ami-00', '20000000000{number}'\)" for number in (1, 2, 3))
 COPIED = r"invariant 4: snap-00 is copied for \w+ although snap-\w+ is"
 NO_REST = "invariant 6: it does not come to rest:"
+WITHOUT_EVENTS = promoting.test_what_is_tagged_changed_or_removed_is_found_although_every_event_is_lost
+A_FORGED_SHARE = forged.test_a_forged_share_is_not_opened_and_says_why, "copy", Purpose.COPY
+STILL_COPIES = compared(
+    r"\{.*\} == \{.*\}", "Differing items:", rf"\{{'{DEV}': 'copying'\}} != \{{'{DEV}': 'delivered'\}}"
+)
 
 # --- against the package: what the machine says, with words for ids and times ----------------------------------------
 
@@ -262,14 +309,22 @@ PROTECTIONS = {
         Packaged(CLOSED_TOO_SOON),
     ),
     "waits for the running": Protection(
-        model(rf"invariant 1: {DELIVERY} stops, and has held its shares for \d+ s", stories.stopped), alone=SAME
+        model(rf"invariant 1: {DELIVERY} stops, and has held its shares for \d+ s", stories.stopped),
+        *story(
+            compared(r"\(.*\) == \(.*\)", rf"At index 1 diff: {{'{DEV}'}} != set\(\)"),
+            promoting.test_what_is_cancelled_closes_although_its_copies_run_for_hours,
+        ),
     ),
     "opens before its turn": Protection(
         model(rf"invariant 1: {SNAPSHOT} opens for ami-0a at {A}/us-east-1 while awaiting-slot", stories.waiting),
         alone=SAME,
     ),
     "knows no last closing time": Protection(
-        model(rf"invariant 1: {SNAPSHOT} is open \d+ s past its last closing time", stories.damaged), alone=DAMAGED
+        model(rf"invariant 1: {SNAPSHOT} is open \d+ s past its last closing time", stories.damaged),
+        scenario(
+            rf"not within 4800 virtual seconds:\nit is [\d:]+; open: \['snap-\w+ of .* to UserId {DEV}'.*",
+            poison.test_a_delivery_that_cannot_be_read_is_parked_alone,
+        ),
     ),
     "takes all for its own": Protection(
         model(f"invariant 2: {SNAPSHOT} was open before us", stories.shared_before), alone=ACT
@@ -292,9 +347,15 @@ PROTECTIONS = {
     "tidies too soon": Protection(
         model(r"invariant 4: \w+ is verifying, and all it made is removed"), Packaged(NO_AMI)
     ),
-    "is never due": Protection(model(f"invariant 6: {DELIVERY} is awaiting-slot, and nothing is due"), alone=SAME),
+    "is never due": Protection(
+        *story(f"invariant 6: {DELIVERY} is awaiting-slot, and nothing is due", WITHOUT_EVENTS, packaged=STILL_COPIES)
+    ),
     "comes too late": Protection(
-        model(rf"invariant 6: {DELIVERY} is awaiting-slot until \d+, and woken no sooner than \d+"), alone=SAME
+        *story(
+            rf"invariant 6: {DELIVERY} is awaiting-slot until \d+, and woken no sooner than \d+",
+            WITHOUT_EVENTS,
+            packaged=STILL_COPIES,
+        )
     ),
     "meets the unexpected": Protection(
         model(
@@ -308,7 +369,11 @@ PROTECTIONS = {
         ),
     ),
     "opens the delivered": Protection(
-        model(f"invariant 6: {DELIVERY} was delivered, and is requested", stories.extended, shape=TWO), alone=NO_END
+        *story(
+            f"invariant 6: {DELIVERY} was delivered, and is requested",
+            promoting.test_another_name_in_the_tag_is_another_account_that_gets_it,
+            packaged=rf"not within 10800 virtual seconds:\n.*(?:\ntold: delivery\.delivered {DEV}\n.*){{2}}",
+        )
     ),
     "is never over": Protection(model(rf"{NO_REST} \{{{PLACE}: 'delivered'\}}"), alone=NO_END),
     "keeps its slots": Protection(
@@ -316,7 +381,7 @@ PROTECTIONS = {
             rf"quota#{A}#us-east-1 still keeps slots: SlotLease\(delivery='\w+', episode=1, created_at=\d+, wanted=1, "
             r"done=0, granted=1, until=\d+, limited_at=0\)"
         ),
-        alone=SAME,
+        alone=LEASES,
     ),
     "grants no slots": Protection(
         model(rf"{NO_REST} \{{{PLACE}: 'failed'\}}"),
@@ -333,7 +398,15 @@ PROTECTIONS = {
     "ignores withdrawals": Protection(
         model(f"invariant 1: ami-0a is shared with {A}", stories.withdrawn, shape=SHARED),
         model(f"invariant 8: {GRANT} opens to withdrawn {A}", stories.withdrawn_first),
-        alone=ACT,
+        *story(
+            compared(
+                r"\{.*\} == \{.*\}",
+                "Omitting 1 identical items, use -vv to show",
+                "Differing items:",
+                rf"\{{'{TEST}': 'delivered'\}} != \{{'{TEST}': 'cancelled'\}}",
+            ),
+            operating.test_an_account_that_is_withdrawn_while_it_copies_gets_nothing,
+        ),
     ),
     "opens half": Protection(
         model(rf"invariant 1: \w+ is shared, and resource#image#ami-0a is not open to {A}", shape=SHARED),
@@ -353,13 +426,31 @@ PROTECTIONS = {
     "opens by any approval": Protection(
         model(f"invariant 11: {GRANT} opens to {A} without a valid approval", stories.voided, shape=APPROVED),
         model(f"invariant 11: {SNAPSHOT} opens to {A} without a valid approval", stories.expired, shape=APPROVED),
-        alone=ACT,
+        *story(
+            compared(
+                r"\{.*\} == \{.*\}",
+                "Omitting 1 identical items, use -vv to show",
+                "Differing items:",
+                rf"\{{'{PROD}': '(opening|cancelled)'\}} != \{{'{PROD}': 'awaiting-approval'\}}",
+            ),
+            operating.test_nothing_is_opened_before_it_is_approved,
+        ),
     ),
     "tells nobody": Protection(
         model(r"invariant 10: nobody was told: \w+ delivered"),
         Packaged(("sent [('promotion.over', 'id')]", "invariant 10: nobody was told: id delivered")),
     ),
-    "tells again": shown_by(SAME, r"told more than once: Counter\(\{'\w+': 2, '\w+': 1\}\)", stories.tagged_twice),
+    "tells again": Protection(
+        *story(
+            compared(
+                r"Counter\(\{.*\}\) == \{.*\}",
+                "Omitting 3 identical items, use -vv to show",
+                "Differing items:",
+                r"\{'promotion\.over': [23]\} != \{'promotion\.over': 1\}",
+            ),
+            sharing.test_a_target_launches_the_hubs_ami_until_the_tag_is_removed,
+        )
+    ),
     "takes no slots back": shown_by(
         LARGE,
         rf"ami-01 waits for ever: \{{{FIRST}: 'copying', \('ami-01', '{A}'\): 'awaiting-slot', "
@@ -480,18 +571,27 @@ PROTECTIONS = {
             stories.recalled,
             shape=NAMED,
         ),
-        alone=SAME,
+        *story(
+            compared(r"\(.*\) == \(.*\)", r"At index 0 diff: 'ami-\w+' != 'ami-\w+'"),
+            releasing.test_a_recalled_ami_is_deprecated_and_the_one_before_is_current_until_that_is_lifted,
+        ),
     ),
     "what is current is retired, too": shown_by(
-        SAME,
+        DAILY,
         r"account 200000000001, us-east-1, parameter /golden/base/current names ami-\w+, which is deprecated",
         retirement.test_a_copy_that_a_rollback_holds_is_current_and_stays,
     ),
-    "what is current again stays deprecated": shown_by(
-        SAME,
-        r"assert \(\{'ami-0a', 'ami-0b'\}, 0\) == \(\{'ami-0a'\}, 1\)\n.*",
-        retirement.test_a_retired_copy_that_a_rollback_makes_current_is_deprecated_no_longer,
-        retirement.RULE,
+    "what is current again stays deprecated": Protection(
+        existing(
+            r"assert \(\{'ami-0a', 'ami-0b'\}, 0\) == \(\{'ami-0a'\}, 1\)\n.*",
+            retirement.test_a_retired_copy_that_a_rollback_makes_current_is_deprecated_no_longer,
+            retirement.RULE,
+        ),
+        scenario(
+            r"assert 'DeprecationTime' not in \{.*\}",
+            clean_up.test_what_the_hub_retires_its_administrator_can_remove,
+            lambda: None,
+        ),
     ),
     "every deprecation counts as the service's own": shown_by(
         ACT,
@@ -582,11 +682,14 @@ PROTECTIONS = {
         "policy",
         "schema is text",
     ),
-    "an instance counts as gone when its end was asked for": shown_by(
-        SAME,
-        r"invariant 13: i-\w+ is shutting-down, and \w+ does not know it",
-        launches.test_an_ami_is_published_after_its_instance_started_and_was_terminated,
-        "copy",
+    "an instance counts as gone when its end was asked for": Protection(
+        *story(
+            r"invariant 13: i-\w+ is shutting-down, and \w+ does not know it",
+            releasing.test_an_ami_that_starts_an_instance_is_published,
+            {},
+            "delivered",
+            packaged=compared(r"\[.*\] == \[.*\]", "At index 0 diff: 'shutting-down' != 'terminated'"),
+        )
     ),
     "one look that misses a test's instance is believed": shown_by(
         TROUBLE,
@@ -671,18 +774,25 @@ PROTECTIONS = {
             entitled.test_whom_the_file_does_not_contain_is_refused_whatever_the_tag_says,
             MEMBER,
         ),
-        alone=ACT,
+        scenario(
+            r"Forgery\(.* says='does not contain account 999999999999',.*\nassert 'aws-UnauthorizedOperation' in .*",
+            *A_FORGED_SHARE,
+        ),
     ),
     "the table of members alone says who is in an OU": shown_by(
         FORGED,
         r"assert \['may', 'may'\] == \['may', 'waits'\]\n.*",
         entitled.test_whom_only_the_table_of_members_has_in_an_ou_gets_nothing,
     ),
-    "to what it belongs is not asked": shown_by(
-        FORGED,
-        r"assert \('may', False\) == \('refused', True\)\n.*",
-        entitled.test_what_is_no_part_of_the_ami_is_refused,
-        "resource#snapshot#snap-01",
+    "to what it belongs is not asked": Protection(
+        existing(
+            r"assert \('may', False\) == \('refused', True\)\n.*",
+            entitled.test_what_is_no_part_of_the_ami_is_refused,
+            "resource#snapshot#snap-01",
+        ),
+        scenario(
+            r"Forgery\(.* says='no part of',.* state=<ShareState\.OPEN: .*\nassert None is not None", *A_FORGED_SHARE
+        ),
     ),
     "whom it names is not asked": shown_by(
         FORGED,
@@ -817,7 +927,7 @@ PROTECTIONS = {
 }
 
 
-def shown(kind: type) -> list[tuple[str, InMemory | Packaged]]:
+def shown(kind: type) -> list[tuple[str, InMemory | Packaged | Simulated]]:
     """Return the names of protections with their scenes of one kind."""
     return [(name, one) for name, it in PROTECTIONS.items() for one in it.shows if isinstance(one, kind)]
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from chalicelib.engine.errors import RefusalKind
 from tests.service.arrivals import EARLY, Arrivals
 from tests.service.cloud import START, CloudBehavior
-from tests.service.scenes import HubSetup, all_delivered
+from tests.service.scenes import HubSetup
 from tests.service.world import HOUR, SERVICE_ROLES, ModelWorld
 
 
@@ -111,14 +111,6 @@ def recalled(world: ModelWorld) -> None:
     world.end()
 
 
-def extended(world: ModelWorld) -> None:
-    """The tag names another account when the first has its AMI."""
-    world.tag(0, world.account(0))
-    world.wait(600)
-    world.tag(0, "default")
-    world.end()
-
-
 def lost(world: ModelWorld) -> None:
     """No event or wake arrives from the beginning."""
     world.expect("events", [()] * 20)
@@ -178,17 +170,6 @@ def expired(world: ModelWorld) -> None:
     world.pause()
     world.wait(2 * HOUR)
     world.end()
-
-
-def tagged_twice() -> None:
-    """What was delivered is tagged again with the same value: there is nothing to do, and nothing to notify."""
-    hub = HubSetup().hub()
-    hub.cloud.tag("ami-0a", "default")
-    hub.run()
-    hub.cloud.tag("ami-0a", None)
-    hub.cloud.tag("ami-0a", "default")
-    hub.run()
-    all_delivered(hub)
 
 
 def cancelled() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.reliability.machine import CrashMachine
+from tests.scenarios.conftest import scene  # noqa: F401 - the fixture
 
 
 @pytest.fixture(scope="session")

@@ -51,7 +51,7 @@ class ScenarioRun:
         self._come_to_rest()
         self._began = scene.world.now
         if mutated is not None:
-            _install(scene, mutated)
+            install(scene, mutated)
         self._before = len(scene.world.injections.made)
 
     def _come_to_rest(self) -> None:
@@ -199,7 +199,7 @@ class ScenarioRun:
         return tuple(died)
 
 
-def _install(scene: Scene, directory: Path) -> None:
+def install(scene: Scene, directory: Path) -> None:
     """Let every function run another package from now on, in cold environments."""
     for function in scene.world.lambda_.functions.values():
         function.package = package(directory)

@@ -1,15 +1,19 @@
-"""Each check of the machine can fail: a package without the protection breaks an invariant, or does not end in time."""
+"""Each check of the machine can fail: a package without the protection breaks an invariant, or does not end in time.
+
+A scenario or story fails with it by its own assertion; it passes with the built package where it stands.
+"""
 
 import re
 from ast import literal_eval
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from tests.protections.registry import Packaged, shown
+from tests.protections.registry import Packaged, Simulated, shown
 from tests.reliability.packages import changed_package, mutated_package
 from tests.reliability.plans import RunPlan
-from tests.reliability.scenario_run import TIMED_OUT
+from tests.reliability.scenario_run import TIMED_OUT, install
 from tests.reliability.scenarios import DELIVERED
 
 pytestmark = pytest.mark.thorough
@@ -26,6 +30,7 @@ WORDS = {
 CASES = shown(Packaged)
 FIRST = dict(reversed(CASES))
 """The first case of each protection."""
+SCENES = shown(Simulated)
 every_case = pytest.mark.parametrize(("name", "case"), CASES, ids=[f"{name}-{case.plan}" for name, case in CASES])
 
 
@@ -59,6 +64,14 @@ def test_a_change_that_only_raises_fails_its_case(machine, tmp_path, name, case)
     (found,) = machine.play(case.scenario.name, [case.plan], mutated_package(tmp_path, name, raising=True))
     assert said(found, case) != [*case.says]
     assert any("error: Replaced: by the meta-test" in problem for problem in found.problems), str(found)
+
+
+@pytest.mark.parametrize(("name", "it"), SCENES, ids=[name for name, _ in SCENES])
+def test_a_wrong_package_fails_its_scene(scene, tmp_path, name, it):
+    """By this message and no other; a change that only raises fails the same protection's scene in memory."""
+    install(scene, Path(mutated_package(tmp_path, name)))
+    with pytest.raises(AssertionError, match=rf"(?s)\A(?:{it.says})\Z"):
+        it.play(scene)
 
 
 def said(outcome, case):
