@@ -140,6 +140,30 @@ def test_silence_of_what_runs_all_the_time_is_the_alarm_and_silence_of_all_else_
     assert alarms["SweepStoppedAlarm"]["ComparisonOperator"] == "LessThanThreshold"
 
 
+def test_what_must_not_happen_alarms_the_first_time(alarms):
+    """The others: an age in seconds, a number, silence, or what must last for two or three looks."""
+    above = {
+        name: (alarm["Threshold"], alarm["EvaluationPeriods"])
+        for name, alarm in alarms.items()
+        if alarm["ComparisonOperator"] == "GreaterThanThreshold"
+    }
+
+    assert {name: one for name, one in above.items() if one != (0, 1)} == {
+        "WorkerAgeAlarm": (900, 1),
+        "ShareWorkerAgeAlarm": (900, 1),
+        "AccessMonitorAgeAlarm": (3600, 1),
+        "DriftAuditLateAlarm": (172_800, 1),
+        "OverdueAlarm": (1800, 1),
+        "StandStillAlarm": ({"Ref": "StandStillAlarmSeconds"}, 1),
+        "OpenShareAlarm": ({"Ref": "OpenShareAlarmSeconds"}, 1),
+        "StillOpenAlarm": (0, 3),
+        "RunawayAlarm": (100_000, 1),
+        "FoundBySweepAlarm": (25, 2),
+        **dict.fromkeys(("ErrorsAlarm", "AccessMonitorErrorsAlarm", "DriftAuditErrorsAlarm"), (0, 3)),
+    }
+    assert {alarms[name]["Threshold"] for name in alarms.keys() - above.keys()} == {1}, "silence"
+
+
 def test_an_alarm_speaks_of_what_there_is(alarms, both):
     """A word that is written as parameters are is one, or a part of the text's address."""
     there = {name for template in both.values() for name in template["Parameters"]}
