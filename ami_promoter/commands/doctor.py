@@ -113,13 +113,13 @@ def _known(connection: Connection, places: Sequence[Place]) -> dict[Place, Known
 def _facts(connection: Connection, file: AppliedFile) -> doctor_checks.HubFacts:
     reader = Reader(connection)
     records, ledger = reader.under_way()
-    parked = {one.key.pk: one.parked for one in records if "parked" in one.item}
+    parked = [one for one in records if "parked" in one.item]
     deliveries = [one.it for one in records if isinstance(one.it, Delivery) and one.state not in ENDED]
     troubles = tuple(organization.trouble_lines(connection)) if file.fault is None else ()
     due = {
         one.key.pk: one.item["due_at"]
         for one in records
-        if isinstance(one.item.get("due_at"), int) and one.key.pk not in parked
+        if isinstance(one.item.get("due_at"), int) and one not in parked
     }
     access = source_keys(connection.account, deliveries)
     return doctor_checks.HubFacts(

@@ -20,7 +20,7 @@ from rich.console import RenderableType
 from ami_promoter.hub import pause_switch, shares
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.record_requests import wake
-from ami_promoter.hub.records import UNSETTLED, Reader, RecordSeen, by_name
+from ami_promoter.hub.records import UNSETTLED, Reader, RecordSeen, by_name, record_named
 from ami_promoter.promotions import promotion_data
 from ami_promoter.promotions.following import follow
 from ami_promoter.promotions.promotion_text import not_closing, shares_table
@@ -190,7 +190,7 @@ def drained(
     ]
     if kept:
         lines += ["These grants on targets' own keys stay:", shares_table(kept, drain.connection.now(), wide=wide)]
-    lines += [f"Parked: delivery {one.it.id}: {one.parked}" for one in view.parked]
+    lines += [f"Parked: {record_named(one.key.pk, one.delivers)}: {one.parked}" for one in view.parked]
     lines += [_held(one) for one in view.promotions if one.state in UNSETTLED]
     done = "Drained: no delivery runs and no share is open."
     lines.append(done if view.drained else "Not drained yet: run the command again, or use --wait.")

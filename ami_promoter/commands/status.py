@@ -40,7 +40,11 @@ PRINTS = js.some_of(
         left_out=js.number("without AMI: how many promotions --limit leaves out"),
         parked=js.several(
             "without AMI: parked records",
-            js.thing(record=js.text("key of the record"), why=js.text("why it is parked")),
+            js.thing(
+                record=js.text("key of the record"),
+                delivers=js.text("AMI and target of a delivery; empty: of others, or it cannot be read"),
+                why=js.text("why it is parked"),
+            ),
         ),
         recalls=js.several(
             "without AMI: recalled AMIs, the last first", js.thing(ami=js.text("id of the AMI"), **recalls.MEMBERS)
@@ -124,7 +128,9 @@ def _all(connection: Connection, choice: Choice, *, wide: bool) -> Report:
     listed, stand = chosen.listed, _recalls(connection)
     closing = map(shares.open_share, sorted(chosen.overview.closing, key=by_name))
     beside = {
-        "parked": [{"record": pk, "why": why} for pk, why in sorted(chosen.overview.parked.items())],
+        "parked": [
+            {"record": one.key.pk, "delivers": one.delivers, "why": one.parked} for one in chosen.overview.parked
+        ],
         "pointers": pointers.at_fault(chosen.overview.pointers),
         "not_closing": [one for one in closing if one["not_closing"]],
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from operator import attrgetter
 from types import MappingProxyType
@@ -96,7 +96,16 @@ class RecordSeen(Generic[T_co]):
     def parked(self) -> str:
         """Why it is parked; "" if it is not. It does not name the record, as whatever shows it does."""
         pk = re.escape(self.key.pk)
-        return re.sub(f"^{pk}( {RECORD})? ", "it ", re.sub(f"^{pk}: ", "", str(self.item.get("parked") or "")))
+        why = re.sub(f"^{pk}( {RECORD})? ", "it ", re.sub(f"^{pk}: ", "", str(self.item.get("parked") or "")))
+        return why if not why or why.endswith(".") else f"{why}."
+
+    @property
+    def delivers(self) -> str:
+        """Of a delivery its AMI and target, for a person, as its key has neither; "": of others, or not readable."""
+        one: object = self.it
+        if not (isinstance(one, Delivery) and one.ami and one.target.account):
+            return ""
+        return f"{one.ami} to account {one.target.account}, {one.target.region}"
 
     @property
     def faults(self) -> tuple[Fault, ...]:
@@ -116,9 +125,20 @@ class HubOverview:
     """Each with its tracked deliveries."""
     pointers: Sequence[RecordSeen[Pointer]] = ()
     """Those that may have a fault, and parked ones."""
-    parked: Mapping[str, str] = field(default_factory=dict)
-    """Key of each parked record -> why it is parked."""
+    parked: Sequence[RecordSeen[Any]] = ()
+    """By their keys."""
     closing: Sequence[Share] = ()
+
+
+def record_named(pk: str, delivers: str) -> str:
+    """Name a record for a person. ``delivers``: see ``RecordSeen``."""
+    return f"{pk} ({delivers})" if delivers else pk
+
+
+def unpark(pk: str, *, each: bool = False) -> str:
+    """Say what lets a parked record, or ``each`` of several, continue."""
+    repaired = f"After you have repaired that (docs/operations/runbook.md#parked-records){', for each' if each else ''}"
+    return f"{repaired}: `ami-promoter admin reconcile --unpark '{pk}'`"
 
 
 def record_of(item: Mapping[str, Any]) -> RecordSeen[Any]:
@@ -198,7 +218,7 @@ class Reader:
         return HubOverview(
             [(one, tracked.get(one.key.pk, [])) for one in records if one.key.kind == "promotion"],
             [one for one in records if one.key.kind == "pointer"],
-            {one.key.pk: one.parked for one in records if "parked" in one.item},
+            sorted((one for one in records if "parked" in one.item), key=attrgetter("key")),
             self.shares_in(closing),
         )
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ami_promoter.hub import recalls, shares
-from ami_promoter.hub.records import place_of, target_of
+from ami_promoter.hub.records import place_of, record_named, target_of, unpark
 from ami_promoter.promotions import endings, pointers, waves
 from ami_promoter.promotions.outcome import STOPPED
 from ami_promoter.promotions.promotion_data import awaited_copies, only_failed
@@ -238,14 +238,9 @@ def parked(records: Sequence[Data], *, wide: bool = False) -> Iterator[Renderabl
         return one["record"] if wide else RecordKey(one["record"]).kind, *alike_anywhere(one["why"])
 
     for group in groups(records, same):
-        yield f"Parked: {first_of([one['record'] for one in group])}: {group[0]['why']}"
+        names = first_of([record_named(one["record"], one["delivers"]) for one in group])
+        yield f"Parked: {names}: {group[0]['why']}"
         yield unpark(group[0]["record"], each=len(group) > 1)
-
-
-def unpark(record: str, *, each: bool = False) -> str:
-    """Say what lets a parked record, or ``each`` of several, continue."""
-    of_each = ", for each" if each else ""
-    return f"After you have repaired that{of_each}: `ami-promoter admin reconcile --unpark '{record}'`"
 
 
 def next_step(data: Data) -> Iterator[RenderableType]:

@@ -9,6 +9,7 @@ from typing import Any
 from ami_promoter.hub.approvers import Approvers
 from ami_promoter.hub.health import STACK, EventMapping, Health
 from ami_promoter.hub.key_needs import asked, hub_needs, unfit
+from ami_promoter.hub.records import RecordSeen, record_named, unpark
 from ami_promoter.reconcile.doctor_target_checks import HubNames, KnownAtHub, findings
 from ami_promoter.reconcile.facts import TargetFacts
 from ami_promoter.reconcile.grouped_checks import bad, good, judged, unseen
@@ -80,7 +81,7 @@ class HubFacts:
     paused: str
     """When, by whom and why promotions were paused; "" if they are not."""
     organization: Sequence[str]
-    parked: Mapping[str, str]
+    parked: Sequence[RecordSeen[Any]]
     due: Mapping[str, int]
     """Record that has not ended -> when it is due."""
     health: Health
@@ -159,8 +160,8 @@ def _organization(facts: HubFacts) -> list[dict[str, Any]]:
 
 
 def _parked(facts: HubFacts) -> list[dict[str, Any]]:
-    cure = "Repair the cause, then: ami-promoter admin reconcile --unpark"
-    wrong = ((f"{record} is parked: {why}", f"{cure} '{record}'") for record, why in facts.parked.items())
+    named = ((record_named(one.key.pk, one.delivers), one) for one in facts.parked)
+    wrong = ((f"{name} is parked: {one.parked}", f"{unpark(one.key.pk)}.") for name, one in named)
     return judged("parked", wrong, "No record is parked.")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from operator import itemgetter
 from typing import Any
 
-from ami_promoter.hub.records import UNSETTLED, RecordSeen
+from ami_promoter.hub.records import UNSETTLED, RecordSeen, record_named, unpark
 from ami_promoter.reconcile.facts import HubView, TargetFacts, may_be_open, stands
 from ami_promoter.reconcile.repair_data import EndTracked, Finding, MakeDue, Remove
 from ami_promoter.reconcile.share_findings import running, share_findings
@@ -55,8 +55,7 @@ def _records(view: HubView) -> Iterator[Finding]:
             continue
         pk = key.pk
         if one.parked:
-            cure = f"After you have repaired the cause, run `ami-promoter admin reconcile --unpark '{pk}'`."
-            yield Finding("parked", pk, f"It is parked: {one.parked} {cure}")
+            yield Finding("parked", record_named(pk, one.delivers), f"It is parked: {one.parked} {unpark(pk)}.")
         elif one.damage:
             what = f"It is damaged: {first_of(one.damage)}. Its worker will park it, or write it again."
             yield Finding("unreadable", pk, what, MakeDue(pk), "")

@@ -8,7 +8,7 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 from ami_promoter.hub import recalls
-from ami_promoter.hub.records import target_of
+from ami_promoter.hub.records import target_of, unpark
 from ami_promoter.promotions import pointers, promotion_text
 from ami_promoter.report_page.current import Family, Placed
 from ami_promoter.report_page.exposure import UNREADABLE, Exposure
@@ -66,7 +66,7 @@ def attention(shown: Overview) -> Element:
     """List what failed, was refused or parked, with what to do."""
     parts: list[Content] = [_troubled(one) for one in shown.troubled]
     if shown.parked:
-        rows = [el("li", _what(f"`{pk}`: {why}", promotion_text.unpark(pk))) for pk, why in shown.parked.items()]
+        rows = [el("li", _what(f"`{pk}`: {why}", unpark(pk))) for pk, why in shown.parked.items()]
         parts += [
             el("h3", "Parked records"),
             el("p", "The service does nothing with these until an operator lets them continue."),

@@ -167,7 +167,7 @@ def test_parked_records_are_left_and_named(table, run):
     DynamoRecords(table).park(record.key, "IllegalEvent: a bug.", NINE)
 
     said = run("admin", "drain", "--yes", "--delete-copies").out.splitlines()
-    assert f"Parked: delivery {record.id}: IllegalEvent: a bug." in said
+    assert any(line.startswith(f"Parked: delivery#{record.id} ({record.ami} to account ") for line in said)
     assert DynamoRecords(table).read(record.key).inbox == {}
     a_share(table, "222222222222")
     run("admin", "drain", "--yes", "--delete-copies", exits=4)

@@ -479,6 +479,22 @@ def test_a_parked_record_is_named_once(table, run, why, says):
     assert f"Parked: {record.pk}: {says}" in run("status").out
 
 
+@pytest.mark.parametrize(
+    ("words", "exits"),
+    [(["status"], 0), (["status", "--failed"], 0), (["doctor", "--hub-only"], 5), (["admin", "drain", "--yes"], 0)],
+)
+def test_a_parked_delivery_is_named_by_what_it_delivers(table, run, monkeypatch, words, exits):
+    """Its key is a digest; its reason, which may have no full stop, ends before the cure begins."""
+    monkeypatch.setattr(health, "read", lambda *_: health.Health())  # which reads other tables and services
+    one = a_delivery(PROD, "copying")
+    promoted(table, one)
+    DynamoRecords(table).park(one.key, f"{one.key}: each of 5 tries raised: KeyError('x')", NINE)
+
+    said = run(*words, exits=exits).words
+    assert f"{one.key.pk} ({AMI} to account {PROD}, {REGION})" in said
+    assert "each of 5 tries raised: KeyError('x')." in said
+
+
 def test_a_promotion_of_a_pending_ami_says_that_it_waits_for_it(table, run):
     """Its value is not in force yet, and nobody should look for a mistake in the tag."""
     write(table, a_promotion(value=None, seen_value="dev prod", state=promotion.PromotionState.REQUESTED))

@@ -172,15 +172,17 @@ def test_a_thousand_failures_of_one_cause_are_half_a_screen(width):
 
 def test_parked_records_of_one_reason_are_said_once_with_what_lets_them_continue():
     """Three are named, and the command, which takes one record, stands on a line of its own, however long."""
-    records = [{"record": f"delivery#{n}", "why": "damaged"} for n in range(5)]
+    records = [{"record": f"delivery#{n}", "delivers": f"ami-1 to {n}", "why": "damaged"} for n in range(5)]
 
-    found = promotion_text.parked([*records, {"record": "promotion#ami-1", "why": "damaged"}])
-    assert as_printed(found, 80) == [
-        "Parked: delivery#0, delivery#1, delivery#2 and 2 more: damaged",
-        "After you have repaired that, for each:",
+    found = promotion_text.parked([*records, {"record": "promotion#ami-1", "delivers": "", "why": "damaged"}])
+    of_each = "Parked: delivery#0 (ami-1 to 0), delivery#1 (ami-1 to 1), delivery#2 (ami-1 to 2) and 2 more: damaged"
+    after = "After you have repaired that (docs/operations/runbook.md#parked-records)"
+    assert as_printed(found, 120) == [
+        of_each,
+        f"{after}, for each:",
         "`ami-promoter admin reconcile --unpark 'delivery#0'`",
         "Parked: promotion#ami-1: damaged",
-        "After you have repaired that:",
+        f"{after}:",
         "`ami-promoter admin reconcile --unpark 'promotion#ami-1'`",
     ]
 

@@ -23,7 +23,7 @@ def hub(**changes):
         "file": None,
         "paused": "",
         "organization": (),
-        "parked": {},
+        "parked": (),
         "due": {},
         "health": Health(),
     }
