@@ -29,7 +29,6 @@ from ami_promoter.commands import (  # noqa: F401 - each adds its verbs when it 
     status,
     targets,
     verify,
-    wait,
     where,
     withdraw,
 )

@@ -22,13 +22,13 @@ from ami_promoter.hub import aws
 from ami_promoter.hub.applied_targets import AccountNames
 from ami_promoter.hub.hub_images import ami_named
 from ami_promoter.rights import NOTHING, Rights
-from ami_promoter.terminal import durations, remembered
+from ami_promoter.terminal import remembered
 from ami_promoter.terminal.account_names import naming
 from ami_promoter.terminal.alike import meant
 from ami_promoter.terminal.examples import examples
 from ami_promoter.terminal.output import console, emit, show
 from ami_promoter.terminal.preferences import VARIABLES, UnusableFile, preferences
-from ami_promoter.terminal.report import MEANS, Exit, NotDone, Report
+from ami_promoter.terminal.report import MEANS, Exit, NotDone, Report, seconds
 from ami_promoter.terminal.schema import Schema
 from chalicelib.engine.faults import Fault
 
@@ -147,10 +147,10 @@ class Duration(click.ParamType[int]):
         """See Click."""
         text = f"{value}{self._letter if str(value).isdigit() else ''}"
         try:
-            length = durations.seconds(text)
+            length = seconds(text)
         except ValueError:
             self.fail(f"{value!r} is not a duration, like 90m, 36h or 7d.", param, ctx)
-        if not durations.seconds(self._least) <= length <= durations.seconds(self._most):
+        if not seconds(self._least) <= length <= seconds(self._most):
             self.fail(f"{text} is not between {self._least} and {self._most}.", param, ctx)
         return length
 

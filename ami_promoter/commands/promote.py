@@ -1,4 +1,4 @@
-"""The verbs ``promote`` and ``cancel``: they write and remove the tag, which is the only trigger."""
+"""The verbs ``promote`` and ``cancel``, which write and remove the tag, the only trigger; ``wait``, for pipelines."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ami_promoter.rights import FIND_AMI, READ, TAG, UNTAG
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import console, show, warn
 from ami_promoter.terminal.report import NotDone, Report
-from ami_promoter.verbs import VALUE, VerbCaller, ami_argument, tag_key_option, verb, wait_at_most, yes_option
+from ami_promoter.verbs import PLACE, VALUE, VerbCaller, ami_argument, tag_key_option, verb, wait_at_most, yes_option
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine.faults import count
 from chalicelib.sharing import entitlement
@@ -123,6 +123,22 @@ def _means(resolution: Resolution) -> str:
     if resolution.waits is not None:
         return ", which names OUs that the service has not read yet"
     return f", which names {count(len(resolution.targets), 'target')}"
+
+
+@verb("wait", needs=READ | FIND_AMI, prints=waiting.PRINTS, exits=waiting.EXITS, reads=True)
+@ami_argument
+@wait_at_most(help="Give up after this time, such as 90m or 2h; a bare number is minutes.")
+@click.option(
+    "--account", "targets", type=PLACE, multiple=True, help="Only this account, or ACCOUNT/REGION; may be repeated."
+)
+@tag_key_option
+def wait(caller: VerbCaller, ami: str, timeout: int | None, targets: tuple[str, ...], tag_key: str) -> Report:
+    """Wait for the outcome of a promotion, in a pipeline.
+
+    Prints each change to standard error. Waits for the outcome of the tag's present value; the outcome of an earlier
+    value does not count.
+    """
+    return waiting.wait(caller, ami, tag_key, targets=targets, limit=timeout)
 
 
 @verb(

@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from ami_promoter.terminal.report import ended
 from chalicelib.engine import codec
 from chalicelib.engine.aws import legible, sdk
 from chalicelib.engine.aws.refusals import NOT_ACTIVE, STALE_CREDENTIALS, THROTTLED
@@ -132,7 +133,7 @@ class Account:
             return self._session.client(service, region_name=region, config=self._config)
         except ValueError as error:  # the SDK's for an address that is none
             cure = "Correct AWS_ENDPOINT_URL, or `endpoint_url` in the profile."
-            raise HubError(_ended(str(error)), "AWS configuration", cure, "endpoint") from error
+            raise HubError(ended(str(error)), "AWS configuration", cure, "endpoint") from error
 
     @contextmanager
     def telling(self, doing: str) -> Iterator[None]:
@@ -251,7 +252,7 @@ def _hub_error(error: sdk.ClientError | sdk.BotoCoreError, place: str, doing: st
     done = doing if _refused(error) else doing.replace(UNCHANGED, "(it may be done: run the command again)")
     if code_of(error) in _DENIED:
         done = re.sub(r" \(run the command again.*\)", "", done)
-    return HubError(f"{done} failed: {_ended(str(error))}", place, _cure(error), code_of(error))
+    return HubError(f"{done} failed: {ended(str(error))}", place, _cure(error), code_of(error))
 
 
 def _refused(error: Exception) -> bool:
@@ -264,10 +265,6 @@ def code_of(error: Exception) -> str:
     """Return AWS's code of a refusal, or the SDK's name of what failed."""
     said = error.response.get("Error", {}).get("Code") if isinstance(error, sdk.ClientError) else None
     return str(said or type(error).__name__)
-
-
-def _ended(sentence: str) -> str:
-    return sentence if sentence.endswith(".") else f"{sentence}."
 
 
 def _cure(error: Exception) -> str:

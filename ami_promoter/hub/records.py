@@ -14,6 +14,7 @@ from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.salvage import salvage
 from ami_promoter.terminal.alike import first_of
 from ami_promoter.terminal.output import Progress
+from ami_promoter.terminal.report import ended
 from chalicelib.delivery.copy_quota import CopyQuota
 from chalicelib.delivery.model import ENDED, Delivery
 from chalicelib.delivery.store.tracked_deliveries import BESIDE, BY_ACCOUNT, BY_IMAGE, stand_beside
@@ -97,7 +98,7 @@ class RecordSeen(Generic[T_co]):
         """Why it is parked; "" if it is not. It does not name the record, as whatever shows it does."""
         pk = re.escape(self.key.pk)
         why = re.sub(f"^{pk}( {RECORD})? ", "it ", re.sub(f"^{pk}: ", "", str(self.item.get("parked") or "")))
-        return why if not why or why.endswith(".") else f"{why}."
+        return ended(why) if why else ""
 
     @property
     def delivers(self) -> str:

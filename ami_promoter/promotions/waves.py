@@ -7,8 +7,7 @@ from typing import Any
 
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import first_of, place
-from ami_promoter.terminal.durations import duration
-from ami_promoter.terminal.report import moment
+from ami_promoter.terminal.report import duration, moment
 from chalicelib.delivery.model import DeliveryState
 from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
 from chalicelib.delivery.wave_progress import WaveProgress

@@ -11,7 +11,7 @@ from ami_promoter.targets_file import document, modes, shape, units, waves
 from ami_promoter.targets_file.document import Path, YamlDocument, position
 from ami_promoter.targets_file.settings import BUILT_IN, is_duration
 from ami_promoter.terminal.alike import first_of, meant
-from ami_promoter.terminal.durations import duration, seconds
+from ami_promoter.terminal.report import duration, seconds
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Arn
 from chalicelib.targets.applied_file import Directory, LaunchTest, Retirement, Target

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ami_promoter.targets_file.settings import is_duration
-from ami_promoter.terminal.durations import duration
+from ami_promoter.terminal.report import duration
 from chalicelib.engine import codec
 from chalicelib.engine.faults import count
 from chalicelib.targets.applied_file import Target, settings_changed

@@ -14,7 +14,7 @@ import jsonschema
 from ami_promoter.targets_file.document import Path, YamlDocument, unquoted
 from ami_promoter.targets_file.settings import schema, table
 from ami_promoter.terminal.alike import meant
-from ami_promoter.terminal.durations import seconds
+from ami_promoter.terminal.report import seconds
 from chalicelib.engine.faults import Fault
 
 

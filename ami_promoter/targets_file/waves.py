@@ -7,7 +7,7 @@ from typing import Any
 
 from ami_promoter.targets_file.document import Path, YamlDocument
 from ami_promoter.targets_file.units import Members
-from ami_promoter.terminal.durations import seconds
+from ami_promoter.terminal.report import seconds
 from chalicelib.engine.faults import Fault
 from chalicelib.targets.waves import FileWaves, Wave
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,7 +12,10 @@ from typing import Any
 from rich.console import RenderableType
 
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.schedule import DAY, HOUR, MINUTE
 
+SIZES = {"d": DAY, "h": HOUR, "m": MINUTE, "s": 1}
+"""Letters of the lengths of time that people write: ``90m``, ``2h``, ``1d12h``."""
 FOREVER = 10**11
 """A later time (the year 5138) in a record means that the record is damaged."""
 
@@ -74,6 +78,11 @@ def moment(epoch: int | None) -> str:
     return datetime.fromtimestamp(epoch, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
+def ended(sentence: str) -> str:
+    """Return a sentence with a full stop, as others' may lack one."""
+    return sentence if sentence.endswith(".") else f"{sentence}."
+
+
 def plainly(iso: str) -> str:
     """Write such a time for a person who knows that it is in UTC."""
     return iso.removesuffix("Z").replace("T", " ")
@@ -88,3 +97,18 @@ def span(seconds: float) -> str:
     if hours:
         return f"{hours}h {minutes}m" if minutes else f"{hours}h"
     return f"{minutes}m" if minutes else f"{whole}s"
+
+
+def seconds(text: str | int) -> int:
+    """Return a duration such as ``1d12h`` in seconds. Raises ValueError."""
+    if not re.fullmatch("0|([0-9]{1,9}[dhms])+", str(text)):
+        raise ValueError(f"{text!r} is not a duration")
+    return sum(int(number) * SIZES[letter] for number, letter in re.findall("([0-9]+)([dhms])", str(text)))
+
+
+def duration(length: int) -> str:
+    """Write seconds as whole hours or minutes if possible: 5400 is ``90m``, 86400 is ``24h``."""
+    for letter in "hm":
+        if length and length % SIZES[letter] == 0:
+            return f"{length // SIZES[letter]}{letter}"
+    return f"{length}s" if length else "0"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ami_promoter.targets_file.settings import BUILT_IN, is_duration, table
-from ami_promoter.terminal.durations import duration
+from ami_promoter.terminal.report import duration
 from chalicelib.targets.applied_file import Target
 
 ROOT = Path(__file__).parents[3]
