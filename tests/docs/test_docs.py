@@ -137,17 +137,22 @@ def test_what_a_page_names_in_a_file_stands_there():
 
 def fault_codes() -> Iterator[str]:
     """Every fault code of the code, as regular expressions: a computed part matches any word."""
-    for path in sorted((ROOT / "chalicelib").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Fault"):
-                continue
-            match node.args[:1]:
-                case [ast.Constant(value=str(code))]:
-                    yield re.escape(code)
-                case [ast.JoinedStr(values=parts)]:
-                    yield "".join(
-                        re.escape(part.value) if isinstance(part, ast.Constant) else r"[\w…-]+" for part in parts
-                    )
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in sorted((ROOT / "chalicelib").rglob("*.py"))]
+    assigned = [one for tree in trees for one in tree.body if isinstance(one, ast.Assign)]
+    texts = [
+        (name.id, one.value.value) for one in assigned if isinstance(one.value, ast.Constant) for name in one.targets
+    ]
+    for node in (node for tree in trees for node in ast.walk(tree)):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Fault"):
+            continue
+        assert node.args, f"the code comes first: {ast.unparse(node)}"
+        match node.args[0]:
+            case ast.Constant(value=str(code)):
+                yield re.escape(code)
+            case ast.Name(id=name) | ast.Attribute(attr=name):
+                yield from (text for known, text in texts if known == name and re.fullmatch("[a-z-]+", str(text)))
+            case ast.JoinedStr(values=parts):
+                yield "".join(re.escape(part.value) if isinstance(part, ast.Constant) else r"[\w…-]+" for part in parts)
 
 
 def literals() -> set[str]:
