@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 from ami_promoter.hub.aws import CallersSessions, Connection, errors
 from ami_promoter.reconcile.facts import own_grants
 from ami_promoter.terminal.output import Progress
-from ami_promoter.terminal.report import ended
 from chalicelib.engine.aws.refusals import KEY_GONE, as_refusal, code_of
 from chalicelib.engine.budget import slices
 from chalicelib.engine.errors import Refusal
@@ -135,8 +134,8 @@ class HubReading:
         except Refusal as refusal:
             if code_of(refusal) != KEY_GONE or where in self._named:
                 cure = f"You need {right} on this key (docs/reference/cli.md). {AGAIN}" if right else AGAIN
-                said = ended(f"{thing} cannot be read: {refusal.fault.what}")
-                self.faults.append(Fault("not-seen", where, said, cure))
+                said = f"{thing} cannot be read: {refusal.fault.what}"
+                self.faults.append(Fault("not-seen", where, said if said.endswith(".") else f"{said}.", cure))
 
 
 def _each(ordered: Iterable[_T], what: str) -> Iterator[_T]:
