@@ -77,14 +77,14 @@ def _types(kind: Any, seen: set[Any]) -> Iterator[tuple[str, Mapping[str, str]]]
         yield kind.__name__, {str(one.value): "value" for one in values}
     elif isinstance(kind, type) and dataclasses.is_dataclass(kind) and kind not in seen:
         seen.add(kind)
-        hints = typing.get_type_hints(kind)
-        yield kind.__name__, {one.name: _member(hints[one.name], one) for one in dataclasses.fields(kind)}
-        for hint in hints.values():
-            yield from _types(hint, seen)
+        annotations = typing.get_type_hints(kind)
+        yield kind.__name__, {one.name: _member(annotations[one.name], one) for one in dataclasses.fields(kind)}
+        for annotated in annotations.values():
+            yield from _types(annotated, seen)
 
 
-def _member(hint: Any, member: dataclasses.Field[Any]) -> str:
-    name = hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else str(hint)
+def _member(annotated: Any, member: dataclasses.Field[Any]) -> str:
+    name = annotated.__name__ if isinstance(annotated, type) and not typing.get_args(annotated) else str(annotated)
     made = member.default if member.default_factory is dataclasses.MISSING else member.default_factory()
     default = "" if made is dataclasses.MISSING else f" = {json.dumps(codec.encode(made))}"
     return re.sub(r"\b(\w+\.)+", "", name) + default

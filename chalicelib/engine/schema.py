@@ -2,7 +2,7 @@
 
 Every item whose body is decoded has ``schema``, the number of its kind's form: the names, types and defaults of all its
 members (tools/forms.py), as bodies leave out members that have their default. Who changes the form of a kind adds a
-step to ``FORMS``. A worker writes the newest form with its next write, and a record at rest keeps its own for ever, so
+step to ``FORMS``. A worker writes the newest form with its next write, and a record at rest keeps its own always, so
 no step is ever taken out.
 
 Older code meets newer forms while a stack is deployed, and after a rollback. It leaves such a record as it is, still

@@ -1,4 +1,4 @@
-"""Whoever changes what is stored says how the next version reads what this one has written."""
+"""A change of what is stored comes with the step by which the next version reads what this one has written."""
 
 import copy
 
