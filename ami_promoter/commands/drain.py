@@ -212,7 +212,7 @@ def _view(records: Iterable[RecordSeen[Any]], found: Iterable[Share]) -> DrainVi
     there = sorted(records, key=lambda one: one.key)
     deliveries = [one for one in there if isinstance(one.it, Delivery) and one.state not in ENDED]
     opened = [one for one in found if one.state in OPEN_STATES and not one.preexisting]
-    kept = [one for one in opened if Resource.parse(one.resource).at_home and standing(one)]
+    kept = [one for one in opened if Resource.parse(one.resource).on_own_key and standing(one)]
     return DrainView(
         running=[one for one in deliveries if not one.parked],
         parked=[one for one in deliveries if one.parked],

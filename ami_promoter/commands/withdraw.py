@@ -106,7 +106,7 @@ def _withdraw(caller: VerbCaller, connection: Connection, seen: AmiSeen, places:
         raise NotDone(*faults)
     entries = Withdrawn(connection, seen.ami)
     fresh = sorted({place for place in places if covering(seen.withdrawn, place) is None})
-    if fresh and (full := entries.too_many(fresh, seen.tag, seen.over)):
+    if fresh and (full := entries.no_room(fresh, seen.tag, seen.over)):
         raise NotDone(full)
     named = list(_named(seen.tracked, places))
     when = " once its promotion's record continues" if seen.parked else ""

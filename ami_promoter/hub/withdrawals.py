@@ -49,7 +49,7 @@ class Withdrawn:
         with self._connection.telling("reading the withdrawals"):
             return self._table.get(self._key) or {}
 
-    def too_many(self, places: Collection[str], value: str, over: Collection[str]) -> Fault | None:
+    def no_room(self, places: Collection[str], value: str, over: Collection[str]) -> Fault | None:
         """Return why the item has no room for these withdrawals, once those that are ``over`` are out; None: it has."""
         kept = {name: str(text) for name, text in self._item().items() if name not in over}
         size = sum(len(name) + len(text) for name, text in {**kept, **self._entries(places, value)}.items())

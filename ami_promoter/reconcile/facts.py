@@ -136,7 +136,7 @@ def own_grants(key: str, grants: Iterable[SeenGrant], hub: str, region: str) -> 
     for grant in grants:
         one = of_grant(key, grant, hub, region)
         issuer = one.on.account if one.on.kind == ROLE else hub
-        at_home = one.on.at_home or grant.name.endswith(f":{hub}")  # KMS may show no role as its grantee
+        at_home = one.on.on_own_key or grant.name.endswith(f":{hub}")  # KMS may show no role as its grantee
         if one.own and not at_home and f"::{issuer}:" in grant.issuer:
             yield one
 
@@ -175,5 +175,5 @@ def _compared(view: HubView) -> Mapping[ShownAccess, Sequence[Share]]:
 def _was_read(view: HubView, share: Share) -> bool:
     it = Resource.parse(share.resource)
     if it.arn:
-        return not it.at_home and it.arn in (view.policies if it.kind == POLICY else view.grants.keys() - view.cut)
+        return not it.on_own_key and it.arn in (view.policies if it.kind == POLICY else view.grants.keys() - view.cut)
     return it in view.permissions

@@ -72,7 +72,7 @@ def holds(resource: str, holding: Holding, record: RecordSeen[Delivery] | None) 
     On that key ``DELIVERED_AMIS`` holds the grant for all AMIs, and has no record. Of a delivery whose record is lost
     this function assumes that it was delivered.
     """
-    if Resource.parse(resource).at_home and (record is None or record.state == DeliveryState.DELIVERED):
+    if Resource.parse(resource).on_own_key and (record is None or record.state == DeliveryState.DELIVERED):
         return holding.stands
     return alive(record, holding.episode)
 
@@ -91,7 +91,7 @@ def _not_listed(view: HubView) -> Iterator[Finding]:
     """Shares that are open to an account that neither the applied file nor a unit in it contains."""
     strangers: dict[str, list[Share]] = {}
     for _, share in sorted(view.ledger.items()):
-        own = explained(share) and not is_going(share) and not Resource.parse(share.resource).at_home
+        own = explained(share) and not is_going(share) and not Resource.parse(share.resource).on_own_key
         if own and view.receivers.contain(share.account) is False:
             strangers.setdefault(share.account, []).append(share)
     for receiver, shares in strangers.items():

@@ -62,10 +62,10 @@ def exposures(records: HubRecords) -> list[Exposure]:
     """Return all intervals: open ones first, then by start, the latest first."""
     found: dict[tuple[str, str], list[Exposure]] = {}
     for share in (*records.archived, *records.shares):
-        if not Resource.parse(share.resource).at_home and (one := _exposure(share, records)):
+        if not Resource.parse(share.resource).on_own_key and (one := _exposure(share, records)):
             found.setdefault((share.resource, share.share_name), []).append(one)
     for place, steps in records.share_steps.items():
-        if not Resource.parse(place[0]).at_home:
+        if not Resource.parse(place[0]).on_own_key:
             found[place] = list(_with_history(found.get(place, []), steps, place, records))
     flat = (one for several in found.values() for one in several)
     return sorted(flat, key=lambda one: (not one.open, -(one.start or 0), one.kind, one.name, one.account))

@@ -59,7 +59,7 @@ def still_open(found: Iterable[Share]) -> tuple[str, ...]:
 
     A grant on the target's own key is the target's: it gives nothing of the hub's.
     """
-    left = (s for s in found if not Resource.parse(s.resource).at_home and not s.holdings and holders.may_show(s))
+    left = (s for s in found if not Resource.parse(s.resource).on_own_key and not s.holdings and holders.may_show(s))
     return tuple(dict.fromkeys(s.resource for s in left))
 
 

@@ -88,7 +88,7 @@ class Named:
     """This delivery's AMI, if there is one; a failed one only if there is no other."""
     nonce: str = ""
     """The nonce that this AMI has."""
-    stranger: str | None = None
+    other: str | None = None
     """Another AMI, without the delivery's tag."""
     unproven: str | None = None
     """An AMI that has the delivery's tag but no proof."""
@@ -184,7 +184,7 @@ def named(delivery: Delivery, shown: Iterable[ShownImage]) -> Named:
     best = min(left, key=lambda one: (one.state != "available", one.state != "pending", one.id), default=None)
     if best is not None:
         return Named(own=best.id, nonce=best.nonce, unfinished=best.state != "available")
-    return Named(stranger=others[0] if others else None, unproven=unproven[0].id if unproven else None)
+    return Named(other=others[0] if others else None, unproven=unproven[0].id if unproven else None)
 
 
 def is_there(image: str, shown: Iterable[ShownImage]) -> bool:

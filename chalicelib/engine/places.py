@@ -91,7 +91,7 @@ class Resource(NamedTuple):
         return f"{self.name} in {self.region}" if self.region else self.name
 
     @property
-    def at_home(self) -> bool:
+    def on_own_key(self) -> bool:
         """Whether it is the grants for an account's service-linked roles on that account's own key."""
         return self.kind == ROLE and self.account == Arn.parse(self.name).account
 

@@ -219,11 +219,11 @@ class RemovalsTried:
     last: bool
 
 
-Command = ListPage | RemoveSlice
+InventoryCommand = ListPage | RemoveSlice
 Event = LookAsked | RemovalsAsked | PageListed | PageRefused | RemovalsTried
 
 
-def outstanding(inventory: Inventory, now: int) -> tuple[Command, ...]:
+def outstanding(inventory: Inventory, now: int) -> tuple[InventoryCommand, ...]:
     """List the commands that are left: a look comes first, unless it waits for its time."""
     if inventory.looking and now >= inventory.look_at:
         return (ListPage(),)

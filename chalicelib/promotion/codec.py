@@ -18,7 +18,7 @@ from chalicelib.promotion.head import head
 from chalicelib.promotion.model import Promotion
 
 
-class PromotionCodec(RecordCodec[Promotion, promotion_commands.Command, promotion_events.Event]):
+class PromotionCodec(RecordCodec[Promotion, promotion_commands.PromotionCommand, promotion_events.Event]):
     """The stored form of promotions."""
 
     kind = Promotion

@@ -40,4 +40,4 @@ class NotifyRefused:
     """Send one notice that lists the faults on record: of the value, the source, or single accounts."""
 
 
-Command = LookAtTag | Compare | Examine | Slice | NotifyRefused
+PromotionCommand = LookAtTag | Compare | Examine | Slice | NotifyRefused

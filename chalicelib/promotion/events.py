@@ -1,7 +1,7 @@
 """The events of a promotion.
 
-Each result says what it started from (``starting_point``, ``turn``, ``inputs``, ``after``). If the record has moved on
-since, the state machine drops the result, and the next step asks again.
+Each result says what it started from (``starting_point``, ``pass_reached``, ``inputs``, ``after``). If the record has
+moved on since, the state machine drops the result, and the next step asks again.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Compared:
     """Whether a wave waits for deliveries that are under way."""
     answers: Mapping[str, str] = field(default_factory=dict)
     starting_point: str = ""
-    turn: str = ""
+    pass_reached: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +119,14 @@ class NotExecuted:
     fault: Fault
     look: bool = False
     later: bool = False
-    turn: str = ""
+    pass_reached: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Paused:
     """An operator has paused new promotions: additions wait until ``resume``."""
 
-    turn: str = ""
+    pass_reached: str = ""
 
 
 Event = TagSeen | Compared | Examined | Sliced | RefusedNotified | NotExecuted | Paused

@@ -265,7 +265,7 @@ def on_compared(event: ev.Compared, promotion: Promotion, now: int) -> Promotion
     A value that names fewer targets counts after two looks. A pass that is complete is not repeated for the same
     inputs, except for what was cancelled meanwhile, and for what has not ended after several polls.
     """
-    if (event.starting_point, event.turn) != (promotion.starting_point, promotion.turn):
+    if (event.starting_point, event.pass_reached) != (promotion.starting_point, promotion.pass_reached):
         return promotion
     if event.unbelieved:
         return _not_believed(promotion, event, now)
@@ -415,7 +415,7 @@ def on_refused_notified(event: ev.RefusedNotified, promotion: Promotion, now: in
 
 def on_not_executed(event: ev.NotExecuted, promotion: Promotion, now: int) -> Promotion:
     """Try again later, without end: an outage ends. After a day people are notified, once."""
-    if event.turn not in ("", promotion.turn):
+    if event.pass_reached not in ("", promotion.pass_reached):
         return promotion
     waited = now >= promotion.since + PENDING_DEADLINE and promotion.tries >= TRIES_BEFORE_DEADLINE
     if waited and promotion.state in (S.REQUESTED, S.COMPARING, S.ADJUSTING):
@@ -430,7 +430,7 @@ def on_not_executed(event: ev.NotExecuted, promotion: Promotion, now: int) -> Pr
 
 def on_paused(event: ev.Paused, promotion: Promotion, now: int) -> Promotion:
     """Ask again every quarter of an hour; that time counts for no deadline."""
-    if event.turn != promotion.turn:
+    if event.pass_reached != promotion.pass_reached:
         return promotion
     wait = 0 if promotion.unnotified and not promotion.tries else schedule.POLLS[-1]  # the notice does not wait for it
     return replace(promotion, tries=max(promotion.tries, 1), next_try=now + wait, since=now)

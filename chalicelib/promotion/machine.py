@@ -65,7 +65,7 @@ def evolve(promotion: Promotion, event: ev.Event, now: int) -> Promotion:
     return transitions.evolve(TRANSITIONS, promotion, event, now)
 
 
-def outstanding(promotion: Promotion, now: int) -> tuple[do.Command, ...]:
+def outstanding(promotion: Promotion, now: int) -> tuple[do.PromotionCommand, ...]:
     """List the commands that are left, from the record alone. Each is safe to repeat."""
     due = now >= promotion.next_try
     may_compare = now >= promotion.compare_after
@@ -99,7 +99,7 @@ def _examines_first(promotion: Promotion) -> bool:
     return examines and not promotion.tries and not needs_look(promotion)
 
 
-def _next_of_state(promotion: Promotion, *, may_look: bool) -> tuple[do.Command, ...]:
+def _next_of_state(promotion: Promotion, *, may_look: bool) -> tuple[do.PromotionCommand, ...]:
     """List what the state itself asks for, when it is due and no inbox entry or notice comes first."""
     if needs_look(promotion):
         return ()
@@ -115,7 +115,7 @@ def _next_of_state(promotion: Promotion, *, may_look: bool) -> tuple[do.Command,
             return (do.Compare(),) if _compares_again(promotion) else ()
 
 
-def looks(promotion: Promotion, now: int) -> tuple[do.Command, ...]:
+def looks(promotion: Promotion, now: int) -> tuple[do.PromotionCommand, ...]:
     """List what a wake alone leads to: a comparison, as a delivery may have ended."""
     if promotion.unnotified or now < promotion.compare_after:
         return ()

@@ -236,7 +236,7 @@ class Promotion:
         return addresses.digest(*map(str, (*seen, *generations)))
 
     @property
-    def turn(self) -> str:
+    def pass_reached(self) -> str:
         """Says which pass it is at, and how far: once this has changed, a result puts nothing off."""
         return f"{self.inputs}:{self.cursor}"
 

@@ -8,10 +8,10 @@ from typing import Any
 from chalicelib.engine import codec
 from chalicelib.engine.stored import RecordCodec, compact
 from chalicelib.release.current import Release
-from chalicelib.release.pointer import Command, Event, Pointer
+from chalicelib.release.pointer import Event, Pointer, PointerCommand
 
 
-class PointerCodec(RecordCodec[Pointer, Command, Event]):
+class PointerCodec(RecordCodec[Pointer, PointerCommand, Event]):
     """The stored form of pointers."""
 
     kind = Pointer

@@ -277,11 +277,11 @@ class DeliveriesWoken:
     deliveries: tuple[str, ...]
 
 
-Command = Look | ChangeParameter | RetireCopy | WakeDeliveries
+PointerCommand = Look | ChangeParameter | RetireCopy | WakeDeliveries
 Event = Looked | Unwanted | Changed | Overtaken | PointerRefused | CopyRetired | CopyNotRetired | DeliveriesWoken
 
 
-def outstanding(pointer: Pointer, now: int) -> tuple[Command, ...]:
+def outstanding(pointer: Pointer, now: int) -> tuple[PointerCommand, ...]:
     """List what is left to do now."""
     if pointer.settled and pointer.waiting:
         return (WakeDeliveries(pointer.waiting),)
@@ -293,13 +293,13 @@ def outstanding(pointer: Pointer, now: int) -> tuple[Command, ...]:
     return (ChangeParameter(),) if to_change else (Look(),)
 
 
-def looks(pointer: Pointer, _now: int) -> tuple[Command, ...]:
+def looks(pointer: Pointer, _now: int) -> tuple[PointerCommand, ...]:
     """Return what a wake asks for: what is delivered, taken back or repaired shows in a look alone."""
     to_change = pointer.intent is not None and not pointer.intent.asked
     return () if to_change else (Look(),)
 
 
-def record_intent(pointer: Pointer, commands: Sequence[Command], _now: int) -> Pointer:
+def record_intent(pointer: Pointer, commands: Sequence[PointerCommand], _now: int) -> Pointer:
     """Return the pointer to write before the commands are executed."""
     intent = pointer.intent
     if intent is None or ChangeParameter() not in commands:
@@ -307,12 +307,12 @@ def record_intent(pointer: Pointer, commands: Sequence[Command], _now: int) -> P
     return replace(pointer, intent=replace(intent, begun=intent.begun + 1))
 
 
-def between_writes(command: Command) -> bool:
+def between_writes(command: PointerCommand) -> bool:
     """Whether it changes anything, so that the record must be written before it and after it."""
     return not isinstance(command, Look)
 
 
-def intended_call(pointer: Pointer, command: Command) -> str:
+def intended_call(pointer: Pointer, command: PointerCommand) -> str:
     """Return the API call and its resource, for the history."""
     if isinstance(command, RetireCopy):
         gets = command.at or pointer.own_dates[command.image].before

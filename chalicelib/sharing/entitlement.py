@@ -218,7 +218,7 @@ def _stands(target: Target, resource: str, share_name: str, now: int) -> bool:
     it = Resource.parse(resource)
     if it.kind == ROLE and share_name not in target.service_linked_roles:
         return False
-    if it.at_home:  # a grant on the target's own key, for the target's own AMI: in either mode
+    if it.on_own_key:  # a grant on the target's own key, for the target's own AMI: in either mode
         return True
     if target.mode != "share" or 0 < target.until <= now:
         return False

@@ -274,7 +274,7 @@ def gives_up(share: Share) -> bool:
 
     Only on a target's own key, where the grant serves that account's own role.
     """
-    return share.on.at_home and share.tries >= GIVEN_UP_AFTER
+    return share.on.on_own_key and share.tries >= GIVEN_UP_AFTER
 
 
 def unrecorded(resource: str, account: str, grantee: str, grant_id: str, now: int) -> Share:

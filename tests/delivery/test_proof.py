@@ -321,9 +321,9 @@ def test_an_ami_with_the_services_name_and_tags_that_no_attempt_made_is_unproven
 
 
 def test_an_ami_of_an_attempt_is_adopted_whichever_episode_made_it():
-    """Nonces are kept for the life of the record; another AMI with the name is reported as a stranger's."""
+    """Nonces are kept for the life of the record; another AMI with the name is reported as such."""
     assert proof.named(a_delivery(episode=3), (shown("ami-0b"),)) == proof.Named(own="ami-0b", nonce="nonce-")
-    assert proof.named(a_delivery(), (shown("ami-0s", delivery=""),)) == proof.Named(stranger="ami-0s")
+    assert proof.named(a_delivery(), (shown("ami-0s", delivery=""),)) == proof.Named(other="ami-0s")
     assert proof.named(a_delivery(), (shown("ami-0s", delivery="", state="deregistered"),)) == proof.Named()
     discarded = a_delivery(request=ImageRequest(NOW, discarded=("ami-0b",)))
     assert proof.named(discarded, (shown("ami-0b"),)).own is None, "EC2 shows it for a while"

@@ -62,7 +62,7 @@ def test_a_snapshot_or_ami_by_its_id(args):
 def test_a_damaged_resource_has_no_kind():
     """It is about no key, and at home nowhere."""
     assert (Resource.parse("nonsense").kind, Resource.parse("nonsense").arn) == ("", "")
-    assert not Resource.parse("resource#role#").at_home
+    assert not Resource.parse("resource#role#").on_own_key
 
 
 def test_the_share_in_a_sort_key():

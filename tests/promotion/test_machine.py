@@ -72,9 +72,11 @@ def answered(promotion: Promotion, event: ev.Event) -> ev.Event:
             return replace(event, answers=answers, starting_point=promotion.starting_point)
         case ev.Compared():
             answers = {name: inbox[name] for name in [machine.WITHDRAW] if name in inbox}
-            return replace(event, answers=answers, starting_point=promotion.starting_point, turn=promotion.turn)
+            return replace(
+                event, answers=answers, starting_point=promotion.starting_point, pass_reached=promotion.pass_reached
+            )
         case ev.Paused() | ev.NotExecuted(look=False):
-            return replace(event, turn=promotion.turn)
+            return replace(event, pass_reached=promotion.pass_reached)
         case ev.Examined():
             return replace(event, inputs=promotion.inputs, generation=promotion.generation)
         case ev.Sliced():

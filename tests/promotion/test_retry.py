@@ -118,7 +118,12 @@ def test_people_are_notified_again_of_what_still_prevents_it():
     refused = over(refused_value="dve", seen_value="dve", faults=(fault,), inbox={"retry": "1:"})
     again = looked(replace(refused, notified=refused.faulty), "dve")
     found = Compared(
-        "dev", refused="dve", faults=(fault,), inputs="i", starting_point=again.starting_point, turn=again.turn
+        "dev",
+        refused="dve",
+        faults=(fault,),
+        inputs="i",
+        starting_point=again.starting_point,
+        pass_reached=again.pass_reached,
     )
 
     assert evolve(again, found, NOW).unnotified

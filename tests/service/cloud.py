@@ -1091,7 +1091,7 @@ class FakeRoleGrants(FakeKeyGrants):
 
     def open(self, shares):
         key, account = shares[0].resource.split("#")[2:4]
-        if not Resource.parse(shares[0].resource).at_home and not self._cloud.lets_grant(key, account):
+        if not Resource.parse(shares[0].resource).on_own_key and not self._cloud.lets_grant(key, account):
             raise refusal(RefusalKind.NOT_YET, "AccessDeniedException")
         return super().open(shares)
 

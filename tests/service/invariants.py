@@ -462,13 +462,13 @@ class Invariants:
         No one else holds it, except damaged deliveries, and those only while an AMI is tagged for which they hold it.
         On a target's own key it stays for these in any case: only a delivery releases its grants there.
         """
-        if Resource.parse(share.resource).at_home and self._is_lost(share):
+        if Resource.parse(share.resource).on_own_key and self._is_lost(share):
             return True
         if not standing(share):
             return False
         lost = {key.pk.removeprefix("delivery#") for key in self.poisoned}
         holders = {holding.delivery for holding in share.holdings} - lost - {DELIVERED_AMIS}
-        if not holders and not Resource.parse(share.resource).at_home:
+        if not holders and not Resource.parse(share.resource).on_own_key:
             return any(self._hub.cloud.is_tagged(holding.ami) for holding in share.holdings)
         rests = (
             {DeliveryState.SHARED, DeliveryState.DELIVERED}

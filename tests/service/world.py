@@ -342,7 +342,7 @@ class ModelWorld(Hub):
 
     def _at_home_without_role(self, shares: Any) -> bool:
         """Whether a grant's owner lacks its role, and the key is its own: there only the role can look and revoke."""
-        return Resource.parse(shares[0].resource).at_home and self._grants_without_role(shares)
+        return Resource.parse(shares[0].resource).on_own_key and self._grants_without_role(shares)
 
     def _wake_fate(self, cause: str) -> tuple[int, ...]:
         if self.silent and not cause.startswith("sweep:"):

@@ -193,7 +193,7 @@ def _found(event: CopiesFound, delivery: Delivery, now: int) -> Delivery:
 def _silent(delivery: Delivery, now: int) -> Delivery:
     """Wait for the copies of intents; only after two looks that missed one, conclude that it does not exist."""
 
-    def judge(copy: Copy) -> Copy:
+    def not_shown(copy: Copy) -> Copy:
         if copy.state is not CopyState.INTENDED:
             return copy
         shown_by = delivery.intended_at(copy.source) + schedule.SILENCE
@@ -203,7 +203,7 @@ def _silent(delivery: Delivery, now: int) -> Delivery:
         next_look = max(shown_by, now + schedule.SECOND_LOOK_AFTER)
         return replace(copy, missed_since=copy.missed_since or now, next_look=next_look)
 
-    return each_copy(delivery, judge)
+    return each_copy(delivery, not_shown)
 
 
 # --- looking at copies ------------------------------------------------------------------------------------------------
@@ -215,7 +215,7 @@ def _judge(delivery: Delivery, seen: tuple[proof.SeenCopy, ...], now: int) -> De
     faults: list[Fault] = []
     useless: list[str] = []
 
-    def judge(copy: Copy) -> Copy:
+    def as_shown(copy: Copy) -> Copy:
         if copy.id is None or copy.state not in (CopyState.PENDING, CopyState.COMPLETED):
             return copy
         found = shown.get(copy.id)
@@ -234,7 +234,7 @@ def _judge(delivery: Delivery, seen: tuple[proof.SeenCopy, ...], now: int) -> De
         useless.append(found.id)
         return _errored(copy, found, now, faults, delivery)
 
-    judged = each_copy(delivery, judge).with_deletions(useless)
+    judged = each_copy(delivery, as_shown).with_deletions(useless)
     if faults:
         return fail(judged, now, *faults)
     if judged.copies and all(copy.state is CopyState.COMPLETED for copy in judged.copies):

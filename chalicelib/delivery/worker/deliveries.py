@@ -196,12 +196,12 @@ class DeliveryExecutor:
                 self._note_events(delivery)
                 if publish:
                     self.notices.publish(notices.outcome(delivery, self.clock()))
-                self._leave(delivery)
+                self._hand_over(delivery)
                 self._end_tracked(delivery)
                 return ending.OutcomeNotified(delivery.outcome)
-            case _ if isinstance(command, launches.Command):
+            case _ if isinstance(command, launches.LaunchCommand):
                 return self._launches.execute(delivery, command)
-            case _ if isinstance(command, naming_and_recall.Command):
+            case _ if isinstance(command, naming_and_recall.NamingOrRecall):
                 return self._naming_and_recall.execute(delivery, command)
             case _:
                 raise NotImplementedError(command)
@@ -313,7 +313,7 @@ class DeliveryExecutor:
             key,
             tags,
             delivery.image_name,
-            named.stranger,
+            named.other,
             key_trouble,
             unproven=proof.unproven_faults(delivery, named),
         )
@@ -421,7 +421,7 @@ class DeliveryExecutor:
         Those of an AMI that was recalled untested close, as nothing was delivered.
         """
         ledger = self.ledger
-        own = [share for share in delivery.holdings.needed if Resource.parse(share.resource).at_home]
+        own = [share for share in delivery.holdings.needed if Resource.parse(share.resource).on_own_key]
         theirs = [(share.resource, share.share_name, DELIVERED_AMIS) for share in own]
         kept = {(one.resource, one.share_name) for one in (ledger.find_for(theirs) if own else ()) if one.holdings}
         for share in own:
@@ -461,11 +461,11 @@ class DeliveryExecutor:
                 return attempts.ImageRegistered(named.own, named.nonce)
             for fault in proof.unproven_faults(delivery, named):
                 raise Refusal(RefusalKind.DENIED, fault) from refusal
-            if named.stranger is None:
+            if named.other is None:
                 free = preflight.name_not_free(delivery.where, delivery.image_name)
                 raise Refusal(RefusalKind.NOT_YET, free) from refusal
             what = (
-                f"The name {delivery.image_name!r} belongs to {named.stranger}, "
+                f"The name {delivery.image_name!r} belongs to {named.other}, "
                 "which this service did not make for this AMI."
             )
             fault = Fault("ami-name-taken", delivery.where, what, refusal.fault.cure)
@@ -535,8 +535,8 @@ class DeliveryExecutor:
         date = resolution.until(delivery.target.place) if resolution.understood else None
         return publishing.EndSeen(end_in_force(date, now))
 
-    def _leave(self, delivery: Delivery) -> None:
-        """Leave what an AMI that stays needs to a holder of its own; take what a withdrawal ends from its pointers."""
+    def _hand_over(self, delivery: Delivery) -> None:
+        """Give what an AMI that stays needs to a holder of its own; take what a withdrawal ends from its pointers."""
         if delivery.keeps_image:
             self._keep_own_key(delivery)
         elif delivery.withdraws and delivery.began_publishing:  # from then on it may have been offered

@@ -16,7 +16,7 @@ from chalicelib.engine.waker import Clock
 from chalicelib.images.image import SourceImage
 from chalicelib.targets.applied_file import launch_role
 
-Command = instances.RunInstance | instances.LookAtInstance | instances.EndInstances
+LaunchCommand = instances.RunInstance | instances.LookAtInstance | instances.EndInstances
 
 
 @dataclass(eq=False)
@@ -44,7 +44,7 @@ class LaunchCommands:
         faults = (*preflight.launch_site_faults(target, place), *preflight.does_not_fit(target, source, place))
         return place, faults
 
-    def execute(self, delivery: Delivery, command: Command) -> DeliveryEvent:
+    def execute(self, delivery: Delivery, command: LaunchCommand) -> DeliveryEvent:
         """Execute one. May raise Refusal."""
         match command:
             case instances.RunInstance():

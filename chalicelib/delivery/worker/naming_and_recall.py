@@ -21,7 +21,9 @@ from chalicelib.targets.applied_file import Target
 from chalicelib.targets.approvals import needs
 from chalicelib.targets.ports import Targets
 
-Command = naming.OfferImage | naming.LookAtPointer | recalling.LookAtCopy | recalling.RecallCopy | recalling.RestoreCopy
+NamingOrRecall = (
+    naming.OfferImage | naming.LookAtPointer | recalling.LookAtCopy | recalling.RecallCopy | recalling.RestoreCopy
+)
 
 
 @dataclass(eq=False)
@@ -35,7 +37,7 @@ class NamingAndRecallCommands:
     source: Callable[[Delivery], SourceImage]
     clock: Clock
 
-    def execute(self, delivery: Delivery, command: Command) -> DeliveryEvent:
+    def execute(self, delivery: Delivery, command: NamingOrRecall) -> DeliveryEvent:
         """Execute one. May raise Refusal."""
         match command:
             case naming.OfferImage():

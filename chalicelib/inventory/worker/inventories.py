@@ -20,12 +20,12 @@ from chalicelib.inventory.ports import TargetChecks, TargetInventory
 from chalicelib.targets.applied_file import Target
 from chalicelib.targets.ports import Targets
 
-INVENTORY_MACHINE: Machine[Inventory, inventory.Command, inventory.Event] = Machine(
+INVENTORY_MACHINE: Machine[Inventory, inventory.InventoryCommand, inventory.Event] = Machine(
     inventory.outstanding, inventory.evolve, inventory.due_events
 )
 
 
-class InventoryCodec(RecordCodec[Inventory, inventory.Command, inventory.Event]):
+class InventoryCodec(RecordCodec[Inventory, inventory.InventoryCommand, inventory.Event]):
     """The stored form of inventories."""
 
     kind = Inventory
@@ -60,7 +60,7 @@ class InventoryExecutor:
     checks: TargetChecks
     targets: Targets
 
-    def execute(self, record: Inventory, command: inventory.Command, budget: Budget) -> inventory.Event:
+    def execute(self, record: Inventory, command: inventory.InventoryCommand, budget: Budget) -> inventory.Event:
         """Execute one command; a refusal comes back as an event."""
         return self._list(record) if isinstance(command, inventory.ListPage) else self._remove_slice(record, budget)
 

@@ -40,7 +40,7 @@ from chalicelib.targets.ports import Targets
 from chalicelib.targets.waves import FileWaves, Wave
 from chalicelib.targets.withdrawals import Withdrawal
 
-PROMOTION_MACHINE: Machine[Promotion, do.Command, ev.Event] = Machine(
+PROMOTION_MACHINE: Machine[Promotion, do.PromotionCommand, ev.Event] = Machine(
     machine.outstanding, machine.evolve, looks=machine.looks, enters_history=machine.enters_history
 )
 
@@ -63,7 +63,7 @@ class PromotionExecutor:
     def __post_init__(self) -> None:
         self._pass = DeliveryPass(self.records, self.tracked, self.ledger, self.waker, self.clock)
 
-    def execute(self, record: Promotion, command: do.Command, budget: Budget) -> ev.Event:
+    def execute(self, record: Promotion, command: do.PromotionCommand, budget: Budget) -> ev.Event:
         """Execute one command; a refusal comes back as an event."""
         try:
             return self._execute_one(record, command, budget)
@@ -74,9 +74,9 @@ class PromotionExecutor:
             fault = Fault("lost-race", record.where, what, "The service tries again.")
         if isinstance(command, do.LookAtTag):
             return ev.NotExecuted(fault, look=True)
-        return ev.NotExecuted(fault, later=not isinstance(command, do.Compare), turn=record.turn)
+        return ev.NotExecuted(fault, later=not isinstance(command, do.Compare), pass_reached=record.pass_reached)
 
-    def _execute_one(self, promotion: Promotion, command: do.Command, budget: Budget) -> ev.Event:
+    def _execute_one(self, promotion: Promotion, command: do.PromotionCommand, budget: Budget) -> ev.Event:
         match command:
             case do.LookAtTag():
                 return self._look(promotion)
@@ -154,7 +154,7 @@ class PromotionExecutor:
             waves=promotion.waves,
             answers=_answers(promotion, machine.WITHDRAW, machine.RECALL),
             starting_point=record.starting_point,
-            turn=record.turn,
+            pass_reached=record.pass_reached,
         )
         if not (wanted.unknown or wanted.unbelieved):
             compared = self._with_waves(compared, promotion, wanted, tracked, begin, surplus)
@@ -295,7 +295,9 @@ class PromotionExecutor:
                 return self._pass.end(promotion, wanted, tracked, budget)
             case PartOfPass.WAKE:
                 return self._pass.wake(promotion, wanted.waves, tracked, budget)
-        return ev.Paused(record.turn) if self.targets.paused() else self._pass.begin(promotion, wanted, tracked, budget)
+        if self.targets.paused():
+            return ev.Paused(record.pass_reached)
+        return self._pass.begin(promotion, wanted, tracked, budget)
 
     # --- the source --------------------------------------------------------------------------------------------------
 
@@ -306,7 +308,7 @@ class PromotionExecutor:
         account that joins.
         """
         if self.targets.paused():
-            return ev.Paused(record.turn)
+            return ev.Paused(record.pass_reached)
         wanted = self._wanted_by(record, record.value_by_looks, self.targets.withdrawals(record.ami))
         promotion = record.of_value(refused=wanted.refused is not None)
         inputs = wanted.inputs(promotion)

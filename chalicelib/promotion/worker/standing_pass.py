@@ -140,7 +140,7 @@ class StandingPass:
     def _close_all(self, ami: str, mark: Mapping[str, Any], seen: _Seen, entitled: Entitlement, budget: Budget) -> bool:
         """Release the holdings that are not entitled; True if there was time for all, and nothing changed meanwhile."""
         now = self.clock()
-        held = [one for one in self.ledger.standing(ami) if not Resource.parse(one.resource).at_home]
+        held = [one for one in self.ledger.standing(ami) if not Resource.parse(one.resource).on_own_key]
         over = [one for one in held if not entitled.may_keep(one.holding.place, one.resource, one.share_name, now)]
 
         def is_current() -> bool:
@@ -220,7 +220,7 @@ class StandingPass:
         key, now = addresses.withdrawal(one.delivery, one.episode), self.clock()
         known = {name: getattr(one, name) for name in ("delivery", "episode", "account", "region")}
         held = [each for each in self.ledger.standing(ami) if each.holding.delivery == one.delivery]
-        shares = [[each.resource, each.share_name] for each in held if not Resource.parse(each.resource).at_home]
+        shares = [[each.resource, each.share_name] for each in held if not Resource.parse(each.resource).on_own_key]
         body = {**known, "hub": self.hub, "source_image": ami, "shares": shares, "since": now}
         self.records.create(Write(key, "open", body, now), now)
         self.waker.send(key, "withdrawn")

@@ -77,7 +77,7 @@ class TagPass:
         """Compare the tagged AMIs with the heads."""
         tagged = {one.ami: one for one in found}
         if self.records.get(BASELINE) is None:
-            self._leave(tagged, heads, time_left)
+            self._write_baseline(tagged, heads, time_left)
             return
         applied = self.targets.read()
         judge = cache(applied.judge)  # thousands of AMIs have a few values
@@ -169,14 +169,14 @@ class TagPass:
             there = {*there, *self.records.create_all(rest, now)}
         return there
 
-    def _leave(self, tagged: Mapping[str, Tagged], heads: Heads, time_left: TimeLeft) -> None:
+    def _write_baseline(self, tagged: Mapping[str, Tagged], heads: Heads, time_left: TimeLeft) -> None:
         """Write the baseline: a promotion for each AMI that is tagged now, which waits for a new tag event.
 
         EC2 keeps no time for a tag, so the service cannot tell old tags from new ones. One notice lists these AMIs.
         """
         left = Rotation(self.records, "baseline").go(
             [ami for ami in tagged if ami not in heads],
-            lambda some: self._leave_some([tagged[ami] for ami in some]),
+            lambda some: self._write_promotions([tagged[ami] for ami in some]),
             Budget(time_left),
             CALLS,
             AT_ONCE,
@@ -194,7 +194,7 @@ class TagPass:
             self.waker.send(notice.key, "baseline")
         self.records.put(BASELINE, {"kind": "baseline", "at": now, "images": len(tagged)})
 
-    def _leave_some(self, tagged: Sequence[Tagged]) -> None:
+    def _write_promotions(self, tagged: Sequence[Tagged]) -> None:
         now = self.clock()
         new = [evolving.baseline(one.ami, self.hub, self.region, one.value, now) for one in tagged]
         self._create(new, {})

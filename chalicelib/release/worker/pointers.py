@@ -25,7 +25,7 @@ from chalicelib.targets.applied_file import UNKNOWN_ACCOUNT, Target
 from chalicelib.targets.organization import NOT_READ_YET
 from chalicelib.targets.ports import Targets
 
-POINTER_MACHINE: Machine[Pointer, machine.Command, machine.Event] = Machine(
+POINTER_MACHINE: Machine[Pointer, machine.PointerCommand, machine.Event] = Machine(
     machine.outstanding,
     machine.evolve,
     looks=machine.looks,
@@ -45,7 +45,7 @@ class PointerExecutor:
     targets: Targets
     clock: Clock
 
-    def execute(self, record: Pointer, command: machine.Command, _budget: Budget) -> machine.Event:
+    def execute(self, record: Pointer, command: machine.PointerCommand, _budget: Budget) -> machine.Event:
         """Execute one command; a refusal comes back as an event."""
         if isinstance(command, machine.WakeDeliveries):
             wakes = [(addresses.delivery(one), f"{record.key}:{record.next_try}") for one in command.deliveries]

@@ -58,15 +58,15 @@ class RoleGrants(KeyGrants):
 
     def _owner(self, share: Share) -> Any:
         """Return the hub's own client for the hub's keys, the grant role's for the target's own."""
-        return self._issuer(share) if share.on.at_home else super()._owner(share)
+        return self._issuer(share) if share.on.on_own_key else super()._owner(share)
 
     def _retiring(self, share: Share) -> Mapping[str, str]:
         """On the target's own key: the role that makes the grant."""
-        return {"RetiringPrincipal": self._role(share)[0]} if share.on.at_home else {}
+        return {"RetiringPrincipal": self._role(share)[0]} if share.on.on_own_key else {}
 
     def _end(self, share: Share, grant_id: str) -> None:
         """Retire it on the target's own key. A role that was created again may not retire it [aws-facts 3]."""
-        if not share.on.at_home:
+        if not share.on.on_own_key:
             super()._end(share, grant_id)
             return
         key = share.on.arn
@@ -81,11 +81,11 @@ class RoleGrants(KeyGrants):
     def _name(self, share: Share) -> str:
         """Name the hub too on a target's own key, where several hubs may make the same grant: a name is one grant."""
         name = super()._name(share)
-        return f"{name}:{self._hub}" if share.on.at_home else name
+        return f"{name}:{self._hub}" if share.on.on_own_key else name
 
     def _is_named(self, share: Share, name: str) -> bool:
         """See above; another hub's grant on a target's own key is not this one's."""
-        theirs = share.on.at_home and not name.endswith(f":{self._hub}")
+        theirs = share.on.on_own_key and not name.endswith(f":{self._hub}")
         return not theirs and super()._is_named(share, name)
 
 
@@ -97,7 +97,7 @@ def _explained(share: Share, refusal: Refusal) -> Refusal:
         return Refusal(RefusalKind.NOT_YET, service_roles.missing(where, share.share_name))
     if code in DENIED and refusal.kind is not RefusalKind.ROLE:
         # New access becomes effective late; on the target's own key no access is new.
-        why = RefusalKind.DENIED if share.on.at_home else RefusalKind.NOT_YET
+        why = RefusalKind.DENIED if share.on.on_own_key else RefusalKind.NOT_YET
         return Refusal(why, _not_granted(where, share, refusal.fault))
     return refusal
 
@@ -105,7 +105,7 @@ def _explained(share: Share, refusal: Refusal) -> Refusal:
 def _not_granted(where: str, share: Share, refused: Fault) -> Fault:
     name = last_part(share.share_name)
     hubs = "the key, which the hub opens (key_access in the targets file),"
-    let_in = "the key's policy there" if share.on.at_home else hubs
+    let_in = "the key's policy there" if share.on.on_own_key else hubs
     return Fault(
         "service-linked-role-not-granted",
         where,

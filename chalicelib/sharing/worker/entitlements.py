@@ -342,7 +342,7 @@ class LiveEntitlements:
     def _belongs(self, resource: str, holding: Holding, read: TagRead) -> bool:
         """Whether the resource is the AMI, one of its snapshots, their key, or the target's own key."""
         it = Resource.parse(resource)
-        if it.at_home:
+        if it.on_own_key:
             return True
         if it.kind == IMAGE:
             return it.name == holding.ami

@@ -337,7 +337,7 @@ class ShareWorker:
 
         It asks before the closing, so that a crash after it cannot lose the request.
         """
-        if grant_names.nameless(these.resource) or Resource.parse(these.resource).at_home:
+        if grant_names.nameless(these.resource) or Resource.parse(these.resource).on_own_key:
             return
         names = {s.share_name for s in closing}
         others = {s.account for s in these.shares if s.state in OPEN_STATES and s.share_name not in names}
