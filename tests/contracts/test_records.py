@@ -379,6 +379,14 @@ def test_what_is_asked_of_a_parked_record_counts_when_it_goes_on(begun):
     assert begun.records.read(KEY).inbox == {"a": "1", "cancel": "1:tag"}
 
 
+def test_no_record_is_made_by_parking_one(store):
+    """Its message may outlive it."""
+    store.records.park(KEY, "IllegalEvent", NOW)
+
+    assert store.records.read(KEY) is None
+    assert not store.records.unpark(KEY, NOW)
+
+
 def test_a_parked_record_goes_on_when_it_is_notified_to(store):
     """It is due at once with its inbox entries and version; a record that is not parked stays as it is."""
     store.records.create(write(due=None), NOW)
