@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +31,20 @@ FEW = 2
 """Up to this many calls run one after another, because starting threads costs more."""
 
 Batch = Sequence[tuple[RecordKey, str]]
+Sender = Callable[[tuple[str, Batch]], Sequence[RecordKey]]
+"""Sends a batch to a queue, and returns the entries that it refuses."""
+SideBySide = Callable[[Sender, Sequence[tuple[str, Batch]]], Sequence[Sequence[RecordKey]]]
+
+
+def side_by_side(send: Sender, batches: Sequence[tuple[str, Batch]]) -> Sequence[Sequence[RecordKey]]:
+    """Send batches in a few threads, because a call is mostly waiting. Raises the first error, after all have run.
+
+    The threads end with the calls: Lambda freezes a process between two invocations.
+    """
+    if len(batches) <= FEW:
+        return list(map(send, batches))
+    with ThreadPoolExecutor(max_workers=THREADS) as pool:
+        return list(pool.map(send, batches))
 
 
 @dataclass(eq=False)
@@ -43,15 +57,12 @@ class SqsWakes:
     sessions: Sessions
     worker_queue_url: str
     share_worker_queue_url: str
+    side_by_side: SideBySide = side_by_side
 
     def send(self, wake: Wake) -> None:
         self.sessions.own("sqs").send_message(QueueUrl=self._queue(wake.key), **message(wake))
 
     def wake_all(self, wakes: Batch) -> Sequence[RecordKey]:
-        """Send batches in a few threads, because a call is mostly waiting. Raises the first error, after all have run.
-
-        The threads end with the calls: Lambda freezes a process between two invocations.
-        """
         queues: dict[str, list[tuple[RecordKey, str]]] = {}
         for key, cause in wakes:
             queues.setdefault(self._queue(key), []).append((key, cause))
@@ -61,10 +72,7 @@ class SqsWakes:
         def send(batch: tuple[str, Batch]) -> Sequence[RecordKey]:
             return _sent(client, *batch)
 
-        if len(batches) <= FEW:
-            return [key for unfit in map(send, batches) for key in unfit]
-        with ThreadPoolExecutor(max_workers=THREADS) as pool:
-            return [key for unfit in pool.map(send, batches) for key in unfit]
+        return [key for unfit in self.side_by_side(send, batches) for key in unfit]
 
     def _queue(self, key: RecordKey) -> str:
         return self.share_worker_queue_url if key.kind == "resource" else self.worker_queue_url
