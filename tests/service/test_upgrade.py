@@ -128,6 +128,21 @@ def test_after_a_rollback_what_the_tag_no_longer_names_is_closed(table, mode):
     assert hub.ended() == {(AMI, A): OUTCOME[mode], (AMI, B): "cancelled" if mode == "copy" else "withdrawn"}
 
 
+def test_what_is_tagged_again_after_a_rollback_begins_when_the_newer_version_is_deployed_again(table):
+    """A delivery that the older version cannot read does not count as failed: nobody would try it again."""
+    hub = a_hub(table, forms=newer("delivery"))
+    hub.cloud.tag(AMI, "default")
+    hub.wait(600)
+    hub.cloud.tag(AMI, A)
+    assert hub.ended() == {(AMI, A): "delivered", (AMI, B): "cancelled"}
+    deploy(hub, FORMS)
+    hub.cloud.tag(AMI, "default")
+    hub.wait(HOUR)
+    deploy(hub, newer("delivery"))
+
+    ended_well(hub, "copy")
+
+
 def test_after_a_rollback_new_amis_are_delivered(table):
     """What the newer version left behind holds up no other AMI."""
     hub = a_hub(table, forms=NEWER)

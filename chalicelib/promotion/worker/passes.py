@@ -28,7 +28,7 @@ from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
 from chalicelib.engine import addresses, schedule
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.budget import Budget, slices
-from chalicelib.engine.errors import LostRace, ParkRecord
+from chalicelib.engine.errors import LostRace, NewerSchema, ParkRecord
 from chalicelib.engine.ports import Records, Stored
 from chalicelib.engine.runner import CALLS_OF_STEP
 from chalicelib.engine.stored import is_missing, peek_all
@@ -304,11 +304,16 @@ class DeliveryPass:
         return fresh
 
     def _before(self, promotion: Promotion, beginning: _Beginning) -> tuple[Stored | None, Delivery | None]:
-        """Return the delivery that is there. One that is to begin and cannot be read counts as failed (invariant 7)."""
+        """Return the delivery that is there. One that is to begin and cannot be read counts as failed (invariant 7).
+
+        But one that a newer version wrote counts as running: when that version reads it, ``put_right`` takes this back.
+        """
         try:
             there = beginning.stored or self.records.read(beginning.key)
             if there is not None and not there.parked:
                 return there, DELIVERIES.decode(there)
+        except NewerSchema:
+            return None, None
         except ParkRecord:
             self.waker.send(beginning.key, _cause(promotion))  # its own worker parks it
         if not beginning.announced:
