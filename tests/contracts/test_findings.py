@@ -182,6 +182,16 @@ def test_what_is_damaged_or_has_expired_is_read_as_far_as_it_can_be(stores):
     assert past.of(RESOURCE, [OTHER]) == [Known(OTHER, OTHER, steps=((NOW, ShareState.OPENING),))]
 
 
+def test_numbers_and_names_that_are_none_stop_no_judging(stores):
+    """In an archived item, and in the record that names what was archived lately: the event would never be judged."""
+    lately = {addresses.ARCHIVED_LATELY: [[], OTHER]}
+    stores.table.put(RecordKey(RESOURCE), {"body": json.dumps(lately)})
+    damaged = {"account": OTHER, "body": json.dumps({"intended_at": "soon", "opened_at": "soon"})}
+    stores.table.put(RecordKey(RESOURCE, f"closed#{OTHER}#0000000001"), damaged)
+
+    assert DynamoLedgerPast(stores.table, stores.ledger).lately(RESOURCE) == [Known(OTHER, OTHER)]
+
+
 @pytest.mark.parametrize(
     ("resource", "name"),
     [

@@ -337,6 +337,18 @@ def test_a_grant_to_an_aws_service_for_a_strangers_resource_lets_the_stranger_in
     assert published(setup) == [("foreign-stranger", ["arn:aws:rds:us-east-1:999999999999:db:theirs"])]
 
 
+@pytest.mark.parametrize("schema", [99, "forged"], ids=["newer", "damaged"])
+def test_a_key_is_a_source_key_whatever_form_its_record_has(setup, schema):
+    """The hub is upgraded before the monitor; and a thief of the share worker could keep a key from being watched."""
+    key = addresses.grants_on(KEY)
+    setup.stores.records.create(Write(key, "open", {}, NOW), NOW)
+    setup.stores.table.update(key, "SET #schema = :schema", {":schema": schema}, names={"#schema": "schema"})
+    asked = {"keyId": KEY, "granteePrincipal": f"arn:aws:iam::{TEST}:root"}
+    setup.judge_event("a snapshot is shared", **ON_KEY, eventName="CreateGrant", requestParameters=asked, **BY_JO)
+
+    assert published(setup) == [("foreign-stranger", [asked["granteePrincipal"]])]
+
+
 def test_a_stolen_role_that_revokes_an_accounts_grant_is_not_excused_by_another_accounts_closing_statement(setup):
     """DEV made the grant itself, with what was open to it; just then the service takes TEST out of the key's policy."""
     setup.findings.remember_key(KEY)

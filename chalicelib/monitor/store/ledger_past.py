@@ -11,6 +11,7 @@ from typing import Any
 from chalicelib.engine import codec
 from chalicelib.engine.addresses import ARCHIVED, ARCHIVED_LATELY, SHARE, SHARE_STEP, RecordKey
 from chalicelib.engine.store.table import Table
+from chalicelib.engine.stored import fitting
 from chalicelib.monitor.judging import Known, in_order, known
 from chalicelib.sharing.ports import Ledger
 from chalicelib.sharing.share import Share, ShareState, ShareStep
@@ -85,7 +86,8 @@ def _put_together(
 def _left(record: Mapping[str, Any]) -> list[str]:
     """Return the shares that have left for the archive lately, as the record of their resource says."""
     try:
-        return list(dict(codec.parsed_json(record["body"])).get(ARCHIVED_LATELY, {}))
+        lately = dict(codec.parsed_json(record["body"])).get(ARCHIVED_LATELY, {})
+        return [name for name in lately if isinstance(name, str)]
     except (KeyError, TypeError, ValueError):
         return []
 
@@ -110,7 +112,7 @@ def _archived(item: Mapping[str, Any], resource: str, share_name: str) -> Share 
         preexisting=bool(item.get("preexisting", False)),
         grant_id=str(body.get("grant_id", "")),
         opened_at=opened if isinstance(opened, int) else None,
-        intended_at=int(body.get("intended_at", 0)),
+        intended_at=fitting(body, "intended_at", 0),
         recent=steps_in(item),
     )
 

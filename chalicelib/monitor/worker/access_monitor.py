@@ -16,6 +16,7 @@ from chalicelib.engine.budget import Budget, TimeLeft
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.places import Resource, account_of
 from chalicelib.engine.ports import Notices, Records, Telemetry
+from chalicelib.engine.stored import is_missing
 from chalicelib.engine.waker import Clock
 from chalicelib.monitor import judging, trail_actions, verdicts
 from chalicelib.monitor.judging import Evidence, Known, SeenPolicy
@@ -142,7 +143,7 @@ class AccessMonitor:
     def _in_ledger(self, key: str) -> bool:
         """Whether the ledger has the record of a key's grant audit or policy."""
         places = (addresses.grants_on(key), addresses.policy_resource(key))
-        return any(self.records.get(place) is not None for place in places)
+        return not all(is_missing(self.records, place) for place in places)
 
     def _shares(self, action: TrailAction, on_key: Callable[[str], Sequence[Known]]) -> Iterator[Known]:
         """Read the shares that an action may be about; those on a key by ``on_key``."""
