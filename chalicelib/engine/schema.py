@@ -23,7 +23,7 @@ FIRST = 2
 """The oldest form of every kind."""
 
 Step = Callable[[Any], Any]
-"""Returns the body of the next form, as JSON values. May raise KeyError, TypeError or ValueError for a damaged one."""
+"""Returns the body of the next form, as JSON values. May raise for a damaged one."""
 
 
 def grown(body: Any) -> Any:
@@ -59,7 +59,7 @@ class Forms:
         try:
             for step in self.steps.get(kind, ())[schema - FIRST :]:
                 text = compact(step(codec.parsed_json(text)))
-        except (KeyError, TypeError, ValueError) as error:
+        except Exception as error:  # a step that fails, however, must keep no share open
             raise Unreadable(f"{where} cannot be read: {error!r:.500}.") from error
         return text
 

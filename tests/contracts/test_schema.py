@@ -93,6 +93,19 @@ def test_an_older_form_is_read_as_the_newest_and_written_so(table):
         records.read(DELIVERY)
 
 
+@pytest.mark.parametrize("body", ["[]", '{"accounts": []}', '{"accounts": [1]}'])
+def test_a_step_that_fails_keeps_no_share_open(table, body):
+    """Whatever it raises: it was written for bodies that are whole, and one may be damaged, or forged."""
+    ledger = DynamoLedger(table)
+    ledger.hold(a_share(), copying("0123"))
+    ledger.save([replace(ledger.shares(RESOURCE)[0], state=ShareState.OPEN, intended_at=NOW)], "opened", NOW)
+    ledger.release(RESOURCE, "222222222222", copying("0123"))
+    table.update(SHARE_KEY, "SET body = :body", {":body": body})
+    first = Forms({"share": (lambda body: {"account": body.get("accounts")[0].strip()},)})
+
+    assert to_close(DynamoLedger(table, first).shares(RESOURCE), NOW)
+
+
 def test_what_lies_beside_a_record_bears_its_form(table):
     """The source image has one; an item without a body has none."""
     key = addresses.source_image(AMI, "d1")
