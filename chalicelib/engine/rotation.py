@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.budget import Budget, slices
 from chalicelib.engine.ports import Records
+from chalicelib.engine.stored import bodiless
 
 
 class Rotation:
@@ -28,7 +29,7 @@ class Rotation:
         """
         if not names:
             return True
-        cursor = str((self._records.get(self._key) or {}).get("after", ""))
+        cursor = str((bodiless(self._records, self._key) or {}).get("after", ""))
         ordered = sorted(names, key=lambda name: (name <= cursor, name))
         some = ordered[-1:]
         for some in budget.each(slices(ordered, size), calls):

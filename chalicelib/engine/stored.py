@@ -79,6 +79,14 @@ def is_missing(records: Records, key: RecordKey) -> bool:
         return False
 
 
+def bodiless(records: Records, key: RecordKey) -> Mapping[str, Any] | None:
+    """Read an item that has no body. One into which somebody wrote a body is there, and says nothing."""
+    try:
+        return records.get(key)
+    except ParkRecord:
+        return {}
+
+
 def fitting(item: Mapping[str, Any], name: str, default: T) -> T:
     """Return one of an item's own attributes; the default if it is missing or has a wrong type."""
     value = item.get(name, default)

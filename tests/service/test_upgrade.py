@@ -6,8 +6,10 @@ Both are this code: the newer one has another form of each kind, in which nothin
 import pytest
 
 from chalicelib.engine import addresses
+from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.schema import FORMS, Forms, grown
 from chalicelib.entry.queue_consumer import SHARE_WORKER_KINDS, WORKER_KINDS
+from chalicelib.promotion.worker.tag_pass import BASELINE
 from tests.service.cloud import CloudBehavior
 from tests.service.hub import Hub
 from tests.service.shared_ami import AMI, HOUR, A, B, open_to, pass_time
@@ -126,6 +128,21 @@ def test_after_a_rollback_what_the_tag_no_longer_names_is_closed(table, mode):
     assert open_to(hub, after=HOUR // 2) == {A}
     deploy(hub, ALL_BUT_IMAGES)
     assert hub.ended() == {(AMI, A): OUTCOME[mode], (AMI, B): "cancelled" if mode == "copy" else "withdrawn"}
+
+
+@pytest.mark.parametrize("forged", [BASELINE, addresses.TRIGGER, RecordKey("cursors", "standing")], ids=str)
+def test_a_body_where_there_is_none_keeps_nothing_open(table, forged):
+    """Somebody wrote it into an item of discovery, in a form that no version reads: its passes are for all AMIs."""
+    hub = a_hub(table, "share")
+    hub.cloud.tag(AMI, "default")
+    hub.wait(HOUR)
+    hub.park(addresses.promotion(AMI))
+    given = {":body": "{}", ":schema": 99}
+    table.update(forged, "SET body = :body, #schema = :schema", given, names={"#schema": "schema"})
+    hub._wire()
+    hub.cloud.tag(AMI, A)
+
+    assert open_to(hub, after=HOUR) == {A}
 
 
 def test_what_is_tagged_again_after_a_rollback_begins_when_the_newer_version_is_deployed_again(table):

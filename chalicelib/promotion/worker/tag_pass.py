@@ -17,7 +17,7 @@ from chalicelib.engine.budget import Budget, TimeLeft
 from chalicelib.engine.errors import ParkRecord
 from chalicelib.engine.ports import Records, Write
 from chalicelib.engine.rotation import Rotation
-from chalicelib.engine.stored import is_missing
+from chalicelib.engine.stored import bodiless, is_missing
 from chalicelib.engine.waker import Clock, Waker
 from chalicelib.images.ports import Tagged
 from chalicelib.promotion import evolving
@@ -76,7 +76,7 @@ class TagPass:
     def run(self, found: Sequence[Tagged], heads: Heads, *, time_left: TimeLeft) -> None:
         """Compare the tagged AMIs with the heads."""
         tagged = {one.ami: one for one in found}
-        if self.records.get(BASELINE) is None:
+        if bodiless(self.records, BASELINE) is None:
             self._write_baseline(tagged, heads, time_left)
             return
         applied = self.targets.read()
@@ -150,7 +150,7 @@ class TagPass:
         self.waker.wake_all([(record.key, f"discovered:{now // 60}") for record in new if record.key not in there])
         for key in budget.each(sorted(there, key=str), CALLS):
             mark, looks = addresses.standing(key.name), self._look(key, values[key])
-            if not looks and self.records.get(mark) is None:  # it is parked: the other pass looks
+            if not looks and bodiless(self.records, mark) is None:  # it is parked: the other pass looks
                 self.records.put(mark, {"kind": "standing", "episode": 0})
 
     def _create(self, new: Sequence[Promotion], values: Mapping[RecordKey, str]) -> Collection[RecordKey]:

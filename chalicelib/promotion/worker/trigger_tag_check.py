@@ -9,6 +9,7 @@ from chalicelib.engine.addresses import STANDING, TRIGGER
 from chalicelib.engine.errors import Refusal, RefusalKind
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.ports import Records
+from chalicelib.engine.stored import bodiless
 
 
 class TriggerTagCheck:
@@ -23,7 +24,7 @@ class TriggerTagCheck:
         """Compare the key with the one on record, once: a Lambda environment keeps its parameters."""
         if self._checked:
             return
-        item = self._records.get(TRIGGER) or {}
+        item = bodiless(self._records, TRIGGER) or {}
         known = item.get("key")
         if known != self._key:
             if isinstance(known, str) and self._records.list(STANDING, "ami-"):
