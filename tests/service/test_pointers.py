@@ -592,6 +592,15 @@ def test_a_parameter_that_the_file_sets_while_the_notice_waits_for_lingering_sha
     assert hub.outcomes() == {(NEW, DEV): "delivered"}
 
 
+def test_a_release_that_cannot_be_read_makes_no_older_one_current():
+    """It is damaged, or of a newer form after a rollback: it counts as the last look knew it."""
+    hub = promoted(promoted(a_family(), OLD), NEW)
+    hub.stores.records.put(addresses.release(pointer(hub).key, NEW), {"kind": "release"})
+    hub.wait(2 * DAY)
+
+    assert shown(hub) == NEW
+
+
 @pytest.mark.parametrize("damaged", ["its content", "which version is in force"])
 def test_a_damaged_file_holds_up_no_notice(damaged):
     """Somebody has changed it by hand while copies ran: the AMI is delivered; its parameter follows the repair."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 
 from chalicelib.engine import addresses
@@ -100,11 +99,16 @@ class PointerExecutor:
         return found if isinstance(found, Target) else None
 
     def _releases(self, record: Pointer) -> tuple[Release, ...]:
-        """List the releases there, and forget all but the newest. A damaged one is left out."""
-        found: list[Release] = []
+        """List the releases there, and forget all but the newest.
+
+        One that is damaged, or of a newer form, counts as the last look knew it: without it an older one were current.
+        """
+        found, known = list[Release](), {addresses.release(record.key, one.source): one for one in record.releases}
         for key, item in self.records.list(record.key.pk, addresses.RELEASE):
-            with suppress(ParkRecord, ValueError):
+            try:
                 found.append(read_item(Release, item, str(key)))
+            except ParkRecord:
+                found += [known[key]] if key in known else []
         kept = remembered(found, record.image)
         for one in found:
             if one not in kept:
