@@ -527,8 +527,9 @@ def test_an_intent_to_register_is_looked_for_before_it_is_made_again():
     [
         (1, schedule.SILENCE - 1, schedule.SILENCE),
         (2 * schedule.SILENCE, 2 * schedule.SILENCE + schedule.SECOND_LOOK_AFTER),
+        (2 * schedule.SILENCE, 2 * schedule.SILENCE + 1, 2 * schedule.SILENCE + schedule.SECOND_LOOK_AFTER),
     ],
-    ids=["soon", "after a crash"],
+    ids=["soon", "after a crash", "after a crash, while an event of another copy is a reason to look"],
 )
 def test_an_intent_that_does_not_show_itself_is_given_two_minutes_and_two_looks(looks):
     """The copy is wanted again only then. A first look that comes late may be stale, too."""

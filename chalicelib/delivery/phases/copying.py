@@ -196,12 +196,12 @@ def _silent(delivery: Delivery, now: int) -> Delivery:
     def not_shown(copy: Copy) -> Copy:
         if copy.state is not CopyState.INTENDED:
             return copy
-        shown_by = delivery.intended_at(copy.source) + schedule.SILENCE
-        if now >= shown_by and copy.missed_since:
-            wait = schedule.step(schedule.POLLS, copy.tries - 2) if copy.tries > 1 else 0
-            return replace(copy, state=CopyState.WANTED, next_look=now + wait)
-        next_look = max(shown_by, now + schedule.SECOND_LOOK_AFTER)
-        return replace(copy, missed_since=copy.missed_since or now, next_look=next_look)
+        since = copy.missed_since or now
+        last = max(delivery.intended_at(copy.source) + schedule.SILENCE, since + schedule.SECOND_LOOK_AFTER)
+        if now < last:
+            return replace(copy, missed_since=since, next_look=last)
+        wait = schedule.step(schedule.POLLS, copy.tries - 2) if copy.tries > 1 else 0
+        return replace(copy, state=CopyState.WANTED, next_look=now + wait)
 
     return each_copy(delivery, not_shown)
 
