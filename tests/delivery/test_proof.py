@@ -245,6 +245,19 @@ def test_without_a_list_only_what_an_answer_proves_is_deleted_and_shares_wait_fo
     assert RemoveLeftovers() in machine.outstanding(after, NOW), "the list is next"
 
 
+@pytest.mark.parametrize(
+    ("left", "after", "closes"),
+    [((), schedule.SILENCE, True), ((), schedule.SILENCE - 1, False), (("snap-0bc",), schedule.SILENCE, False)],
+    ids=["gone", "it may not show yet", "it shows"],
+)
+def test_a_copy_on_record_that_is_gone_keeps_no_share_open(left, after, closes):
+    """EC2 has no deletion to accept: it was deleted before, or somebody in the account has done that."""
+    begun = with_copies(a_delivery(DeliveryState.STOPPING), C.PENDING, C.PENDING)
+    begun = with_ids(begun, snap_0a="snap-0ac", snap_0b="snap-0bc")
+    asked = LeftoversSeen(left, deleted=("snap-0ac",), by_ids=True)
+    assert machine.evolve(begun, asked, NOW + after).cleanup.deletes_accepted is closes
+
+
 @pytest.mark.parametrize("state", [DeliveryState.STOPPING, DeliveryState.TIDYING])
 @pytest.mark.parametrize("event", [LeftoversSeen((), by_ids=True), LeftoversSeen((), refusal=FAULT, by_ids=True)])
 def test_a_look_without_a_list_ends_no_cleanup(state, event):

@@ -75,3 +75,20 @@ def test_where_an_account_grows_while_copies_run_the_shares_of_a_cancelled_deliv
     assert set(hub.outcomes().values()) == {"cancelled"}
     assert any(fault.startswith("list-unfinished") for fault in hub.faults())
     assert not hub.gate.killed
+
+
+def test_copies_of_an_earlier_episode_that_are_gone_keep_no_share_open_where_a_list_does_not_end():
+    """Their ids are on record for a day; EC2 has accepted the deletion of all that run."""
+    hub = large({}, copying=(10 * HOUR,))
+    hub.wait(HOUR)
+    hub.cloud.tag(AMI, None)
+    hub.wait(12 * HOUR)
+    hub.cloud.tag(AMI, "default")
+    hub.wait(HOUR)
+    assert hub.cloud.permissions
+
+    hub.cloud.pages = {SNAPSHOTS: 1000}
+    hub.cloud.tag(AMI, None)
+    hub.wait(HOUR // 4)
+    assert all(copy.deleted for copy in hub.cloud.copies.values())
+    assert not hub.cloud.permissions

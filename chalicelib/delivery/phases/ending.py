@@ -289,9 +289,15 @@ def _removed_by_ids(event: LeftoversSeen, delivery: Delivery, now: int) -> Deliv
         delivery = _delete_refused(delivery)
     elif event.more:
         return replace(delivery, next_try=now)
-    elif proof.all_known(delivery) and not proof.to_delete(delivery):
+    elif proof.all_known(delivery) and not _may_run(delivery, event, now):
         delivery = delivery.with_cleanup(deletes_accepted=True)
     return replace(delivery, last_refusal=event.refusal, next_try=now)
+
+
+def _may_run(delivery: Delivery, event: LeftoversSeen, now: int) -> bool:
+    """Whether a copy runs whose deletion EC2 has not accepted: it shows, or is so new that it need not show yet."""
+    new = {one.id for one in delivery.attempts if now < one.at + schedule.SILENCE}
+    return not proof.to_delete(delivery).isdisjoint({*event.left, *new})
 
 
 def _listed(event: LeftoversSeen, delivery: Delivery) -> Delivery:
