@@ -62,6 +62,7 @@ class TaggedSource(FakeSource):
         super().__init__(cloud)
         self.refuses: dict[str, Refusal] = {}
         self.asked: list[str] = []
+        self.looked_at: list[str] = []
         self.abroad = {AMI: {"snap-0c": HubSnapshot(KEY_ABROAD, "nonce-1")}}
         self.owned = True
 
@@ -72,6 +73,7 @@ class TaggedSource(FakeSource):
         return replace(super().tag(ami), owned=self.owned)
 
     def copies(self, ami, region, snapshots):
+        self.looked_at += sorted(snapshots)
         there = self.abroad.get(ami, {}) if region == ABROAD else {}
         return {one: copy for one, copy in there.items() if one in snapshots}
 
@@ -125,13 +127,15 @@ class AskedSource:
             self.cloud.tag(ami, A)
         return share(KEY, A, *(held(ami=ami, purpose=Purpose.STANDING) for ami in amis))
 
-    def delivers_to_itself(self, *nonces, made="", source="snap-00"):
+    def delivers_to_itself(self, *nonces, made="", source="snap-00", earlier=()):
         """Give the hub a delivery to itself in the other Region, which made its copies with these nonces.
 
-        ``made``: what is known to have been made with them. ``source`` "": with one call, an AMI.
+        ``made``: what is known to have been made with them, ``earlier``: and by tries before. ``source`` "": with one
+        call, an AMI.
         """
         ident = addresses.delivery_id(HUB, AMI, HUB, ABROAD)
         attempts = tuple(Attempt(nonce, source, 1, made) for nonce in nonces)
+        attempts = (*(Attempt(f"nonce-of-{one}", source, 1, one) for one in earlier), *attempts)
         record = replace(
             a_delivery(DeliveryState.DELIVERED), id=ident, ami=AMI, target=Target(HUB, ABROAD), attempts=attempts
         )
@@ -758,6 +762,16 @@ def test_a_snapshot_abroad_is_the_hubs_copy_by_the_nonce_of_an_attempt_that_made
         asked.records.make_due(place, 1, {"accepted": accepted})
 
     assert asked.answer(looked_for(share(COPY_ABROAD, A, held(region=ABROAD)))) == answer
+
+
+def test_copies_abroad_that_were_tried_again_take_no_call_for_the_share_of_another():
+    """Their ids are on record, too, and EC2 refuses a look that names one, until each was left out."""
+    asked = AskedSource()
+    asked.abroad_by_way_of_the_hub()
+    asked.delivers_to_itself("nonce-1", made="snap-0c", earlier=[f"snap-0{number:03}" for number in range(160)])
+
+    assert asked.answer(share(COPY_ABROAD, A, held(region=ABROAD))) == "may"
+    assert asked.source.looked_at == ["snap-0c"]
 
 
 def test_a_batch_of_many_accounts_is_judged_with_as_few_questions_as_one():

@@ -357,14 +357,14 @@ class LiveEntitlements:
         return it.name in (set(proven.values()) if it.arn else proven)
 
     def _copies(self, ami: str, region: str, snapshot: str) -> Mapping[str, str]:
-        """Return the hub's own copies of an AMI's snapshots in another Region, and their keys.
+        """Return the hub's own copies of an AMI's snapshots in another Region, and their keys; of one, if it is given.
 
         Their ids are on record in the hub's delivery there, or they belong to the AMI that an operator has accepted.
-        ``snapshot`` ("": none) may also have a nonce that is open on that record. Other tags prove nothing.
+        ``snapshot`` may also have a nonce that is open on that record. Other tags prove nothing.
         """
         made = self.deliveries.made(addresses.delivery_id(self.hub.account, ami, self.hub.account, region))
         own = made.ids | (self.source.snapshots_of(made.accepted, region) if made.accepted else frozenset())
-        copies = self.source.copies(ami, region, own | {snapshot} - {""})
+        copies = self.source.copies(ami, region, {snapshot} if snapshot else own)
         return {one: copy.key for one, copy in copies.items() if one in own or copy.attempt in made.nonces}
 
 
