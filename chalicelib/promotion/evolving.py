@@ -158,26 +158,23 @@ def _lifted(promotion: Promotion, entry: str) -> Promotion:
     """
     if not promotion.generation:
         return promotion
-    return _begins_nothing_new(_raised_for(promotion, Retry.parse(entry).places or [EVERYWHERE]), promotion)
-
-
-def _begins_nothing_new(raised: Promotion, promotion: Promotion) -> Promotion:
-    """Return it so that no target counts as one that is yet to begin, if none did before its generations rose."""
+    raised = _raised_for(promotion, Retry.parse(entry).places or [EVERYWHERE])
     if promotion.passed_generation < promotion.newest:
         return raised
-    return replace(raised, passed_generation=raised.newest)
+    return replace(raised, passed_generation=raised.newest)  # so that no target counts as one that is yet to begin
 
 
 def _raised_for(promotion: Promotion, places: Iterable[str]) -> Promotion:
     """Raise the generation of these targets, or that of all (``EVERYWHERE``).
 
-    Where the record has no room for them, what failed begins again everywhere, as after a lift for all.
+    Where the record has no room for them beside those of earlier retries, all targets get the newest of these: what
+    failed before begins again anywhere.
     """
     named = dict.fromkeys(places, promotion.newest + 1)
-    raised = _raised(promotion, retries={**promotion.retries, **named})
-    if len(raised.retries) <= MOST_NAMED:
-        return raised
-    return _begins_nothing_new(replace(raised, retries={**named, EVERYWHERE: raised.newest}), promotion)
+    retries = {**promotion.retries, **named}
+    if len(retries) > MOST_NAMED:
+        retries = {EVERYWHERE: promotion.newest, **named}
+    return _raised(promotion, retries=retries)
 
 
 def _raised(promotion: Promotion, **generations: Any) -> Promotion:
