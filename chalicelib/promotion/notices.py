@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from chalicelib.delivery.model import OUTCOMES
+from chalicelib.delivery.model import TRACKED_OUTCOMES
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine.faults import count
 from chalicelib.engine.notices import MAX_LISTED, NoticeKind, said_faults
@@ -82,9 +82,9 @@ def wave_stopped(
 def summary(promotion: Promotion, tracked: Iterable[TrackedDelivery], now: int) -> dict[str, Any]:
     """Build the one message when all deliveries of a promotion have ended; those that failed are listed first."""
     all_of_them = sorted(tracked, key=lambda one: (one.outcome.there, one.account, one.region))
-    counts = {state: sum(one.state == state for one in all_of_them) for state in OUTCOMES}
+    counts = {state: sum(one.state == state for one in all_of_them) for state in TRACKED_OUTCOMES}
     there = sum(one.outcome.there for one in all_of_them)
-    others = [f"{counts[state]:,} {state}" for state, row in OUTCOMES.items() if counts[state] and not row.there]
+    others = [f"{counts[state]:,} {state}" for state, of in TRACKED_OUTCOMES.items() if counts[state] and not of.there]
     said = f"is in {there:,} of {count(len(all_of_them), 'target')}{'; ' * bool(others)}{', '.join(others)}"
     return {
         **_of_promotion(promotion, SUMMARY, now, outcome="delivered" if there == len(all_of_them) else "incomplete"),

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 from chalicelib.delivery import notices as delivery_notices
-from chalicelib.delivery.model import DeliveryState, NewImage
+from chalicelib.delivery.model import TRACKED_OUTCOMES, DeliveryState, NewImage
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import mails, notices
 from chalicelib.engine.faults import Fault
@@ -77,6 +77,15 @@ def test_a_message_is_bounded_at_any_number_of_targets_and_faults():
     refused = promotion_notices.refused(replace(promotion, faults=faults), NOW)
     assert sent(refused).keys() == {"Message", "MessageStructure"}
     assert "981 more" in refused["faults"][-1]["what"]
+
+
+def test_a_summary_counts_each_target_as_it_is_tracked():
+    """Also one whose share has ended at its date: its mail says why the AMI is not everywhere."""
+    tracked = [TrackedDelivery(state, f"{n:012}", "us-east-1", 1, state) for n, state in enumerate(TRACKED_OUTCOMES)]
+    reported = promotion_notices.summary(started("ami-0a", "111111111111", "us-east-1", NOW), tracked, NOW)
+
+    assert reported["counts"] == dict.fromkeys(TRACKED_OUTCOMES, 1)
+    assert reported["plain"]["said"].endswith("; 1 failed, 1 cancelled, 1 withdrawn, 1 recalled, 1 expired")
 
 
 def test_a_notice_that_fits_only_without_its_mail_goes_as_it_is():

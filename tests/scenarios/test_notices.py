@@ -37,7 +37,7 @@ def test_each_outcome_has_its_notice(scene):
     assert all(fault[member] for fault in failed["faults"] for member in ("code", "where", "what", "cure"))
     (over,) = scene.notices("promotion.over")
     assert over["outcome"] == "incomplete"
-    assert over["counts"] == {"delivered": 2, "shared": 0, "failed": 1, "cancelled": 0, "withdrawn": 0, "recalled": 0}
+    assert Counter(over["counts"]) == Counter(delivered=2, failed=1)
     expected = {DEV: "delivered", TEST: "delivered", PROD: "failed"}
     assert {d["account"]: d["outcome"] for d in over["deliveries"]} == expected
 

@@ -1,6 +1,7 @@
 """One refusal of AWS at a time: what follows, and what the target's owner reads."""
 
 import itertools
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -105,7 +106,7 @@ def test_what_does_not_pass_fails_one_target_alone(trouble):
         ("aws-Denied", "AWS says Denied.", "Mend it.")
     ]
     (over,) = hub.notified("promotion.over")
-    assert over["counts"] == {"delivered": 1, "shared": 0, "failed": 1, "cancelled": 0, "withdrawn": 0, "recalled": 0}
+    assert Counter(over["counts"]) == Counter(delivered=1, failed=1)
 
 
 STACK_COMES = {

@@ -1,5 +1,6 @@
 """Stories that once failed, in the order in which the model found them."""
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -19,9 +20,8 @@ def test_a_damaged_delivery_that_was_cancelled_and_is_wanted_again_is_not_asked_
     world.poison(0, "delivery", unreadable=unreadable)
     world.tag(0, "default")
     world.wait(HOUR)
-    expected = {"delivered": 0, "shared": 0, "failed": 1, "cancelled": 0, "withdrawn": 0, "recalled": 0}
 
-    assert world.cloud.notices[-1]["counts"] == expected
+    assert Counter(world.cloud.notices[-1]["counts"]) == Counter(failed=1)
     world.end()
 
 
