@@ -18,17 +18,8 @@ from samtranslator.yaml_helper import yaml_parse
 
 from app import app
 from chalicelib.delivery import model
-from chalicelib.delivery.model import (
-    OUTCOMES,
-    Copy,
-    CopyState,
-    Delivery,
-    DeliveryState,
-    Naming,
-    NewImage,
-    Recalled,
-    Snapshot,
-)
+from chalicelib.delivery.model import Copy, CopyState, Delivery, DeliveryState, Naming, NewImage, Recalled, Snapshot
+from chalicelib.delivery.outcomes import OUTCOMES
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import notices
 from chalicelib.engine.faults import MOST_FAULTS, Fault

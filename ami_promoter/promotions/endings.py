@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import groups, named
-from chalicelib.delivery.model import TRACKED_OUTCOMES
+from chalicelib.delivery.outcomes import TRACKED_OUTCOMES
 from chalicelib.delivery.tracked import TrackedDelivery
 
 _ENDS = {"shared": "the share is withdrawn", "delivered": "the AMI was delivered, and stays"}

@@ -9,7 +9,7 @@ from ami_promoter.report_page import sections
 from ami_promoter.report_page.html import Content, document, el
 from ami_promoter.report_page.model import Overview
 from ami_promoter.report_page.parts import when
-from chalicelib.delivery.model import OUTCOMES
+from chalicelib.delivery.outcomes import OUTCOMES
 from chalicelib.engine.faults import count, noun
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"

@@ -12,7 +12,8 @@ from ami_promoter.promotions.reading import placed
 from ami_promoter.report_page.current import Family, Headline, families, headlines
 from ami_promoter.report_page.exposure import Exposure, exposures
 from ami_promoter.report_page.reading import HubRecords, Step
-from chalicelib.delivery.model import ENDED, OUTCOMES, Delivery
+from chalicelib.delivery.model import ENDED, Delivery
+from chalicelib.delivery.outcomes import OUTCOMES
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import addresses
 from chalicelib.promotion.model import Promotion

@@ -11,7 +11,7 @@ from ami_promoter.report_page.html import Content, el
 from ami_promoter.report_page.model import Span
 from ami_promoter.terminal.output import COLORS
 from ami_promoter.terminal.report import moment, plainly, span
-from chalicelib.delivery.model import OUTCOMES
+from chalicelib.delivery.outcomes import OUTCOMES
 from chalicelib.engine.faults import count
 
 OPEN_ROWS = 20

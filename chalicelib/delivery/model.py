@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from enum import Enum, StrEnum
+from enum import StrEnum
 from typing import Concatenate, Literal, NamedTuple, ParamSpec
 
 from chalicelib.engine import addresses
 from chalicelib.engine.faults import Fault
-from chalicelib.engine.notices import NoticeKind
 from chalicelib.images.image import SourceImage, snapshots_to_copy
 from chalicelib.targets.applied_file import Target
 
@@ -67,91 +66,16 @@ class DeliveryState(StrEnum):
     """
 
 
-class BeginsAgain(Enum):
-    """When a delivery with an outcome begins again, if its target is wanted."""
-
-    NEVER = "never"
-    WANTED = "wanted"
-    """at once"""
-    ASKED = "asked"
-    """when somebody has asked for the target since: by a tag event, a retry, or the lift of a recall"""
-    NAMED = "named"
-    """as ``ASKED``, but not by the lift of a recall"""
-    LIFTED = "lifted"
-    """when the recall is lifted"""
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryOutcome:
-    """How a delivery has come out, as far as others go by it: promotion, waves, notices and metrics."""
-
-    notice: NoticeKind
-    """What its owners get; what that means stands below the state."""
-    there: bool = False
-    """Whether its target owns the AMI, or may launch it."""
-    stands: bool = False
-    """Whether it has not ended: what is shared stays open until something ends that."""
-    has_copy: bool = False
-    """Whether an AMI that is named with it is one in the target, which a recall deprecates."""
-    begins_again: BeginsAgain = BeginsAgain.NEVER
-    in_wave: Literal["", "succeeded", "failed"] = ""
-    """As what it counts for the wave that waits for its group; "": for nothing."""
-    follows: bool = False
-    """Whether it can follow another outcome of the same episode: that it was shared or delivered."""
-    metric: str = ""
-    """The metric that counts it; "": none does."""
-
-
-OUTCOMES: Mapping[str, DeliveryOutcome] = {
-    DeliveryState.DELIVERED: DeliveryOutcome(
-        NoticeKind("delivery.delivered", {"delivered": "was delivered to"}, chat="Arrived"),
-        there=True,
-        has_copy=True,
-        in_wave="succeeded",
-        metric="DeliveriesDelivered",
-    ),
-    DeliveryState.SHARED: DeliveryOutcome(
-        NoticeKind("delivery.shared", {"shared": "was shared with"}, chat="Arrived"),
-        there=True,
-        stands=True,
-        in_wave="succeeded",
-    ),
-    DeliveryState.FAILED: DeliveryOutcome(
-        NoticeKind("delivery.failed", {"failed": "failed in"}, chat="Failed"),
-        has_copy=True,
-        begins_again=BeginsAgain.ASKED,
-        in_wave="failed",
-        metric="DeliveriesFailed",
-    ),
-    DeliveryState.CANCELLED: DeliveryOutcome(
-        NoticeKind("delivery.cancelled", {"cancelled": "was cancelled for"}, chat="Ended"),
-        has_copy=True,
-        begins_again=BeginsAgain.WANTED,
-        metric="DeliveriesCancelled",
-    ),
-    DeliveryState.WITHDRAWN: DeliveryOutcome(
-        NoticeKind("delivery.withdrawn", {"withdrawn": "was withdrawn from"}, chat="Ended"),
-        begins_again=BeginsAgain.WANTED,
-        follows=True,
-    ),
-    DeliveryState.RECALLED: DeliveryOutcome(
-        NoticeKind("delivery.recalled", {"recalled": "was recalled in"}, chat="Recalled"),
-        begins_again=BeginsAgain.LIFTED,
-        follows=True,
-    ),
-}
-"""Each outcome of a delivery, in the order in which they are counted and shown."""
-
-EXPIRED = "expired"
-"""How a promotion tracks what was shared and ended at its date ``until``: as withdrawn, but as it was meant to."""
-
-TRACKED_OUTCOMES: Mapping[str, DeliveryOutcome] = {
-    **OUTCOMES,
-    EXPIRED: replace(OUTCOMES[DeliveryState.WITHDRAWN], begins_again=BeginsAgain.NAMED, in_wave="succeeded"),
-}
-"""The outcomes as promotions track them."""
-
-ENDED = frozenset(DeliveryState(state) for state, outcome in OUTCOMES.items() if not outcome.stands)
+ENDED = frozenset(
+    {
+        DeliveryState.DELIVERED,
+        DeliveryState.FAILED,
+        DeliveryState.CANCELLED,
+        DeliveryState.WITHDRAWN,
+        DeliveryState.RECALLED,
+    }
+)
+"""The states in which an episode has ended. What is shared stays open in ``shared``, until something ends that."""
 
 NOT_PROTECTED = "image-not-protected"
 """Fault code of an AMI that is delivered without deregistration protection, although it should have it."""
@@ -677,13 +601,6 @@ class Delivery:
     def outcome(self) -> DeliveryState:
         """How it ends, or will if nothing goes wrong."""
         return self.ending or (DeliveryState.SHARED if self.in_share_mode else DeliveryState.DELIVERED)
-
-    @property
-    def tracked_outcome(self) -> str:
-        """How its promotion counts it. A share whose date came before its launch test was over has failed."""
-        if not (self.withdraws and self.share_mode.expired):
-            return self.outcome
-        return EXPIRED if self.began_publishing else DeliveryState.FAILED
 
     @property
     def keeps_image(self) -> bool:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from chalicelib.delivery.model import OUTCOMES, BeginsAgain, Delivery
+from chalicelib.delivery.model import Delivery
+from chalicelib.delivery.outcomes import OUTCOMES, BeginsAgain
 from chalicelib.delivery.phases.ending import withdraw
 from chalicelib.engine.faults import Fault, retried
 from chalicelib.engine.notices import MAX_LISTED, NoticeKind, said_faults

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from chalicelib.delivery.model import OUTCOMES, TRACKED_OUTCOMES, BeginsAgain, Delivery, DeliveryOutcome
+from chalicelib.delivery.model import Delivery
+from chalicelib.delivery.outcomes import OUTCOMES, TRACKED_OUTCOMES, BeginsAgain, DeliveryOutcome, tracked_outcome
 from chalicelib.engine.notices import NoticeKind
 
 RUNNING = "running"
@@ -65,7 +66,7 @@ class TrackedDelivery:
         """Return it as its delivery ends. ``at``: when (epoch seconds), unless it is known when it was first shared."""
         return replace(
             self,
-            state=delivery.tracked_outcome,
+            state=tracked_outcome(delivery),
             image=delivery.kept_image or delivery.untested,
             ended_at=at if delivery.shared_at is None else delivery.shared_at,
             ssm_parameter=delivery.target.ssm_parameter,

@@ -10,7 +10,7 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-from chalicelib.delivery.model import OUTCOMES
+from chalicelib.delivery.outcomes import OUTCOMES
 from chalicelib.engine.addresses import RecordKey
 
 # Most invocations have nothing to count, and Powertools would write a warning into the log each time.

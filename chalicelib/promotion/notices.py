@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from chalicelib.delivery.model import TRACKED_OUTCOMES
+from chalicelib.delivery.outcomes import TRACKED_OUTCOMES
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine.faults import count
 from chalicelib.engine.notices import MAX_LISTED, NoticeKind, said_faults

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from chalicelib.delivery.model import BeginsAgain
+from chalicelib.delivery.outcomes import BeginsAgain
 from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
 from chalicelib.engine.addresses import digest
 from chalicelib.engine.faults import Fault

@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from chalicelib.delivery.copy_quota import SlotLease
-from chalicelib.delivery.model import EXPIRED
+from chalicelib.delivery.outcomes import EXPIRED
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine.addresses import HOLD, copy_quota, promotion
 from chalicelib.engine.addresses import holding as holding_place

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from chalicelib.delivery.codecs import DELIVERIES
-from chalicelib.delivery.model import OUTCOMES
+from chalicelib.delivery.outcomes import OUTCOMES
 from tests.delivery.examples import NOW, a_delivery
 from tools import templates_docs
 

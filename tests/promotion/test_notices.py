@@ -4,7 +4,8 @@ import json
 from dataclasses import replace
 
 from chalicelib.delivery import notices as delivery_notices
-from chalicelib.delivery.model import TRACKED_OUTCOMES, DeliveryState, NewImage
+from chalicelib.delivery.model import DeliveryState, NewImage
+from chalicelib.delivery.outcomes import TRACKED_OUTCOMES
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import mails, notices
 from chalicelib.engine.faults import Fault

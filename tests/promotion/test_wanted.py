@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.delivery.model import EXPIRED
+from chalicelib.delivery.outcomes import EXPIRED
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine.faults import Fault
 from chalicelib.promotion import evolving

@@ -13,7 +13,7 @@ import pytest
 from botocore import xform_name
 
 from ami_promoter.cli import root
-from chalicelib.delivery.model import OUTCOMES
+from chalicelib.delivery.outcomes import OUTCOMES
 from tests.templates.conftest import ROOT, resources
 
 TELEMETRY = (ROOT / "chalicelib" / "entry/telemetry.py").read_text(encoding="utf-8")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from chalicelib.delivery import proof
 from chalicelib.delivery.codecs import DELIVERIES
-from chalicelib.delivery.model import OUTCOMES, BeginsAgain, Delivery
+from chalicelib.delivery.model import Delivery
+from chalicelib.delivery.outcomes import OUTCOMES, BeginsAgain
 from chalicelib.delivery.phase import DeliveryEvent
 from chalicelib.delivery.phases.checking import HubCopySeen, TargetUnfit
 from chalicelib.delivery.phases.opening import BEGINS_AGAIN

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from chalicelib.delivery.codecs import DELIVERIES
-from chalicelib.delivery.model import BY_DATE, EXPIRED, DeliveryState, EndRequest
+from chalicelib.delivery.model import BY_DATE, DeliveryState, EndRequest
+from chalicelib.delivery.outcomes import EXPIRED
 from chalicelib.delivery.ports import TrackedDeliveries
 from chalicelib.delivery.tracked import RUNNING, TrackedDelivery
 from chalicelib.engine import addresses, schedule

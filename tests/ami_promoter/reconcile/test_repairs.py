@@ -8,7 +8,7 @@ import pytest
 from ami_promoter.hub.aws import Connection
 from ami_promoter.reconcile.repair_data import EndTracked, MakeDue, RecordOpen, ReleaseHolding, Remove, Reopen, Withdraw
 from ami_promoter.reconcile.repairs import MOVED_ON, SLICE, Repairs
-from chalicelib.delivery.model import EXPIRED
+from chalicelib.delivery.outcomes import EXPIRED
 from chalicelib.delivery.store.tracked_deliveries import DynamoTrackedDeliveries
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import addresses

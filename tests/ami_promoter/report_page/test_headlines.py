@@ -1,7 +1,7 @@
 """What a manager asks first: in how many accounts the newest image is current, and where it failed."""
 
 from ami_promoter.report_page.current import families, headlines
-from chalicelib.delivery.model import OUTCOMES
+from chalicelib.delivery.outcomes import OUTCOMES
 from tests.ami_promoter.shown import a_delivery, a_page
 
 
