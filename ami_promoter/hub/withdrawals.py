@@ -102,7 +102,7 @@ def in_force(found: Iterable[Withdrawal], known: Promotion | None, value: str) -
 
 def over(found: Iterable[Withdrawal], known: Promotion) -> list[str]:
     """Return the places of those that have ended for certain: EC2 has shown another value since."""
-    return [one.place for one in found if one.at < known.withdrawals_from]
+    return [one.place for one in found if one.ended(known.withdrawals_from)]
 
 
 def counts_from(known: Promotion | None, value: str | None) -> int:

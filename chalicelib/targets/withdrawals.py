@@ -28,6 +28,10 @@ class Withdrawal:
     by: str
     value: str | None
 
+    def ended(self, since: int) -> bool:
+        """Whether EC2 has shown another value after it, at ``since``; nothing in a record ends one without end."""
+        return self.at < min(since, WITHOUT_END)
+
 
 WITHOUT_END = 2**53
 EVERYWHERE = "*"
@@ -52,7 +56,7 @@ def in_force(withdrawals: Iterable[Withdrawal], values: Collection[str | None], 
 
     ``values``: the tag's value, and the one in force. ``since``: when EC2 last showed another value (epoch seconds).
     """
-    return tuple(one for one in withdrawals if one.at >= since and (one.value is None or one.value in values))
+    return tuple(one for one in withdrawals if not one.ended(since) and (one.value is None or one.value in values))
 
 
 def by_place(withdrawals: Iterable[Withdrawal]) -> Mapping[str, str]:

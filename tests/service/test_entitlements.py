@@ -24,6 +24,7 @@ from chalicelib.sharing.worker.entitlements import FRESH, LOOKS, NOT_SHOWN, Live
 from chalicelib.targets import withdrawals
 from chalicelib.targets.applied_file import AppliedFile, Directory, Resolution, Target
 from chalicelib.targets.organization import Membership, Organization, Unit
+from chalicelib.targets.recalls import Recall
 from chalicelib.targets.withdrawals import Withdrawal
 from chalicelib.targets.worker.live_members import MEMBER_FOR, STRANGER_FOR, LiveMembers
 from tests.delivery.examples import a_delivery
@@ -999,12 +1000,15 @@ WITHDRAWN = Withdrawal(A, 100, "operator", A)
         (replace(WITHDRAWN, place=B), 0, "may"),
         (replace(WITHDRAWN, value=B), 0, "may"),
         (withdrawals.read(A, "no JSON"), 101, "waits"),
+        (withdrawals.read(A, "no JSON"), codec.MOST - 1, "waits"),
+        (Recall(100, "operator", "It does not boot.").withdrawal, codec.MOST - 1, "waits"),
     ],
 )
 def test_whom_an_operator_has_withdrawn_nothing_is_opened_for(withdrawal, since, expected):
     """Until EC2 has shown another value, which a damaged head (None) does not say.
 
-    Entries for another place have no effect; a damaged one opens nothing.
+    Entries for another place have no effect; a damaged one opens nothing. No time in a head ends that one, or a recall:
+    the head may be forged.
     """
     asked = AskedSource()
     if since is None:
