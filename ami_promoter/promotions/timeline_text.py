@@ -45,12 +45,20 @@ NAMES = {
     "unproven": "without proof",
     "refusal": "a removal was refused,",
     "may_disable": "the account allows disabling it",
+    "by_ids": "by their ids",
+    "waits_for": "waits for",
+    "without_roles": "no grant for a service-linked role",
+    "ssm_parameter": "parameter",
+    "family_tag": "tag of the family",
+    "unbelieved": "a second look must agree",
+    "awaited": "a wave waits for some",
 }
 """Members in plain words."""
 AGAIN = re.compile("^Reopened by episode")
 INTERNAL = (
     *("count", "digest", "AMI available", "places", "file", "newest", "removals", "after", "cursor"),
-    *("generation", "look", "later", "asked", "left_out"),
+    *("generation", "look", "later", "asked", "left_out", "pass_reached"),
+    *("opens_at", "again_at", "limited_at", "launched_at"),
 )
 """Internal members of the service; shown only with --wide."""
 SLICED = {

@@ -1,10 +1,13 @@
 """What a history says about calls: those made, and those without a recorded answer."""
 
 import json
+from dataclasses import fields, is_dataclass
 
 import pytest
 
 from ami_promoter.promotions import timeline_data, timeline_text
+from chalicelib.delivery.machine import TRANSITIONS as OF_DELIVERIES
+from chalicelib.promotion.machine import TRANSITIONS as OF_PROMOTIONS
 from chalicelib.sharing.share import ShareStep
 
 MADE = 'CopyStarted {"source": "snap-1", "copy": "snap-9"}'
@@ -167,3 +170,13 @@ def test_the_history_of_an_account_names_each_ami():
     lines = [one for one in timeline_text.show(steps, [], "", everything=True, wide=False) if isinstance(one, str)]
 
     assert [one for one in lines if one] == [f"222222222222 us-east-1, {ami}:" for ami in ("ami-1", "ami-2")]
+
+
+def test_no_member_of_an_event_is_shown_by_its_name_in_the_code():
+    """Each has plain words, or says nothing to a person: found by the underscore that only code has."""
+    events = {event for table in (OF_DELIVERIES, OF_PROMOTIONS) for row in table.values() for event in row}
+    members = {member.name for event in events if is_dataclass(event) for member in fields(event)}
+
+    shown = {name: timeline_text.words(f'TagSeen {{"{name}": "True"}}') for name in members}
+
+    assert {name for name, said in shown.items() if "_" in said} == set()
