@@ -16,7 +16,7 @@ from ami_promoter.promotions import pointers
 from ami_promoter.reconcile import uses
 from ami_promoter.rights import ASK_TARGETS, FIND_DELIVERIES, LOOK_AGAIN, READ, SWITCH
 from ami_promoter.terminal import schema as js
-from ami_promoter.terminal.alike import groups, named, place
+from ami_promoter.terminal.alike import example, groups, named, place
 from ami_promoter.terminal.output import Folded
 from ami_promoter.terminal.report import NotDone, Report
 from ami_promoter.verbs import WHY, VerbCaller, ami_argument, verb, yes_option
@@ -192,5 +192,5 @@ def _lines(deliveries: Sequence[Mapping[str, Any]], *, lift: bool, wide: bool) -
             alone = f"is deleted{lost}" if first["state"] == "shared" else "stays as it is"
             stays = f"{alone}: no other AMI of the family is known there"
             moves = f"moves to {first['moves_to']}{lost}" if first["moves_to"] else stays
-            of = f"Of {place(place_of(first))}: " if len({one["moves_to"] for one in group}) > 1 else ""
+            of = example(place(place_of(first)), {one["moves_to"] for one in group})
             yield Folded(f"{of}The parameter {first['parameter']} {moves}.", 4)

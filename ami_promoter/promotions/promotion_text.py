@@ -17,7 +17,7 @@ from ami_promoter.hub.records import place_of, record_named, target_of, unpark
 from ami_promoter.promotions import endings, pointers, waves
 from ami_promoter.promotions.outcome import STOPPED
 from ami_promoter.promotions.promotion_data import awaited_copies, only_failed
-from ami_promoter.terminal.alike import alike, alike_anywhere, first_of, groups, named
+from ami_promoter.terminal.alike import alike, alike_anywhere, example, first_of, groups, named
 from ami_promoter.terminal.output import COLORS, Bar, Folded, cell, short, state, table
 from ami_promoter.terminal.report import span
 from chalicelib.delivery.model import CopyState, DeliveryState
@@ -200,8 +200,7 @@ def notes(deliveries: Sequence[Data], *, wide: bool = False) -> Iterator[Rendera
             word = str(first["state"])
             places = named([place_of(one) for one in group])
             yield Folded(f"{places}:", lead=f"{word}  ", lead_style=COLORS.get(word, ""))
-            differ = any(list(remarks(one)) != list(remarks(first)) for one in others)
-            of = f"Of {of}" if differ else ""
+            of = example(target_of(first), {tuple(remarks(one)) for one in group})
         for what, cure in remarks(first):
             yield Folded(f"{of}{what}", 4 if others else 0)
             if cure := AGAIN.sub(".", cure) if first["state"] == "failed" else cure:

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from ami_promoter.terminal.alike import alike, groups, named, place
+from ami_promoter.terminal.alike import alike, example, groups, named, place
 from ami_promoter.terminal.output import Folded
 from ami_promoter.terminal.report import Exit
 from chalicelib.engine.faults import count
@@ -102,7 +102,7 @@ def _shown(group: Sequence[Check]) -> Iterator[RenderableType]:
     first = group[0]
     word = WARNING if first["passed"] and first["cure"] else WORDS[first["passed"]]
     yield _head(f"{named([one['where'] for one in group])}: {first['check']}", word)
-    of = "" if len(group) == 1 else f"Of {place(first['where'])}: "
+    of = example(place(first["where"]), {(one["what"], one["cure"]) for one in group})
     yield Folded(f"{of}{first['what']}", 4)
     if first["cure"]:
         yield Folded(first["cure"], 4)

@@ -11,7 +11,7 @@ from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import place_of, target_of
 from ami_promoter.reconcile.inventories import Inventories
 from ami_promoter.terminal import schema as js
-from ami_promoter.terminal.alike import groups, named
+from ami_promoter.terminal.alike import example, groups, named
 from ami_promoter.terminal.output import Folded
 from ami_promoter.verbs import TerminalClock
 from chalicelib.engine.places import Arn, Place
@@ -85,6 +85,6 @@ def lines(uses: Sequence[Mapping[str, Any]], ami: str = "") -> Iterator[Renderab
         yield Folded(f"{silent}: not known; `ami-promoter where {ami} --use` shows it, or why not.", 2)
         return
     for same in groups(unknown, lambda one: (one["fault"]["code"], one["fault"]["cure"])):
-        of = f"Of {target_of(same[0])}: " if len(same) > 1 else ""
+        of = example(target_of(same[0]), {one["fault"]["what"] for one in same})
         yield Folded(f"{named([place_of(one) for one in same])}: not known. {of}{same[0]['fault']['what']}", 2)
         yield Folded(same[0]["fault"]["cure"], 4)

@@ -105,7 +105,7 @@ def _targets(group: Sequence[Mapping[str, Any]], word: Content, remarks: Iterabl
     if not others:
         return el("li", head, said_of)
     places = el("ul", [el("li", target_of(one)) for one in group], class_="places")
-    of_first = el("p", f"Of {target_of(first)}:", class_="dim")
+    of_first = el("p", f"In {target_of(first)}, for example:", class_="dim")
     return el("li", head, of_first, said_of, folded("Which targets", places, rows=len(group)))
 
 

@@ -52,6 +52,11 @@ def first_of(names: Sequence[str], most: int = NAMED) -> str:
     return f"{', '.join(names[:most])}{more}"
 
 
+def example(where: str, texts: Collection[object]) -> str:
+    """Begin the text of a group with the target that it is about; "" if it is the same of each: ``texts`` has one."""
+    return f"In {where}, for example: " if len(texts) > 1 else ""
+
+
 def meant(word: str, known: Collection[str], most: int = 2) -> str:
     """Ask whether one of the known words that are most like a word is meant; "": none is like it."""
     close = [f"`{one}`" for one in get_close_matches(word, known, n=most)]

@@ -108,7 +108,7 @@ def test_targets_whose_parameters_move_are_shown_together(table, run):
 
     said = run("recall", AMI, "--why", "Bad", exits=1).words
     assert f"2 targets ({DEV} us-east-1, {PROD} us-east-1): delivered; the AMI is deprecated" in said
-    assert f"Of {DEV} us-east-1: The parameter {NAME} moves to {OLD_COPY}." in said
+    assert f"In {DEV} us-east-1, for example: The parameter {NAME} moves to {OLD_COPY}." in said
     assert OLDER_COPY not in said
     assert OLDER_COPY in run("recall", AMI, "--why", "Bad", "--wide", exits=1).words
 

@@ -36,16 +36,23 @@ def thousand():
     return found
 
 
+def test_what_is_the_same_of_each_target_has_no_example():
+    """The text is about all of them."""
+    found = [a_check(f"{account}/{REGION}", "source-tags", what="Open.", cure="List tags.") for account in ACCOUNTS[:2]]
+
+    assert "    Open." in printed(found)
+
+
 def test_a_thousand_targets_are_a_screen(thousand):
     """Equal findings are one, with the first place named; what did not pass is first, and the last line counts."""
     assert printed(thousand) == [
         "FAILED  10 targets (200000000000 us-east-1, 200000000100 us-east-1, 200000000200",
         "        us-east-1 and 7 more): target",
-        "    Of 200000000000 us-east-1: 200000000000 has no role.",
+        "    In 200000000000 us-east-1, for example: 200000000000 has no role.",
         "    Deploy it.",
         "FAILED  100 targets (200000000001 us-east-1, 200000000011 us-east-1,",
         "        200000000021 us-east-1 and 97 more): key",
-        "    Of 200000000001 us-east-1: The key",
+        "    In 200000000001 us-east-1, for example: The key",
         "    arn:aws:kms:us-east-1:200000000001:key/00000001-0000-0000-0000-000000000000",
         "    is disabled.",
         "    Enable",

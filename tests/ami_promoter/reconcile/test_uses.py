@@ -19,5 +19,5 @@ def test_words_that_are_about_one_of_several_targets_say_about_which():
 
     said = " ".join(as_printed(lines(uses), 200))
 
-    assert "not known. Of 111111111111 us-east-1: The role of 111111111111 may not." in said
+    assert "not known. In 111111111111 us-east-1, for example: The role of 111111111111 may not." in said
     assert "not known. The role of 222222222222 may not." in " ".join(as_printed(lines(uses[1:]), 200))
