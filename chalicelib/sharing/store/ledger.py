@@ -394,7 +394,10 @@ def least(item: Mapping[str, Any], where: str, error: Exception, body: Share | N
     """
     newer = isinstance(error, NewerSchema)
     what = f"This share's record cannot be read by this version: {error}."
-    cure = "If a newer version wrote it, upgrade the stack again: then it goes on. Otherwise tag the AMI again."
+    cure = (
+        "If a newer version wrote it, upgrade the stack again: then it goes on. "
+        "Otherwise lower its `schema`, if that is too high, and tag the AMI again."
+    )
     fault = Fault("share-unreadable", where, what, cure)
     name = RecordKey.of(item).share_name
     known = body or Share(item["pk"], name, "", fault=None if newer else fault, waits_for=fault if newer else None)
