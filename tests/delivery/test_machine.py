@@ -557,6 +557,27 @@ def test_of_a_second_try_two_looks_decide_too_however_often_the_first_copy_was_l
     assert machine.evolve(late, CopiesFound(()), late.copies[0].next_look).copies[0].state is C.WANTED
 
 
+def test_looks_that_missed_one_try_say_nothing_of_the_next():
+    """Its answer is lost, too, and its only look may be stale."""
+    tried = in_copying(C.INTENDED, C.COMPLETED)
+    for at in (schedule.SILENCE, 2 * schedule.SILENCE):
+        tried = machine.evolve(tried, CopiesFound(()), NOW + at)
+    assert tried.copies[0].state is C.WANTED
+
+    then = NOW + schedule.HOUR
+    again = machine.record_intent(tried, [StartCopy("snap-0a")], then, ["second"])
+    late = machine.evolve(again, CopiesFound(()), then + schedule.SILENCE)
+    assert late.copies[0].state is C.INTENDED
+
+
+def test_looks_that_missed_a_copy_before_its_answer_came_are_none_of_those_by_which_it_is_gone():
+    """Another run looked while CopySnapshot was under way; an hour later a stale look must not fail the delivery."""
+    early = machine.evolve(in_copying(C.INTENDED, C.COMPLETED), CopiesFound(()), NOW + 1)
+    started = machine.evolve(early, CopyStarted("snap-0a", "snap-0ac", "nonce-snap-0a"), NOW + 2)
+    missed = machine.evolve(started, CopiesFound((seen("snap-0b", "completed"),)), NOW + schedule.HOUR)
+    assert (missed.state, missed.faults) == (DeliveryState.COPYING, ())
+
+
 def test_of_two_copies_the_oldest_is_kept_and_the_other_deleted():
     """A repeated CopySnapshot leaves no orphan."""
     delivery = in_copying(C.INTENDED, C.COMPLETED)
