@@ -1012,6 +1012,12 @@ def test_what_a_recall_found_is_what_the_first_look_showed():
     assert delivery.recall.deprecated_before == "2027-06-01T00:00:00.000Z"
 
 
+def test_what_refused_a_recall_does_not_keep_the_notice_that_its_lift_is_refused_by_the_same():
+    """Even if nothing says which request lifts it: a restored promotion may lack that."""
+    given_up = replace(a_delivery(DeliveryState.RECALLED), faults=(FAULT,)).with_recall(seen=True)
+    assert begun(given_up, NOW, recalled=False).recall.refused == ""
+
+
 def test_a_recall_whose_copy_two_looks_have_missed_is_done_and_leaves_nothing_to_restore():
     """Half a minute apart: an invocation beside it counts for no second look."""
     delivery = a_delivery(DeliveryState.RECALLING)

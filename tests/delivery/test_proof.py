@@ -258,6 +258,20 @@ def test_a_copy_on_record_that_is_gone_keeps_no_share_open(left, after, closes):
     assert machine.evolve(begun, asked, NOW + after).cleanup.deletes_accepted is closes
 
 
+def test_a_copy_that_may_be_in_use_is_not_asked_for_without_a_list():
+    """It was left in the target by an earlier episode."""
+    begun = with_ids(a_delivery(DeliveryState.STOPPING), snap_0a="snap-0ac", snap_0b="snap-0bc")
+    first, *others = begun.attempts
+    assert proof.to_delete(replace(begun, attempts=(replace(first, stays=True), *others))) == {"snap-0bc"}
+
+
+def test_without_a_list_the_snapshots_of_copy_image_are_not_known():
+    """Its shares wait for the list, or for half an hour."""
+    begun = replace(a_delivery(DeliveryState.STOPPING, method="image"), attempts=(Attempt("nonce-i", "", NOW),))
+    after = machine.evolve(begun, LeftoversSeen((), by_ids=True), NOW + schedule.HOUR)
+    assert not after.cleanup.deletes_accepted
+
+
 @pytest.mark.parametrize("state", [DeliveryState.STOPPING, DeliveryState.TIDYING])
 @pytest.mark.parametrize("event", [LeftoversSeen((), by_ids=True), LeftoversSeen((), refusal=FAULT, by_ids=True)])
 def test_a_look_without_a_list_ends_no_cleanup(state, event):
