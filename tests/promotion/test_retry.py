@@ -79,6 +79,11 @@ def test_a_lift_begins_no_other_target_and_nothing_that_had_not_begun(known, lif
     assert LookAtTag() not in outstanding(seen, NOW), "it is received once"
 
 
+def test_a_lift_before_a_pass_is_complete_leaves_to_it_what_is_yet_to_begin():
+    """A tag event has asked for all, and their deliveries have not begun."""
+    assert looked(over(generation=2, inbox={"lifted": f"1:{A}"})).passed_generation == 1
+
+
 def test_more_targets_than_a_record_has_room_for_are_retried_with_all_others():
     """What failed before begins again anywhere; only what is named counts as asked for, and begins after its date."""
     full = {f"{number:012}/ap-southeast-7": NOW for number in range(MOST_NAMED)}

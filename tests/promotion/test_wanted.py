@@ -191,6 +191,9 @@ def test_the_hubs_own_copy_begins_with_a_target_that_waits_for_it():
     assert differs(again, by_way, replace(at[A], state="failed"), replace(at[HUB], state="delivered")) == ([], [A])
     assert differs(again, by_way, replace(at[A], state="failed")) == ([], [HUB, A])
 
+    recalled = replace(at[HUB], state="recalled")
+    assert differs(again, by_way, replace(at[A], state="failed"), recalled) == ([HUB], [A]), "it is restored instead"
+
     gone = replace(again, gone_generation=1)
     ended = [replace(one, state="cancelled") for one in at.values()]
     assert differs(gone, by_way, *ended) == ([], [HUB, A]), "also where the AMI was gone until then"

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -153,17 +154,22 @@ def test_on_its_own_key_the_target_does_both_and_each_hub_has_a_grant_of_its_own
     assert [grant["GrantId"] for grant in scene.grants(scene.own)] == list(theirs.values())
 
 
-@pytest.mark.parametrize("step", ["CreateGrant", "ListGrants", "RetireGrant"])
+@pytest.mark.parametrize("step", ["CreateGrant", "ListGrants", "ListGrants to close", "RetireGrant"])
 def test_after_a_session_that_aws_no_longer_takes_the_next_try_has_a_new_one(scene, step):
     """A role that was deleted and made again ends its sessions, which the worker would keep for an hour."""
     share = a_share(scene.own)
-    acts = {"CreateGrant": scene.adapter.open, "ListGrants": scene.adapter.showing, "RetireGrant": scene.adapter.close}
     granted = replace(share, grant_id=scene.adapter.open([share])[share.share_name])
-    scene.world.injections.refuse(step, "UnrecognizedClientException")
+    acts = {
+        "CreateGrant": partial(scene.adapter.open, [share]),
+        "ListGrants": partial(scene.adapter.showing, [granted]),
+        "ListGrants to close": partial(scene.adapter.close, [share]),
+        "RetireGrant": partial(scene.adapter.close, [granted]),
+    }
+    scene.world.injections.refuse(step.partition(" ")[0], "UnrecognizedClientException")
     with pytest.raises(Refusal):
-        acts[step]([granted])
+        acts[step]()
 
-    acts[step]([granted])
+    acts[step]()
 
     assert len([call for call in scene.world.calls if call.operation == "AssumeRole"]) == 2
 
