@@ -771,3 +771,19 @@ def test_a_tag_that_is_removed_ends_everything_while_nobody_knows_whom_its_value
     hub.cloud.tag(AMI, None)
     pass_time(hub, 600)
     assert not set(hub.outcomes().values()) & {"copying"}
+
+
+@pytest.mark.parametrize("tag", [f"{A} {B}", None])
+def test_an_operator_takes_back_what_is_shared_whatever_trigger_tag_is_on_record(tag):
+    """Somebody has forged it, so no tag is looked at: `withdraw`, or without a tag `recall`, closes all the same."""
+    hub = shared()
+    hub.stores.records.put(TRIGGER, {"kind": "trigger", "key": "forged"})
+    hub._wire()
+    hub.cloud.tag(AMI, tag)
+    assert open_to(hub, after=HOUR) == {A, B}
+
+    if tag:
+        hub.withdraw(AMI, B)
+    else:
+        hub.recall(AMI)
+    assert open_to(hub, after=HOUR) == ({A} if tag else set())

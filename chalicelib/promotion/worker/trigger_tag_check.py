@@ -39,6 +39,7 @@ def _changed(known: str, key: str) -> Fault:
         "parameter TriggerTagKey",
         f"It is `{key}`, and AMIs are still shared by the tag `{known}`. No tag is looked at, so nothing is "
         "withdrawn or promoted.",
-        f"Deploy with `TriggerTagKey={known}` again. To change it: remove that tag from all AMIs, wait until "
-        "`ami-promoter status` shows nothing shared, and deploy then.",
+        f"If the parameter was changed, deploy with `TriggerTagKey={known}` again. To change it: remove that tag from "
+        "all AMIs, wait until `ami-promoter status` shows nothing shared, and deploy then. If it was not, somebody has "
+        "written the table of records: delete its item `discovery`, `trigger`.",
     )
