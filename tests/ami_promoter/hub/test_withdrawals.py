@@ -63,12 +63,16 @@ def test_what_counts_is_what_the_service_takes_into_account(changes, value, one,
 
 
 def test_what_is_removed_has_ended_whatever_becomes_of_the_tags_present_value():
-    """A value that the service has not seen yet may be refused, and then the earlier withdrawals still count."""
+    """A value that the service has not seen yet may be refused, and then the earlier withdrawals still count.
+
+    One that cannot be read has no end, whatever the record says.
+    """
     record = a_promotion()
     found = [a_withdrawal(899), a_withdrawal(1100, place=PROD)]
 
     assert in_force(found, record, "dve") == ()
     assert over(found, record) == [DEV]
+    assert over([a_withdrawal(WITHOUT_END, None)], a_promotion(withdrawals_from=WITHOUT_END + 1)) == []
 
 
 def test_without_a_record_every_withdrawal_of_the_value_counts():
