@@ -72,8 +72,8 @@ PRINTS = js.thing(
 def clean_up(caller: VerbCaller, family: str | None, *, dry_run: bool, yes: bool) -> Report:
     """Remove superseded copies, with the target's credentials.
 
-    Run it in the account that owns the copies; it needs no access to the hub. It removes an AMI that the service made
-    of a family, and its snapshots, if the AMI is deprecated, is not the newest of the family, and if no instance,
+    Run it in the account that owns the copies; it needs no access to the hub. It removes a copy of an
+    AMI with a family, and its snapshots, if the copy is deprecated, is not the newest of the family, and no instance,
     launch template, parameter or image recipe of the account names it. It looks at one Region, lists what it will
     remove, and asks; without a terminal, --yes is needed. It does not see other accounts with which you share these
     AMIs, nor the values of secret parameters.

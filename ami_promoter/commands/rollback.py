@@ -69,7 +69,7 @@ class _Move:
     "--to",
     "to",
     type=AMI,
-    help="Hold them at this source AMI; default: the one before what they name; one that is held stays.",
+    help="Hold them at this source AMI. Default: the one before what they name; what is held already stays.",
 )
 @click.option("--why", type=WHY, help="The reason; it is kept with the rollback.")
 @click.option("--lift", is_flag=True, help="End the rollback: the parameters move to what is current.")
@@ -214,7 +214,7 @@ def _nothing_chosen(pointer: Pointer, to: str | None, recalled: Collection[str])
     others = [one.source for one in pointer.launchable if one.source not in (*recalled, pointer.source)]
     cure = f"Name one that is known there: `--to AMI`. Known: {', '.join(others)}."
     if not others:
-        cure = "Nothing is there to roll back to: promote an earlier AMI, or recall this one."
+        cure = "Promote an earlier AMI, or recall this one."
     return Fault("no-release", pointer.where, what, cure)
 
 

@@ -19,7 +19,7 @@ from chalicelib.engine.faults import count
 from chalicelib.targets.applied_file import parse_trigger
 
 LISTED_AT_ONCE = 40
-"""At most this many promotions are listed for a person, without ``--limit`` and ``--wide``."""
+"""Most promotions that a person gets, without ``--limit`` and ``--wide``."""
 
 
 def choosing(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -29,7 +29,7 @@ def choosing(function: Callable[..., Any]) -> Callable[..., Any]:
             "--limit",
             type=click.IntRange(1),
             metavar="N",
-            help=f"Only so many, the newest. Default: {LISTED_AT_ONCE} for a person, without --wide.",
+            help=f"Only so many, the newest. Default: {LISTED_AT_ONCE}; with --wide, and for scripts, all.",
         ),
         click.option("--group", type=GROUP, help="Only AMIs whose value in force names this group."),
         click.option("--image", metavar="PATTERN", help="Only AMIs of this name; * stands for any text."),
