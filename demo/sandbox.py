@@ -148,7 +148,7 @@ In another terminal, in this directory (the profiles are hub, {", ".join(stage.T
   ami-promoter history {scene.image}
   ami-promoter report
 
-For a failure: disable a key, promote to one target more, ask doctor, enable the key, retry.
+For a failure: disable prod's key, promote there, ask doctor, enable it, retry.
 
   aws --profile prod kms disable-key --key-id alias/ami-promoter
   ami-promoter promote {scene.image} "dev prod"
@@ -156,7 +156,8 @@ For a failure: disable a key, promote to one target more, ask doctor, enable the
   aws --profile prod kms enable-key --key-id alias/ami-promoter
   ami-promoter retry {scene.image}
 
-For a release: a parameter names the current AMI of the family; a newer one replaces it, and is recalled.
+For a release: a parameter names the family's current AMI, until a newer one does,
+which is recalled.
 
   aws --profile dev ssm get-parameter --name {stage.PARAMETER}
   aws ec2 copy-image --name golden-2026-02 --source-image-id {scene.image} \\
