@@ -444,8 +444,7 @@ class Delivery:
     """The promotion's episode that started this episode."""
     source_name: str = ""
     source: str = ""
-    """Digest by which the source, as it was examined, stands beside the promotion: that arrives. A delivery that waits
-    for an approval takes what was approved."""
+    """Name of the examined source beside the promotion: that one arrives; with an approval, the approved one."""
     groups: tuple[str, ...] = ()
     state: DeliveryState = DeliveryState.REQUESTED
     entered: Mapping[str, int] = field(default_factory=dict)

@@ -36,12 +36,12 @@ class DeliveryOutcome:
     stands: bool = False
     """Whether it has not ended: what is shared stays open until something ends that."""
     has_copy: bool = False
-    """Whether an AMI that is named with it is one in the target, which a recall deprecates."""
+    """Whether the AMI that is tracked with it, if any, is in the target: a recall deprecates it."""
     begins_again: BeginsAgain = BeginsAgain.NEVER
     in_wave: Literal["", "succeeded", "failed"] = ""
     """As what it counts for the wave that waits for its group; "": for nothing."""
     follows: bool = False
-    """Whether it can follow another outcome of the same episode: that it was shared or delivered."""
+    """Whether it can follow another outcome in the same episode."""
     metric: str = ""
     """The metric that counts it; "": none does."""
 

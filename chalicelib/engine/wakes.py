@@ -5,15 +5,14 @@ sent it, ``reason`` (an object of one member, below). The worker writes a reason
 which makes the record look, and reads the truth from AWS. Only a tag event's version and time count as they are,
 because EC2 keeps no time for a tag; a look that shows another value than the event said is followed by a second one.
 
-================  =============  ================================  =====================================================
-reason            of             value                             meaning
-================  =============  ================================  =====================================================
-``tag``           a promotion    ``TagEntry``                      the trigger tag was written; an unknown AMI is begun
-``untag``         a promotion    ``TagEntry``                      the trigger tag was removed
-``image``         both           the event's id                    an AMI changed its state
-``look#<snap>``   a delivery     the event's id, after ``failed:``  a copy of this source snapshot has ended
-                                 where the event says so
-================  =============  ================================  =====================================================
+===============  ===========  ===============================  =====================================================
+reason           of           value                            meaning
+===============  ===========  ===============================  =====================================================
+``tag``          a promotion  ``TagEntry``                     the trigger tag was written; an unknown AMI is begun
+``untag``        a promotion  ``TagEntry``                     the trigger tag was removed
+``image``        both         the event's id                   an AMI changed its state
+``look#<snap>``  a delivery   its id, or ``failed:`` before    a copy of this source snapshot has ended, or failed
+===============  ===========  ===============================  =====================================================
 """
 
 from __future__ import annotations

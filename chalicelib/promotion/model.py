@@ -215,7 +215,7 @@ class Promotion:
         return f"{self.ami} in account {self.hub}, {self.region}"
 
     def of_value(self, *, refused: bool) -> Promotion:
-        """Return the promotion as the value that counts has it: a refused value raises no generation."""
+        """Return the promotion with the generation that counts: a refused value raises none."""
         return replace(self, generation=self.valid_generation) if refused else self
 
     @property
