@@ -10,7 +10,6 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-from chalicelib.delivery.outcomes import OUTCOMES
 from chalicelib.engine.addresses import RecordKey
 
 # Most invocations have nothing to count, and Powertools would write a warning into the log each time.
@@ -55,9 +54,12 @@ class PowertoolsTelemetry:
         self._count("RecordsMoved")
         if cause.startswith("sweep:"):
             self._count("FoundBySweep")
-        outcome = OUTCOMES.get(after) if key.kind == "delivery" else None
-        if outcome is not None and outcome.metric:
-            self._count(outcome.metric)
+        if key.kind == "delivery":
+            from chalicelib.delivery.outcomes import OUTCOMES  # noqa: PLC0415 - only the worker needs it: cold starts
+
+            outcome = OUTCOMES.get(after)
+            if outcome is not None and outcome.metric:
+                self._count(outcome.metric)
 
     def in_state(self, key: RecordKey, seconds: int) -> None:
         if key.kind == "delivery":

@@ -42,12 +42,14 @@ UNREADABLE: Mapping[str, Callable[[Body], Attributes]] = {
     "the body is null": _always(body={"S": "null"}),
     "an unknown member": _body(lambda body: {**body, "colour": "red"}),
     "an unknown state": _body(lambda body: {**body, "state": "flying"}),
-    "a newer schema": _always(schema={"N": "99"}),
     "an older schema": _always(schema={"N": "0"}),
     "the schema is text": _always(schema=REST),
     "a hint is a number": _always(**{"in:cancel": {"N": "5"}}),
 }
 """Of any record with a state: its worker parks it at once."""
+
+NEWER = _always(schema={"N": "99"})
+"""As a newer version writes it: no worker of this one parks it."""
 
 UNREADABLE_DELIVERY: Mapping[str, Callable[[Body], Attributes]] = {
     **UNREADABLE,

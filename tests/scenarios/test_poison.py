@@ -8,7 +8,7 @@ import pytest
 from demo import stage
 from tests.scenarios import damage
 from tests.scenarios.damage import spoil
-from tests.scenarios.failures import assert_untouched, calm_pace, metric
+from tests.scenarios.failures import assert_untouched, calm_pace, metric, write
 from tests.scenarios.scene import DEV, GATHERING, TEST, Scene, targets_file
 
 CLOSED_WITHIN = 3600 + 15 * 60
@@ -79,6 +79,21 @@ def test_a_delivery_that_cannot_be_read_is_parked_alone(scene):
 
     assert scene.failed_invocations() == []
     assert scene.dead_letters() == []
+
+
+def test_a_delivery_that_a_newer_version_wrote_waits_for_that(scene):
+    """After a rollback it is not parked, and no invocation fails; it goes on once its form is one that is read."""
+    scene.begin_copies(DEV, 600)
+    record = f"delivery#{scene.delivery(DEV)['id']}"
+    written = scene.record(record)["schema"]
+    spoil_all(scene, {record: damage.NEWER})
+    scene.wait(30 * 60)
+    assert scene.ask("status")["parked"] == []
+    assert (scene.failed_invocations(), scene.dead_letters()) == ([], [])
+    write(scene, record, schema={"N": str(written)})
+
+    scene.run_until_over()
+    scene.assert_delivered(DEV)
 
 
 @pytest.mark.thorough

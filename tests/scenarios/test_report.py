@@ -163,7 +163,7 @@ def test_a_damaged_delivery_is_named_and_shown(scene):
     scene.promote("dev")
     pk = f"delivery#{scene.delivery_record(DEV)['id']}"
 
-    for name, kind in damage.UNREADABLE_DELIVERY.items():
+    for name, kind in {**damage.UNREADABLE_DELIVERY, "a newer form": damage.NEWER}.items():
         with spoilt(scene, pk, kind):
             said, page = report(scene)
 
