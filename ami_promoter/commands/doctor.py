@@ -135,7 +135,7 @@ def _facts(connection: Connection, file: AppliedFile) -> doctor_checks.HubFacts:
         access,
         approvers.read(connection) if _needs_approval(file) else None,
         _unapproved(reader, deliveries),
-        tuple(shares.not_closing(map(shares.open_share, sorted(ledger, key=by_name)))),
+        tuple(shares.not_closing(shares.open_share(one, connection.region) for one in sorted(ledger, key=by_name))),
     )
 
 

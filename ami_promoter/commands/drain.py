@@ -169,8 +169,8 @@ def drained(
     drain.cancel(view, delete_copies=delete_copies)
     if wait:
         view = drain.wait(view, delete_copies=delete_copies, limit=timeout)
-    left = [shares.open_share(share) for share in sorted(view.shares, key=by_name)]
-    kept = [shares.open_share(share) for share in sorted(view.kept, key=by_name)]
+    left = [shares.open_share(share, drain.connection.region) for share in sorted(view.shares, key=by_name)]
+    kept = [shares.open_share(share, drain.connection.region) for share in sorted(view.kept, key=by_name)]
     data = {
         "paused": pause_switch.to_json(pause_switch.read(drain.connection)),
         "cancelled": len(drain.cancelled),

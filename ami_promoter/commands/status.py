@@ -126,7 +126,7 @@ def _one(caller: VerbCaller, connection: Connection, ami: str, *, watch: bool, f
 def _all(connection: Connection, choice: Choice, *, wide: bool) -> Report:
     chosen = read(connection, choice)
     listed, stand = chosen.listed, _recalls(connection)
-    closing = map(shares.open_share, sorted(chosen.overview.closing, key=by_name))
+    closing = [shares.open_share(one, connection.region) for one in sorted(chosen.overview.closing, key=by_name)]
     beside = {
         "parked": [
             {"record": one.key.pk, "delivers": one.delivers, "why": one.parked} for one in chosen.overview.parked

@@ -288,7 +288,7 @@ def _withdrawn(connection: Connection, gone: Collection[Place]) -> list[dict[str
     if not gone:
         return []
     _, found = Reader(connection, "reading the standing shares").under_way()
-    return [shares.open_share(share) for share in sorted(standing(found, gone), key=by_name)]
+    return [shares.open_share(share, connection.region) for share in sorted(standing(found, gone), key=by_name)]
 
 
 def _heading(connection: Connection, applied: AppliedVersion) -> Iterator[str]:

@@ -83,7 +83,11 @@ def _seen(connection: Connection, ami: str, targets: Mapping[Place, TargetFacts]
     ledger = Reader(connection, "reading the ledger")
     _, found = ledger.under_way()
     held = {(share.resource, share.account) for share in found if share.holdings or share.preexisting}
-    stuck = {(share.resource, share.account): why for share in found if (why := shares.why_not_closing(share))}
+    stuck = {
+        (share.resource, share.account): why
+        for share in found
+        if (why := shares.why_not_closing(share, connection.region))
+    }
     source = ledger.source_image(ami)
     unread = tuple(reading.faults)
     return verify_checks.SeenInTarget(targets, permissions, grants, unread, source, frozenset(held), stuck)

@@ -37,8 +37,8 @@ SCHEMA = js.thing(
 )
 
 
-def open_share(share: Share) -> dict[str, Any]:
-    """Return a share as JSON data."""
+def open_share(share: Share, region: str) -> dict[str, Any]:
+    """Return a share as JSON data. ``region``: the hub's."""
     return {
         "resource": share.resource.removeprefix("resource#"),
         "account": share.account,
@@ -48,12 +48,12 @@ def open_share(share: Share) -> dict[str, Any]:
         "holdings": codec.encode(sorted(share.holdings, key=str)),
         "stays": standing(share),
         "closes_at_the_latest": moment(_end(share)),
-        "not_closing": why_not_closing(share),
+        "not_closing": why_not_closing(share, region),
     }
 
 
-def why_not_closing(share: Share) -> dict[str, str] | None:
-    """Say why a share does not close, from the try on that raises `StillOpenAlarm`."""
+def why_not_closing(share: Share, region: str) -> dict[str, str] | None:
+    """Say why a share does not close, from the try on that raises `StillOpenAlarm`. ``region``: the hub's."""
     if share.state is not ShareState.CLOSING or share.tries < TRIES_BEFORE_ALARM or share.removed_at is not None:
         return None
     calls = filter(None, (MadeCall.read(line) for step in reversed(share.recent) for line in reversed(step.what)))
@@ -61,18 +61,17 @@ def why_not_closing(share: Share) -> dict[str, str] | None:
     why = "AWS shows it after each of them"
     if last.error:
         why = f"{last.operation} was refused: {last.error} (request {last.request_id or 'not known'})"
-    return {"what": f"{share.tries} tries have not closed it: {why}.", "cure": _by_hand(share)}
+    return {"what": f"{share.tries} tries have not closed it: {why}.", "cure": _by_hand(share, region)}
 
 
-def _by_hand(share: Share) -> str:
+def _by_hand(share: Share, region: str) -> str:
     """Return how a person closes it."""
     one = Resource.parse(share.resource)
     page = "docs/operations/runbook.md#closing-by-hand"
     command = ""
     if one.kind == SNAPSHOT:
-        region = f" --region {one.region}" if one.region else ""
         command = (
-            f"aws ec2 modify-snapshot-attribute{region} --snapshot-id {one.name} "
+            f"aws ec2 modify-snapshot-attribute --region {one.region or region} --snapshot-id {one.name} "
             f"--attribute createVolumePermission --operation-type remove --user-ids {share.account}"
         )
     elif share.grant_id:

@@ -42,7 +42,9 @@ def read_page(connection: Connection, ami: str, *, consoles: bool = False) -> di
     source = reader.source_image(ami)
     found = reader.shares(place for one in deliveries for place in _places(one, source))
     named = reader.many(filter(None, map(pointers.key_of, deliveries)))
-    still = [shares.open_share(share) for _, share in sorted(found.items()) if share.state in OPEN_STATES]
+    still = [
+        shares.open_share(share, connection.region) for _, share in sorted(found.items()) if share.state in OPEN_STATES
+    ]
     withdrawals = Withdrawn(connection, ami).read()
     now, in_waves = connection.now(), list[dict[str, Any]]()
     if record.it.waves:

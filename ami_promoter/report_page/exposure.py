@@ -110,7 +110,7 @@ def _closes(share: Share, state: str) -> str:
         return "existed before the service, stays"
     if state == UNREADABLE:
         return "not known: its record is damaged"
-    shown = shares.open_share(share)
+    shown = shares.open_share(share, "")  # the page shows no command
     if shown["not_closing"]:
         return f"does not close: {shown['not_closing']['what']}"
     latest = str(shown["closes_at_the_latest"])

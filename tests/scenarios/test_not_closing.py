@@ -25,7 +25,7 @@ def test_a_share_that_does_not_close_is_shown_with_its_cause_wherever_a_person_l
     why = "ModifySnapshotAttribute was refused: UnauthorizedOperation (request "
     grant = f"aws kms revoke-grant --region {REGION} --key-id {scene.key} --grant-id "
     for said in during:
-        by_hand = any(f"aws ec2 modify-snapshot-attribute --snapshot-id {one} " in said for one in scene.snapshots)
+        by_hand = any(f"--region {REGION} --snapshot-id {one} " in said for one in scene.snapshots)
         assert (why in said, by_hand, f"--user-ids {DEV}" in said, grant in said) == (True,) * 4, said
     assert sorted(why in one["not_closing"]["what"] for one in report) == [False, True, True]
     assert [why in said for said in (*before, *after)] == [False] * 10
