@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +22,8 @@ from ami_promoter.terminal.output import Folded, state, table
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import AMI, VerbCaller, verb
 from chalicelib.delivery.tracked import GOOD
+from chalicelib.engine import addresses
+from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.faults import count
 
 MANY = 200
@@ -134,12 +136,20 @@ def _all(connection: Connection, choice: Choice, *, wide: bool) -> Report:
         "pointers": pointers.at_fault(chosen.overview.pointers),
         "not_closing": [one for one in closing if one["not_closing"]],
     }
-    said = [*_refusals(listed, wide=wide), *_recalled(stand, wide=wide), *_beside(beside, wide=wide)]
     data = {"promotions": listed, "left_out": chosen.left_out, "recalls": stand, **beside}
-    if not listed:
-        return Report((chosen.none(connection.place), *said), data)
-    lines = (f"Promotions in {connection.place}:", _list(listed, connection.now()), *chosen.more, *said)
-    return Report(lines, data)
+    first: list[RenderableType] = [chosen.none(connection.place)]
+    if listed:
+        why = ["Why they failed, and what to do: `ami-promoter status --failed`"]
+        failed = why if any("failed" in one["deliveries"] for one in listed) else []
+        first = [f"Promotions in {connection.place}:", _list(listed, connection.now()), *chosen.more, *failed]
+    said = _refusals(listed, wide=wide), _recalled(stand, wide=wide), *_beside(beside, wide=wide)
+    return Report(tuple(_apart(first, *said)), data)
+
+
+def _apart(*parts: Iterable[RenderableType]) -> Iterator[RenderableType]:
+    """Yield the lines of parts, with an empty line between two that have any."""
+    for number, part in enumerate(filter(None, map(tuple, parts))):
+        yield from (*([""] if number else []), *part)
 
 
 def _refusals(listed: Sequence[Mapping[str, Any]], *, wide: bool) -> list[RenderableType]:
@@ -152,7 +162,7 @@ def _refusals(listed: Sequence[Mapping[str, Any]], *, wide: bool) -> list[Render
         for fault in one["faults"]
     ]
     more = f"{count(len(faulty) - most, 'older refusal')} not shown: `ami-promoter status --failed` shows all."
-    return [*(["", *lines] if lines else []), *([more] if len(faulty) > most else [])]
+    return [*lines, *([more] if len(faulty) > most else [])]
 
 
 def _recalls(connection: Connection) -> list[dict[str, str]]:
@@ -167,13 +177,13 @@ def _recalled(stand: Sequence[Mapping[str, str]], *, wide: bool) -> list[Rendera
     return [*lines, *([more] if len(stand) > most else [])]
 
 
-def _beside(data: Mapping[str, Any], *, wide: bool) -> Iterator[RenderableType]:
-    """Write what is in trouble and belongs to no one promotion."""
-    yield from promotion_text.parked(data["parked"], wide=wide)
+def _beside(data: Mapping[str, Any], *, wide: bool) -> Iterator[Iterable[RenderableType]]:
+    """Write what is in trouble and belongs to no one promotion, in parts."""
+    yield promotion_text.parked(data["parked"], wide=wide)
     if at_fault := data["pointers"]:
-        yield from ("", f"{count(len(at_fault), 'pointer')} with a fault:", *pointers.lines(at_fault, wide=wide))
+        yield f"{count(len(at_fault), 'pointer')} with a fault:", *pointers.lines(at_fault, wide=wide)
     if stuck := data["not_closing"]:
-        yield from ("", f"Shares that do not close: {len(stuck)}", *promotion_text.not_closing(stuck))
+        yield f"Shares that do not close: {len(stuck)}", *promotion_text.not_closing(stuck)
 
 
 def _retired(connection: Connection) -> Report:
@@ -218,18 +228,27 @@ def _failed(connection: Connection, choice: Choice, *, wide: bool) -> Report:
     listed = troubled[: choice.limit]
     left_out = len(troubled) - len(listed)
     pages = list(map(promotion_data.only_failed, listed))
-    lines = list(promotion_text.troubles(listed, connection.place, connection.now(), wide=wide))
     beside = {name: everything.data[name] for name in ("parked", "pointers", "not_closing")}
-    lines += _beside(beside, wide=wide)
+    with_pages = {key.pk for page_ in listed for key in _records(page_)}
+    others = {**beside, "parked": [one for one in beside["parked"] if one["record"] not in with_pages]}
+    more: list[str] = []
     if left_out:
-        lines.append(f"{count(left_out, 'promotion')} in trouble not shown: `--limit {len(troubled)}` lists all.")
+        more.append(f"{count(left_out, 'promotion')} in trouble not shown: `--limit {len(troubled)}` lists all.")
     if len(bad) > MANY:
         older = count(len(bad) - MANY, "older promotion")
-        lines.append(f"{older} in trouble not shown: `ami-promoter status --wide` lists them.")
+        more.append(f"{older} in trouble not shown: `ami-promoter status --wide` lists them.")
     if not (pages or any(beside.values())):
         nothing = "Nothing" if choice == Choice() else "Of what matches, nothing"
-        lines.append(f"{nothing} failed, was refused or is parked in {connection.place}.")
-    return Report(tuple(lines), {"failed": pages, "left_out": left_out, **beside})
+        more.append(f"{nothing} failed, was refused or is parked in {connection.place}.")
+    shown = promotion_text.troubles(listed, connection.place, connection.now(), wide=wide)
+    lines = tuple(_apart(*shown, *_beside(others, wide=wide), more))
+    return Report(lines, {"failed": pages, "left_out": left_out, **beside})
+
+
+def _records(page_: Mapping[str, Any]) -> Iterator[RecordKey]:
+    """Yield the records of which a page says that they are parked."""
+    yield addresses.promotion(page_["ami"])
+    yield from (addresses.delivery(one["id"]) for one in page_["deliveries"])
 
 
 def _suspect(listed: Mapping[str, Any]) -> bool:

@@ -207,22 +207,20 @@ def notes(deliveries: Sequence[Data], *, wide: bool = False) -> Iterator[Rendera
                 yield Folded(cure, 4)
 
 
-def troubles(pages: Sequence[Data], place: str, now: float, *, wide: bool = False) -> Iterator[RenderableType]:
-    """Show promotions in trouble; those whose troubles differ only in AMI and target are shown by the first."""
+def troubles(pages: Sequence[Data], place: str, now: float, *, wide: bool = False) -> Iterator[list[RenderableType]]:
+    """Show promotions in trouble, each in a part; of those that differ only in AMI and target, the first."""
     bad = [(one, only_failed(one)) for one in pages]
     found = groups(bad, lambda pair: _troubles(pair[1]), each=wide)
     for (whole, first), *others in found:
-        yield from head(whole, place, now, wide=wide)
-        yield from notes(first["deliveries"], wide=wide)
-        yield from next_step(first)
+        lines = [*head(whole, place, now, wide=wide), *notes(first["deliveries"], wide=wide), *next_step(first)]
         if others:
             targets = sum(len(one["deliveries"]) for _, one in others)
             of = f", {count(targets, 'target')}" if targets else ""
             names = first_of([str(one["ami"]) for one, _ in others])
-            yield Folded(f"The same holds for {count(len(others), 'more AMI')}{of}: {names}.")
-        yield ""
+            lines.append(Folded(f"The same holds for {count(len(others), 'more AMI')}{of}: {names}."))
+        yield lines
     if len(found) < len(bad) or any(len(one["deliveries"]) > 1 for _, one in bad):
-        yield "With `--wide` each AMI and target is shown by itself."
+        yield ["With `--wide` each AMI and target is shown by itself."]
 
 
 def _troubles(data: Data) -> tuple[object, ...]:

@@ -13,6 +13,7 @@ from chalicelib.delivery import model as delivery
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine import addresses
 from chalicelib.engine.faults import Fault
+from chalicelib.engine.ports import Write
 from chalicelib.engine.store.records import DynamoRecords
 from chalicelib.images.source_images import write_source
 from chalicelib.promotion import model as promotion
@@ -345,6 +346,17 @@ def test_a_share_that_does_not_close_says_why(table, run, tries, call, why):
         assert shown == [True] * 3 if why else "tries" not in said
 
 
+@pytest.mark.parametrize(("where", "region"), [((), REGION), (("eu-central-1",), "eu-central-1")])
+def test_a_snapshot_is_closed_by_hand_in_its_region(table, run, where, region):
+    """Whatever Region the person's shell has: the hub's is named, too."""
+    snapshot = addresses.snapshot_resource("snap-1", *where).pk
+    closing = share.Share(snapshot, PROD, PROD, state=share.ShareState.CLOSING, tries=5)
+    DynamoLedger(table).put_right(closing, "closing was tried", NINE)
+
+    command = f"aws ec2 modify-snapshot-attribute --region {region} --snapshot-id snap-1 "
+    assert command in run("status").words
+
+
 def test_a_preexisting_share_is_marked(table, run):
     """It is open and stays, and needs no action."""
     held = delivery.DeliveryHoldings((delivery.NeededShare(SNAPSHOT, PROD),))
@@ -369,6 +381,7 @@ def test_all_promotions(table, scene, run):
         "AMI                    NAME    STATE    FOR  VALUE  DELIVERIES",
         "ami-0fedcba9876543210  golden  over     9m   -      no deliveries",
         "ami-0123456789abcdef0  golden  running  10m  `dev`  1 delivered, 1 failed, 1 running",
+        "Why they failed, and what to do: `ami-promoter status --failed`",
     ]
 
 
@@ -493,6 +506,26 @@ def test_a_parked_delivery_is_named_by_what_it_delivers(table, run, monkeypatch,
     said = run(*words, exits=exits).words
     assert f"{one.key.pk} ({AMI} to account {PROD}, {REGION})" in said
     assert "each of 5 tries raised: KeyError('x')." in said
+
+
+def test_what_is_parked_is_said_once(table, run):
+    """With the promotion that it concerns; what belongs to none stands below, apart from it by one line."""
+    records = DynamoRecords(table)
+    one = a_delivery(PROD, "copying")
+    promoted(table, one, a_delivery(DEV, "failed", faults=(FAULT,)))
+    write(table, a_promotion(OTHER))
+    pointer = addresses.pointer(DEV, REGION, "/golden/base/current")
+    records.create(Write(pointer, "named", {}, None), NINE)
+    for key, why in ((one.key, "KeyError('x')."), (addresses.promotion(OTHER), "TagSeen."), (pointer, "damaged.")):
+        records.park(key, why, NINE)
+
+    said = run("status", "--failed")
+
+    assert [said.out.count(why) for why in ("KeyError('x').", "TagSeen.", "damaged.")] == [1, 1, 1]
+    assert "\n\n\n" not in said.out
+    assert not said.out.startswith("\n")
+    assert not said.out.endswith("\n\n")
+    assert len(run("status", "--failed", "--json").data["parked"]) == 3
 
 
 def test_a_promotion_of_a_pending_ami_says_that_it_waits_for_it(table, run):

@@ -1,5 +1,7 @@
 """One promotion on a terminal."""
 
+from itertools import chain
+
 import pytest
 
 from ami_promoter.promotions import promotion_text
@@ -158,16 +160,16 @@ def test_a_thousand_failures_of_one_cause_are_half_a_screen(width):
     many = [a_page([a_failure(n, cause) for n in range(k, k + 5)], ami=f"ami-{k:x}") for k in range(200)]
     other = a_page([a_failure(7, "It has no role.")], ami="ami-ff")
 
+    def said(pages, **options):
+        return as_printed(chain.from_iterable(promotion_text.troubles(pages, "here", NOW, **options)), width)
+
     for pages in (one, many):
-        assert len(as_printed(promotion_text.troubles(pages, "here", NOW), width)) <= 12
-    assert "running for -, value `dev`: 7 delivered, 1,000 failed" in as_printed(
-        promotion_text.troubles(one, "here", NOW), width
-    )
-    said = as_printed(promotion_text.troubles([*many, other], "here", NOW), width)
-    assert "The same holds for 199 more AMIs, 995 targets: ami-1, ami-2, ami-3 and 196 more." in " ".join(said)
-    assert "200000000007 us-east-1: It has no role." in said
-    wide = as_printed(promotion_text.troubles(many, "here", NOW, wide=True), width)
-    assert sum("disabled." in line for line in wide) == 1000
+        assert len(said(pages)) <= 12
+    assert "running for -, value `dev`: 7 delivered, 1,000 failed" in said(one)
+    both = said([*many, other])
+    assert "The same holds for 199 more AMIs, 995 targets: ami-1, ami-2, ami-3 and 196 more." in " ".join(both)
+    assert "200000000007 us-east-1: It has no role." in both
+    assert sum("disabled." in line for line in said(many, wide=True)) == 1000
 
 
 def test_parked_records_of_one_reason_are_said_once_with_what_lets_them_continue():
