@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from chalicelib.sharing.share import Holding
+from chalicelib.sharing.share import Holding, Share
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,7 @@ class RecordOpen:
 class Reopen:
     """Record as closed a share that AWS no longer shows; the share worker opens it again for its holders."""
 
-    resource: str
-    share_name: str
-    version: int
+    share: Share
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +50,12 @@ class ReleaseHolding:
 class Withdraw:
     """End the shares of a receiver that the applied file does not contain: cancel the deliveries that hold them.
 
-    A delivery to an account that the file contains continues, and only loses its holding. ``holdings``: (resource,
-    share_name, holding).
+    A delivery to an account that the file contains continues, and only loses its holding. The share worker looks at all
+    resources of these shares at once.
     """
 
     receiver: str
-    holdings: tuple[tuple[str, str, Holding], ...]
-    resources: tuple[str, ...]
-    """All resources of these shares; the share worker looks at them at once."""
+    shares: tuple[Share, ...]
 
 
 @dataclass(frozen=True, slots=True)

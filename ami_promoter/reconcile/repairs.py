@@ -73,8 +73,8 @@ class Repairs:
                     return "done"
                 case RecordOpen():
                     return self._record_open(repair)
-                case Reopen(resource, share_name, version):
-                    return self._reopen(resource, share_name, version)
+                case Reopen(share):
+                    return self._reopen(share)
                 case ReleaseHolding(resource, share_name, holding):
                     return self._release_holding(resource, share_name, holding)
                 case Withdraw():
@@ -124,10 +124,10 @@ class Repairs:
         )
         return self._put_right(known, "found open; the service opened it")
 
-    def _reopen(self, resource: str, share_name: str, version: int) -> str:
+    def _reopen(self, share: Share) -> str:
         now = self._now()
-        before = self._share(resource, share_name)
-        if before is None or before.version != version or before.state is not ShareState.OPEN:
+        before = self._share(share.resource, share.share_name)
+        if before is None or before.version != share.version or before.state is not ShareState.OPEN:
             return MOVED_ON
         gone = replace(before, state=ShareState.CLOSED, closed_at=now, tries=0, next_try=now)
         return self._put_right(gone, "found closed")
@@ -150,19 +150,20 @@ class Repairs:
         receivers = in_force(self._connection)
         if receivers.contain(repair.receiver) is not False:
             return MOVED_ON
-        for resource, share_name, holding in repair.holdings:
-            self._end(resource, share_name, holding, receivers)
-        for resource in repair.resources:
+        for share in repair.shares:
+            for holding in share.holdings:
+                self._end(share, holding, receivers)
+        for resource in sorted({share.resource for share in repair.shares}):
             self.wake(resource)
         return "done"
 
-    def _end(self, resource: str, share_name: str, holding: Holding, receivers: Receivers) -> None:
+    def _end(self, share: Share, holding: Holding, receivers: Receivers) -> None:
         """Cancel a delivery that holds a share; if the file contains its account, only remove its holding."""
         key = addresses.delivery(holding.delivery)
         record = self._delivery(holding.delivery)
         goes_on = record is not None and receivers.contain(record.it.target.account)
         if goes_on or not alive(record, holding.episode):
-            self._ledger.release(resource, share_name, holding)
+            self._ledger.release(share.resource, share.share_name, holding)
         else:
             request = EndRequest(holding.episode, "reconcile", f"{self._connection.caller} ended it by reconcile.")
             self._records.make_due(key, self._now(), {"cancel": str(request)})

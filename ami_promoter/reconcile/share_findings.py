@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from ami_promoter.hub.cloudtrail import Change
 from ami_promoter.hub.records import RecordSeen
+from ami_promoter.hub.shares import why_not_closing
 from ami_promoter.reconcile.facts import (
     HubView,
     described,
@@ -48,6 +49,7 @@ UNWITNESSED = (
 def share_findings(view: HubView) -> Iterator[Finding]:
     """Compare the shares of the ledger with AWS and with the deliveries that hold them."""
     yield from _holdings(view)
+    yield from _not_closing(view)
     yield from _not_listed(view)
     yield from _unexplained(view)
     yield from _missing(view)
@@ -87,6 +89,12 @@ def _holdings(view: HubView) -> Iterator[Finding]:
                 yield Finding("held-by-nobody", _where(share), what, repair, "removes the holding")
 
 
+def _not_closing(view: HubView) -> Iterator[Finding]:
+    for _, share in sorted(view.ledger.items()):
+        if why := why_not_closing(share, view.region):
+            yield Finding("not-closing", _where(share), f"{why['what']} {why['cure']}")
+
+
 def _not_listed(view: HubView) -> Iterator[Finding]:
     """Shares that are open to an account that neither the applied file nor a unit in it contains."""
     strangers: dict[str, list[Share]] = {}
@@ -95,8 +103,8 @@ def _not_listed(view: HubView) -> Iterator[Finding]:
         if own and view.receivers.contain(share.account) is False:
             strangers.setdefault(share.account, []).append(share)
     for receiver, shares in strangers.items():
-        held = [(s.resource, s.share_name, holding) for s in shares for holding in s.holdings]
-        deliveries = sorted({holding.delivery for _, _, holding in held})
+        held = {holding for share in shares for holding in share.holdings}
+        deliveries = sorted({holding.delivery for holding in held})
         by = (
             f"Held by {first_of([_delivery(view, one) for one in deliveries])}."
             if deliveries
@@ -112,9 +120,9 @@ def _not_listed(view: HubView) -> Iterator[Finding]:
             f"the shares. {by}{failed} To keep the shares, add it to the file and apply the file."
         )
         if ":" in receiver and held:
-            retries = first_of(sorted({f"`ami-promoter retry {holding.ami}`" for _, _, holding in held}))
+            retries = first_of(sorted({f"`ami-promoter retry {holding.ami}`" for holding in held}))
             what += f" {retries} gives deliveries to accounts that the file contains their own permission."
-        repair = Withdraw(receiver, tuple(held), tuple(sorted({share.resource for share in shares})))
+        repair = Withdraw(receiver, tuple(shares))
         does = (
             "cancels these deliveries; the service then closes the shares"
             if held
@@ -175,7 +183,7 @@ def _missing(view: HubView) -> Iterator[Finding]:
             what = f"A delivery needs it, but somebody else removed it{by}. The service {again}."
             yield Finding("taken-away", _where(share), what)
             continue
-        repair = Reopen(share.resource, share.share_name, share.version)
+        repair = Reopen(share)
         shown = "AWS does not show it"
         if is_changed(view, share):
             shown = "somebody has changed what its statement says, and may have let others in"

@@ -10,7 +10,8 @@ def test_a_share_that_does_not_close_is_shown_with_its_cause_wherever_a_person_l
     """By account, call and AWS's answer, with the command that closes it by hand; nothing says so before and after."""
     calm_pace(scene)
     scene.begin_copies(DEV)
-    looks = ("status", "status --failed", f"status {scene.image}", "doctor --hub-only", f"verify {scene.image}")
+    checks = "doctor --hub-only", "admin reconcile --hub-only", f"verify {scene.image}"
+    looks = ("status", "status --failed", f"status {scene.image}", *checks)
     before = [scene.prints(*look.split())[1] for look in looks]
     for operation in CLOSES:
         refuse(scene, operation, HUB, "UnauthorizedOperation", status=403, seconds=HOUR)
@@ -28,4 +29,4 @@ def test_a_share_that_does_not_close_is_shown_with_its_cause_wherever_a_person_l
         by_hand = any(f"--region {REGION} --snapshot-id {one} " in said for one in scene.snapshots)
         assert (why in said, by_hand, f"--user-ids {DEV}" in said, grant in said) == (True,) * 4, said
     assert sorted(why in one["not_closing"]["what"] for one in report) == [False, True, True]
-    assert [why in said for said in (*before, *after)] == [False] * 10
+    assert [why in said for said in (*before, *after)] == [False] * 12

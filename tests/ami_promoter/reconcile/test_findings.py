@@ -237,9 +237,9 @@ def test_no_permission_is_shut_under_a_copy_that_runs_or_may_run(target):
 @pytest.mark.parametrize(
     ("share", "change", "code", "repair"),
     [
-        ({}, None, "open-only-in-ledger", Reopen(RESOURCE, DEV, 4)),
-        ({}, REMOVED, "open-only-in-ledger", Reopen(RESOURCE, DEV, 4)),
-        ({}, PERSON, "open-only-in-ledger", Reopen(RESOURCE, DEV, 4)),
+        ({}, None, "open-only-in-ledger", Reopen),
+        ({}, REMOVED, "open-only-in-ledger", Reopen),
+        ({}, PERSON, "open-only-in-ledger", Reopen),
         ({}, TAKEN, "taken-away", None),
         ({"preexisting": True}, None, "taken-away", None),
     ],
@@ -248,7 +248,18 @@ def test_a_share_that_shows_no_longer_is_opened_again_unless_somebody_took_it_aw
     """Only for a delivery that needs it; a person's decision is reported, and stays."""
     seen = view(a_delivery(), a_share("open", HELD, **share), permissions=HIDDEN, changes=last(change))
 
-    assert found(seen) == [(code, repair)]
+    assert found(seen) == [(code, repair and repair(seen.share(RESOURCE, DEV)))]
+
+
+@pytest.mark.parametrize(("tries", "shown"), [(TRIES_BEFORE_ALARM - 1, 0), (TRIES_BEFORE_ALARM, 1)])
+def test_a_share_that_does_not_close_is_a_difference(tries, shown):
+    """From the try on from which every other verb says so, with the command that closes it by hand."""
+    seen = findings(view(a_delivery("failed"), a_share("closing", tries=tries), permissions=SHOWN))
+
+    said = [(one.code, one.where, one.repair, one.wrong) for one in seen]
+    assert said == [("not-closing", f"snapshot {SNAPSHOT} to account {DEV}", None, True)] * shown
+    assert all(f"{tries} tries have not closed it" in one.what for one in seen)
+    assert all(f"`aws ec2 modify-snapshot-attribute --region {REGION} " in one.what for one in seen)
 
 
 @pytest.mark.parametrize("state", ["wanted", "opening", "closing"])
@@ -336,7 +347,7 @@ def test_launch_permissions_are_compared_as_those_of_snapshots():
     )
 
     assert found(forgotten) == [("open-unknown", known(resource=resource, wait=3600))]
-    assert found(gone) == [("open-only-in-ledger", Reopen(resource, DEV, 4))]
+    assert found(gone) == [("open-only-in-ledger", Reopen(gone.share(resource, DEV)))]
 
 
 OF_GRANT = f"{ID}-AmiCopyRole"
@@ -561,7 +572,7 @@ def test_a_statement_that_somebody_took_out_or_changed_is_written_again_for_whoe
 
     (one,) = findings(view(a_delivery(), share, **read))
 
-    assert (one.code, one.repair) == ("open-only-in-ledger", Reopen(POLICY, DEV, 4))
+    assert (one.code, one.repair) == ("open-only-in-ledger", Reopen(share[POLICY, DEV]))
     assert "PutKeyPolicy" in one.what
     assert ("somebody has changed" in one.what, "does not show" in one.what) == (bool(statements), not statements)
     ended = view(a_delivery("failed"), share, **read)
@@ -578,7 +589,7 @@ def test_a_grant_that_shows_no_longer_is_made_again_for_whoever_needs_it(resourc
     every = findings(view(a_delivery("shared"), share, grants={KEY: []} if read else {}))
 
     assert [(one.code, one.repair) for one in every] == (
-        [("open-only-in-ledger", Reopen(resource, name, 4))] if reported else []
+        [("open-only-in-ledger", Reopen(share[resource, name]))] if reported else []
     )
     assert all("who called RevokeGrant." in one.what for one in every)
 
@@ -624,7 +635,7 @@ def test_what_is_open_to_somebody_whom_the_file_does_not_contain_is_notified(res
     (one,) = [one for one in findings(seen) if one.code == "receiver-not-listed"]
 
     assert one.where == (OU if name == OU else f"account {DEV}")
-    assert one.repair == Withdraw(receiver, ((resource, name, STANDING),), (resource,))
+    assert one.repair == Withdraw(receiver, (seen.share(resource, name),))
     assert "does not contain" in one.what
     assert f"delivery {ID} (AMI {AMI}, shared)" in one.what
     assert "add it to the file" in one.what

@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -124,11 +125,13 @@ def test_a_share_that_shows_no_longer_is_opened_again_by_its_message_group(table
     """Written as closed, with its holding: the worker opens it again. A repeat changes nothing."""
     ledger.hold(Share(RESOURCE, DEV, DEV, state=ShareState.OPEN, last_closing_at=now() + 9000), HELD)
 
-    assert repairs.repair(Reopen(RESOURCE, DEV, 0)) == "done"
+    (seen,) = ledger.shares(RESOURCE)
+
+    assert repairs.repair(Reopen(seen)) == "done"
 
     assert [s.share_name for s in outstanding.to_open(ledger.shares(RESOURCE), now())] == [DEV]
     assert due(table, RESOURCE)
-    assert repairs.repair(Reopen(RESOURCE, DEV, 1)) == MOVED_ON
+    assert repairs.repair(Reopen(replace(seen, version=1))) == MOVED_ON
 
 
 @pytest.mark.parametrize(
@@ -147,7 +150,7 @@ def test_a_holder_is_let_go_unless_it_is_alive_after_all(table, repairs, ledger,
 
 def withdraw(receiver=DEV, resource=RESOURCE):
     """The repair of a share that is open to a receiver that is not in the file."""
-    return Withdraw(receiver, ((resource, receiver, HELD),), (resource,))
+    return Withdraw(receiver, (Share(resource, receiver, receiver, holdings=frozenset({HELD})),))
 
 
 def test_a_delivery_to_an_account_that_the_file_does_not_contain_is_cancelled(table, repairs, ledger):
