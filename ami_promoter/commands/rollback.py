@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import click
@@ -17,7 +17,7 @@ from ami_promoter.hub.records import Reader, is_named, not_there
 from ami_promoter.promotions.reading import unknown_family
 from ami_promoter.rights import LOOK_AGAIN, READ_ALL, SWITCH
 from ami_promoter.terminal import schema as js
-from ami_promoter.terminal.alike import first_of, groups, named
+from ami_promoter.terminal.alike import alike_anywhere, example, first_of, groups, named
 from ami_promoter.terminal.output import Folded
 from ami_promoter.terminal.report import Exit, NotDone, Report
 from ami_promoter.verbs import AMI, FAMILY, GROUP, PLACE, WHY, VerbCaller, verb, yes_option
@@ -104,13 +104,14 @@ def rollback(
     if not moves:
         record_requests.look_at(connection, [one.key for one in found])  # a request that was lost is made again
         if faults:
-            raise NotDone(*faults)
+            raise NotDone(*_together(faults, found, each=caller.wide or caller.as_json))
         held = first_of(sorted({one.source for one in pins.values() if one}))
         says = f"each parameter of `{family}` is held at {held} already; `--to AMI` chooses another."
         says = f"no parameter of `{family}` is held there." if lift else says
         return Report((f"Nothing to do: {says}",), _data(family, (), (), lift=lift))
     stay = _stay(found, moves, pins, wide=caller.wide)
-    lines = (*_lines(moves, wide=caller.wide), *stay, *(Folded(f"Not moved: {one}", 2) for one in faults))
+    left = _together(faults, found, each=caller.wide)
+    lines = (*_lines(moves, wide=caller.wide), *stay, *(Folded(f"Not moved: {one}", 2) for one in left))
     does = f"This {'lets go of' if lift else 'holds'} {count(len(moves), 'parameter')} of `{family}`"
     shown = caller.confirm("rollback", does, lines, yes=yes)
     for move in moves:
@@ -138,8 +139,8 @@ def _pointers(
         wanted += [*resolved.by_place, *resolved.blocked]
     if not every:
         raise unknown_family(connection, family)
-    there = [one for one in every if is_named(str(Place(one.account, one.region)), wanted)]
-    missing = not_there(places, [str(Place(one.account, one.region)) for one in there])
+    there = [one for one in every if is_named(_place(one), wanted)]
+    missing = not_there(places, list(map(_place, there)))
     if missing or not there:
         what = f"it has no parameter in {', '.join(missing) or 'any of these targets'}."
         cure = f"`ami-promoter where --family {family}` lists those that there are."
@@ -218,6 +219,20 @@ def _nothing_chosen(pointer: Pointer, to: str | None, recalled: Collection[str])
     return Fault("no-release", pointer.where, what, cure)
 
 
+def _together(faults: Sequence[Fault], found: Sequence[Pointer], *, each: bool) -> Iterator[Fault]:
+    """Say once of parameters of one name, but with ``each``, why they do not move."""
+    of = {one.where: one for one in found}
+    for same in groups(faults, lambda one: alike_anywhere(of[one.where].parameter, one.what, one.cure), each=each):
+        first, pointers = same[0], [of[one.where] for one in same]
+        where = f"{named(list(map(_place, pointers)))}, parameter {pointers[0].parameter}"
+        begins = example(first.where, {(one.what, one.cure) for one in same})
+        yield replace(first, where=where, what=f"{begins}{first.what}") if len(same) > 1 else first
+
+
+def _place(pointer: Pointer) -> str:
+    return str(Place(pointer.account, pointer.region))
+
+
 def _lines(moves: Sequence[_Move], *, wide: bool) -> Iterator[RenderableType]:
     def same(move: _Move) -> tuple[object, ...]:
         to = move.to.source if move.to else ""
@@ -225,7 +240,7 @@ def _lines(moves: Sequence[_Move], *, wide: bool) -> Iterator[RenderableType]:
 
     for group in groups(moves, same, each=wide):
         first = group[0]
-        where = named([str(Place(one.pointer.account, one.pointer.region)) for one in group])
+        where = named([_place(one.pointer) for one in group])
         now = f"names {_image(one.pointer.named for one in group)} now"
         then = f"is held at {_image(one.to for one in group)} from now on" if first.to else "is let go"
         yield Folded(f"{where}: the parameter {first.pointer.parameter} {now}, and {then}.", 2)
@@ -247,7 +262,7 @@ def _stay(
     moved = {move.pointer.key for move in moves}
     held = [(one, pin.source) for one in found if one.key not in moved and (pin := pins.get(pin_of(one)))]
     for group in groups(held, lambda pair: (pair[0].parameter, pair[1]), each=wide):
-        where = named([str(Place(one.account, one.region)) for one, _ in group])
+        where = named([_place(one) for one, _ in group])
         yield Folded(f"{where}: the parameter {group[0][0].parameter} is held at {group[0][1]} already.", 2)
 
 

@@ -542,6 +542,24 @@ def test_an_account_without_an_earlier_ami_does_not_keep_the_others_where_they_a
     assert [one["code"] for one in run(*both, "--yes", "--json", exits=1).data["faults"]] == ["no-release"]
 
 
+@pytest.mark.parametrize("moving", [(), (BLOCKED,)])
+def test_parameters_that_cannot_move_for_one_reason_are_said_once(table, run, moving):
+    """Whether others move or not; --wide says each, and a program gets each."""
+    for account in (DEV, PROD):
+        write(table, replace(a_pointer(account), releases=a_pointer().releases[-1:]))
+    for account in moving:
+        write(table, a_pointer(account))
+    words = ("rollback", "base", *(word for one in (DEV, PROD, *moving) for word in ("--account", one)))
+    why = "no earlier AMI of the family that was delivered there, and is not recalled, is known."
+
+    said, wide = ("".join(run(*words, *more, exits=1)[:2]) for more in ((), ("--wide",)))
+    data = run(*words, "--yes", "--json", exits=4 if moving else 1).data
+
+    assert f"2 targets ({DEV} us-east-1, {PROD} us-east-1), parameter {NAME}: {why}" in " ".join(said.split())
+    assert (said.count("no earlier AMI"), wide.count("no earlier AMI")) == (1, 2)
+    assert [one["what"] for one in data["not_moved" if moving else "faults"]] == [why, why]
+
+
 def test_the_worker_gets_a_wake_at_once_and_another_one_from_a_repeated_command(table, run):
     """SQS drops a message that repeats another one of the last five minutes."""
     sqs = boto3.client("sqs", region_name=REGION)
