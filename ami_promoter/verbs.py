@@ -155,6 +155,21 @@ class Duration(click.ParamType[int]):
         return length
 
 
+class Number(click.ParamType[int]):
+    """A whole number from 1 to ``most``: the help of Click's own type says that as a formula."""
+
+    name = "number"
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See Click."""
+        if not (str(value).isdecimal() and 1 <= int(value) <= self._most):
+            self.fail(f"{value!r} is not a number from 1 to {self._most:,}.", param, ctx)
+        return int(value)
+
+
 class RegionName(click.ParamType[str]):
     """A Region that the SDK knows; others are refused before any call."""
 
@@ -206,7 +221,7 @@ region_option = click.option(
 profile_option = click.option("--profile", metavar="NAME", help="The AWS profile. Default: AWS_PROFILE.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 yes_option = click.option("--yes", is_flag=True, help="Do not ask. Needed without a terminal.")
-wide_option = click.option("--wide", is_flag=True, help="Print full ids and ARNs, and each target by itself.")
+wide_option = click.option("--wide", is_flag=True, help="Print full ids and ARNs, and group nothing.")
 table_option = click.option(
     "--table",
     type=TABLE,

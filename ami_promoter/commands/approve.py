@@ -78,9 +78,13 @@ def approve(
 
     The approval holds for what arrives (the AMI as the service examined it, with its family, the tags that the targets
     accept, description and deprecation), the tag's value, and these targets with their settings. Exactly that is
-    registered. If one of them changes, each target for which nothing is open yet needs another approval. The service
-    looks for an approval at once. Without --digest the command shows what it approves, and asks; without a terminal,
-    --yes is needed. `--dry-run` needs no right to approve.
+    registered.
+
+    If one of them changes, each target for which nothing is open yet needs another approval. The service looks for an
+    approval at once.
+
+    Without --digest the command shows what it approves, and asks; without a terminal, --yes is needed. --dry-run needs
+    no right to approve.
     """
     connection = caller.connect()
     if recalled := recalls.refused(connection, ami):

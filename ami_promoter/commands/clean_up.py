@@ -72,11 +72,12 @@ PRINTS = js.thing(
 def clean_up(caller: VerbCaller, family: str | None, *, dry_run: bool, yes: bool) -> Report:
     """Remove superseded copies, with the target's credentials.
 
-    Run it in the account that owns the copies; it needs no access to the hub. It removes a copy of an
-    AMI with a family, and its snapshots, if the copy is deprecated, is not the newest of the family, and no instance,
-    launch template, parameter or image recipe of the account names it. It looks at one Region, lists what it will
-    remove, and asks; without a terminal, --yes is needed. It does not see other accounts with which you share these
-    AMIs, nor the values of secret parameters.
+    Run it in the account that owns the copies; it needs no access to the hub. It looks at one Region, lists what it
+    will remove, and asks; without a terminal, --yes is needed.
+
+    It removes a copy of an AMI with a family, and its snapshots, if the copy is deprecated, is not the newest of the
+    family, and no instance, launch template, parameter or image recipe of the account names it. It does not see other
+    accounts with which you share these AMIs, nor the values of secret parameters.
     """
     account = caller.account()
     there = OwnCopies(account)

@@ -52,13 +52,19 @@ def doctor(
 ) -> Report:
     """Find what blocks promotions, and how to repair it.
 
-    Changes nothing. In the hub it checks the targets file, pause, organization, parked and overdue records, workers,
-    dead letters, who receives notices and alarms, the keys of running and shared deliveries (`plan` checks the keys of
-    an AMI that has no tag yet), who may approve, what waits for an approval, and warns of each parameter of the stack
-    `ami-promoter` whose value is open. In each target the service checks role and its rights, key and key policy,
-    service-linked roles, event forwarding, Allowed AMIs, settings and copy quota, which takes seconds. Nothing can test
-    beforehand whether a key works for a copy. If AWS names an organization's policy as the reason of a denial, the
-    command prints it.
+    Changes nothing.
+
+    In the hub it checks the targets file, pause, organization, parked and overdue records, workers, dead letters, who
+    receives notices and alarms, the keys of running and shared deliveries (`plan` checks the keys of an AMI that has no
+    tag yet), who may approve and what waits for an approval.
+
+    It warns of each parameter of the stack `ami-promoter` whose value is open.
+
+    In each target the service checks role and its rights, key and key policy, service-linked roles, event forwarding,
+    Allowed AMIs, settings and copy quota, which takes seconds.
+
+    Nothing can test beforehand whether a key works for a copy. If AWS names an organization's policy as the reason of a
+    denial, the command prints it.
     """
     if hub_only and (groups or accounts):
         raise click.UsageError("--hub-only checks no target: do not give --group or --account with it.")

@@ -44,10 +44,12 @@ def history(
     """Show what happened to an AMI, or for an account, step by step.
 
     Shows who wrote the tag, each state with its events, each call that changed AWS with its request id, and how long
-    each share was open. The service keeps this for 400 days by default. Who wrote the tag comes from CloudTrail, which
-    keeps 90 days and shows a call some minutes later. With the access monitor, the command also shows its findings
-    about the AMI, its snapshots and keys. Without AMI, --since, --image, --group and --limit choose promotions; --since
-    also leaves out older steps.
+    each share was open. The service keeps this for 400 days by default.
+
+    Who wrote the tag comes from CloudTrail, which keeps 90 days and shows a call some minutes later. With the access
+    monitor, the command also shows its findings about the AMI, its snapshots and keys.
+
+    Without AMI, --since, --image, --group and --limit choose promotions; --since also leaves out older steps.
     """
     choice = Choice(**given)
     if ami and choice != Choice(choice.since):

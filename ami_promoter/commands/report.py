@@ -15,7 +15,7 @@ from ami_promoter.report_page.model import Overview, ReportContext, overview
 from ami_promoter.rights import READ_ALL
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import NotDone, Report
-from ami_promoter.verbs import Matching, VerbCaller, verb
+from ami_promoter.verbs import Matching, Number, VerbCaller, verb
 from chalicelib.engine.faults import Fault
 from chalicelib.engine.places import Arn
 from chalicelib.engine.schedule import DAY
@@ -66,7 +66,7 @@ PRINTS = js.thing(
 )
 @click.option(
     "--days",
-    type=click.IntRange(1, 3650),
+    type=Number(3650),
     metavar="N",
     default=30,
     show_default=True,

@@ -62,11 +62,16 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
 
     Cancelled and withdrawn deliveries start again, too, except those that an operator has withdrawn: `withdraw --lift`
     starts them. An account that the targets file got since the tag event does not begin: `promote` with the same value
-    begins it. With a delivery that starts again the service also checks a source again that it had refused, and begins
-    what waited for that, in other accounts, too. Nothing of a recalled AMI starts again before `recall --lift`, but its
-    recall is tried again where it was refused. Where the AMI is delivered or shared, and the parameter of its family
-    has a fault, the service looks at that parameter again, and writes it if it can; with --account it looks even if the
-    hub knows of no fault. If the targets file has another parameter by now, the AMI counts for that one.
+    begins it.
+
+    With a delivery that starts again the service also checks a source again that it had refused, and begins what waited
+    for that, in other accounts, too.
+
+    Nothing of a recalled AMI starts again before `recall --lift`, but its recall is tried again where it was refused.
+
+    Where the AMI is delivered or shared, and the parameter of its family has a fault, the service looks at that
+    parameter again, and writes it if it can; with --account it looks even if the hub knows of no fault. If the targets
+    file has another parameter by now, the AMI counts for that one.
     """
     if accepted and not place:
         raise click.UsageError(f"--accept needs an account. Write `--account ID --accept {accepted}`.")

@@ -100,9 +100,12 @@ def where(
 
     AMI may be the source or a copy in any account. TARGET shows only some: an account, ACCOUNT/REGION, or a group of
     the applied targets file. With --ids, if one of these has no AMI, the command prints no id; the exit status is 1.
+
     With --family the command shows the AMI that the parameter of the family named in each target when the service last
     looked. Targets without the setting `ssm_parameter` are not shown.
+
     --use needs `AllowUseReport=true` in the target's stack; --timeout is for its answers.
+
     --since, --image, --group and --limit choose promotions: the command lists where each AMI of them is.
     """
     chosen = Choice(**given) != Choice()

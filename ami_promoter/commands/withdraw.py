@@ -54,6 +54,7 @@ def withdraw(caller: VerbCaller, ami: str, places: tuple[str, ...], *, lift: boo
     The service cancels their running deliveries and withdraws their standing shares, also while promotions are paused.
     Delivered AMIs stay. These accounts get nothing more of the AMI until its tag has another value or is removed, or
     --lift ends the withdrawal. `promote` with the same value does not end it, and `retry` leaves these accounts out.
+
     Shows what it will do, and asks; without a terminal, --yes is needed.
     """
     if not places and not lift:

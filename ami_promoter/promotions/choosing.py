@@ -13,7 +13,7 @@ import click
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import HubOverview, Reader, RecordSeen
 from ami_promoter.promotions import promotion_data
-from ami_promoter.verbs import GROUP, Duration, VerbCaller
+from ami_promoter.verbs import GROUP, Duration, Number, VerbCaller
 from chalicelib.delivery.tracked import TrackedDelivery
 from chalicelib.engine.faults import count
 from chalicelib.targets.applied_file import parse_trigger
@@ -27,7 +27,7 @@ def choosing(function: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option(
             "--limit",
-            type=click.IntRange(1),
+            type=Number(10**6),
             metavar="N",
             help=f"Only so many, the newest. Default: {LISTED_AT_ONCE}; with --wide, and for scripts, all.",
         ),

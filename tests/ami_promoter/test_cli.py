@@ -61,6 +61,7 @@ WRONG = {
     "rollback base --to ami-01234567": "Name targets: `--group NAME`, or `--account ID`.",
     "rollback base --account 111111111111 --lift --why x": "--to and --why have no effect with --lift.",
     "admin key-policy target x": "'x' is not a key's ARN, its id, or alias/NAME.",
+    "status --limit 0": "'0' is not a number from 1 to 1,000,000.",
     "doctor now": "ami-promoter doctor: Got unexpected extra argument (now)",
     "where --ids": "Name an AMI or a family: `where AMI`, or `where --family NAME`.",
     "where ami-01234567 dev --family base": "Name an AMI or a family: `where AMI`, or `where --family NAME`.",
@@ -341,11 +342,14 @@ def test_wrong_usage_names_the_program_once(run):
 
 @pytest.mark.parametrize("words", [words for words, _ in verbs()], ids=" ".join)
 def test_each_verb_explains_itself(words, run):
-    """Usage, options and each exit status, readable at 80 columns."""
+    """Usage, options and each exit status, readable at 80 columns, in paragraphs of a breath or two."""
     said = run(*words, "--help").out
     assert said.startswith(f"Usage: ami-promoter {' '.join(words)}")
     assert "--json" in said
     assert "Exit status:\n  0" in said
+    assert "x>=" not in said
+    assert "<=x" not in said
+    assert [text for text in said.partition("Options:")[0].split("\n\n") if len(text.split()) > 60] == []
     assert [line for line in said.splitlines() if len(line) > 80] == []
 
 
