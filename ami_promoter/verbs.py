@@ -43,12 +43,16 @@ class TerminalClock:
 
 @dataclass(frozen=True, slots=True)
 class VerbCaller:
-    """The options that say which hub, and how to print. Creating it does not call AWS."""
+    """The options that say which hub, how to print, and whether to ask. Creating it does not call AWS."""
 
     region: str
+    verb: str = ""
+    """Its words, for messages."""
     profile: str | None = None
     table: str | None = None
     hub_account: str | None = None
+    tag_key: str | None = None
+    yes: bool = False
     as_json: bool = False
     wide: bool = False
     clock: TerminalClock = field(default_factory=TerminalClock)
@@ -58,7 +62,7 @@ class VerbCaller:
         """Connect to the hub's tables, once; may raise HubError."""
         if self.names.hub is None:
             self.names.profile = self.profile
-            self.names.hub = aws.Connection(self.region, self.table, self.hub_account, self.profile)
+            self.names.hub = aws.Connection(self.region, self.table, self.hub_account, self.profile, self.tag_key)
         return self.names.hub
 
     def image(self, ami: str, *, reads: bool) -> str:
@@ -77,27 +81,29 @@ class VerbCaller:
         """Connect to the caller's account, hub or not; may raise HubError."""
         return aws.Account(self.region, self.profile)
 
-    def confirm(self, verb: str, does: str, lines: Sequence[RenderableType], *, yes: bool) -> Sequence[RenderableType]:
-        """Ask before a verb changes what others rely on, but with ``yes``; return the lines if they are not shown yet.
+    def confirm(self, does: str, lines: Sequence[RenderableType]) -> Sequence[RenderableType]:
+        """Ask before a verb changes what others rely on, but with --yes; return the lines if they are not shown yet.
 
         ``does``: what the command does, in a sentence without its full stop. Raises NotDone unless the answer is yes.
         Without a terminal nobody can be asked. What will happen, and the question, go to standard error, as a person
         may have sent the output to a file.
         """
-        if yes:
+        if self.yes:
             return lines
         if self.alone:
             what = f"{does}. Without a terminal, or with --json, nobody can be asked."
-            raise NotDone(Fault("not-confirmed", verb, what, "To confirm, add --yes."), lines=lines)
+            raise NotDone(Fault("not-confirmed", self.verb, what, "To confirm, add --yes."), lines=lines)
         show((*lines, f"{does}."), console(sys.stderr))
         try:
             agreed = click.confirm("Continue?", err=True)
         except click.Abort:
             click.echo(err=True)
-            stopped = Fault("interrupted", verb, "it was stopped at the question.", "")
+            stopped = Fault("interrupted", self.verb, "it was stopped at the question.", "")
             raise NotDone(stopped, status=Exit.INTERRUPTED) from None
         if not agreed:
-            raise NotDone(Fault("not-confirmed", verb, "the answer was no.", "To go on, answer `y`, or add --yes."))
+            raise NotDone(
+                Fault("not-confirmed", self.verb, "the answer was no.", "To go on, answer `y`, or add --yes.")
+            )
         return ()
 
 
@@ -430,13 +436,9 @@ def verb(
         @functools.wraps(function)
         def run(ctx: click.Context, /, **given: Any) -> Exit:
             _set(ctx, given)
-            if "tag_key" in given:
-                given["tag_key"] = given["tag_key"] or "promote"
-            common = {known: given.pop(known, None) for known in ("region", "profile", "table", "hub_account")}
-            as_json, wide = given.pop("as_json"), given.pop("wide")
-            clock = ctx.obj or TerminalClock()
+            common = {name: given.pop(name) for name in (*COMMON, "tag_key", "yes") if name in given}
             common["region"] = _region(common["region"], common["profile"], needed=needs != NOTHING)
-            caller = VerbCaller(**common, as_json=as_json, wide=wide, clock=clock)
+            caller = VerbCaller(**common, verb=ctx.command_path.partition(" ")[2], clock=ctx.obj or TerminalClock())
             with naming(caller.names):
                 names = [str(one.name) for one in ctx.command.params if one.type is AMI]
                 try:
@@ -444,7 +446,7 @@ def verb(
                     report = function(caller, **given)
                 except NotDone as no:
                     report = no.report
-                return emit(report, as_json=as_json, reads=reads)
+                return emit(report, as_json=caller.as_json, reads=reads)
 
         for option in reversed(options):
             option(run)

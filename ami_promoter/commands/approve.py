@@ -71,9 +71,7 @@ PRINTS = js.thing(
 @click.option("--dry-run", is_flag=True, help="Show what would be approved.")
 @yes_option
 @tag_key_option
-def approve(
-    caller: VerbCaller, ami: str, *, digest: str | None, lasts: int, dry_run: bool, yes: bool, tag_key: str
-) -> Report:
+def approve(caller: VerbCaller, ami: str, *, digest: str | None, lasts: int, dry_run: bool) -> Report:
     """Approve an AMI for the targets that need an approval.
 
     The approval holds for what arrives (the AMI as the service examined it, with its family, the tags that the targets
@@ -89,7 +87,7 @@ def approve(
     connection = caller.connect()
     if recalled := recalls.refused(connection, ami):
         raise NotDone(recalled)
-    seen = approval_items.asked(connection, ami, tag_key)
+    seen = approval_items.asked(connection, ami)
     asked = seen.question
     short, places = approvals.short(asked.digest), sorted(asked.targets)
     if digest is not None and not asked.digest.startswith(digest):
@@ -114,7 +112,7 @@ def approve(
     if dry_run:
         return Report((*lines, "This changes nothing."), data)
     does = f"This approves it for {count(len(places), 'target')}, for {span(lasts)}"
-    shown = caller.confirm("approve", does, lines, yes=yes or digest is not None)
+    shown = caller.confirm(does, lines) if digest is None else lines
     until = moment(approval_items.approve(connection, asked, lasts))
     record_requests.approved(connection, ami, places)
     done = f"Approved until {until} by {connection.caller}."

@@ -69,7 +69,7 @@ PRINTS = js.thing(
 @click.option("--family", type=FAMILY, help="Remove AMIs of this family only.")
 @click.option("--dry-run", is_flag=True, help="List only; change nothing.")
 @yes_option
-def clean_up(caller: VerbCaller, family: str | None, *, dry_run: bool, yes: bool) -> Report:
+def clean_up(caller: VerbCaller, family: str | None, *, dry_run: bool) -> Report:
     """Remove superseded copies, with the target's credentials.
 
     Run it in the account that owns the copies; it needs no access to the hub. It looks at one Region, lists what it
@@ -88,7 +88,7 @@ def clean_up(caller: VerbCaller, family: str | None, *, dry_run: bool, yes: bool
     if dry_run:
         return Report(lines, _data(found))
     does = f"This removes {_named(found)} in {account.place} for good"
-    shown = caller.confirm("clean-up", does, lines, yes=yes)
+    shown = caller.confirm(does, lines)
     removed, faults = _remove(there, account, found)
     troubles = (Folded(f"Not removed: {one}") for one in faults)
     exit_ = Exit.UNFINISHED if faults else Exit.OK

@@ -144,7 +144,7 @@ PRINTS = js.thing(
 @click.option("--wait", is_flag=True, help="Return when no delivery runs and no share is open.")
 @wait_at_most(help="With --wait: give up after this time, such as 90m or 2h; a bare number is minutes.")
 @yes_option
-def drain(caller: VerbCaller, *, delete_copies: bool, wait: bool, timeout: int | None, yes: bool) -> Report:
+def drain(caller: VerbCaller, *, delete_copies: bool, wait: bool, timeout: int | None) -> Report:
     """Pause, end every delivery, and close every share.
 
     Running copies finish first, unless you give --delete-copies. `admin resume` ends the pause. Shows what is under
@@ -155,8 +155,8 @@ def drain(caller: VerbCaller, *, delete_copies: bool, wait: bool, timeout: int |
     asked = Drain(caller.connect(), caller.clock)
     copies = "deletes its running copies" if delete_copies else "lets its running copies finish"
     does = f"This pauses promotions, ends every delivery, {copies}, and closes every share"
-    if not yes:
-        caller.confirm("admin drain", does, (counts(asked.look()),), yes=False)
+    if not caller.yes:
+        caller.confirm(does, (counts(asked.look()),))
     return drained(asked, delete_copies=delete_copies, wait=wait, timeout=timeout, wide=caller.wide)
 
 

@@ -38,9 +38,7 @@ PRINTS = js.thing(
 @click.option("--all", "everything", is_flag=True, help="Show bookkeeping steps, too.")
 @choosing
 @tag_key_option
-def history(
-    caller: VerbCaller, ami: str | None, account: str | None, *, everything: bool, tag_key: str, **given: Any
-) -> Report:
+def history(caller: VerbCaller, ami: str | None, account: str | None, *, everything: bool, **given: Any) -> Report:
     """Show what happened to an AMI, or for an account, step by step.
 
     Shows who wrote the tag, each state with its events, each call that changed AWS with its request id, and how long
@@ -80,7 +78,7 @@ def history(
     tags: list[tag_authors.Tagging] = []
     if ami:
         trail = EventHistory(connection, sleep=caller.clock.sleep)
-        tags = tag_authors.attributed(tag_authors.changes(promoted), trail, ami, tag_key, connection.now())
+        tags = tag_authors.attributed(tag_authors.changes(promoted), trail, ami, connection.tag_key, connection.now())
     whose = [ami] if ami else [] if account else [count(len(chosen.listed), "AMI")]
     whose += [f"account {account}"] if account else []
     of = f" {' and '.join(whose)} in {connection.place}{f' since {since}' if since else ''}"

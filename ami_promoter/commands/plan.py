@@ -26,23 +26,23 @@ EXITS = {
 @ami_argument
 @click.argument("value", type=VALUE, required=False)
 @tag_key_option
-def plan(caller: VerbCaller, ami: str, value: str | None, tag_key: str) -> Report:
+def plan(caller: VerbCaller, ami: str, value: str | None) -> Report:
     """Show what a tag value would do, target by target.
 
     Changes nothing. VALUE defaults to the tag's present value. The command looks at the hub only; `doctor` also checks
     role, key and quotas in each target.
     """
     connection = caller.connect()
-    tag = Tag(connection, tag_key, ami).read()
+    tag = Tag(connection, ami).read()
     wanted = tag if value is None else value
     if wanted is None:
-        what, cure = f"it has no tag `{tag_key}`.", f"Write `ami-promoter plan {ami} VALUE`."
+        what, cure = f"it has no tag `{connection.tag_key}`.", f"Write `ami-promoter plan {ami} VALUE`."
         raise NotDone(Fault("no-tag", ami, what, cure))
     file = applied_file(connection)
     resolution = file.judge(wanted, in_force=value is None)
     if resolution.faults:
         raise NotDone(*resolution.faults)
-    examined = examine(connection, ami, tag_key)
+    examined = examine(connection, ami)
     if examined is None:
         raise no_such_ami(connection, ami)
     image, keys = examined
@@ -59,7 +59,7 @@ def plan(caller: VerbCaller, ami: str, value: str | None, tag_key: str) -> Repor
         image,
         keys,
         Place(connection.account, connection.region),
-        tag_key,
+        connection.tag_key,
         connection.now(),
         states,
         reader.many(key for one in resolution.targets if (key := pointers.key_for(image, one)) is not None),

@@ -47,9 +47,7 @@ PRINTS = js.some_of(js.thing("with --wait also what `wait` prints", **MEMBERS), 
 @wait_at_most(help="With --wait: give up after this time, such as 90m or 2h; a bare number is minutes.")
 @yes_option
 @tag_key_option
-def promote(
-    caller: VerbCaller, ami: str, value: str, *, wait: bool, timeout: int | None, yes: bool, tag_key: str
-) -> Report:
+def promote(caller: VerbCaller, ami: str, value: str, *, wait: bool, timeout: int | None) -> Report:
     """Tag an AMI to promote it to groups and accounts.
 
     VALUE: group names and account ids, e.g. "dev prod"; '' means the group `default`. If the applied targets file does
@@ -59,7 +57,7 @@ def promote(
     if timeout is not None and not wait:
         raise click.UsageError("--timeout has no effect without --wait.")
     connection = caller.connect()
-    tag = Tag(connection, tag_key, ami)
+    tag = Tag(connection, ami)
     before = tag.read()
     file = applied_file(connection)
     resolution = file.judge(value, in_force=False)
@@ -73,16 +71,16 @@ def promote(
     lines: list[RenderableType] = []
     ends = [] if before in (None, value) else _ended(connection, ami, file, before, value)
     if ends:
-        does = f"This tags {ami} {tag_key}={said}, and so ends what that value does not name"
+        does = f"This tags {ami} {connection.tag_key}={said}, and so ends what that value does not name"
         unread = ["The service has not read an OU yet that the value needs: what it names by that OU does not end."]
         shown = [*endings.lines(ends, each=caller.wide), *(unread if resolution.waits else [])]
-        lines += caller.confirm("promote", does, shown, yes=yes)
+        lines += caller.confirm(does, shown)
     tag.write(value)  # after all that is read: what AWS refuses from here on would leave a tag that nobody mentions
     warning = record_requests.nudge(connection, ami, value, again=before == value)
     again = (
         f"an operator must start failed deliveries with `retry {ami}`" if warning else "failed deliveries start again"
     )
-    lines += [f"{ami} is tagged {tag_key}={said} in {connection.place}{_means(resolution)}."]
+    lines += [f"{ami} is tagged {connection.tag_key}={said} in {connection.place}{_means(resolution)}."]
     lines += [f"It had that value already; {again}."] if before == value else []
     lines += _not_delivered(ami, resolution, withdrawn)
     lines += [f"Paused {pause_switch.said(paused)}. It starts after `ami-promoter admin resume`."] if paused else []
@@ -95,7 +93,7 @@ def promote(
     if not caller.as_json:
         show(lines, console())
     warn(warnings)
-    waited = waiting.wait(caller, ami, tag_key, limit=timeout, written=True)
+    waited = waiting.wait(caller, ami, limit=timeout, written=True)
     return Report(waited.lines, {**data, **waited.data}, waited.faults, exit=waited.exit)
 
 
@@ -132,13 +130,13 @@ def _means(resolution: Resolution) -> str:
     "--account", "targets", type=PLACE, multiple=True, help="Only this account, or ACCOUNT/REGION; may be repeated."
 )
 @tag_key_option
-def wait(caller: VerbCaller, ami: str, timeout: int | None, targets: tuple[str, ...], tag_key: str) -> Report:
+def wait(caller: VerbCaller, ami: str, timeout: int | None, targets: tuple[str, ...]) -> Report:
     """Wait for the outcome of a promotion, in a pipeline.
 
     Prints each change to standard error. Waits for the outcome of the tag's present value; the outcome of an earlier
     value does not count.
     """
-    return waiting.wait(caller, ami, tag_key, targets=targets, limit=timeout)
+    return waiting.wait(caller, ami, targets=targets, limit=timeout)
 
 
 @verb(
@@ -149,23 +147,23 @@ def wait(caller: VerbCaller, ami: str, timeout: int | None, targets: tuple[str, 
 @ami_argument
 @yes_option
 @tag_key_option
-def cancel(caller: VerbCaller, ami: str, *, yes: bool, tag_key: str) -> Report:
+def cancel(caller: VerbCaller, ami: str) -> Report:
     """Remove an AMI's tag; delivered AMIs stay.
 
     The service then cancels running deliveries and withdraws standing shares. `withdraw` does it for some accounts
     only. Shows what it will do, and asks; without a terminal, --yes is needed.
     """
     connection = caller.connect()
-    tag = Tag(connection, tag_key, ami)
+    tag = Tag(connection, ami)
     if tag.read() is None:
-        return Report((f"Nothing to do: {ami} has no tag {tag_key}.",), {"ami": ami, "changed": False})
-    if not yes:
-        does = f"This removes the tag {tag_key} of {ami}, and so ends its promotion"
-        caller.confirm("cancel", does, _what_ends(connection, ami, each=caller.wide), yes=yes)
+        return Report((f"Nothing to do: {ami} has no tag {connection.tag_key}.",), {"ami": ami, "changed": False})
+    if not caller.yes:
+        does = f"This removes the tag {connection.tag_key} of {ami}, and so ends its promotion"
+        caller.confirm(does, _what_ends(connection, ami, each=caller.wide))
     tag.remove()
     warning = record_requests.nudge(connection, ami, "", again=False)
     then = "within minutes the service cancels running deliveries and withdraws standing shares; delivered AMIs stay."
-    lines = [f"{ami} no longer has the tag {tag_key}: {then}"]
+    lines = [f"{ami} no longer has the tag {connection.tag_key}: {then}"]
     with suppress(HubError):  # it is done, whether the caller may read this or not
         lines += recalls.lines(ami, recalls.read(connection, ami))
     return Report(tuple(lines), {"ami": ami, "changed": True}, warnings=(warning,) if warning else ())

@@ -71,7 +71,7 @@ PATIENCE = 10
 @click.option("--why", type=WHY, help="The reason, for the notices; needed without --lift.")
 @click.option("--lift", is_flag=True, help="End the recall.")
 @yes_option
-def recall(caller: VerbCaller, ami: str, why: str | None, *, lift: bool, yes: bool) -> Report:
+def recall(caller: VerbCaller, ami: str, why: str | None, *, lift: bool) -> Report:
     """Take an AMI back in all targets, until --lift ends that.
 
     Nothing promotes it any more, whatever its tag says. Running deliveries end, standing shares close, parameters that
@@ -100,9 +100,9 @@ def recall(caller: VerbCaller, ami: str, why: str | None, *, lift: bool, yes: bo
         record_requests.recall(connection, ami)
         return Report((f"Nothing to do: {ami} was {said}", *lines), _data(ami, stands, deliveries))
     does = f"This lifts the recall of {ami}" if lift else f"This recalls {ami} in all targets"
-    if not (lift or yes or caller.alone):
+    if not (lift or caller.yes or caller.alone):
         lines += tuple(_used(connection, caller, ami, deliveries))
-    shown = caller.confirm("recall", does, lines, yes=yes)
+    shown = caller.confirm(does, lines)
     if lift:
         recalls.lift(connection, ami)
         record_requests.recall_lifted(connection, ami)

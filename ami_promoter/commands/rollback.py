@@ -83,7 +83,6 @@ def rollback(
     why: str | None,
     *,
     lift: bool,
-    yes: bool,
 ) -> Report:
     """Move the parameters of a family back to an earlier AMI, and hold them there until --lift.
 
@@ -113,7 +112,7 @@ def rollback(
     left = _together(faults, found, each=caller.wide)
     lines = (*_lines(moves, wide=caller.wide), *stay, *(Folded(f"Not moved: {one}", 2) for one in left))
     does = f"This {'lets go of' if lift else 'holds'} {count(len(moves), 'parameter')} of `{family}`"
-    shown = caller.confirm("rollback", does, lines, yes=yes)
+    shown = caller.confirm(does, lines)
     for move in moves:
         if move.to is None:
             recalls.unpin(connection, move.pointer)

@@ -108,7 +108,7 @@ def validate(caller: VerbCaller, file: str) -> Report:
 @file_argument
 def diff(caller: VerbCaller, file: str) -> Report:
     """Show what applying the file would change."""
-    return _publish(caller, file, dry_run=True, yes=False)
+    return _publish(caller, file, dry_run=True)
 
 
 @verb(
@@ -126,13 +126,13 @@ def diff(caller: VerbCaller, file: str) -> Report:
 @file_argument
 @click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
 @yes_option
-def apply(caller: VerbCaller, file: str, *, dry_run: bool, yes: bool) -> Report:
+def apply(caller: VerbCaller, file: str, *, dry_run: bool) -> Report:
     """Check the file, show what changes, and apply it.
 
     Shows what changes, and asks; without a terminal, --yes is needed. If a target is removed, what is shared with it is
     withdrawn.
     """
-    return _publish(caller, file, dry_run=dry_run, yes=yes)
+    return _publish(caller, file, dry_run=dry_run)
 
 
 @verb(
@@ -175,7 +175,7 @@ def show_applied(caller: VerbCaller) -> Report:
     return Report(tuple(map(Whole, lines)), {**connection.named, **reported, **more}, warnings=warnings)
 
 
-def _publish(caller: VerbCaller, name: str, *, dry_run: bool, yes: bool) -> Report:
+def _publish(caller: VerbCaller, name: str, *, dry_run: bool) -> Report:
     source = _read(name)
     connection = caller.connect()
     publisher = Publisher(connection)
@@ -191,7 +191,7 @@ def _publish(caller: VerbCaller, name: str, *, dry_run: bool, yes: bool) -> Repo
         shown = report.lines
     else:
         does = _does(report, f"{name} to {connection.place}")
-        shown = tuple(caller.confirm("targets apply", does, report.lines, yes=yes))
+        shown = tuple(caller.confirm(does, report.lines))
         current = publisher.publish(applied, wanted, source, moment(int(connection.now())))
         wake(connection, [APPLIED_FILE])  # so that people are notified of it now
         last = f"Applied as version {current.number} in {connection.place}: {_size(wanted)}."

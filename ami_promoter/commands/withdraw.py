@@ -48,7 +48,7 @@ PRINTS = js.thing(
 @click.option("--lift", is_flag=True, help="End the withdrawal; without --account, for all accounts.")
 @yes_option
 @tag_key_option
-def withdraw(caller: VerbCaller, ami: str, places: tuple[str, ...], *, lift: bool, yes: bool, tag_key: str) -> Report:
+def withdraw(caller: VerbCaller, ami: str, places: tuple[str, ...], *, lift: bool) -> Report:
     """End a promotion for some accounts; the tag stays.
 
     The service cancels their running deliveries and withdraws their standing shares, also while promotions are paused.
@@ -60,8 +60,8 @@ def withdraw(caller: VerbCaller, ami: str, places: tuple[str, ...], *, lift: boo
     if not places and not lift:
         raise click.UsageError("Name --account ID, or ACCOUNT/REGION; to end the whole promotion, use `cancel`.")
     connection = caller.connect()
-    seen = _look(connection, ami, tag_key)
-    return (_lift if lift else _withdraw)(caller, connection, seen, places, yes=yes)
+    seen = _look(connection, ami)
+    return (_lift if lift else _withdraw)(caller, connection, seen, places)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +84,10 @@ class AmiSeen:
     """The recall of the AMI, which counts beside all withdrawals."""
 
 
-def _look(connection: Connection, ami: str, tag_key: str) -> AmiSeen:
-    tag = Tag(connection, tag_key, ami).read()
+def _look(connection: Connection, ami: str) -> AmiSeen:
+    tag = Tag(connection, ami).read()
     if tag is None:
-        raise no_tag(ami, tag_key)
+        raise no_tag(ami, connection.tag_key)
     reader = Reader(connection)
     promotion = reader.promotion(ami)
     if promotion is None:
@@ -102,7 +102,7 @@ def _look(connection: Connection, ami: str, tag_key: str) -> AmiSeen:
     return AmiSeen(ami, tag, since, tracked, launched, withdrawn, over(every, promotion.it), promotion.parked, recall)
 
 
-def _withdraw(caller: VerbCaller, connection: Connection, seen: AmiSeen, places: Sequence[str], *, yes: bool) -> Report:
+def _withdraw(caller: VerbCaller, connection: Connection, seen: AmiSeen, places: Sequence[str]) -> Report:
     if faults := tuple(refusals(seen, places, applied_file(connection))):
         raise NotDone(*faults)
     entries = Withdrawn(connection, seen.ami)
@@ -112,7 +112,7 @@ def _withdraw(caller: VerbCaller, connection: Connection, seen: AmiSeen, places:
     named = list(_named(seen.tracked, places))
     when = " once its promotion's record continues" if seen.parked else ""
     what = list(endings.lines(named, when, each=caller.wide))
-    shown = caller.confirm("withdraw", f"This withdraws {', '.join(fresh)} from {seen.ami}", what, yes=yes or not fresh)
+    shown = caller.confirm(f"This withdraws {', '.join(fresh)} from {seen.ami}", what) if fresh else what
     if fresh:
         entries.remove(seen.over)
         entries.write(fresh, seen.tag, seen.since)
@@ -128,7 +128,7 @@ def _withdraw(caller: VerbCaller, connection: Connection, seen: AmiSeen, places:
     return Report(tuple(lines), data)
 
 
-def _lift(caller: VerbCaller, connection: Connection, seen: AmiSeen, places: Sequence[str], *, yes: bool) -> Report:
+def _lift(caller: VerbCaller, connection: Connection, seen: AmiSeen, places: Sequence[str]) -> Report:
     lifted = sorted(set(places or seen.withdrawn) & seen.withdrawn.keys())
     others = [place for place in places if place not in lifted]
     if faults := [fault for place in others for fault in _withdrawn_otherwise(seen, place)]:
@@ -140,7 +140,7 @@ def _lift(caller: VerbCaller, connection: Connection, seen: AmiSeen, places: Seq
         record_requests.withdraw(connection, seen.ami, seen.tag)  # a request that was lost is made again
         return Report((f"Nothing to do: {of_others}",), data)
     does = f"This ends the withdrawal of {', '.join(lifted)} from {seen.ami}"
-    caller.confirm("withdraw", does, _waits(seen), yes=yes)
+    caller.confirm(does, _waits(seen))
     Withdrawn(connection, seen.ami).remove([*lifted, *seen.over])
     record_requests.withdraw(connection, seen.ami, seen.tag, lifted)
     done = f"{', '.join(lifted)} can receive the AMI again, if the tag names it{f'; {of_others}' if others else '.'}"

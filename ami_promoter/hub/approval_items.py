@@ -41,14 +41,14 @@ class QuestionSeen:
     since: tuple[str, ...] = ()
 
 
-def asked(connection: Connection, ami: str, tag_key: str) -> QuestionSeen:
+def asked(connection: Connection, ami: str) -> QuestionSeen:
     """Return the question to an approver as the service will judge it.
 
     Raises NotDone if there is none; may raise HubError.
     """
-    read = Tag(connection, tag_key, ami).look()
+    read = Tag(connection, ami).look()
     if read.value is None:
-        raise no_tag(ami, tag_key)
+        raise no_tag(ami, connection.tag_key)
     if read.image_state in USELESS:
         what = f"it is {read.image_state}, so no account can get it."
         raise NotDone(Fault("ami-useless", ami, what, "Enable it, or tag another."))
@@ -74,8 +74,8 @@ def asked(connection: Connection, ami: str, tag_key: str) -> QuestionSeen:
         target = entitled.targets[place]
         alike.setdefault((carried(target), family_of(examined.tags, target.family_tag)), []).append(place)
     arrives = tuple((tuple(places), family, arriving(examined, keys)) for (keys, family), places in alike.items())
-    live = examine(connection, ami, tag_key)
-    now = {} if live is None else arriving(kept(live[0], tag_key), ["*"])
+    live = examine(connection, ami)
+    now = {} if live is None else arriving(kept(live[0], connection.tag_key), ["*"])
     since = [name for name, value in arriving(examined, ["*"]).items() if now and now[name] != value]
     return QuestionSeen(found, read.image_name, arrives, tuple(since))
 

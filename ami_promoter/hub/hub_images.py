@@ -85,9 +85,8 @@ def _in_records(connection: Connection, name: str) -> Iterator[tuple[str, str]]:
 class Tag:
     """One AMI's trigger tag, under the caller's credentials."""
 
-    def __init__(self, connection: Connection, key: str, ami: str) -> None:
+    def __init__(self, connection: Connection, ami: str) -> None:
         self._connection = connection
-        self.key = key
         self._ami = ami
 
     def read(self) -> str | None:
@@ -97,7 +96,7 @@ class Tag:
     def look(self) -> TagRead:
         """Look at the AMI; raises NotDone if the hub owns no such AMI."""
         with self._connection.telling(f"looking at {self._ami}"):
-            found = _sources(self._connection, self.key).tag(self._ami)
+            found = _sources(self._connection).tag(self._ami)
         if found.image_state is None or not found.owned:
             raise no_such_ami(self._connection, self._ami)
         return found
@@ -105,24 +104,24 @@ class Tag:
     def write(self, value: str) -> None:
         """Write the tag."""
         with self._connection.telling(f"tagging {self._ami}"):
-            tags = [{"Key": self.key, "Value": value}]
+            tags = [{"Key": self._connection.tag_key, "Value": value}]
             self._connection.client("ec2").create_tags(Resources=[self._ami], Tags=tags)
 
     def remove(self) -> None:
         """Remove the tag."""
         with self._connection.telling(f"removing the tag of {self._ami}"):
-            self._connection.client("ec2").delete_tags(Resources=[self._ami], Tags=[{"Key": self.key}])
+            self._connection.client("ec2").delete_tags(Resources=[self._ami], Tags=[{"Key": self._connection.tag_key}])
 
 
-def _sources(connection: Connection, tag_key: str) -> HubSource:
+def _sources(connection: Connection) -> HubSource:
     """Return the adapter by which the service looks at the hub's AMIs, with the caller's credentials."""
-    return HubSource(CallersSessions(connection), connection.account, connection.region, tag_key)
+    return HubSource(CallersSessions(connection), connection.account, connection.region, connection.tag_key)
 
 
-def examine(connection: Connection, ami: str, tag_key: str) -> tuple[SourceImage, Mapping[str, KeyFacts]] | None:
+def examine(connection: Connection, ami: str) -> tuple[SourceImage, Mapping[str, KeyFacts]] | None:
     """Read an AMI, its snapshots and their keys; None if the hub owns no such AMI. May raise HubError."""
     with connection.telling(f"examining {ami}"):
-        return _sources(connection, tag_key).examine(ami)
+        return _sources(connection).examine(ami)
 
 
 def no_tag(ami: str, tag_key: str) -> NotDone:

@@ -44,7 +44,6 @@ PRINTS = js.some_of(
 def wait(
     caller: VerbCaller,
     ami: str,
-    tag_key: str,
     *,
     targets: tuple[str, ...] = (),
     limit: float | None = None,
@@ -55,12 +54,12 @@ def wait(
     ``written``: the command has just written the tag, and a read may not show it yet.
     """
     connection = caller.connect()
-    tag = Tag(connection, tag_key, ami)
+    tag = Tag(connection, ami)
     data = read_page(connection, ami)
     # the tag that was just written is not asked for: a refusal here would say that nothing was changed
     if not written and data is None and tag.read() is None:
         cure = f"Write `ami-promoter promote {ami} VALUE`."
-        raise NotDone(Fault("no-tag", ami, f"it has no tag `{tag_key}` and has never been promoted.", cure))
+        raise NotDone(Fault("no-tag", ami, f"it has no tag `{connection.tag_key}` and has never been promoted.", cure))
     if paused := pause_switch.read(connection):
         tell(f"Paused {pause_switch.said(paused)}. Nothing new starts until `ami-promoter admin resume`.")
     unseen_since: float | None = None
@@ -73,7 +72,8 @@ def wait(
         found, now = outcome(seen, value, targets), caller.clock.now()
         unseen_since = (unseen_since or now) if found.unseen else None
         if unseen_since is not None and now > unseen_since + LATEST:
-            why = f"The service has not looked in {LATEST // 60} minutes: is it running, and is `{tag_key}` its tag?"
+            latest, tagged = LATEST // 60, connection.tag_key
+            why = f"The service has not looked in {latest} minutes: is it running, and is `{tagged}` its tag?"
             return seen, Outcome(Exit.UNFINISHED, why)
         return seen, found
 

@@ -11,7 +11,7 @@ from ami_promoter.terminal.report import Exit, NotDone
 from ami_promoter.verbs import VerbCaller
 
 DEV = "222222222222"
-CALLER = VerbCaller("us-east-1")
+CALLER = VerbCaller("us-east-1", "recall")
 
 
 class AnsweredNo(io.StringIO):
@@ -30,7 +30,7 @@ def answered(monkeypatch):
 def test_a_person_who_sends_the_output_to_a_file_sees_the_question(answered, capsys):
     """What will happen, and the question, are no output: the command would wait unseen."""
     with pytest.raises(NotDone) as no:
-        CALLER.confirm("cancel", "This ends it", ["The delivery is cancelled."], yes=False)
+        CALLER.confirm("This ends it", ["The delivery is cancelled."])
 
     out, err = capsys.readouterr()
     assert (no.value.report.faults[0].code, out) == ("not-confirmed", "")
@@ -41,7 +41,7 @@ def test_a_person_who_sends_the_output_to_a_file_sees_the_question(answered, cap
 def test_the_question_has_names_and_no_control_character(answered, capsys):
     """Like any other line."""
     with naming(lambda: {DEV: "dev\x1b[2J"}), pytest.raises(NotDone):
-        CALLER.confirm("withdraw", f"This withdraws {DEV} from it", [], yes=False)
+        CALLER.confirm(f"This withdraws {DEV} from it", [])
 
     assert f"This withdraws dev\\x1b[2J ({DEV}) from it.\nContinue?" in capsys.readouterr().err
 
@@ -51,7 +51,7 @@ def test_a_long_question_is_folded_between_words(answered, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     does = "This removes the tag promote of ami-0123456789abcdef0, and so ends its promotion"
     with pytest.raises(NotDone):
-        CALLER.confirm("cancel", does, [], yes=False)
+        CALLER.confirm(does, [])
 
     assert max(map(len, capsys.readouterr().err.splitlines())) <= 80
 
@@ -61,7 +61,7 @@ def test_who_stops_at_the_question_reads_that_nothing_was_changed(monkeypatch, c
     monkeypatch.setattr(sys, "stdin", AnsweredNo(""))
 
     with pytest.raises(NotDone) as no:
-        CALLER.confirm("recall", "This recalls it", [], yes=False)
+        CALLER.confirm("This recalls it", [])
 
     assert no.value.report.status is Exit.INTERRUPTED
     assert emit(no.value.report, as_json=False, reads=False) is Exit.INTERRUPTED
@@ -76,4 +76,4 @@ def test_a_closed_input_is_no_terminal(monkeypatch):
     monkeypatch.setattr(sys, "stdin", None)
 
     with pytest.raises(NotDone, match="nobody can be asked"):
-        CALLER.confirm("cancel", "This ends it", [], yes=False)
+        CALLER.confirm("This ends it", [])

@@ -22,8 +22,8 @@ def asked(environment, monkeypatch, tmp_path):
     (tmp_path / "aws").write_text("[profile hub]\n[profile mine]\n", encoding="utf-8")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "aws"))
 
-    def report(caller, ami, tag_key, **_):
-        called.append((caller.region, caller.profile, caller.table, tag_key))
+    def report(caller, _ami, **_):
+        called.append((caller.region, caller.profile, caller.table, caller.tag_key))
         return Report()
 
     monkeypatch.setattr(waiting, "wait", report)

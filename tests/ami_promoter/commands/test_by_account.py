@@ -59,7 +59,7 @@ def asked():
     """The output of both verbs, and their calls."""
     first, second = CountingCaller(REGION), CountingCaller(REGION)
     return (
-        history(first, None, DEV, everything=True, tag_key="promote").data,
+        history(first, None, DEV, everything=True).data,
         where(second, COPY, None, None, ids=False, use=False, timeout=0).data,
         first.calls,
         second.calls,

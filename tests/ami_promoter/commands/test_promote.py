@@ -116,9 +116,9 @@ def test_a_value_that_ends_deliveries_is_asked_about(table, ami, run):
 
     assert f"This tags {ami} promote='dev', and so ends what that value does not name." in asked.errors
     assert asked.words == f"{PROD} {REGION}: the share is withdrawn."
-    assert Tag(Connection(REGION), "promote", ami).read() == "prod"
+    assert Tag(Connection(REGION), ami).read() == "prod"
     assert f"{PROD} {REGION}: the share is withdrawn." in run("promote", ami, "dev", "--yes").out
-    assert Tag(Connection(REGION), "promote", ami).read() == "dev"
+    assert Tag(Connection(REGION), ami).read() == "dev"
 
 
 def test_a_value_whose_ou_is_not_read_yet_is_asked_about_too(table, ami, file, run):
@@ -178,7 +178,7 @@ def test_an_ami_is_not_tagged_where_what_is_to_be_said_cannot_be_read(ec2, ami, 
     with pytest.raises(ClientError):
         run("promote", ami, "prod")
 
-    assert Tag(Connection(REGION), "promote", ami).read() == "dev"
+    assert Tag(Connection(REGION), ami).read() == "dev"
 
 
 def refuse(*_arguments):

@@ -37,7 +37,7 @@ def test_a_refusal_to_read_is_a_message(client, read):
 def test_a_right_that_a_person_lacks_is_not_in_the_templates(client):
     """The service's adapter is used with the person's credentials: what was refused is theirs, and so is the cure."""
     with pytest.raises(HubError) as refused:
-        hub_images.examine(Forbidding(lambda _region: True), AMI, "promote")
+        hub_images.examine(Forbidding(lambda _region: True), AMI)
 
     fault = refused.value.fault
     assert fault.what.startswith(f"examining {AMI} failed: "), fault
