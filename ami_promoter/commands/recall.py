@@ -13,6 +13,7 @@ from ami_promoter.hub.aws import Connection, HubError
 from ami_promoter.hub.hub_images import copied_from
 from ami_promoter.hub.records import Reader, RecordSeen, image_of, place_of
 from ami_promoter.promotions import pointers
+from ami_promoter.promotions.promotion_data import BAD
 from ami_promoter.reconcile import uses
 from ami_promoter.rights import ASK_TARGETS, FIND_DELIVERIES, LOOK_AGAIN, READ, SWITCH
 from ami_promoter.terminal import schema as js
@@ -39,7 +40,7 @@ AGAIN = "it begins again if the tag names the target, and no operator has withdr
 LIFTS: Mapping[str, str] = {
     RUNNING: f"what the recall began ends first; then {RESTORED}, or {AGAIN}",
     "recalled": RESTORED,
-} | dict.fromkeys(("failed", "cancelled", "withdrawn"), AGAIN)
+} | dict.fromkeys(BAD, AGAIN)
 """What the lift of a recall does to a delivery."""
 PRINTS = js.thing(
     ami=js.text("id of the source AMI"),

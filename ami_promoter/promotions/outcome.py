@@ -10,13 +10,12 @@ from typing import Any
 from ami_promoter.hub import recalls
 from ami_promoter.hub.records import UNSETTLED, is_named, not_there, place_of
 from ami_promoter.promotions import waves
+from ami_promoter.promotions.promotion_data import STOPPED
 from ami_promoter.terminal.report import Exit
 from chalicelib.delivery.outcomes import OUTCOMES
 from chalicelib.engine.faults import MOST_FAULTS, count
 from chalicelib.engine.places import Place
 from chalicelib.targets.withdrawals import covering
-
-STOPPED = ("cancelled", "withdrawn", "recalled")
 
 
 @dataclass(frozen=True, slots=True)

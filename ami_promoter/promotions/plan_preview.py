@@ -11,13 +11,13 @@ from rich.console import RenderableType
 
 from ami_promoter.hub.records import place_of, target_of
 from ami_promoter.promotions import endings, pointers, prices, provenance, waves
-from ami_promoter.promotions.promotion_data import BAD
 from ami_promoter.promotions.promotion_text import SINGLY, quoted, said
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.alike import alike, alike_anywhere, first_of, groups, named
 from ami_promoter.terminal.output import short, state, table
 from chalicelib.delivery import naming, preflight
 from chalicelib.delivery.model import ENDED
+from chalicelib.delivery.outcomes import OUTCOMES, BeginsAgain
 from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.faults import Fault, count
 from chalicelib.engine.places import Place, last_part
@@ -31,7 +31,13 @@ from chalicelib.targets.recalls import Pin
 from chalicelib.targets.waves import FileWaves
 from chalicelib.targets.withdrawals import covering
 
-THERE = {"delivered": "there already", "shared": "there already", "recalled": "restored"}
+DOES = {
+    BeginsAgain.NEVER: "there already",
+    BeginsAgain.ASKED: "tried again",
+    BeginsAgain.WANTED: "tried again",
+    BeginsAgain.LIFTED: "restored",
+}
+"""By when its delivery begins again after it has ended: what the value does to a target."""
 NOTHING: Mapping[str, Any] = {"gib": 0, "dollars": {}, "calls": {}}
 """What a target costs where nothing begins, or where that is not known yet."""
 
@@ -165,7 +171,7 @@ def _pending(image: SourceImage) -> Fault:
 def _held_back(one: Mapping[str, Any], facts: PlanFacts) -> dict[str, Any]:
     """Mark what is withdrawn or recalled: it gets nothing new. What is withdrawn keeps what was delivered."""
     by = covering(facts.withdrawn, place_of(one))
-    stays = one["does"] in (THERE["delivered"], "stays") and one["mode"] != "share"
+    stays = one["does"] in ("there already", "stays") and one["mode"] != "share"
     does = one["does"] if by is None or stays else "withdrawn"
     if facts.recalled is not None and does != "cancelled":
         does = "recalled"
@@ -197,7 +203,7 @@ def _target(target: Target, facts: PlanFacts, foreign: Fault | None) -> dict[str
     same = target.ssm_parameter == facts.named_by.get(target.place)
     free = not needs(target)
     read_again = free or same  # a delivery reads the file before its notice
-    moves = {THERE["delivered"]: free and not same, "under way": read_again, THERE["recalled"]: read_again}
+    moves = {"there already": free and not same, "under way": read_again, "restored": read_again}
     faults = preflight.sharing_faults(target, int(facts.now))
     faults += (foreign,) if foreign is not None and begins and not target.roles_by_default else ()
     return {
@@ -229,7 +235,7 @@ def _target(target: Target, facts: PlanFacts, foreign: Fault | None) -> dict[str
 def _does(was: str | None) -> str:
     if was is None:
         return "new"
-    return THERE.get(was, "tried again" if was in BAD else "under way")
+    return DOES[OUTCOMES[was].begins_again] if was in OUTCOMES else "under way"
 
 
 def _gone(place: str, was: str) -> dict[str, Any]:

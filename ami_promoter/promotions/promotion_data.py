@@ -14,6 +14,7 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import moment
 from chalicelib.delivery import preflight
 from chalicelib.delivery.model import ENDED, Copy, CopyState, Delivery, DeliveryState
+from chalicelib.delivery.outcomes import OUTCOMES, BeginsAgain
 from chalicelib.delivery.tracked import GOOD
 from chalicelib.engine import schedule
 from chalicelib.engine.faults import MOST_FAULTS, Fault
@@ -21,11 +22,13 @@ from chalicelib.promotion.machine import has_news, withdraws
 from chalicelib.promotion.model import Promotion, PromotionState
 from chalicelib.targets.recalls import Recall
 
-BAD = ("failed", "cancelled", "withdrawn")
-"""States of deliveries that have no AMI in the target, or no longer."""
+STOPPED = tuple(state for state, one in OUTCOMES.items() if not (one.there or one.in_wave))
+"""The outcomes of deliveries that somebody ended."""
+BAD = tuple(state for state, one in OUTCOMES.items() if one.begins_again in (BeginsAgain.ASKED, BeginsAgain.WANTED))
+"""The outcomes of deliveries that have no AMI in the target, or no longer."""
 NOT_COPYING = ("stopping", "tidying", *BAD)
 """States in which no copy is awaited: what still runs ends, or is deleted."""
-COME_OUT = ("delivered", "shared", "recalled", "withdrawn", "cancelled")
+COME_OUT = (*GOOD, *reversed(STOPPED))
 """The outcome of a promotion of which nothing failed is the first of these that a delivery of it has."""
 
 

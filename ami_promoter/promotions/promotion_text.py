@@ -15,8 +15,7 @@ from rich.text import Text
 from ami_promoter.hub import recalls, shares
 from ami_promoter.hub.records import place_of, record_named, target_of, unpark
 from ami_promoter.promotions import endings, pointers, waves
-from ami_promoter.promotions.outcome import STOPPED
-from ami_promoter.promotions.promotion_data import awaited_copies, only_failed
+from ami_promoter.promotions.promotion_data import STOPPED, awaited_copies, only_failed
 from ami_promoter.terminal.alike import alike, alike_anywhere, example, first_of, groups, named
 from ami_promoter.terminal.output import COLORS, Bar, Folded, cell, short, state, table
 from ami_promoter.terminal.report import span

@@ -100,7 +100,7 @@ def _lines(
     lines: list[RenderableType] = [
         f"{target_of(one)}: {one['image']}" for one in named if one["image"] and one["state"] == "delivered"
     ]
-    bad = [one for one in named if one["state"] in (*promotion_data.BAD, "recalled")]
+    bad = [one for one in named if one["state"] in ("failed", *promotion_data.STOPPED)]
     lines += promotion_text.notes(bad, wide=wide)
     waits = any(one["state"] == waves.WAITS for one in named)  # then what failed elsewhere concerns it
     lines += promotion_text.next_step(data if waits else {**data, "deliveries": named}) if data else []

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ami_promoter.promotions.outcome import STOPPED
+from ami_promoter.promotions.promotion_data import STOPPED
 from chalicelib.delivery.tracked import GOOD
 from chalicelib.engine.faults import count
 

@@ -25,6 +25,7 @@ from rich.text import Text
 
 from ami_promoter.terminal.account_names import COMMAND, NAMED, with_names
 from ami_promoter.terminal.report import Exit, Report
+from chalicelib.delivery.outcomes import OUTCOMES
 from chalicelib.engine.faults import Fault, count
 from chalicelib.engine.places import last_part
 
@@ -48,15 +49,10 @@ SHORT = 8
 EVERY = 5
 """Seconds between two lines about a progress."""
 COLORS = {
-    "delivered": "green",
-    "shared": "green",
+    **{state: "green" if one.there else "red" if one.in_wave else "yellow" for state, one in OUTCOMES.items()},
     "completed": "green",
-    "failed": "red",
     "refused": "red",
     "error": "red",
-    "cancelled": "yellow",
-    "withdrawn": "yellow",
-    "recalled": "yellow",
     "recalling": "yellow",
     "awaiting-wave": "yellow",
     "awaiting-approval": "yellow",
