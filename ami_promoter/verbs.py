@@ -62,7 +62,8 @@ class VerbCaller:
         """Connect to the hub's tables, once; may raise HubError."""
         if self.names.hub is None:
             self.names.profile = self.profile
-            self.names.hub = aws.Connection(self.region, self.table, self.hub_account, self.profile, self.tag_key)
+            found = aws.Connection(self.region, self.table, self.hub_account, self.profile, self.tag_key or "")
+            self.names.hub = found
         return self.names.hub
 
     def image(self, ami: str, *, reads: bool) -> str:

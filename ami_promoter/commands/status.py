@@ -23,7 +23,6 @@ from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import AMI, VerbCaller, verb
 from chalicelib.delivery.tracked import GOOD
 from chalicelib.engine import addresses
-from chalicelib.engine.addresses import RecordKey
 from chalicelib.engine.faults import count
 
 MANY = 200
@@ -229,8 +228,9 @@ def _failed(connection: Connection, choice: Choice, *, wide: bool) -> Report:
     left_out = len(troubled) - len(listed)
     pages = list(map(promotion_data.only_failed, listed))
     beside = {name: everything.data[name] for name in ("parked", "pointers", "not_closing")}
-    with_pages = {key.pk for page_ in listed for key in _records(page_)}
-    others = {**beside, "parked": [one for one in beside["parked"] if one["record"] not in with_pages]}
+    on_pages = {addresses.promotion(one["ami"]).pk for one in listed}
+    on_pages |= {addresses.delivery(each["id"]).pk for one in listed for each in one["deliveries"]}
+    others = {**beside, "parked": [one for one in beside["parked"] if one["record"] not in on_pages]}
     more: list[str] = []
     if left_out:
         more.append(f"{count(left_out, 'promotion')} in trouble not shown: `--limit {len(troubled)}` lists all.")
@@ -243,12 +243,6 @@ def _failed(connection: Connection, choice: Choice, *, wide: bool) -> Report:
     shown = promotion_text.troubles(listed, connection.place, connection.now(), wide=wide)
     lines = tuple(_apart(*shown, *_beside(others, wide=wide), more))
     return Report(lines, {"failed": pages, "left_out": left_out, **beside})
-
-
-def _records(page_: Mapping[str, Any]) -> Iterator[RecordKey]:
-    """Yield the records of which a page says that they are parked."""
-    yield addresses.promotion(page_["ami"])
-    yield from (addresses.delivery(one["id"]) for one in page_["deliveries"])
 
 
 def _suspect(listed: Mapping[str, Any]) -> bool:

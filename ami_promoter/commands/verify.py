@@ -83,11 +83,8 @@ def _seen(connection: Connection, ami: str, targets: Mapping[Place, TargetFacts]
     ledger = Reader(connection, "reading the ledger")
     _, found = ledger.under_way()
     held = {(share.resource, share.account) for share in found if share.holdings or share.preexisting}
-    stuck = {
-        (share.resource, share.account): why
-        for share in found
-        if (why := shares.why_not_closing(share, connection.region))
-    }
+    why = {(share.resource, share.account): shares.why_not_closing(share, connection.region) for share in found}
+    stuck = {place: said for place, said in why.items() if said}
     source = ledger.source_image(ami)
     unread = tuple(reading.faults)
     return verify_checks.SeenInTarget(targets, permissions, grants, unread, source, frozenset(held), stuck)

@@ -149,19 +149,13 @@ class Account:
 class Connection(Account):
     """The hub's tables under the caller's credentials, which must be of the account ``hub``.
 
-    ``table`` is the table of the records; the names of the other two begin with its name. ``tag_key``: the trigger
-    tag's.
+    ``table`` is the table of the records; the names of the other two begin with its name. ``tag``: the trigger's key.
     """
 
     def __init__(
-        self,
-        region: str,
-        table: str | None = None,
-        hub: str | None = None,
-        profile: str | None = None,
-        tag_key: str | None = None,
+        self, region: str, table: str | None = None, hub: str | None = None, profile: str | None = None, tag: str = ""
     ) -> None:
-        self.tag_key = tag_key or "promote"
+        self.tag_key = tag or "promote"
         self.table = table or f"ami-promoter-{region}"
         self.config_table = f"{self.table}-config"
         self.members_table = f"{self.table}-members"

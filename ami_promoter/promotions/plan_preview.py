@@ -31,13 +31,8 @@ from chalicelib.targets.recalls import Pin
 from chalicelib.targets.waves import FileWaves
 from chalicelib.targets.withdrawals import covering
 
-DOES = {
-    BeginsAgain.NEVER: "there already",
-    BeginsAgain.ASKED: "tried again",
-    BeginsAgain.WANTED: "tried again",
-    BeginsAgain.LIFTED: "restored",
-}
-"""By when its delivery begins again after it has ended: what the value does to a target."""
+DOES = {BeginsAgain.NEVER: "there already", BeginsAgain.LIFTED: "restored"}
+"""By when its delivery begins again: what a value does to a target; the others are tried again."""
 NOTHING: Mapping[str, Any] = {"gib": 0, "dollars": {}, "calls": {}}
 """What a target costs where nothing begins, or where that is not known yet."""
 
@@ -235,7 +230,7 @@ def _target(target: Target, facts: PlanFacts, foreign: Fault | None) -> dict[str
 def _does(was: str | None) -> str:
     if was is None:
         return "new"
-    return DOES[OUTCOMES[was].begins_again] if was in OUTCOMES else "under way"
+    return DOES.get(OUTCOMES[was].begins_again, "tried again") if was in OUTCOMES else "under way"
 
 
 def _gone(place: str, was: str) -> dict[str, Any]:
