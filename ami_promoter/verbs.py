@@ -227,7 +227,7 @@ region_option = click.option(
 )
 profile_option = click.option("--profile", metavar="NAME", help="The AWS profile. Default: AWS_PROFILE.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-yes_option = click.option("--yes", is_flag=True, help="Do not ask. Needed without a terminal.")
+yes_option = click.option("--yes", is_flag=True, help="Do not ask. Needed without a terminal, and with --json.")
 wide_option = click.option("--wide", is_flag=True, help="Print full ids and ARNs, and group nothing.")
 table_option = click.option(
     "--table",

@@ -81,8 +81,7 @@ def approve(caller: VerbCaller, ami: str, *, digest: str | None, lasts: int, dry
     If one of them changes, each target for which nothing is open yet needs another approval. The service looks for an
     approval at once.
 
-    Without --digest the command shows what it approves, and asks; without a terminal, --yes is needed. --dry-run needs
-    no right to approve.
+    Without --digest the command shows what it approves, and asks. --dry-run needs no right to approve.
     """
     connection = caller.connect()
     if recalled := recalls.refused(connection, ami):

@@ -73,7 +73,7 @@ def clean_up(caller: VerbCaller, family: str | None, *, dry_run: bool) -> Report
     """Remove superseded copies, with the target's credentials.
 
     Run it in the account that owns the copies; it needs no access to the hub. It looks at one Region, lists what it
-    will remove, and asks; without a terminal, --yes is needed.
+    will remove, and asks.
 
     It removes a copy of an AMI with a family, and its snapshots, if the copy is deprecated, is not the newest of the
     family, and no instance, launch template, parameter or image recipe of the account names it. It does not see other

@@ -148,7 +148,7 @@ def drain(caller: VerbCaller, *, delete_copies: bool, wait: bool, timeout: int |
     """Pause, end every delivery, and close every share.
 
     Running copies finish first, unless you give --delete-copies. `admin resume` ends the pause. Shows what is under
-    way, and asks; without a terminal, --yes is needed.
+    way, and asks.
     """
     if timeout is not None and not wait:
         raise click.UsageError("--timeout has no effect without --wait.")

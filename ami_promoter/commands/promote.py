@@ -52,7 +52,7 @@ def promote(caller: VerbCaller, ami: str, value: str, *, wait: bool, timeout: in
 
     VALUE: group names and account ids, e.g. "dev prod"; '' means the group `default`. If the applied targets file does
     not have one of them, or an operator has recalled the AMI, the command does not tag it. Before a value that ends
-    running deliveries or standing shares it asks; without a terminal, --yes is needed.
+    running deliveries or standing shares it asks.
     """
     if timeout is not None and not wait:
         raise click.UsageError("--timeout has no effect without --wait.")
@@ -151,7 +151,7 @@ def cancel(caller: VerbCaller, ami: str) -> Report:
     """Remove an AMI's tag; delivered AMIs stay.
 
     The service then cancels running deliveries and withdraws standing shares. `withdraw` does it for some accounts
-    only. Shows what it will do, and asks; without a terminal, --yes is needed.
+    only. Shows what it will do, and asks.
     """
     connection = caller.connect()
     tag = Tag(connection, ami)

@@ -79,8 +79,8 @@ def recall(caller: VerbCaller, ami: str, why: str | None, *, lift: bool) -> Repo
     name it move to what is then current, and each copy is deprecated as of now. Nothing is deregistered. A pause delays
     none of this.
 
-    The command asks first, and shows what names the AMI in each target that answers within seconds; without a terminal
-    it needs --yes. `status` shows the progress.
+    The command asks first, and shows what names the AMI in each target that answers within seconds. `status` shows the
+    progress.
     """
     if not lift and why is None:
         raise click.UsageError("Say why: `--why TEXT` goes into the notices.")

@@ -86,8 +86,7 @@ def rollback(
 ) -> Report:
     """Move the parameters of a family back to an earlier AMI, and hold them there until --lift.
 
-    Newer AMIs are delivered, but do not move these parameters; their notices say so. The command asks first;
-    without a terminal it needs --yes.
+    Newer AMIs are delivered, but do not move these parameters; their notices say so. The command asks first.
     """
     if not group and not places:
         raise click.UsageError("Name targets: `--group NAME`, or `--account ID`.")

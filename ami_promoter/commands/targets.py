@@ -129,8 +129,7 @@ def diff(caller: VerbCaller, file: str) -> Report:
 def apply(caller: VerbCaller, file: str, *, dry_run: bool) -> Report:
     """Check the file, show what changes, and apply it.
 
-    Shows what changes, and asks; without a terminal, --yes is needed. If a target is removed, what is shared with it is
-    withdrawn.
+    Shows what changes, and asks. If a target is removed, what is shared with it is withdrawn.
     """
     return _publish(caller, file, dry_run=dry_run)
 

@@ -55,7 +55,7 @@ def withdraw(caller: VerbCaller, ami: str, places: tuple[str, ...], *, lift: boo
     Delivered AMIs stay. These accounts get nothing more of the AMI until its tag has another value or is removed, or
     --lift ends the withdrawal. `promote` with the same value does not end it, and `retry` leaves these accounts out.
 
-    Shows what it will do, and asks; without a terminal, --yes is needed.
+    Shows what it will do, and asks.
     """
     if not places and not lift:
         raise click.UsageError("Name --account ID, or ACCOUNT/REGION; to end the whole promotion, use `cancel`.")
