@@ -504,7 +504,10 @@ class Scene:
         lines = [f"it is {self.world.now:%H:%M:%S}; open: {self.world.shares_open()}"]
         for item in self.items():
             if item["sk"] == "record" or item["sk"].startswith("share#"):
-                body = self.body(item)
+                try:
+                    body = dict(self.body(item))
+                except (KeyError, TypeError, ValueError) as error:  # a test has damaged it
+                    body = {"state": repr(error)}
                 lines.append(
                     f"{item['pk']} {item['sk']}: {body.get('state')} due {_clock(item.get('due_at'))} "
                     f"ring {_clock(item.get('wake_at'))} {item.get('parked', '')}"
