@@ -75,8 +75,8 @@ def _by_hand(share: Share, region: str) -> str:
             f"--attribute createVolumePermission --operation-type remove --user-ids {share.account}"
         )
     elif share.grant_id:
-        region = Arn.parse(one.arn).region
-        command = f"aws kms revoke-grant --region {region} --key-id {one.arn} --grant-id {share.grant_id}"
+        of_key = Arn.parse(one.arn).region
+        command = f"aws kms revoke-grant --region {of_key} --key-id {one.arn} --grant-id {share.grant_id}"
     return f"The service goes on trying. To close it by hand, {f'`{command}`; see' if command else 'see'} {page}."
 
 

@@ -219,7 +219,7 @@ class DeliveryHoldings:
     """The shares that the delivery needs, and what it knows of its holdings in the ledger."""
 
     needed: tuple[NeededShare, ...] = ()
-    """None once looks at AWS miss what was released: only then it was withdrawn."""
+    """Empty once looks at AWS miss what was released, or show it for an hour: only then it was withdrawn."""
     continue_at: int = 0
     """Where holding or releasing them continues, if there was no time for all."""
     holds_copy: bool = False
@@ -645,7 +645,7 @@ class Delivery:
 
     @property
     def failures(self) -> tuple[Fault, ...]:
-        """Its other faults."""
+        """Its faults without ``unprotected``."""
         return tuple(fault for fault in self.faults if fault.code != NOT_PROTECTED)
 
     @property
